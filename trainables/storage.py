@@ -1,0 +1,127 @@
+"""Folders on any storage that pyarrow reaches: local disk, mounts, `s3://`, `gs://`.
+
+A file appears whole or not at all: locally through a synced temporary file, on object stores because an object is
+published when its stream is closed. `pyarrow.fs.copy_files` is not used: it can drop an upload without an error.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from trainables.config import ConfigError
+
+__all__ = ["Folder"]
+
+# Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
+os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder; `path` is absolute on its file system. Sub-folders exist once they hold a file."""
+
+    files: Any
+    path: str
+
+    @staticmethod
+    def at(uri: str) -> Folder:
+        """The folder at a local path or a URI.
+
+        Raises:
+            ConfigError: if the URI is not understood or carries a secret.
+        """
+        if "://" not in uri:
+            return Folder(fs.LocalFileSystem(), str(Path(uri).absolute()))
+        if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
+            raise ConfigError("storage: credentials belong in the environment, not in the URI")
+        try:
+            files, path = fs.FileSystem.from_uri(uri)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"storage: cannot use {uri}: {error}") from None
+        return Folder(files, path.rstrip("/"))
+
+    @property
+    def local(self) -> bool:
+        """Whether the folder is on a file system of this machine."""
+        return isinstance(self.files, fs.LocalFileSystem)
+
+    def __truediv__(self, name: str) -> Folder:
+        return Folder(self.files, f"{self.path}/{name}")
+
+    def __str__(self) -> str:
+        return self.path if self.local else f"{self.files.type_name}://{self.path}"
+
+    def write(self, name: str, content: bytes, *, exclusive: bool = False) -> None:
+        """Publishes a file.
+
+        Args:
+            exclusive: refuse to replace an existing file; atomic on local disks, a check before writing elsewhere.
+
+        Raises:
+            FileExistsError: if `exclusive` and the file exists.
+            OSError: if the storage refuses.
+        """
+        target = f"{self.path}/{name}"
+        if self.local:
+            _write_local(Path(target), content, exclusive)
+            return
+        if exclusive and self.exists(name):
+            raise FileExistsError(target)
+        with self.files.open_output_stream(target) as stream:
+            stream.write(content)
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+            return bytes(stream.readall())
+
+    def exists(self, name: str = "") -> bool:
+        """Whether a file, or a folder with something in it, is there."""
+        target = f"{self.path}/{name}".rstrip("/")
+        return bool(self.files.get_file_info(target).type != fs.FileType.NotFound)
+
+    def list(self, *, recursive: bool = False) -> dict[str, int]:
+        """Files below the folder: relative name to size in bytes. Empty where the folder does not exist."""
+        found = self.files.get_file_info(fs.FileSelector(self.path, recursive=recursive, allow_not_found=True))
+        return {info.path[len(self.path) + 1 :]: info.size for info in found if info.is_file and not info.base_name.startswith(".")}
+
+    def folders(self) -> list[str]:
+        """Names of the folders directly below, sorted."""
+        found = self.files.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+
+    def delete(self) -> None:
+        """Removes the folder and all below it; nothing happens where it does not exist."""
+        if self.exists():
+            self.files.delete_dir(self.path)
+
+
+def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if exclusive:
+            os.link(temporary, target)
+        else:
+            os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
