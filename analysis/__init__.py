@@ -1,0 +1,1 @@
+"""What is learnt: open a sweep, rank, load the best checkpoint, report."""

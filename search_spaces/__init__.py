@@ -1,0 +1,1 @@
+"""What is searched: one file per study."""

@@ -1,0 +1,1 @@
+"""Model families, the training loop that they share, checkpoints and storage."""

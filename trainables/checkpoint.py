@@ -70,7 +70,7 @@ class CheckpointStore:
 
     def names(self) -> list[str]:
         """All checkpoints that have a manifest, newest first: by step, then by attempt."""
-        found = [name[: -len(MANIFEST) - 1] for name in self.folder.list(recursive=True) if name.endswith("/" + MANIFEST)]
+        found = [name[: -len(MANIFEST) - 1] for name in self.folder.sizes(recursive=True) if name.endswith("/" + MANIFEST)]
         return sorted(found, key=lambda name: tuple(reversed(name.split("/"))), reverse=True)
 
     def load(self, name: str) -> Checkpoint:

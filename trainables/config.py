@@ -58,8 +58,8 @@ def configuration(cls: type[_T]) -> type[_T]:
 class TrialConfig:
     """What every family's configuration has."""
 
-    steps: int = knob(2000, "budget of the trial; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9)
-    eval_every: int = knob(250, "interval between evaluations on the validation split, which are also the reports", unit="optimizer steps", ge=1)
+    steps: int = knob(2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9)
+    eval_every: int = knob(250, "interval between evaluations on validation, which are the reports", unit="optimizer steps", ge=1)
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
 
 

@@ -83,7 +83,7 @@ class Task(ABC):
         """Whatever the constructor and `step` cannot give back: carry, mined pools, shadow weights."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  (nothing to restore is a valid answer)
         """The inverse of `state_dict`."""
 
 

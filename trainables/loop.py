@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from torch import nn
 from trainables.checkpoint import CheckpointStore
 from trainables.config import ConfigError, TrialConfig, to_dict
 from trainables.family import Batch, Family, Split, Task
-from trainables.measure import Measure
+from trainables.measure import Measure, Report
 
-__all__ = ["Loop", "Report", "World"]
+__all__ = ["Loop", "World"]
 
 
 @dataclass(frozen=True)
@@ -26,36 +26,6 @@ class World:
 
     rank: int = 0
     size: int = 1
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a trial says at each evaluation.
-
-    `step` is the trial's own count of optimizer steps, monotonic across attempts. `seconds` are those of training alone,
-    `overhead` those of evaluating and saving, both summed over all attempts. Metrics are named `split/metric`.
-    """
-
-    step: int
-    samples: int
-    seconds: float
-    overhead: float
-    metrics: dict[str, Measure]
-    facts: dict[str, float] = field(default_factory=dict)
-    checkpoint: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
-        metrics = {name: measure.to_dict() for name, measure in self.metrics.items()}
-        return {**vars(self), "metrics": metrics, "facts": facts}
-
-    @staticmethod
-    def from_dict(plain: dict[str, Any]) -> Report:
-        """The inverse of `to_dict`."""
-        facts = {name: math.nan if value is None else value for name, value in plain["facts"].items()}
-        metrics = {name: Measure.from_dict(measure) for name, measure in plain["metrics"].items()}
-        return Report(**{**plain, "metrics": metrics, "facts": facts})
 
 
 class Loop:
@@ -126,7 +96,7 @@ class Loop:
         terms = self.task.losses(self.model, batch, self.step / self.config.steps)
         for optimizer in self.task.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         for optimizer in self.task.optimizers:
             optimizer.step()
         for scheduler in self.task.schedulers:

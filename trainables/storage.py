@@ -24,10 +24,11 @@ os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; `path` is absolute on its file system. Sub-folders exist once they hold a file."""
+    """A folder; `path` is absolute on its file system, `uri` names it to other processes. It exists once it holds a file."""
 
     files: Any
     path: str
+    uri: str
 
     @staticmethod
     def at(uri: str) -> Folder:
@@ -37,14 +38,15 @@ class Folder:
             ConfigError: if the URI is not understood or carries a secret.
         """
         if "://" not in uri:
-            return Folder(fs.LocalFileSystem(), str(Path(uri).absolute()))
+            path = str(Path(uri).absolute())
+            return Folder(fs.LocalFileSystem(), path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
             raise ConfigError("storage: credentials belong in the environment, not in the URI")
         try:
             files, path = fs.FileSystem.from_uri(uri)
         except (ValueError, OSError) as error:
             raise ConfigError(f"storage: cannot use {uri}: {error}") from None
-        return Folder(files, path.rstrip("/"))
+        return Folder(files, path.rstrip("/"), uri)
 
     @property
     def local(self) -> bool:
@@ -52,10 +54,11 @@ class Folder:
         return isinstance(self.files, fs.LocalFileSystem)
 
     def __truediv__(self, name: str) -> Folder:
-        return Folder(self.files, f"{self.path}/{name}")
+        base, mark, options = self.uri.partition("?")
+        return Folder(self.files, f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
 
     def __str__(self) -> str:
-        return self.path if self.local else f"{self.files.type_name}://{self.path}"
+        return self.uri.partition("?")[0]
 
     def write(self, name: str, content: bytes, *, exclusive: bool = False) -> None:
         """Publishes a file.
@@ -90,7 +93,7 @@ class Folder:
         target = f"{self.path}/{name}".rstrip("/")
         return bool(self.files.get_file_info(target).type != fs.FileType.NotFound)
 
-    def list(self, *, recursive: bool = False) -> dict[str, int]:
+    def sizes(self, *, recursive: bool = False) -> dict[str, int]:
         """Files below the folder: relative name to size in bytes. Empty where the folder does not exist."""
         found = self.files.get_file_info(fs.FileSelector(self.path, recursive=recursive, allow_not_found=True))
         return {info.path[len(self.path) + 1 :]: info.size for info in found if info.is_file and not info.base_name.startswith(".")}

@@ -1,0 +1,1 @@
+"""Collatz Lyapunov networks."""

@@ -1,0 +1,85 @@
+"""ASHA's core, stopping variant: (trial, step, value) in, decision and reason out. Pure: no clock, no storage, no Ray.
+
+Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["Asha", "Decision", "rungs"]
+
+Action = Literal["continue", "stop", "finish"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a trial after a report, and why, in words for the leaderboard."""
+
+    action: Action
+    reason: str = ""
+
+
+def rungs(grace: int, reduction: int, budget: int) -> list[int]:
+    """Steps at which trials are judged: grace * reduction^k below the budget, in exact integers."""
+    found = []
+    step = grace
+    while step < budget:
+        found.append(step)
+        step *= reduction
+    return found
+
+
+@dataclass
+class Asha:
+    """The rungs of one stratum.
+
+    A trial that reaches a rung goes on while its value is within the best 1/reduction quantile of the values recorded
+    there so far, its own included (linear interpolation; ties go on). The first to arrive always goes on.
+
+    Args:
+        grace: first rung, in steps.
+        reduction: one in how many goes on; the factor between rungs.
+        budget: steps of a whole trial.
+        mode: whether smaller or larger values are better.
+    """
+
+    grace: int
+    reduction: int
+    budget: int
+    mode: Literal["min", "max"] = "min"
+    table: dict[int, dict[int, float]] = field(init=False)
+    """Rung step -> trial -> value, in order of arrival."""
+
+    def __post_init__(self) -> None:
+        self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
+
+    def report(self, trial: int, step: int, value: float) -> Decision:
+        """Judges a trial at every rung that it has reached and not been judged at. NaN and infinity stop at once."""
+        if not math.isfinite(value):
+            return Decision("stop", f"step {step}: the objective is {value}")
+        reason = ""
+        for rung, values in self.table.items():
+            if rung > step or trial in values:
+                continue
+            values[trial] = value
+            cut = self.cutoff(rung)
+            if value > cut if self.mode == "min" else value < cut:
+                return Decision("stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials")
+            reason = f"rung {rung}: {value:.4g} is within the cut-off {cut:.4g} of {len(values)} trials"
+        if step >= self.budget:
+            return Decision("finish", "budget reached")
+        return Decision("continue", reason)
+
+    def cutoff(self, rung: int) -> float:
+        """The value that a trial must not be worse than, from what the rung holds now."""
+        share = 1.0 / self.reduction
+        return float(np.quantile(list(self.table[rung].values()), share if self.mode == "min" else 1.0 - share))
+
+    def population(self) -> dict[int, int]:
+        """Trials judged at each rung."""
+        return {rung: len(values) for rung, values in self.table.items()}

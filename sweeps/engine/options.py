@@ -1,0 +1,274 @@
+"""The command line that every sweep has. Bad input ends here: one line that names the field, exit code 2, nothing started."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
+from trainables.config import ConfigError, describe, parse_overrides
+
+__all__ = ["Request", "parse", "resumed_settings", "settings"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The command line, parsed: `given` holds the options that were named."""
+
+    given: dict[str, Any]
+    overrides: dict[str, str]
+    scale: str | None
+    storage: str
+    name: str | None
+    resume: str | None
+    dry_run: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").removeprefix("unrecognized arguments: ")
+        option = message.split()[0].split("/")[0].rstrip(":")
+        if option.startswith("-") and option not in self._option_string_actions:
+            message = f"{option}: unknown option; see --help"
+        raise ConfigError(message.removeprefix("--"))
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)?", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 30m or 2h (got {text!r})")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2] or "s"]
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a finite number (got {text!r})")
+    return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number (got {text!r})") from None
+
+
+def _parser(study: Study, manual: str) -> _Parser:
+    parser = _Parser(
+        prog=f"python sweeps/{study.name}.py",
+        description=manual,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+        usage="%(prog)s [options] [field=value ...]",
+    )
+    laptop = study.scales["laptop"]
+
+    def group(title: str, rows: Sequence[tuple[str, Any, str, str]]) -> None:
+        section = parser.add_argument_group(title)
+        for option, kind, metavar, text in rows:
+            section.add_argument(f"--{option}", type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
+
+    sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
+    search = parser.add_argument_group("size (defaults are those of --scale laptop)")
+    search.add_argument(
+        "--scale", choices=sorted(study.scales), default=argparse.SUPPRESS, help="preset of all sizes; full is the log's own [laptop]"
+    )
+    for option, unit, text in (
+        ("trials", "trials", "configurations that the search tries, over all strata"),
+        ("steps", "optimizer steps", "budget of a whole trial"),
+        ("grace", "optimizer steps", "first rung, and the interval between reports"),
+        ("reduction", "factor", "one in how many trials goes on at a rung, and the factor between rungs"),
+        ("confirm", "trials per stratum", "finalists that are trained again from fresh seeds and scored on the test split"),
+        ("replicates", "runs", "fresh seeds per finalist"),
+    ):
+        search.add_argument(f"--{option}", type=_whole, metavar="N", default=argparse.SUPPRESS, help=f"{text} [{sizes[option]} {unit}]")
+    group(
+        "search",
+        [
+            ("seed", _whole, "N", "seed of all proposals, initialisations and samples [0]"),
+            ("enqueue", str, "FILE", "YAML list of configurations to try first, each a mapping of fields [none]"),
+            ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
+            ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
+        ],
+    )
+    group(
+        "placement",
+        [
+            ("concurrent", _whole, "N", "trials at a time [what fits this machine]"),
+            ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
+            ("gpus-per-trial", _finite, "N", "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]"),
+            ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
+        ],
+    )
+    group(
+        "results",
+        [
+            ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
+            ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
+            ("resume", str, "NAME", "go on with that sweep; with a larger --trials, extend it"),
+        ],
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--dry-run", action="store_true", default=argparse.SUPPRESS, help="print the plan and start nothing")
+    other.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="print this")
+    parser.add_argument("overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched")
+    return parser
+
+
+def _help(parser: _Parser, study: Study) -> str:
+    from trainables import registry
+
+    family = registry.family(study.family)
+    lines = [f"  {f'{name}={kind}':<40} {doc} [{default}]" for name, kind, default, doc in describe(family.Config)]
+    return parser.format_help() + f"\nfields of {family.name}:\n" + "\n".join(lines) + "\n"
+
+
+def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
+    """Reads the command line.
+
+    Raises:
+        ConfigError: for anything that cannot be accepted as such.
+        SystemExit: after printing the help.
+    """
+    parser = _parser(study, manual)
+    given = vars(parser.parse_intermixed_args(list(arguments)))
+    if given.pop("help", False):
+        sys.stdout.write(_help(parser, study))
+        raise SystemExit(0)
+    special = {key: given.pop(key, None) for key in ("overrides", "scale", "storage", "name", "resume", "dry_run")}
+    for option in ("name", "resume"):
+        if special[option] is not None and not _NAME.fullmatch(special[option]):
+            raise ConfigError(f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})")
+    if special["name"] and special["resume"]:
+        raise ConfigError("name: a resumed sweep keeps its name; give --resume alone")
+    return Request(
+        given=given,
+        overrides=parse_overrides(special["overrides"] or []),
+        scale=special["scale"],
+        storage=special["storage"] or "results",
+        name=special["name"],
+        resume=special["resume"],
+        dry_run=bool(special["dry_run"]),
+    )
+
+
+def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
+    try:
+        entries = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"enqueue: cannot read {path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"enqueue: {path} must hold a list of mappings, such as '- {{lr: 0.001}}'")
+    return tuple({str(name): value for name, value in entry.items()} for entry in entries)
+
+
+def settings(study: Study, request: Request) -> Settings:
+    """The settings of a new sweep: the scale's, with what was given on the command line.
+
+    Raises:
+        ConfigError: naming the option or field.
+    """
+    scale_name = request.scale or "laptop"
+    scale: Scale = study.scales[scale_name]
+    sizes = {name: getattr(scale, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")}
+    given = {key: value for key, value in request.given.items() if key != "enqueue"}
+    for name in ("seed",):
+        if given.get(name, 0) < 0:
+            raise ConfigError(f"{name}: must not be negative (got {given[name]})")
+    if given.get("steps", scale.grace) < scale.grace and "grace" not in given:
+        sizes["grace"] = max(1, given["steps"] // 8) if given["steps"] >= 8 else scale.grace
+    overrides: dict[str, Any] = dict(request.overrides)
+    for reserved in ("steps", "seed", "eval_every"):
+        if reserved in overrides:
+            raise ConfigError(f"{reserved}: say --{'grace' if reserved == 'eval_every' else reserved}, which the whole sweep needs to know")
+    if study.stratify and study.stratify in overrides:
+        sizes["strata"] = _strata(study, overrides.pop(study.stratify))
+    from trainables import registry
+
+    family = registry.family(study.family)
+    metric = family.metric(study.metric or family.objective)
+    made = Settings(
+        study=study.name,
+        family=study.family,
+        metric=metric.name,
+        mode=metric.mode,
+        sampler=study.sampler,
+        scale=scale_name,
+        stratify=study.stratify,
+        fields=dict(scale.fields),
+        overrides=overrides,
+        enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
+        **{"seed": 0, **sizes, **given},
+    )
+    _check_configurations(study, made)
+    return made
+
+
+def _strata(study: Study, text: str) -> tuple[Any, ...]:
+    """`lookahead=10,20` as the strata themselves."""
+    found = []
+    for word in text.split(","):
+        try:
+            found.append(int(word))
+        except ValueError:
+            raise ConfigError(f"{study.stratify}: expected whole numbers such as 10,100 (got {word!r})") from None
+    if len(set(found)) != len(found):
+        raise ConfigError(f"{study.stratify}: a value is given twice in {text}")
+    return tuple(found)
+
+
+def _check_configurations(study: Study, made: Settings) -> None:
+    """Tries a configuration in every stratum, and every enqueued one, so that a bad field fails before anything starts."""
+    from sweeps.engine.director import Director
+
+    for stratum in made.strata:
+        made.configure({}, stratum, 0)
+    for index, entry in enumerate(made.enqueue):
+        single = dataclasses.replace(made, enqueue=(entry,), trials=1)
+        director = Director(single, study.space)
+        director.opened({})
+        try:
+            director.next()
+            failed = next(iter(director.history.trials.values()))
+            if failed.status == "failed":
+                raise ConfigError(failed.reason.removeprefix("infeasible: "))
+        except (ConfigError, KeyError, ValueError) as error:
+            raise ConfigError(f"enqueue: entry {index + 1}: {error}") from None
+
+
+def resumed_settings(recorded: Settings, study: Study, request: Request) -> Settings:
+    """The settings of a resumed sweep: the recorded ones, with what may change.
+
+    Raises:
+        ConfigError: for an option that would make it another sweep.
+    """
+    if recorded.study != study.name:
+        raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
+    for name, value in request.given.items():
+        if name not in CHANGEABLE and value != getattr(recorded, name):
+            raise ConfigError(
+                f"{name.replace('_', '-')}: {request.resume} was begun with {getattr(recorded, name)}; begin a new sweep to change it"
+            )
+    if request.scale not in (None, recorded.scale):
+        raise ConfigError(f"scale: {request.resume} was begun with {recorded.scale}; begin a new sweep to change it")
+    for name, text in request.overrides.items():
+        if recorded.overrides.get(name) != text:
+            raise ConfigError(
+                f"{name}: {request.resume} was begun with {recorded.overrides or 'no overrides'}; begin a new sweep to change it"
+            )
+    return dataclasses.replace(recorded, **{name: value for name, value in request.given.items() if name in CHANGEABLE})

@@ -1,0 +1,131 @@
+"""The searcher: Optuna by ask and tell. No Ray here.
+
+A proposal is a pure function of (study seed, trial number, history): the sampler is seeded anew for every number, and
+replaying a history leaves the study as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.trial import Trial as OptunaTrial
+from optuna.trial import TrialState
+
+from trainables.config import ConfigError
+
+__all__ = ["Pinned", "Search", "Space", "seed_of"]
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+Space = Callable[[Any, str], dict[str, Any]]
+"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration."""
+
+
+def seed_of(*parts: int) -> int:
+    """A 63-bit seed from numbers, by numpy's SeedSequence."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Pinned:
+    """A trial on which some parameters are given: asking for one returns it, and the sampler never sees it."""
+
+    def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
+        self._trial, self._given = trial, given
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._trial, name)
+        if not name.startswith("suggest_"):
+            return method
+
+        def suggest(parameter: str, *args: Any, **kwargs: Any) -> Any:
+            return self._given[parameter] if parameter in self._given else method(parameter, *args, **kwargs)
+
+        return suggest
+
+
+class Search:
+    """One stratum's Optuna study, in memory; the ledger is its storage.
+
+    Args:
+        space: what is searched.
+        scale: passed on to the space.
+        sampler: "tpe" (multivariate, constant liar) or "random", the control.
+        seed: the study's seed.
+        mode: whether smaller or larger values are better.
+        startup: trials drawn at random before TPE begins.
+        pinned: fields that the user fixed; they are not searched.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scale: str,
+        *,
+        sampler: Literal["tpe", "random"],
+        seed: int,
+        mode: Literal["min", "max"],
+        startup: int,
+        pinned: Mapping[str, Any],
+    ) -> None:
+        self._space, self._scale, self._sampler, self._seed, self._startup = space, scale, sampler, seed, startup
+        self._pinned = dict(pinned)
+        self.study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
+        self._trials: dict[int, OptunaTrial] = {}
+
+    def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Proposes trial `number`.
+
+        Args:
+            given: parameters to take instead of sampling them: an enqueued configuration, or a replayed proposal.
+
+        Returns:
+            the searched parameters and the configuration's fields.
+
+        Raises:
+            ConfigError: if a given parameter lies outside the space.
+        """
+        self.study.sampler = self._new_sampler(number)
+        if given:
+            self.study.enqueue_trial(dict(given))
+        trial = self.study.ask()
+        trial.set_user_attr("trial", number)
+        fields = self._space(Pinned(trial, self._pinned), self._scale)
+        for name, value in (given or {}).items():
+            if name in trial.params and trial.params[name] != value:
+                raise ConfigError(f"{name}: {value!r} is outside the search space")
+        self._trials[number] = trial
+        return dict(trial.params), {**fields, **self._pinned}
+
+    def tell(self, number: int, outcome: Literal["finished", "stopped", "failed"], curve: Sequence[tuple[int, float]]) -> None:
+        """Ends a trial: finished ones as COMPLETE, stopped ones as PRUNED with their curve, lost ones as FAIL.
+
+        A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE ranks last: the region is
+        avoided, whereas a FAIL would teach it nothing. Values are given at the end alone, as TPE does not read those of
+        running trials and Optuna cannot take one back.
+
+        Args:
+            curve: (step, value) of every report, in order.
+        """
+        trial = self._trials.pop(number)
+        if outcome == "failed":
+            self.study.tell(trial, state=TrialState.FAIL)
+            return
+        diverged = not curve or not math.isfinite(curve[-1][1])
+        for step, value in [] if diverged else curve:
+            trial.report(value, step)
+        if outcome == "finished" and not diverged:
+            self.study.tell(trial, curve[-1][1])
+        else:
+            self.study.tell(trial, state=TrialState.PRUNED)
+
+    def _new_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = seed_of(self._seed, number) % 2**32
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup, warn_independent_sampling=False
+        )

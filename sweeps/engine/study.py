@@ -1,0 +1,148 @@
+"""What a sweep script says, and what a run of it has been asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sweeps.engine.asha import rungs
+from sweeps.engine.search import Space
+from trainables import registry
+from trainables.config import ConfigError, TrialConfig, make
+from trainables.family import Family, Metric
+
+__all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
+
+CHANGEABLE = ("trials", "confirm", "replicates", "time_limit", "target", "concurrent", "cpus_per_trial", "gpus_per_trial")
+"""What a resumed sweep may change; everything else belongs to the question that it asks."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The size of a study: how many trials of how many steps, over which strata, with which fields fixed.
+
+    `startup` is the number of random trials per stratum before TPE begins.
+    """
+
+    trials: int
+    steps: int
+    grace: int
+    reduction: int
+    confirm: int
+    replicates: int
+    strata: tuple[Any, ...]
+    startup: int = 5
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question: which family, which space, which metric, compared within which strata, at which scales.
+
+    Args:
+        name: also the prefix of its sweeps' names.
+        family: a name that `trainables.registry` knows, or `package.module:FAMILY`.
+        space: define-by-run search space.
+        stratify: field that divides the study. Its values are dealt to trials in turn, never searched: trials that differ
+            in it are not compared. None for a single stratum.
+        scales: by name; "smoke", "laptop" and "full" are expected.
+        metric: objective on validation; None for the family's own.
+        sampler: "tpe", or "random" as the control.
+    """
+
+    name: str
+    family: str
+    space: Space
+    stratify: str | None
+    scales: Mapping[str, Scale]
+    metric: str | None = None
+    sampler: Literal["tpe", "random"] = "tpe"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what a sweep does; recorded when it opens. Times are in seconds."""
+
+    study: str
+    family: str
+    metric: str
+    mode: Literal["min", "max"]
+    sampler: Literal["tpe", "random"]
+    scale: str
+    stratify: str | None
+    strata: tuple[Any, ...]
+    trials: int
+    steps: int
+    grace: int
+    reduction: int
+    startup: int
+    seed: int
+    confirm: int
+    replicates: int
+    fields: dict[str, Any]
+    overrides: dict[str, Any]
+    enqueue: tuple[dict[str, Any], ...] = ()
+    time_limit: float | None = None
+    target: float | None = None
+    concurrent: int = 2
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    workers_per_trial: int = 1
+    max_failures: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name.replace('_', '-')}: must be at least 1 (got {getattr(self, name)})")
+        if self.reduction < 2:
+            raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
+        if self.confirm < 0:
+            raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
+        if self.steps < self.grace:
+            raise ConfigError(f"steps: {self.steps} is below grace {self.grace}, the first rung; raise --steps or lower --grace")
+        if self.cpus_per_trial <= 0:
+            raise ConfigError(f"cpus-per-trial: must be positive (got {self.cpus_per_trial})")
+        if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+            raise ConfigError(f"gpus-per-trial: must be a share up to 1 or a whole number (got {self.gpus_per_trial})")
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise ConfigError(f"time-limit: must be positive (got {self.time_limit})")
+
+    @property
+    def rungs(self) -> list[int]:
+        """Steps at which ASHA judges."""
+        return rungs(self.grace, self.reduction, self.steps)
+
+    def stratum_of(self, number: int) -> Any:
+        """The value of the stratifying field that trial `number` is dealt."""
+        return self.strata[number % len(self.strata)]
+
+    def model_family(self) -> Family[Any]:
+        """The family."""
+        return registry.family(self.family)
+
+    def objective(self) -> Metric:
+        """The metric that is searched."""
+        return self.model_family().metric(self.metric)
+
+    def configure(self, fields: Mapping[str, Any], stratum: Any, seed: int) -> TrialConfig:
+        """The configuration of a trial: the scale's fields, then the searched ones, then overrides.
+
+        Raises:
+            ConfigError: if it is impossible.
+        """
+        family = self.model_family()
+        budget = {"steps": self.steps, "eval_every": self.grace, "seed": seed}
+        dealt = {} if self.stratify is None else {self.stratify: stratum}
+        config: TrialConfig = make(family.Config, {**self.fields, **fields, **self.overrides, **dealt, **budget}, family.name)
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Settings:
+        """The inverse of `to_dict`."""
+        return Settings(**{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"])})

@@ -1,0 +1,280 @@
+"""Ray: all that touches Ray Tune, around one object, `Placement`. Tune only places.
+
+Its checkpoints, loggers, snapshots, retries and signal handlers are off; its scratch folder is new at each start and thrown
+away. A failed attempt comes back as a new proposal, so that retry and resume are the same thing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from sweeps.engine.director import Assignment, Director
+from sweeps.engine.lanes import Job, one_process, worker_group
+from trainables.measure import Report
+from trainables.storage import Folder
+
+__all__ = ["Placement", "environment", "start_ray"]
+
+_NUMBER, _PAYLOAD = "assignment", "report"
+
+
+def environment() -> dict[str, str]:
+    """Variables that Ray must find before it is imported or started: quiet, no signal handler, no chdir, no snapshots."""
+    return {
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+        "TUNE_WARN_THRESHOLD_S": "1000000",
+    }
+
+
+class Lane(tune.Trainable):
+    """A process of Tune's that trains one attempt after another; each `step` is one report."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Takes on an attempt."""
+        self.job = Job(**config[_NUMBER])
+        lane = one_process if self.job.workers == 1 else worker_group
+        self.reports: Iterator[tuple[Report, list[str]]] = lane(self.job)
+
+    def step(self) -> dict[str, Any]:
+        """Trains until the next report. It travels as text: Tune flattens and inspects dictionaries at length."""
+        try:
+            report, notes = next(self.reports)
+        except StopIteration:
+            raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
+        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes})}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes on the next attempt in the same process."""
+        self.cleanup()
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Ends the training and lets go of the model."""
+        self.reports.close()  # type: ignore[attr-defined]
+
+
+class _Searcher(Searcher):
+    def __init__(self, placement: Placement) -> None:
+        super().__init__()
+        self._placement = placement
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        return self._placement.suggest(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._placement.ended(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune's snapshots are not used."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Tune's snapshots are not used."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Scheduler(FIFOScheduler):
+    def __init__(self, placement: Placement) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._placement = placement
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        going_on = self._placement.reported(trial.trial_id, result[_PAYLOAD])
+        return str(TrialScheduler.CONTINUE if going_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        self._placement.failed(trial.trial_id, str(trial.get_error() or "lost: the process or its machine went away"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Stopper(tune.Stopper):
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._placement.halt
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Tick(tune.Callback):
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._placement.tick()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Placement:
+    """Carries the director's assignments to processes of Ray Tune, and their reports back.
+
+    Args:
+        director: decides.
+        folder: the sweep's folder.
+        data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
+        tick: called often, on Tune's event loop; must be quick.
+    """
+
+    def __init__(
+        self, director: Director, folder: Folder, data: Callable[[dict[str, Any]], tuple[str, bytes]], tick: Callable[[], None]
+    ) -> None:
+        self.director, self.folder, self.tick = director, folder, tick
+        self._data = data
+        self.halt = False
+        """Set to end the run as soon as Tune looks: live trials stay unfinished."""
+        self.error: BaseException | None = None
+        self._live: dict[str, Assignment] = {}
+
+    def run(self, scratch: str) -> None:
+        """Places attempts until the director has no more, or `halt` is set.
+
+        Raises:
+            Exception: whatever the director, or the ledger behind it, raised.
+        """
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        settings = self.director.settings
+        grouped = settings.workers_per_trial > 1
+        request = (
+            {"CPU": 0.01 * settings.workers_per_trial * settings.cpus_per_trial}
+            if grouped
+            else {"CPU": settings.cpus_per_trial, **({"GPU": settings.gpus_per_trial} if settings.gpus_per_trial else {})}
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(Lane, tune.PlacementGroupFactory([request])),
+            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=not grouped),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                stop=_Stopper(self),
+                callbacks=[_Tick(self)],
+                failure_config=tune.FailureConfig(max_failures=0),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+        if self.error is not None:
+            raise self.error
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next attempt, None to be asked again, or FINISHED. None only while something runs, or Tune would sleep."""
+        if self.halt or self.error:
+            return str(Searcher.FINISHED) if not self._live else None
+        if len(self._live) >= self.director.settings.concurrent:
+            return None
+        found: dict[str, Any] | str | None = self._guarded(lambda: self._assign(trial_id))
+        return found
+
+    def reported(self, trial_id: str, payload: str) -> bool:
+        """Whether the trial goes on after this report."""
+        assignment = self._live.get(trial_id)
+        if assignment is None or self.error:
+            return False
+        plain = json.loads(payload)
+
+        def judge() -> bool:
+            for note in plain["notes"]:
+                self.director.noted(f"trial {assignment.trial}: {note}")
+            return self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
+
+        return bool(self._guarded(judge))
+
+    def failed(self, trial_id: str, error: str) -> None:
+        """An attempt ended by an exception or with its process."""
+        assignment = self._live.get(trial_id)
+        if assignment is not None:
+            self._guarded(lambda: self.director.failed(assignment.trial, error))
+
+    def ended(self, trial_id: str) -> None:
+        """Tune is done with the attempt; its place is free."""
+        self._live.pop(trial_id, None)
+
+    def _assign(self, trial_id: str) -> dict[str, Any] | str | None:
+        assignment = self.director.next()
+        if assignment == "wait":
+            return None
+        if assignment == "done":
+            return str(Searcher.FINISHED)
+        assert isinstance(assignment, Assignment)
+        settings = self.director.settings
+        key, reference = self._data(assignment.config)
+        job = Job(
+            trial=assignment.trial,
+            attempt=assignment.attempt,
+            family=settings.family,
+            config=assignment.config,
+            folder=self._trial_folder(assignment.trial),
+            data_key=key,
+            data=reference,
+            cpus=settings.cpus_per_trial,
+            gpus=settings.gpus_per_trial,
+            workers=settings.workers_per_trial,
+            test=assignment.test,
+            known=assignment.known,
+        )
+        self.director.started(assignment.trial, assignment.attempt)
+        self._live[trial_id] = assignment
+        return {_NUMBER: asdict(job)}
+
+    def _trial_folder(self, trial: int) -> str:
+        return (self.folder / "trials" / f"{trial:04d}").uri
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        """An exception in a hook would be taken for a failure of the trial and retrained: it is kept, and ends the run."""
+        try:
+            return action()
+        except BaseException as error:
+            self.error = error
+            self.halt = True
+            return None
+
+
+def start_ray(cpus: int | None, gpus: int | None, temporary: str) -> None:
+    """Starts Ray on this machine alone: loopback, a token known to this process tree only, no dashboard.
+
+    Raises:
+        RuntimeError: if Ray cannot start.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=True,
+        _node_ip_address="127.0.0.1",
+        _temp_dir=temporary,
+    )

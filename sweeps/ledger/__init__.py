@@ -1,0 +1,1 @@
+"""The record of a sweep and its views. Knows nothing of Ray."""

@@ -1,0 +1,139 @@
+"""The leaderboard: a view of the history.
+
+Within a stratum, trials that reached their whole budget come first, by value; then those that did not, by how far they
+got and then by value, because values at different steps cannot be compared; failed ones last.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sweeps.ledger.history import History, Trial
+from trainables.measure import Measure, two_way_mean
+
+__all__ = ["board", "confirmation", "confirmations", "finalists", "marks", "metric_name", "objective", "ranked", "strata"]
+
+
+def strata(history: History) -> list[str]:
+    """The strata in the study's order."""
+    return [str(value) for value in history.settings["strata"]]
+
+
+def _sign(history: History) -> float:
+    return 1.0 if history.settings["mode"] == "min" else -1.0
+
+
+def metric_name(metric: str) -> str:
+    """`validation/<metric>`, as reports name the objective."""
+    return f"validation/{metric}"
+
+
+def objective(history: History) -> str:
+    """The objective's name in reports."""
+    return metric_name(history.settings["metric"])
+
+
+def ranked(history: History, stratum: str) -> list[Trial]:
+    """Search trials of a stratum, best first."""
+    metric, sign = objective(history), _sign(history)
+
+    def key(trial: Trial) -> tuple[int, int, float, int]:
+        value = sign * trial.value(metric)
+        if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
+            return (3, 0, math.inf, trial.number)
+        if not trial.reports:
+            return (2, 0, math.inf, trial.number)
+        return (0 if trial.status == "finished" else 1, -trial.step, value, trial.number)
+
+    return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=key)
+
+
+def finalists(history: History, stratum: str, count: int) -> list[Trial]:
+    """The `count` best trials of a stratum that finished with a finite value."""
+    metric = objective(history)
+    done = [trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))]
+    return done[:count]
+
+
+def marks(history: History, trial: Trial) -> list[str]:
+    """What a reader must know before believing a trial's value."""
+    found = []
+    metric, sign = objective(history), _sign(history)
+    value = trial.value(metric)
+    if trial.reports and not math.isfinite(value):
+        found.append("not finite")
+    for baseline in history.baselines:
+        other = baseline.metrics.get(metric)
+        if baseline.stratum == trial.stratum and other and not baseline.name.startswith("oracle") and sign * value >= sign * other.value:
+            found.append(f"not better than {baseline.name}")
+    if trial.failures:
+        found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
+    return found
+
+
+def _row(history: History, trial: Trial) -> dict[str, Any]:
+    measure = (trial.measure(objective(history)) or Measure(math.nan, 0, math.nan, math.nan)).to_dict()
+    last = trial.reports[-1] if trial.reports else None
+    return {
+        "trial": trial.number,
+        "stratum": trial.stratum,
+        "status": trial.status,
+        **{key: measure[key] for key in ("value", "n", "low", "high")},
+        "step": trial.step,
+        "seconds": round(last.seconds, 3) if last else 0.0,
+        "reason": trial.reason,
+        "marks": marks(history, trial),
+        "checkpoint": f"trials/{trial.number:04d}/{last.checkpoint}" if last and last.checkpoint else None,
+        "config": trial.config,
+    }
+
+
+def confirmation(history: History, trial: Trial) -> Measure | None:
+    """A finalist's test score over its finished replicates and the test units; None before the first has finished."""
+    name = f"test/{history.settings['metric']}"
+    scores = [run.measure(name) for run in history.replicates(trial.number) if run.status == "finished"]
+    scored = [score for score in scores if score is not None]
+    if not scored:
+        return None
+    if all(score.units for score in scored):
+        return two_way_mean(np.array([score.units for score in scored]))
+    values = np.array([[score.value] for score in scored])
+    return two_way_mean(values)
+
+
+def confirmations(history: History) -> list[dict[str, Any]]:
+    """The table of confirmed finalists, best first within each stratum."""
+    rows: list[dict[str, Any]] = []
+    for stratum in strata(history):
+        found = []
+        for trial in finalists(history, stratum, int(history.settings["confirm"])):
+            score = confirmation(history, trial)
+            if score:
+                runs = sum(run.status == "finished" for run in history.replicates(trial.number))
+                plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
+                found.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": runs, "split": "test"})
+        rows += sorted(found, key=lambda row: _sign(history) * (math.inf if row["value"] is None else row["value"]))
+    return rows
+
+
+def board(history: History, name: str) -> dict[str, Any]:
+    """The whole leaderboard as plain JSON values."""
+    metric = objective(history)
+    baselines = [
+        {"name": line.name, "stratum": line.stratum, **{key: line.metrics[metric].to_dict()[key] for key in ("value", "n")}}
+        for line in history.baselines
+        if metric in line.metrics
+    ]
+    rows = [_row(history, trial) for stratum in strata(history) for trial in ranked(history, stratum)]
+    settings = history.settings
+    return {
+        "sweep": name,
+        "metric": settings["metric"],
+        "mode": settings["mode"],
+        "rows": rows,
+        "confirmed": confirmations(history),
+        "baselines": baselines,
+    }

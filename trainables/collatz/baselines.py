@@ -1,0 +1,58 @@
+"""Functions V without a trained parameter, scored on the rows that trials are scored on."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.collatz.data import CollatzData
+from trainables.collatz.features import F64, I64, REACH, drift
+from trainables.collatz.metrics import Potential, score
+from trainables.family import Split
+from trainables.measure import Measure
+
+__all__ = ["NAMES", "baselines", "potentials"]
+
+NAMES = ("constant", "ln n", "ln n + 0.35 drift", "ln n + 0.5 drift", "sum of ln T^k", "oracle: steps to 1")
+
+
+def _remaining(data: CollatzData) -> npt.NDArray[np.int64]:
+    """Steps to 1 of every orbit node, int64 [orbit nodes]; 0 for the nodes past it."""
+    parts = [np.maximum(np.arange(steps + REACH, -1, -1) - REACH, 0) for steps in data.steps]
+    return np.concatenate(parts)
+
+
+def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
+    """V by name, on orbit nodes (not on the pool's); those with a drift or a sum look `lookahead` steps ahead.
+
+    The oracle counts the Syracuse steps to 1 and never violates: it shows what a perfect score looks like. The sum is
+    that of ln T^j(n) for j = 0..lookahead, exact; its margin is ln n - ln T^(lookahead + 1)(n).
+    """
+    nodes = data.nodes
+    remaining = _remaining(data)
+    running = np.concatenate([[0.0], np.cumsum(nodes.ln[: len(remaining)])])
+
+    def log(index: I64) -> F64:
+        return np.asarray(nodes.ln[index])
+
+    def drifting(coefficient: float) -> Potential:
+        return lambda index: nodes.ln[index] + coefficient * drift(nodes, index, lookahead)
+
+    def summed(index: I64) -> F64:
+        ahead = np.minimum(lookahead + 1, remaining[index])  # all later terms are ln 1
+        return running[index + ahead] - running[index]
+
+    functions: tuple[Potential, ...] = (
+        lambda index: np.zeros(len(index)),
+        log,
+        drifting(0.35),
+        drifting(0.5),
+        summed,
+        lambda index: remaining[index].astype(np.float64),
+    )
+    return dict(zip(NAMES, functions, strict=True))
+
+
+def baselines(data: CollatzData, lookahead: int, split: Split) -> dict[str, dict[str, Measure]]:
+    """Every metric of every baseline on a split."""
+    return {name: score(data, split, potential) for name, potential in potentials(data, lookahead).items()}

@@ -1,0 +1,139 @@
+"""Everything a trial samples from or is scored on, as arrays that depend on (pool, data_seed) alone, never on the lookahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Nodes, nodes_of, table
+from trainables.collatz.orbits import U64, Trace, random_odd, to_limbs, trace
+from trainables.collatz.split import GROUPS, TRAIN, Membership, Partition, partition
+from trainables.family import Split
+
+__all__ = ["CHECKED", "POOL_NODES", "POOL_STEPS", "CollatzData", "Rows", "build"]
+
+CHECKED = (0, 1, 4, 8)
+"""Iterates T^j(n) of a training row that may not be private to another group: those that the log's losses look at."""
+
+POOL_NODES = REACH + 1
+POOL_STEPS = REACH + MAX_LOOKAHEAD
+NUMBER_LIMBS = 3  # of a random row: 125 bits
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive nodes of some orbits: orbit o is scored on the steps from node `first[o]`, `count[o]` of them."""
+
+    seeds: U64
+    first: I64
+    count: I64
+
+
+@dataclass(frozen=True)
+class CollatzData:
+    """The node table, the orbits of the four groups and the random pool.
+
+    Attributes:
+        nodes: orbit nodes first, then POOL_NODES nodes for each row of the pool.
+        seeds: uint64 [orbits], first numbers.
+        group: int64 [orbits], index in GROUPS.
+        first: int64 [orbits], node of the seed.
+        steps: int64 [orbits], Syracuse steps to 1.
+        private: int64 [orbits], length of the private prefix.
+        rows: int64 [curriculum rows], nodes that may be trained on, seed by seed.
+        row_first: int64 [train seeds], where a seed's part of `rows` begins.
+        row_count: int64 [train seeds], its length.
+        pool_first: node of the pool's first row.
+        pool_numbers: uint64 [3, pool], the random numbers themselves, for the audit.
+        excluded_curriculum: nodes of train orbits that were refused.
+        excluded_pool: random draws that were refused.
+        drawn: random draws made to fill the pool.
+    """
+
+    nodes: Nodes
+    seeds: U64
+    group: I64
+    first: I64
+    steps: I64
+    private: I64
+    rows: I64
+    row_first: I64
+    row_count: I64
+    pool_first: int
+    pool_numbers: U64
+    excluded_curriculum: int
+    excluded_pool: int
+    drawn: int
+
+    @property
+    def pool(self) -> int:
+        """Number of random rows."""
+        return int(self.pool_numbers.shape[1])
+
+    def scored(self, split: Split | str) -> Rows:
+        """Validation and test: private steps. Train and the logged five: every step down to 1.
+
+        Raises:
+            ValueError: for a split that does not exist.
+        """
+        if split not in GROUPS:
+            raise ValueError(f"split: no {split!r}; known: {', '.join(GROUPS)}")
+        member = self.group == GROUPS.index(split)
+        count = self.private if split in ("validation", "test") else self.steps
+        return Rows(self.seeds[member], self.first[member], count[member])
+
+
+def _orbit_tables(parts: Partition) -> tuple[list[Nodes], U64]:
+    """One table for each orbit, 8 nodes past its 1, and the numbers of all nodes, uint64 [limbs, nodes]."""
+    longest = max(map(len, parts.chains))
+    run = trace(to_limbs(parts.seeds), longest - 1 + REACH + MAX_LOOKAHEAD, longest + REACH)
+    tables, numbers = [], []
+    for i, chain in enumerate(parts.chains):
+        own = run.numbers[: len(chain) + REACH, :, i : i + 1]
+        tables.append(table(run.k[i : i + 1, : len(chain) - 1 + REACH + MAX_LOOKAHEAD], own))
+        numbers.append(own[:, :, 0].T)
+    return tables, np.concatenate(numbers, axis=1)
+
+
+def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
+    """The first `rows` allowed draws, the number of refused ones before that, and of all draws."""
+    x = random_odd(np.random.default_rng([seed, 0]), rows + rows // 16 + 64)
+    run = trace(x, POOL_STEPS, POOL_NODES)
+    refused = np.any([guarded(run.numbers[j]) for j in CHECKED], axis=0)
+    kept = np.flatnonzero(~refused)[:rows]
+    if len(kept) < rows:
+        raise RuntimeError(f"pool: only {len(kept)} of {rows} random rows were allowed")
+    drawn = int(kept[-1]) + 1
+    return Trace(run.k[kept], run.numbers[:, :, kept]), int(refused[:drawn].sum()), drawn
+
+
+def build(pool: int, data_seed: int) -> CollatzData:
+    """All groups and a pool of `pool` random rows; about a second at the default size."""
+    parts = partition()
+    guarded = Membership(parts.guarded())
+    tables, numbers = _orbit_tables(parts)
+    steps = np.array([len(chain) - 1 for chain in parts.chains])
+    group = np.array(parts.group)
+    first = np.concatenate([[0], np.cumsum(steps + 1 + REACH)[:-1]])
+    member = guarded(numbers)
+    train = [np.arange(first[o], first[o] + steps[o]) for o in np.flatnonzero(group == TRAIN)]
+    allowed = [nodes[~np.any([member[nodes + j] for j in CHECKED], axis=0)] for nodes in train]
+    count = np.array([len(nodes) for nodes in allowed])
+    run, refused, drawn = _pool(pool, data_seed, guarded)
+    return CollatzData(
+        nodes=nodes_of([*tables, table(run.k, run.numbers)]),
+        seeds=np.array(parts.seeds, dtype=np.uint64),
+        group=group,
+        first=first,
+        steps=steps,
+        private=np.array(parts.private),
+        rows=np.concatenate(allowed),
+        row_first=np.cumsum(count) - count,
+        row_count=count,
+        pool_first=numbers.shape[1],
+        pool_numbers=np.ascontiguousarray(run.numbers[0, :NUMBER_LIMBS]),
+        excluded_curriculum=sum(map(len, train)) - int(count.sum()),
+        excluded_pool=refused,
+        drawn=drawn,
+    )

@@ -1,0 +1,134 @@
+"""The split by node: which orbits are whose, and which of their numbers no training row may touch.
+
+Hard orbits run into each other, so a test on whole orbits leaks: 271 of the log's 429 "held-out" steps lie on the orbits
+that it trained on. Here the unit is the number itself.
+
+* The core is every n < 2^16 and every number on two or more orbits, of whatever groups. Anyone may train on it.
+* The private prefix of an orbit is what comes before its first core number. Validation and test are scored on private
+  steps only: x_i private, compared with x_(i+1), which may be the first core number.
+* A training row is refused when n, T(n), T^4(n) or T^8(n) is private to a validation, test or logged orbit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.collatz.orbits import LIMBS, U64, from_limbs, natural_log, random_odd, steps_to_one, to_limbs, trace
+
+__all__ = ["CORE_BELOW", "GROUPS", "HARD_SEEDS", "LOGGED", "LOGGED_SEEDS", "MIN_PRIVATE", "TEST", "TRAIN", "TRAIN_SEEDS"]
+__all__ += ["VALIDATION", "Membership", "Partition", "fresh_hard_seeds", "partition", "private_lengths"]
+
+GROUPS = ("train", "validation", "test", "logged")
+TRAIN, VALIDATION, TEST, LOGGED = range(4)
+
+# github gabrielberger1000/collatz_lyapunov 04c9667: HARD_SEEDS, of which the five in LOGGED_SEEDS were its test.
+HARD_SEEDS = (
+    *(27, 31, 41, 47, 54, 55, 71, 73, 91, 97, 103, 111, 127, 155, 159, 171, 231, 237, 267, 303, 319, 351, 359, 391, 447, 479, 607),
+    *(703, 871, 1161, 2223, 2463, 2919, 3711, 6171, 10971, 13255, 17647, 23529, 26623, 34239, 35655, 52527, 77031, 106239, 142587),
+    *(156159, 216367, 230631, 410011, 511935, 626331, 837799, 1117065),
+)
+LOGGED_SEEDS = (111, 27, 703, 26623, 626331)
+TRAIN_SEEDS = tuple(n for n in HARD_SEEDS if n not in LOGGED_SEEDS)
+
+CORE_BELOW = 2**16
+MIN_PRIVATE = 24
+SIZES = {VALIDATION: 64, TEST: 128}
+FRESH_SEED = 20_251_208
+FRESH_DRAWS = 8192
+FRESH_BITS = (18, 60)
+FRESH_DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Orbits in the order train, validation, test, logged.
+
+    Attributes:
+        seeds: their first numbers, odd; the log's seed 54 stands as its odd part 27.
+        group: index in GROUPS of each.
+        chains: the numbers of each, from the seed to the first 1.
+        private: length of each private prefix.
+    """
+
+    seeds: list[int]
+    group: list[int]
+    chains: list[list[int]]
+    private: list[int]
+
+    def guarded(self) -> list[int]:
+        """Every private number of validation, test and logged orbits."""
+        rows = zip(self.group, self.chains, self.private, strict=True)
+        return [n for group, chain, length in rows if group != TRAIN for n in chain[:length]]
+
+
+def fresh_hard_seeds() -> list[int]:
+    """Odd numbers with unusually long orbits, by rule, in the order drawn and none of them a hard seed.
+
+    8,192 draws of a bit length b ~ U{18..60} and an odd number uniform in [2^(b-1), 2^b), from numpy's default generator
+    seeded with 20251208. Kept (3 to 4 %) where the Syracuse length S is two standard deviations above what the random
+    walk model gives for its size (Lagarias and Weiss 1992): steps of mean ln(3/4) and variance 2 ln(2)^2 reach 0
+    from ln n after ln n / ln(4/3) steps, with variance ln n * 2 ln(2)^2 / ln(4/3)^3.
+    """
+    x = random_odd(np.random.default_rng(FRESH_SEED), FRESH_DRAWS, FRESH_BITS[0] - 1, FRESH_BITS[1] - 1)
+    ln = natural_log(x)
+    pull = math.log(4 / 3)
+    deviation = (steps_to_one(x) - ln / pull) / np.sqrt(ln * 2 * math.log(2) ** 2 / pull**3)
+    drawn = from_limbs(x[:, deviation >= FRESH_DEVIATIONS])
+    return [n for n in dict.fromkeys(drawn) if n not in HARD_SEEDS]
+
+
+def _chains(seeds: Sequence[int]) -> list[list[int]]:
+    x = to_limbs(seeds)
+    steps = steps_to_one(x)
+    numbers = trace(x, int(steps.max()), int(steps.max()) + 1).numbers
+    return [from_limbs(numbers[: length + 1, :, i].T) for i, length in enumerate(steps)]
+
+
+def private_lengths(chains: Sequence[Sequence[int]]) -> list[int]:
+    """Length of each orbit's prefix before its first core number."""
+    visits = Counter(n for chain in chains for n in set(chain))
+    return [next(i for i, n in enumerate(chain) if n < CORE_BELOW or visits[n] > 1) for chain in chains]
+
+
+def partition() -> Partition:
+    """The four groups of orbits; always the same.
+
+    Of the fresh orbits, those with at least 24 private steps beside all 54 hard orbits and all other fresh ones are kept;
+    the first 64 are validation, the next 128 test. Private prefixes are then those beside the kept orbits alone.
+    """
+    hard = [n // (n & -n) for n in (*TRAIN_SEEDS, *LOGGED_SEEDS)]
+    fresh = fresh_hard_seeds()
+    chains = _chains(hard + fresh)
+    lengths = private_lengths(chains)
+    kept = [i for i in range(len(hard), len(chains)) if lengths[i] >= MIN_PRIVATE][: sum(SIZES.values())]
+    order = [*range(len(TRAIN_SEEDS)), *kept, *range(len(TRAIN_SEEDS), len(hard))]
+    test = max(0, len(kept) - SIZES[VALIDATION])
+    group = [TRAIN] * len(TRAIN_SEEDS) + [VALIDATION] * (len(kept) - test) + [TEST] * test + [LOGGED] * len(LOGGED_SEEDS)
+    chosen = [chains[i] for i in order]
+    return Partition([chain[0] for chain in chosen], group, chosen, private_lengths(chosen))
+
+
+class Membership:
+    """Whether numbers belong to a fixed set, by a 64-bit key of their limbs: never a false no, rarely a false yes."""
+
+    _FACTORS = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._keys = np.unique(self._key(to_limbs(numbers)))
+
+    def _key(self, x: U64) -> U64:
+        return np.asarray((x * self._FACTORS[: len(x), None]).sum(axis=0, dtype=np.uint64))
+
+    def __call__(self, x: U64) -> npt.NDArray[np.bool_]:
+        """bool [rows] of numbers uint64 [limbs, rows]."""
+        if not self._keys.size:
+            return np.zeros(x.shape[1], dtype=np.bool_)
+        keys = self._key(x[:LIMBS])
+        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        return np.asarray(self._keys[place] == keys)
