@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sweeps.engine.asha import Asha, Decision
-from sweeps.engine.search import Search, Space, seed_of
+from sweeps.engine.search import Outcome, Search, Space, seed_of
 from sweeps.engine.study import Settings
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
@@ -57,6 +57,8 @@ class Director:
         self.history = History()
         self.stopping = ""
         """Why no further trial is begun, if that is so."""
+        self.first_step = 0.0
+        """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
         mode = settings.mode
         self._search: dict[str, Search] = {}
         self.asha: dict[str, Asha] = {}
@@ -106,6 +108,9 @@ class Director:
         if report.step <= trial.step:
             return Decision("continue")
         decision = self._decide(trial, report)
+        if not self.first_step:
+            past = trial.reports[-1] if trial.reports else None
+            self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
         event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
         self._new(event, durable=decision.action != "continue")
         self._check_target(self.history.trials[number])
@@ -173,7 +178,7 @@ class Director:
             return
         name = leaderboard.metric_name(self.settings.metric)
         curve = [] if infeasible else [(report.step, report.metrics[name].value) for report in trial.reports]
-        outcome = "finished" if trial.status == "finished" else "stopped" if trial.status == "stopped" or infeasible else "failed"
+        outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if trial.status == "stopped" or infeasible else "failed"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
     def _check_target(self, trial: Trial) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from sweeps.engine import plan
 from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
 from trainables.config import ConfigError, describe, parse_overrides
 
@@ -187,11 +188,8 @@ def settings(study: Study, request: Request) -> Settings:
     scale: Scale = study.scales[scale_name]
     sizes = {name: getattr(scale, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")}
     given = {key: value for key, value in request.given.items() if key != "enqueue"}
-    for name in ("seed",):
-        if given.get(name, 0) < 0:
-            raise ConfigError(f"{name}: must not be negative (got {given[name]})")
-    if given.get("steps", scale.grace) < scale.grace and "grace" not in given:
-        sizes["grace"] = max(1, given["steps"] // 8) if given["steps"] >= 8 else scale.grace
+    if given.get("seed", 0) < 0:
+        raise ConfigError(f"seed: must not be negative (got {given['seed']})")
     overrides: dict[str, Any] = dict(request.overrides)
     for reserved in ("steps", "seed", "eval_every"):
         if reserved in overrides:
@@ -215,6 +213,9 @@ def settings(study: Study, request: Request) -> Settings:
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
     )
+    if "concurrent" not in given:
+        fitting = plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
+        made = dataclasses.replace(made, concurrent=fitting)
     _check_configurations(study, made)
     return made
 
@@ -259,16 +260,10 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
     """
     if recorded.study != study.name:
         raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
-    for name, value in request.given.items():
-        if name not in CHANGEABLE and value != getattr(recorded, name):
-            raise ConfigError(
-                f"{name.replace('_', '-')}: {request.resume} was begun with {getattr(recorded, name)}; begin a new sweep to change it"
-            )
-    if request.scale not in (None, recorded.scale):
-        raise ConfigError(f"scale: {request.resume} was begun with {recorded.scale}; begin a new sweep to change it")
-    for name, text in request.overrides.items():
-        if recorded.overrides.get(name) != text:
-            raise ConfigError(
-                f"{name}: {request.resume} was begun with {recorded.overrides or 'no overrides'}; begin a new sweep to change it"
-            )
+    asked = {name: (value, getattr(recorded, name)) for name, value in request.given.items() if name not in CHANGEABLE}
+    asked["scale"] = (request.scale or recorded.scale, recorded.scale)
+    asked |= {name: (text, recorded.overrides.get(name, "no value")) for name, text in request.overrides.items()}
+    for name, (value, before) in asked.items():
+        if value != before:
+            raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")
     return dataclasses.replace(recorded, **{name: value for name, value in request.given.items() if name in CHANGEABLE})

@@ -17,12 +17,15 @@ from optuna.trial import TrialState
 
 from trainables.config import ConfigError
 
-__all__ = ["Pinned", "Search", "Space", "seed_of"]
+__all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Space = Callable[[Any, str], dict[str, Any]]
 """A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration."""
+
+
+Outcome = Literal["finished", "stopped", "failed"]
 
 
 def seed_of(*parts: int) -> int:
@@ -100,7 +103,7 @@ class Search:
         self._trials[number] = trial
         return dict(trial.params), {**fields, **self._pinned}
 
-    def tell(self, number: int, outcome: Literal["finished", "stopped", "failed"], curve: Sequence[tuple[int, float]]) -> None:
+    def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
         """Ends a trial: finished ones as COMPLETE, stopped ones as PRUNED with their curve, lost ones as FAIL.
 
         A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE ranks last: the region is

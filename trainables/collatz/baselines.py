@@ -40,7 +40,7 @@ def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
 
     def summed(index: I64) -> F64:
         ahead = np.minimum(lookahead + 1, remaining[index])  # all later terms are ln 1
-        return running[index + ahead] - running[index]
+        return np.asarray(running[index + ahead] - running[index])
 
     functions: tuple[Potential, ...] = (
         lambda index: np.zeros(len(index)),

@@ -190,7 +190,7 @@ def _as_float(x: U64) -> npt.NDArray[np.float64]:
     total = x[0].astype(np.float64)
     for i in range(1, len(x)):
         total += x[i].astype(np.float64) * 2.0 ** (BITS * i)
-    return total
+    return np.asarray(total)
 
 
 def natural_log(x: U64) -> npt.NDArray[np.float64]:

@@ -1,0 +1,110 @@
+"""What a person sees while a sweep runs: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from sweeps.engine.director import Director
+from sweeps.engine.plan import expected_steps
+from sweeps.ledger import leaderboard
+from sweeps.ledger.table import number
+
+__all__ = ["Display"]
+
+REFRESH_SECONDS, LINE_SECONDS = 0.5, 10.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+class Display:
+    """Shows a director's state. `tick` may be called as often as one likes."""
+
+    def __init__(self, director: Director, name: str, console: Console) -> None:
+        self._director, self._name, self._console = director, name, console
+        self._began = self._shown = time.monotonic()
+        self._steps_before = self._steps()
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def tick(self) -> None:
+        """Refreshes, if it is time."""
+        now = time.monotonic()
+        if now - self._shown < (REFRESH_SECONDS if self._live else LINE_SECONDS):
+            return
+        self._shown = now
+        if self._live:
+            self._live.update(Group(self.line(), self._table()), refresh=True)
+        else:
+            self._console.print(self.line(), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Takes the live table away."""
+        if self._live:
+            self._live.stop()
+
+    def line(self) -> str:
+        """The state in one line."""
+        trials = self._director.history.trials.values()
+        states = Counter(trial.status for trial in trials if trial.kind == "search")
+        replicates = [trial for trial in trials if trial.kind == "replicate"]
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        confirming = f"; confirming {sum(not run.open for run in replicates)}/{len(replicates)}" if replicates else ""
+        settings = self._director.settings
+        return (
+            f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
+            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; best {self._best()}"
+        )
+
+    def _best(self) -> str:
+        found = []
+        for stratum in leaderboard.strata(self._director.history):
+            ranked = leaderboard.ranked(self._director.history, stratum)
+            value = ranked[0].value(leaderboard.objective(self._director.history)) if ranked else math.nan
+            found.append(f"{stratum}: {number(value)}")
+        return ", ".join(found)
+
+    def _steps(self) -> int:
+        return sum(trial.step for trial in self._director.history.trials.values())
+
+    def _time_left(self) -> str:
+        steps = self._steps()
+        rate = (steps - self._steps_before) / max(time.monotonic() - self._began, 1e-9)
+        if rate <= 0:
+            return "?"
+        return "~" + _clock(max(0.0, expected_steps(self._director.settings) - steps) / rate)
+
+    def _table(self) -> Table:
+        settings, history = self._director.settings, self._director.history
+        table = Table(title=f"{settings.metric} on validation ({settings.mode})", title_justify="left")
+        for heading in (
+            settings.stratify or "",
+            "trials",
+            *(f"rung {rung}" for rung in settings.rungs),
+            f"at {settings.steps}",
+            "best",
+            "95 %",
+            "trial",
+        ):
+            table.add_column(heading, justify="right")
+        for stratum in leaderboard.strata(history):
+            ranked = leaderboard.ranked(history, stratum)
+            measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None
+            populations = self._director.asha[stratum].population().values()
+            done = sum(trial.status == "finished" for trial in ranked)
+            interval = f"{number(measure.low)}..{number(measure.high)}" if measure else "-"
+            table.add_row(
+                stratum, str(len(ranked)), *map(str, populations), str(done), number(measure.value if measure else None), interval,
+                str(ranked[0].number) if measure else "-",
+            )  # fmt: skip
+        return table

@@ -1,0 +1,153 @@
+"""The plan of a sweep: what it will do, whether it fits here, and what it would propose first. Nothing is started."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from sweeps.engine.director import Assignment, Director
+from sweeps.engine.search import Space
+from sweeps.engine.study import Settings
+from trainables.config import ConfigError, TrialConfig, make
+from trainables.family import Family
+from trainables.loop import Loop
+from trainables.storage import Folder
+
+__all__ = ["check_fits", "describe", "expected_steps", "fitting"]
+
+
+def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
+    """Trials that fit on this machine at a time.
+
+    Raises:
+        ConfigError: if not even one does.
+    """
+    cpus, gpus = psutil.cpu_count() or 1, torch.cuda.device_count()
+    if cpus_per_trial * workers > cpus:
+        raise ConfigError(f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus} CPUs here")
+    if gpus_per_trial * workers > gpus:
+        raise ConfigError(f"gpus-per-trial: {gpus_per_trial:g} for each of {workers} worker(s) is more than the {gpus} GPUs here")
+    counts = [int(cpus // (cpus_per_trial * workers))]
+    if gpus_per_trial:
+        counts.append(int(gpus // gpus_per_trial) // workers)
+    return max(1, min(counts))
+
+
+def expected_steps(settings: Settings) -> float:
+    """Optimizer steps of the whole sweep, if every rung lets one in `reduction` go on."""
+    levels = [*settings.rungs, settings.steps]
+    per_stratum = settings.trials / len(settings.strata)
+    searched, alive, before = 0.0, per_stratum, 0
+    for level in levels:
+        searched += alive * (level - before)
+        before, alive = level, max(1.0, alive / settings.reduction)
+    confirmed = min(settings.confirm, per_stratum) * settings.replicates * settings.steps
+    return len(settings.strata) * (searched + confirmed)
+
+
+def _first_proposals(settings: Settings, space: Space, count: int) -> list[Assignment]:
+    director = Director(settings, space)
+    director.opened({})
+    found: list[Assignment] = []
+    while len(found) < count:
+        proposal = director.next()
+        if not isinstance(proposal, Assignment):
+            break
+        director.started(proposal.trial, proposal.attempt)
+        found.append(proposal)
+    return found
+
+
+def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
+    """A first configuration for each stratum."""
+    family = settings.model_family()
+    proposals = _first_proposals(settings, space, len(settings.strata))
+    return [make(family.Config, proposal.config, family.name) for proposal in proposals]
+
+
+def check_fits(settings: Settings, space: Space, folder: Folder) -> None:
+    """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+    if not folder.local:
+        return
+    family = settings.model_family()
+    # Weights and two moments; the best and the latest two checkpoints are kept.
+    largest = max(sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
+    runs = settings.trials + settings.confirm * settings.replicates * len(settings.strata)
+    needed = largest * 3 * 3 * runs
+    place = next(parent for parent in [Path(folder.path), *Path(folder.path).parents] if parent.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise ConfigError(
+            f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to {needed / 2**30:.1f} GiB; "
+            "lower --trials or choose another --storage"
+        )
+
+
+def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any, steps: int = 30) -> float:
+    """Measured in this process on a short run."""
+    loop = Loop(family, make(type(config), {**vars(config), "steps": steps, "eval_every": steps}, family.name), data)
+    began = time.perf_counter()
+    next(loop.run())
+    return (time.perf_counter() - began) / steps
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    """What the sizes make impossible, in words."""
+    found = []
+    per_stratum = settings.trials // len(settings.strata)
+    if not settings.rungs:
+        found.append(f"steps {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early")
+    elif per_stratum < settings.reduction:
+        found.append(
+            f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: few or none will be stopped early"
+        )
+    if settings.sampler == "tpe" and per_stratum <= settings.startup:
+        found.append(f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: the search is random")
+    return found
+
+
+def describe(settings: Settings, space: Space) -> str:
+    """The plan as text; builds the data and times a few steps to say how long it will take."""
+    family = settings.model_family()
+    configs = _configs(settings, space)
+    began = time.perf_counter()
+    data = family.build_data(configs[0])
+    built = time.perf_counter() - began
+    torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
+    rates = [_seconds_per_step(family, config, data) for config in configs]
+    steps = expected_steps(settings)
+    seconds = steps * sum(rates) / len(rates) / settings.concurrent
+    fixed = {**settings.fields, **settings.overrides}
+    lines = [
+        f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
+        f"trials      {settings.trials}, {settings.concurrent} at a time, seed {settings.seed}",
+        f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
+        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} steps; one in {settings.reduction} goes on",
+        f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
+        f"fixed       {', '.join(f'{name}={value}' for name, value in fixed.items()) or 'nothing'}",
+        f"steps       about {steps:,.0f} in all",
+        f"time        about {seconds / 60:.1f} min at {1000 * sum(rates) / len(rates):.1f} ms a step (30 timed here), data {built:.1f} s",
+        *(f"warning     {text}" for text in warnings_of(settings)),
+        "first proposals",
+    ]
+    for proposal in itertools.islice(_first_proposals(settings, space, 4), 4):
+        shown = {name: proposal.config[name] for name in proposal.config if name not in {**fixed, "steps": 0, "eval_every": 0, "seed": 0}}
+        lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

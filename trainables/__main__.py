@@ -1,0 +1,126 @@
+"""Trains one configuration in this process, without Ray, under a debugger if you like.
+
+    python -m trainables                                      the families that are installed
+    python -m trainables collatz --help                       the fields of a family
+    python -m trainables collatz lookahead=100 steps=2000     one configuration
+    python -m trainables --from results/NAME 7                trial 7 of a sweep again, from its ledger row
+    python -m trainables --from results/NAME 7 steps=500      the same with another field
+
+Prints a line at each evaluation, then the trivial predictors on the same rows. `--save FOLDER` keeps checkpoints and goes on
+from them; `--device cuda` trains on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from trainables import registry
+from trainables.config import ConfigError, describe, make, parse_overrides
+from trainables.family import Family
+from trainables.measure import Measure
+
+__all__ = ["main"]
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--from", dest="sweep")
+    parser.add_argument("--save")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("-h", "--help", action="store_true")
+    try:
+        parsed, unknown = parser.parse_known_intermixed_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error).removeprefix("argument --")) from None
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: unknown option; see --help")
+    return parsed
+
+
+def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
+    """Family and configuration of a trial."""
+    from sweeps.ledger.history import History
+    from sweeps.ledger.segments import LedgerError, read
+    from trainables.storage import Folder
+
+    try:
+        history = History.of(read(Folder.at(sweep) / "ledger"))
+    except LedgerError as error:
+        raise ConfigError(f"from: {error}") from None
+    if not number.isdigit() or int(number) not in history.trials:
+        raise ConfigError(f"from: {sweep} has no trial {number}; it has 0 to {max(history.trials, default=0)}")
+    return history.settings["family"], history.trials[int(number)].config
+
+
+def _help(words: list[str]) -> str:
+    text = __doc__ or ""
+    for name in words[:1]:
+        fields = describe(registry.family(name).Config)
+        text += f"\nfields of {name}:\n" + "".join(f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields)
+    return text
+
+
+def _show(family: Family[Any], measures: dict[str, Measure]) -> str:
+    shown = []
+    for metric in family.metrics:
+        measure = measures.get(f"validation/{metric.name}", measures.get(metric.name))
+        if measure:
+            spread = f" [{measure.low:.4g}, {measure.high:.4g}] n={measure.n}" if measure.low != measure.high else ""
+            shown.append(f"{metric.name} {measure.value:.4g}{spread}")
+    return ", ".join(shown)
+
+
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str) -> None:
+    import torch
+
+    from trainables.checkpoint import CheckpointStore
+    from trainables.loop import Loop
+    from trainables.storage import Folder
+
+    config = make(family.Config, values, family.name)
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: cannot use {device}: {str(error).splitlines()[0]}") from None
+    data = family.build_data(config)
+    for finding in family.audit(config, data):
+        print(f"{finding.guard}: {finding.sentence}")
+        if finding.failed:
+            raise ConfigError(f"{finding.guard}: refused, see above")
+    store = CheckpointStore(Folder.at(save)) if save else None
+    for report in Loop(family, config, data, store=store, device=place).run():
+        scores = _show(family, report.metrics)
+        print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")
+    for name, measures in family.baselines(config, data, "validation").items():
+        print(f"{name}: {_show(family, measures)}")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code: 0, or 2 after one line about bad input."""
+    try:
+        parsed = _parse(arguments)
+        words = list(parsed.words)
+        if parsed.help or (not words and not parsed.sweep):
+            print(_help(words) if parsed.help else f"{__doc__}\nfamilies: {', '.join(registry.names())}")
+            return 0
+        if parsed.sweep:
+            if not words:
+                raise ConfigError("from: say which trial, as in --from results/NAME 7")
+            name, values = _from_ledger(parsed.sweep, words.pop(0))
+        else:
+            name, values = words.pop(0), {}
+        _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

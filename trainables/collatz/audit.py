@@ -1,0 +1,154 @@
+"""A second opinion on the split: exact Python integers and sets, from the seeds, sharing no code with what built the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
+from trainables.collatz.features import window
+from trainables.collatz.orbits import from_limbs
+from trainables.collatz.split import CORE_BELOW, GROUPS, LOGGED, TEST, TRAIN
+from trainables.family import Finding
+
+__all__ = ["MIN_TEST_ORBITS", "audit"]
+
+MIN_TEST_ORBITS = 100
+
+
+def _walk(n: int) -> Iterator[tuple[int, int]]:
+    """(T^j(n), k_(j+1)) for j = 0, 1, .. for ever."""
+    while True:
+        m = 3 * n + 1
+        k = (m & -m).bit_length() - 1
+        yield n, k
+        n = m >> k
+
+
+def _orbit(seed: int) -> tuple[list[int], list[int]]:
+    numbers: list[int] = []
+    valuations: list[int] = []
+    for n, k in _walk(seed):
+        numbers.append(n)
+        if n == 1:
+            return numbers, valuations
+        valuations.append(k)
+    raise AssertionError
+
+
+def _prefixes(orbits: list[list[int]]) -> list[list[int]]:
+    """The private prefix of each orbit."""
+    owner: dict[int, int] = {}
+    shared: set[int] = set()
+    for i, numbers in enumerate(orbits):
+        for n in numbers:
+            if owner.setdefault(n, i) != i:
+                shared.add(n)
+    found = []
+    for numbers in orbits:
+        end = next(i for i, n in enumerate(numbers) if n < CORE_BELOW or n in shared)
+        found.append(numbers[:end])
+    return found
+
+
+def _ahead(n: int) -> tuple[list[int], list[int]]:
+    """The iterates of a training row that are looked at, and its first eight valuations."""
+    numbers, valuations = [], []
+    for _ in range(POOL_NODES - 1):
+        m = 3 * n + 1
+        k = (m & -m).bit_length() - 1
+        numbers.append(n)
+        valuations.append(k)
+        n = m >> k
+    numbers.append(n)
+    return [numbers[j] for j in CHECKED], valuations
+
+
+def _curriculum(data: CollatzData, orbits: list[list[int]], guarded: set[int]) -> int:
+    owner = np.searchsorted(data.first, data.rows, side="right") - 1
+    place = data.rows - data.first[owner]
+    rows = zip(owner.tolist(), place.tolist(), strict=True)
+    return sum(not guarded.isdisjoint(_ahead(orbits[o][i])[0]) for o, i in rows)
+
+
+def _random(data: CollatzData, guarded: set[int]) -> tuple[int, int]:
+    """Pool rows that touch a guarded number, and those whose stored residue or valuations are another number's."""
+    nodes = data.pool_first + POOL_NODES * np.arange(data.pool)
+    stored = window(data.nodes, nodes, POOL_NODES - 1).tolist()
+    residues = data.nodes.r81[nodes].tolist()
+    hits = strange = 0
+    for n, k, r in zip(from_limbs(data.pool_numbers), stored, residues, strict=True):
+        numbers, valuations = _ahead(n)
+        hits += not guarded.isdisjoint(numbers)
+        strange += valuations != k or n % 81 != r
+    return hits, strange
+
+
+def audit(data: CollatzData) -> list[Finding]:
+    """Findings on every row that can be sampled; a failed one refuses the data."""
+    walked = [_orbit(seed) for seed in data.seeds.tolist()]
+    orbits = [numbers for numbers, _ in walked]
+    prefixes = _prefixes(orbits)
+    group = data.group.tolist()
+    guarded = {n for g, prefix in zip(group, prefixes, strict=True) if g != TRAIN for n in prefix}
+    steps = data.nodes.offset[data.first]
+    strange = sum(data.nodes.k[at : at + len(k)].tolist() != k for at, (_, k) in zip(steps.tolist(), walked, strict=True))
+    moved = sum(len(prefix) != length for prefix, length in zip(prefixes, data.private.tolist(), strict=True))
+    hits, odd = _random(data, guarded)
+    return [
+        _overlap("curriculum", _curriculum(data, orbits, guarded), len(data.rows)),
+        _overlap("random", hits, data.pool),
+        *_disjoint(group, prefixes, moved),
+        Finding(
+            "table", strange + odd > 0, strange + odd, f"{strange} orbits and {odd} random rows have the stored features of another number."
+        ),
+        *_counts(data, orbits, prefixes),
+    ]
+
+
+def _overlap(rows: str, hits: int, total: int) -> Finding:
+    sentence = f"{hits} of {total} {rows} rows have n, T(n), T^4(n) or T^8(n) private to validation, test or the logged seeds."
+    return Finding(f"overlap_{rows}", hits > 0, hits, sentence)
+
+
+def _disjoint(group: list[int], prefixes: list[list[int]], moved: int) -> list[Finding]:
+    owned = [{n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))]
+    twice = sum(map(len, owned)) - len(set[int]().union(*owned))
+    orbits = sum(g == TEST and len(prefix) > 0 for g, prefix in zip(group, prefixes, strict=True))
+    return [
+        Finding("split_disjoint", twice > 0, twice, f"{twice} private numbers belong to two groups."),
+        Finding("private_steps", moved > 0, moved, f"{moved} orbits are scored on other steps than their private ones."),
+        Finding(
+            "test_orbits",
+            orbits < MIN_TEST_ORBITS,
+            orbits,
+            f"{orbits} test orbits have private steps; at least {MIN_TEST_ORBITS} are needed.",
+        ),
+    ]
+
+
+def _counts(data: CollatzData, orbits: list[list[int]], prefixes: list[list[int]]) -> list[Finding]:
+    train = {n for g, numbers in zip(data.group.tolist(), orbits, strict=True) if g == TRAIN for n in numbers}
+    logged = [i for i, g in enumerate(data.group.tolist()) if g == LOGGED]
+    steps = [n for i in logged for n in orbits[i][:-1]]
+    private = sum(len(prefixes[i]) for i in logged)
+    share = data.excluded_pool / data.drawn
+    return [
+        Finding(
+            "excluded_curriculum",
+            False,
+            data.excluded_curriculum,
+            f"{data.excluded_curriculum} nodes of train orbits were kept out of training.",
+        ),
+        Finding(
+            "excluded_random", False, share, f"{data.excluded_pool} of {data.drawn} random draws ({share:.2%}) were kept out of training."
+        ),
+        _leak(len(steps), len(steps) - private, sum(n in train for n in steps)),
+    ]
+
+
+def _leak(steps: int, open_steps: int, on_train: int) -> Finding:
+    where = f"{on_train} lie on train orbits, {steps - open_steps} are private"
+    sentence = f"{open_steps} of the logged seeds' {steps} steps may be trained on: {where}."
+    return Finding("logged_leak", False, open_steps, sentence)

@@ -1,0 +1,54 @@
+"""The Collatz family: learn V(n) > 0 that falls along every orbit of the Syracuse map."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from trainables.collatz import audit, baselines
+from trainables.collatz.config import CollatzConfig
+from trainables.collatz.data import CollatzData, build
+from trainables.collatz.metrics import METRICS
+from trainables.collatz.model import LyapunovNet, network
+from trainables.collatz.task import CollatzTask
+from trainables.family import Family, Finding, Metric, Split
+from trainables.measure import Measure
+
+__all__ = ["COLLATZ", "CollatzFamily"]
+
+
+class CollatzFamily(Family[CollatzConfig]):
+    """See the modules of this package; configurations of every lookahead share their data."""
+
+    name = "collatz"
+    Config = CollatzConfig
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    objective = "hinge"
+
+    def data_key(self, config: CollatzConfig) -> str:
+        """Pool size and data seed: nothing else changes the data."""
+        return f"collatz-pool{config.pool}-seed{config.data_seed}"
+
+    def build_data(self, config: CollatzConfig) -> CollatzData:
+        """Orbits of the four groups and the random pool."""
+        return build(config.pool, config.data_seed)
+
+    def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
+        """Exact overlap of every row that can be sampled with what validation and test are scored on."""
+        return audit.audit(data)
+
+    def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
+        """Formulas, a constant and the oracle, at the configuration's lookahead."""
+        return baselines.baselines(data, config.lookahead, split)
+
+    def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
+        """A fresh task."""
+        return CollatzTask(config, data, device)
+
+    def model(self, config: CollatzConfig) -> LyapunovNet:
+        """The untrained network, on the CPU."""
+        return network(config)
+
+
+COLLATZ = CollatzFamily()
