@@ -193,8 +193,6 @@ class Director:
         search = self.history.search_trials()
         if len(search) < self.settings.trials:
             return self._propose_search(len(self.history.trials), len(search))
-        if any(trial.open for trial in search):
-            return None
         return self._propose_replicate(len(self.history.trials))
 
     def _propose_search(self, number: int, index: int) -> Trial | None:
@@ -212,7 +210,9 @@ class Director:
         return self._record_proposal(number, str(stratum), "search", None, params, config)
 
     def _propose_replicate(self, number: int) -> Trial | None:
-        for stratum in leaderboard.strata(self.history):
+        """The next confirmation run, of strata whose search has ended."""
+        searched = {trial.stratum for trial in self.history.search_trials() if trial.open}
+        for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
             for finalist in leaderboard.finalists(self.history, stratum, self.settings.confirm):
                 done = len(self.history.replicates(finalist.number))
                 if done < self.settings.replicates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import statistics
@@ -18,7 +17,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from sweeps.engine import options, plan
+from sweeps.engine import environment, options, plan
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
 from sweeps.engine.manifest import manifest
@@ -120,7 +119,7 @@ class _Run:
 
     def __init__(self, study: Study, settings: Settings, folder: Folder, name: str, resume: str) -> None:
         self.settings, self.folder, self.name, self.resume = settings, folder, name, resume
-        self.console = Console(soft_wrap=not sys.stdout.isatty())
+        self.console = Console() if sys.stdout.isatty() else Console(width=120)
         self.ledger = Ledger(folder / "ledger")
         self.director = Director(settings, study.space, self.ledger.append, self.ledger.commit)
         self.director.replay(self.ledger.past)
@@ -153,9 +152,9 @@ class _Run:
         shelf = _Shelf(self.director)
         preparing = threading.Thread(target=shelf.prepare, name="data")
         preparing.start()
+        environment.prepare()
         from sweeps.engine import tune
 
-        os.environ.update({key: os.environ.get(key, value) for key, value in tune.environment().items()})
         tune.start_ray(*self._resources(), temporary=scratch)
         self.marks["Ray"] = time.time()
         preparing.join()

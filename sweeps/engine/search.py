@@ -129,6 +129,4 @@ class Search:
         seed = seed_of(self._seed, number) % 2**32
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup, warn_independent_sampling=False
-        )
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup)

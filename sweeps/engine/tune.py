@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -24,25 +23,9 @@ from sweeps.engine.lanes import Job, one_process, worker_group
 from trainables.measure import Report
 from trainables.storage import Folder
 
-__all__ = ["Placement", "environment", "start_ray"]
+__all__ = ["Placement", "start_ray"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
-
-
-def environment() -> dict[str, str]:
-    """Variables that Ray must find before it is imported or started: quiet, no signal handler, no chdir, no snapshots."""
-    return {
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_DEDUP_LOGS": "0",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
-        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-        "TUNE_WARN_THRESHOLD_S": "1000000",
-    }
 
 
 class Lane(tune.Trainable):
@@ -163,6 +146,8 @@ class Placement:
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         settings = self.director.settings
+        # Tune would otherwise start one process at a time.
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(settings.concurrent))
         grouped = settings.workers_per_trial > 1
         request = (
             {"CPU": 0.01 * settings.workers_per_trial * settings.cpus_per_trial}
@@ -178,6 +163,7 @@ class Placement:
                 stop=_Stopper(self),
                 callbacks=[_Tick(self)],
                 failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,
             ),
         )
@@ -259,14 +245,11 @@ class Placement:
 
 
 def start_ray(cpus: int | None, gpus: int | None, temporary: str) -> None:
-    """Starts Ray on this machine alone: loopback, a token known to this process tree only, no dashboard.
+    """Starts Ray on this machine alone: on loopback, without dashboard.
 
     Raises:
         RuntimeError: if Ray cannot start.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token":
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         address="local",
         num_cpus=cpus,

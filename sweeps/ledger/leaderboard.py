@@ -65,10 +65,11 @@ def marks(history: History, trial: Trial) -> list[str]:
     value = trial.value(metric)
     if trial.reports and not math.isfinite(value):
         found.append("not finite")
-    for baseline in history.baselines:
-        other = baseline.metrics.get(metric)
-        if baseline.stratum == trial.stratum and other and not baseline.name.startswith("oracle") and sign * value >= sign * other.value:
-            found.append(f"not better than {baseline.name}")
+    rivals = [line for line in history.baselines if line.stratum == trial.stratum and not line.name.startswith("oracle")]
+    better = [line for line in rivals if sign * line.metrics[metric].value <= sign * value]
+    if better:
+        best = min(better, key=lambda line: sign * line.metrics[metric].value)
+        found.append(f"{len(better)} of {len(rivals)} trivial predictors do as well, best {best.name}")
     if trial.failures:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
     return found

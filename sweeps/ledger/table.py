@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
@@ -18,29 +20,36 @@ def number(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
+def _interval(row: dict[str, Any]) -> str:
+    return f"{number(row['low'])} .. {number(row['high'])}"
+
+
+def _table(title: str, columns: str) -> Table:
+    """A table whose columns never wrap but for the last; names that begin with `<` are aligned left."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    names = columns.split(", ")
+    for column in names:
+        table.add_column(column.lstrip("<"), justify="left" if column.startswith("<") else "right", no_wrap=column != names[-1])
+    return table
+
+
 def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group:
-    """The leaderboard for a terminal: the `top` trials of each stratum, baselines beside them, then what was confirmed."""
+    """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed."""
     board = leaderboard.board(history, name)
     label = history.settings["stratify"] or "stratum"
-    table = Table(title=f"{name}: {board['metric']} on validation ({board['mode']}), n = independent units", title_justify="left")
-    for heading in (label, "trial", "status", "value", "95 %", "n", "step", "s", "marks"):
-        table.add_column(heading, justify="left" if heading in ("marks", "status") else "right")
+    title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
+    table = _table(title, f"{label}, trial, <status, value, 95 %, n, step, <marks")
     for stratum in leaderboard.strata(history):
-        rows = [row for row in board["rows"] if row["stratum"] == stratum]
-        for row in rows[:top]:
-            interval = f"{number(row['low'])}..{number(row['high'])}"
-            table.add_row(
-                stratum, str(row["trial"]), row["status"], number(row["value"]), interval, str(row["n"]), str(row["step"]),
-                f"{row['seconds']:.1f}", "; ".join(row["marks"]),
-            )  # fmt: skip
+        for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
+            cells = (str(row["trial"]), row["status"], number(row["value"]), _interval(row), str(row["n"]), str(row["step"]))
+            table.add_row(stratum, *cells, ", ".join(row["marks"]))
         for line in board["baselines"]:
             if line["stratum"] == stratum:
-                table.add_row(stratum, "", "baseline", number(line["value"]), "", str(line["n"]), "", "", line["name"], style="dim")
+                table.add_row(stratum, "", "trivial", number(line["value"]), "", str(line["n"]), "", line["name"], style="dim")
         table.add_section()
-    confirmed = Table(title="confirmed from fresh seeds on the test split, which the search has not seen", title_justify="left")
-    for heading in (label, "trial", "value", "95 %", "replicates"):
-        confirmed.add_column(heading, justify="right")
+    confirmed = _table(
+        "confirmed from fresh seeds on the test split, which the search has not seen", f"{label}, trial, value, 95 %, replicates"
+    )
     for row in board["confirmed"]:
-        interval = f"{number(row['low'])}..{number(row['high'])}"
-        confirmed.add_row(row["stratum"], str(row["trial"]), number(row["value"]), interval, str(row["replicates"]))
+        confirmed.add_row(row["stratum"], str(row["trial"]), number(row["value"]), _interval(row), str(row["replicates"]))
     return Group(table, confirmed) if board["confirmed"] else Group(table)

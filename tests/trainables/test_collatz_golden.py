@@ -17,6 +17,7 @@ from trainables.collatz.metrics import population
 from trainables.collatz.model import LyapunovNet, network
 from trainables.collatz.orbits import from_limbs, natural_log, steps_to_one, to_limbs, trace
 from trainables.collatz.split import HARD_SEEDS, LOGGED_SEEDS, TRAIN_SEEDS
+from trainables.config import make
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NETS = ("collatz_net_0_full_L10", "collatz_net_1_k_only_L20", "collatz_net_2_k_shifted_L100")
@@ -209,7 +210,7 @@ def test_anchor_weights() -> None:
 
 @pytest.mark.parametrize(("lookahead", "count"), [(10, 4_405_250), (20, 4_425_730), (100, 4_589_570)])
 def test_parameter_counts_of_the_log(lookahead: int, count: int) -> None:
-    config = CollatzConfig(lookahead=lookahead, layers=(2048, 1024, 1024, 512, 512, 512, 256, 128, 64))
+    config = make(CollatzConfig, {"lookahead": lookahead, "layers": "2048,1024,1024,512,512,512,256,128,64"})
     model = network(config)
     assert sum(p.numel() for p in model.parameters()) == count
     assert set(model.state_dict()) == {"drift_param", *(f"net.{2 * i}.{part}" for i in range(10) for part in ("weight", "bias"))}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
@@ -17,24 +15,22 @@ __all__ = ["MIN_TEST_ORBITS", "audit"]
 MIN_TEST_ORBITS = 100
 
 
-def _walk(n: int) -> Iterator[tuple[int, int]]:
-    """(T^j(n), k_(j+1)) for j = 0, 1, .. for ever."""
-    while True:
-        m = 3 * n + 1
-        k = (m & -m).bit_length() - 1
-        yield n, k
-        n = m >> k
+def _step(n: int) -> tuple[int, int]:
+    """(T(n), k)."""
+    m = 3 * n + 1
+    k = (m & -m).bit_length() - 1
+    return m >> k, k
 
 
 def _orbit(seed: int) -> tuple[list[int], list[int]]:
-    numbers: list[int] = []
+    """Numbers from the seed to 1, and the valuations between them."""
+    numbers: list[int] = [seed]
     valuations: list[int] = []
-    for n, k in _walk(seed):
+    while numbers[-1] != 1:
+        n, k = _step(numbers[-1])
         numbers.append(n)
-        if n == 1:
-            return numbers, valuations
         valuations.append(k)
-    raise AssertionError
+    return numbers, valuations
 
 
 def _prefixes(orbits: list[list[int]]) -> list[list[int]]:
@@ -54,14 +50,11 @@ def _prefixes(orbits: list[list[int]]) -> list[list[int]]:
 
 def _ahead(n: int) -> tuple[list[int], list[int]]:
     """The iterates of a training row that are looked at, and its first eight valuations."""
-    numbers, valuations = [], []
+    numbers, valuations = [n], []
     for _ in range(POOL_NODES - 1):
-        m = 3 * n + 1
-        k = (m & -m).bit_length() - 1
+        n, k = _step(n)
         numbers.append(n)
         valuations.append(k)
-        n = m >> k
-    numbers.append(n)
     return [numbers[j] for j in CHECKED], valuations
 
 

@@ -126,7 +126,7 @@ def syracuse(x: U64) -> tuple[U64, U8]:
 
     Raises:
         ValueError: for an even number.
-        OverflowError: for a number of 238 bits or more.
+        OverflowError: for a number of more than 238 bits.
     """
     _require_odd(x)
     following, k = next(_walk(x, 1))
@@ -147,7 +147,7 @@ def trace(x: U64, steps: int, nodes: int = 1) -> Trace:
 
     Raises:
         ValueError: for an even number.
-        OverflowError: when an orbit reaches 238 bits.
+        OverflowError: when an orbit outgrows 238 bits.
     """
     _require_odd(x)
     rows = x.shape[1]
@@ -168,7 +168,7 @@ def steps_to_one(x: U64, limit: int = 100_000) -> npt.NDArray[np.int64]:
     """Syracuse steps from each odd number to 1, int64 [rows].
 
     Raises:
-        OverflowError: when an orbit reaches 238 bits, or is longer than `limit`.
+        OverflowError: when an orbit outgrows 238 bits, or is longer than `limit`.
     """
     _require_odd(x)
     counts = np.zeros(x.shape[1], dtype=np.int64)

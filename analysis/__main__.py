@@ -1,0 +1,142 @@
+"""Looks at sweeps, also while they run.
+
+    python -m analysis list [RESULTS]                       the sweeps of a folder
+    python -m analysis leaderboard SWEEP [--json] [--top N] trials ranked within each stratum, baselines, confirmed finalists
+    python -m analysis report SWEEP [--output FILE]         one self-contained HTML page
+    python -m analysis trial SWEEP NUMBER                   configuration, curve, attempts and checkpoints of one trial
+
+RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, or 2 with one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console, RenderableType
+
+from analysis import terminal
+from analysis.sweep import Sweep, place
+from sweeps.ledger.segments import LedgerError
+from sweeps.ledger.table import leaderboard_table
+from trainables.config import ConfigError
+
+__all__ = ["main"]
+
+OK, BAD_INPUT = 0, 2
+PIPED_WIDTH = 200
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
+
+
+def _count(word: str) -> int:
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1 (got {word!r})")
+    return int(word)
+
+
+def _trial_number(word: str) -> int:
+    if not word.isascii() or not word.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a trial's number (got {word!r})")
+    return int(word)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
+    listing = commands.add_parser("list", help="the sweeps of a folder")
+    listing.add_argument("results", nargs="?", default="results", metavar="RESULTS", help="folder or URI that holds sweeps [results]")
+    ranking = commands.add_parser("leaderboard", help="trials ranked within each stratum")
+    page = commands.add_parser("report", help="one self-contained HTML page")
+    single = commands.add_parser("trial", help="one trial")
+    for command in (ranking, page, single):
+        command.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
+    ranking.add_argument("--json", action="store_true", help="the whole leaderboard as one JSON document")
+    ranking.add_argument("--top", type=_count, metavar="N", help="trials shown per stratum [all]")
+    page.add_argument("--output", metavar="FILE", help="where to write [report.html in the sweep's folder]")
+    single.add_argument("number", type=_trial_number, metavar="NUMBER", help="the trial's number")
+    return parser
+
+
+def _show(page: RenderableType) -> None:
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH)
+    console.print(page)
+
+
+def _list(given: argparse.Namespace) -> None:
+    results = place(given.results)
+    if not results.exists():
+        raise ConfigError(f"{results}: there is no such folder")
+    _show(terminal.sweeps_table(results))
+
+
+def _leaderboard(given: argparse.Namespace) -> None:
+    if given.json and given.top:
+        raise ConfigError("top: applies to the table; --json prints the whole leaderboard")
+    sweep = Sweep.open(given.sweep)
+    if given.json:
+        print(json.dumps(sweep.leaderboard(), indent=2, allow_nan=False))
+    else:
+        _show(leaderboard_table(sweep.history, sweep.name, given.top))
+
+
+def _report(given: argparse.Namespace) -> None:
+    from analysis import report
+
+    sweep = Sweep.open(given.sweep)
+    if given.output is None:
+        print(report.write(sweep.folder, sweep.name))
+        return
+    output = Path(given.output)
+    if output.is_dir():
+        raise ConfigError(f"output: {output} is a folder; name a file")
+    output.write_text(report.page(sweep), encoding="utf-8")
+    print(output.absolute())
+
+
+def _trial(given: argparse.Namespace) -> None:
+    _show(terminal.trial_page(Sweep.open(given.sweep).trial(given.number)))
+
+
+_COMMANDS = {"list": _list, "leaderboard": _leaderboard, "report": _report, "trial": _trial}
+
+
+def _warn(message: Any, *_: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code.
+
+    Args:
+        arguments: the command line; None for the process's own.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            given = _parser().parse_args(arguments)
+            _COMMANDS[given.command](given)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (ValueError, LedgerError, OSError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return BAD_INPUT
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
