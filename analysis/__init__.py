@@ -1,9 +1,9 @@
 """What is learnt: open a sweep, rank, load the best checkpoint, report.
 
-    from analysis import Sweep
+from analysis import Sweep
 
-    sweep = Sweep.open("results/lookahead-20260101-120000")
-    model = sweep.best(lookahead=100).load()
+sweep = Sweep.open("results/lookahead-20260101-120000")
+model = sweep.best(lookahead=100).load()
 """
 
 from analysis.sweep import Sweep, TrialView

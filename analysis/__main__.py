@@ -103,7 +103,10 @@ def _report(given: argparse.Namespace) -> None:
     output = Path(given.output)
     if output.is_dir():
         raise ConfigError(f"output: {output} is a folder; name a file")
-    output.write_text(report.page(sweep), encoding="utf-8")
+    try:
+        output.write_text(report.page(sweep), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"output: cannot write {output}: {error.strerror}") from None
     print(output.absolute())
 
 
@@ -114,7 +117,7 @@ def _trial(given: argparse.Namespace) -> None:
 _COMMANDS = {"list": _list, "leaderboard": _leaderboard, "report": _report, "trial": _trial}
 
 
-def _warn(message: Any, *_: Any) -> None:
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pandas
+import pandas  # type: ignore[import-untyped]
 
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from sweeps.ledger import leaderboard
-from sweeps.ledger.history import History, Trial
+from sweeps.ledger.history import History, Status, Trial
 
 __all__ = ["STALE_SECONDS", "best", "brief", "clock", "counts", "done", "duration", "saved_steps", "state"]
 
@@ -54,7 +54,7 @@ def done(history: History) -> int:
 def counts(trials: list[Trial]) -> str:
     """Trials by status, as in `3 finished, 9 stopped`; `none` where there are none."""
     found = Counter(trial.status for trial in trials)
-    order = ("finished", "stopped", "failed", "running", "waiting")
+    order: tuple[Status, ...] = ("finished", "stopped", "failed", "running", "waiting")
     return ", ".join(f"{found[status]} {status}" for status in order if found[status]) or "none"
 
 

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "TrialView", "place", "sweep_names"]
 
 
-def place(path_or_uri: str | os.PathLike[str]) -> Folder:
+def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
     """The folder at a local path, also with a trailing slash, `.` or `..`, or at a URI.
 
     Raises:
         ConfigError: if the URI is not understood.
     """
+    if isinstance(path_or_uri, Folder):
+        return path_or_uri
     text = os.fspath(path_or_uri)
     return Folder.at(text if "://" in text else os.path.abspath(text))
 
@@ -120,7 +122,7 @@ class TrialView:
             raise ValueError(f"trial {self.number}: no intact checkpoint at {store.folder} ({len(names)} there, status {self.status})")
         if wanted is not None and found.name != wanted:
             warnings.warn(
-                f"trial {self.number}: using {found.name}, not {wanted} of its last report; its values are not those of step {self.trial.step}",
+                f"trial {self.number}: using {found.name}, not {wanted} of its last report, whose values it does not have",
                 stacklevel=2,
             )
         return found
@@ -154,7 +156,7 @@ class Sweep:
     history: History
 
     @staticmethod
-    def open(path_or_uri: str | os.PathLike[str]) -> Sweep:
+    def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
         """Reads the ledger of the sweep in a folder, also while it runs. A damaged tail is named in a warning.
 
         Raises:

@@ -32,7 +32,9 @@ def knob(default: Any, doc: str, *, unit: str = "", **bounds: Any) -> Any:
         unit: unit of the value, empty for pure numbers and names.
         bounds: `ge`, `gt`, `le`, `lt` as pydantic takes them.
     """
-    return pydantic.Field(default, description=doc, json_schema_extra={"unit": unit}, allow_inf_nan=False, **bounds)
+    if isinstance(default, float):
+        bounds["allow_inf_nan"] = False
+    return pydantic.Field(default, description=doc, json_schema_extra={"unit": unit}, **bounds)
 
 
 def _split(value: Any) -> Any:
@@ -47,7 +49,7 @@ Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_spl
 _T = TypeVar("_T")
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(knob,))
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def configuration(cls: type[_T]) -> type[_T]:
     """Class decorator: a frozen, keyword-only dataclass that validates when it is made."""
     config = pydantic.ConfigDict(extra="forbid", validate_default=True)

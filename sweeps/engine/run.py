@@ -69,11 +69,12 @@ def run(study: Study, manual: str, arguments: Sequence[str]) -> int:
     else:
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
+    if not request.dry_run:
+        _check_writable(storage)
     plan.check_fits(settings, study.space, storage)
     if request.dry_run:
         print(plan.describe(settings, study.space))
         return DONE
-    _check_writable(storage)
     return _Run(study, settings, storage / name, name, _resume_command(study, request.storage, name)).go()
 
 
@@ -327,7 +328,7 @@ class _Shelf:
         key = self._family.data_key(typed)
         if key not in self._references:
             reference = ray.put(self._data(typed, ""))
-            self._references[key] = (reference, ray.cloudpickle.dumps(reference))
+            self._references[key] = (reference, ray.cloudpickle.dumps(reference))  # type: ignore[no-untyped-call]
         return key, self._references[key][1]
 
     def _data(self, config: Any, stratum: str) -> Any:

@@ -41,10 +41,10 @@ def _scan(folder: Folder) -> tuple[list[Event], int, str, str | None]:
     events: list[Event] = []
     previous = _START
     for number, name in enumerate(names, start=1):
+        if name != _name(number):
+            raise LedgerError(f"ledger: damaged in its middle: {folder}/{_name(number)} is missing")
         content = folder.read(name)
         try:
-            if name != _name(number):
-                raise ValueError(f"segment {number} is missing")
             header, *lines = [json.loads(line) for line in content.decode().splitlines()]
             if header["schema"] != SCHEMA:
                 raise LedgerError(f"ledger: {folder}/{name} has schema {header['schema']}, this version reads {SCHEMA}")

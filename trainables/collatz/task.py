@@ -31,6 +31,8 @@ class CollatzTask(Task):
         self.model: nn.Module = network(config).to(device)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizers = [torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)]
+        if config.schedule == "cosine":
+            self.schedulers = [torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizers[0], T_max=config.steps)]
 
     def active(self, step: int) -> int:
         """Hard seeds in use at a step."""

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import Sweep, answers, figures, progress, report
+from sweeps.ledger.history import Baseline
+from trainables.measure import Measure
+from trainables.storage import Folder
+
+Build = Any
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements, and text outside scripts and styles."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._raw = False
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._raw = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._raw = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._raw:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="session")
+def source(finished: Path) -> str:
+    return report.page(Sweep.open(finished))
+
+
+def test_answers_stand_at_the_top(source: str, finished: Path) -> None:
+    sweep = Sweep.open(finished)
+    text = Page(source).text
+    found = answers.answers(sweep.history, "orbits")
+    assert [answer.label for answer in found] == ["lookahead 10", "lookahead 100"]
+    for answer in found:
+        assert f"{answer.label}: {answer.sentence}" in text
+        assert re.match(
+            r"trial \d+ confirmed at 0\.\d+ \[0\.\d+, 0\.\d+\] \(hinge on 128 test orbits, 3 replicates, best of 2", answer.sentence
+        )
+        assert "better than the best trivial predictor there, sum of ln T^k, at 0.09" in answer.sentence
+
+
+def test_contents(source: str, finished: Path) -> None:
+    text = Page(source).text
+    headings = "The answer by lookahead,Confirmed from fresh seeds,Leaderboard,Trivial predictors,Learning curves,Early stopping,"
+    headings += "Searched parameters,Audits and notes,Runs,Settings"
+    facts = "constant,oracle: steps to 1 (not compared),no test row is among,with uncommitted changes,lookahead.py --seed 0,torch 2.13"
+    for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "3 of 3", "pool=64"]:
+        assert words in text
+    board = Sweep.open(finished).leaderboard()
+    assert source.count("<tr") > len(board["rows"]) + len(board["confirmed"]) + len(board["baselines"])
+    stopped, saved, whole = progress.saved_steps(Sweep.open(finished).history)
+    assert f"{stopped} of 12 search trials were stopped" in text
+    assert f"{saved:,} steps unrun" in text
+    assert whole == 4800
+
+
+def test_nothing_is_loaded(source: str) -> None:
+    for tag, attributes in Page(source).tags:
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert not attributes.get("src"), tag
+        assert (attributes.get("href") or "data:").startswith("data:")
+    assert 'src="http' not in source
+    assert "@import" not in re.sub(r"<script>.*?</script>", "", source, flags=re.DOTALL)
+    assert source.count("plotly.js v") == 1
+
+
+def test_hostile_text_is_escaped(source: str) -> None:
+    assert "<script>alert" not in source
+    assert "<script>alert('no')</script> & <b>bold</b>" in Page(source).text
+    assert not [tag for tag, _ in Page(source).tags if tag == "b"]
+
+
+def test_figures_are_json_with_transparent_backgrounds(source: str) -> None:
+    found = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
+    assert len(found) == 1 + 2 + 3
+    for text in found:
+        assert json.loads(text)["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+
+
+def test_hover_texts_are_escaped(finished: Path) -> None:
+    history = Sweep.open(finished).history
+    trial = next(trial for trial in history.search_trials() if trial.status == "stopped")
+    trial.reason = "<a href='javascript:x'>press</a>"
+    text = json.dumps([figure.to_plotly_json() for figure in figures.curves(history)], default=str)
+    assert "<a href" not in text
+    assert html.escape("<a href") in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "mode", "word"),
+    [
+        (1.0, 2.0, "min", "better than"),
+        (1.0, 2.0, "max", "worse than"),
+        (4.0, 5.0, "min", "worse than"),
+        (4.0, 5.0, "max", "better than"),
+        (2.0, 4.0, "min", "not told apart from"),
+        (1.0, 3.0, "min", "not told apart from"),
+        (math.nan, math.nan, "min", "not told apart from"),
+    ],
+)
+def test_verdict(low: float, high: float, mode: str, word: str) -> None:
+    assert answers.verdict(Measure((low + high) / 2, 9, low, high), 3.0, mode) == word
+
+
+def test_an_oracle_is_not_compared(finished: Path) -> None:
+    history = Sweep.open(finished).history
+    found = answers.best_trivial(history, "10", "test")
+    assert found is not None
+    assert found[0].name == "sum of ln T^k"
+    history.baselines = [line for line in history.baselines if answers.is_oracle(line.name)]
+    assert answers.best_trivial(history, "10", "test") is None
+    assert "no trivial predictor was scored on the test split" in answers.answers(history, "orbits")[0].sentence
+
+
+def test_a_better_trivial_predictor_is_said(finished: Path) -> None:
+    history = Sweep.open(finished).history
+    history.baselines.append(Baseline("tiny", "10", {"test/hinge": Measure.exact(1e-6, 128)}))
+    answer = answers.answers(history, "orbits")[0]
+    assert answer.verdict == "worse than"
+    assert "worse than the best trivial predictor there, tiny" in answer.sentence
+
+
+def test_unconfirmed_leader(build: Build) -> None:
+    made = build(confirm=0)
+    made.baselines()
+    made.train()
+    folder = made.close()
+    history = Sweep.open(folder).history
+    sentence = answers.answers(history, "orbits")[0].sentence
+    assert "leads at" in sentence
+    assert "which flatters it; confirmation was not asked for" in sentence
+    assert "Confirmation was not asked for." in Page(report.page(Sweep.open(folder))).text
+
+
+def test_unfinished_sweep(build: Build) -> None:
+    made = build()
+    made.baselines()
+    made.train(1)
+    text = Page(report.page(Sweep.open(made.close("")))).text
+    assert "Unfinished (running): 1 of 12 trials have been proposed" in text
+    assert "lookahead 100: no trial has been proposed." in text
+
+
+def test_interrupted_during_confirmation(build: Build) -> None:
+    made = build()
+    made.train(14)
+    text = Page(report.page(Sweep.open(made.close("interrupted")))).text
+    assert "Unfinished (interrupted)" in text
+
+
+def test_empty_sweep(build: Build) -> None:
+    folder = build().close("")
+    path = report.write(Folder.at(str(folder)), "demo")
+    assert path == str(folder / "report.html")
+    page = Page((folder / "report.html").read_text())
+    assert "No trial has been proposed." in page.text
+    assert "no value on this page can be judged" in page.text
+    assert not [tag for tag, attributes in page.tags if attributes.get("class") == "figure"]
+
+
+def test_diverged_and_infeasible_trials(build: Build) -> None:
+    made = build(fields={"pool": 64, "anchor": 0.0, "anchor_min": 0.5})
+    made.train()
+    text = Page(report.page(Sweep.open(made.close("failed")))).text
+    assert "infeasible: anchor_min: has no effect with anchor=0" in text
+    assert "State: failed" in text
+
+
+def test_family_that_is_not_installed(build: Build, finished: Path) -> None:
+    sweep = Sweep.open(finished)
+    sweep.settings["family"] = "elsewhere"
+    assert "n counts independent units" in Page(report.page(dataclasses.replace(sweep, name="other"))).text
+
+
+def test_state(build: Build) -> None:
+    history = Sweep.open(build().close("")).history
+    assert progress.state(history, history.last_time + 10) == "running"
+    assert progress.state(history, history.last_time + 7300) == "silent for 2 h 01 min"
+    history.closed = "done"
+    assert progress.state(history) == "finished"
+    history.closed = "time limit"
+    assert progress.state(history) == "time limit"
+
+
+def test_durations() -> None:
+    assert [progress.duration(seconds) for seconds in (5, 61, 3700, 90000)] == ["5 s", "1 min", "1 h 01 min", "1 d 1 h"]

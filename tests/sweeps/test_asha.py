@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.engine.asha import Asha, rungs
+
+
+def test_rungs_are_exact_integers_where_logarithms_round_down() -> None:
+    assert rungs(1, 10, 1000) == [1, 10, 100]
+    assert rungs(1, 3, 243) == [1, 3, 9, 27, 81]
+    assert rungs(1, 5, 125) == [1, 5, 25]
+    assert rungs(100, 3, 100) == []
+
+
+def test_a_worse_trial_is_stopped_with_its_rung_cutoff_and_rivals() -> None:
+    asha = Asha(grace=1, reduction=2, budget=4)
+    assert asha.report(0, 1, 0.2).action == "continue"
+    decision = asha.report(1, 1, 0.4)
+    assert decision.action == "stop"
+    assert decision.reason == "rung 1: 0.4 is worse than the cut-off 0.3 of 2 trials"
+
+
+def test_larger_is_better_where_the_mode_says_so() -> None:
+    asha = Asha(grace=1, reduction=2, budget=4, mode="max")
+    asha.report(0, 1, 0.2)
+    assert asha.report(1, 1, 0.4).action == "continue"
+    assert asha.report(2, 1, 0.1).action == "stop"
+
+
+def test_nan_and_infinity_stop_at_once_and_enter_no_rung() -> None:
+    asha = Asha(grace=1, reduction=2, budget=4)
+    for trial, value in enumerate([math.nan, math.inf, -math.inf]):
+        assert asha.report(trial, 1, value).action == "stop"
+    assert asha.population() == {1: 0, 2: 0}
+
+
+def test_a_trial_that_skips_rungs_is_judged_once_at_each() -> None:
+    asha = Asha(grace=1, reduction=2, budget=8)
+    asha.report(0, 5, 1.0)
+    asha.report(0, 6, 9.0)
+    assert asha.table == {1: {0: 1.0}, 2: {0: 1.0}, 4: {0: 1.0}}
+
+
+def test_the_budget_ends_a_trial() -> None:
+    assert Asha(grace=1, reduction=2, budget=4).report(0, 4, 1.0).action == "finish"
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 30), st.floats(0, 1)), max_size=80), st.integers(2, 4), st.integers(0, 80))
+def test_decisions_depend_on_the_order_of_reports_alone(reports: list[tuple[int, int, float]], reduction: int, cut: int) -> None:
+    """Replaying a prefix into a fresh object and going on decides as the object that saw everything."""
+    whole = Asha(grace=1, reduction=reduction, budget=30)
+    decisions = [whole.report(*report) for report in reports]
+    resumed = Asha(grace=1, reduction=reduction, budget=30)
+    for report in reports[:cut]:
+        resumed.report(*report)
+    assert [resumed.report(*report) for report in reports[cut:]] == decisions[cut:]
+    assert resumed.table == whole.table
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50, unique=True), st.integers(2, 5))
+def test_the_best_so_far_always_goes_on(values: list[float], reduction: int) -> None:
+    asha = Asha(grace=1, reduction=reduction, budget=10)
+    best = math.inf
+    for trial, value in enumerate(values):
+        if asha.report(trial, 1, value).action == "stop":
+            assert value > best
+        best = min(best, value)
