@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,12 +29,12 @@ GRID = "rgba(128,128,128,0.25)"
 LOG_RATIO = 10.0
 
 
-def _scale(values: Iterable[float]) -> dict[str, Any]:
-    """A logarithmic axis where all values are positive and span more than a factor of 10; with labels at 1, 2, 5 up to three decades."""
+def _scale(values: Iterable[float], dense: float = 1000.0) -> dict[str, Any]:
+    """A logarithmic axis where all values are positive and span more than a factor of 10; labels at 1, 2, 5 below a factor of `dense`."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite or min(finite) <= 0 or max(finite) <= LOG_RATIO * min(finite):
         return {"type": "linear"}
-    return {"type": "log", "tickformat": "~g", "dtick": "D2" if max(finite) < 1000 * min(finite) else 1}
+    return {"type": "log", "tickformat": "~g", "dtick": "D2" if max(finite) < dense * min(finite) else 1}
 
 
 def _figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
@@ -94,13 +95,14 @@ def _baseline_lines(history: History, name: str) -> dict[str, list[tuple[str, fl
 
 def _baseline_trace(name: str, points: Sequence[tuple[str, float]], split: str, index: int) -> go.Scatter:
     dashes = ("dash", "dot", "dashdot", "longdash", "longdashdot")
+    symbols = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexagon-open", "triangle-down-open")
     return go.Scatter(
         x=[stratum for stratum, _ in points],
         y=[value for _, value in points],
         name=html.escape(name),
         mode="lines+markers",
         line={"color": GREY, "width": 1.2, "dash": dashes[index % len(dashes)]},
-        marker={"symbol": "line-ew-open", "size": 22, "color": GREY},
+        marker={"symbol": symbols[index % len(symbols)], "size": 8, "color": GREY, "line": {"width": 1.2, "color": GREY}},
         hovertemplate=f"{html.escape(name)} on {split}<br>%{{x}}: %{{y:.4g}}<extra></extra>",
     )
 
@@ -113,7 +115,7 @@ def _points(name: str, found: Sequence[tuple[str, Trial, Any]], colour: str, sym
         y=[measure.value for measure in measures],
         name=name,
         mode="markers",
-        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
+        marker={"color": colour, "size": 16 if symbol.endswith("open") else 9, "symbol": symbol, "line": {"width": 2, "color": colour}},
         error_y={
             "type": "data",
             "symmetric": False,
@@ -147,28 +149,37 @@ def _curves_of(history: History, stratum: str, axis: dict[str, Any]) -> go.Figur
     budget = history.settings["steps"]
     title = f"{_label(history)} {html.escape(stratum)}" if history.settings["stratify"] else "all trials"
     figure = _figure(300, {"title": {"text": "step"}, "range": [0, budget * 1.03]}, axis, showlegend=False, title={"text": title, "x": 0.5})
+    figure.update_layout(margin_t=60, title_y=0.97, title_yanchor="top", title_font_size=15)
     leader = progress.best(history, stratum)
     for trial in reversed(leaderboard.ranked(history, stratum)):
         if trial.reports:
             figure.add_trace(_curve(history, trial, best=trial is leader))
     trivial = best_trivial(history, stratum, "validation")
     if trivial:
-        figure.add_trace(_reference(html.escape(trivial[0].name), trivial[1].value, budget))
+        _add_reference(figure, f"{html.escape(trivial[0].name)}: {number(trivial[1].value)}", trivial[1].value, budget)
     return figure
 
 
-def _reference(name: str, value: float, budget: int) -> go.Scatter:
-    hover = f"{name}: {number(value)}"
-    return go.Scatter(
+def _add_reference(figure: go.Figure, hover: str, value: float, budget: int) -> None:
+    """A dashed line at `value`, or its text above the plot where it lies beyond the scale, which is that of the trials."""
+    low, high = figure.layout.yaxis.range
+    at = value if figure.layout.yaxis.type == "linear" else math.log10(value) if value > 0 else -math.inf
+    if not low <= at <= high:
+        where = "below" if at < low else "above"
+        text_at = {"xref": "paper", "yref": "paper", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+        figure.add_annotation(text=f"{where} this scale: {hover}", showarrow=False, **text_at)
+        return
+    line = go.Scatter(
         x=[0, budget], y=[value, value], mode="lines", line={"color": GREY, "dash": "dash"}, hovertext=hover, hoverinfo="text"
     )
+    figure.add_trace(line)
 
 
 def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
     metric = leaderboard.objective(history)
     points = [(report.step, report.metrics[metric].value) for report in trial.reports if metric in report.metrics]
     full = trial.status == "finished"
-    reason = html.escape(progress.brief(trial.reason)[:160])
+    reason = "<br>".join(map(html.escape, textwrap.wrap(progress.brief(trial.reason)[:160], 44)))
     about = f"trial {trial.number}{', the best' if best else ''}<br>{trial.status} at step {trial.step}" + (
         f"<br>{reason}" if reason else ""
     )
@@ -207,7 +218,10 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], scale: dict
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     continuous = numeric and any(isinstance(value, float) for value in values)
     strata = leaderboard.strata(history)
-    x: dict[str, Any] = {"title": {"text": html.escape(name)}, **(_scale(map(float, values)) if continuous else {"type": "category"})}
+    x: dict[str, Any] = {
+        "title": {"text": html.escape(name)},
+        **(_scale(map(float, values), dense=60.0) if continuous else {"type": "category"}),
+    }
     if not continuous:
         x["categoryorder"] = "array"
         x["categoryarray"] = list(dict.fromkeys(html.escape(text(value)) for value in (sorted(values) if numeric else values)))

@@ -37,8 +37,15 @@ def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
 
 
 def sweep_names(results: Folder) -> list[str]:
-    """Names of the folders directly below that have a ledger, sorted."""
-    return [name for name in results.folders() if (results / name).exists("ledger")]
+    """Names of the folders directly below that have a ledger, sorted.
+
+    Raises:
+        ValueError: if `results` is a file.
+    """
+    try:
+        return [name for name in results.folders() if (results / name).exists("ledger")]
+    except NotADirectoryError:
+        raise ValueError(f"{results} is a file, not a folder") from None
 
 
 def _not_a_sweep(folder: Folder) -> ValueError:

@@ -24,7 +24,7 @@ STUDY = Study(
     stratify="lookahead",
     scales={
         "smoke": Scale(trials=6, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2),
-        "laptop": Scale(trials=40, steps=5400, grace=600, reduction=3, confirm=1, replicates=3, strata=(10, 20, 50, 100)),
+        "laptop": Scale(trials=40, steps=3600, grace=400, reduction=3, confirm=1, replicates=3, strata=(10, 20, 50, 100)),
         "full": Scale(trials=96, steps=100_000, grace=2500, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100, 110, 200)),
     },
 )

@@ -28,6 +28,10 @@ from trainables.storage import Folder
 
 __all__ = ["Job", "one_process", "worker_group"]
 
+GO_ON = "go on"
+GROUP_SECONDS = 60.0
+"""How long a worker group may take to end, after it has been told to at its next report."""
+
 _DATA: dict[str, Any] = {}
 """The data that this process holds, by key: mapped from the object store, never copied."""
 
@@ -129,11 +133,16 @@ def _worker(loop_config: dict[str, Any]) -> None:
     if world.rank == 0:
         log.line(f"trial {job.trial} attempt {job.attempt} on {world.size} workers: {job.config}")
     for report in _loop(job, world, log.line if world.rank == 0 else lambda text: None).run():
-        if report.step > job.known and world.rank == 0:
+        if report.step <= job.known:
+            continue
+        verdict = [GO_ON]
+        if world.rank == 0:
             reports.put(report.to_dict())
-            verdicts.get()
+            verdict = [verdicts.get()]
         if world.size > 1:
-            torch.distributed.barrier()
+            torch.distributed.broadcast_object_list(verdict, src=0)
+        if verdict[0] != GO_ON:
+            return
 
 
 def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
@@ -167,13 +176,21 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
         except BaseException as error:
             outcome.put(error)
 
-    threading.Thread(target=fit, name="worker-group", daemon=True).start()
-    while True:
-        try:
-            plain = reports.get(timeout=1.0)
-        except Empty:
-            if outcome.empty():
-                continue
-            raise RuntimeError(f"worker group ended: {outcome.get()}") from None
-        yield Report.from_dict(plain), []
-        verdicts.put("go on")
+    group = threading.Thread(target=fit, name="worker-group", daemon=True)
+    group.start()
+    try:
+        while True:
+            try:
+                plain = reports.get(timeout=1.0)
+            except Empty:
+                if outcome.empty():
+                    continue
+                raise RuntimeError(f"worker group ended: {outcome.get()}") from None
+            yield Report.from_dict(plain), []
+            verdicts.put(GO_ON)
+    finally:
+        # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.
+        verdicts.put("end")
+        group.join(GROUP_SECONDS)
+        for channel in (reports, verdicts):
+            channel.shutdown(force=True)

@@ -133,7 +133,7 @@ class _Run:
         self._say(f"sweep {self.name} in {self.folder}")
         self.director.opened(manifest())
         scratch = tempfile.mkdtemp(prefix="leadline-")
-        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = self._take_signals()
         how = "failed"
         try:
             how = self._train(scratch)
@@ -157,6 +157,7 @@ class _Run:
         from sweeps.engine import tune
 
         tune.start_ray(*self._resources(), temporary=scratch)
+        self._take_signals()  # again: Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
         preparing.join()
         if not shelf.ready():
@@ -185,6 +186,10 @@ class _Run:
         limit = self.settings.time_limit
         if limit is not None and time.time() - self.began > limit:
             self.placement.halt = True
+
+    def _take_signals(self) -> dict[int, Any]:
+        """SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C. Returns the handlers before."""
+        return {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupts += 1
@@ -311,7 +316,10 @@ class _Shelf:
         """
         if self._error is not None:
             raise self._error
+        known = {(line["guard"], line["sentence"]) for line in self._director.history.findings}
         for stratum, finding in self._findings:
+            if (finding.guard, finding.sentence) in known:
+                continue
             self._director.finding(stratum, finding.guard, finding.failed, finding.number, finding.sentence)
         for stratum, name, metrics in self._lines:
             self._director.baseline(stratum, name, metrics)

@@ -112,7 +112,7 @@ class History:
 
     def _on_opened(self, event: Event) -> None:
         self.settings = event["settings"]
-        self.manifests.append(event["manifest"])
+        self.manifests.append({**event["manifest"], "time": event["time"]})
         self.closed = ""
         for trial in self.trials.values():
             if trial.status == "running":

@@ -116,7 +116,7 @@ def confirmations(history: History) -> list[dict[str, Any]]:
                 runs = sum(run.status == "finished" for run in history.replicates(trial.number))
                 plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
                 found.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": runs, "split": "test"})
-        rows += sorted(found, key=lambda row: _sign(history) * (math.inf if row["value"] is None else row["value"]))
+        rows += sorted(found, key=lambda row: math.inf if row["value"] is None else _sign(history) * row["value"])
     return rows
 
 

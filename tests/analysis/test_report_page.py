@@ -110,6 +110,13 @@ def test_hover_texts_are_escaped(finished: Path) -> None:
     assert html.escape("<a href") in text
 
 
+def test_a_trivial_predictor_beyond_the_scale_is_named(finished: Path) -> None:
+    history = Sweep.open(finished).history
+    assert not figures.curves(history)[0].layout.annotations
+    history.baselines.append(Baseline("tiny", "10", {"validation/hinge": Measure.exact(1e-6, 96)}))
+    assert figures.curves(history)[0].layout.annotations[0].text == "below this scale: tiny: 1e-06"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "mode", "word"),
     [
