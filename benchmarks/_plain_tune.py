@@ -48,7 +48,7 @@ def main(folder: str) -> None:
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
-    reports = [len(result.metrics_dataframe) for result in results]
+    reports = [(results[index].metrics or {}).get("training_iteration") for index in range(len(results))]
     print("finished", reports.count(4), placed, ended)
 
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainables import registry
-from trainables.config import ConfigError, describe, make, parse_overrides
+from trainables.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
 from trainables.family import Family
 from trainables.measure import Measure
+
+if TYPE_CHECKING:
+    from trainables.checkpoint import CheckpointStore
 
 __all__ = ["main"]
 
@@ -73,6 +76,17 @@ def _show(family: Family[Any], measures: dict[str, Measure]) -> str:
     return ", ".join(shown)
 
 
+def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialConfig) -> None:
+    """Refuses to go on from the checkpoint of another run; the interval between evaluations may change."""
+    found = store.newest() if store else None
+    if store is None or found is None:
+        return
+    before = {**found.record["config"], "family": found.record["family"]}
+    for name, value in {"family": family.name, **to_dict(config)}.items():
+        if name != "eval_every" and before.get(name) != value:
+            raise ConfigError(f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere")
+
+
 def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str) -> None:
     import torch
 
@@ -92,6 +106,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
         if finding.failed:
             raise ConfigError(f"{finding.guard}: refused, see above")
     store = CheckpointStore(Folder.at(save)) if save else None
+    _same_run(store, family, config)
     for report in Loop(family, config, data, store=store, device=place).run():
         scores = _show(family, report.metrics)
         print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")

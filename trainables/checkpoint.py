@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ from trainables.storage import Folder
 __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint"]
 
 MANIFEST = "manifest.json"
+_NAME = re.compile(rf"(attempt-(\d+)/step-(\d+))/{re.escape(MANIFEST)}")
+
+
+def _fingerprint(content: bytes) -> dict[str, Any]:
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 class DamagedCheckpoint(ValueError):
@@ -63,15 +69,15 @@ class CheckpointStore:
         place = self.folder / name
         for file, content in contents.items():
             place.write(file, content)
-        manifest = {file: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for file, content in contents.items()}
+        manifest = {file: _fingerprint(content) for file, content in contents.items()}
         place.write(MANIFEST, json.dumps({"step": step, "files": manifest}).encode())
         self._verified(name)
         return name
 
     def names(self) -> list[str]:
         """All checkpoints that have a manifest, newest first: by step, then by attempt."""
-        found = [name[: -len(MANIFEST) - 1] for name in self.folder.sizes(recursive=True) if name.endswith("/" + MANIFEST)]
-        return sorted(found, key=lambda name: tuple(reversed(name.split("/"))), reverse=True)
+        found = filter(None, map(_NAME.fullmatch, self.folder.sizes(recursive=True)))
+        return [match[1] for match in sorted(found, key=lambda match: (int(match[3]), int(match[2])), reverse=True)]
 
     def load(self, name: str) -> Checkpoint:
         """The checkpoint of that name.
@@ -108,7 +114,7 @@ class CheckpointStore:
     def _verified(self, name: str) -> dict[str, bytes]:
         place = self.folder / name
         try:
-            manifest = json.loads(place.read(MANIFEST))["files"]
+            manifest = dict(json.loads(place.read(MANIFEST))["files"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DamagedCheckpoint(f"{place}/{MANIFEST}: {error}") from None
         contents: dict[str, bytes] = {}
@@ -117,8 +123,7 @@ class CheckpointStore:
                 content = place.read(file)
             except OSError as error:
                 raise DamagedCheckpoint(f"{place}/{file}: {error}") from None
-            expected = manifest.get(file, {})
-            if len(content) != expected.get("size") or hashlib.sha256(content).hexdigest() != expected.get("sha256"):
+            if manifest.get(file) != _fingerprint(content):
                 raise DamagedCheckpoint(f"{place}/{file}: {len(content)} bytes that are not those of its manifest")
             contents[file] = content
         return contents

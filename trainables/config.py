@@ -32,8 +32,6 @@ def knob(default: Any, doc: str, *, unit: str = "", **bounds: Any) -> Any:
         unit: unit of the value, empty for pure numbers and names.
         bounds: `ge`, `gt`, `le`, `lt` as pydantic takes them.
     """
-    if isinstance(default, float):
-        bounds["allow_inf_nan"] = False
     return pydantic.Field(default, description=doc, json_schema_extra={"unit": unit}, **bounds)
 
 
@@ -51,8 +49,8 @@ _T = TypeVar("_T")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def configuration(cls: type[_T]) -> type[_T]:
-    """Class decorator: a frozen, keyword-only dataclass that validates when it is made."""
-    config = pydantic.ConfigDict(extra="forbid", validate_default=True)
+    """Class decorator: a frozen, keyword-only dataclass that validates when it is made; numbers are finite."""
+    config = pydantic.ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
     return cast(type[_T], pydantic_dataclass(config=config, frozen=True, kw_only=True)(cls))
 
 

@@ -97,9 +97,9 @@ class Family(ABC, Generic[C]):
     """Name of the metric that a search looks at, on the validation split."""
     budget_unit: ClassVar[str] = "optimizer steps"
 
-    @abstractmethod
     def data_key(self, config: C) -> str:
-        """Names the data that a configuration needs; configurations of one key share one `build_data`."""
+        """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""
+        return self.name
 
     @abstractmethod
     def build_data(self, config: C) -> Any:

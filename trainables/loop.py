@@ -77,7 +77,7 @@ class Loop:
             yield self._report(facts, trained)
 
     def _train_until(self, stop: int) -> dict[str, float]:
-        """Optimizer steps up to `stop`; means of the loss terms over them."""
+        """Optimizer steps up to `stop`; means of the loss terms over them, and over the workers."""
         self.task.model.train()
         sums: dict[str, torch.Tensor] = {}
         first = self.step
@@ -87,9 +87,15 @@ class Loop:
                 sums[name] = sums[name] + term if name in sums else term
             self.samples += len(next(iter(batch.values())))
             self.step += 1
-        facts = {f"loss/{name}": float(total) / (self.step - first) for name, total in sums.items()}
+        facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
         return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self.task.facts(self.step)}
+
+    def _mean(self, value: torch.Tensor) -> float:
+        """Over the workers, each of which has seen its own rows."""
+        if self.world.size > 1:
+            dist.all_reduce(value)
+        return float(value) / self.world.size
 
     def _optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One optimizer step; the detached loss terms."""

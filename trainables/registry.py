@@ -34,6 +34,8 @@ def family(name: str) -> Family[Any]:
     if target is None:
         raise ConfigError(f"family: no {name!r}; installed: {', '.join(names())}")
     module, _, attribute = target.partition(":")
+    if not module or not attribute or module.startswith("."):
+        raise ConfigError(f"family: {target!r} is neither a name nor package.module:NAME")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -45,7 +45,7 @@ class Folder:
         try:
             files, path = fs.FileSystem.from_uri(uri)
         except (ValueError, OSError) as error:
-            raise ConfigError(f"storage: cannot use {uri}: {error}") from None
+            raise ConfigError(f"storage: cannot use {uri.partition('?')[0]}: {error}") from None
         return Folder(files, path.rstrip("/"), uri)
 
     @property
@@ -54,11 +54,15 @@ class Folder:
         return isinstance(self.files, fs.LocalFileSystem)
 
     def __truediv__(self, name: str) -> Folder:
-        base, mark, options = self.uri.partition("?")
+        base, mark, options = self._parted()
         return Folder(self.files, f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
 
     def __str__(self) -> str:
-        return self.uri.partition("?")[0]
+        return self._parted()[0]
+
+    def _parted(self) -> tuple[str, str, str]:
+        """The URI without its options, `?`, the options; a local path has none, whatever it is called."""
+        return self.uri.partition("?") if "://" in self.uri else (self.uri, "", "")
 
     def write(self, name: str, content: bytes, *, exclusive: bool = False) -> None:
         """Publishes a file.

@@ -190,12 +190,14 @@ class Director:
             self.stopping = f"target {target:g} reached by trial {trial.number} with {value:.4g}"
 
     def _propose(self) -> Trial | None:
-        search = self.history.search_trials()
-        if len(search) < self.settings.trials:
-            return self._propose_search(len(self.history.trials), len(search))
+        while (index := len(self.history.search_trials())) < self.settings.trials:
+            trial = self._propose_search(len(self.history.trials), index)
+            if trial is not None:
+                return trial
         return self._propose_replicate(len(self.history.trials))
 
     def _propose_search(self, number: int, index: int) -> Trial | None:
+        """Proposes and records trial `number`; None where its configuration is impossible, which is recorded too."""
         given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
         stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
         stratum = self.settings.stratum_of(index) if stratum is None else stratum
@@ -206,7 +208,7 @@ class Director:
         except ConfigError as error:
             self._record_proposal(number, str(stratum), "search", None, params, fields)
             self._new({"type": "failed", "trial": number, "attempt": 0, "error": f"infeasible: {error}", "final": True, "infeasible": True})
-            return self._propose()
+            return None
         return self._record_proposal(number, str(stratum), "search", None, params, config)
 
     def _propose_replicate(self, number: int) -> Trial | None:

@@ -156,6 +156,7 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     from ray.util.queue import Empty, Queue
 
     reports, verdicts = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
+    scratch = tempfile.TemporaryDirectory(prefix="leadline-train-", ignore_cleanup_errors=True)
     resources = {"CPU": job.cpus * 0.99, **({"GPU": job.gpus} if job.gpus else {})}
     trainer = TorchTrainer(
         _worker,
@@ -163,7 +164,7 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
         scaling_config=ScalingConfig(num_workers=job.workers, use_gpu=bool(job.gpus), resources_per_worker=resources),
         run_config=RunConfig(
             name=f"trial-{job.trial:04d}-attempt-{job.attempt:02d}",
-            storage_path=tempfile.mkdtemp(prefix="leadline-train-"),
+            storage_path=scratch.name,
             failure_config=FailureConfig(max_failures=0),
         ),
     )
@@ -194,3 +195,4 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
         group.join(GROUP_SECONDS)
         for channel in (reports, verdicts):
             channel.shutdown(force=True)
+        scratch.cleanup()

@@ -7,6 +7,8 @@ replaying a history leaves the study as it was.
 from __future__ import annotations
 
 import math
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -96,12 +98,19 @@ class Search:
             self.study.enqueue_trial(dict(given))
         trial = self.study.ask()
         trial.set_user_attr("trial", number)
-        fields = self._space(Pinned(trial, self._pinned), self._scale)
-        for name, value in (given or {}).items():
-            if name in trial.params and trial.params[name] != value:
-                raise ConfigError(f"{name}: {value!r} is outside the search space")
+        fields = self._fields(trial, given or {})
         self._trials[number] = trial
         return dict(trial.params), {**fields, **self._pinned}
+
+    def _fields(self, trial: OptunaTrial, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs the space. A given value outside its range, which Optuna takes with a warning, is refused."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Fixed parameter", UserWarning)
+            try:
+                return self._space(Pinned(trial, self._pinned), self._scale)
+            except (UserWarning, ValueError) as error:
+                names = [name for name in given if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))]
+                raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None
 
     def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
         """Ends a trial: finished ones as COMPLETE, stopped ones as PRUNED with their curve, lost ones as FAIL.

@@ -1,0 +1,213 @@
+"""The families of this package keep the contract, and the contract notices a family that does not."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.checkpoint import CheckpointStore
+from trainables.collatz.config import CollatzConfig
+from trainables.collatz.data import CollatzData
+from trainables.collatz.family import COLLATZ, CollatzFamily
+from trainables.collatz.model import LyapunovNet
+from trainables.collatz.task import CollatzTask
+from trainables.config import make
+from trainables.family import Batch, Finding, Split
+from trainables.measure import Measure
+from trainables.storage import Folder
+from trainables.testing import FamilyContract, Outcome, digest, shared, train
+
+TINY = {"layers": "16", "lookahead": 20, "batch": 64, "pool": 2048, "steps": 70, "eval_every": 20, "start_seeds": 20}
+"""70 is no multiple of 20: the last report comes early."""
+
+
+class TestCollatz(FamilyContract):
+    family = COLLATZ
+    small: ClassVar[Mapping[str, Any]] = TINY
+    bad = (
+        {"lookahead": 0},
+        {"lookahed": 10},
+        {"layers": "16,x"},
+        {"lr": math.nan},
+        {"features": "none"},
+        {"skip": True, "features": "k_only"},
+        {"anchor": 0, "anchor_min": 0.5},
+        {"steps": 0},
+    )
+    learns = (
+        {"layers": "32", "batch": 128, "pool": 8192, "lr": 0.02, "anchor_min": 1, "hard_ratio": 0.5, "steps": 400},
+        "hinge",
+        "ln n",
+    )
+
+
+class TestCollatzWithSkip(FamilyContract):
+    """The other path through the model, which starts where a formula is and has only details left to learn."""
+
+    family = COLLATZ
+    small: ClassVar[Mapping[str, Any]] = {**TINY, "skip": True, "layers": "linear", "schedule": "constant", "batch": 32}
+    bad = ({"skip": True, "features": "k_only"},)
+    learns = ({"layers": "16", "batch": 64, "pool": 8192, "lr": 1e-4, "anchor": 0, "steps": 200}, "hinge", "ln n + 0.35 drift")
+    kills = 1
+
+
+class Global(CollatzTask):
+    """Draws from a generator that no checkpoint holds."""
+
+    def batch(self, step: int) -> Batch:
+        batch = super().batch(step)
+        return {**batch, "target": batch["target"] + float(np.random.rand())}
+
+
+class Forgetful(CollatzTask):
+    """Counts, and does not save the count."""
+
+    count = 0
+
+    def losses(self, model: torch.nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        self.count += 1
+        return {name: term * (1 + self.count) for name, term in super().losses(model, batch, progress).items()}
+
+
+class Rosy(CollatzTask):
+    """A score that is always a number."""
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        return {name: Measure.exact(float(np.nan_to_num(m.value)), m.n) for name, m in super().evaluate(split).items()}
+
+
+class Odd(CollatzTask):
+    """Batches that two workers cannot share."""
+
+    def batch(self, step: int) -> Batch:
+        return {name: tensor[1:] for name, tensor in super().batch(step).items()}
+
+
+class Talkative(CollatzTask):
+    """A metric that nobody declared."""
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        return {**super().evaluate(split), "extra": Measure.exact(1.0)}
+
+
+class Writing(CollatzTask):
+    """Writes to what other trials read."""
+
+    def batch(self, step: int) -> Batch:
+        self.data.nodes.ln[0] = step
+        return super().batch(step)
+
+
+class Broken(CollatzFamily):
+    """Breaks the contract by its task, or by a flag."""
+
+    def __init__(self, make_task: type[CollatzTask] = CollatzTask, *, silent: bool = False, other_model: bool = False) -> None:
+        self.make_task, self.silent, self.other_model = make_task, silent, other_model
+
+    def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
+        return self.make_task(config, data, device)
+
+    def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
+        return {} if self.silent and split == "test" else super().baselines(config, data, split)
+
+    def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
+        return [] if self.silent else super().audit(config, data)
+
+    def model(self, config: CollatzConfig) -> LyapunovNet:
+        found = super().model(config)
+        if self.other_model:
+            found.net[1] = torch.nn.ReLU()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "message"),
+    [
+        (Broken(Global), "test_batch_is_a_function_of_the_step", None),
+        (Broken(Global), "test_deterministic", None),
+        (Broken(Forgetful), "test_goes_on_after_being_abandoned", None),
+        (Broken(Rosy), "test_survives_nan", "hinge is 0.0 for weights"),
+        (Broken(Odd), "test_batch_is_a_function_of_the_step", "two workers cannot share"),
+        (Broken(Odd), "test_documented", r"no docstring: \['Broken.audit'"),
+        (Broken(Talkative), "test_metrics_are_those_declared", "extra"),
+        (Broken(silent=True), "test_baselines_are_present", "test: no baselines"),
+        (Broken(silent=True), "test_audits_are_present", "no audits"),
+        (Broken(other_model=True), "test_model_takes_the_weights_of_a_checkpoint", None),
+        (Broken(), "test_learns", "after training"),
+        (Broken(), "test_refuses_bad_configurations", "DID NOT RAISE"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Broken) else None,
+)
+def test_a_broken_contract_is_noticed(tmp_path: Path, broken: Broken, check: str, message: str | None) -> None:
+    class Contract(FamilyContract):
+        family = broken
+        small: ClassVar[Mapping[str, Any]] = TINY
+        bad = ({"steps": 70},)
+        learns = ({"steps": 1}, "hinge", "oracle: steps to 1")
+
+    data = broken.build_data(Contract.config())
+    given: dict[str, Callable[[], Any]] = {
+        "data": lambda: data,
+        "tmp_path": lambda: tmp_path / "again",
+        "whole": lambda: _whole(broken, data, tmp_path),
+    }
+    method: Callable[..., None] = getattr(Contract(), check)
+    names = inspect.signature(method).parameters
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=message):
+        method(**{name: given[name]() for name in names})
+
+
+def _whole(family: Broken, data: CollatzData, folder: Path) -> Outcome:
+    return train(family, _tiny(), data, CheckpointStore(Folder.at(str(folder / "whole"))))
+
+
+def _tiny() -> CollatzConfig:
+    return make(CollatzConfig, TINY)
+
+
+def test_data_cannot_be_written_to() -> None:
+    """As in shared memory: what one trial writes would be seen by its neighbours."""
+    data = shared(COLLATZ.build_data(_tiny()))
+    with pytest.raises(ValueError, match="read-only"):
+        Writing(_tiny(), data, torch.device("cpu")).batch(0)
+
+
+def test_a_fatal_call_happens_once_per_number(tmp_path: Path) -> None:
+    """Equal runs count equal calls: a seed names the instants at which a run is killed."""
+    data = COLLATZ.build_data(_tiny())
+    counts = [train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / name)))).calls for name in "ab"]
+    assert counts[0] == counts[1] > 1000
+
+
+def test_digest_sees_every_bit_and_no_order() -> None:
+    state: dict[str, Any] = {"a": torch.tensor([0.0, 1.0]), "b": [1, (2, None)], "c": {"d": np.arange(3), "e": "text", "f": True}}
+    same = OrderedDict(c={"f": True, "e": "text", "d": np.arange(3)}, b=(1, [2, None]), a=torch.tensor([0.0, 1.0]))
+    assert digest(state) == digest(same)
+    others: list[Any] = [
+        {**state, "a": torch.tensor([-0.0, 1.0])},
+        {**state, "a": torch.tensor([0.0, 1.0], dtype=torch.float64)},
+        {**state, "a": torch.tensor([[0.0, 1.0]])},
+        {**state, "b": [1, 2, None]},
+        {**state, "b": [1.0, (2, None)]},
+        {**state, "c": {**state["c"], "f": 1}},
+        {**state, "c": {**state["c"], "d": np.arange(3, dtype=np.int32)}},
+        {"a": state["a"], "b": state["b"]},
+        {**state, "z": None},
+    ]
+    assert len({digest(state), *map(digest, others)}) == 1 + len(others)
+
+
+def test_digest_takes_scalars_numbers_that_are_none_and_empty_tensors() -> None:
+    values = [torch.tensor(True), torch.tensor(3.0, dtype=torch.bfloat16), torch.empty(0, 3), torch.empty(3, 0), math.nan, {}, [], None]
+    assert len({digest(value) for value in values}) == len(values)
+    assert digest(torch.arange(6).reshape(2, 3).T) == digest(torch.arange(6).reshape(2, 3).T.contiguous())
+    with pytest.raises(TypeError, match="object is not plain data"):
+        digest({"a": [object()]})
