@@ -123,8 +123,8 @@ def show(name: str, times: tuple[float, float, float]) -> None:
     print(f"{name:<58}{times[0]:9.2f} ms   ({times[1]:.2f} to {times[2]:.2f})")
 
 
-def main() -> None:
-    """Measures and prints; see the module's text."""
+def main() -> dict[str, float]:
+    """Measures, prints and returns the ratios; see the module's text."""
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
     print(f"{os.cpu_count()} cores, {platform.machine()}, {versions}")
     start = time.perf_counter()
@@ -146,10 +146,12 @@ def main() -> None:
     show("(a2) the same for n and T(n) alone", a2)
     show("(b)  gathered from the tables", b)
     show("(c)  (b) and 768 new random rows", c)
-    print(f"(a)/(b) {a[0] / b[0]:.0f}   (a)/(c) {a[0] / c[0]:.0f}   (a2)/(c) {a2[0] / c[0]:.0f}")
+    ratios = {"(a)/(b)": a[0] / b[0], "(a)/(c)": a[0] / c[0], "(a2)/(c)": a2[0] / c[0]}
+    print("   ".join(f"{name} {ratio:.0f}" for name, ratio in ratios.items()))
     show(f"optimizer step of the log's network, {torch.get_num_threads()} threads, with (b)", whole)
     rest = whole[0] - b[0]
     print("share of a step with it: " + ", ".join(f"({name}) {t / (rest + t):.2%}" for name, t in (("a", a[0]), ("b", b[0]), ("c", c[0]))))
+    return ratios
 
 
 if __name__ == "__main__":

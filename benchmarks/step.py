@@ -21,10 +21,10 @@ batch and torch's own calls show: loop/bare is well above 1 there, loop/bare+dat
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import median
 
 import torch
 from torch.nn.functional import mse_loss
@@ -134,11 +134,6 @@ def compare(title: str, config: CollatzConfig, data: CollatzData, steps: int) ->
     return contest
 
 
-def middle(values: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(values)
-
-
 def main() -> list[Result]:
     """Measures and prints; see the module's text."""
     torch.set_num_threads(1)
@@ -147,11 +142,11 @@ def main() -> list[Result]:
     data = build(large.pool, large.data_seed)
     full = compare("log's network", large, data, steps=2)
     small = compare("64,64", configuration("64,64", 256), data, steps=50)
-    found = Result("step of the log's network, Loop / bare PyTorch", middle(full.ratios("loop", "bare")), f"at most {TARGET:.2f}")
+    found = Result("step of the log's network, Loop / bare PyTorch", median(full.ratios("loop", "bare")), f"at most {TARGET:.2f}")
     print(f"\n{verdict(found)}")
-    print(f"for information: 64,64 network loop/bare {middle(small.ratios('loop', 'bare')):.3f}, ", end="")
-    print(f"with the data in both {middle(small.ratios('loop', 'bare+data')):.3f}; data's share of a step ", end="")
-    print(f"{middle(full.ratios('batch', 'loop')):.2%} (log's), {middle(small.ratios('batch', 'loop')):.2%} (64,64)")
+    print(f"for information: 64,64 network loop/bare {median(small.ratios('loop', 'bare')):.3f}, ", end="")
+    print(f"with the data in both {median(small.ratios('loop', 'bare+data')):.3f}; data's share of a step ", end="")
+    print(f"{median(full.ratios('batch', 'loop')):.2%} (log's), {median(small.ratios('batch', 'loop')):.2%} (64,64)")
     return [found]
 
 

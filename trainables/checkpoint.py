@@ -27,6 +27,8 @@ from trainables.storage import Folder
 __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint"]
 
 MANIFEST = "manifest.json"
+# What `torch.load` raises for bytes that are no checkpoint depends on the byte that it stumbles over.
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError)
 _NAME = re.compile(rf"(attempt-(\d+)/step-(\d+))/{re.escape(MANIFEST)}")
 
 
@@ -88,8 +90,8 @@ class CheckpointStore:
         contents = self._verified(name)
         try:
             state = torch.load(io.BytesIO(contents["state.pt"]), weights_only=True, map_location="cpu")
-        except (pickle.UnpicklingError, RuntimeError) as error:
-            raise DamagedCheckpoint(f"{self.folder / name}/state.pt: {error}") from None
+        except _UNREADABLE as error:
+            raise DamagedCheckpoint(f"{self.folder / name}/state.pt: {error or type(error).__name__}") from None
         return Checkpoint(name, int(name.rsplit("-", 1)[1]), state, json.loads(contents["record.json"]))
 
     def intact(self, names: Iterable[str] | None = None) -> Iterator[Checkpoint]:

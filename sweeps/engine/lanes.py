@@ -11,6 +11,7 @@ import queue
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -112,13 +113,17 @@ def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
     """Trains in this process: reports after step `job.known`, each with the warnings that came before it."""
     log = _Log(job)
     log.line(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()}: {job.config}")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        for report in _loop(job, World(), log.line).run():
-            if report.step > job.known:
-                notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-                caught.clear()
-                yield report, notes
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            for report in _loop(job, World(), log.line).run():
+                if report.step > job.known:
+                    notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+                    caught.clear()
+                    yield report, notes
+    except Exception:
+        log.line(traceback.format_exc())
+        raise
 
 
 def _worker(loop_config: dict[str, Any]) -> None:

@@ -240,6 +240,9 @@ def _check_configurations(study: Study, made: Settings) -> None:
     for stratum in made.strata:
         made.configure({}, stratum, 0)
     for index, entry in enumerate(made.enqueue):
+        dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]
+        if dealt not in made.strata:
+            raise ConfigError(f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}")
         single = dataclasses.replace(made, enqueue=(entry,), trials=1)
         director = Director(single, study.space)
         director.opened({})

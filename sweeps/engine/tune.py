@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -87,7 +88,9 @@ class _Scheduler(FIFOScheduler):
         return str(TrialScheduler.CONTINUE if going_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._placement.failed(trial.trial_id, str(trial.get_error() or "lost: the process or its machine went away"))
+        written = Path(trial.error_file) if trial.error_file else None
+        lost = "lost: the process or its machine went away"
+        self._placement.failed(trial.trial_id, written.read_text().strip() if written and written.exists() else lost)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -1,0 +1,33 @@
+"""All benchmarks, one after the other, and the table of their ratios for the README.
+
+    python -m benchmarks
+
+takes about six minutes, without options. Each prints what it measures; the table, in Markdown, comes last.
+"""
+
+from __future__ import annotations
+
+from benchmarks import collatz_data, engine, step
+from benchmarks._common import Result
+
+__all__ = ["main"]
+
+
+def _data() -> list[Result]:
+    ratios = collatz_data.main()
+    return [Result("Collatz batch of the log, plain Python / node tables", ratios["(a)/(b)"], "none set; more is better")]
+
+
+def main() -> None:
+    """Runs all and prints the table."""
+    results: list[Result] = []
+    for title, run in (("Collatz data", _data), ("training step", step.main), ("engine", engine.main)):
+        print(f"\n## {title}\n", flush=True)
+        results += run()
+    print("\n| what | measured ratio | target |\n| --- | ---: | --- |")
+    for result in results:
+        print(f"| {result.what} | {result.ratio:.3g} | {result.target} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Bad input: one line that names the field, exit code 2, nothing started, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.engine import main
+from sweeps.ledger.segments import Ledger
+from sweeps.lookahead import STUDY as LOOKAHEAD
+from tests.conftest import ROOT, command
+from tests.sweeps.test_director import BASE, Simulation
+from tests.sweeps.toy_study import STUDY
+from trainables.storage import Folder
+
+CASES = [
+    (["--trails", "5"], "trails"),
+    (["--trials", "x"], "trials"),
+    (["--trials", "0"], "trials"),
+    (["--trials"], "trials"),
+    (["--steps", "1"], "steps"),
+    (["--grace", "0"], "grace"),
+    (["--reduction", "1"], "reduction"),
+    (["--seed", "-1"], "seed"),
+    (["--scale", "huge"], "scale"),
+    (["--target", "nan"], "target"),
+    (["--time-limit", "3y"], "time-limit"),
+    (["--concurrent", "0"], "concurrent"),
+    (["--cpus-per-trial", "999"], "cpus-per-trial"),
+    (["--cpus-per-trial", "nan"], "cpus-per-trial"),
+    (["--gpus-per-trial", "99"], "gpus-per-trial"),
+    (["--workers-per-trial", "999"], "cpus-per-trial"),
+    (["--enqueue", "/nowhere.yaml"], "enqueue"),
+    (["--name", "../outside"], "name"),
+    (["--name", "a/b"], "name"),
+    (["--name", ".."], "name"),
+    (["--name", "a", "--resume", "b"], "name"),
+    (["--resume", "nothing"], "resume"),
+    (["--storage", "/proc/nowhere"], "storage"),
+    (["--storage", "s3://key:secret@bucket/x"], "storage"),
+    (["lr"], "lr"),
+    (["lr=1", "lr=2"], "lr"),
+    (["lr=nan"], "lr"),
+    (["lr=-1"], "lr"),
+    (["lr=fast"], "lr"),
+    (["learning=1"], "learning"),
+    (["steps=5"], "steps"),
+    (["level=1,1"], "level"),
+    (["level=x"], "level"),
+    (["level=77"], "level"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "field"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", arguments)
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith(f"error: {field}: ")
+    assert said.err.count("\n") == 1
+    assert "secret" not in said.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("value", ["lookahead=0", "batch=0", "lr=-0.1", "margin=nan", "layers=0", "features=none"])
+def test_fields_of_the_first_family(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", [value, "--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {value.split('=')[0]}")
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A finished sweep's ledger, made without Ray."""
+    ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
+    for event in Simulation(BASE).run().events:
+        ledger.append(event)
+    ledger.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["--name", "done"], "name"),
+        (["--resume", "done", "--seed", "77"], "seed"),
+        (["--resume", "done", "--steps", "99"], "steps"),
+        (["--resume", "done", "--trials", "3"], "trials"),
+        (["--resume", "done", "--scale", "smoke"], "scale"),
+        (["--resume", "done", "lr=0.2"], "lr"),
+    ],
+)
+def test_what_exists_is_neither_overwritten_nor_changed(
+    finished: Path, arguments: list[str], field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), *arguments])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {field}: ")
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(LOOKAHEAD, "", ["--storage", str(finished), "--resume", "done"])
+    assert capsys.readouterr().err == "error: resume: done belongs to the study toy, not to lookahead\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("lr: 1", "must hold a list"),
+        ("- {lr: 0.1, speed: 3}", "entry 1: speed: unknown field"),
+        ("- {lr: 0.1}\n- {lr: 7}", "entry 2: lr: outside the search space"),
+        ("- {offset: 0.5, level: 77}", "entry 1: level: "),
+        ("- {lr: [}", "cannot read"),
+    ],
+)
+def test_a_bad_enqueue_file_names_its_entry(tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "first.yaml").write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--enqueue", str(tmp_path / "first.yaml"), "--storage", str(tmp_path / "r")])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: enqueue: ")
+    assert said in error
+
+
+def test_no_room_for_the_checkpoints_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The one mock here: a disk cannot be filled for a test.
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "lower --trials or choose another --storage" in capsys.readouterr().err
+
+
+def test_bad_input_is_refused_before_ray_is_imported() -> None:
+    program = (
+        "import sys\nfrom tests.sweeps.toy_study import STUDY, main\n"
+        "try: main(STUDY, '', ['lr=-1'])\nexcept SystemExit as end: print(end.code, 'ray' in sys.modules)"
+    )
+    assert command("-c", program, PYTHONPATH=str(ROOT)).stdout == "2 False\n"
+
+
+def test_help_names_every_option_and_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "What it asks.", ["--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    options = "trials steps grace reduction concurrent seed replicates confirm time-limit target storage name resume dry-run"
+    for option in [*options.split(), "cpus-per-trial", "gpus-per-trial", "workers-per-trial", "scale", "enqueue"]:
+        assert f"--{option}" in said
+    assert "What it asks." in said
+    assert "lookahead=int" in said
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "layers=8"])
+    plan = capsys.readouterr().out
+    assert ended.value.code == 0
+    for line in (
+        "trials      6",
+        "strata      lookahead = 10, 100",
+        "rungs       10, 30 of 90",
+        "fixed       layers=8",
+        "time        about",
+    ):
+        assert line in plan
+    assert "warning     3 trials per stratum" not in plan
+    assert not (tmp_path / "r").exists()

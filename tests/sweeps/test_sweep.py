@@ -1,0 +1,201 @@
+"""Whole sweeps as a user runs them: real Ray, real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.ledger.history import History
+from sweeps.ledger.segments import read
+from tests.conftest import ROOT, command
+from trainables.storage import Folder
+
+pytestmark = pytest.mark.sweep
+
+TOY = ("-m", "tests.sweeps.toy_study")
+
+
+def history_of(storage: Path, name: str) -> History:
+    return History.of(read(Folder.at(str(storage / name / "ledger"))))
+
+
+def board_of(storage: Path, name: str) -> dict[str, Any]:
+    run = command("-m", "analysis", "leaderboard", str(storage / name), "--json")
+    assert run.returncode == 0, run.stderr
+    board: dict[str, Any] = json.loads(run.stdout)
+    return board
+
+
+def toy(storage: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return command(*TOY, "--storage", str(storage), *arguments, PYTHONPATH=str(ROOT))
+
+
+def start_toy(storage: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *TOY, "--storage", str(storage), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Waits for a state, not for a time; the limit only ends a hang."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _comparable(board: dict[str, Any]) -> dict[str, Any]:
+    rows = [{key: value for key, value in row.items() if key not in ("seconds", "checkpoint", "marks")} for row in board["rows"]]
+    return {**board, "sweep": "", "rows": rows}
+
+
+def test_killed_once_and_resumed_ends_as_the_undisturbed_one(scratch: Path) -> None:
+    options = ("--concurrent", "1", "--seed", "3", "sleep=0.02")
+    whole = toy(scratch, "--name", "whole", *options)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert whole.stderr == ""
+    killed = start_toy(scratch, "--name", "killed", *options)
+    wait_for(lambda: (scratch / "killed" / "trials" / "0003" / "attempt-01" / "log.txt").exists(), killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    before = history_of(scratch, "killed")
+    assert any(trial.open for trial in before.trials.values())
+    resumed = toy(scratch, "--resume", "killed")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert _comparable(board_of(scratch, "killed")) == _comparable(board_of(scratch, "whole"))
+
+
+def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> None:
+    process = start_toy(scratch, "--name", "a", "sleep=0.05")
+    wait_for(lambda: (scratch / "a" / "trials" / "0002" / "attempt-01" / "log.txt").exists(), process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with: python sweeps/toy.py --resume a --storage" in out
+    assert history_of(scratch, "a").closed == "interrupted"
+    done = toy(scratch, "--resume", "a", "--trials", "10", "--confirm", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = history_of(scratch, "a")
+    assert len(history.search_trials()) == 10
+    assert not any(trial.open for trial in history.trials.values())
+    assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True]
+
+
+def test_failures_are_results(scratch: Path) -> None:
+    mark = scratch / "died"
+    first = scratch / "first.yaml"
+    first.write_text(f"- {{raise_at: 1}}\n- {{nan_at: 3}}\n- {{die_once: '{mark}', lr: 0.1, offset: 0.0}}\n")
+    run = toy(scratch, "--name", "f", "--trials", "4", "--confirm", "0", "--enqueue", str(first))
+    assert run.returncode == 0, run.stdout + run.stderr
+    trials = history_of(scratch, "f").trials
+    raised, diverged, died = (trials[number] for number in range(3))
+    assert (raised.status, raised.attempts, raised.step) == ("failed", 3, 0)
+    assert "ArithmeticError: asked to fail at step 1" in raised.reason
+    assert (diverged.status, diverged.reason) == ("stopped", "step 3: the objective is nan")
+    assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
+    assert [report.step for report in died.reports] == list(range(3, 28, 3))
+    assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0002" / "attempt-02" / "log.txt").read_text()
+
+
+def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:
+    run = toy(scratch, "--name", "leaky", "leak=true")
+    assert run.returncode == 1
+    assert "refused by the overlap audit: 3 training rows are also scored" in run.stderr
+    assert history_of(scratch, "leaky").trials == {}
+
+
+def test_two_workers_train_one_trial_together(scratch: Path) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two CPUs")
+    options = ("--scale", "smoke", "--trials", "1", "level=1", "lr=0.1", "offset=0")
+    assert toy(scratch, "--name", "one", *options).returncode == 0
+    run = toy(scratch, "--name", "two", "--workers-per-trial", "2", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    one, two = (history_of(scratch, name).trials[0] for name in ("one", "two"))
+    assert two.status == "finished"
+    assert [report.step for report in two.reports] == [4, 8]
+    assert two.value("validation/error") == pytest.approx(one.value("validation/error"), abs=1e-6)
+
+
+def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
+    for name in ("line.py", "line_study.py"):
+        source = (ROOT / "tests" / "plugin" / name).read_text()
+        assert source.count("\n") < 60
+        (scratch / name).write_text(source)
+    run = command("line_study.py", "--name", "x", "--trials", "4", cwd=scratch)
+    assert run.returncode == 0, run.stdout + run.stderr
+    board = board_of(scratch / "results", "x")
+    assert {row["status"] for row in board["rows"]} <= {"finished", "stopped"}
+    assert board["rows"][0]["value"] < 0.1 < board["baselines"][0]["value"]
+    assert board["confirmed"][0]["replicates"] == 2
+
+
+def test_the_lookahead_sweep_from_command_to_loaded_model(scratch: Path) -> None:
+    run = command("sweeps/lookahead.py", "--scale", "smoke", "--name", "s", "--storage", str(scratch), "--concurrent", "1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stderr == ""
+    for said in ("confirmed", "best         lookahead 100: trial", "report       ", "sweep        ", "first step   after", "per trial    "):
+        assert said in run.stdout
+    assert "(pid=" not in run.stdout
+    assert "WARNING" not in run.stdout
+    _check_board(board_of(scratch, "s"))
+    assert (scratch / "s" / "report.html").stat().st_size > 10_000
+    _check_tensorboard(scratch / "s" / "tensorboard")
+    _check_reuse(scratch / "s", scratch)
+    program = "import sys, analysis as a; m = a.Sweep.open(sys.argv[1]).best(lookahead=100).load(); print(type(m).__name__, m.training)"
+    assert command("-c", program, str(scratch / "s")).stdout == "LyapunovNet False\n"
+
+
+def _check_board(board: dict[str, Any]) -> None:
+    assert [len([row for row in board["rows"] if row["stratum"] == stratum]) for stratum in ("10", "100")] == [3, 3]
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 64 for row in board["rows"])
+    assert {(row["stratum"], row["split"], row["replicates"]) for row in board["confirmed"]} == {("10", "test", 1), ("100", "test", 1)}
+    assert {line["name"] for line in board["baselines"] if line["stratum"] == "100"} >= {"ln n", "constant", "sum of ln T^k"}
+
+
+def _check_tensorboard(folder: Path) -> None:
+    """Reads the event files with TensorBoard itself: a curve and the hyperparameters of a trial."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "trial-0000"))
+    events.Reload()
+    assert events.Scalars("validation/hinge")[0].step == 10
+    hparams = EventAccumulator(str(folder / "trial-0000" / "hparams"))
+    hparams.Reload()
+    assert "_hparams_/session_start_info" in hparams.PluginTagToContent("hparams")
+
+
+def _check_reuse(sweep: Path, scratch: Path) -> None:
+    """A trial of a process that had run others before equals the same trial in a fresh process, bit for bit."""
+    logs = {path.parent.parent.name: path.read_text() for path in sweep.glob("trials/*/attempt-01/log.txt")}
+    processes = {number: log.split(" in process ")[1].split(":")[0] for number, log in logs.items()}
+    assert len(set(processes.values())) == 1, "one place, no failure: one process ran all trials"
+    finished = [trial.number for trial in history_of(sweep.parent, sweep.name).search_trials() if trial.status == "finished"]
+    reused = f"{max(number for number in finished if number > 0):04d}"
+    fresh = command("-m", "trainables", "--from", str(sweep), str(int(reused)), "--save", str(scratch / "fresh"))
+    assert fresh.returncode == 0, fresh.stderr
+    program = (
+        "import sys\nfrom trainables.checkpoint import CheckpointStore\nfrom trainables.storage import Folder\n"
+        "from trainables.testing import digest\n"
+        "one, two = (CheckpointStore(Folder.at(path)) for path in sys.argv[1:])\n"
+        "last = one.newest()\nsame = two.load(last.name)\n"
+        "drop = lambda state: {key: value for key, value in state.items() if key != 'counts'}\n"
+        "print(last.step, digest(drop(last.state)) == digest(drop(same.state)))"
+    )
+    compared = command("-c", program, str(sweep / "trials" / reused), str(scratch / "fresh"))
+    assert compared.stdout.split() == ["90", "True"], compared.stderr

@@ -1,0 +1,195 @@
+"""Folders on a local disk and on an S3 server, to which one set of tests applies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.checkpoint import CheckpointStore
+from trainables.config import ConfigError
+from trainables.storage import Folder
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def s3_options() -> Iterator[str]:
+    """Options of a URI on an S3 server of our own."""
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with pytest.MonkeyPatch.context() as patch, subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        patch.setenv("AWS_ACCESS_KEY_ID", "id")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        try:
+            while not _answers(port):
+                assert server.poll() is None, "the S3 server did not start"
+                time.sleep(0.05)
+            options = f"scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"
+            Folder.at(f"s3://bucket?{options}").files.create_dir("bucket")
+            yield options
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """A folder that does not exist yet."""
+    if request.param == "local":
+        return Folder.at(str(tmp_path / "place"))
+    return Folder.at(f"s3://bucket/{uuid.uuid4().hex}?{request.getfixturevalue('s3_options')}")
+
+
+def test_nothing_is_there_until_something_is_written(folder: Folder) -> None:
+    assert not folder.exists()
+    assert folder.sizes() == folder.sizes(recursive=True) == {}
+    assert folder.folders() == []
+    folder.delete()
+    with pytest.raises(FileNotFoundError):
+        folder.read("a")
+
+
+def test_files_are_found_by_name_and_size(folder: Folder) -> None:
+    folder.write("a", b"123")
+    folder.write("deep/er/b", b"")
+    (folder / "deep").write("c", b"12")
+    assert folder.sizes() == {"a": 3}
+    assert folder.sizes(recursive=True) == {"a": 3, "deep/er/b": 0, "deep/c": 2}
+    assert (folder / "deep").sizes(recursive=True) == {"er/b": 0, "c": 2}
+    assert folder.folders() == ["deep"]
+    assert [folder.exists(name) for name in ("", "a", "deep", "deep/c", "b", "dee")] == [True, True, True, True, False, False]
+    assert (folder.read("a"), (folder / "deep/er").read("b")) == (b"123", b"")
+
+
+def test_a_file_is_replaced_unless_it_must_be_new(folder: Folder) -> None:
+    folder.write("a", b"one", exclusive=True)
+    with pytest.raises(FileExistsError):
+        folder.write("a", b"two", exclusive=True)
+    assert folder.read("a") == b"one"
+    folder.write("a", b"three")
+    assert folder.read("a") == b"three"
+    assert folder.sizes() == {"a": 5}
+
+
+def test_deleting_takes_what_is_below_and_nothing_else(folder: Folder) -> None:
+    for name in ("one/a", "one/deep/b", "two/a", "one-more"):
+        folder.write(name, b"x")
+    (folder / "one").delete()
+    assert folder.sizes(recursive=True) == {"two/a": 1, "one-more": 1}
+    assert not (folder / "one/deep").exists()
+    (folder / "one").delete()
+    (folder / "missing").delete()
+
+
+def test_the_uri_opens_the_same_folder_elsewhere(folder: Folder) -> None:
+    (folder / "deep").write("a", b"x")
+    assert Folder.at((folder / "deep").uri).read("a") == b"x"
+    assert "?" not in str(folder / "deep")
+    assert str(folder / "deep").endswith("/deep")
+
+
+def test_a_sub_folder_keeps_the_options_and_does_not_show_them(s3_options: str) -> None:
+    folder = Folder.at(f"s3://bucket/x/?{s3_options}")
+    assert (folder / "y/z").uri == f"s3://bucket/x/y/z?{s3_options}"
+    assert (str(folder / "y"), (folder / "y").path) == ("s3://bucket/x/y", "bucket/x/y")
+    assert not folder.local
+
+
+def test_checkpoints_are_kept_on_any_storage(folder: Folder) -> None:
+    store = CheckpointStore(folder / "trial")
+    names = [store.publish(step, {"weights": torch.full((3,), float(step))}, {"step": step}) for step in (10, 20, 30)]
+    assert store.names() == names[::-1]
+    store.retain([names[0], names[2]])
+    assert store.names() == [names[2], names[0]]
+    (folder / "trial" / names[2]).write("state.pt", b"something else")
+    with pytest.warns(UserWarning, match=r"step-000000030/state\.pt"):
+        found = CheckpointStore(Folder.at((folder / "trial").uri), 2).newest()
+    assert found is not None
+    assert (found.name, found.record) == (names[0], {"step": 10})
+    assert torch.equal(found.state["weights"], torch.full((3,), 10.0))
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("s3://key:hidden@bucket/x", "credentials belong in the environment"),
+        ("s3://hidden@bucket/x", "credentials belong in the environment"),
+        ("s3://bucket/x?secret_key=hidden", "cannot use s3://bucket/x: .*secret_key"),
+        ("s3://bucket/x?colour=hidden", "cannot use s3://bucket/x: .*colour"),
+        ("nowhere://bucket/x", "cannot use nowhere://bucket/x"),
+    ],
+)
+def test_a_uri_that_cannot_be_used_is_refused_without_its_secrets(uri: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^storage: {message}") as caught:
+        Folder.at(uri)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Folder.at("results/one")
+    monkeypatch.chdir("/")
+    folder.write("a", b"x")
+    assert (tmp_path / "results/one/a").read_bytes() == b"x"
+    assert folder.uri == str(tmp_path / "results/one")
+
+
+def test_a_local_path_may_hold_a_question_mark(tmp_path: Path) -> None:
+    folder = Folder.at(str(tmp_path / "why?")) / "deep"
+    folder.write("a", b"x")
+    assert Folder.at(folder.uri).read("a") == b"x"
+    assert str(folder) == str(tmp_path / "why?" / "deep")
+
+
+def _killed_at(call: int, folder: Folder) -> bool:
+    """Whether a process that writes `new` to the file `a` was killed at that call, Python's or C's, of the write."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def called(_: FrameType, event: str, __: Any) -> None:
+            nonlocal count
+            count += event.endswith("call")
+            if count == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(called)
+        folder.write("a", b"new")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL)
+    return status != 0
+
+
+def test_a_writer_killed_at_any_call_leaves_the_whole_file_or_none(tmp_path: Path) -> None:
+    fresh, replaced = set(), set()
+    for call in range(1, 10**6):
+        new, old = Folder.at(str(tmp_path / f"new-{call}")), Folder.at(str(tmp_path / f"old-{call}"))
+        old.write("a", b"before")
+        killed = [_killed_at(call, folder) for folder in (new, old)]
+        fresh.add(tuple(new.sizes().items()))
+        replaced.add((tuple(old.sizes().items()), old.read("a")))
+        if not any(killed):
+            break
+    assert fresh == {(), (("a", 3),)}
+    assert replaced == {((("a", 6),), b"before"), ((("a", 3),), b"new")}
