@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pandas  # type: ignore[import-untyped]
+import pandas
 
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial

@@ -16,7 +16,7 @@ from trainables.measure import Report
 from trainables.storage import Folder
 
 if TYPE_CHECKING:
-    import pandas  # type: ignore[import-untyped]
+    import pandas
     from torch import nn
 
     from trainables.checkpoint import Checkpoint, CheckpointStore

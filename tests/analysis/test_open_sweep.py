@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import math
 import os
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import torch
 
@@ -150,7 +150,7 @@ def test_table(finished: Path) -> None:
     row = table.set_index("trial").loc[best.number]
     assert (row["value"], row["config.lookahead"]) == (best.trial.value("validation/hinge"), 100)
     assert row["config.layers"] == tuple(best.config["layers"])
-    assert math.isnan(row["test"])
+    assert pandas.isna(row["test"])
     assert table[table["kind"] == "replicate"]["test"].notna().all()
 
 
