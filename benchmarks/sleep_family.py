@@ -16,7 +16,7 @@ from trainables.config import TrialConfig, configuration, knob
 from trainables.family import Batch, Family, Finding, Metric, Split, Task
 from trainables.measure import Measure
 
-__all__ = ["PAUSE", "REPORTS", "SLEEP", "SleepConfig", "SleepFamily", "SleepTask"]
+__all__ = ["PAUSE", "REPORTS", "SLEEP", "SleepConfig", "SleepFamily", "SleepTask", "Still"]
 
 PAUSE = 0.25
 """Seconds of a step."""
@@ -32,12 +32,36 @@ class SleepConfig(TrialConfig):
     x: float = knob(0.5, "has no effect", ge=0, le=1)
 
 
+class Still(torch.optim.Optimizer):
+    """Leaves the weights alone.
+
+    Torch's own optimizers import its compiler when the first one is made. The function that plain Tune trains has no
+    optimizer, so this one must not either.
+    """
+
+    def __init__(self) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"lr": 0.0}]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Nothing to forget."""
+
+    def step(self, closure: Any = None) -> Any:
+        """Nothing to change."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to save."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+
 class SleepTask(Task):
     """One weight, and a pause where the batch would be made."""
 
     def __init__(self) -> None:
         self.model = nn.Linear(1, 1)
-        self.optimizers = [torch.optim.SGD(self.model.parameters(), lr=0.0)]
+        self.optimizers = [Still()]
 
     def batch(self, step: int) -> Batch:
         """One row, after the pause."""

@@ -125,6 +125,16 @@ def test_without_its_manifest_a_checkpoint_does_not_exist(folder: Folder) -> Non
         CheckpointStore(folder).load(last)
 
 
+@pytest.mark.parametrize("file", ["state.pt", "record.json", "manifest.json"])
+def test_a_checkpoint_that_could_not_be_written_does_not_exist(folder: Folder, file: str) -> None:
+    """A folder in the way of a file refuses it; whatever came before the manifest is not seen."""
+    [before] = publish(folder, 1, 10)
+    folder.write(f"attempt-01/step-000000020/{file}/in-the-way", b"")
+    with pytest.raises(OSError, match=file):
+        publish(folder, 1, 20)
+    assert CheckpointStore(folder).names() == [before]
+
+
 def test_all_damaged_is_none(folder: Folder) -> None:
     for name in publish(folder, 1, 10, 20):
         truncate(Path(folder.path) / name, "state.pt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ FALLING = {"skip": True, "anchor": 0, "lookahead": 10, "batch": 64, "steps": 150
 
 def config(**fields: Any) -> CollatzConfig:
     return make(CollatzConfig, {**TINY, **fields})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from several threads, which wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +107,40 @@ def test_a_resumed_run_tells_its_history_and_ends_the_same(data: CollatzData, fo
     assert final(folder) == final(Folder.at(str(tmp_path / "whole")))
     seconds = [report.seconds for report in reports]
     assert seconds == sorted(seconds)
+
+
+class Noisy(CollatzTask):
+    """Draws from torch's generator at each step, and carries a value from one step to the next."""
+
+    carry = 0.0
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        terms = {name: term * (1 + 0.1 * torch.rand(()) + self.carry) for name, term in super().losses(model, batch, progress).items()}
+        self.carry = 0.5 * self.carry + 0.01 * float(terms["t1"].detach())
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"carry": self.carry}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.carry = state["carry"]
+
+
+class NoisyFamily(CollatzFamily):
+    def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> Noisy:
+        return Noisy(config, data, device)
+
+
+def test_the_generator_and_the_carry_go_on_where_they_were(data: CollatzData, folder: Folder, tmp_path: Path) -> None:
+    def run(place: Folder, attempt: int) -> Iterator[Report]:
+        return Loop(NoisyFamily(), config(), data, store=CheckpointStore(place, attempt)).run()
+
+    whole = list(run(Folder.at(str(tmp_path / "whole")), 1))
+    assert curve(whole) != curve(trained(data)), "the noise does something"
+    next(run(folder, 1))
+    torch.manual_seed(99)
+    assert curve(run(folder, 2)) == curve(whole)
+    assert final(folder) == final(Folder.at(str(tmp_path / "whole")))
 
 
 def test_a_finished_run_only_tells_its_history(data: CollatzData, folder: Folder) -> None:
