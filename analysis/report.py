@@ -89,6 +89,7 @@ def _context(sweep: Sweep) -> dict[str, Any]:
         "fixed": fixed,
         "confirmed": _confirmed(history),
         "baselines": _baselines(history),
+        "others": _others(history),
         "stopped": {"trials": stopped, "saved": saved, "whole": whole},
         "findings": list({tuple(finding.items()): finding for finding in history.findings}.values()),
         "notes": history.notes,
@@ -160,6 +161,20 @@ def _baselines(history: History) -> list[dict[str, Any]]:
             rows.append({"stratum": line.stratum, "name": line.name, "oracle": answers.is_oracle(line.name), "measures": measures})
     order = leaderboard.strata(history)
     return sorted(rows, key=lambda row: order.index(row["stratum"]) if row["stratum"] in order else len(order))
+
+
+def _others(history: History) -> dict[str, Any]:
+    """Every validation metric of the best trial of each stratum and of the trivial predictors: names, and rows of values."""
+    best = {stratum: next(iter(leaderboard.ranked(history, stratum)), None) for stratum in leaderboard.strata(history)}
+    shown = [trial for trial in best.values() if trial and trial.reports]
+    names = list(dict.fromkeys(name for trial in shown for name in trial.reports[-1].metrics if name.startswith("validation/")))
+    rows: list[tuple[str, str, list[float | None]]] = []
+    for stratum, trial in best.items():
+        if trial and trial.reports:
+            rows.append((stratum, f"trial {trial.number}", [trial.value(name) for name in names]))
+        lines = [line for line in history.baselines if line.stratum == stratum]
+        rows += [(stratum, line.name, [line.metrics[name].value if name in line.metrics else None for name in names]) for line in lines]
+    return {"names": [name.removeprefix("validation/") for name in names], "rows": rows}
 
 
 def _plain(value: Any) -> str:

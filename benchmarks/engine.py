@@ -13,7 +13,8 @@ engine  a sweep script, as in `benchmarks/_sleep_sweep.py`, with all that a swee
 Each run is a process of its own and is timed from its start to its exit, Ray's start included; the two take turns. Then the
 same from the moment at which the first trial could be placed, and the parts of the engine's time, from its ledger.
 
-Expect a quarter to a half, since a trial of the engine takes over a process that has imported torch already.
+Expect about a half on two cores: a trial of the engine takes over a process that has imported torch already, and what is left is
+spent once per sweep, on imports, Ray's start and end, and the views. It weighs less in a longer sweep.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ The three loops take turns, in an order that changes each round, and ratios are 
 does then weighs on all alike. Every loop starts from the same weights and sees the same batches, so they must end at the same
 weights; the run fails if they do not. Evaluation and checkpoints are not part of a step and are left out.
 
-Expect loop/bare of the log's network near 1.01, nearly all of it the batch. In the small network a step is so short that the
+Expect loop/bare of the log's network near 1.01, within what the machine's noise allows. In the small network a step is so short that the
 batch and torch's own calls show: loop/bare is well above 1 there, loop/bare+data close to 1.
 """
 

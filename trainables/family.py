@@ -95,6 +95,8 @@ class Family(ABC, Generic[C]):
     metrics: ClassVar[tuple[Metric, ...]]
     objective: ClassVar[str]
     """Name of the metric that a search looks at, on the validation split."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Names of metrics that the leaderboard shows beside the objective, such as a count that ties."""
     budget_unit: ClassVar[str] = "optimizer steps"
 
     def data_key(self, config: C) -> str:

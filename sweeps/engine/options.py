@@ -210,6 +210,7 @@ def settings(study: Study, request: Request) -> Settings:
         stratify=study.stratify,
         fields=dict(scale.fields),
         overrides=overrides,
+        beside=family.beside,
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
     )

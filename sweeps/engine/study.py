@@ -91,6 +91,7 @@ class Settings:
     gpus_per_trial: float = 0.0
     workers_per_trial: int = 1
     max_failures: int = 2
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
@@ -145,4 +146,4 @@ class Settings:
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:
         """The inverse of `to_dict`."""
-        return Settings(**{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"])})
+        return Settings(**{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"]), "beside": tuple(plain["beside"])})

@@ -69,7 +69,7 @@ def marks(history: History, trial: Trial) -> list[str]:
     better = [line for line in rivals if sign * line.metrics[metric].value <= sign * value]
     if better:
         best = min(better, key=lambda line: sign * line.metrics[metric].value)
-        found.append(f"{len(better)} of {len(rivals)} trivial predictors do as well, best {best.name}")
+        found.append(f"{len(better)} of {len(rivals)} trivial do as well, best {best.name}")
     if trial.failures:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
     return found

@@ -38,14 +38,19 @@ def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group
     board = leaderboard.board(history, name)
     label = history.settings["stratify"] or "stratum"
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    table = _table(title, f"{label}, trial, <status, value, 95 %, n, step, <marks")
+    beside = history.settings["beside"]
+    columns = [f"{label}, trial, <status, value, 95 %, n, step", *beside, "<marks"]
+    table = _table(title, ", ".join(columns))
     for stratum in leaderboard.strata(history):
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
+            trial = history.trials[row["trial"]]
+            others = [number(trial.value(f"validation/{name}")) for name in beside]
             cells = (str(row["trial"]), row["status"], number(row["value"]), _interval(row), str(row["n"]), str(row["step"]))
-            table.add_row(stratum, *cells, ", ".join(row["marks"]))
-        for line in board["baselines"]:
-            if line["stratum"] == stratum:
-                table.add_row(stratum, "", "trivial", number(line["value"]), "", str(line["n"]), "", line["name"], style="dim")
+            table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
+        for line in [line for line in history.baselines if line.stratum == stratum]:
+            value = line.metrics[leaderboard.objective(history)]
+            others = [number(line.metrics[f"validation/{name}"].value) for name in beside]
+            table.add_row(stratum, "", "trivial", number(value.value), "", str(value.n), "", *others, line.name, style="dim")
         table.add_section()
     confirmed = _table(
         "confirmed from fresh seeds on the test split, which the search has not seen", f"{label}, trial, value, 95 %, replicates"

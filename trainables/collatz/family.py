@@ -25,6 +25,7 @@ class CollatzFamily(Family[CollatzConfig]):
     Config = CollatzConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "hinge"
+    beside = ("violations", "logged_violations")
 
     def data_key(self, config: CollatzConfig) -> str:
         """Pool size and data seed: nothing else changes the data."""
