@@ -120,7 +120,7 @@ class _Run:
 
     def __init__(self, study: Study, settings: Settings, folder: Folder, name: str, resume: str) -> None:
         self.settings, self.folder, self.name, self.resume = settings, folder, name, resume
-        self.console = Console() if sys.stdout.isatty() else Console(width=120)
+        self.console = Console() if sys.stdout.isatty() else Console(width=160)
         self.ledger = Ledger(folder / "ledger")
         self.director = Director(settings, study.space, self.ledger.append, self.ledger.commit)
         self.director.replay(self.ledger.past)

@@ -68,8 +68,7 @@ def marks(history: History, trial: Trial) -> list[str]:
     rivals = [line for line in history.baselines if line.stratum == trial.stratum and not line.name.startswith("oracle")]
     better = [line for line in rivals if sign * line.metrics[metric].value <= sign * value]
     if better:
-        best = min(better, key=lambda line: sign * line.metrics[metric].value)
-        found.append(f"{len(better)} of {len(rivals)} trivial do as well, best {best.name}")
+        found.append(f"behind {len(better)} of {len(rivals)} trivial")
     if trial.failures:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
     return found

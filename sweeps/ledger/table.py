@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -20,8 +19,8 @@ def number(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
-def _interval(row: dict[str, Any]) -> str:
-    return f"{number(row['low'])} .. {number(row['high'])}"
+def _span(low: float | None, high: float | None) -> str:
+    return f"{number(low)} .. {number(high)}"
 
 
 def _table(title: str, columns: str) -> Table:
@@ -39,22 +38,31 @@ def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group
     label = history.settings["stratify"] or "stratum"
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
     beside = history.settings["beside"]
-    columns = [f"{label}, trial, <status, value, 95 %, n, step", *beside, "<marks"]
+    columns = [f"{label}, <trial, <status, value, 95 %, n, step", *beside, "<marks"]
     table = _table(title, ", ".join(columns))
     for stratum in leaderboard.strata(history):
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
             trial = history.trials[row["trial"]]
             others = [number(trial.value(f"validation/{name}")) for name in beside]
-            cells = (str(row["trial"]), row["status"], number(row["value"]), _interval(row), str(row["n"]), str(row["step"]))
+            cells = (
+                str(row["trial"]),
+                row["status"],
+                number(row["value"]),
+                _span(row["low"], row["high"]),
+                str(row["n"]),
+                str(row["step"]),
+            )
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
             value = line.metrics[leaderboard.objective(history)]
             others = [number(line.metrics[f"validation/{name}"].value) for name in beside]
-            table.add_row(stratum, "", "trivial", number(value.value), "", str(value.n), "", *others, line.name, style="dim")
+            table.add_row(
+                stratum, line.name, "trivial", number(value.value), _span(value.low, value.high), str(value.n), "", *others, style="dim"
+            )
         table.add_section()
     confirmed = _table(
         "confirmed from fresh seeds on the test split, which the search has not seen", f"{label}, trial, value, 95 %, replicates"
     )
     for row in board["confirmed"]:
-        confirmed.add_row(row["stratum"], str(row["trial"]), number(row["value"]), _interval(row), str(row["replicates"]))
+        confirmed.add_row(row["stratum"], str(row["trial"]), number(row["value"]), _span(row["low"], row["high"]), str(row["replicates"]))
     return Group(table, confirmed) if board["confirmed"] else Group(table)
