@@ -147,11 +147,11 @@ def main() -> dict[str, float]:
     show("(b)  gathered from the tables", b)
     show("(c)  (b) and 768 new random rows", c)
     ratios = {"(a)/(b)": a[0] / b[0], "(a)/(c)": a[0] / c[0], "(a2)/(c)": a2[0] / c[0]}
+    rest = whole[0] - b[0]
     print("   ".join(f"{name} {ratio:.0f}" for name, ratio in ratios.items()))
     show(f"optimizer step of the log's network, {torch.get_num_threads()} threads, with (b)", whole)
-    rest = whole[0] - b[0]
     print("share of a step with it: " + ", ".join(f"({name}) {t / (rest + t):.2%}" for name, t in (("a", a[0]), ("b", b[0]), ("c", c[0]))))
-    return ratios
+    return {**ratios, "share (c)": c[0] / (rest + c[0])}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import signal
 import statistics
@@ -11,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -50,6 +53,7 @@ def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.stdout.flush()
+    gc.freeze()  # or the interpreter spends a second on collecting what Ray and torch leave behind
     sys.exit(code)
 
 
@@ -125,7 +129,7 @@ class _Run:
         self.director = Director(settings, study.space, self.ledger.append, self.ledger.commit)
         self.director.replay(self.ledger.past)
         self.interrupts = 0
-        self.began = psutil.Process().create_time()
+        self.began = _process_start()
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
 
     def go(self) -> int:
@@ -144,9 +148,13 @@ class _Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            _stop_ray()
-            shutil.rmtree(scratch, ignore_errors=True)
-        return self._end(how)
+        # Ray takes its time to stop and the views to be written: they need nothing of each other.
+        stopping = threading.Thread(target=_stop_ray, args=(scratch,), name="stop-ray")
+        stopping.start()
+        try:
+            return self._end(how)
+        finally:
+            stopping.join()
 
     def _train(self, scratch: str) -> str:
         """Places all trials. Returns how it ended: done, failed, interrupted or time limit."""
@@ -354,8 +362,19 @@ class _Shelf:
         self._lines += [(stratum, name, metrics) for name, metrics in scores.items()]
 
 
-def _stop_ray() -> None:
+def _stop_ray(scratch: str) -> None:
     if "ray" in sys.modules:
         import ray
 
         ray.shutdown()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _process_start() -> float:
+    """When this process started, in seconds since the epoch. psutil's figure rests on a boot time in whole seconds."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return psutil.Process().create_time()
+    return time.time() - age
