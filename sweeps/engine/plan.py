@@ -19,7 +19,7 @@ from trainables.family import Family
 from trainables.loop import Loop
 from trainables.storage import Folder
 
-__all__ = ["check_fits", "describe", "expected_steps", "fitting"]
+__all__ = ["check_fits", "describe", "expected_steps", "fitting", "warnings_of"]
 
 
 def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:

@@ -135,6 +135,8 @@ class _Run:
     def go(self) -> int:
         """Runs to the end and returns the exit code."""
         self._say(f"sweep {self.name} in {self.folder}")
+        for warning in plan.warnings_of(self.settings):
+            self._say(f"note: {warning}")
         self.director.opened(manifest())
         scratch = tempfile.mkdtemp(prefix="leadline-")
         before = self._take_signals()
