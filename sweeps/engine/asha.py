@@ -77,8 +77,8 @@ class Asha:
 
     def cutoff(self, rung: int) -> float:
         """The value that a trial must not be worse than, from what the rung holds now."""
-        share = 1.0 / self.reduction
-        return float(np.quantile(list(self.table[rung].values()), share if self.mode == "min" else 1.0 - share))
+        sign = 1.0 if self.mode == "min" else -1.0
+        return sign * float(np.quantile([sign * value for value in self.table[rung].values()], 1.0 / self.reduction))
 
     def population(self) -> dict[int, int]:
         """Trials judged at each rung."""

@@ -6,6 +6,7 @@ was, searcher and rungs included: resume is replay.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Director:
         self.settings, self._record, self._commit = settings, record, commit
         self.history = History()
         self.stopping = ""
-        """Why no further trial is begun, if that is so."""
+        """Why the search has ended before its last trial, if it has; finalists are confirmed all the same."""
         self.first_step = 0.0
         """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
         mode = settings.mode
@@ -84,9 +85,9 @@ class Director:
 
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait first, then new proposals, then confirmation."""
-        if self.stopping:
-            return "wait" if self.running() else "done"
         waiting = [trial for trial in self.history.trials.values() if trial.status == "waiting"]
+        if self.stopping:
+            waiting = [trial for trial in waiting if trial.kind == "replicate"]
         trial = waiting[0] if waiting else self._propose()
         if trial is None:
             return "wait" if self.running() else "done"
@@ -98,7 +99,7 @@ class Director:
 
     def started(self, trial: int, attempt: int) -> None:
         """A place was found for an attempt."""
-        self._new({"type": "started", "trial": trial, "attempt": attempt})
+        self._new({"type": "started", "trial": trial, "attempt": attempt}, durable=True)
 
     def reported(self, number: int, report: Report) -> Decision:
         """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
@@ -113,7 +114,6 @@ class Director:
             self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
         event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
         self._new(event, durable=decision.action != "continue")
-        self._check_target(self.history.trials[number])
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -160,17 +160,18 @@ class Director:
         if kind == "reported" and not live:
             self._decide(self.history.trials[event["trial"]], Report.from_dict(event["report"]))
         self.history.apply(event)
-        if (kind == "reported" and event["action"] != "continue") or (kind == "failed" and event["final"]):
-            self._tell(self.history.trials[event["trial"]], event.get("infeasible", False))
+        if "trial" in event and kind != "started" and not self.history.trials[event["trial"]].open:
+            self._tell(self.history.trials[event["trial"]], infeasible=kind == "proposed")
+            self._check_target(self.history.trials[event["trial"]])
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
         name = leaderboard.metric_name(self.settings.metric)
         value = report.metrics[name].value
         if trial.kind == "search":
             decision = self.asha[trial.stratum].report(trial.number, report.step, value)
-            if decision.action == "continue" and self.stopping.startswith("target"):
-                return Decision("stop", self.stopping)
-            return decision
+            return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
+        if not math.isfinite(value):
+            return Decision("stop", f"step {report.step}: the objective is {value}")
         return Decision("finish", "budget reached") if report.step >= self.settings.steps else Decision("continue")
 
     def _tell(self, trial: Trial, infeasible: bool) -> None:
@@ -190,7 +191,7 @@ class Director:
             self.stopping = f"target {target:g} reached by trial {trial.number} with {value:.4g}"
 
     def _propose(self) -> Trial | None:
-        while (index := len(self.history.search_trials())) < self.settings.trials:
+        while not self.stopping and (index := len(self.history.search_trials())) < self.settings.trials:
             trial = self._propose_search(len(self.history.trials), index)
             if trial is not None:
                 return trial
@@ -200,20 +201,20 @@ class Director:
         """Proposes and records trial `number`; None where its configuration is impossible, which is recorded too."""
         given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
         stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
-        stratum = self.settings.stratum_of(index) if stratum is None else stratum
+        stratum = self.settings.stratum_of(index) if stratum is None else next(s for s in self.settings.strata if s == stratum)
         params, fields = self._search[str(stratum)].ask(number, given)
         fields |= {name: value for name, value in given.items() if name not in params}
         try:
             config = to_dict(self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS)))
         except ConfigError as error:
-            self._record_proposal(number, str(stratum), "search", None, params, fields)
-            self._new({"type": "failed", "trial": number, "attempt": 0, "error": f"infeasible: {error}", "final": True, "infeasible": True})
+            self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
         return self._record_proposal(number, str(stratum), "search", None, params, config)
 
     def _propose_replicate(self, number: int) -> Trial | None:
         """The next confirmation run, of strata whose search has ended."""
-        searched = {trial.stratum for trial in self.history.search_trials() if trial.open}
+        ongoing = ("running",) if self.stopping else ("running", "waiting")
+        searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
             for finalist in leaderboard.finalists(self.history, stratum, self.settings.confirm):
                 done = len(self.history.replicates(finalist.number))
@@ -223,8 +224,8 @@ class Director:
         return None
 
     def _record_proposal(
-        self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any]
+        self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any], infeasible: str = ""
     ) -> Trial:
         event = {"type": "proposed", "trial": number, "stratum": stratum, "kind": kind, "of": of, "params": params, "config": config}
-        self._new(event, durable=True)
+        self._new({**event, "infeasible": infeasible}, durable=True)
         return self.history.trials[number]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import random
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import ray
 import torch
 
@@ -88,14 +90,18 @@ def _data(job: Job) -> Any:
 
 def _device(gpus: float) -> torch.device:
     """The device of this process; a share of a GPU is held to its share of the memory."""
-    if not gpus or not torch.cuda.is_available():
+    if not gpus:
         return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise RuntimeError("a GPU was promised, and CUDA finds none in this process")
     torch.cuda.set_per_process_memory_fraction(min(1.0, gpus))
     return torch.device("cuda")
 
 
 def _reset_process(job: Job) -> None:
-    """Whatever an earlier trial of this process may have left behind."""
+    """Undoes what an earlier trial of this process may have left: threads, default type, gradients, global generators."""
+    random.seed(job.config["seed"])
+    np.random.seed(job.config["seed"] % 2**32)
     torch.set_num_threads(max(1, int(job.cpus)))
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
@@ -109,21 +115,27 @@ def _loop(job: Job, world: World, log: Callable[[str], None]) -> Loop:
     return Loop(family, job.typed_config(), _data(job), store=job.store(), device=_device(job.gpus), world=world, test=job.test, log=log)
 
 
-def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
-    """Trains in this process: reports after step `job.known`, each with the warnings that came before it."""
-    log = _Log(job)
-    log.line(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()}: {job.config}")
+def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
+    """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
+    log = _Log(job) if world.rank == 0 else None
+    say: Callable[[str], None] = log.line if log else lambda text: None
+    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()}, {world.size} worker(s): {job.config}")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            for report in _loop(job, World(), log.line).run():
+            for report in _loop(job, world, say).run():
                 if report.step > job.known:
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                     caught.clear()
                     yield report, notes
     except Exception:
-        log.line(traceback.format_exc())
+        say(traceback.format_exc())
         raise
+
+
+def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
+    """Trains in this process."""
+    return _reports(job, World())
 
 
 def _worker(loop_config: dict[str, Any]) -> None:
@@ -134,15 +146,10 @@ def _worker(loop_config: dict[str, Any]) -> None:
     reports, verdicts = loop_config["reports"], loop_config["verdicts"]
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
-    log = _Log(job)
-    if world.rank == 0:
-        log.line(f"trial {job.trial} attempt {job.attempt} on {world.size} workers: {job.config}")
-    for report in _loop(job, world, log.line if world.rank == 0 else lambda text: None).run():
-        if report.step <= job.known:
-            continue
+    for report, notes in _reports(job, world):
         verdict = [GO_ON]
         if world.rank == 0:
-            reports.put(report.to_dict())
+            reports.put((report.to_dict(), notes))
             verdict = [verdicts.get()]
         if world.size > 1:
             torch.distributed.broadcast_object_list(verdict, src=0)
@@ -187,12 +194,12 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     try:
         while True:
             try:
-                plain = reports.get(timeout=1.0)
+                plain, notes = reports.get(timeout=1.0)
             except Empty:
                 if outcome.empty():
                     continue
                 raise RuntimeError(f"worker group ended: {outcome.get()}") from None
-            yield Report.from_dict(plain), []
+            yield Report.from_dict(plain), notes
             verdicts.put(GO_ON)
     finally:
         # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.

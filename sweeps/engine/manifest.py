@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["manifest"]
+__all__ = ["is_running", "manifest"]
 
 _PACKAGES = ("leadline", "numpy", "optuna", "pyarrow", "ray", "torch")
 
@@ -42,4 +42,15 @@ def manifest() -> dict[str, Any]:
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         },
         "pid": os.getpid(),
+        "process_started": psutil.Process().create_time(),
     }
+
+
+def is_running(recorded: dict[str, Any]) -> bool:
+    """Whether the process of a manifest runs on this machine. One of another machine cannot be asked."""
+    if recorded.get("machine", {}).get("host") != platform.node():
+        return False
+    try:
+        return bool(abs(psutil.Process(recorded["pid"]).create_time() - recorded["process_started"]) < 2)
+    except (psutil.Error, KeyError):
+        return False

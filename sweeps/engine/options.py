@@ -15,7 +15,7 @@ import yaml
 
 from sweeps.engine import plan
 from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
-from trainables.config import ConfigError, describe, parse_overrides
+from trainables.config import ConfigError, describe, parse_overrides, to_dict
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -218,7 +218,8 @@ def settings(study: Study, request: Request) -> Settings:
         fitting = plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
         made = dataclasses.replace(made, concurrent=fitting)
     _check_configurations(study, made)
-    return made
+    typed = to_dict(made.configure({}, made.strata[0], 0))
+    return dataclasses.replace(made, overrides={name: typed[name] for name in overrides})
 
 
 def _strata(study: Study, text: str) -> tuple[Any, ...]:
@@ -240,7 +241,12 @@ def _check_configurations(study: Study, made: Settings) -> None:
 
     for stratum in made.strata:
         made.configure({}, stratum, 0)
+    if len(made.enqueue) > made.trials:
+        raise ConfigError(f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials")
     for index, entry in enumerate(made.enqueue):
+        fixed = [name for name in entry if name in ("steps", "seed", "eval_every", *made.overrides)]
+        if fixed:
+            raise ConfigError(f"enqueue: entry {index + 1}: {fixed[0]}: is fixed for the whole sweep")
         dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]
         if dealt not in made.strata:
             raise ConfigError(f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}")
@@ -266,7 +272,11 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
         raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
     asked = {name: (value, getattr(recorded, name)) for name, value in request.given.items() if name not in CHANGEABLE}
     asked["scale"] = (request.scale or recorded.scale, recorded.scale)
-    asked |= {name: (text, recorded.overrides.get(name, "no value")) for name, text in request.overrides.items()}
+    words = dict(request.overrides)
+    if recorded.stratify in words:
+        asked[recorded.stratify] = (_strata(study, words.pop(recorded.stratify)), recorded.strata)
+    typed = to_dict(dataclasses.replace(recorded, overrides={**recorded.overrides, **words}).configure({}, recorded.strata[0], 0))
+    asked |= {name: (typed[name], recorded.overrides.get(name, "no value")) for name in words}
     for name, (value, before) in asked.items():
         if value != before:
             raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")

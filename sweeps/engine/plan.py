@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.search import Space
 from sweeps.engine.study import Settings
+from sweeps.ledger.history import History
+from sweeps.ledger.segments import Event
 from trainables.config import ConfigError, TrialConfig, make
 from trainables.family import Family
 from trainables.loop import Loop
@@ -51,8 +53,9 @@ def expected_steps(settings: Settings) -> float:
     return len(settings.strata) * (searched + confirmed)
 
 
-def _first_proposals(settings: Settings, space: Space, count: int) -> list[Assignment]:
+def _first_proposals(settings: Settings, space: Space, count: int, past: Sequence[Event] = ()) -> list[Assignment]:
     director = Director(settings, space)
+    director.replay(past)
     director.opened({})
     found: list[Assignment] = []
     while len(found) < count:
@@ -71,19 +74,22 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     return [make(family.Config, proposal.config, family.name) for proposal in proposals]
 
 
-def check_fits(settings: Settings, space: Space, folder: Folder) -> None:
+def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[Event] = ()) -> None:
     """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints.
 
     Raises:
         ConfigError: naming the option.
     """
-    fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+    most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+    if settings.concurrent > most:
+        raise ConfigError(f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine")
     if not folder.local:
         return
     family = settings.model_family()
     # Weights and two moments; the best and the latest two checkpoints are kept.
     largest = max(sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
-    runs = settings.trials + settings.confirm * settings.replicates * len(settings.strata)
+    ended = sum(not trial.open for trial in History.of(past).trials.values())
+    runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
     needed = largest * 3 * 3 * runs
     place = next(parent for parent in [Path(folder.path), *Path(folder.path).parents] if parent.exists())
     free = shutil.disk_usage(place).free
@@ -117,8 +123,8 @@ def warnings_of(settings: Settings) -> list[str]:
     return found
 
 
-def describe(settings: Settings, space: Space) -> str:
-    """The plan as text; builds the data and times a few steps to say how long it will take."""
+def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> str:
+    """The plan as text, of a sweep that may have begun; builds the data and times a few steps to say how long it will take."""
     family = settings.model_family()
     configs = _configs(settings, space)
     began = time.perf_counter()
@@ -135,13 +141,14 @@ def describe(settings: Settings, space: Space) -> str:
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
         f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} steps; one in {settings.reduction} goes on",
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
-        f"fixed       {', '.join(f'{name}={value}' for name, value in fixed.items()) or 'nothing'}",
-        f"steps       about {steps:,.0f} in all",
+        f"fixed       {', '.join(f'{name}={_short(value)}' for name, value in fixed.items()) or 'nothing'}",
+        f"steps       about {steps:,.0f} {family.budget_unit} in all",
         f"time        about {seconds / 60:.1f} min at {1000 * sum(rates) / len(rates):.1f} ms a step (30 timed here), data {built:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings)),
-        "first proposals",
+        *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
+        "next proposals" if past else "first proposals",
     ]
-    for proposal in itertools.islice(_first_proposals(settings, space, 4), 4):
+    for proposal in _first_proposals(settings, space, 4, past):
         shown = {name: proposal.config[name] for name in proposal.config if name not in {**fixed, "steps": 0, "eval_every": 0, "seed": 0}}
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)

@@ -106,6 +106,8 @@ class Search:
         """Runs the space. A given value outside its range, which Optuna takes with a warning, is refused."""
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Fixed parameter", UserWarning)
+            # Choices that are no plain values do not survive the ledger.
+            warnings.filterwarnings("error", "Choices for a categorical", UserWarning)
             try:
                 return self._space(Pinned(trial, self._pinned), self._scale)
             except (UserWarning, ValueError) as error:

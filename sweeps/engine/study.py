@@ -11,7 +11,7 @@ from sweeps.engine.asha import rungs
 from sweeps.engine.search import Space
 from trainables import registry
 from trainables.config import ConfigError, TrialConfig, make
-from trainables.family import Family, Metric
+from trainables.family import Family
 
 __all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
 
@@ -123,10 +123,6 @@ class Settings:
         """The family."""
         return registry.family(self.family)
 
-    def objective(self) -> Metric:
-        """The metric that is searched."""
-        return self.model_family().metric(self.metric)
-
     def configure(self, fields: Mapping[str, Any], stratum: Any, seed: int) -> TrialConfig:
         """The configuration of a trial: the scale's fields, then the searched ones, then overrides.
 
@@ -136,7 +132,13 @@ class Settings:
         family = self.model_family()
         budget = {"steps": self.steps, "eval_every": self.grace, "seed": seed}
         dealt = {} if self.stratify is None else {self.stratify: stratum}
-        config: TrialConfig = make(family.Config, {**self.fields, **fields, **self.overrides, **dealt, **budget}, family.name)
+        given = {**self.overrides, **dealt, **budget}
+        config: TrialConfig = make(family.Config, {**self.fields, **fields, **given}, family.name)
+        if fields and family.data_key(config) != family.data_key(make(family.Config, {**self.fields, **given}, family.name)):
+            raise ConfigError(f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line")
+        rows = getattr(config, "batch", None)
+        if isinstance(rows, int) and rows % self.workers_per_trial:
+            raise ConfigError(f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple")
         return config
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,4 +148,6 @@ class Settings:
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:
         """The inverse of `to_dict`."""
-        return Settings(**{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"]), "beside": tuple(plain["beside"])})
+        return Settings(
+            **{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"]), "beside": tuple(plain.get("beside", ()))}
+        )

@@ -138,6 +138,8 @@ class Placement:
         self._data = data
         self.halt = False
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
+        self.finished = False
+        """Whether the director has had no more to place."""
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
 
@@ -212,6 +214,7 @@ class Placement:
         if assignment == "wait":
             return None
         if assignment == "done":
+            self.finished = True
             return str(Searcher.FINISHED)
         assert isinstance(assignment, Assignment)
         settings = self.director.settings
@@ -247,7 +250,7 @@ class Placement:
             return None
 
 
-def start_ray(cpus: int | None, gpus: int | None, temporary: str) -> None:
+def start_ray(cpus: int, gpus: int, temporary: str) -> None:
     """Starts Ray on this machine alone: on loopback, without dashboard.
 
     Raises:

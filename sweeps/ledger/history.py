@@ -36,7 +36,7 @@ class Trial:
     failures: int = 0
     reports: list[Report] = field(default_factory=list)
     wall: float = 0.0
-    """Seconds that the trial held its place, over all attempts."""
+    """Seconds that the trial held its place, over all attempts whose end was recorded."""
 
     @property
     def open(self) -> bool:
@@ -131,7 +131,9 @@ class History:
 
     def _on_proposed(self, event: Event) -> None:
         fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
-        self.trials[event["trial"]] = Trial(event["trial"], **fields)
+        self.trials[event["trial"]] = trial = Trial(event["trial"], **fields)
+        if event["infeasible"]:
+            trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"
 
     def _on_started(self, event: Event) -> None:
         trial = self.trials[event["trial"]]

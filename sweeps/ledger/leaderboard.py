@@ -65,7 +65,8 @@ def marks(history: History, trial: Trial) -> list[str]:
     value = trial.value(metric)
     if trial.reports and not math.isfinite(value):
         found.append("not finite")
-    rivals = [line for line in history.baselines if line.stratum == trial.stratum and not line.name.startswith("oracle")]
+    lines = [line for line in history.baselines if line.stratum == trial.stratum and metric in line.metrics]
+    rivals = [line for line in lines if not line.name.startswith("oracle")]
     better = [line for line in rivals if sign * line.metrics[metric].value <= sign * value]
     if better:
         found.append(f"behind {len(better)} of {len(rivals)} trivial")

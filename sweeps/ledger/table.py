@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
+from trainables.measure import Measure
 
 __all__ = ["leaderboard_table", "number"]
 
@@ -35,9 +36,9 @@ def _table(title: str, columns: str) -> Table:
 def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group:
     """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed."""
     board = leaderboard.board(history, name)
-    label = history.settings["stratify"] or "stratum"
+    label, objective = history.settings["stratify"] or "stratum", leaderboard.objective(history)
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = history.settings["beside"]
+    beside = history.settings.get("beside", ())
     columns = [f"{label}, <trial, <status, value, 95 %, n, step", *beside, "<marks"]
     table = _table(title, ", ".join(columns))
     for stratum in leaderboard.strata(history):
@@ -54,8 +55,9 @@ def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group
             )
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
-            value = line.metrics[leaderboard.objective(history)]
-            others = [number(line.metrics[f"validation/{name}"].value) for name in beside]
+            unknown = Measure(math.nan, 0, math.nan, math.nan)
+            value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
+            others = [number(measure.value) for measure in rest]
             table.add_row(
                 stratum, line.name, "trivial", number(value.value), _span(value.low, value.high), str(value.n), "", *others, style="dim"
             )

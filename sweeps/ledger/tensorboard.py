@@ -29,7 +29,7 @@ def write(history: History, folder: Folder) -> None:
                             writer.add_scalar(label, value, report.step)
                 value = trial.value(metric)
                 plain = {
-                    key: entry if isinstance(entry, bool | int | float | str) else ",".join(map(str, entry))
+                    key: ",".join(map(str, entry)) if isinstance(entry, list) else str(entry) if entry is None else entry
                     for key, entry in trial.config.items()
                 }
                 if math.isfinite(value):

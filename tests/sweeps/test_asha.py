@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +30,15 @@ def test_larger_is_better_where_the_mode_says_so() -> None:
     asha.report(0, 1, 0.2)
     assert asha.report(1, 1, 0.4).action == "continue"
     assert asha.report(2, 1, 0.1).action == "stop"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_value_on_the_cut_off_goes_on_in_both_modes(mode: Literal["min", "max"]) -> None:
+    """Ten values at reduction 3: the quantile falls on the fourth, in exact arithmetic."""
+    sign = 1.0 if mode == "min" else -1.0
+    asha = Asha(grace=1, reduction=3, budget=4, mode=mode)
+    asha.table[1] = {trial: sign * (trial + 1) * 0.1 for trial in range(10) if trial != 3}
+    assert asha.report(3, 1, sign * 0.4).action == "continue"
 
 
 def test_nan_and_infinity_stop_at_once_and_enter_no_rung() -> None:

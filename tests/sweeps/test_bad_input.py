@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine import main
+from sweeps.engine.director import Director
+from sweeps.engine.manifest import manifest
 from sweeps.ledger.segments import Ledger
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from tests.conftest import ROOT, command
@@ -27,6 +29,7 @@ CASES = [
     (["--target", "nan"], "target"),
     (["--time-limit", "3y"], "time-limit"),
     (["--concurrent", "0"], "concurrent"),
+    (["--concurrent", "999"], "concurrent"),
     (["--cpus-per-trial", "999"], "cpus-per-trial"),
     (["--cpus-per-trial", "nan"], "cpus-per-trial"),
     (["--gpus-per-trial", "99"], "gpus-per-trial"),
@@ -132,6 +135,37 @@ def test_a_bad_enqueue_file_names_its_entry(tmp_path: Path, content: str, said: 
     error = capsys.readouterr().err
     assert error.startswith("error: enqueue: ")
     assert said in error
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("- {steps: 3}", "steps: is fixed"), ("- {lr: 0.1}", "lr: is fixed"), ("- {}\n" * 9, "9 entries are more")]
+)
+def test_an_enqueued_entry_that_would_be_ignored_is_refused(
+    tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "first.yaml").write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--enqueue", str(tmp_path / "first.yaml"), "--storage", str(tmp_path / "r"), "lr=0.2"])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(Folder.at(str(tmp_path / "busy" / "ledger")))
+    director = Director(BASE, STUDY.space, ledger.append)
+    director.opened(manifest())  # by this process, which runs
+    ledger.close()
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "busy"])
+    assert ended.value.code == 2
+    assert "busy is still run by process" in capsys.readouterr().err
+
+
+def test_rows_that_the_workers_cannot_share_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: batch: 3 rows cannot be shared by 2 workers")
 
 
 def test_no_room_for_the_checkpoints_is_said_before_anything_starts(

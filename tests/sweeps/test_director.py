@@ -188,10 +188,35 @@ def test_a_report_that_is_known_already_changes_nothing() -> None:
     assert len(simulation.events) == count
 
 
-def test_the_target_ends_the_search() -> None:
+def test_the_target_ends_the_search_and_finalists_are_confirmed() -> None:
     history = Simulation(dataclasses.replace(BASE, trials=40, target=0.5)).run().director.history
     assert any(t.status == "finished" and t.value("validation/error") <= 0.5 for t in history.search_trials())
     assert len(history.search_trials()) < 40
+    assert leaderboard.confirmations(history)[0]["replicates"] == 2
+
+
+def test_a_reached_target_is_remembered_by_replay() -> None:
+    chosen = dataclasses.replace(BASE, trials=40, target=0.5)
+    whole = Simulation(chosen).run()
+    again = Director(chosen, STUDY.space)
+    again.replay(whole.events)
+    assert again.stopping == whole.director.stopping != ""
+    assert again.next() == "done"
+
+
+def test_a_configuration_that_would_change_the_data_is_infeasible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sweeps.toy.Toy.data_key", lambda self, config: f"sleep {config.sleep}")
+    with pytest.raises(ConfigError, match="sleep: would change the data"):
+        BASE.configure({"sleep": 1.0}, 1, 0)
+    assert BASE.configure({"lr": 0.5}, 1, 0)
+
+
+def test_a_replicate_that_diverges_is_stopped() -> None:
+    simulation = Simulation(BASE).run()
+    run = next(trial for trial in simulation.director.history.trials.values() if trial.of is not None)
+    run.status, run.reports = "running", []
+    nan = Report(1, 1, 1.0, 0.0, {"validation/error": Measure(math.nan, 4, math.nan, math.nan)})
+    assert simulation.director.reported(run.number, nan).action == "stop"
 
 
 @pytest.mark.parametrize(

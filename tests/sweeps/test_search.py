@@ -97,6 +97,15 @@ def test_an_enqueued_value_outside_the_space_is_refused_by_name(given: dict[str,
         _search().ask(0, given)
 
 
+def test_choices_that_the_ledger_cannot_keep_are_refused() -> None:
+    search = Search(
+        lambda trial, scale: {"layers": trial.suggest_categorical("layers", [(64, 64), (128,)])},
+        "laptop", sampler="tpe", seed=1, mode="min", startup=3, pinned={},
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="Choices for a categorical"):
+        search.ask(0)
+
+
 def test_pinned_passes_everything_else_on() -> None:
     class Asked:
         number = 3

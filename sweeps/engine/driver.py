@@ -1,0 +1,254 @@
+"""Ray: one driver's life: opens the ledger, starts Ray, places trials, closes the books."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from sweeps.engine import environment, plan
+from sweeps.engine.director import Director
+from sweeps.engine.display import Display
+from sweeps.engine.manifest import manifest
+from sweeps.engine.search import Space
+from sweeps.engine.shelf import Shelf
+from sweeps.engine.study import Settings
+from sweeps.ledger import leaderboard, tensorboard
+from sweeps.ledger.history import History, Trial
+from sweeps.ledger.segments import Ledger, LedgerError
+from sweeps.ledger.table import leaderboard_table
+from trainables.storage import Folder
+
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "Driver"]
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+INTERRUPT_SECONDS = 10.0
+"""How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
+
+
+class Driver:
+    """One driver's life: opens the ledger, starts Ray, places trials, closes the books."""
+
+    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, resume: str) -> None:
+        self.settings, self.folder, self.name, self.resume = settings, folder, name, resume
+        self.console = Console() if sys.stdout.isatty() else Console(width=160)
+        self.ledger = Ledger(folder / "ledger")
+        self.director = Director(settings, space, self.ledger.append, self.ledger.commit)
+        self.director.replay(self.ledger.past)
+        self.interrupts = 0
+        self._leaving: threading.Timer | None = None
+        self.began = _process_start()
+        self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
+
+    def go(self) -> int:
+        """Runs to the end and returns the exit code."""
+        self._say(f"sweep {self.name} in {self.folder}")
+        for warning in plan.warnings_of(self.settings):
+            self._say(f"note: {warning}")
+        self.director.opened(manifest())
+        scratch = tempfile.mkdtemp(prefix="leadline-")
+        before = self._take_signals()
+        how = "failed"
+        try:
+            how = self._train(scratch)
+        except KeyboardInterrupt:
+            how = "interrupted"
+        except Exception:
+            if self.interrupts:
+                how = "interrupted"  # a signal to the whole process group ends Ray too
+            else:
+                self._say(traceback.format_exc())
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        # Ray takes its time to stop and the views to be written: they need nothing of each other.
+        stopping = threading.Thread(target=_stop_ray, args=(scratch,), name="stop-ray")
+        stopping.start()
+        try:
+            return self._end(how)
+        finally:
+            stopping.join()
+
+    def _train(self, scratch: str) -> str:
+        """Places all trials. Returns how it ended: done, failed, interrupted or time limit."""
+        shelf = Shelf(self.director)
+        preparing = threading.Thread(target=shelf.prepare, name="data")
+        preparing.start()
+        environment.prepare()
+        from sweeps.engine import tune
+
+        tune.start_ray(*self._resources(), temporary=scratch)
+        self._take_signals()  # again: Ray has put its own handlers in place
+        self.marks["Ray"] = time.time()
+        preparing.join()
+        if not shelf.ready():
+            return "failed"
+        self.marks["data and baselines"] = time.time()
+        display = Display(self.director, self.name, self.console)
+        placement = tune.Placement(self.director, self.folder, shelf.reference, lambda: self._tick(display))
+        self.placement = placement
+        try:
+            placement.run(scratch)
+        finally:
+            display.close()
+        if placement.finished:
+            return "done"
+        return "interrupted" if self.interrupts else "time limit"
+
+    def _resources(self) -> tuple[int, int]:
+        """CPUs and GPUs that Ray may use: what the trials of this sweep need, no more."""
+        settings = self.settings
+        cpus = settings.concurrent * settings.cpus_per_trial * settings.workers_per_trial
+        gpus = settings.concurrent * settings.gpus_per_trial * settings.workers_per_trial
+        return max(1, math.ceil(cpus)), math.ceil(gpus)
+
+    def _tick(self, display: Display) -> None:
+        display.tick()
+        limit = self.settings.time_limit
+        if limit is not None and time.time() - self.began > limit:
+            self.placement.halt = True
+
+    def _take_signals(self) -> dict[int, Any]:
+        """SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C. Returns the handlers before."""
+        return {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += 1
+        if self.interrupts > 1 or not hasattr(self, "placement"):
+            raise KeyboardInterrupt
+        self.placement.halt = True
+        print("\nstopping; once more to stop at once", file=sys.stderr)
+        leave = threading.Timer(INTERRUPT_SECONDS, self._leave)
+        leave.daemon = True
+        leave.start()
+        self._leaving = leave
+
+    def _leave(self) -> None:
+        """Closes the books without Ray, which a signal to the whole process group may have ended before it could answer."""
+        self.director.closed("interrupted")
+        self.ledger.close()
+        print(f"interrupted; go on with: {self.resume}", flush=True)
+        os._exit(INTERRUPTED)
+
+    def _end(self, how: str) -> int:
+        """Closes the ledger, writes the views and says how it went."""
+        if self._leaving:
+            self._leaving.cancel()
+        history = self.director.history
+        failed = [trial for trial in history.search_trials() if trial.status == "failed"]
+        if how == "done" and failed and len(failed) == len(history.search_trials()):
+            how = "failed"
+        try:
+            self.director.closed(how)
+            self.ledger.close()
+        except LedgerError as error:
+            self._say(f"{error}")
+            how = "failed"
+        self._views(history)
+        if how == "failed":
+            self._explain(failed)
+        if how == "interrupted":
+            self._say(f"interrupted; go on with: {self.resume}")
+        if how == "time limit":
+            self._say(f"time limit reached; go on with: {self.resume} --time-limit TIME")
+        return {"failed": FAILED, "interrupted": INTERRUPTED}.get(how, DONE)
+
+    def _views(self, history: History) -> None:
+        """Everything here can be rebuilt from the ledger: a failure is said, and costs nothing."""
+        if not history.trials:
+            return
+        self.console.print(leaderboard_table(history, self.name))
+        for line in [*self._best(history), *self._unconfirmed(history), *self._timing(history)]:
+            self._say(line)
+        if self.director.stopping:
+            self._say(self.director.stopping)
+        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self.folder / "tensorboard"))
+        self._attempt("report", self._report)
+        self._say(f"sweep        {self.folder}")
+
+    def _report(self) -> None:
+        from analysis import report
+
+        self._say(f"report       {report.write(self.folder, self.name)}")
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self._say(f"{what} could not be written ({error!r}); everything is in the ledger")
+
+    def _best(self, history: History) -> list[str]:
+        found = []
+        for stratum in leaderboard.strata(history):
+            for trial in leaderboard.finalists(history, stratum, 1):
+                where = f"{self.settings.stratify} {stratum}: " if self.settings.stratify else ""
+                found.append(
+                    f"best         {where}trial {trial.number}, {self.folder}/trials/{trial.number:04d}/{trial.reports[-1].checkpoint}"
+                )
+        return found
+
+    def _unconfirmed(self, history: History) -> list[str]:
+        lost = [run for run in history.trials.values() if run.of is not None and run.status in ("failed", "stopped")]
+        return [f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}" for run in lost]
+
+    def _timing(self, history: History) -> list[str]:
+        """Seconds from command to first step, and per trial beyond training, each with its parts."""
+        whole = [trial for trial in history.trials.values() if trial.reports and not trial.open and trial.attempts == 1]
+        lines = []
+        first = self.director.first_step
+        if first:
+            parts, before = [], self.began
+            for what, moment in [*self.marks.items(), ("first trial's process", first)]:
+                parts.append(f"{what} {moment - before:.1f}")
+                before = moment
+            lines.append(f"first step   after {first - self.began:.1f} s: {', '.join(parts)}")
+        if whole:
+            training = statistics.mean(trial.reports[-1].seconds for trial in whole)
+            overhead = statistics.mean(trial.reports[-1].overhead for trial in whole)
+            wall = statistics.mean(trial.wall for trial in whole)
+            lines.append(
+                f"per trial    {wall:.2f} s: training {training:.2f}, evaluating and saving {overhead:.2f}, "
+                f"placing and deciding {max(0.0, wall - training - overhead):.2f} (mean of {len(whole)})"
+            )
+        return lines
+
+    def _explain(self, failed: list[Trial]) -> None:
+        self._say("every trial failed" if failed else f"the sweep failed; go on with: {self.resume}")
+        for trial in failed[:1]:
+            last = trial.reason.strip().splitlines()[-1] if trial.reason.strip() else "no reason recorded"
+            self._say(f"trial {trial.number}: {last}; see {self.folder}/trials/{trial.number:04d} and the ledger")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _stop_ray(scratch: str) -> None:
+    if "ray" in sys.modules:
+        import ray
+
+        ray.shutdown()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _process_start() -> float:
+    """When this process started, in seconds since the epoch. psutil's figure rests on a boot time in whole seconds."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return psutil.Process().create_time()
+    return time.time() - age
