@@ -17,6 +17,9 @@ import pytest
 from sweeps.ledger.history import History
 from sweeps.ledger.segments import read
 from tests.conftest import ROOT, command
+from tests.sweeps.toy import TOY as TOY_FAMILY
+from trainables.config import make
+from trainables.loop import Loop
 from trainables.storage import Folder
 
 pytestmark = pytest.mark.sweep
@@ -125,13 +128,14 @@ def test_two_workers_train_one_trial_together(scratch: Path) -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("needs two CPUs")
     options = ("--scale", "smoke", "--trials", "1", "level=1", "lr=0.1", "offset=0")
-    assert toy(scratch, "--name", "one", *options).returncode == 0
     run = toy(scratch, "--name", "two", "--workers-per-trial", "2", *options)
     assert run.returncode == 0, run.stdout + run.stderr
-    one, two = (history_of(scratch, name).trials[0] for name in ("one", "two"))
+    two = history_of(scratch, "two").trials[0]
     assert two.status == "finished"
-    assert [report.step for report in two.reports] == [4, 8]
-    assert two.value("validation/error") == pytest.approx(one.value("validation/error"), abs=1e-6)
+    alone = list(Loop(TOY_FAMILY, make(TOY_FAMILY.Config, two.config), None).run())
+    assert [report.step for report in two.reports] == [report.step for report in alone] == [4, 8]
+    for one, other in zip(alone, two.reports, strict=True):
+        assert other.metrics["validation/error"].value == pytest.approx(one.metrics["validation/error"].value, abs=1e-6)
 
 
 def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
