@@ -69,11 +69,15 @@ def _parser() -> _Parser:
     return parser
 
 
-def _show(page: RenderableType) -> None:
+def _console() -> Console:
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH)
-    console.print(page)
+    return console
+
+
+def _show(page: RenderableType) -> None:
+    _console().print(page)
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -90,7 +94,7 @@ def _leaderboard(given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps(sweep.leaderboard(), indent=2, allow_nan=False))
     else:
-        _show(leaderboard_table(sweep.history, sweep.name, given.top))
+        _show(leaderboard_table(sweep.history, sweep.name, given.top, _console().width))
 
 
 def _report(given: argparse.Namespace) -> None:

@@ -162,6 +162,9 @@ class Sweep:
     folder: Folder
     history: History
 
+    def __repr__(self) -> str:
+        return f"Sweep({self.name!r}, {len(self.history.trials)} trials)"
+
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
         """Reads the ledger of the sweep in a folder, also while it runs. A damaged tail is named in a warning.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from trainables.config import TrialConfig
+from trainables.config import ConfigError, TrialConfig
 from trainables.measure import Measure
 
 __all__ = ["Batch", "Family", "Finding", "Metric", "Split", "Task"]
@@ -127,9 +127,9 @@ class Family(ABC, Generic[C]):
         """The declared metric of that name.
 
         Raises:
-            ValueError: if there is none.
+            ConfigError: if there is none.
         """
         for metric in self.metrics:
             if metric.name == name:
                 return metric
-        raise ValueError(f"metric: {self.name} has no {name!r}; it has {', '.join(m.name for m in self.metrics)}")
+        raise ConfigError(f"metric: {self.name} has no {name!r}; it has {', '.join(m.name for m in self.metrics)}")

@@ -143,6 +143,9 @@ class Loop:
     def _save(self, metrics: dict[str, Measure], facts: dict[str, float], trained: float) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""
         name = f"attempt-{self.store.attempt:02d}/step-{self.step:09d}" if self.store else None
+        missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
+        if missing:
+            raise ValueError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
         self.overhead += time.perf_counter() - trained
         report = Report(self.step, self.samples, self.seconds, self.overhead, metrics, facts, name)
         self.history.append(report)

@@ -82,7 +82,14 @@ class Display:
         rate = (steps - self._steps_before) / max(time.monotonic() - self._began, 1e-9)
         if rate <= 0:
             return "?"
-        return "~" + _clock(max(0.0, expected_steps(self._director.settings) - steps) / rate)
+        left = max(expected_steps(self._director.settings) - steps, self._unconfirmed() * self._director.settings.steps)
+        return "~" + _clock(max(0.0, left) / rate)
+
+    def _unconfirmed(self) -> int:
+        """Confirmation runs that are still to end, at most."""
+        settings, trials = self._director.settings, self._director.history.trials.values()
+        planned = settings.confirm * settings.replicates * len(settings.strata)
+        return planned - sum(run.kind == "replicate" and not run.open for run in trials)
 
     def _table(self) -> Table:
         settings, history = self._director.settings, self._director.history

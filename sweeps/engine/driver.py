@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from rich.console import Console
@@ -32,6 +32,9 @@ from sweeps.ledger.history import History, Trial
 from sweeps.ledger.segments import Ledger, LedgerError
 from sweeps.ledger.table import leaderboard_table
 from trainables.storage import Folder
+
+if TYPE_CHECKING:
+    from sweeps.engine.tune import Placement
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "Driver"]
 
@@ -51,6 +54,7 @@ class Driver:
         self.director.replay(self.ledger.past)
         self.interrupts = 0
         self._leaving: threading.Timer | None = None
+        self.placement: Placement | None = None
         self.began = _process_start()
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
 
@@ -92,6 +96,8 @@ class Driver:
         from sweeps.engine import tune
 
         tune.start_ray(*self._resources(), temporary=scratch)
+        if self.interrupts:
+            raise KeyboardInterrupt
         self._take_signals()  # again: Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
         preparing.join()
@@ -119,7 +125,7 @@ class Driver:
     def _tick(self, display: Display) -> None:
         display.tick()
         limit = self.settings.time_limit
-        if limit is not None and time.time() - self.began > limit:
+        if limit is not None and time.time() - self.began > limit and self.placement is not None:
             self.placement.halt = True
 
     def _take_signals(self) -> dict[int, Any]:
@@ -128,9 +134,10 @@ class Driver:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupts += 1
-        if self.interrupts > 1 or not hasattr(self, "placement"):
+        if self.interrupts > 1:
             raise KeyboardInterrupt
-        self.placement.halt = True
+        if self.placement is not None:
+            self.placement.halt = True  # while Ray starts it must not be disturbed: `_train` looks afterwards
         print("\nstopping; once more to stop at once", file=sys.stderr)
         leave = threading.Timer(INTERRUPT_SECONDS, self._leave)
         leave.daemon = True
@@ -171,11 +178,13 @@ class Driver:
         """Everything here can be rebuilt from the ledger: a failure is said, and costs nothing."""
         if not history.trials:
             return
-        self.console.print(leaderboard_table(history, self.name))
+        self.console.print(leaderboard_table(history, self.name, width=self.console.width))
         for line in [*self._best(history), *self._unconfirmed(history), *self._timing(history)]:
             self._say(line)
         if self.director.stopping:
             self._say(self.director.stopping)
+        if not any(leaderboard.finalists(history, stratum, 1) for stratum in leaderboard.strata(history)):
+            self._say("best         none: no trial has finished with a finite value")
         self._attempt("TensorBoard files", lambda: tensorboard.write(history, self.folder / "tensorboard"))
         self._attempt("report", self._report)
         self._say(f"sweep        {self.folder}")

@@ -77,6 +77,8 @@ def _parser(study: Study, manual: str) -> _Parser:
         add_help=False,
         usage="%(prog)s [options] [field=value ...]",
     )
+    if "laptop" not in study.scales:
+        raise ConfigError(f"scale: the study {study.name} has none called laptop, the default; it has {', '.join(study.scales)}")
     laptop = study.scales["laptop"]
 
     def group(title: str, rows: Sequence[tuple[str, Any, str, str]]) -> None:
@@ -280,4 +282,5 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
     for name, (value, before) in asked.items():
         if value != before:
             raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")
-    return dataclasses.replace(recorded, **{name: value for name, value in request.given.items() if name in CHANGEABLE})
+    changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
+    return dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run

@@ -64,6 +64,9 @@ def _first_proposals(settings: Settings, space: Space, count: int, past: Sequenc
             break
         director.started(proposal.trial, proposal.attempt)
         found.append(proposal)
+    failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
+    if not found and not past and failed:
+        raise ConfigError(f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}")
     return found
 
 

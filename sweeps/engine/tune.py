@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -90,10 +91,15 @@ class _Scheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         written = Path(trial.error_file) if trial.error_file else None
         lost = "lost: the process or its machine went away"
-        self._placement.failed(trial.trial_id, written.read_text().strip() if written and written.exists() else lost)
+        self._placement.failed(trial.trial_id, _plain(written.read_text()) if written and written.exists() else lost)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def _plain(text: str) -> str:
+    """Without the colours that Ray puts into a traceback."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
 
 
 class _Stopper(tune.Stopper):

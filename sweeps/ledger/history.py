@@ -132,7 +132,7 @@ class History:
     def _on_proposed(self, event: Event) -> None:
         fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
         self.trials[event["trial"]] = trial = Trial(event["trial"], **fields)
-        if event["infeasible"]:
+        if event.get("infeasible"):
             trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"
 
     def _on_started(self, event: Event) -> None:
@@ -156,6 +156,9 @@ class History:
 
     def _on_closed(self, event: Event) -> None:
         self.closed = event["how"]
+        for trial in self.trials.values():
+            if trial.status == "running":
+                trial.status = "waiting"
 
     def _leave(self, trial: Trial, event: Event) -> None:
         began = self._began.pop(trial.number, None)

@@ -11,10 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.ledger.history import History, Trial
+from sweeps.ledger.history import Baseline, History, Trial
 from trainables.measure import Measure, two_way_mean
 
-__all__ = ["board", "confirmation", "confirmations", "finalists", "marks", "metric_name", "objective", "ranked", "strata"]
+__all__ = [
+    "board",
+    "confirmation",
+    "confirmations",
+    "finalists",
+    "is_oracle",
+    "marks",
+    "metric_name",
+    "objective",
+    "ranked",
+    "rivals",
+    "strata",
+]
 
 
 def strata(history: History) -> list[str]:
@@ -58,6 +70,17 @@ def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     return done[:count]
 
 
+def is_oracle(line: Baseline) -> bool:
+    """Whether a baseline knows the answer: it is shown, and nobody is compared with it."""
+    return line.name.startswith("oracle")
+
+
+def rivals(history: History, stratum: str, metric: str) -> list[Baseline]:
+    """The trivial predictors of a stratum that score on `metric`, named `split/metric`, best first; oracles left out."""
+    found = [line for line in history.baselines if line.stratum == stratum and metric in line.metrics and not is_oracle(line)]
+    return sorted(found, key=lambda line: _sign(history) * line.metrics[metric].value)
+
+
 def marks(history: History, trial: Trial) -> list[str]:
     """What a reader must know before believing a trial's value."""
     found = []
@@ -65,11 +88,10 @@ def marks(history: History, trial: Trial) -> list[str]:
     value = trial.value(metric)
     if trial.reports and not math.isfinite(value):
         found.append("not finite")
-    lines = [line for line in history.baselines if line.stratum == trial.stratum and metric in line.metrics]
-    rivals = [line for line in lines if not line.name.startswith("oracle")]
-    better = [line for line in rivals if sign * line.metrics[metric].value <= sign * value]
+    trivial = rivals(history, trial.stratum, metric)
+    better = [line for line in trivial if sign * line.metrics[metric].value <= sign * value]
     if better:
-        found.append(f"behind {len(better)} of {len(rivals)} trivial")
+        found.append(f"behind {len(better)} of {len(trivial)} trivial")
     if trial.failures:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
     return found

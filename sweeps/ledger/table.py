@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -33,38 +34,45 @@ def _table(title: str, columns: str) -> Table:
     return table
 
 
-def leaderboard_table(history: History, name: str, top: int | None = 3) -> Group:
-    """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed."""
+def leaderboard_table(history: History, name: str, top: int | None = 3, width: int = 160) -> Group:
+    """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed.
+
+    Args:
+        width: columns of the terminal; a narrow one gets fewer columns, never values that are cut off.
+    """
     board = leaderboard.board(history, name)
     label, objective = history.settings["stratify"] or "stratum", leaderboard.objective(history)
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = history.settings.get("beside", ())
-    columns = [f"{label}, <trial, <status, value, 95 %, n, step", *beside, "<marks"]
-    table = _table(title, ", ".join(columns))
+    beside = history.settings.get("beside", ()) if width >= 150 else ()
+    interval = ["95 %"] if width >= 110 else []
+    table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n, step", *beside, "<marks"]))
     for stratum in leaderboard.strata(history):
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
             trial = history.trials[row["trial"]]
             others = [number(trial.value(f"validation/{name}")) for name in beside]
-            cells = (
-                str(row["trial"]),
-                row["status"],
-                number(row["value"]),
-                _span(row["low"], row["high"]),
-                str(row["n"]),
-                str(row["step"]),
-            )
+            span = [_span(row["low"], row["high"])] if interval else []
+            cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row["step"])]
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
             unknown = Measure(math.nan, 0, math.nan, math.nan)
             value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
-            others = [number(measure.value) for measure in rest]
-            table.add_row(
-                stratum, line.name, "trivial", number(value.value), _span(value.low, value.high), str(value.n), "", *others, style="dim"
-            )
+            kind = "oracle" if leaderboard.is_oracle(line) else "trivial"
+            span = [_span(value.low, value.high)] if interval else []
+            cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
+            table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
         table.add_section()
-    confirmed = _table(
-        "confirmed from fresh seeds on the test split, which the search has not seen", f"{label}, trial, value, 95 %, replicates"
+    return Group(table, _confirmed(history, board, label)) if board["confirmed"] else Group(table)
+
+
+def _confirmed(history: History, board: dict[str, Any], label: str) -> Table:
+    table = _table(
+        "confirmed: fresh seeds, on the test split, which the search has not seen",
+        f"{label}, trial, value, 95 %, seeds, <best trivial on test",
     )
+    metric = f"test/{history.settings['metric']}"
     for row in board["confirmed"]:
-        confirmed.add_row(row["stratum"], str(row["trial"]), number(row["value"]), _span(row["low"], row["high"]), str(row["replicates"]))
-    return Group(table, confirmed) if board["confirmed"] else Group(table)
+        rivals = leaderboard.rivals(history, row["stratum"], metric)
+        against = f"{number(rivals[0].metrics[metric].value)} ({rivals[0].name})" if rivals else "none"
+        cells = (row["stratum"], str(row["trial"]), number(row["value"]), _span(row["low"], row["high"]), str(row["replicates"]))
+        table.add_row(*cells, against)
+    return table

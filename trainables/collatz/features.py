@@ -11,15 +11,30 @@ drift = L log2(3) - sum of the unclipped k_i: the log2 of T^L(n)/n but for the "
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from trainables.collatz.orbits import U8, U64, natural_log, residue81
+from trainables.collatz.orbits import U8, U64, natural_log, residue81, to_limbs, trace
 
-__all__ = ["BASE", "MAX_LOOKAHEAD", "REACH", "Mode", "Nodes", "drift", "features", "nodes_of", "pair", "table", "width", "window"]
+__all__ = [
+    "BASE",
+    "MAX_LOOKAHEAD",
+    "REACH",
+    "Mode",
+    "Nodes",
+    "drift",
+    "features",
+    "nodes_of",
+    "of_numbers",
+    "pair",
+    "table",
+    "width",
+    "window",
+]
 
 MAX_LOOKAHEAD = 200
 REACH = 8  # the furthest iterate that a loss of the log compares with: T^8
@@ -126,6 +141,12 @@ def features(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> F
     out = np.empty((len(index), width(mode, lookahead)), dtype=np.float32)
     _fill(out, nodes, index, k, _drift(k), mode)
     return out
+
+
+def of_numbers(numbers: Sequence[int], lookahead: int, mode: Mode = "full") -> F32:
+    """Features of odd numbers: what a loaded network takes. float32 [numbers, width]; an even number stands as its odd part."""
+    run = trace(to_limbs([n // (n & -n) for n in numbers]), REACH + MAX_LOOKAHEAD, REACH + 1)
+    return features(table(run.k, run.numbers), np.arange(len(numbers)) * (REACH + 1), lookahead, mode)
 
 
 def pair(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> tuple[F32, F32, F64]:
