@@ -7,6 +7,7 @@ import pytest
 from sweeps.engine import plan
 from tests.sweeps.test_director import BASE, Simulation
 from trainables.config import ConfigError
+from trainables.storage import Folder
 
 
 def test_expected_steps_are_those_of_successive_halving() -> None:
@@ -41,3 +42,10 @@ def test_what_does_not_fit_here_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"^gpus-per-trial: "):
         plan.fitting(1, 1e6, 1)
     assert plan.fitting(1, 0, 1) >= 1
+
+
+def test_a_space_that_names_no_field_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"^space: proposes nothing .* speed: unknown field"):
+        plan.check_fits(
+            dataclasses.replace(BASE, concurrent=1), lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)}, Folder.at(".")
+        )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
-from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Mode, Nodes, drift, features, nodes_of, pair, table, window
+from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Mode, Nodes, drift, features, nodes_of, of_numbers, pair, table, window
 from trainables.collatz.metrics import population
 from trainables.collatz.model import LyapunovNet, network
 from trainables.collatz.orbits import from_limbs, natural_log, steps_to_one, to_limbs, trace
@@ -214,3 +214,9 @@ def test_parameter_counts_of_the_log(lookahead: int, count: int) -> None:
     model = network(config)
     assert sum(p.numel() for p in model.parameters()) == count
     assert set(model.state_dict()) == {"drift_param", *(f"net.{2 * i}.{part}" for i in range(10) for part in ("weight", "bias"))}
+
+
+def test_features_of_given_numbers() -> None:
+    recorded = load("collatz_features")
+    found = of_numbers(integers(recorded["features/n"]), 100)
+    np.testing.assert_allclose(found, recorded["features/full_L100"], atol=4e-7)

@@ -278,3 +278,11 @@ def test_two_workers_train_what_one_does(data: CollatzData, tmp_path: Path) -> N
     assert weights.state["model"].keys() == expected.state["model"].keys()
     for name, tensor in expected.state["model"].items():
         torch.testing.assert_close(weights.state["model"][name], tensor, rtol=0, atol=1e-5)
+
+
+def test_an_evaluation_that_leaves_out_a_declared_metric_is_named(data: CollatzData) -> None:
+    loop = Loop(COLLATZ, config(steps=1), data)
+    whole = loop.task.evaluate
+    loop.task.evaluate = lambda split: {name: measure for name, measure in whole(split).items() if name != "hinge"}  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="evaluate: returned no 'hinge', which collatz declares"):
+        next(loop.run())
