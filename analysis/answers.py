@@ -12,7 +12,7 @@ from sweeps.ledger.history import Baseline, History, Trial
 from sweeps.ledger.table import number
 from trainables.measure import Measure
 
-__all__ = ["Answer", "answers", "best_trivial", "confirmed_measures", "is_oracle", "verdict"]
+__all__ = ["Answer", "answers", "best_trivial", "confirmed_measures", "verdict"]
 
 NOT_TOLD_APART = "not told apart from"
 
@@ -27,18 +27,11 @@ class Answer:
     verdict: str
 
 
-def is_oracle(name: str) -> bool:
-    """Whether a baseline knows the answer: shown, never compared."""
-    return name.startswith("oracle")
-
-
 def best_trivial(history: History, stratum: str, split: str) -> tuple[Baseline, Measure] | None:
     """The trivial predictor with the best finite value on a split, oracles left out."""
     name = f"{split}/{history.settings['metric']}"
-    sign = 1.0 if history.settings["mode"] == "min" else -1.0
-    found = [(line, line.metrics[name]) for line in history.baselines if line.stratum == stratum and name in line.metrics]
-    usable = [(line, measure) for line, measure in found if not is_oracle(line.name) and math.isfinite(measure.value)]
-    return min(usable, key=lambda pair: sign * pair[1].value, default=None)
+    scored = ((line, line.metrics[name]) for line in leaderboard.rivals(history, stratum, name))
+    return next((pair for pair in scored if math.isfinite(pair[1].value)), None)
 
 
 def verdict(measure: Measure, other: float, mode: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from analysis import progress
-from analysis.answers import best_trivial, confirmed_measures, is_oracle
+from analysis.answers import best_trivial, confirmed_measures
 from analysis.terminal import text
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
@@ -70,7 +70,7 @@ def answer(history: History) -> go.Figure | None:
     lines = _baseline_lines(history, f"{split}/{metric}")
     if not confirmed and not best and not lines:
         return None
-    compared = [y for name, points in lines.items() if not is_oracle(name) for _, y in points]
+    compared = [y for name, points in lines.items() if not leaderboard.is_oracle(name) for _, y in points]
     scale = _scale([measure.value for _, _, measure in [*confirmed, *best]] + compared)
     if scale["type"] == "log":
         lines = {name: points for name, points in lines.items() if all(value > 0 for _, value in points)}

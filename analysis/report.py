@@ -158,7 +158,7 @@ def _baselines(history: History) -> list[dict[str, Any]]:
     for line in history.baselines:
         measures = {split: line.metrics[f"{split}/{metric}"] for split in ("validation", "test") if f"{split}/{metric}" in line.metrics}
         if measures:
-            rows.append({"stratum": line.stratum, "name": line.name, "oracle": answers.is_oracle(line.name), "measures": measures})
+            rows.append({"stratum": line.stratum, "name": line.name, "oracle": leaderboard.is_oracle(line.name), "measures": measures})
     order = leaderboard.strata(history)
     return sorted(rows, key=lambda row: order.index(row["stratum"]) if row["stratum"] in order else len(order))
 

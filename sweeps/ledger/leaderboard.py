@@ -70,15 +70,16 @@ def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     return done[:count]
 
 
-def is_oracle(line: Baseline) -> bool:
+def is_oracle(name: str) -> bool:
     """Whether a baseline knows the answer: it is shown, and nobody is compared with it."""
-    return line.name.startswith("oracle")
+    return name.startswith("oracle")
 
 
 def rivals(history: History, stratum: str, metric: str) -> list[Baseline]:
-    """The trivial predictors of a stratum that score on `metric`, named `split/metric`, best first; oracles left out."""
-    found = [line for line in history.baselines if line.stratum == stratum and metric in line.metrics and not is_oracle(line)]
-    return sorted(found, key=lambda line: _sign(history) * line.metrics[metric].value)
+    """The trivial predictors of a stratum that score on `metric`, named `split/metric`: best first, NaN last, oracles left out."""
+    found = [line for line in history.baselines if line.stratum == stratum and metric in line.metrics and not is_oracle(line.name)]
+    values = {id(line): _sign(history) * line.metrics[metric].value for line in found}
+    return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 
 
 def marks(history: History, trial: Trial) -> list[str]:

@@ -56,7 +56,7 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         for line in [line for line in history.baselines if line.stratum == stratum]:
             unknown = Measure(math.nan, 0, math.nan, math.nan)
             value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
-            kind = "oracle" if leaderboard.is_oracle(line) else "trivial"
+            kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
             span = [_span(value.low, value.high)] if interval else []
             cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
             table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")

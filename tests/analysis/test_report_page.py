@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from analysis import Sweep, answers, figures, progress, report
+from sweeps.ledger import leaderboard
 from sweeps.ledger.history import Baseline
 from trainables.measure import Measure
 from trainables.storage import Folder
@@ -138,7 +139,7 @@ def test_an_oracle_is_not_compared(finished: Path) -> None:
     found = answers.best_trivial(history, "10", "test")
     assert found is not None
     assert found[0].name == "sum of ln T^k"
-    history.baselines = [line for line in history.baselines if answers.is_oracle(line.name)]
+    history.baselines = [line for line in history.baselines if leaderboard.is_oracle(line.name)]
     assert answers.best_trivial(history, "10", "test") is None
     assert "no trivial predictor was scored on the test split" in answers.answers(history, "orbits")[0].sentence
 
