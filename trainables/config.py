@@ -11,7 +11,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 
 import pydantic
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -60,6 +60,9 @@ class TrialConfig:
 
     steps: int = knob(2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9)
     eval_every: int = knob(250, "interval between evaluations on validation, which are the reports", unit="optimizer steps", ge=1)
+    micro_batch: pydantic.NonNegativeInt | Literal["auto"] = knob(
+        0, "rows of one forward and backward pass, whose gradients are added up; 0: the whole batch; auto: the fastest here", unit="rows"
+    )
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
 
 
@@ -82,7 +85,8 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
         return cls(**values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "configuration"
+        field, *inside = first["loc"] or ("configuration",)
+        place = ".".join([str(field), *(str(part) for part in inside if isinstance(part, int))])  # not the parts of a union
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         if first["type"] == "value_error" and not first["loc"]:
@@ -120,7 +124,7 @@ def _type_name(annotation: Any) -> str:
         return "{" + ",".join(str(choice) for choice in typing.get_args(annotation)) + "}"
     if typing.get_origin(annotation) is tuple:
         return "int,int,..."
-    if isinstance(annotation, types.UnionType):
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return " or ".join(_type_name(part) for part in typing.get_args(annotation))
     return getattr(annotation, "__name__", str(annotation))
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from trainables.config import ConfigError, TrialConfig
+from trainables.finding import Finding
+from trainables.guards.guard import Guard
 from trainables.measure import Measure
 
-__all__ = ["Batch", "Family", "Finding", "Metric", "Split", "Task"]
+__all__ = ["Batch", "Family", "Finding", "Metric", "Perturbation", "Split", "Task"]
 
 Batch = dict[str, Tensor]
 """Tensors that share their leading dimension, the rows of the batch."""
@@ -36,14 +38,12 @@ class Metric:
     doc: str
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a guard or an audit found: a number and a sentence. `failed` findings stop a sweep before it starts."""
+class Perturbation(NamedTuple):
+    """Injected noise: the root mean square `asked` for, what was `effective` after rounding, and the share of values that `changed`."""
 
-    guard: str
-    failed: bool
-    number: float
-    sentence: str
+    asked: float
+    effective: float
+    changed: float
 
 
 class Task(ABC):
@@ -65,15 +65,43 @@ class Task(ABC):
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Named loss terms, already weighted; their sum is minimised.
 
+        Each is a mean over the batch's rows, so that the gradients of parts add up to that of the whole. The task may note
+        what it needs for `after_step`, such as a new carry; a second call for the same step (guards make some) replaces it.
+
         Args:
             model: `self.model`, or its data-parallel wrapper; called once.
-            batch: rows of `batch(step)`, all of them or one worker's share.
+            batch: rows of `batch(step)`: all of them, one worker's share, or one micro-batch of that.
             progress: share of the trial's budget that is spent, in [0, 1).
         """
 
     @abstractmethod
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Every declared metric on a split, by name."""
+
+    def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)
+        """Called once after each optimizer step, `step` of which are now done: the place to carry state on, mine or average weights."""
+
+    def stage(self, step: int) -> int:
+        """The curriculum's stage at step `step`; a family without stages stays at 0."""
+        return 0
+
+    def staged_batch(self, step: int, stage: int) -> Batch:
+        """What `batch(step)` would be in another stage: a stage that changes neither rows nor gradient is a no-op."""
+        return self.batch(step)
+
+    def predictions(self, output: Any) -> Tensor:
+        """What the model's output says, [rows, ...]: distinct inputs must differ in it. Classifiers return their labels.
+
+        Raises:
+            TypeError: if it is no tensor; a family whose model returns something else says here what counts.
+        """
+        if not isinstance(output, Tensor):
+            raise TypeError(f"predictions: the model returns {type(output).__name__}; say what of it counts")
+        return output
+
+    def perturbations(self) -> Mapping[str, Perturbation]:
+        """Noise that the last step injected, by name, as it arrived."""
+        return {}
 
     def facts(self, step: int) -> dict[str, float]:
         """Other numbers worth a report, such as the curriculum's size or a data audit's count."""
@@ -103,6 +131,17 @@ class Family(ABC, Generic[C]):
         """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""
         return self.name
 
+    def samples_per_step(self, config: C) -> int:
+        """Rows of one optimizer step, by which a budget in samples is divided. Default: the field `batch`.
+
+        Raises:
+            ConfigError: if there is no such field.
+        """
+        rows = getattr(config, "batch", None)
+        if not isinstance(rows, int):
+            raise ConfigError(f"batch: {self.name} has no such field, so a budget in samples needs its `samples_per_step`")
+        return rows
+
     @abstractmethod
     def build_data(self, config: C) -> Any:
         """All splits, deterministic. Numpy arrays inside are shared between trials and must not be written to."""
@@ -122,6 +161,10 @@ class Family(ABC, Generic[C]):
     @abstractmethod
     def model(self, config: C) -> nn.Module:
         """The untrained model of a configuration, on the CPU: what a checkpoint's weights are loaded into."""
+
+    def guards(self, config: C) -> Sequence[Guard]:
+        """Guards of this family beside those that every trial has; fresh ones for each call."""
+        return ()
 
     def metric(self, name: str) -> Metric:
         """The declared metric of that name.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -15,9 +18,15 @@ from torch import nn
 from trainables.checkpoint import CheckpointStore
 from trainables.config import ConfigError, TrialConfig, to_dict
 from trainables.family import Batch, Family, Split, Task
+from trainables.finding import Finding
+from trainables.guards import every_guard
+from trainables.guards.guard import Interval, Watch
 from trainables.measure import Measure, Report
+from trainables.micro import fastest
 
 __all__ = ["Loop", "World"]
+
+COUNTS = ("step", "samples", "seconds", "overhead", "guarding", "micro_batch")
 
 
 @dataclass(frozen=True)
@@ -62,19 +71,27 @@ class Loop:
         if self.world.size > 1:
             self.model = nn.parallel.DistributedDataParallel(self.task.model)
         self.step = self.samples = 0
-        self.seconds = self.overhead = 0.0
+        self.seconds = self.overhead = self.guarding = 0.0
+        self.micro_batch = config.micro_batch
         self.history: list[Report] = []
+        self.watch = Watch([*every_guard(), *family.guards(config)], self.task, config.eval_every)
 
     def run(self) -> Iterator[Report]:
         """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them."""
         self._resume()
         yield from list(self.history)
         while self.step < self.config.steps:
-            started = time.perf_counter()
+            if self.micro_batch == "auto":
+                self.micro_batch = fastest(self)
+                self.log(f"micro-batch of {self.micro_batch} rows: the fastest here")
+            first, started, guarded = self.step, time.perf_counter(), self.watch.seconds
             facts = self._train_until(min(self.config.steps, (self.step // self.config.eval_every + 1) * self.config.eval_every))
             trained = time.perf_counter()
-            self.seconds += trained - started
-            yield self._report(facts, trained)
+            guarding = self.watch.seconds - guarded
+            self.seconds += trained - started - guarding
+            self.overhead += guarding
+            self.guarding += guarding
+            yield self._report(facts, trained, self.step - first, trained - started - guarding)
 
     def _train_until(self, stop: int) -> dict[str, float]:
         """Optimizer steps up to `stop`; means of the loss terms over them, and over the workers."""
@@ -83,10 +100,11 @@ class Loop:
         first = self.step
         while self.step < stop:
             batch = self.task.batch(self.step)
-            for name, term in self._optimize(self._share(batch)).items():
+            for name, term in self.optimize(self.share(batch)).items():
                 sums[name] = sums[name] + term if name in sums else term
             self.samples += len(next(iter(batch.values())))
             self.step += 1
+            self.task.after_step(self.step)
         facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
         return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self.task.facts(self.step)}
@@ -97,19 +115,47 @@ class Loop:
             dist.all_reduce(value)
         return float(value) / self.world.size
 
-    def _optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One optimizer step; the detached loss terms."""
-        terms = self.task.losses(self.model, batch, self.step / self.config.steps)
+    def optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One optimizer step on this worker's rows, of the step that the loop stands at; the detached loss terms."""
         for optimizer in self.task.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        terms = self._backward(batch)
+        self.watch.before_update(self.step)
         for optimizer in self.task.optimizers:
             optimizer.step()
+        loss = torch.stack(list(terms.values())).sum()
         for scheduler in self.task.schedulers:
-            scheduler.step()
-        return {name: term.detach() for name, term in terms.items()}
+            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                scheduler.step(float(loss))
+            else:
+                scheduler.step()
+        self.watch.after_update(self.step, loss)
+        return terms
 
-    def _share(self, batch: Batch) -> Batch:
+    def _backward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Gradients of the batch's loss, of one micro-batch after the other; the detached terms."""
+        rows = len(next(iter(batch.values())))
+        size = min(int(self.micro_batch or rows), rows)
+        sums: dict[str, torch.Tensor] = {}
+        for first in range(0, rows, size):
+            part = batch if size == rows else {name: tensor[first : first + size] for name, tensor in batch.items()}
+            share = min(size, rows - first) / rows
+            with self._unsynchronised(first + size < rows):
+                terms = self.task.losses(self.model, part, self.step / self.config.steps)
+                if not first:
+                    self.watch.before_backward(self.step, part, terms)
+                torch.autograd.backward(torch.stack(list(terms.values())).sum() * share)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + term.detach() * share
+        return sums
+
+    def _unsynchronised(self, more: bool) -> contextlib.AbstractContextManager[Any]:
+        """Workers exchange gradients at the last micro-batch alone."""
+        if more and isinstance(self.model, nn.parallel.DistributedDataParallel):
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+    def share(self, batch: Batch) -> Batch:
         """This worker's rows. Equal shares: the mean of the workers' gradients is then the gradient of the global batch."""
         if self.world.size == 1:
             return batch
@@ -118,16 +164,17 @@ class Loop:
             raise ConfigError(f"batch: {rows} rows cannot be shared by {self.world.size} workers per trial; take a multiple")
         return {name: tensor[self.world.rank :: self.world.size] for name, tensor in batch.items()}
 
-    def _report(self, facts: dict[str, float], trained: float) -> Report:
+    def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float) -> Report:
         """Evaluates and saves on the first worker; the others wait."""
         splits: list[Split] = ["validation", "test"] if self.test and self.step == self.config.steps else ["validation"]
         metrics: dict[str, Measure] = {}
+        losses = self.watch.losses()
         if self.world.rank == 0:
             self.task.model.eval()
             with torch.no_grad():
                 for split in splits:
                     metrics |= {f"{split}/{name}": measure for name, measure in self.task.evaluate(split).items()}
-            self._save(metrics, facts, trained)
+            self._save(metrics, self._guarded(facts, metrics, losses, steps, seconds), trained)
         else:
             self.history.append(Report(self.step, self.samples, self.seconds, self.overhead, {}, facts))
         if self.world.size > 1:
@@ -138,22 +185,40 @@ class Loop:
             f"step {report.step}/{self.config.steps}  {self.family.objective} {shown.value if shown else math.nan:.5g}  "
             f"loss {facts['loss']:.5g}  {self.step / max(self.seconds, 1e-9):.0f} steps/s"
         )
+        for finding in report.findings:
+            self.log(f"{finding.mark}: {finding.sentence}")
         return report
 
-    def _save(self, metrics: dict[str, Measure], facts: dict[str, float], trained: float) -> None:
+    def _guarded(
+        self, facts: dict[str, float], metrics: dict[str, Measure], losses: npt.NDArray[np.float64], steps: int, seconds: float
+    ) -> tuple[dict[str, float], list[Finding]]:
+        """The facts with the guards' share of the training time, and what the guards have found."""
+        metric = self.family.metric(self.family.objective)
+        objective = metrics.get(f"validation/{metric.name}", Measure.exact(math.nan, 0))
+        rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
+        before = self.watch.seconds
+        found = self.watch.report(
+            Interval(self.step, steps, self.config.steps, seconds, losses, rates, objective, minimise=metric.mode == "min")
+        )
+        self.guarding += self.watch.seconds - before
+        share = self.guarding / max(self.seconds + self.guarding, 1e-9)
+        return {**facts, "guards_share": share, "micro_batch": float(self.micro_batch)}, found
+
+    def _save(self, metrics: dict[str, Measure], guarded: tuple[dict[str, float], list[Finding]], trained: float) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""
+        facts, found = guarded
         name = f"attempt-{self.store.attempt:02d}/step-{self.step:09d}" if self.store else None
         missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
         if missing:
             raise ValueError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
         self.overhead += time.perf_counter() - trained
-        report = Report(self.step, self.samples, self.seconds, self.overhead, metrics, facts, name)
+        report = Report(self.step, self.samples, self.seconds, self.overhead, metrics, facts, name, tuple(found))
         self.history.append(report)
         if self.store is None:
             return
         begun = time.perf_counter()
         record = {"family": self.family.name, "config": to_dict(self.config), "history": [past.to_dict() for past in self.history]}
-        self.store.publish(self.step, self._state(), record)
+        self.store.publish(self.step, self.state(), record)
         self.store.retain(self._kept())
         self.overhead += time.perf_counter() - begun
 
@@ -166,7 +231,8 @@ class Loop:
         kept = self.history[-2:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
         return {past.checkpoint for past in kept if past.checkpoint}
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Everything that training goes on from."""
         generators = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -175,26 +241,31 @@ class Loop:
             "optimizers": [optimizer.state_dict() for optimizer in self.task.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.task.schedulers],
             "task": self.task.state_dict(),
+            "guards": self.watch.state_dict(),
             "generators": generators,
-            "counts": {"step": self.step, "samples": self.samples, "seconds": self.seconds, "overhead": self.overhead},
+            "counts": {name: getattr(self, name) for name in COUNTS},
         }
 
-    def _resume(self) -> None:
-        """Continues from the newest intact checkpoint of any attempt, if there is one."""
-        found = self.store.newest() if self.store else None
-        if found is None:
-            return
-        state = found.state
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
         self.task.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
         self.task.load_state_dict(state["task"])
+        self.watch.load_state_dict(state["guards"])
         torch.set_rng_state(state["generators"]["cpu"])
         if "cuda" in state["generators"] and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
-        counts = state["counts"]
-        self.step, self.samples, self.seconds, self.overhead = (counts[key] for key in ("step", "samples", "seconds", "overhead"))
+        for name in COUNTS:
+            setattr(self, name, state["counts"][name])
+
+    def _resume(self) -> None:
+        """Continues from the newest intact checkpoint of any attempt, if there is one."""
+        found = self.store.newest() if self.store else None
+        if found is None:
+            return
+        self.restore(found.state)
         self.history = [Report.from_dict(plain) for plain in found.record["history"]]
         self.log(f"resumed from {found.name}")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from trainables.finding import Finding
+
 __all__ = ["Measure", "Report", "mean_over_units", "two_way_mean"]
 
 
@@ -98,7 +100,8 @@ class Report:
     """What a trial says at each evaluation.
 
     `step` is the trial's own count of optimizer steps, monotonic across attempts. `seconds` are those of training alone,
-    `overhead` those of evaluating and saving, both summed over all attempts. Metrics are named `split/metric`.
+    `overhead` those of evaluating, saving and guards, both summed over all attempts. Metrics are named `split/metric`;
+    `findings` are what the guards have found since the report before.
     """
 
     step: int
@@ -108,16 +111,18 @@ class Report:
     metrics: dict[str, Measure]
     facts: dict[str, float] = field(default_factory=dict)
     checkpoint: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""
         facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
         metrics = {name: measure.to_dict(units=name.startswith("test/")) for name, measure in self.metrics.items()}
-        return {**vars(self), "metrics": metrics, "facts": facts}
+        return {**vars(self), "metrics": metrics, "facts": facts, "findings": [finding.to_dict() for finding in self.findings]}
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Report:
         """The inverse of `to_dict`."""
         facts = {name: math.nan if value is None else value for name, value in plain["facts"].items()}
         metrics = {name: Measure.from_dict(measure) for name, measure in plain["metrics"].items()}
-        return Report(**{**plain, "metrics": metrics, "facts": facts})
+        findings = tuple(Finding.from_dict(finding) for finding in plain.get("findings", ()))
+        return Report(**{**plain, "metrics": metrics, "facts": facts, "findings": findings})

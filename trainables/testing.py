@@ -42,6 +42,8 @@ from trainables.storage import Folder
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
 
 CPU = torch.device("cpu")
+MACHINE = ("throughput", "memory")
+"""Guards whose findings are about the machine."""
 SCORED: tuple[Split, ...] = ("validation", "test")
 
 
@@ -82,15 +84,19 @@ def _parts(value: Any) -> Iterable[bytes]:
 
 
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Everything that training goes on from: the checkpoint's state without its wall-clock times."""
-    counts = {name: count for name, count in checkpoint.state["counts"].items() if name not in ("seconds", "overhead")}
-    return {**checkpoint.state, "counts": counts}
+    """All that training goes on from: the checkpoint's state without wall-clock times and without guards, which train nothing."""
+    counts = {name: count for name, count in checkpoint.state["counts"].items() if name not in ("seconds", "overhead", "guarding")}
+    return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
 
 
 def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    """Reports as plain values, without wall-clock times and the checkpoints' names."""
+    """Reports as plain values, without what depends on the clock or the memory, and without the checkpoints' names."""
     left_out = ("seconds", "overhead", "checkpoint")
-    return [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
+    found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
+    for plain in found:
+        plain["facts"].pop("guards_share", None)
+        plain["findings"] = [finding for finding in plain["findings"] if finding["guard"] not in MACHINE]
+    return found
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_a_misspelt_field_is_hinted_at() -> None:
 
 
 def test_a_strange_field_lists_what_there_is() -> None:
-    assert refusal(zzz=1) == "zzz: unknown field of sample; known: steps, eval_every, seed, lr, dropout, layers, mode, skip"
+    assert refusal(zzz=1) == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, seed, lr, dropout, layers, mode, skip"
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -1,0 +1,71 @@
+"""How many rows of a batch to train on at a time: measured, since it depends on the caches or the memory of the machine."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from trainables.family import Batch
+from trainables.guards.guard import Watch
+
+if TYPE_CHECKING:
+    from trainables.loop import Loop
+
+__all__ = ["candidates", "fastest"]
+
+LEAST_ROWS = 32
+TIMED_STEPS = 3
+WORTH = 0.95
+
+
+def candidates(rows: int) -> list[int]:
+    """The batch itself, its half, quarter and so on while these are whole and at least 32 rows."""
+    found = [rows]
+    while found[-1] % 2 == 0 and found[-1] // 2 >= LEAST_ROWS:
+        found.append(found[-1] // 2)
+    return found
+
+
+def fastest(loop: Loop) -> int:
+    """The micro-batch with which a whole optimizer step is fastest on this machine; a smaller one must gain 5 %.
+
+    Real steps are trained and taken back, generators included. One that does not fit the GPU's memory is passed over.
+
+    Raises:
+        torch.OutOfMemoryError: if not even the smallest fits.
+    """
+    state = copy.deepcopy(loop.state())
+    batch = loop.share(loop.task.batch(loop.step))
+    best, least = 0, float("inf")
+    watch, loop.watch = loop.watch, Watch([], loop.task, loop.config.eval_every)
+    try:
+        for rows in candidates(len(next(iter(batch.values())))):
+            loop.micro_batch = rows
+            try:
+                seconds = _seconds(loop, batch)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                continue
+            if seconds < WORTH * least:
+                best, least = rows, seconds
+    finally:
+        loop.watch = watch
+        loop.restore(state)
+    if not best:
+        raise torch.OutOfMemoryError("micro_batch: not even the smallest fits the memory")
+    return best
+
+
+def _seconds(loop: Loop, batch: Batch) -> float:
+    """Of the fastest of a few steps, after one that allocates."""
+    loop.optimize(batch)
+    times = []
+    for _ in range(TIMED_STEPS):
+        began = time.perf_counter()
+        loss = torch.stack(list(loop.optimize(batch).values())).sum()
+        float(loss)  # waits for the device
+        times.append(time.perf_counter() - began)
+    return min(times)
