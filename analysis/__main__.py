@@ -29,6 +29,8 @@ from trainables.config import ConfigError
 
 __all__ = ["main"]
 
+COMMANDS: tuple[Any, ...] = ()
+"""Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`, a function of the parsed arguments."""
 OK, BAD_INPUT = 0, 2
 PIPED_WIDTH = 200
 
@@ -55,6 +57,13 @@ def _parser() -> _Parser:
         prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
+    _register(commands)
+    for module in COMMANDS:
+        module.register(commands)
+    return parser
+
+
+def _register(commands: Any) -> None:
     listing = commands.add_parser("list", help="the sweeps of a folder")
     listing.add_argument("results", nargs="?", default="results", metavar="RESULTS", help="folder or URI that holds sweeps [results]")
     ranking = commands.add_parser("leaderboard", help="trials ranked within each stratum")
@@ -66,7 +75,8 @@ def _parser() -> _Parser:
     ranking.add_argument("--top", type=_count, metavar="N", help="trials shown per stratum [all]")
     page.add_argument("--output", metavar="FILE", help="where to write [report.html in the sweep's folder]")
     single.add_argument("number", type=_trial_number, metavar="NUMBER", help="the trial's number")
-    return parser
+    for command, run in ((listing, _list), (ranking, _leaderboard), (page, _report), (single, _trial)):
+        command.set_defaults(run=run)
 
 
 def _console() -> Console:
@@ -118,9 +128,6 @@ def _trial(given: argparse.Namespace) -> None:
     _show(terminal.trial_page(Sweep.open(given.sweep).trial(given.number)))
 
 
-_COMMANDS = {"list": _list, "leaderboard": _leaderboard, "report": _report, "trial": _trial}
-
-
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
@@ -135,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _warn
         try:
             given = _parser().parse_args(arguments)
-            _COMMANDS[given.command](given)
+            given.run(given)
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
