@@ -18,9 +18,9 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
     width = trial.suggest_categorical("width", [0.5, 1.0] if full else [32, 64, 128])
     logged = (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)
     return {
-        "lr": trial.suggest_float("lr", 3e-4, 3e-3 if full else 1e-2, log=True),
+        "lr": trial.suggest_float("lr", 1e-5 if full else 1e-4, 1e-3 if full else 1e-2, log=True),
         "layers": [int(width * layer) for layer in logged] if full else [width, width],
         "batch": trial.suggest_categorical("batch", [512, 1024, 2048] if full else [128, 256, 512]),
         "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
-        "ramp": trial.suggest_float("ramp", 0.0, 0.8),
+        "hard_ratio": trial.suggest_float("hard_ratio", 0.3, 1.0),
     }

@@ -60,6 +60,8 @@ class Director:
         """Why the search has ended before its last trial, if it has; finalists are confirmed all the same."""
         self.first_step = 0.0
         """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
+        self.news: list[str] = []
+        """Faults that guards have found since somebody looked, a line each; whoever tells them empties it."""
         mode = settings.mode
         self._search: dict[str, Search] = {}
         self.asha: dict[str, Asha] = {}
@@ -71,7 +73,7 @@ class Director:
                 seed=seed_of(settings.seed, index),
                 mode=mode,
                 startup=settings.startup,
-                pinned=settings.overrides,
+                pinned={**settings.overrides, **settings.dealt(stratum)},
             )
             self.asha[str(stratum)] = Asha(settings.grace, settings.reduction, settings.steps, mode)
 
@@ -114,6 +116,7 @@ class Director:
             self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
         event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
         self._new(event, durable=decision.action != "continue")
+        self.news += [f"trial {number}: {finding.mark}: {finding.sentence}" for finding in report.findings if finding.failed]
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -168,17 +171,17 @@ class Director:
         name = leaderboard.metric_name(self.settings.metric)
         value = report.metrics[name].value
         if trial.kind == "search":
-            decision = self.asha[trial.stratum].report(trial.number, report.step, value)
+            decision = self.asha[trial.stratum].report(trial.number, self.settings.spent(report), value)
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
         if not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
-        return Decision("finish", "budget reached") if report.step >= self.settings.steps else Decision("continue")
+        return Decision("finish", "budget reached") if self.settings.spent(report) >= self.settings.steps else Decision("continue")
 
     def _tell(self, trial: Trial, infeasible: bool) -> None:
         if trial.kind != "search":
             return
         name = leaderboard.metric_name(self.settings.metric)
-        curve = [] if infeasible else [(report.step, report.metrics[name].value) for report in trial.reports]
+        curve = [] if infeasible else [(self.settings.spent(report), report.metrics[name].value) for report in trial.reports]
         outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if trial.status == "stopped" or infeasible else "failed"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
@@ -227,5 +230,6 @@ class Director:
         self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any], infeasible: str = ""
     ) -> Trial:
         event = {"type": "proposed", "trial": number, "stratum": stratum, "kind": kind, "of": of, "params": params, "config": config}
-        self._new({**event, "infeasible": infeasible}, durable=True)
+        distributions = self._search[stratum].distributions(number) if kind == "search" else {}
+        self._new({**event, "distributions": distributions, "infeasible": infeasible}, durable=True)
         return self.history.trials[number]

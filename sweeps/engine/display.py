@@ -18,6 +18,8 @@ from sweeps.ledger.table import number
 __all__ = ["Display"]
 
 REFRESH_SECONDS, LINE_SECONDS = 0.5, 10.0
+TOLD = 3
+"""How many findings of one guard are told while a sweep runs."""
 
 
 def _clock(seconds: float) -> str:
@@ -32,13 +34,15 @@ class Display:
         self._director, self._name, self._console = director, name, console
         self._began = self._shown = time.monotonic()
         self._steps_before = self._steps()
+        self._told: Counter[str] = Counter()
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()
 
     def tick(self) -> None:
-        """Refreshes, if it is time."""
+        """Tells what guards have found; refreshes, if it is time."""
+        self._tell()
         now = time.monotonic()
         if now - self._shown < (REFRESH_SECONDS if self._live else LINE_SECONDS):
             return
@@ -48,8 +52,19 @@ class Display:
         else:
             self._console.print(self.line(), highlight=False, soft_wrap=True)
 
+    def _tell(self) -> None:
+        """Each guard's first few findings, as they come; all are in the ledger and on the leaderboard."""
+        for line in self._director.news:
+            guard = line.split(": ")[1]
+            self._told[guard] += 1
+            if self._told[guard] <= TOLD:
+                rest = "; its next findings are on the leaderboard" if self._told[guard] == TOLD else ""
+                self._console.print(f"guard: {line}{rest}", highlight=False, markup=False, soft_wrap=True)
+        self._director.news.clear()
+
     def close(self) -> None:
         """Takes the live table away."""
+        self._tell()
         if self._live:
             self._live.stop()
 
@@ -75,7 +90,8 @@ class Display:
         return ", ".join(found)
 
     def _steps(self) -> int:
-        return sum(trial.step for trial in self._director.history.trials.values())
+        history = self._director.history
+        return sum(history.spent(trial.reports[-1]) for trial in history.trials.values() if trial.reports)
 
     def _time_left(self) -> str:
         steps = self._steps()

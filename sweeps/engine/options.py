@@ -87,19 +87,22 @@ def _parser(study: Study, manual: str) -> _Parser:
             section.add_argument(f"--{option}", type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
     sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
+    unit = "samples" if study.budget == "samples" else "optimizer steps"
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
         "--scale", choices=sorted(study.scales), default=argparse.SUPPRESS, help="preset of all sizes; full is the log's own [laptop]"
     )
-    for option, unit, text in (
+    for option, counted, text in (
         ("trials", "trials", "configurations that the search tries, over all strata"),
-        ("steps", "optimizer steps", "budget of a whole trial"),
-        ("grace", "optimizer steps", "first rung, and the interval between reports"),
+        ("steps", unit, "budget of a whole trial"),
+        ("grace", unit, "first rung, and the interval between reports"),
         ("reduction", "factor", "one in how many trials goes on at a rung, and the factor between rungs"),
         ("confirm", "trials per stratum", "finalists that are trained again from fresh seeds and scored on the test split"),
         ("replicates", "runs", "fresh seeds per finalist"),
     ):
-        search.add_argument(f"--{option}", type=_whole, metavar="N", default=argparse.SUPPRESS, help=f"{text} [{sizes[option]} {unit}]")
+        word = study.budget if option == "steps" else option
+        shown = f"{text} [{sizes[option]} {counted}]"
+        search.add_argument(f"--{word}", dest=option, type=_whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     group(
         "search",
         [
@@ -193,11 +196,12 @@ def settings(study: Study, request: Request) -> Settings:
     if given.get("seed", 0) < 0:
         raise ConfigError(f"seed: must not be negative (got {given['seed']})")
     overrides: dict[str, Any] = dict(request.overrides)
-    for reserved in ("steps", "seed", "eval_every"):
+    for reserved, option in (("steps", study.budget), ("seed", "seed"), ("eval_every", "grace")):
         if reserved in overrides:
-            raise ConfigError(f"{reserved}: say --{'grace' if reserved == 'eval_every' else reserved}, which the whole sweep needs to know")
+            raise ConfigError(f"{reserved}: say --{option}, which the whole sweep needs to know")
     if study.stratify and study.stratify in overrides:
         sizes["strata"] = _strata(study, overrides.pop(study.stratify))
+    shared = {name: value for name, value in study.shared(sizes["strata"]).items() if name not in overrides}
     from trainables import registry
 
     family = registry.family(study.family)
@@ -210,8 +214,11 @@ def settings(study: Study, request: Request) -> Settings:
         sampler=study.sampler,
         scale=scale_name,
         stratify=study.stratify,
-        fields=dict(scale.fields),
+        fields={**scale.fields, **shared},
         overrides=overrides,
+        question=study.question,
+        arms={name: dict(fields) for name, fields in study.arms.items()},
+        unit=study.budget,
         beside=family.beside,
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
@@ -225,9 +232,14 @@ def settings(study: Study, request: Request) -> Settings:
 
 
 def _strata(study: Study, text: str) -> tuple[Any, ...]:
-    """`lookahead=10,20` as the strata themselves."""
-    found = []
-    for word in text.split(","):
+    """`lookahead=10,20` as the strata themselves, or `arm=ramp,no hard seeds`."""
+    found: list[Any] = []
+    for word in map(str.strip, text.split(",")):
+        if study.arms:
+            if word not in study.arms:
+                raise ConfigError(f"{study.stratify}: no {word!r}; the arms are {', '.join(study.arms)}")
+            found.append(word)
+            continue
         try:
             found.append(int(word))
         except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
 
 
 def expected_steps(settings: Settings) -> float:
-    """Optimizer steps of the whole sweep, if every rung lets one in `reduction` go on."""
+    """Optimizer steps of the whole sweep, or samples, whichever its budget counts, if every rung lets one in `reduction` go on."""
     levels = [*settings.rungs, settings.steps]
     per_stratum = settings.trials / len(settings.strata)
     searched, alive, before = 0.0, per_stratum, 0
@@ -116,7 +116,7 @@ def warnings_of(settings: Settings) -> list[str]:
     found = []
     per_stratum = settings.trials // len(settings.strata)
     if not settings.rungs:
-        found.append(f"steps {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early")
+        found.append(f"{settings.unit} {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early")
     elif per_stratum < settings.reduction:
         found.append(
             f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: few or none will be stopped early"
@@ -135,17 +135,21 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
     built = time.perf_counter() - began
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
     rates = [_seconds_per_step(family, config, data) for config in configs]
+    per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
     steps = expected_steps(settings)
-    seconds = steps * sum(rates) / len(rates) / settings.concurrent
+    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / settings.concurrent
+    unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
         f"trials      {settings.trials}, {settings.concurrent} at a time, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
-        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} steps; one in {settings.reduction} goes on",
+        *(f"  {name}: {_fields(fields)}" for name, fields in settings.arms.items()),
+        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} {settings.unit}; "
+        f"one in {settings.reduction} goes on",
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
-        f"fixed       {', '.join(f'{name}={_short(value)}' for name, value in fixed.items()) or 'nothing'}",
-        f"steps       about {steps:,.0f} {family.budget_unit} in all",
+        f"fixed       {_fields(fixed)}",
+        f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {1000 * sum(rates) / len(rates):.1f} ms a step (30 timed here), data {built:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings)),
         *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
@@ -155,6 +159,10 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         shown = {name: proposal.config[name] for name in proposal.config if name not in {**fixed, "steps": 0, "eval_every": 0, "seed": 0}}
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in values.items()) or "nothing"
 
 
 def _short(value: Any) -> str:

@@ -102,6 +102,11 @@ class Search:
         self._trials[number] = trial
         return dict(trial.params), {**fields, **self._pinned}
 
+    def distributions(self, number: int) -> dict[str, str]:
+        """What each parameter of an open trial was drawn from, as Optuna's JSON."""
+        found = self._trials[number].distributions
+        return {name: optuna.distributions.distribution_to_json(distribution) for name, distribution in found.items()}
+
     def _fields(self, trial: OptunaTrial, given: Mapping[str, Any]) -> dict[str, Any]:
         """Runs the space. A given value outside its range, which Optuna takes with a warning, is refused."""
         with warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from sweeps.engine.search import Space
 from trainables import registry
 from trainables.config import ConfigError, TrialConfig, make
 from trainables.family import Family
+from trainables.measure import Report
 
 __all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
 
@@ -23,7 +24,7 @@ CHANGEABLE = ("trials", "confirm", "replicates", "time_limit", "target", "concur
 class Scale:
     """The size of a study: how many trials of how many steps, over which strata, with which fields fixed.
 
-    `startup` is the number of random trials per stratum before TPE begins.
+    `steps` and `grace` count samples where the study's budget does; `startup` is the number of random trials per stratum before TPE begins.
     """
 
     trials: int
@@ -48,6 +49,11 @@ class Study:
         stratify: field that divides the study. Its values are dealt to trials in turn, never searched: trials that differ
             in it are not compared. None for a single stratum.
         scales: by name; "smoke", "laptop" and "full" are expected.
+        question: what it asks, in one sentence, for the report's title.
+        arms: instead of the values of a field, named sets of fields that the study compares, control arms among them: the
+            strata are their names, `stratify` is "arm". A field that an arm fixes is not searched in it.
+        shared: fields that follow from the strata and are the same in all, such as a threshold by the largest of them.
+        budget: what sizes count. In "samples", trials of different batch sizes see equally many rows.
         metric: objective on validation; None for the family's own.
         sampler: "tpe", or "random" as the control.
     """
@@ -57,13 +63,17 @@ class Study:
     space: Space
     stratify: str | None
     scales: Mapping[str, Scale]
+    question: str = ""
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared: Callable[[tuple[Any, ...]], Mapping[str, Any]] = lambda strata: {}
+    budget: Literal["steps", "samples"] = "steps"
     metric: str | None = None
     sampler: Literal["tpe", "random"] = "tpe"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a sweep does; recorded when it opens. Times are in seconds."""
+    """All that decides what a sweep does; recorded when it opens. Times are in seconds, `steps` and `grace` in `unit`."""
 
     study: str
     family: str
@@ -92,6 +102,9 @@ class Settings:
     workers_per_trial: int = 1
     max_failures: int = 2
     beside: tuple[str, ...] = ()
+    question: str = ""
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unit: Literal["steps", "samples"] = "steps"
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
@@ -102,7 +115,9 @@ class Settings:
         if self.confirm < 0:
             raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
         if self.steps < self.grace:
-            raise ConfigError(f"steps: {self.steps} is below grace {self.grace}, the first rung; raise --steps or lower --grace")
+            raise ConfigError(
+                f"{self.unit}: {self.steps} is below grace {self.grace}, the first rung; raise --{self.unit} or lower --grace"
+            )
         if self.cpus_per_trial <= 0:
             raise ConfigError(f"cpus-per-trial: must be positive (got {self.cpus_per_trial})")
         if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
@@ -123,22 +138,42 @@ class Settings:
         """The family."""
         return registry.family(self.family)
 
+    def dealt(self, stratum: Any) -> dict[str, Any]:
+        """The fields that a stratum fixes."""
+        if self.arms:
+            return dict(self.arms[str(stratum)])
+        return {} if self.stratify is None else {self.stratify: stratum}
+
+    def spent(self, report: Report) -> int:
+        """How much of the budget a report has spent, in `unit`."""
+        return report.samples if self.unit == "samples" else report.step
+
     def configure(self, fields: Mapping[str, Any], stratum: Any, seed: int) -> TrialConfig:
-        """The configuration of a trial: the scale's fields, then the searched ones, then overrides.
+        """The configuration of a trial: the scale's fields, then the searched ones, then overrides, then the stratum's.
 
         Raises:
             ConfigError: if it is impossible.
         """
         family = self.model_family()
-        budget = {"steps": self.steps, "eval_every": self.grace, "seed": seed}
-        dealt = {} if self.stratify is None else {self.stratify: stratum}
-        given = {**self.overrides, **dealt, **budget}
-        config: TrialConfig = make(family.Config, {**self.fields, **fields, **given}, family.name)
-        if fields and family.data_key(config) != family.data_key(make(family.Config, {**self.fields, **given}, family.name)):
+        given = {**self.overrides, **self.dealt(stratum), "seed": seed}
+        config = self._budgeted(family, {**self.fields, **fields, **given})
+        if fields and family.data_key(config) != family.data_key(self._budgeted(family, {**self.fields, **given})):
             raise ConfigError(f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line")
         rows = getattr(config, "batch", None)
         if isinstance(rows, int) and rows % self.workers_per_trial:
             raise ConfigError(f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple")
+        return config
+
+    def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:
+        """The configuration with its steps and interval, from a budget in steps or samples."""
+        rows = 1
+        if self.unit == "samples":
+            rows = family.samples_per_step(make(family.Config, values, family.name))
+            for name, size in (("samples", self.steps), ("grace", self.grace)):
+                if size % rows:
+                    raise ConfigError(f"{name}: {size} is no whole number of batches of {rows}; take a multiple")
+        budget = {"steps": self.steps // rows, "eval_every": self.grace // rows}
+        config: TrialConfig = make(family.Config, {**values, **budget}, family.name)
         return config
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sweeps.ledger.segments import Event
+from trainables.finding import Finding, latest
 from trainables.measure import Measure, Report
 
 __all__ = ["Baseline", "History", "Status", "Trial"]
@@ -37,6 +38,8 @@ class Trial:
     reports: list[Report] = field(default_factory=list)
     wall: float = 0.0
     """Seconds that the trial held its place, over all attempts whose end was recorded."""
+    distributions: dict[str, str] = field(default_factory=dict)
+    """What each searched parameter was drawn from, as Optuna's JSON."""
 
     @property
     def open(self) -> bool:
@@ -47,6 +50,16 @@ class Trial:
     def step(self) -> int:
         """Step of the last report."""
         return self.reports[-1].step if self.reports else 0
+
+    @property
+    def samples(self) -> int:
+        """Training rows seen up to the last report."""
+        return self.reports[-1].samples if self.reports else 0
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The last word of each guard on each subject."""
+        return latest(finding for report in self.reports for finding in report.findings)
 
     def measure(self, metric: str) -> Measure | None:
         """The metric in the last report: the current value, not the best of many evaluations."""
@@ -101,6 +114,12 @@ class History:
             raise ValueError(f"ledger: unknown event {event['type']!r}")
         self.last_time = event["time"]
         handler(event)
+        if self.manifests:
+            self.manifests[-1]["until"] = event["time"]
+
+    def spent(self, report: Report) -> int:
+        """How much of the budget a report has spent, in the unit that the sweep's sizes count."""
+        return report.samples if self.settings.get("unit") == "samples" else report.step
 
     def search_trials(self) -> list[Trial]:
         """Trials of the search, in order of their numbers."""
@@ -131,7 +150,7 @@ class History:
 
     def _on_proposed(self, event: Event) -> None:
         fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
-        self.trials[event["trial"]] = trial = Trial(event["trial"], **fields)
+        self.trials[event["trial"]] = trial = Trial(event["trial"], **fields, distributions=event.get("distributions", {}))
         if event.get("infeasible"):
             trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"
 

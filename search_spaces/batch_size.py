@@ -1,0 +1,21 @@
+"""How large a batch? The batch is dealt; the learning rate and the rule by which it follows the batch are searched in each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["space"]
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Fields of `CollatzConfig`; the same at every scale.
+
+    Args:
+        trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
+    """
+    return {
+        "lr": trial.suggest_float("lr", 1e-4, 1e-2, log=True),
+        "lr_scaling": trial.suggest_categorical("lr_scaling", ["none", "sqrt", "linear"]),
+        "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
+    }
