@@ -95,7 +95,7 @@ class SleepFamily(Family[SleepConfig]):
 
     def audit(self, config: SleepConfig, data: Any) -> list[Finding]:
         """Nothing can overlap."""
-        return []
+        return [Finding("overlap", False, 0, "there are no rows that could be trained on and scored")]
 
     def baselines(self, config: SleepConfig, data: Any, split: Split) -> dict[str, dict[str, Measure]]:
         """Not sleeping scores the same."""

@@ -6,7 +6,7 @@ A family is its task and its models together. It imports torch and numpy and not
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -126,6 +126,8 @@ class Family(ABC, Generic[C]):
     beside: ClassVar[tuple[str, ...]] = ()
     """Names of metrics that the leaderboard shows beside the objective, such as a count that ties."""
     budget_unit: ClassVar[str] = "optimizer steps"
+    presets: Mapping[str, Callable[[float], C]] = {}
+    """Whole configurations by name, such as a published run's; each function takes a scale in (0, 1] that shrinks it by its own rule."""
 
     def data_key(self, config: C) -> str:
         """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""
@@ -148,7 +150,10 @@ class Family(ABC, Generic[C]):
 
     @abstractmethod
     def audit(self, config: C, data: Any) -> list[Finding]:
-        """Overlap between splits by the family's own key; a failed finding refuses the data."""
+        """Overlap between splits by the family's own key; see `trainables.guards.overlap`.
+
+        A sweep is refused by a failed finding, by an exception, and where no finding's guard begins with `overlap`.
+        """
 
     @abstractmethod
     def baselines(self, config: C, data: Any, split: Split) -> dict[str, dict[str, Measure]]:

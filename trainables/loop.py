@@ -74,7 +74,8 @@ class Loop:
         self.seconds = self.overhead = self.guarding = 0.0
         self.micro_batch = config.micro_batch
         self.history: list[Report] = []
-        self.watch = Watch([*every_guard(), *family.guards(config)], self.task, config.eval_every)
+        guards = [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []  # only the first worker reports
+        self.watch = Watch(guards, self.task, config.eval_every)
 
     def run(self) -> Iterator[Report]:
         """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them."""
@@ -107,7 +108,7 @@ class Loop:
             self.task.after_step(self.step)
         facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
-        return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self.task.facts(self.step)}
+        return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate}
 
     def _mean(self, value: torch.Tensor) -> float:
         """Over the workers, each of which has seen its own rows."""
@@ -119,6 +120,7 @@ class Loop:
         """One optimizer step on this worker's rows, of the step that the loop stands at; the detached loss terms."""
         for optimizer in self.task.optimizers:
             optimizer.zero_grad(set_to_none=True)
+        self.watch.before_forward(self.step)
         terms = self._backward(batch)
         self.watch.before_update(self.step)
         for optimizer in self.task.optimizers:
@@ -126,7 +128,7 @@ class Loop:
         loss = torch.stack(list(terms.values())).sum()
         for scheduler in self.task.schedulers:
             if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                scheduler.step(float(loss))
+                scheduler.step(self._mean(loss.clone()))
             else:
                 scheduler.step()
         self.watch.after_update(self.step, loss)
@@ -168,6 +170,7 @@ class Loop:
         """Evaluates and saves on the first worker; the others wait."""
         splits: list[Split] = ["validation", "test"] if self.test and self.step == self.config.steps else ["validation"]
         metrics: dict[str, Measure] = {}
+        facts = {**facts, **self.task.facts(self.step)}
         losses = self.watch.losses()
         if self.world.rank == 0:
             self.task.model.eval()

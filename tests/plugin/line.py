@@ -5,7 +5,7 @@ import torch
 
 from trainables.config import TrialConfig, configuration, knob
 from trainables.family import Family, Finding, Metric, Task
-from trainables.measure import mean_over_units
+from trainables.statistics import mean_over_units
 
 
 @configuration

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from trainables.config import TrialConfig, configuration, knob
 from trainables.family import Batch, Family, Finding, Metric, Split, Task
-from trainables.measure import Measure, mean_over_units
+from trainables.measure import Measure
+from trainables.statistics import mean_over_units
 
 
 @configuration

@@ -1,0 +1,150 @@
+"""No-ops: loss terms and stages of the curriculum that change no gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, config, fired, run
+from trainables.family import Batch
+from trainables.guards.guard import Interval
+from trainables.guards.no_op import NoOpStage, NoOpTerm
+from trainables.measure import Measure
+
+
+def test_a_term_without_a_gradient_is_named() -> None:
+    _, reports = run(FAULTY, config(fault="dead_term"), NoOpTerm())
+    found = list(fired(reports))
+    assert {finding.subject for finding in found} == {"size"}
+    assert found[0].number >= 3
+    assert found[0].sentence == f"size changed the gradient on none of {found[0].number} steps looked at."
+
+
+def test_a_healthy_one_is_not() -> None:
+    _, reports = run(FAULTY, config(), NoOpTerm())
+    assert not [finding for report in reports for finding in report.findings]
+
+
+def test_a_term_that_comes_alive_is_taken_back() -> None:
+    _, reports = run(FAULTY, config(late=0.6), NoOpTerm())
+    told = [(report.step, finding.failed, finding.sentence) for report in reports for finding in report.findings]
+    assert told[0][:2] == (100, True)
+    assert told[-1] == (300, False, "size changes the gradient.")
+
+
+def test_a_live_term_is_not_looked_at_again() -> None:
+    guard = NoOpTerm()
+    run(FAULTY, config(), guard)
+    assert guard.state_dict()["alive"] == ["fit", "size"]
+    assert guard.state_dict()["idle"] == {"fit": guard.state_dict()["idle"]["size"], "size": guard.state_dict()["idle"]["fit"]}
+    assert guard.state_dict()["idle"]["fit"] <= 5, "those of the first interval"
+
+
+@pytest.mark.parametrize(("fault", "eval_every"), [("same_rows", 100), ("unread_stage", 50)])
+def test_stages_that_change_nothing_are_named(fault: str, eval_every: int) -> None:
+    _, reports = run(FAULTY, config(fault=fault, stages=4, steps=800, eval_every=eval_every), NoOpStage())
+    found = list(fired(reports))
+    assert {finding.subject for finding in found} == {"stage 1", "stage 2", "stage 3"}, "and not the first, which has none before it"
+    assert {finding.number for finding in found} == {8}
+
+
+@pytest.mark.parametrize("stages", [1, 4, 100])
+def test_stages_that_change_something_are_not(stages: int) -> None:
+    _, reports = run(FAULTY, config(stages=stages, steps=800, eval_every=50), NoOpStage())
+    assert not [finding for report in reports for finding in report.findings]
+
+
+def test_many_stages_cost_one_comparison_of_gradients() -> None:
+    """What that one found the loss to read needs no other."""
+    guard, again = NoOpStage(), NoOpStage()
+    loop, _ = run(FAULTY, config(stages=100), guard)
+    alone, _ = run(FAULTY, config(stages=100))
+    assert isinstance(loop.task, FaultyTask)
+    assert isinstance(alone.task, FaultyTask)
+    assert loop.task.calls == alone.task.calls + 2
+    assert guard.state_dict()["read"] == [["y"]]
+    again.load_state_dict(guard.state_dict())
+    assert again.state_dict() == guard.state_dict()
+
+
+class RareTask(FaultyTask):
+    """A stage adds something to every fourth batch."""
+
+    def staged_batch(self, step: int, stage: int) -> Batch:
+        return super().staged_batch(step, stage if step % 4 == 0 else 0)
+
+
+class Rare(Faulty):
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> FaultyTask:
+        return RareTask(config, data, device)
+
+
+def test_a_stage_that_changes_some_batches_is_not_named() -> None:
+    guard = NoOpStage()
+    _, reports = run(Rare(), config(stages=2), guard)
+    assert not [finding for report in reports for finding in report.findings]
+    assert guard.state_dict()["different"] == [1]
+    assert guard.state_dict()["alike"][1] > 0, "or this test shows nothing"
+
+
+class BiggerTask(FaultyTask):
+    """A stage doubles the batch."""
+
+    def staged_batch(self, step: int, stage: int) -> Batch:
+        whole = super().staged_batch(step, 0)
+        return whole if stage else {name: tensor[:8] for name, tensor in whole.items()}
+
+
+class Bigger(Faulty):
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> FaultyTask:
+        return BiggerTask(config, data, device)
+
+
+def test_batches_of_different_size_are_compared() -> None:
+    guard = NoOpStage()
+    run(Bigger(), config(stages=2), guard)
+    assert guard.state_dict()["different"] == [1]
+
+
+def interval(step: int) -> Interval:
+    return Interval(step, 100, 400, 1.0, np.zeros(100), (0.1,), Measure.exact(1.0), minimise=True)
+
+
+def test_the_comparison_of_gradients_puts_everything_back() -> None:
+    """Weights, buffers, gradients, mode and carry; it does call the loss."""
+    task = FAULTY.task(config(stages=2, dropout=0.5), FAULTY.build_data(config()), torch.device("cpu"))
+    task.model.eval()
+    task.carry = 0.25
+    before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    guard = NoOpStage()
+    guard.started(task)
+    for step in (199, 200):
+        guard.before_backward(step, task.batch(step), {})
+    list(guard.report(interval(300)))
+    assert task.calls == 2
+    assert guard.state_dict()["different"] == [1]
+    assert not task.model.training
+    assert task.carry == 0.25
+    assert all(parameter.grad is None for parameter in task.model.parameters())
+    for name, tensor in task.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_the_micro_batch_that_differs_is_compared() -> None:
+    """The first rows are equal in both stages."""
+    task = FAULTY.task(config(stages=2), FAULTY.build_data(config()), torch.device("cpu"))
+    guard = NoOpStage()
+    guard.started(task)
+    whole = task.staged_batch
+
+    def staged(step: int, stage: int) -> Batch:
+        return {name: torch.cat([whole(step, 0)[name][:12], whole(step, stage)[name][12:]]) for name in ("x", "y")}
+
+    task.staged_batch = staged  # type: ignore[method-assign]
+    for step in (199, 200):
+        guard.before_backward(step, {name: tensor[:4] for name, tensor in task.batch(step).items()}, {})
+    list(guard.report(interval(300)))
+    assert guard.state_dict()["different"] == [1]

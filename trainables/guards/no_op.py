@@ -1,0 +1,216 @@
+"""No-ops: a loss term or a stage of the curriculum that changes no gradient is not there, whatever its name promises."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from trainables.finding import Finding
+from trainables.guards.guard import Guard, Interval, News, generators_kept, gpus
+
+if TYPE_CHECKING:
+    from trainables.family import Batch, Task
+
+__all__ = ["NoOpStage", "NoOpTerm"]
+
+ENOUGH_OF_A_TERM = 3
+"""Looks at a term without which nothing is said of it."""
+ENOUGH_OF_A_STAGE = 8
+"""The same for a stage: one that adds something rare leaves many a batch as it was."""
+PAIRS = 4
+"""Pairs of batches that wait for the report, at most."""
+EQUAL = 1e-6
+"""Difference of gradients, as a share of the largest value, that sums in another order may make."""
+
+
+def _trained(task: Task) -> list[Tensor]:
+    """Every parameter that an optimizer moves."""
+    groups = [group for optimizer in task.optimizers for group in optimizer.param_groups]
+    return list({id(p): p for group in groups for p in group["params"] if p.requires_grad}.values())
+
+
+def _gradient(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> list[Tensor]:
+    """Of the parameters that the loss depends on, the others' being None."""
+    if not loss.requires_grad:
+        return []
+    return [g for g in torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if g is not None]
+
+
+class NoOpTerm(Guard):
+    """Each loss term must change the gradient at least once: fires while all looks at it, 3 or more, have found exactly zero.
+
+    A term that has changed it once is not looked at again. The number is the count of looks.
+    """
+
+    name = "no_op_term"
+    looks: ClassVar[int] = 2
+
+    def __init__(self) -> None:
+        self._looked: list[tuple[str, Tensor]] = []
+        self._idle: dict[str, int] = {}
+        self._alive: set[str] = set()
+        self._news = News()
+
+    def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
+        """Keeps, on the device, whether each term in doubt has a gradient."""
+        parameters = _trained(self.task)
+        for name, term in terms.items():
+            if name not in self._alive:
+                found = [gradient.any() for gradient in _gradient(term, parameters, keep=True)]
+                self._looked.append((name, torch.stack(found).any() if found else torch.zeros((), dtype=torch.bool, device=term.device)))
+
+    def report(self, interval: Interval) -> Iterable[Finding]:
+        """On each term in doubt, and those that were until now."""
+        moved = torch.stack([flag for _, flag in self._looked]).tolist() if self._looked else []
+        for (name, _), flag in zip(self._looked, moved, strict=True):
+            self._idle[name] = self._idle.get(name, 0) + 1
+            if flag:
+                self._alive.add(name)
+        self._looked.clear()
+        return self._news.of(self._findings())
+
+    def _findings(self) -> Iterator[Finding]:
+        for name, looks in self._idle.items():
+            if name in self._alive:
+                yield Finding(self.name, False, looks, f"{name} changes the gradient.", name)
+            elif looks >= ENOUGH_OF_A_TERM:
+                yield Finding(self.name, True, looks, f"{name} changed the gradient on none of {looks} steps looked at.", name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counts, and what was said."""
+        return {"idle": self._idle, "alive": sorted(self._alive), "told": self._news.told}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._idle, self._alive, self._news.told = dict(state["idle"]), set(state["alive"]), dict(state["told"])
+
+
+class NoOpStage(Guard):
+    """A stage of the curriculum must change the rows or the gradient against the stage before it.
+
+    Compares `Task.staged_batch` in both stages on steps of the new one; where rows differ (they may do so in a tensor that
+    the loss never reads), the gradients of the same model under both decide, at the report: what the task notes for its
+    `after_step` is spent by then, and the rest is put back. Tensors whose difference has changed the gradient once are
+    known to be read, and need no gradients any more. Fires where all looks, 8 or more, find no difference; a stage that has
+    made one is not looked at again, and of a curriculum of many stages one is looked at in an interval. The number is the
+    count of looks.
+    """
+
+    name = "no_op_stage"
+
+    def __init__(self) -> None:
+        self._stage: int | None = None
+        self._former: int | None = None
+        self._rows = 0
+        self._busy: int | None = None
+        self._pairs: list[tuple[int, Batch, Batch]] = []
+        self._alike: dict[int, int] = {}
+        self._different: set[int] = set()
+        self._read: set[frozenset[str]] = set()
+        self._news = News()
+
+    def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
+        """Compares rows; those that differ wait for the report."""
+        stage = self.task.stage(step)
+        if stage != self._stage:
+            self._former, self._stage = self._stage, stage
+        decided = stage in self._different or self._alike.get(stage, 0) >= ENOUGH_OF_A_STAGE
+        busy = len(self._pairs) == PAIRS or self._busy not in (None, stage)
+        if self._former is None or decided or busy:
+            return
+        self._busy, self._rows = stage, len(next(iter(batch.values())))
+        new, old = self.task.staged_batch(step, stage), self.task.staged_batch(step, self._former)
+        differing = _differing(new, old)
+        if not differing:
+            self._alike[stage] = self._alike.get(stage, 0) + 1
+        elif any(read <= differing for read in self._read):
+            self._different.add(stage)
+        else:
+            self._pairs.append((stage, new, old))
+
+    def report(self, interval: Interval) -> Iterable[Finding]:
+        """On each stage that has been looked at often enough."""
+        progress = min(interval.step, interval.budget - 1) / interval.budget
+        for stage, new, old in self._pairs:
+            same = None if stage in self._different else self._same_gradient(new, old, progress)
+            if same:
+                self._alike[stage] = self._alike.get(stage, 0) + 1
+            elif same is not None:
+                self._different.add(stage)
+                self._read.add(_differing(new, old))
+        self._pairs.clear()
+        self._busy = None
+        return self._news.of(self._findings())
+
+    def _findings(self) -> Iterator[Finding]:
+        for stage, looks in self._alike.items():
+            if stage in self._different:
+                yield Finding(self.name, False, looks, f"Stage {stage} changes the gradient.", f"stage {stage}")
+            elif looks >= ENOUGH_OF_A_STAGE:
+                sentence = f"Stage {stage} changed neither rows nor gradient against the stage before it on {looks} steps looked at."
+                yield Finding(self.name, True, looks, sentence, f"stage {stage}")
+
+    def _same_gradient(self, new: Batch, old: Batch, progress: float) -> bool | None:
+        """Of the micro-batch with the first row that differs, so that it fits where training does; None if all is zero."""
+        first = _first_difference(new, old) // self._rows * self._rows
+        parts = [{name: tensor[first : first + self._rows] for name, tensor in batch.items()} for batch in (new, old)]
+        one, other = _gradients(self.task, parts, progress)
+        scale = max((float(gradient.abs().max()) for gradient in one + other), default=0.0)
+        if scale == 0:
+            return None
+        return len(one) == len(other) and all(float((a - b).abs().max()) <= EQUAL * scale for a, b in zip(one, other, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the curriculum stands, counts, and what was said."""
+        found = {"alike": self._alike, "different": sorted(self._different), "read": sorted(map(sorted, self._read))}
+        return {"stage": self._stage, "former": self._former, **found, "told": self._news.told}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._stage, self._former, self._alike = state["stage"], state["former"], dict(state["alike"])
+        self._different, self._news.told = set(state["different"]), dict(state["told"])
+        self._read = set(map(frozenset, state["read"]))
+
+
+def _differing(new: Batch, old: Batch) -> frozenset[str]:
+    """Names of the tensors in which two batches differ."""
+    both = new.keys() & old.keys()
+    return frozenset(new.keys() ^ old.keys()) | {name for name in both if not torch.equal(new[name], old[name])}
+
+
+def _first_difference(new: Batch, old: Batch) -> int:
+    """The first row in which two batches differ; 0 where their shapes do."""
+    firsts = []
+    for name in new.keys() & old.keys():
+        if new[name].shape != old[name].shape:
+            return 0
+        rows = (new[name] != old[name]).reshape(len(new[name]), -1).any(1).nonzero()
+        firsts += rows[:1, 0].tolist()
+    return min(firsts, default=0)
+
+
+def _gradients(task: Task, batches: list[Batch], progress: float) -> list[list[Tensor]]:
+    """Of the loss on each batch, with the same random numbers; mode, buffers and the task's state are put back."""
+    model, training = task.model, task.model.training
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    state = copy.deepcopy(task.state_dict())
+    found = []
+    try:
+        model.train()
+        for batch in batches:
+            with generators_kept(gpus(model)), torch.enable_grad():
+                loss = torch.stack(list(task.losses(model, batch, progress).values())).sum()
+                found.append(_gradient(loss, _trained(task), keep=False))
+            if state:
+                task.load_state_dict(copy.deepcopy(state))
+    finally:
+        model.train(training)
+        for buffer, before in zip(model.buffers(), buffers, strict=True):
+            buffer.data.copy_(before)
+        if state:
+            task.load_state_dict(state)
+    return found
