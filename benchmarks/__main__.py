@@ -7,7 +7,7 @@ takes about six minutes, without options. Each prints what it measures; the tabl
 
 from __future__ import annotations
 
-from benchmarks import collatz_data, engine, step
+from benchmarks import collatz_data, engine, guards, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -24,7 +24,7 @@ def _data() -> list[Result]:
 def main() -> None:
     """Runs all and prints the table."""
     results: list[Result] = []
-    for title, run in (("Collatz data", _data), ("training step", step.main), ("engine", engine.main)):
+    for title, run in (("Collatz data", _data), ("training step", step.main), ("guards", guards.main), ("engine", engine.main)):
         print(f"\n## {title}\n", flush=True)
         results += run()
     print("\n| what | measured ratio | target |\n| --- | ---: | --- |")

@@ -100,7 +100,7 @@ def test_fields_that_follow_from_the_strata_are_the_same_in_all() -> None:
 
 def test_a_sweep_of_arms_is_replayed() -> None:
     """Toy levels as arms: a cut ledger goes on as the whole one would."""
-    arms = {"low": {"level": 1}, "high": {"level": 2, "offset": 0.25}}
+    arms: dict[str, dict[str, Any]] = {"low": {"level": 1}, "high": {"level": 2, "offset": 0.25}}
     asked = dataclasses.replace(BASE, stratify="arm", strata=("low", "high"), arms=arms, concurrent=1)
     whole = Simulation(asked).run()
     cut: list[Event] = whole.events[:40]

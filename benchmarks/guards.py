@@ -1,0 +1,77 @@
+"""What the guards cost: their share of the training time, as every report states it, and the slowest guards by name.
+
+    python -m benchmarks.guards
+
+trains two networks on one thread in under a minute, without options: 64,64 with batch 256, whose step is about the shortest that a family
+can have, and 512,512,256 with batch 512. A report comes every 400 and every 100 steps; the share is that of the last of five.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks._common import Result, machine, verdict
+from trainables.collatz.data import CollatzData
+from trainables.collatz.family import COLLATZ
+from trainables.config import make
+from trainables.guards.guard import Guard
+from trainables.loop import Loop
+
+HOOKS = ("before_forward", "before_backward", "before_update", "after_update", "report")
+TARGET = 0.02
+
+
+def timed(guard: Guard, seconds: Counter[str]) -> None:
+    """Adds the time of every hook that the guard has to `seconds`."""
+
+    def wrap(hook: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            found = hook(*arguments)
+            found = list(found) if hook.__name__ == "report" else found
+            seconds[guard.name] += time.perf_counter() - began
+            return found
+
+        return run
+
+    for name in HOOKS:
+        if getattr(type(guard), name) is not getattr(Guard, name):
+            setattr(guard, name, wrap(getattr(guard, name)))
+
+
+def share(title: str, data: CollatzData, **fields: Any) -> float:
+    """Trains five intervals; prints and returns the guards' share of the last report."""
+    config = make(COLLATZ.Config, {"lookahead": 20, "ramp": 0, **fields}, "collatz")
+    loop = Loop(COLLATZ, config, data)
+    seconds: Counter[str] = Counter()
+    for guard in loop.watch.guards:
+        timed(guard, seconds)
+    reports = list(loop.run())
+    shares = ", ".join(f"{report.facts['guards_share']:.2%}" for report in reports)
+    print(f"{title}: share of each report {shares}; {1e3 * reports[-1].seconds / config.steps:.2f} ms a step")
+    for name, spent in seconds.most_common(4):
+        print(f"    {name:<24}{spent / reports[-1].seconds:8.2%}")
+    return reports[-1].facts["guards_share"]
+
+
+def main() -> list[Result]:
+    """Measures and prints; see the module's text."""
+    torch.set_num_threads(1)
+    print(f"{machine()}, {torch.get_num_threads()} thread")
+    data = COLLATZ.build_data(make(COLLATZ.Config, {}, "collatz"))
+    shares = [
+        share("64,64", data, layers="64,64", batch=256, steps=2000, eval_every=400),
+        share("512,512,256", data, layers="512,512,256", batch=512, steps=500, eval_every=100),
+    ]
+    found = Result("all guards, share of the training time (the larger of two networks)", max(shares), f"at most {TARGET}")
+    print(f"\n{verdict(found)}")
+    return [found]
+
+
+if __name__ == "__main__":
+    main()
