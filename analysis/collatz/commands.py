@@ -1,0 +1,139 @@
+"""Commands of `python -m analysis` that question a trained Collatz network.
+
+    failures SWEEP NUMBER       where along an orbit V does not fall
+    ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of training
+    attribution SWEEP NUMBER    what the network uses of the window
+    lookahead SWEEP NUMBER      the trial's configuration at longer lookaheads
+
+Those that train say so line by line on stderr; exit code 130 where they were interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from analysis.arguments import count, trial_number
+from trainables.config import ConfigError
+
+__all__ = ["register"]
+
+INTERRUPTED = 130
+PIPED_WIDTH = 200
+REPLICATES = 5
+LONGEST = 200
+
+Run = Callable[[argparse.Namespace], None]
+
+
+def _lookaheads(text: str) -> list[int]:
+    return [count(word) for word in text.split(",")]
+
+
+def register(commands: Any) -> None:
+    """Adds the four commands to the subparsers of `python -m analysis`."""
+    for name, run, doc in (
+        ("failures", _failures, "Collatz: where along an orbit a trial's violations fall"),
+        ("ablation", _ablation, "Collatz: which inputs a trial needs"),
+        ("attribution", _attribution, "Collatz: what a trial uses of its window"),
+        ("lookahead", _lookahead, "Collatz: a trial's configuration at longer lookaheads"),
+    ):
+        command = commands.add_parser(name, help=doc, description=doc)
+        command.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep of the collatz family")
+        command.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
+        command.add_argument("--json", action="store_true", help="the whole answer as one JSON document")
+        if name in ("failures", "attribution"):
+            command.add_argument("--figure", metavar="FILE", help="also write a self-contained HTML figure")
+        if name in ("ablation", "lookahead"):
+            command.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
+        if name == "lookahead":
+            command.add_argument("--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]")
+            command.add_argument("--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200")
+            command.add_argument("--replicates", type=count, default=REPLICATES, metavar="R", help="fresh seeds of each [%(default)s]")
+        command.set_defaults(run=functools.partial(_interruptible, run))
+
+
+def _interruptible(run: Run, given: argparse.Namespace) -> None:
+    try:
+        run(given)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _show(given: argparse.Namespace, answer: Any, page: Callable[[int], RenderableType]) -> None:
+    """The answer as JSON, or as a page for the terminal's width."""
+    from analysis.collatz.tables import plain
+
+    if given.json:
+        print(json.dumps(plain(answer), indent=2, allow_nan=False))
+        return
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console = Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH if piped else None)
+    console.print(page(console.width))
+
+
+def _failures(given: argparse.Namespace) -> None:
+    from analysis.collatz import figures, tables
+    from analysis.collatz.failures import failures
+    from analysis.collatz.subject import Subject, opened
+
+    path = figures.checked(given.figure) if given.figure else None
+    subject = Subject.of(*opened(given.sweep, given.number))
+    found = failures(subject)
+    if path:
+        text = "Margins over the mean |margin|; a cross is a violation; shaded where the input contains the answer."
+        figures.write(path, f"{subject.name}: margins along orbits", text, figures.margins_figure(subject))
+    _show(given, found, lambda width: tables.failures_page(found, width))
+
+
+def _ablation(given: argparse.Namespace) -> None:
+    from analysis.collatz import tables
+    from analysis.collatz.ablation import ablation
+    from analysis.collatz.subject import Subject, opened
+
+    found = ablation(Subject.of(*opened(given.sweep, given.number)), given.steps, _say)
+    _show(given, found, lambda width: tables.ablation_page(found, width))
+
+
+def _attribution(given: argparse.Namespace) -> None:
+    from analysis.collatz import figures, tables
+    from analysis.collatz.attribution import attribution
+    from analysis.collatz.subject import Subject, opened
+
+    path = figures.checked(given.figure) if given.figure else None
+    found = attribution(Subject.of(*opened(given.sweep, given.number)))
+    if path:
+        text = f"Slope of V on the zero-parameter formula: {found.slope:.4g}. Bars are 95 % intervals over {found.orbits} orbits."
+        figures.write(path, f"{found.trial}: what V uses of the window", text, figures.attribution_figure(found))
+    _show(given, found, lambda width: tables.attribution_page(found, width))
+
+
+def _lookahead(given: argparse.Namespace) -> None:
+    from analysis.collatz import tables
+    from analysis.collatz.lookahead import curve, doubled, sentences
+    from analysis.collatz.subject import opened
+    from trainables.collatz.family import COLLATZ
+
+    if given.at and given.to:
+        raise ConfigError("to: applies to doubled lookaheads; leave it out beside --at")
+    if given.at and max(given.at) > LONGEST:
+        raise ConfigError(f"at: lookaheads are at most {LONGEST} (got {max(given.at)})")
+    view, config = opened(given.sweep, given.number)
+    lookaheads = given.at or doubled(config.lookahead, given.to or LONGEST)
+    steps = given.steps or config.steps
+    name = f"{view.sweep.name}, trial {view.number}"
+    found = curve(name, config, COLLATZ.build_data(config), lookaheads, steps, given.replicates, _say)
+    said = sentences(found)
+    _show(given, {**tables.plain(found), "sentences": said}, lambda width: tables.curve_page(found, said, width))

@@ -1,0 +1,173 @@
+"""Figures of this package, each one self-contained HTML file. Colours of middling lightness, so that light and dark pages carry them."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.io import to_html
+from plotly.subplots import make_subplots
+
+from analysis.collatz.attribution import Attribution
+from analysis.collatz.failures import Steps, steps_of
+from analysis.collatz.subject import Subject
+from trainables.collatz.features import F64
+from trainables.collatz.metrics import margins, relative
+from trainables.config import ConfigError
+
+__all__ = ["attribution_figure", "checked", "margins_figure", "write"]
+
+BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
+GRID = "rgba(128,128,128,0.25)"
+WORST = 5
+ROW = 210
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font-family: system-ui, sans-serif; line-height: 1.5; max-width: 70rem; margin: 1rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.3rem; }}
+</style></head><body><h1>{title}</h1><p>{text}</p>{figure}</body></html>
+"""
+
+
+def checked(file: str) -> Path:
+    """The path of a figure to be written.
+
+    Raises:
+        ConfigError: if it is a folder, or its folder does not exist.
+    """
+    path = Path(file)
+    if path.is_dir():
+        raise ConfigError(f"figure: {path} is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"figure: there is no folder {path.absolute().parent}")
+    return path
+
+
+def write(path: Path, title: str, text: str, figure: go.Figure) -> None:
+    """Writes a figure with a title and a sentence, as plain text, into a file that needs no other.
+
+    Raises:
+        ConfigError: if the storage refuses.
+    """
+    plot = to_html(figure, full_html=False, include_plotlyjs=True, config={"responsive": True, "displaylogo": False})
+    page = PAGE.format(title=html.escape(title), text=html.escape(text), figure=plot)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"figure: cannot write {path}: {error.strerror}") from None
+
+
+def _styled(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        template=go.layout.Template(),
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": GREY},
+        margin={"l": 8, "r": 8, "t": 96, "b": 8},
+        height=height,
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+    )
+    figure.update_xaxes(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, linecolor=GRID, zerolinecolor=GREY, automargin=True)
+    return figure
+
+
+def margins_figure(subject: Subject) -> go.Figure:
+    """Margins over the mean |margin| along the five logged orbits, then along the test orbits with most violations.
+
+    Where an orbit has a shaded part, the input contains the answer there.
+    """
+    drawn = [*_chosen(subject, "logged", None), *_chosen(subject, "test", WORST)]
+    figure = make_subplots(rows=len(drawn), cols=1, subplot_titles=[title for title, _, _ in drawn], vertical_spacing=0.3 / len(drawn))
+    for row, (_, steps, lines) in enumerate(drawn, start=1):
+        for name, colour, values in zip(("network", "zero-parameter sum"), (ORANGE, BLUE), lines, strict=True):
+            figure.add_trace(_line(name, colour, values, steps, first=row == 1), row=row, col=1)
+        if (covered := np.flatnonzero(steps.remaining <= subject.config.lookahead)).size:
+            figure.add_vrect(x0=covered[0] - 0.5, x1=covered[-1] + 0.5, fillcolor=GREY, opacity=0.15, line_width=0, row=row, col=1)
+    figure.update_xaxes(title_text="steps from the seed", row=len(drawn), col=1)
+    return _styled(figure, ROW * len(drawn))
+
+
+def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.Scatter:
+    bad = ~(values > 0)
+    hover = [
+        f"step {place}, log10(n) = {size:.2f}<br>{left} steps to 1{'' if private else ', leaked'}<br>{name}: {value:.3g}"
+        for place, size, left, private, value in zip(steps.place, steps.log10, steps.remaining, steps.private, values, strict=True)
+    ]
+    return go.Scatter(
+        x=steps.place.tolist(),
+        y=[float(value) if np.isfinite(value) else None for value in values],
+        name=name,
+        legendgroup=name,
+        showlegend=first,
+        mode="lines+markers",
+        line={"color": colour, "width": 1.2},
+        marker={"color": colour, "size": np.where(bad, 8, 3).tolist(), "symbol": np.where(bad, "x", "circle").tolist()},
+        hovertext=hover,
+        hoverinfo="text",
+    )
+
+
+def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, Steps, list[F64]]]:
+    """Title, steps and margins (network, sum) of orbits: of all, or of the `worst` by violations and then by margin."""
+    rows, steps = subject.data.scored(split), steps_of(subject.data, split)
+    network, formula = (relative(margins(rows, potential)) for potential in (subject.potential(), subject.formula()))
+    counts = [int((~(m > 0)).sum()) for m in network]
+    order = sorted(range(len(counts)), key=lambda o: (-counts[o], float(np.nan_to_num(network[o]).min())))[:worst]
+    found = []
+    for o in range(len(counts)) if worst is None else order:
+        own = steps.orbit == o
+        part = Steps(**{name: values[own] for name, values in vars(steps).items()})
+        other = int((~(formula[o] > 0)).sum())
+        title = f"{split} {rows.seeds[o]}: {counts[o]} of {len(part.place)} steps violated, {other} by the sum"
+        found.append((title, part, [network[o], formula[o]]))
+    return found
+
+
+def attribution_figure(found: Attribution) -> go.Figure:
+    """dV/dk_i over the slope, and |gradient x input|, by position, beside the formula's."""
+    at = [position.i for position in found.positions]
+    scale = found.slope if found.slope > 0 else np.nan
+    titles = ["dV/dk_i, scaled to the formula", "mean |gradient x input|, scaled"]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.12)
+    bars = [_bounds(position.gradient, scale) for position in found.positions]
+    figure.add_trace(_profile("network", ORANGE, at, [position.scaled for position in found.positions], bars), row=1, col=1)
+    figure.add_trace(_profile("network, drift included", GREY, at, [position.total for position in found.positions]), row=1, col=1)
+    figure.add_trace(_profile("formula", BLUE, at, [position.formula for position in found.positions]), row=1, col=1)
+    own = [position.attribution.value / scale for position in found.positions]
+    bars = [_bounds(position.attribution, scale) for position in found.positions]
+    figure.add_trace(_profile("network", ORANGE, at, own, bars, legend=False), row=2, col=1)
+    others = [position.formula_attribution.value for position in found.positions]
+    figure.add_trace(_profile("formula", BLUE, at, others, legend=False), row=2, col=1)
+    figure.update_xaxes(title_text="position i in the window", row=2, col=1)
+    return _styled(figure, 640)
+
+
+def _bounds(measure: Any, scale: float) -> tuple[float, float]:
+    return (measure.value - measure.low) / scale, (measure.high - measure.value) / scale
+
+
+def _profile(
+    name: str, colour: str, x: list[int], y: list[float], bars: list[tuple[float, float]] | None = None, legend: bool = True
+) -> go.Scatter:
+    error = None
+    if bars:
+        error = {"type": "data", "symmetric": False, "array": [b for _, b in bars], "arrayminus": [a for a, _ in bars], "thickness": 1}
+    return go.Scatter(
+        x=x,
+        y=y,
+        name=name,
+        legendgroup=name,
+        showlegend=legend,
+        mode="lines+markers",
+        line={"color": colour, "width": 1.6},
+        marker={"size": 4},
+        error_y=error,
+        hovertemplate=f"{name}<br>i = %{{x}}: %{{y:.4g}}<extra></extra>",
+    )

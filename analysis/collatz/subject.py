@@ -1,0 +1,96 @@
+"""A trained network, its configuration and its data, as the other modules of this package question them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from analysis.sweep import Sweep, TrialView
+from trainables.collatz.baselines import potentials
+from trainables.collatz.config import CollatzConfig
+from trainables.collatz.data import CollatzData
+from trainables.collatz.family import COLLATZ
+from trainables.collatz.features import F64, I64, features
+from trainables.collatz.metrics import Potential
+from trainables.config import ConfigError, make
+from trainables.measure import Measure
+
+__all__ = ["SUM", "Change", "Subject", "network_potential", "opened", "sum_potential", "values_of"]
+
+SUM = "sum of ln T^k"
+"""The zero-parameter formula, by its name among the baselines."""
+
+Change = Callable[[Tensor], Tensor]
+"""A change of the inputs, float32 [rows, width] to the same shape; it returns a new tensor."""
+
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network in eval mode on the CPU. `name` is what titles call it."""
+
+    name: str
+    config: CollatzConfig
+    data: CollatzData
+    model: nn.Module
+
+    @staticmethod
+    def of(view: TrialView, config: CollatzConfig) -> Subject:
+        """The trial with the weights of its checkpoint.
+
+        Raises:
+            ValueError: if it has no intact checkpoint.
+        """
+        model = view.load()
+        return Subject(f"{view.sweep.name}, trial {view.number}", config, COLLATZ.build_data(config), model)
+
+    def potential(self, change: Change | None = None) -> Potential:
+        """V as the network has it, of changed inputs where a change is given."""
+        return network_potential(self.config, self.data, self.model, change)
+
+    def formula(self) -> Potential:
+        """The zero-parameter sum at the network's lookahead."""
+        return sum_potential(self.data, self.config.lookahead)
+
+
+def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
+    """A trial of a sweep and its configuration; reads no weights.
+
+    Raises:
+        ConfigError: if the sweep trained another family, or the configuration is no longer accepted.
+        ValueError: if there is no such sweep or trial.
+    """
+    found = Sweep.open(sweep)
+    family = found.settings["family"]
+    if family != COLLATZ.name:
+        raise ConfigError(f"sweep: {found.name} trained {family}; this command reads sweeps of {COLLATZ.name}")
+    view = found.trial(number)
+    return view, make(COLLATZ.Config, view.config, COLLATZ.name)
+
+
+def network_potential(config: CollatzConfig, data: CollatzData, model: nn.Module, change: Change | None = None) -> Potential:
+    """V of nodes, float32 [rows]; `change` sees the inputs of all nodes of a call together."""
+
+    def values(index: I64) -> npt.NDArray[np.float32]:
+        x = torch.from_numpy(features(data.nodes, index, config.lookahead, config.features))
+        with torch.no_grad():
+            parts = [model(part) for part in torch.split(x if change is None else change(x), _ROWS_AT_ONCE)]
+        return np.asarray(torch.cat(parts).numpy())
+
+    return values
+
+
+def sum_potential(data: CollatzData, lookahead: int) -> Potential:
+    """The sum of ln T^j(n) over j = 0..lookahead, of orbit nodes."""
+    return potentials(data, lookahead)[SUM]
+
+
+def values_of(measure: Measure) -> F64:
+    """The values of the units behind a mean, float64 [n]; NaN where one of them was not finite."""
+    return np.array(measure.units) if measure.units else np.full(measure.n, np.nan)
