@@ -3,11 +3,12 @@
     python -m trainables                                      the families that are installed
     python -m trainables collatz --help                       the fields of a family
     python -m trainables collatz lookahead=100 steps=2000     one configuration
+    python -m trainables collatz --preset run7 --scale 0.02   a published run's configuration, shrunk; fields may follow
     python -m trainables --from results/NAME 7                trial 7 of a sweep again, from its ledger row
     python -m trainables --from results/NAME 7 steps=500      the same with another field
 
-Prints a line at each evaluation, then the trivial predictors on the same rows. `--save FOLDER` keeps checkpoints and goes on
-from them; `--device cuda` trains on a GPU.
+Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
+checkpoints and goes on from them; `--device cuda` trains on a GPU.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_MACHINE = ("guards_share", "micro_batch")
+"""Facts about the machine rather than the training."""
+
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--from", dest="sweep")
+    parser.add_argument("--preset")
+    parser.add_argument("--scale")
     parser.add_argument("--save")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("-h", "--help", action="store_true")
@@ -58,10 +64,28 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
     return history.settings["family"], history.trials[int(number)].config
 
 
+def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:
+    """The fields of a preset; none without a name."""
+    if name is None:
+        if scale is not None:
+            raise ConfigError("scale: shrinks a preset, so say which: --preset NAME")
+        return {}
+    if name not in family.presets:
+        raise ConfigError(f"preset: {family.name} has no {name!r}; it has {', '.join(family.presets) or 'none'}")
+    try:
+        return to_dict(family.presets[name](float(scale or 1)))
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError(f"scale: must be a number (got {scale!r})") from None
+
+
 def _help(words: list[str]) -> str:
     text = __doc__ or ""
     for name in words[:1]:
         fields = describe(registry.family(name).Config)
+        presets = registry.family(name).presets
+        text += f"\npresets of {name}: {', '.join(presets)}\n" if presets else ""
         text += f"\nfields of {name}:\n" + "".join(f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields)
     return text
 
@@ -110,6 +134,8 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     for report in Loop(family, config, data, store=store, device=place).run():
         scores = _show(family, report.metrics)
         print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")
+    told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
+    print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
     for name, measures in family.baselines(config, data, "validation").items():
         print(f"{name}: {_show(family, measures)}")
 
@@ -123,11 +149,14 @@ def main(arguments: list[str]) -> int:
             print(_help(words) if parsed.help else f"{__doc__}\nfamilies: {', '.join(registry.names())}")
             return 0
         if parsed.sweep:
+            if parsed.preset or parsed.scale:
+                raise ConfigError("preset: a trial of a sweep has its own configuration; give either --from or --preset")
             if not words:
                 raise ConfigError("from: say which trial, as in --from results/NAME 7")
             name, values = _from_ledger(parsed.sweep, words.pop(0))
         else:
-            name, values = words.pop(0), {}
+            name = words.pop(0)
+            values = _preset(registry.family(name), parsed.preset, parsed.scale)
         _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

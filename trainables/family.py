@@ -126,7 +126,7 @@ class Family(ABC, Generic[C]):
     beside: ClassVar[tuple[str, ...]] = ()
     """Names of metrics that the leaderboard shows beside the objective, such as a count that ties."""
     budget_unit: ClassVar[str] = "optimizer steps"
-    presets: Mapping[str, Callable[[float], C]] = {}
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = {}
     """Whole configurations by name, such as a published run's; each function takes a scale in (0, 1] that shrinks it by its own rule."""
 
     def data_key(self, config: C) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from trainables.finding import Finding
 
-__all__ = ["Measure", "Report", "mean_over_units", "two_way_mean"]
+__all__ = ["Measure", "Report"]
 
 
 @dataclass(frozen=True)
@@ -44,55 +41,6 @@ class Measure:
         """The inverse of `to_dict`; None comes back as NaN."""
         value, low, high = (math.nan if plain[name] is None else float(plain[name]) for name in ("value", "low", "high"))
         return Measure(value, int(plain["n"]), low, high, tuple(plain.get("units", ())))
-
-
-def mean_over_units(
-    values: Sequence[float] | np.ndarray, bounds: tuple[float, float] = (-math.inf, math.inf), resamples: int = 1000
-) -> Measure:
-    """Mean over independent units with a 95 % bootstrap interval (percentile method, Efron and Tibshirani 1993, ch. 13).
-
-    Args:
-        values: one value per independent unit (orbit, board, task), shape [n].
-        bounds: smallest and largest possible value of a unit.
-        resamples: bootstrap samples; the generator's seed is fixed, so equal values give equal intervals.
-
-    Where every unit has the same value, which sits on a bound, the bootstrap says nothing: the interval then reaches
-    from that bound by the rule of three, 3/n of the range (Hanley and Lippman-Hand 1983), where the range is finite.
-    """
-    units = np.asarray(values, dtype=np.float64)
-    n = int(units.size)
-    if n == 0 or not np.all(np.isfinite(units)):
-        return Measure(math.nan, n, math.nan, math.nan)
-    mean = float(units.mean())
-    spread = min(1.0, 3.0 / n) * (bounds[1] - bounds[0])
-    if np.all(units == units[0]):
-        low = mean - spread if mean == bounds[1] and math.isfinite(spread) else mean
-        high = mean + spread if mean == bounds[0] and math.isfinite(spread) else mean
-        return Measure(mean, n, low, high, tuple(units.tolist()))
-    draws = np.random.default_rng(20260).integers(0, n, size=(resamples, n))
-    low, high = np.quantile(units[draws].mean(axis=1), [0.025, 0.975])
-    return Measure(mean, n, float(low), float(high), tuple(units.tolist()))
-
-
-def two_way_mean(values: np.ndarray, resamples: int = 1000) -> Measure:
-    """Mean over replicates and units with a 95 % interval from the two-way bootstrap (Owen 2007, "pigeonhole").
-
-    Args:
-        values: one value per training replicate and independent unit, shape [replicates, units].
-        resamples: bootstrap samples; rows and columns are drawn independently, with a fixed seed.
-
-    `n` counts the units. With one replicate the interval is that of the units alone.
-    """
-    replicates, n = values.shape
-    mean = float(values.mean())
-    if not math.isfinite(mean):
-        return Measure(math.nan, n, math.nan, math.nan)
-    generator = np.random.default_rng(20260)
-    rows = generator.integers(0, replicates, size=(resamples, replicates))
-    columns = generator.integers(0, n, size=(resamples, n))
-    means = [float(values[np.ix_(row, column)].mean()) for row, column in zip(rows, columns, strict=True)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Measure(mean, n, float(low), float(high))
 
 
 @dataclass(frozen=True)

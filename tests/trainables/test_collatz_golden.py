@@ -1,5 +1,6 @@
 """Numbers recorded from the log's own code: see tests/golden/README.md."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
+from trainables.collatz.data import CollatzData, build
+from trainables.collatz.evalset import MD5, EvaluationSet, csv, evaluation_set
+from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Mode, Nodes, drift, features, nodes_of, of_numbers, pair, table, window
-from trainables.collatz.metrics import population
+from trainables.collatz.metrics import population, worst_margin
 from trainables.collatz.model import LyapunovNet, network
-from trainables.collatz.orbits import from_limbs, natural_log, steps_to_one, to_limbs, trace
+from trainables.collatz.orbits import excursions, from_limbs, natural_log, steps_to_one, syracuse, to_limbs, trace
 from trainables.collatz.split import HARD_SEEDS, LOGGED_SEEDS, TRAIN_SEEDS
 from trainables.config import make
 
@@ -31,6 +35,11 @@ def load(name: str) -> Arrays:
         return dict(file)
 
 
+@pytest.fixture(scope="module")
+def data() -> CollatzData:
+    return build(1024, 0)
+
+
 def integers(strings: npt.NDArray[Any]) -> list[int]:
     return [int(s) for s in strings]
 
@@ -44,6 +53,7 @@ def nine_nodes(numbers: list[int]) -> tuple[Nodes, I64]:
 def test_features(lookahead: int) -> None:
     golden = load("collatz_features")
     nodes, index = nine_nodes(integers(golden["features/n"]))
+    assert from_limbs(syracuse(to_limbs(integers(golden["features/n"])))[0]) == integers(golden["features/t1"])
     assert (window(nodes, index, lookahead) == golden[f"features/k_raw_L{lookahead}"]).all()
     np.testing.assert_allclose(drift(nodes, index, lookahead), golden[f"features/drift_L{lookahead}"], atol=1e-12)
     for mode in MODES:
@@ -96,6 +106,8 @@ def test_iterates_and_outputs(net: Net) -> None:
     for j in (1, 4, 8):
         assert from_limbs(run.numbers[j]) == integers(net.golden[f"batch/t{j}"])
     np.testing.assert_allclose(net.inputs(net.nodes, net.index), net.golden["batch/features_n"], atol=4e-7)
+    np.testing.assert_allclose(net.nodes.ln[net.index], net.golden["batch/log_n"], rtol=1e-14)
+    np.testing.assert_allclose(drift(net.nodes, net.index, net.meta["lookahead"]), net.golden["batch/drift"], atol=1e-12)
     for j, name in ((0, "n"), (1, "t1"), (4, "t4"), (8, "t8")):
         np.testing.assert_allclose(net.v(j).detach(), net.golden[f"out/V_{name}"][:, 0], atol=2e-5)
     assert sum(p.numel() for p in net.model.parameters()) == net.meta["params"]
@@ -150,7 +162,62 @@ def test_trajectories(net: Net) -> None:
         np.testing.assert_allclose(v, golden[f"traj/{seed}/V"], atol=2e-5)
         margins = v[:-1] - v[1:]
         assert int((margins <= 0).sum()) == golden["traj/violations"][i]
-        assert float(margins.min()) == pytest.approx(golden["traj/worst_margin"][i], abs=1e-4)
+        assert worst_margin([margins.astype(np.float64)]) == pytest.approx(golden["traj/worst_margin"][i], abs=1e-4)
+    steps, violations = int(golden["traj/length"].sum()), int(golden["traj/violations"].sum())
+    assert steps == golden["traj/total_steps"]
+    assert violations == golden["traj/total_violations"]
+    assert float(golden["traj/violation_rate"]) == pytest.approx(violations / steps)
+
+
+def test_scores_of_a_recorded_network(net: Net, data: CollatzData) -> None:
+    """The metrics that trials report, of a task that has a recorded network's weights."""
+    meta, golden = net.meta, net.golden
+    fields = {"lookahead": meta["lookahead"], "features": meta["mode"], "layers": tuple(meta["layers"]), "common": 200}
+    task = COLLATZ.task(make(CollatzConfig, fields), data, torch.device("cpu"))
+    task.model.load_state_dict(net.model.state_dict())
+    found = {name: measure.value for name, measure in task.evaluate("validation").items()}
+    assert found["logged_violations"] == golden["traj/total_violations"]
+    assert found["logged_leaked"] + found["logged_unleaked"] == golden["traj/total_violations"]
+    assert [found[f"logged_{seed}"] for seed in golden["traj/seeds"]] == golden["traj/violations"].tolist()
+    assert found["logged_worst"] == pytest.approx(golden["traj/worst_margin"].min(), abs=1e-4)
+
+
+@pytest.mark.parametrize("target", ["fixed", "adaptive", "split"])
+def test_the_loss_of_a_trial(net: Net, data: CollatzData, target: str) -> None:
+    """What a task makes of the recorded batch, in one piece and in micro-batches; rows in another order."""
+    meta, golden, margin = net.meta, net.golden, net.meta["margin"]
+    fields = {"lookahead": meta["lookahead"], "features": meta["mode"], "layers": tuple(meta["layers"]), "target": target, "margin": margin}
+    task = COLLATZ.task(make(CollatzConfig, {**fields, "t4": target != "split", "t8": target != "split"}), data, torch.device("cpu"))
+    task.model.load_state_dict(net.model.state_dict())
+    batch = {
+        "now": net.inputs(net.nodes, net.index),
+        "next": net.inputs(net.nodes, net.index + 1),
+        "t4": net.inputs(net.nodes, net.index + 4),
+        "t8": net.inputs(net.nodes, net.index + 8),
+        "weight": torch.from_numpy(golden["batch/weights"]).float(),
+        "hard": torch.arange(len(net.index)) < meta["hard_rows_first"],
+        "ln": torch.from_numpy(golden["batch/log_n"]).float(),
+        "drift": torch.from_numpy(golden["batch/drift"]).float(),
+        "target": torch.from_numpy(golden["batch/target_fixed"][:, 0]),
+    }
+    order = np.random.default_rng(0).permutation(len(net.index))
+    parts = [{name: rows[order[i : i + 16]] for name, rows in batch.items()} for i in range(0, len(order), 16)]
+    whole = torch.stack(list(task.losses(task.model, batch, 0.0).values())).sum()
+    pieces = [torch.stack(list(task.losses(task.model, part, 0.0).values())).sum() / len(parts) for part in parts]
+    named = dict(zip(golden["loss/names"].tolist(), golden["loss/values"].tolist(), strict=True))
+    expected = {
+        "fixed": named["T1+T4+T8|anchor=1.0"],
+        "adaptive": golden["loss/adaptive_T1+T4+T8_anchor1"],
+        "split": golden["loss/adaptive_split_T1_anchor1"],
+    }[target]
+    assert float(whole.detach()) == pytest.approx(float(expected), rel=1e-5)
+    assert float(torch.stack(pieces).sum().detach()) == pytest.approx(float(expected), rel=1e-5)
+    whole.backward()  # type: ignore[no-untyped-call]
+    found = task.model.get_parameter("drift_param").grad
+    assert (found is None) == (target == "fixed")
+    if target == "adaptive":
+        assert found is not None
+        assert float(found) == pytest.approx(float(golden["grad_adaptive/drift_param"]), rel=1e-4)
 
 
 def test_population(net: Net) -> None:
@@ -167,10 +234,53 @@ def test_population(net: Net) -> None:
         assert found[name] == pytest.approx(value, abs=1e-3 if name.endswith("rate") else 1e-4), name
 
 
-def test_first_images_of_the_evaluation_set() -> None:
-    head = load("b_collatz_evalset")
-    run = trace(to_limbs(integers(head["head/n"])), 1, 2)
-    assert from_limbs(run.numbers[1]) == integers(head["head/t1"])
+@pytest.fixture(scope="module")
+def evaluation() -> EvaluationSet:
+    return evaluation_set()
+
+
+def test_the_evaluation_set_is_the_logs_file(evaluation: EvaluationSet) -> None:
+    content = csv(evaluation)
+    for golden, prefix in ((load("b_collatz_evalset"), ""), (load("collatz_schedule_csv"), "csv/")):
+        assert hashlib.md5(content, usedforsecurity=False).hexdigest() == str(golden[f"{prefix}md5"]) == MD5
+        assert hashlib.sha256(content).hexdigest() == str(golden[f"{prefix}sha256"])
+        assert len(content) == golden[f"{prefix}bytes"]
+
+
+def test_first_rows_of_the_evaluation_set(evaluation: EvaluationSet) -> None:
+    head, first = load("b_collatz_evalset"), load("collatz_schedule_csv")
+    n, following, peak = (from_limbs(x) for x in (evaluation.numbers, evaluation.following, evaluation.peak))
+    largest = [3 * m + 1 for m in peak]
+    for rows, golden in ((2000, {name[5:]: v for name, v in head.items() if name.startswith("head/")}), (5, first)):
+        prefix = "csv/first5_" if rows == 5 else ""
+        assert n[:rows] == integers(golden[f"{prefix}n"])
+        assert following[:rows] == integers(golden[f"{prefix}t1"])
+        assert largest[:rows] == integers(golden[f"{prefix}max_n"])
+        assert evaluation.sigma[:rows].tolist() == golden[f"{prefix}sigma" if prefix else "sigma_n"].tolist()
+        np.testing.assert_allclose(evaluation.weight[:rows], golden[f"{prefix}w" if prefix else "w_expansion"], rtol=1e-6)
+    assert (evaluation.growth[:2000] == head["head/is_growth"]).all()
+    assert n[-1] == int(first["csv/last_n"])
+
+
+def test_figures_of_the_evaluation_set(evaluation: EvaluationSet) -> None:
+    a, b = load("b_collatz_evalset"), {name[4:]: value for name, value in load("collatz_schedule_csv").items() if name.startswith("csv/")}
+    n, sigma, weight = from_limbs(evaluation.numbers), evaluation.sigma, evaluation.weight.astype(np.float64)
+    largest = max(3 * m + 1 for m in from_limbs(evaluation.peak))
+    assert len(n) == a["rows"] == b["rows"]
+    assert int(evaluation.growth.sum()) == a["growth_rows"] == b["growth_rows"]
+    assert [sigma.min(), sigma.max(), sigma.sum()] == [a["sigma_min"], a["sigma_max"], a["sigma_sum"]]
+    assert [sigma.max(), sigma.sum()] == [b["sigma_max"], b["sigma_sum"]]
+    assert sigma.mean() == pytest.approx(float(a["sigma_mean"]))
+    expected = [a["w_min"], a["w_max"], a["w_mean"], a["w_sum"], *b["w_min_max"], b["w_sum"]]
+    found = [weight.min(), weight.max(), weight.mean(), weight.sum(), weight.min(), weight.max(), weight.sum()]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert largest == int(b["max_of_max_n"])
+    assert len(str(largest)) == a["max_n_digits_max"]
+    assert np.bincount([x.bit_length() for x in n], minlength=129).tolist() == a["bit_length_counts"].tolist()
+    assert max(n).bit_length() == b["max_bit_length"]
+    assert sum(n) % (2**61 - 1) == a["n_sum_mod_2_61m1"]
+    assert sum(n) == int(b["sum_n"])
+    assert n.count(1) == b["rows_n_equals_1"]
 
 
 def test_seeds_and_orbits() -> None:
@@ -179,13 +289,21 @@ def test_seeds_and_orbits() -> None:
     assert golden["test_seeds"].tolist() == list(LOGGED_SEEDS)
     assert golden["train_seeds"].tolist() == list(TRAIN_SEEDS)
     steps = steps_to_one(to_limbs(LOGGED_SEEDS))
-    assert steps.tolist() == load("collatz_schedule_csv")["seeds/steps"].tolist()
+    other = load("collatz_schedule_csv")
+    assert steps.tolist() == other["seeds/steps"].tolist()
+    assert other["seeds/test"].tolist() == list(LOGGED_SEEDS)
+    assert other["active/train_seeds_in_order"].tolist() == list(TRAIN_SEEDS)
+    assert from_limbs(excursions(to_limbs(LOGGED_SEEDS)).peak) == integers(golden["test/odd_max"])
     run = trace(to_limbs(LOGGED_SEEDS), int(steps.max()), int(steps.max()) + 1)
     for i, seed in enumerate(LOGGED_SEEDS):
         orbit = run.numbers[: steps[i] + 1, :, i].T
         assert from_limbs(orbit) == integers(golden[f"traj/{seed}"])
-        assert max(from_limbs(orbit)) == int(golden["test/odd_max"][i])
-        assert int((np.diff(natural_log(orbit)) > 0).sum()) == golden["test/growth_steps"][i]
+        assert max(from_limbs(orbit)) == int(golden["test/odd_max"][i]) == int(other["seeds/odd_max"][i])
+        assert max(from_limbs(orbit)) / seed == pytest.approx(float(golden["test/excursion_ratio"][i]))
+        growth = np.diff(natural_log(orbit)) > 0
+        assert int(growth.sum()) == golden["test/growth_steps"][i] == other["seeds/growth_steps"][i]
+        runs = "".join("g" if grows else " " for grows in growth).split()
+        assert max(map(len, runs)) == golden["test/max_consecutive_growth"][i] == other["seeds/max_consecutive_growth"][i]
 
 
 def test_active_seeds() -> None:

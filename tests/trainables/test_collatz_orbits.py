@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.collatz.orbits import BITS, LIMBS, from_limbs, natural_log, random_odd, residue81, steps_to_one, syracuse, to_limbs, trace
+from trainables.collatz.orbits import (
+    BITS,
+    LIMBS,
+    excursions,
+    from_limbs,
+    iterate,
+    natural_log,
+    random_odd,
+    residue81,
+    steps_to_one,
+    syracuse,
+    to_limbs,
+    trace,
+)
 
 
 def step(n: int) -> tuple[int, int]:
@@ -111,3 +124,24 @@ def test_steps_to_one() -> None:
     assert steps_to_one(to_limbs([111, 27, 703, 26623, 626331, 1, 5])).tolist() == [24, 41, 62, 113, 189, 0, 1]
     with pytest.raises(OverflowError):
         steps_to_one(to_limbs([27]), limit=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(ODD, ZEROS), min_size=1, max_size=6))
+def test_excursions_equal_python_integers(numbers: list[int]) -> None:
+    found = excursions(to_limbs(numbers))
+    peaks = from_limbs(found.peak)
+    for i, n in enumerate(numbers):
+        steps, halvings, peak = 0, 0, n
+        while n != 1:
+            n, k = step(n)
+            steps, halvings, peak = steps + 1, halvings + k, max(peak, n)
+        assert (int(found.steps[i]), int(found.halvings[i]), peaks[i]) == (steps, halvings, peak)
+        assert iterate(numbers[i], steps) == 1
+
+
+def test_an_excursion_that_is_too_long_raises() -> None:
+    with pytest.raises(OverflowError, match="longer than 40"):
+        excursions(to_limbs([27]), limit=40)
+    with pytest.raises(ValueError, match="odd"):
+        excursions(to_limbs([4]))

@@ -1,20 +1,26 @@
 """Trials of the Collatz family: configurations, batches, losses, learning."""
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
+from trainables.collatz.baselines import potentials
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
+from trainables.collatz.evalset import evaluation_set
 from trainables.collatz.family import COLLATZ
-from trainables.collatz.features import features, width
-from trainables.collatz.metrics import margins
+from trainables.collatz.features import I64, features, width
+from trainables.collatz.metrics import margins, score
 from trainables.collatz.model import formula
 from trainables.collatz.split import LOGGED, TRAIN
 from trainables.collatz.task import CollatzTask
 from trainables.config import ConfigError, describe, make, to_dict
+from trainables.loop import Loop
 from trainables.registry import family
 
 CPU = torch.device("cpu")
@@ -36,6 +42,12 @@ def config(**values: Any) -> CollatzConfig:
 
 def task(data: CollatzData, **values: Any) -> CollatzTask:
     return COLLATZ.task(config(**values), data, CPU)
+
+
+def drawn(trial: CollatzTask, step: int) -> tuple[I64, int]:
+    """Nodes of a step's rows, hard ones first, and how many are hard."""
+    (part,) = trial.sampler.parts(step, trial.stage(step))
+    return part.index, int(part.hard.sum())
 
 
 def run(trial: CollatzTask, steps: int) -> None:
@@ -64,6 +76,15 @@ def test_registered_and_documented() -> None:
         ({"start_seeds": 50}, "start_seeds"),
         ({"skip": True, "features": "k_only"}, "skip"),
         ({"anchor": 0, "anchor_min": 0.1}, "anchor_min"),
+        ({"anchor": 0, "target": "adaptive"}, "target"),
+        ({"anchor": 0, "target": "split"}, "target"),
+        ({"idle": "27"}, "idle"),
+        ({"mine_every": 0.1, "hard_ratio": 0}, "mine_every"),
+        ({"mine_count": 10, "mine_candidates": 9}, "mine_count"),
+        ({"mine_tolerance": 0.9}, "mine_tolerance"),
+        ({"common": 9}, "common"),
+        ({"common": 201}, "common"),
+        ({"guard": "none"}, "guard"),
     ],
 )
 def test_errors_begin_with_the_field(values: dict[str, Any], field: str) -> None:
@@ -80,21 +101,21 @@ def test_batches_are_deterministic_and_paired_across_lookaheads(data: CollatzDat
     short, long = task(data, lookahead=10, batch=128), task(data, lookahead=100, batch=128, lr=0.1, layers="8")
     for step in (0, 1, 1999):
         a, b = short.batch(step), long.batch(step)
-        assert (short.draw(step)[0] == long.draw(step)[0]).all()
+        assert (drawn(short, step)[0] == drawn(long, step)[0]).all()
         assert torch.equal(a["weight"], b["weight"])
         assert torch.equal(a["now"][:, :5], b["now"][:, :5])
         assert torch.equal(a["now"][:, 6:], b["now"][:, 6:16])
         again = task(data, lookahead=10, batch=128).batch(step)
         assert all(torch.equal(a[name], again[name]) for name in a)
-    assert (short.draw(0)[0] != short.draw(1)[0]).any()
-    assert (short.draw(0)[0] != task(data, seed=1, batch=128).draw(0)[0]).any()
+    assert (drawn(short, 0)[0] != drawn(short, 1)[0]).any()
+    assert (drawn(short, 0)[0] != drawn(task(data, seed=1, batch=128), 0)[0]).any()
 
 
 @pytest.mark.parametrize("mode", ["full", "k_only", "k_shifted", "k_only_shifted"])
 def test_a_batch_is_what_it_says(data: CollatzData, mode: Any) -> None:
     trial = task(data, lookahead=20, batch=64, features=mode, ramp=0)
     batch = trial.batch(3)
-    index, hard = trial.draw(3)
+    index, hard = drawn(trial, 3)
     assert hard == 16
     assert {t.shape[0] for t in batch.values()} == {64}
     assert batch["now"].shape[1] == width(mode, 20)
@@ -103,22 +124,23 @@ def test_a_batch_is_what_it_says(data: CollatzData, mode: Any) -> None:
     growth = data.nodes.growth(index)
     np.testing.assert_array_equal(batch["weight"][:hard], np.where(growth[:hard], 20, 2))
     np.testing.assert_array_equal(batch["weight"][hard:], np.where(growth[hard:], 10, 1))
+    assert batch["hard"].tolist() == [True] * hard + [False] * (64 - hard)
 
 
 def test_hard_rows_come_from_active_seeds_only(data: CollatzData) -> None:
     trial = task(data, steps=100, start_seeds=0, ramp=0.5, batch=512, hard_ratio=0.5)
-    assert trial.draw(0)[1] == 0
-    assert trial.draw(0)[0].min() >= data.pool_first  # not seed 27
+    assert drawn(trial, 0)[1] == 0
+    assert drawn(trial, 0)[0].min() >= data.pool_first  # not seed 27
     for step, active in ((1, 0), (10, 9), (25, 24), (50, 49), (99, 49)):
-        index, hard = trial.draw(step)
+        index, hard = drawn(trial, step)
         owner = np.searchsorted(data.first, index[:hard], side="right") - 1
-        assert trial.active(step) == active
+        assert trial.stage(step) == active
         assert set(owner) <= set(range(active))
         assert hard == (256 if active else 0)
         assert (data.nodes.ln[index[:hard]] > 0).all()
     assert set(owner) == set(np.flatnonzero(data.group == TRAIN))
-    assert task(data, hard_ratio=0).draw(1500)[1] == 0
-    assert task(data, hard_ratio=1).draw(1500)[0].max() < data.pool_first
+    assert drawn(task(data, hard_ratio=0), 1500)[1] == 0
+    assert drawn(task(data, hard_ratio=1), 1500)[0].max() < data.pool_first
 
 
 def test_tasks_of_one_configuration_are_bit_equal(data: CollatzData) -> None:
@@ -152,6 +174,104 @@ def test_terms(data: CollatzData) -> None:
     assert list(without.losses(without.model, batch, 0.0)) == ["t1"]
     assert trial.model.get_parameter("drift_param").requires_grad is False
     assert trial.facts(1000)["active_seeds"] == 49
+
+
+def test_further_terms(data: CollatzData) -> None:
+    """One forward pass of what is used, each term from its own rows."""
+    trial = task(data, batch=64, t4=True, t8=True, anchor=0)
+    batch, rows = trial.batch(0), []
+    trial.model.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    terms = trial.losses(trial.model, batch, 0.0)
+    assert list(terms) == ["t1", "t4", "t8"]
+    assert rows == [4 * 64]
+    now = trial.model(batch["now"])
+    for name, weight in (("t4", 0.5), ("t8", 0.2)):
+        hinge = torch.clamp(0.05 - (now - trial.model(batch[name])), min=0).mean()
+        assert float(terms[name].detach()) == pytest.approx(weight * float(hinge.detach()), rel=1e-5)
+    assert "t8" not in task(data, batch=64, t4=True).batch(0)
+
+
+@pytest.mark.parametrize(("target", "trained"), [("fixed", False), ("adaptive", True), ("split", True)])
+def test_the_anchors_coefficient_is_trained_where_it_is_used(data: CollatzData, target: str, trained: bool) -> None:
+    trial = task(data, batch=64, target=target, start_seeds=20, steps=100)
+    run(trial, 20)
+    coefficient = trial.model.get_parameter("drift_param")
+    assert coefficient.requires_grad == trained
+    assert (float(coefficient.detach()) != np.float32(0.35)) == trained
+    assert ("drift_coefficient" in trial.facts(20)) == trained
+
+
+def test_the_learning_rate_follows_the_batch() -> None:
+    fields = {"lr": 1e-3, "batch": 1024, "lr_batch": 64}
+    rates = [config(**fields, lr_scaling=rule).peak_lr for rule in ("none", "sqrt", "linear")]
+    assert rates == pytest.approx([1e-3, 4e-3, 16e-3])
+    assert config().peak_lr == config().lr
+
+
+def test_the_plateau_schedule_dies_of_single_batches(data: CollatzData) -> None:
+    """As the log's did: no new low within `patience` steps halves the rate, and single batches seldom set one."""
+    loop = Loop(COLLATZ, config(steps=200, eval_every=50, batch=64, pool=8192, layers="8", schedule="plateau"), data)
+    rates = [report.facts["learning_rate"] for report in loop.run()]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-5
+    assert all(math.log2(1e-3 / rate) % 1 == pytest.approx(0, abs=1e-9) for rate in rates)
+
+
+def test_figures_on_the_population_are_facts_where_asked_for(data: CollatzData) -> None:
+    rows = evaluation_set(500)
+    told = task(dataclasses.replace(data, population=rows), population=True).facts(0)
+    figures = {name.removeprefix("population/"): value for name, value in told.items() if name.startswith("population/")}
+    assert figures["n_total"] == 500
+    assert figures["n_growth"] == rows.growth.sum()
+    names = {"pass_rate", "weighted_pass_rate", "growth_pass_rate", "growth_weighted_pass_rate", "margin_min", "margin_5pct"}
+    assert names < set(figures)
+    trial = task(data, lookahead=100, skip=True)
+    rates = [float((trial.margins(rows.nodes, 2 * np.arange(500))[part] > 0).mean()) for part in (rows.growth, ~rows.growth)]
+    assert min(rates) > 0.9, "the formula sees almost every one of them fall"
+    assert not any(name.startswith("population/") for name in trial.facts(0))
+
+
+def test_the_common_subset_is_where_no_lookahead_sees_the_end(data: CollatzData) -> None:
+    rows = data.scored("validation")
+    left = [steps - np.arange(count) for steps, count in zip(rows.steps, rows.count, strict=True)]
+    late = potentials(data, 10)["oracle: steps to 1"]
+
+    def violates_early(index: I64) -> npt.NDArray[np.float64]:
+        """Falls while more than 120 steps are left, rises by one afterwards."""
+        return np.asarray(np.abs(late(index) - 120))
+
+    found = score(data, "validation", violates_early, 10, 120)
+    assert found["common_violations"].value == found["common_hinge"].value == 0
+    assert found["common_violations"].n == sum(bool((steps > 120).any()) for steps in left) < 64
+    assert found["violations"].value == pytest.approx(np.mean([(steps <= 120).mean() for steps in left]))
+    everything = np.concatenate(left)
+    for lookahead in (10, 120):
+        own = score(data, "validation", violates_early, lookahead)
+        assert own["coverage"].value == pytest.approx((everything <= lookahead).mean())
+        assert own["coverage"].n == len(everything)
+    assert own["common_violations"] == found["common_violations"], "0 stands for the lookahead"
+    assert score(data, "validation", violates_early, 10)["common_violations"].n == 64
+    assert data.scored("test").steps.max() > 200, "so that there is a common subset at the longest lookahead"
+    assert score(data, "validation", late, 200)["common_hinge"].n > 10
+
+
+def test_leaked_and_unleaked_violations_are_told_apart(data: CollatzData) -> None:
+    rows = data.scored("logged")
+    private = {int(first + i) for first, length in zip(rows.first, rows.private, strict=True) for i in range(length)}
+    inside = np.isin(np.arange(len(data.nodes.ln)), list(private))
+
+    def rises_where_private(index: I64) -> npt.NDArray[np.float64]:
+        """Falls by one a step, and rises by one on each private step."""
+        down = np.where(inside, -1.0, 1.0)
+        return -np.concatenate([[0.0], np.cumsum(down)])[index]
+
+    found = score(data, "validation", rises_where_private, 10)
+    assert found["logged_unleaked"].value == found["logged_unleaked"].n == len(private) == 122
+    assert (found["logged_leaked"].value, found["logged_leaked"].n) == (0, 307)
+    assert found["logged_violations"].value == 122
+    assert found["logged_worst"].value == -1
+    oracle = score(data, "validation", potentials(data, 10)["oracle: steps to 1"], 10)
+    assert math.isnan(oracle["logged_worst"].value)
 
 
 def test_scores_have_every_declared_metric(data: CollatzData) -> None:

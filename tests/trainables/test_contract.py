@@ -40,8 +40,13 @@ class TestCollatz(FamilyContract):
         {"features": "none"},
         {"skip": True, "features": "k_only"},
         {"anchor": 0, "anchor_min": 0.5},
+        {"anchor": 0, "target": "split"},
+        {"idle": "27"},
+        {"common": 5},
+        {"schedule": "step"},
         {"steps": 0},
     )
+    undefined = ("logged_worst",)
     learns = (
         {"layers": "32", "batch": 128, "pool": 8192, "lr": 0.02, "anchor_min": 1, "hard_ratio": 0.5, "steps": 400},
         "hinge",
@@ -55,8 +60,44 @@ class TestCollatzWithSkip(FamilyContract):
     family = COLLATZ
     small: ClassVar[Mapping[str, Any]] = {**TINY, "skip": True, "layers": "linear", "schedule": "constant", "batch": 32}
     bad = ({"skip": True, "features": "k_only"},)
+    undefined = ("logged_worst",)
     learns = ({"layers": "16", "batch": 64, "pool": 8192, "lr": 1e-4, "anchor": 0, "steps": 200}, "hinge", "ln n + 0.35 drift")
     kills = 1
+
+
+class TestCollatzWithMining(FamilyContract):
+    """All that the log's code can do, with minings that are taken back: the task carries state from step to step."""
+
+    family = COLLATZ
+    small: ClassVar[Mapping[str, Any]] = {
+        **TINY,
+        "mine_every": 0.15,
+        "mine_candidates": 200,
+        "mine_count": 20,
+        "mine_tolerance": 1.0,
+        "fresh": True,
+        "guard": "scored",
+        "idle": "27",
+        "start_seeds": 0,
+        "t4": True,
+        "t8": True,
+        "target": "split",
+        "schedule": "plateau",
+        "patience": 0.2,
+        "lr": 0.05,
+        "lr_scaling": "sqrt",
+        "common": 100,
+    }
+    bad = ({"mine_every": 0.1, "hard_ratio": 0}, {"mine_count": 300}, {"mine_tolerance": 0.5}, {"mine_share": 1.5}, {"guard": "none"})
+    undefined = ("logged_worst",)
+    learns = ({**TestCollatz.learns[0], "schedule": "cosine", "lr_scaling": "none", "mine_every": 0.5}, "hinge", "ln n")
+    kills = 2
+
+    def test_takes_minings_back(self, whole: Outcome) -> None:
+        """So that the tests above run through a rollback."""
+        facts = whole.reports[-1].facts
+        assert facts["mining_rollbacks"] >= 1
+        assert facts["mined"] >= 20
 
 
 class Global(CollatzTask):

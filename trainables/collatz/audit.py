@@ -7,7 +7,7 @@ import numpy as np
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
 from trainables.collatz.features import window
 from trainables.collatz.orbits import from_limbs
-from trainables.collatz.split import CORE_BELOW, GROUPS, LOGGED, TEST, TRAIN
+from trainables.collatz.split import CORE_BELOW, GROUPS, GUARDED, LOGGED, TEST, TRAIN
 from trainables.family import Finding
 
 __all__ = ["MIN_TEST_ORBITS", "audit"]
@@ -65,17 +65,18 @@ def _curriculum(data: CollatzData, orbits: list[list[int]], guarded: set[int]) -
     return sum(not guarded.isdisjoint(_ahead(orbits[o][i])[0]) for o, i in rows)
 
 
-def _random(data: CollatzData, guarded: set[int]) -> tuple[int, int]:
-    """Pool rows that touch a guarded number, and those whose stored residue or valuations are another number's."""
+def _random(data: CollatzData, guarded: set[int], logged: set[int]) -> tuple[int, int, int]:
+    """Pool rows that touch a guarded number, those that touch a logged one, and those with another number's residue or valuations."""
     nodes = data.pool_first + POOL_NODES * np.arange(data.pool)
     stored = window(data.nodes, nodes, POOL_NODES - 1).tolist()
     residues = data.nodes.r81[nodes].tolist()
-    hits = strange = 0
+    hits = leaked = strange = 0
     for n, k, r in zip(from_limbs(data.pool_numbers), stored, residues, strict=True):
         numbers, valuations = _ahead(n)
         hits += not guarded.isdisjoint(numbers)
+        leaked += not logged.isdisjoint(numbers)
         strange += valuations != k or n % 81 != r
-    return hits, strange
+    return hits, leaked, strange
 
 
 def audit(data: CollatzData) -> list[Finding]:
@@ -84,14 +85,16 @@ def audit(data: CollatzData) -> list[Finding]:
     orbits = [numbers for numbers, _ in walked]
     prefixes = _prefixes(orbits)
     group = data.group.tolist()
-    guarded = {n for g, prefix in zip(group, prefixes, strict=True) if g != TRAIN for n in prefix}
+    private = [{n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))]
+    guarded = set[int]().union(*(private[own] for own in GUARDED[data.guard]))
     steps = data.nodes.offset[data.first]
     strange = sum(data.nodes.k[at : at + len(k)].tolist() != k for at, (_, k) in zip(steps.tolist(), walked, strict=True))
     moved = sum(len(prefix) != length for prefix, length in zip(prefixes, data.private.tolist(), strict=True))
-    hits, odd = _random(data, guarded)
+    hits, logged, odd = _random(data, guarded, private[LOGGED])
     return [
-        _overlap("curriculum", _curriculum(data, orbits, guarded), len(data.rows)),
-        _overlap("random", hits, data.pool),
+        _overlap("curriculum", _curriculum(data, orbits, guarded), len(data.rows), data.guard),
+        _overlap("random", hits, data.pool, data.guard),
+        *([] if data.guard == "all" else [_logged_rows(logged, data)]),
         *_disjoint(group, prefixes, moved),
         Finding(
             "table", strange + odd > 0, strange + odd, f"{strange} orbits and {odd} random rows have the stored features of another number."
@@ -100,9 +103,16 @@ def audit(data: CollatzData) -> list[Finding]:
     ]
 
 
-def _overlap(rows: str, hits: int, total: int) -> Finding:
-    sentence = f"{hits} of {total} {rows} rows have n, T(n), T^4(n) or T^8(n) private to validation, test or the logged seeds."
-    return Finding(f"overlap_{rows}", hits > 0, hits, sentence)
+def _overlap(rows: str, hits: int, total: int, guard: str) -> Finding:
+    whose = "validation, test or the logged seeds" if guard == "all" else "validation or test"
+    return Finding(f"overlap_{rows}", hits > 0, hits, f"{hits} of {total} {rows} rows have n, T(n), T^4(n) or T^8(n) private to {whose}.")
+
+
+def _logged_rows(hits: int, data: CollatzData) -> Finding:
+    rows = f"{hits} of {data.pool} random rows ({hits / data.pool:.2%})"
+    return Finding(
+        "logged_rows", False, hits, f"{rows} have n, T(n), T^4(n) or T^8(n) private to the logged seeds, which guard=scored allows."
+    )
 
 
 def _disjoint(group: list[int], prefixes: list[list[int]], moved: int) -> list[Finding]:
@@ -137,11 +147,12 @@ def _counts(data: CollatzData, orbits: list[list[int]], prefixes: list[list[int]
         Finding(
             "excluded_random", False, share, f"{data.excluded_pool} of {data.drawn} random draws ({share:.2%}) were kept out of training."
         ),
-        _leak(len(steps), len(steps) - private, sum(n in train for n in steps)),
+        _leak(len(steps), private, sum(n in train for n in steps), guarded=LOGGED in GUARDED[data.guard]),
     ]
 
 
-def _leak(steps: int, open_steps: int, on_train: int) -> Finding:
-    where = f"{on_train} lie on train orbits, {steps - open_steps} are private"
+def _leak(steps: int, private: int, on_train: int, *, guarded: bool) -> Finding:
+    open_steps = steps - private if guarded else steps
+    where = f"{on_train} lie on train orbits, {private} are private{'' if guarded else ' but not guarded'}"
     sentence = f"{open_steps} of the logged seeds' {steps} steps may be trained on: {where}."
     return Finding("logged_leak", False, open_steps, sentence)

@@ -53,6 +53,6 @@ def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
     return dict(zip(NAMES, functions, strict=True))
 
 
-def baselines(data: CollatzData, lookahead: int, split: Split) -> dict[str, dict[str, Measure]]:
-    """Every metric of every baseline on a split."""
-    return {name: score(data, split, potential) for name, potential in potentials(data, lookahead).items()}
+def baselines(data: CollatzData, lookahead: int, split: Split, common: int = 0) -> dict[str, dict[str, Measure]]:
+    """Every metric of every baseline on a split; `common` as in `score`."""
+    return {name: score(data, split, potential, lookahead, common) for name, potential in potentials(data, lookahead).items()}

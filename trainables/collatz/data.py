@@ -1,17 +1,19 @@
-"""Everything a trial samples from or is scored on, as arrays that depend on (pool, data_seed) alone, never on the lookahead."""
+"""Everything a trial samples from or is scored on, as arrays that depend on few settings, and never on the lookahead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from trainables.collatz.evalset import EvaluationSet, evaluation_set
 from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Nodes, nodes_of, table
-from trainables.collatz.orbits import U64, Trace, random_odd, to_limbs, trace
-from trainables.collatz.split import GROUPS, TRAIN, Membership, Partition, partition
+from trainables.collatz.orbits import U64, Trace, from_limbs, iterate, random_odd, to_limbs, trace
+from trainables.collatz.split import GROUPS, TRAIN, GuardName, Membership, Partition, partition
 from trainables.family import Split
 
-__all__ = ["CHECKED", "POOL_NODES", "POOL_STEPS", "CollatzData", "Rows", "build"]
+__all__ = ["CHECKED", "POOL_NODES", "POOL_STEPS", "CollatzData", "Rows", "build", "refused_rows"]
 
 CHECKED = (0, 1, 4, 8)
 """Iterates T^j(n) of a training row that may not be private to another group: those that the log's losses look at."""
@@ -23,11 +25,16 @@ NUMBER_LIMBS = 3  # of a random row: 125 bits
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive nodes of some orbits: orbit o is scored on the steps from node `first[o]`, `count[o]` of them."""
+    """Consecutive nodes of some orbits: orbit o is scored on the steps from node `first[o]`, `count[o]` of them.
+
+    `steps` are its Syracuse steps to 1, `private` is the length of its private prefix; int64 [orbits], all of them.
+    """
 
     seeds: U64
     first: I64
     count: I64
+    steps: I64
+    private: I64
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class CollatzData:
         excluded_curriculum: nodes of train orbits that were refused.
         excluded_pool: random draws that were refused.
         drawn: random draws made to fill the pool.
+        guard: whose private numbers are kept out of training.
+        guarded: those numbers, for rows that are made later.
+        population: the log's evaluation numbers, where they were asked for.
     """
 
     nodes: Nodes
@@ -65,6 +75,9 @@ class CollatzData:
     excluded_curriculum: int
     excluded_pool: int
     drawn: int
+    guard: GuardName
+    guarded: Membership
+    population: EvaluationSet | None = None
 
     @property
     def pool(self) -> int:
@@ -81,7 +94,15 @@ class CollatzData:
             raise ValueError(f"split: no {split!r}; known: {', '.join(GROUPS)}")
         member = self.group == GROUPS.index(split)
         count = self.private if split in ("validation", "test") else self.steps
-        return Rows(self.seeds[member], self.first[member], count[member])
+        return Rows(self.seeds[member], self.first[member], count[member], self.steps[member], self.private[member])
+
+    def number(self, node: int) -> int:
+        """The number of a node whose row may be sampled: one of an orbit, or the first of a pool row."""
+        if node >= self.pool_first:
+            row = (node - self.pool_first) // POOL_NODES
+            return from_limbs(self.pool_numbers[:, row : row + 1])[0]
+        orbit = int(np.searchsorted(self.first, node, side="right")) - 1
+        return iterate(int(self.seeds[orbit]), node - int(self.first[orbit]))
 
 
 def _orbit_tables(parts: Partition) -> tuple[list[Nodes], U64]:
@@ -96,11 +117,16 @@ def _orbit_tables(parts: Partition) -> tuple[list[Nodes], U64]:
     return tables, np.concatenate(numbers, axis=1)
 
 
+def refused_rows(run: Trace, guarded: Membership) -> npt.NDArray[np.bool_]:
+    """Which rows have an iterate, of those in CHECKED, that is guarded: bool [rows]."""
+    return np.asarray(np.any([guarded(run.numbers[j]) for j in CHECKED], axis=0))
+
+
 def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
     """The first `rows` allowed draws, the number of refused ones before that, and of all draws."""
     x = random_odd(np.random.default_rng([seed, 0]), rows + rows // 16 + 64)
     run = trace(x, POOL_STEPS, POOL_NODES)
-    refused = np.any([guarded(run.numbers[j]) for j in CHECKED], axis=0)
+    refused = refused_rows(run, guarded)
     kept = np.flatnonzero(~refused)[:rows]
     if len(kept) < rows:
         raise RuntimeError(f"pool: only {len(kept)} of {rows} random rows were allowed")
@@ -108,10 +134,10 @@ def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
     return Trace(run.k[kept], run.numbers[:, :, kept]), int(refused[:drawn].sum()), drawn
 
 
-def build(pool: int, data_seed: int) -> CollatzData:
-    """All groups and a pool of `pool` random rows; about a second at the default size."""
+def build(pool: int, data_seed: int, guard: GuardName = "all", population: bool = False) -> CollatzData:
+    """All groups and a pool of `pool` random rows; about a second at the default size, and another for the population."""
     parts = partition()
-    guarded = Membership(parts.guarded())
+    guarded = Membership(parts.guarded(guard))
     tables, numbers = _orbit_tables(parts)
     steps = np.array([len(chain) - 1 for chain in parts.chains])
     group = np.array(parts.group)
@@ -136,4 +162,7 @@ def build(pool: int, data_seed: int) -> CollatzData:
         excluded_curriculum=sum(map(len, train)) - int(count.sum()),
         excluded_pool=refused,
         drawn=drawn,
+        guard=guard,
+        guarded=guarded,
+        population=evaluation_set() if population else None,
     )

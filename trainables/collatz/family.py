@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,9 @@ from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.metrics import METRICS
 from trainables.collatz.model import LyapunovNet, network
+from trainables.collatz.presets import PRESETS
 from trainables.collatz.task import CollatzTask
+from trainables.config import TrialConfig
 from trainables.family import Family, Finding, Metric, Split
 from trainables.measure import Measure
 
@@ -26,14 +29,16 @@ class CollatzFamily(Family[CollatzConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "hinge"
     beside = ("violations", "logged_violations")
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: CollatzConfig) -> str:
-        """Pool size and data seed: nothing else changes the data."""
-        return f"collatz-pool{config.pool}-seed{config.data_seed}"
+        """Pool size, data seed, guard and population: nothing else changes the data."""
+        rest = (("-scored", config.guard == "scored"), ("-population", config.population))
+        return f"collatz-pool{config.pool}-seed{config.data_seed}" + "".join(part for part, said in rest if said)
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
         """Orbits of the four groups and the random pool."""
-        return build(config.pool, config.data_seed)
+        return build(config.pool, config.data_seed, config.guard, config.population)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
         """Exact overlap of every row that can be sampled with what validation and test are scored on."""
@@ -41,7 +46,7 @@ class CollatzFamily(Family[CollatzConfig]):
 
     def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
         """Formulas, a constant and the oracle, at the configuration's lookahead."""
-        return baselines.baselines(data, config.lookahead, split)
+        return baselines.baselines(data, config.lookahead, split, config.common)
 
     def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
         """A fresh task."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from trainables.collatz.data import CollatzData, Rows
 from trainables.collatz.features import F64, I64
 from trainables.collatz.split import LOGGED_SEEDS
 from trainables.family import Metric, Split
-from trainables.measure import Measure, mean_over_units
+from trainables.measure import Measure
+from trainables.statistics import mean_over_units
 
-__all__ = ["METRICS", "Potential", "margins", "population", "relative", "score"]
+__all__ = ["METRICS", "Potential", "margins", "population", "relative", "score", "worst_margin"]
 
 Potential = Callable[[I64], npt.NDArray[Any]]
 """V of nodes: int64 [rows] to float [rows]."""
@@ -26,7 +28,13 @@ METRICS = (
     Metric("violations", "min", "orbits", "mean over orbits of the share of steps with margin <= 0; ties count"),
     Metric("margin_p5", "max", "orbits", "5th percentile of m/s over all scored steps"),
     Metric("violation_count", "min", "orbits", "steps with margin <= 0, counted"),
+    Metric("common_hinge", "min", "orbits", "hinge on the common subset, steps with more left to 1 than `common`; s as in hinge"),
+    Metric("common_violations", "min", "orbits", "violations on the common subset, over the orbits that have such steps"),
+    Metric("coverage", "min", "steps", "share of the scored steps with at most `lookahead` left to 1, where the input contains the answer"),
     Metric("logged_violations", "min", "steps", "the log's count on its five seeds' 429 steps, most of them leaked: for comparison"),
+    Metric("logged_leaked", "min", "steps", "those of its steps that may be trained on: small numbers, and numbers on several orbits"),
+    Metric("logged_unleaked", "min", "steps", "those of its private steps, which no training row touches unless guard=scored"),
+    Metric("logged_worst", "max", "steps", "smallest margin among the logged violations, in units of V as the log has it; NaN without any"),
     *(Metric(f"logged_{seed}", "min", "steps", f"the same on seed {seed} alone") for seed in LOGGED_SEEDS),
 )
 
@@ -61,31 +69,61 @@ def _percentile(found: list[F64], q: float = 0.05, resamples: int = 200) -> Meas
     return Measure(value, len(found), min(value, float(low)), max(value, float(high)))
 
 
-def score(data: CollatzData, split: Split, potential: Potential) -> dict[str, Measure]:
+def score(data: CollatzData, split: Split, potential: Potential, lookahead: int, common: int = 0) -> dict[str, Measure]:
     """Every declared metric of a function V on a split.
 
     `hinge` cannot be lowered by scaling V, and is 0 exactly when every margin is at least 5 % of the mean |margin|.
     A V that is not finite scores NaN, and violates wherever its margins are not numbers.
+
+    Args:
+        lookahead: steps that V sees ahead.
+        common: steps with more than this many left to 1 form the common subset; 0 stands for the lookahead.
     """
-    found = margins(data.scored(split), potential)
+    rows = data.scored(split)
+    found = margins(rows, potential)
     ratios = relative(found)
     violating = [_violating(m) for m in found]
-    hinge = [float(np.mean(np.maximum(0.0, SLACK - m))) for m in ratios]
+    hinge = [np.maximum(0.0, SLACK - m) for m in ratios]
+    left = [steps - np.arange(count) for steps, count in zip(rows.steps, rows.count, strict=True)]
+    shared = [steps > (common or lookahead) for steps in left]
+    covered = np.concatenate(left) <= lookahead
     return {
-        "hinge": mean_over_units(hinge, (0.0, np.inf)),
+        "hinge": mean_over_units([float(np.mean(h)) for h in hinge], (0.0, np.inf)),
         "violations": mean_over_units([float(v.mean()) for v in violating], (0.0, 1.0)),
         "margin_p5": _percentile(ratios),
         "violation_count": Measure.exact(sum(int(v.sum()) for v in violating), len(found)),
+        "common_hinge": mean_over_units(_means(hinge, shared), (0.0, np.inf)),
+        "common_violations": mean_over_units(_means(violating, shared), (0.0, 1.0)),
+        "coverage": Measure.exact(float(covered.mean()), len(covered)),
         **_logged(data, potential),
     }
 
 
+def _means(values: Sequence[npt.NDArray[Any]], where: list[npt.NDArray[np.bool_]]) -> list[float]:
+    """Mean of each orbit's chosen steps, of the orbits that have any."""
+    return [float(value[chosen].mean()) for value, chosen in zip(values, where, strict=True) if chosen.any()]
+
+
 def _logged(data: CollatzData, potential: Potential) -> dict[str, Measure]:
     rows = data.scored("logged")
-    counts = [int(_violating(m).sum()) for m in margins(rows, potential)]
+    found = margins(rows, potential)
+    counts = [int(_violating(m).sum()) for m in found]
+    unleaked = sum(int(_violating(m[:length]).sum()) for m, length in zip(found, rows.private, strict=True))
+    steps, private = int(rows.count.sum()), int(rows.private.sum())
     own = zip(rows.seeds.tolist(), counts, rows.count.tolist(), strict=True)
-    each = {f"logged_{seed}": Measure.exact(count, steps) for seed, count, steps in own}
-    return {"logged_violations": Measure.exact(sum(counts), int(rows.count.sum())), **each}
+    return {
+        "logged_violations": Measure.exact(sum(counts), steps),
+        "logged_leaked": Measure.exact(sum(counts) - unleaked, steps - private),
+        "logged_unleaked": Measure.exact(unleaked, private),
+        "logged_worst": Measure.exact(worst_margin(found), steps),
+        **{f"logged_{seed}": Measure.exact(count, length) for seed, count, length in own},
+    }
+
+
+def worst_margin(found: list[F64]) -> float:
+    """The smallest margin among the violations of all orbits; NaN where there are none."""
+    below = [float(m[m <= 0].min()) for m in found if (m <= 0).any()]
+    return min(below, default=math.nan)
 
 
 def population(found: npt.NDArray[np.float32], growth: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> dict[str, float]:

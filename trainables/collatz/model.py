@@ -29,7 +29,7 @@ class Line(NamedTuple):
 class LyapunovNet(nn.Module):
     """Linear and LeakyReLU(0.1) per hidden width, Linear to 1, softplus, + 1e-6 (the log's network; same parameter names).
 
-    `drift_param` is the log's scalar 0.35 of the anchor target. A fixed target gives it no gradient; it is kept frozen,
+    `drift_param` is the log's scalar 0.35 of the anchor target. A fixed target gives it no gradient: it is then frozen,
     and counts as a parameter.
 
     Args:
@@ -37,9 +37,10 @@ class LyapunovNet(nn.Module):
         layers: hidden widths, none for a linear V.
         skip: start of a linear path that is added before the softplus; the perceptron's last layer then starts at zero,
             so that V starts as softplus of that line.
+        drift_trained: whether `drift_param` takes gradients.
     """
 
-    def __init__(self, width_in: int, layers: tuple[int, ...], skip: Line | None = None) -> None:
+    def __init__(self, width_in: int, layers: tuple[int, ...], skip: Line | None = None, *, drift_trained: bool = False) -> None:
         super().__init__()
         widths = (width_in, *layers)
         hidden: list[nn.Module] = []
@@ -53,7 +54,7 @@ class LyapunovNet(nn.Module):
             nn.init.zeros_(last.bias)
             self.skip = nn.Linear(width_in, 1)
             self.skip.load_state_dict({"weight": skip.weight[None], "bias": torch.tensor([skip.bias])})
-        self.drift_param = nn.Parameter(torch.tensor(DRIFT_COEFFICIENT), requires_grad=False)
+        self.drift_param = nn.Parameter(torch.tensor(DRIFT_COEFFICIENT), requires_grad=drift_trained)
 
     def forward(self, x: Tensor) -> Tensor:
         """V of features float32 [rows, width]: [rows], at least 1e-6."""
@@ -86,4 +87,4 @@ def network(config: CollatzConfig) -> LyapunovNet:
     skip = formula(config.features, config.lookahead) if config.skip else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return LyapunovNet(width(config.features, config.lookahead), config.layers, skip)
+        return LyapunovNet(width(config.features, config.lookahead), config.layers, skip, drift_trained=config.target != "fixed")

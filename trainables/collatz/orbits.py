@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BITS", "LIMBS", "U8", "U64", "Trace", "from_limbs", "natural_log", "random_odd", "residue81"]
-__all__ += ["steps_to_one", "syracuse", "to_limbs", "trace"]
+__all__ = ["BITS", "LIMBS", "U8", "U64", "Excursion", "Trace", "excursions", "from_limbs", "iterate", "natural_log", "random_odd"]
+__all__ += ["residue81", "steps_to_one", "syracuse", "to_limbs", "trace"]
 
 BITS = 60
 LIMBS = 4
@@ -37,6 +37,24 @@ class Trace:
 
     k: U8
     numbers: U64
+
+
+@dataclass(frozen=True)
+class Excursion:
+    """What orbits do on their way to 1: `steps` int64 [rows], Syracuse steps; `halvings` int64 [rows], the sum of their
+    valuations; `peak` uint64 [limbs, rows], their largest odd number, the first one included."""
+
+    steps: npt.NDArray[np.int64]
+    halvings: npt.NDArray[np.int64]
+    peak: U64
+
+
+def iterate(n: int, steps: int) -> int:
+    """T^steps(n) of one odd number, by Python integers."""
+    for _ in range(steps):
+        n = 3 * n + 1
+        n //= n & -n
+    return n
 
 
 def to_limbs(numbers: Sequence[int]) -> U64:
@@ -183,6 +201,46 @@ def steps_to_one(x: U64, limit: int = 100_000) -> npt.NDArray[np.int64]:
             raise OverflowError(f"orbit: longer than {limit} steps")
         counts[chunk] = steps
     return counts
+
+
+def excursions(x: U64, limit: int = 100_000) -> Excursion:
+    """The way to 1 of each odd number.
+
+    Raises:
+        ValueError: for an even number.
+        OverflowError: when an orbit outgrows 238 bits, or is longer than `limit`.
+    """
+    _require_odd(x)
+    steps, halvings = np.zeros((2, x.shape[1]), dtype=np.int64)
+    peak = np.zeros((LIMBS, x.shape[1]), dtype=np.uint64)
+    for chunk in _chunks(x):
+        steps[chunk], halvings[chunk], peak[: len(x), chunk] = _excursion(x[:, chunk], limit)
+    return Excursion(steps, halvings, peak)
+
+
+def _excursion(x: U64, limit: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], U64]:
+    peak = x.copy()
+    going = _as_float(x) != 1
+    steps, halvings = np.zeros((2, x.shape[1]), dtype=np.int64)
+    for following, k in _walk(x, limit):
+        if not going.any():
+            return steps, halvings, peak
+        steps += going
+        halvings += k * going
+        going &= (following[0] != 1) | following[1:].any(axis=0)
+        higher = np.flatnonzero(_greater(following, peak))
+        if higher.size:
+            peak[:, higher] = 0
+            peak[: len(following), higher] = following[:, higher]
+    raise OverflowError(f"orbit: longer than {limit} steps")
+
+
+def _greater(x: U64, y: U64) -> npt.NDArray[np.bool_]:
+    """x > y, bool [rows]; y may have more limbs."""
+    found = x[0] > y[0]
+    for i in range(1, len(x)):
+        found = (x[i] > y[i]) | ((x[i] == y[i]) & found)
+    return np.asarray(found & ~y[len(x) :].any(axis=0))
 
 
 def _as_float(x: U64) -> npt.NDArray[np.float64]:

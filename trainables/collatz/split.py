@@ -6,7 +6,8 @@ that it trained on. Here the unit is the number itself.
 * The core is every n < 2^16 and every number on two or more orbits, of whatever groups. Anyone may train on it.
 * The private prefix of an orbit is what comes before its first core number. Validation and test are scored on private
   steps only: x_i private, compared with x_(i+1), which may be the first core number.
-* A training row is refused when n, T(n), T^4(n) or T^8(n) is private to a validation, test or logged orbit.
+* A training row is refused when n, T(n), T^4(n) or T^8(n) is private to a validation, test or logged orbit. The log's own
+  split lets training touch the logged orbits: that is `scored`, where validation and test alone are kept apart.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.collatz.orbits import LIMBS, U64, from_limbs, natural_log, random_odd, steps_to_one, to_limbs, trace
 
-__all__ = ["CORE_BELOW", "GROUPS", "HARD_SEEDS", "LOGGED", "LOGGED_SEEDS", "MIN_PRIVATE", "TEST", "TRAIN", "TRAIN_SEEDS"]
-__all__ += ["VALIDATION", "Membership", "Partition", "fresh_hard_seeds", "partition", "private_lengths"]
+__all__ = ["CORE_BELOW", "GROUPS", "GUARDED", "HARD_SEEDS", "LOGGED", "LOGGED_SEEDS", "MIN_PRIVATE", "TEST", "TRAIN", "TRAIN_SEEDS"]
+__all__ += ["VALIDATION", "GuardName", "Membership", "Partition", "fresh_hard_seeds", "partition", "private_lengths"]
 
 GROUPS = ("train", "validation", "test", "logged")
 TRAIN, VALIDATION, TEST, LOGGED = range(4)
+
+GuardName = Literal["all", "scored"]
+GUARDED: dict[GuardName, tuple[int, ...]] = {"all": (VALIDATION, TEST, LOGGED), "scored": (VALIDATION, TEST)}
+"""Groups whose private numbers no training row may touch."""
 
 # github gabrielberger1000/collatz_lyapunov 04c9667: HARD_SEEDS, of which the five in LOGGED_SEEDS were its test.
 HARD_SEEDS = (
@@ -61,10 +67,10 @@ class Partition:
     chains: list[list[int]]
     private: list[int]
 
-    def guarded(self) -> list[int]:
-        """Every private number of validation, test and logged orbits."""
+    def guarded(self, guard: GuardName = "all") -> list[int]:
+        """Every private number of the groups that `guard` names."""
         rows = zip(self.group, self.chains, self.private, strict=True)
-        return [n for group, chain, length in rows if group != TRAIN for n in chain[:length]]
+        return [n for group, chain, length in rows if group in GUARDED[guard] for n in chain[:length]]
 
 
 def fresh_hard_seeds() -> list[int]:

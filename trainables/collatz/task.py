@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,97 +12,153 @@ from torch import Tensor, nn
 
 from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
-from trainables.collatz.data import POOL_NODES, CollatzData
-from trainables.collatz.features import I64, features, pair
-from trainables.collatz.metrics import score
+from trainables.collatz.data import CollatzData
+from trainables.collatz.features import F64, I64, Nodes, features, pair
+from trainables.collatz.metrics import population, score
+from trainables.collatz.mining import Miner
 from trainables.collatz.model import DRIFT_COEFFICIENT, network
+from trainables.collatz.sampler import Part, Sampler
 from trainables.family import Batch, Split, Task
 from trainables.measure import Measure
 
 __all__ = ["CollatzTask"]
 
 _ROWS_AT_ONCE = 8192
+_HARD = np.asarray(losses.HARD_WEIGHTS, dtype=np.float32)
+_RANDOM = np.asarray(losses.RANDOM_WEIGHTS, dtype=np.float32)
 
 
 class CollatzTask(Task):
-    """Batches hold `now` and `next`, features of n and T(n), [rows, width], and `weight` and `target`, [rows]."""
+    """Batches hold `now` and `next`, features of n and T(n), [rows, width]; and by row `weight`, and `hard`, from a hard orbit.
+
+    With `t4`, `t8`, features of those iterates too. The anchor's `target`, [rows], or `ln` and `drift` where it is trained.
+    """
 
     def __init__(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> None:
         self.config = config
         self.data = data
         self.device = device
-        self.model: nn.Module = network(config).to(device)
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizers = [torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)]
-        if config.schedule == "cosine":
-            self.schedulers = [torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizers[0], T_max=config.steps)]
+        net = network(config).to(device)
+        self.model: nn.Module = net
+        self.drift = net.drift_param
+        trained = [p for p in net.parameters() if p.requires_grad]
+        self.optimizers = [torch.optim.AdamW(trained, lr=config.peak_lr, weight_decay=config.weight_decay)]
+        self.schedulers = _schedulers(config, self.optimizers[0])
+        self.sampler = Sampler(config, data)
+        self.miner = Miner(config, data, self.sampler, net, self.optimizers[0], self.margins) if config.mine_every else None
 
-    def active(self, step: int) -> int:
+    def stage(self, step: int) -> int:
         """Hard seeds in use at a step."""
-        c = self.config
-        return losses.active_seeds(step / c.steps, c.ramp, c.start_seeds, len(self.data.row_count))
+        return self.sampler.stage(step)
 
     def anchor(self, progress: float) -> float:
         """Weight of the anchor at a share of the budget."""
         c = self.config
         return c.anchor * losses.anchor_weight(progress, c.anchor_decay_start, c.anchor_decay, c.anchor_min)
 
-    def draw(self, step: int) -> tuple[I64, int]:
-        """Nodes of the step's rows, int64 [batch], hard ones first, and how many are hard.
-
-        A hard row is uniform over the active seeds, then uniform over that seed's rows. Until a seed is active there are
-        none. (The log's code takes seed 27 then, one of its test seeds.) The draws do not depend on the lookahead.
-        """
-        c, data = self.config, self.data
-        generator = np.random.default_rng([c.seed, step])
-        usable = np.flatnonzero(data.row_count[: self.active(step)])
-        hard = round(c.batch * c.hard_ratio) if len(usable) else 0
-        seeds = usable[generator.integers(0, max(1, len(usable)), size=hard)]
-        place = (generator.random(hard) * data.row_count[seeds]).astype(np.int64)
-        pool = data.pool_first + POOL_NODES * generator.integers(0, data.pool, size=c.batch - hard)
-        return np.concatenate([data.rows[data.row_first[seeds] + place], pool]), hard
-
     def batch(self, step: int) -> Batch:
-        """See the class; a pure function of (configuration, step)."""
-        index, hard = self.draw(step)
-        now, following, bits = pair(self.data.nodes, index, self.config.lookahead, self.config.features)
-        growth = self.data.nodes.growth(index).astype(np.int64)
-        weight = np.asarray(losses.RANDOM_WEIGHTS, dtype=np.float32)[growth]
-        weight[:hard] = np.asarray(losses.HARD_WEIGHTS, dtype=np.float32)[growth[:hard]]
-        target = (self.data.nodes.ln[index] + DRIFT_COEFFICIENT * bits).astype(np.float32)
-        arrays = {"now": now, "next": following, "weight": weight, "target": target}
-        return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        """See the class; a pure function of (configuration, step) and of the mined numbers."""
+        return self.staged_batch(step, self.stage(step))
+
+    def staged_batch(self, step: int, stage: int) -> Batch:
+        """The batch with another number of active seeds."""
+        parts = [self._arrays(part) for part in self.sampler.parts(step, stage)]
+        joined = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: torch.from_numpy(array).to(self.device) for name, array in joined.items()}
+
+    def _arrays(self, part: Part) -> dict[str, npt.NDArray[Any]]:
+        c, nodes, index = self.config, part.nodes, part.index
+        now, following, bits = pair(nodes, index, c.lookahead, c.features)
+        growth = nodes.growth(index).astype(np.int64)
+        weight = np.where(part.hard, _HARD[growth], _RANDOM[growth])
+        arrays = {"now": now, "next": following, "weight": weight, "hard": part.hard}
+        if c.target == "fixed":
+            arrays["target"] = (nodes.ln[index] + DRIFT_COEFFICIENT * bits).astype(np.float32)
+        else:
+            arrays |= {"ln": nodes.ln[index].astype(np.float32), "drift": bits.astype(np.float32)}
+        return arrays | {f"t{j}": features(nodes, index + j, c.lookahead, c.features) for j in c.reach}
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """`t1` and, while it weighs anything, `anchor`; one forward pass on the rows of n and T(n) together."""
-        now, later = model(torch.cat([batch["now"], batch["next"]])).chunk(2)
-        terms = {"t1": losses.t1(now, later, batch["weight"], self.config.margin)}
+        """`t1`, where used `t4` and `t8`, and while it weighs anything `anchor`; one forward pass on all rows together."""
+        margin, reach = self.config.margin, [f"t{j}" for j in self.config.reach]
+        inputs = [batch["now"], batch["next"], *(batch[name] for name in reach)]
+        now, later, *further = model(torch.cat(inputs)).chunk(len(inputs))
+        terms = {"t1": losses.t1(now, later, batch["weight"], margin)}
+        for name, value in zip(reach, further, strict=True):
+            terms[name] = losses.t4(now, value, margin) if name == "t4" else losses.t8(now, value, margin)
         weight = self.anchor(progress)
         if weight > 0:
-            terms["anchor"] = weight * losses.anchor_loss(now, batch["target"])
+            terms["anchor"] = weight * losses.anchor_loss(now, self._target(batch))
         return terms
 
-    def potential(self, index: I64) -> npt.NDArray[np.float32]:
-        """V of nodes as the model stands, float32 [rows]."""
+    def _target(self, batch: Batch) -> Tensor:
+        if self.config.target == "fixed":
+            return batch["target"]
+        coefficient = self.drift if self.config.target == "adaptive" else torch.where(batch["hard"], self.drift, DRIFT_COEFFICIENT)
+        return batch["ln"] + coefficient * batch["drift"]
+
+    def after_step(self, step: int) -> None:
+        """Mines where it is time."""
+        if self.miner:
+            self.miner.after_step(step)
+
+    def values(self, nodes: Nodes, index: I64) -> npt.NDArray[np.float32]:
+        """V of nodes of a table as the model stands, float32 [rows]."""
         training = self.model.training
         self.model.eval()
         parts = []
         with torch.no_grad():
             for part in np.split(index, range(_ROWS_AT_ONCE, len(index), _ROWS_AT_ONCE)):
-                x = features(self.data.nodes, part, self.config.lookahead, self.config.features)
+                x = features(nodes, part, self.config.lookahead, self.config.features)
                 parts.append(self.model(torch.from_numpy(x).to(self.device)).cpu().numpy())
         self.model.train(training)
         return np.concatenate(parts)
 
+    def margins(self, nodes: Nodes, index: I64) -> F64:
+        """V(n) - V(T n) of nodes of a table, differences taken in float32: float64 [rows]."""
+        return (self.values(nodes, index) - self.values(nodes, index + 1)).astype(np.float64)
+
+    def potential(self, index: I64) -> npt.NDArray[np.float32]:
+        """V of nodes of the data, float32 [rows]."""
+        return self.values(self.data.nodes, index)
+
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Every metric on private steps (validation, test) or on all steps of the train orbits."""
-        return score(self.data, split, self.potential)
+        return score(self.data, split, self.potential, self.config.lookahead, self.config.common)
 
     def facts(self, step: int) -> dict[str, float]:
-        """Where the schedules stand, and what the split kept out of training."""
+        """Where the schedules stand, what the split kept out of training, and the figures on the log's evaluation set."""
         return {
-            "active_seeds": float(self.active(step)),
+            "active_seeds": float(self.stage(step)),
             "anchor_weight": self.anchor(step / self.config.steps),
+            **({} if self.config.target == "fixed" else {"drift_coefficient": float(self.drift.detach())}),
             "excluded_curriculum_rows": float(self.data.excluded_curriculum),
             "excluded_random_rows": float(self.data.excluded_pool),
+            **(self.miner.facts() if self.miner else {}),
+            **self._population(),
         }
+
+    def _population(self) -> dict[str, float]:
+        rows = self.data.population
+        if rows is None or not self.config.population:
+            return {}
+        margins = self.margins(rows.nodes, 2 * np.arange(len(rows.weight))).astype(np.float32)
+        return {f"population/{name}": value for name, value in population(margins, rows.growth, rows.weight).items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was mined."""
+        return self.miner.state_dict() if self.miner else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        if self.miner:
+            self.miner.load_state_dict(state)
+
+
+def _schedulers(config: CollatzConfig, optimizer: torch.optim.Optimizer) -> list[torch.optim.lr_scheduler.LRScheduler]:
+    if config.schedule == "cosine":
+        return [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)]
+    if config.schedule == "plateau":
+        patience = round(config.patience * config.steps)
+        return [torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", factor=0.5, patience=patience)]
+    return []

@@ -1,0 +1,93 @@
+"""The log's evaluation set: 50,000 odd numbers with a weight each, as its file eval/collatz_eval_50k.csv has them.
+
+Made by rule (github gabrielberger1000/collatz_lyapunov 04c9667): Python's `random` with seed 42; a bit length k ~ U{2..128},
+a number uniform in [2^(k-1), 2^k), plus 1 where it is even, the next draw where it is known already.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainables.collatz.features import MAX_LOOKAHEAD, Nodes, table
+from trainables.collatz.orbits import U64, excursions, from_limbs, to_limbs, trace
+
+__all__ = ["BITS", "MD5", "ROWS", "SEED", "EvaluationSet", "csv", "evaluation_set", "numbers"]
+
+ROWS, SEED, BITS = 50_000, 42, 128
+MD5 = "fa1df3eaab6b73523788c1289ff78bb6"
+"""Of the log's file, which `csv` gives byte for byte."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The numbers n in the order drawn.
+
+    Attributes:
+        nodes: two for each row, n and T(n).
+        numbers: uint64 [limbs, rows], n.
+        following: uint64 [limbs, rows], T(n).
+        sigma: int64 [rows], steps of the ordinary Collatz map to 1, 3n + 1 and n/2 counted alike.
+        peak: uint64 [limbs, rows], the largest odd number of the orbit; the largest of all is three times that and one.
+        weight: float32 [rows], 1 + log10 of the largest number of the orbit over n, to 4 decimals.
+    """
+
+    nodes: Nodes
+    numbers: U64
+    following: U64
+    sigma: npt.NDArray[np.int64]
+    peak: U64
+    weight: npt.NDArray[np.float32]
+
+    @property
+    def growth(self) -> npt.NDArray[np.bool_]:
+        """Where T(n) > n, bool [rows]."""
+        return self.nodes.growth(2 * np.arange(len(self.sigma)))
+
+
+def numbers(rows: int = ROWS, seed: int = SEED, bits: int = BITS) -> list[int]:
+    """The numbers, in the order drawn."""
+    generator = random.Random(seed)
+    found: dict[int, None] = {}
+    while len(found) < rows:
+        k = generator.randint(2, bits)
+        n = generator.randint(2 ** (k - 1), 2**k - 1)
+        found.setdefault(n + 1 - n % 2)
+    return list(found)
+
+
+def evaluation_set(rows: int = ROWS) -> EvaluationSet:
+    """The first `rows` numbers of the set, with all that is known of them; all of them take about a second."""
+    drawn = numbers(rows)
+    x = to_limbs(drawn)
+    way = excursions(x)
+    run = trace(x, MAX_LOOKAHEAD + 1, 2)
+    ratios = [max(1, (3 * peak + 1) / n) for n, peak in zip(drawn, from_limbs(way.peak), strict=True)]
+    weight = [round(math.log10(ratio) + 1, 4) for ratio in ratios]
+    return EvaluationSet(
+        nodes=table(run.k, run.numbers),
+        numbers=x,
+        following=run.numbers[1],
+        sigma=way.steps + way.halvings,
+        peak=way.peak,
+        weight=np.array(weight, dtype=np.float32),
+    )
+
+
+def _lines(found: EvaluationSet) -> Iterator[str]:
+    yield "n,t1,is_growth,sigma_n,max_n,w_expansion"
+    columns = (found.numbers, found.following, found.peak)
+    n, following, peak = (from_limbs(column) for column in columns)
+    rest = (found.growth.tolist(), found.sigma.tolist(), found.weight.tolist())
+    for i, (growth, sigma, weight) in enumerate(zip(*rest, strict=True)):
+        yield f"{n[i]},{following[i]},{int(growth)},{sigma},{3 * peak[i] + 1},{weight:.4f}"
+
+
+def csv(found: EvaluationSet) -> bytes:
+    """The set as the log's file has it: a header, CRLF line ends."""
+    return "".join(f"{line}\r\n" for line in _lines(found)).encode("ascii")
