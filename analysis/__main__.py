@@ -2,8 +2,12 @@
 
     python -m analysis list [RESULTS]                       the sweeps of a folder
     python -m analysis leaderboard SWEEP [--json] [--top N] trials ranked within each stratum, baselines, confirmed finalists
-    python -m analysis report SWEEP [--output FILE]         one self-contained HTML page
+    python -m analysis report SWEEP [--output FILE] [--price X]   one self-contained HTML page
+    python -m analysis compare A B [--margin X]             the difference between two sweeps, or two strata SWEEP:10 SWEEP:100
     python -m analysis trial SWEEP NUMBER                   configuration, curve, attempts and checkpoints of one trial
+    python -m analysis note SWEEP NUMBER [TEXT]             a note on a trial, or the notes that it has
+    python -m analysis export SWEEP [--to FOLDER]           trials, reports, findings and baselines as parquet and CSV
+    python -m analysis dashboard SWEEP [--to FILE]          the sweep for optuna-dashboard and TensorBoard
 
 RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, or 2 with one line on stderr.
 """
@@ -21,7 +25,9 @@ from typing import Any, NoReturn
 
 from rich.console import Console, RenderableType
 
-from analysis import terminal
+from analysis import compare, dashboard, export, notes, terminal
+from analysis.arguments import count, price, trial_number
+from analysis.collatz import commands as collatz
 from analysis.sweep import Sweep, place
 from sweeps.ledger.segments import LedgerError
 from sweeps.ledger.table import leaderboard_table
@@ -29,7 +35,7 @@ from trainables.config import ConfigError
 
 __all__ = ["main"]
 
-COMMANDS: tuple[Any, ...] = ()
+COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes)
 """Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`, a function of the parsed arguments."""
 OK, BAD_INPUT = 0, 2
 PIPED_WIDTH = 200
@@ -38,18 +44,6 @@ PIPED_WIDTH = 200
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
-
-
-def _count(word: str) -> int:
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1 (got {word!r})")
-    return int(word)
-
-
-def _trial_number(word: str) -> int:
-    if not word.isascii() or not word.isdigit():
-        raise argparse.ArgumentTypeError(f"must be a trial's number (got {word!r})")
-    return int(word)
 
 
 def _parser() -> _Parser:
@@ -72,9 +66,10 @@ def _register(commands: Any) -> None:
     for command in (ranking, page, single):
         command.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     ranking.add_argument("--json", action="store_true", help="the whole leaderboard as one JSON document")
-    ranking.add_argument("--top", type=_count, metavar="N", help="trials shown per stratum [all]")
+    ranking.add_argument("--top", type=count, metavar="N", help="trials shown per stratum [all]")
     page.add_argument("--output", metavar="FILE", help="where to write [report.html in the sweep's folder]")
-    single.add_argument("number", type=_trial_number, metavar="NUMBER", help="the trial's number")
+    page.add_argument("--price", type=price, metavar="X", help="price of an hour of the driver's machine; without it, no word about money")
+    single.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
     for command, run in ((listing, _list), (ranking, _leaderboard), (page, _report), (single, _trial)):
         command.set_defaults(run=run)
 
@@ -112,13 +107,13 @@ def _report(given: argparse.Namespace) -> None:
 
     sweep = Sweep.open(given.sweep)
     if given.output is None:
-        print(report.write(sweep.folder, sweep.name))
+        print(report.write(sweep.folder, sweep.name, given.price))
         return
     output = Path(given.output)
     if output.is_dir():
         raise ConfigError(f"output: {output} is a folder; name a file")
     try:
-        output.write_text(report.page(sweep), encoding="utf-8")
+        output.write_text(report.page(sweep, given.price), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"output: cannot write {output}: {error.strerror}") from None
     print(output.absolute())

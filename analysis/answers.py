@@ -8,23 +8,28 @@ from typing import Any
 
 from analysis import progress
 from sweeps.ledger import leaderboard
+from sweeps.ledger.confirmed import Versus, verdict
 from sweeps.ledger.history import Baseline, History, Trial
 from sweeps.ledger.table import number
 from trainables.measure import Measure
+from trainables.statistics import lacking, rule_of_three
 
-__all__ = ["Answer", "answers", "best_trivial", "confirmed_measures", "verdict"]
-
-NOT_TOLD_APART = "not told apart from"
+__all__ = ["Answer", "answers", "best_trivial", "confirmed_measures", "luck", "verdict"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One stratum's answer. `verdict` is better than, worse than, not told apart from, or empty where nothing is compared."""
+    """One stratum's answer.
+
+    `verdict` is better than, worse than, not told apart from, or empty where nothing is claimed. `luck` says how many
+    configurations were looked at and what that does to the winner's score; empty before there are two replicates.
+    """
 
     stratum: str
     label: str
     sentence: str
     verdict: str
+    luck: str = ""
 
 
 def best_trivial(history: History, stratum: str, split: str) -> tuple[Baseline, Measure] | None:
@@ -34,22 +39,13 @@ def best_trivial(history: History, stratum: str, split: str) -> tuple[Baseline, 
     return next((pair for pair in scored if math.isfinite(pair[1].value)), None)
 
 
-def verdict(measure: Measure, other: float, mode: str) -> str:
-    """`better than`, `worse than` or `not told apart from`, by whether the 95 % interval excludes the other value."""
-    if not all(map(math.isfinite, (measure.low, measure.high, other))):
-        return NOT_TOLD_APART
-    if measure.low <= other <= measure.high:
-        return NOT_TOLD_APART
-    return "better than" if (measure.high < other) == (mode == "min") else "worse than"
-
-
 def confirmed_measures(history: History, stratum: str) -> list[tuple[Trial, Measure, dict[str, Any]]]:
     """Confirmed finalists of a stratum, best first: the trial, its test score, its row of the leaderboard."""
     found = []
-    for row in leaderboard.confirmations(history):
+    for row in leaderboard.confirmations(history, stratum):
         trial = history.trials[row["trial"]]
         measure = leaderboard.confirmation(history, trial)
-        if row["stratum"] == stratum and measure is not None:
+        if measure is not None:
             found.append((trial, measure, row))
     return found
 
@@ -74,30 +70,24 @@ def _answer(history: History, stratum: str, unit: str) -> Answer:
         sentence, word = _unconfirmed(history, leader, stratum, unit)
     else:
         sentence, word = _unfinished(history, stratum), ""
-    return Answer(stratum, label, sentence, word)
+    return Answer(stratum, label, sentence, word, luck(history, confirmed[0][0]) if confirmed else "")
 
 
 def _interval(measure: Measure) -> str:
     return f"{number(measure.value)} [{number(measure.low)}, {number(measure.high)}]"
 
 
-def _compared(history: History, measure: Measure, stratum: str, split: str) -> tuple[str, str]:
-    found = best_trivial(history, stratum, split)
-    if found is None:
-        return f"no trivial predictor was scored on the {split} split", ""
-    line, other = found
-    word = verdict(measure, other.value, history.settings["mode"])
-    return f"{word} the best trivial predictor there, {line.name}, at {number(other.value)}", word
-
-
 def _confirmed(history: History, confirmed: list[tuple[Trial, Measure, dict[str, Any]]], stratum: str, unit: str) -> tuple[str, str]:
     trial, measure, row = confirmed[0]
-    compared, word = _compared(history, measure, stratum, "test")
     runs = row["replicates"]
     times = f"{runs} replicate{'s' if runs > 1 else ''}"
     among = f", best of {len(confirmed)} confirmed" if len(confirmed) > 1 else ""
     place = f"{history.settings['metric']} on {measure.n} test {unit}, {times}{among}"
+    compared, word = _compared(leaderboard.versus_trivial(history, trial), lacking(runs, measure.n, unit), unit)
     sentence = f"trial {trial.number} confirmed at {_interval(measure)} ({place}): {compared}."
+    if measure.value == 0 and measure.low == 0:
+        share = 100 * rule_of_three(measure.n)
+        sentence += f" All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three)."
     if runs == 1:
         sentence += " One replicate: the interval leaves out the spread between seeds."
     elif runs < history.settings["replicates"]:
@@ -105,14 +95,44 @@ def _confirmed(history: History, confirmed: list[tuple[Trial, Measure, dict[str,
     return sentence, word
 
 
+def _compared(found: Versus | None, missing: str, unit: str) -> tuple[str, str]:
+    """The finalist beside the best trivial predictor on test: a claim only where enough was measured for one."""
+    if found is None:
+        return "no trivial predictor was scored on the test split", ""
+    place = f"{found.name}, at {number(found.other.value)}"
+    if missing:
+        return f"beside the best trivial predictor there, {place}, no claim is made: only {missing}", ""
+    how = f"paired by {unit}: {_interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
+    return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})", found.verdict
+
+
 def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> tuple[str, str]:
     measure = trial.measure(leaderboard.objective(history))
     assert measure is not None
-    compared, word = _compared(history, measure, stratum, "validation")
+    trivial = best_trivial(history, stratum, "validation")
+    beside = f"the best trivial predictor there, {trivial[0].name}, is at {number(trivial[1].value)}" if trivial else ""
     confirm = "not confirmed yet" if history.settings["confirm"] else "confirmation was not asked for"
     place = f"{history.settings['metric']} on {measure.n} validation {unit}"
-    chosen = f"It was chosen on these {unit}, which flatters it; {confirm}."
-    return f"trial {trial.number} leads at {_interval(measure)} ({place}): {compared}. {chosen}", word
+    chosen = f"It was chosen on these {unit}, which flatters it; no claim is made; {confirm}."
+    lines = beside or "no trivial predictor was scored on the validation split"
+    return f"trial {trial.number} leads at {_interval(measure)} ({place}): {lines}. {chosen}", ""
+
+
+def luck(history: History, trial: Trial) -> str:
+    """How many configurations were looked at, what the best of so many would score by luck, and what the winner scored."""
+    found = leaderboard.luck(history, trial)
+    if found is None:
+        return ""
+    side, other = ("below", "above") if history.settings["mode"] == "min" else ("above", "below")
+    several = "" if found.everywhere == found.looked else f" ({found.everywhere} over all strata)"
+    plural = "s were" if found.looked != 1 else " was"
+    sentence = f"{found.looked} configuration{plural} looked at{several}."
+    if found.looked > 1:
+        expected = f"{number(found.expected)} {side} their mean by luck"
+        sentence += f" The best of {found.looked} equally good configurations would score {expected} on validation"
+        sentence += f" (standard deviation {number(found.spread)} over {found.replicates} replicates)"
+        sentence += f"; the winner's score there was {number(abs(found.seen))} {side if found.seen >= 0 else other} its replicates' mean."
+    return sentence
 
 
 def _unfinished(history: History, stratum: str) -> str:

@@ -1,4 +1,4 @@
-"""A sweep's trials as a pandas table."""
+"""A sweep as documented pandas tables: trials, reports, findings, baselines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas
 
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
-from trainables.measure import Measure
+from trainables.measure import Measure, Report
 
-__all__ = ["COLUMNS", "table"]
+__all__ = ["BASELINES", "COLUMNS", "FINDINGS", "REPORTS", "baselines", "findings", "reports", "table"]
 
 COLUMNS = {
     "trial": "number of the trial",
@@ -35,6 +35,44 @@ COLUMNS = {
 }
 """Columns of `table` and their meaning; then one `config.<field>` for each field, tuples for lists."""
 
+REPORTS = {
+    "trial": "number of the trial",
+    "stratum": "value of the stratifying field, as text",
+    "step": "optimizer steps of the whole trial at this report",
+    "samples": "training samples of the whole trial at this report",
+    "seconds": "seconds of training alone, over all attempts",
+    "metric": "`split/metric` of the family, or `fact/<name>` for what training itself says: losses, learning rate, guards' share",
+    "value": "the value; NaN where it was not finite",
+    "n": "independent units behind it; 0 for facts",
+    "low": "lower end of its 95 % interval; of a fact, NaN",
+    "high": "upper end of its 95 % interval; of a fact, NaN",
+}
+"""Columns of `reports` and their meaning: long, a row for each metric of each report."""
+
+FINDINGS = {
+    "trial": "number of the trial that a guard spoke about; missing for an audit, which is of the sweep",
+    "stratum": "value of the stratifying field, as text",
+    "guard": "name of the guard or audit",
+    "subject": "what it is about where a guard looks at several things; else empty",
+    "step": "optimizer steps at the report that carried it; missing for an audit",
+    "failed": "whether it is a fault",
+    "number": "what was measured; NaN where it was not finite",
+    "sentence": "what it means",
+}
+"""Columns of `findings` and their meaning: every word of every guard, in the order in which they were said."""
+
+BASELINES = {
+    "name": "the trivial predictor",
+    "stratum": "value of the stratifying field, as text",
+    "oracle": "whether it knows the answer and is therefore not compared",
+    "metric": "`split/metric`",
+    "value": "its value there",
+    "n": "independent units behind it",
+    "low": "lower end of its 95 % interval",
+    "high": "upper end of its 95 % interval",
+}
+"""Columns of `baselines` and their meaning: long, a row for each metric of each predictor."""
+
 _NONE = Measure(math.nan, 0, math.nan, math.nan)
 
 
@@ -43,7 +81,7 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     last = trial.reports[-1] if trial.reports else None
     return {
         **{name: getattr(trial, name) for name in ("kind", "of", "stratum", "status", "step", "wall", "attempts", "failures", "reason")},
-        **{name: getattr(measure, name) for name in ("value", "n", "low", "high")},
+        **_numbers(measure),
         "trial": trial.number,
         "test": trial.value(f"test/{history.settings['metric']}"),
         "seconds": last.seconds if last else 0.0,
@@ -53,8 +91,61 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     }
 
 
+def _numbers(measure: Measure) -> dict[str, Any]:
+    return {name: getattr(measure, name) for name in ("value", "n", "low", "high")}
+
+
 def table(history: History) -> pandas.DataFrame:
     """All trials in order of their numbers, a row each, with `COLUMNS` and the configuration's fields."""
     rows = [_row(history, trial) for _, trial in sorted(history.trials.items())]
     fields = dict.fromkeys(name for row in rows for name in row if name.startswith("config."))
     return pandas.DataFrame(rows, columns=[*COLUMNS, *fields]).astype({"of": "Int64"})
+
+
+def reports(history: History) -> pandas.DataFrame:
+    """Every metric and fact of every report of every trial, a row each, with `REPORTS`."""
+    rows = [
+        {
+            "trial": trial.number,
+            "stratum": trial.stratum,
+            "step": report.step,
+            "samples": report.samples,
+            "seconds": report.seconds,
+            **entry,
+        }
+        for _, trial in sorted(history.trials.items())
+        for report in trial.reports
+        for entry in _entries(report)
+    ]
+    types = {"trial": "int64", "step": "int64", "samples": "int64", "seconds": "float64", "n": "int64"}
+    return pandas.DataFrame(rows, columns=list(REPORTS)).astype({**types, "value": "float64", "low": "float64", "high": "float64"})
+
+
+def _entries(report: Report) -> list[dict[str, Any]]:
+    measured = [{"metric": name, **_numbers(measure)} for name, measure in report.metrics.items()]
+    facts = [{"metric": f"fact/{name}", **_numbers(_NONE), "value": value} for name, value in report.facts.items()]
+    return [*measured, *facts]
+
+
+def findings(history: History) -> pandas.DataFrame:
+    """What audits found before the sweep and guards while it ran, a row each, with `FINDINGS`."""
+    audits = [{**finding, "subject": "", "trial": None, "step": None} for finding in history.findings]
+    guards = [
+        {**vars(finding), "trial": trial.number, "stratum": trial.stratum, "step": report.step}
+        for _, trial in sorted(history.trials.items())
+        for report in trial.reports
+        for finding in report.findings
+    ]
+    made = pandas.DataFrame([*audits, *guards], columns=list(FINDINGS))
+    return made.astype({"trial": "Int64", "step": "Int64", "failed": "bool", "number": "float64"})
+
+
+def baselines(history: History) -> pandas.DataFrame:
+    """Every metric of every trivial predictor, a row each, with `BASELINES`."""
+    rows = [
+        {"name": line.name, "stratum": line.stratum, "oracle": leaderboard.is_oracle(line.name), "metric": name, **_numbers(measure)}
+        for line in history.baselines
+        for name, measure in line.metrics.items()
+    ]
+    types = {"oracle": "bool", "n": "int64", "value": "float64", "low": "float64", "high": "float64"}
+    return pandas.DataFrame(rows, columns=list(BASELINES)).astype(types)

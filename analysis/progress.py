@@ -59,11 +59,15 @@ def counts(trials: list[Trial]) -> str:
 
 
 def saved_steps(history: History) -> tuple[int, int, int]:
-    """(trials stopped before their budget, steps that they did not run, steps that all search trials would run in full)."""
+    """(trials stopped before their budget, steps that they did not run, steps that all search trials would run in full).
+
+    Where the budget counts samples, samples.
+    """
     budget = int(history.settings["steps"])
     trials = history.search_trials()
     stopped = [trial for trial in trials if trial.status == "stopped"]
-    return len(stopped), sum(budget - trial.step for trial in stopped), budget * len(trials)
+    spent = sum(history.spent(trial.reports[-1]) for trial in stopped if trial.reports)
+    return len(stopped), budget * len(stopped) - spent, budget * len(trials)
 
 
 def brief(reason: str) -> str:

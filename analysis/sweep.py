@@ -233,6 +233,12 @@ class Sweep:
 
         return table(self.history)
 
+    def reports(self) -> pandas.DataFrame:
+        """Every metric and fact of every report, a row each; see `analysis.frame.reports` for the columns."""
+        from analysis.frame import reports
+
+        return reports(self.history)
+
     @property
     def _field(self) -> str:
         return self.settings["stratify"] or "stratum"

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis import progress
+from analysis import notes, progress
 from analysis.sweep import Sweep, TrialView, sweep_names
 from sweeps.ledger import leaderboard
 from sweeps.ledger.segments import LedgerError
@@ -71,16 +71,23 @@ def trial_page(view: TrialView) -> RenderableType:
     sweep, trial = view.sweep, view.trial
     kind = "search" if trial.of is None else f"replicate of trial {trial.of}"
     label = sweep.settings["stratify"] or "stratum"
+    spent = sweep.history.spent(trial.reports[-1]) if trial.reports else 0
     facts = [
         ("trial", f"{trial.number} of {sweep.name}: {kind}, {label} {trial.stratum}"),
-        ("status", f"{trial.status} at step {trial.step} of {sweep.settings['steps']}"),
+        ("status", f"{trial.status} after {spent} of {sweep.settings['steps']} {sweep.settings.get('unit', 'steps')}"),
         ("reason", trial.reason.strip() or "-"),
         ("attempts", f"{trial.attempts}, {trial.failures} of them failed; {progress.duration(trial.wall)} in its place"),
         ("marks", "; ".join(leaderboard.marks(sweep.history, trial)) or "none"),
         ("replicates", ", ".join(f"trial {run.number} ({run.status})" for run in view.replicates) or "none"),
     ]
+    found = [(finding.mark, f"{'failed' if finding.failed else 'passed'}: {finding.sentence}") for finding in trial.findings]
+    said = [(progress.clock(note.time), f"{note.author}: {note.text}") for note in notes.read(sweep.folder, trial.number)]
+    facts += [("guards", "silent")] if not found else []
+    parts: list[RenderableType] = [_facts(facts)]
+    for heading, rows in (("guards", found), ("notes", said)):
+        parts += [f"\n{heading}", _facts(rows)] if rows else []
     config = [(name, text(value) + (" (searched)" if name in trial.params else "")) for name, value in trial.config.items()]
-    return Group(_facts(facts), "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view)))
+    return Group(*parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view)))
 
 
 def _curve(view: TrialView) -> Table:

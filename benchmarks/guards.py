@@ -9,7 +9,7 @@ can have, and 512,512,256 with batch 512. A report comes every 400 and every 100
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +26,7 @@ HOOKS = ("before_forward", "before_backward", "before_update", "after_update", "
 TARGET = 0.02
 
 
-def timed(guard: Guard, seconds: Counter[str]) -> None:
+def timed(guard: Guard, seconds: dict[str, float]) -> None:
     """Adds the time of every hook that the guard has to `seconds`."""
 
     def wrap(hook: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,13 +48,13 @@ def share(title: str, data: CollatzData, **fields: Any) -> float:
     """Trains five intervals; prints and returns the guards' share of the last report."""
     config = make(COLLATZ.Config, {"lookahead": 20, "ramp": 0, **fields}, "collatz")
     loop = Loop(COLLATZ, config, data)
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for guard in loop.watch.guards:
         timed(guard, seconds)
     reports = list(loop.run())
     shares = ", ".join(f"{report.facts['guards_share']:.2%}" for report in reports)
     print(f"{title}: share of each report {shares}; {1e3 * reports[-1].seconds / config.steps:.2f} ms a step")
-    for name, spent in seconds.most_common(4):
+    for name, spent in sorted(seconds.items(), key=lambda pair: -pair[1])[:4]:
         print(f"    {name:<24}{spent / reports[-1].seconds:8.2%}")
     return reports[-1].facts["guards_share"]
 

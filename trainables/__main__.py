@@ -8,7 +8,7 @@
     python -m trainables --from results/NAME 7 steps=500      the same with another field
 
 Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
-checkpoints and goes on from them; `--device cuda` trains on a GPU.
+checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads N` gives it more than the one thread of a trial.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--scale")
     parser.add_argument("--save")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", default="1")
     parser.add_argument("-h", "--help", action="store_true")
     try:
         parsed, unknown = parser.parse_known_intermixed_args(arguments)
@@ -111,7 +112,7 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
             raise ConfigError(f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere")
 
 
-def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str) -> None:
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> None:
     import torch
 
     from trainables.checkpoint import CheckpointStore
@@ -119,6 +120,9 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     from trainables.storage import Folder
 
     config = make(family.Config, values, family.name)
+    if not threads.isdigit() or int(threads) < 1:
+        raise ConfigError(f"threads: must be a whole number of at least 1 (got {threads!r})")
+    torch.set_num_threads(int(threads))
     try:
         place = torch.device(device)
         torch.zeros(1, device=place)
@@ -134,6 +138,8 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     for report in Loop(family, config, data, store=store, device=place).run():
         scores = _show(family, report.metrics)
         print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")
+        for found in report.findings:
+            print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
     told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
     print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
     for name, measures in family.baselines(config, data, "validation").items():
@@ -157,7 +163,7 @@ def main(arguments: list[str]) -> int:
         else:
             name = words.pop(0)
             values = _preset(registry.family(name), parsed.preset, parsed.scale)
-        _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device)
+        _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -27,7 +27,8 @@ class Finding:
     @property
     def mark(self) -> str:
         """The finding in as few words as a leaderboard has room for."""
-        return f"{self.guard}: {self.subject}" if self.subject else self.guard
+        guard = self.guard.replace("_", " ")
+        return f"{guard}: {self.subject}" if self.subject else guard
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; a non-finite number as None."""

@@ -116,7 +116,7 @@ class Director:
             self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
         event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
         self._new(event, durable=decision.action != "continue")
-        self.news += [f"trial {number}: {finding.mark}: {finding.sentence}" for finding in report.findings if finding.failed]
+        self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in report.findings if finding.failed]
         return decision
 
     def failed(self, number: int, error: str) -> bool:

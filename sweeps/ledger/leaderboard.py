@@ -9,23 +9,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
+from sweeps.ledger.confirmed import NOT_TOLD_APART, Versus, confirmation, counts, finished, luck, versus
 from sweeps.ledger.history import Baseline, History, Trial
-from trainables.measure import Measure, two_way_mean
+from trainables.measure import Measure
 
 __all__ = [
     "board",
     "confirmation",
     "confirmations",
+    "counts",
     "finalists",
     "is_oracle",
+    "luck",
     "marks",
     "metric_name",
     "objective",
     "ranked",
     "rivals",
     "strata",
+    "versus_trivial",
 ]
 
 
@@ -85,17 +87,26 @@ def rivals(history: History, stratum: str, metric: str) -> list[Baseline]:
 def marks(history: History, trial: Trial) -> list[str]:
     """What a reader must know before believing a trial's value."""
     found = []
-    metric, sign = objective(history), _sign(history)
-    value = trial.value(metric)
-    if trial.reports and not math.isfinite(value):
+    if trial.reports and not math.isfinite(trial.value(objective(history))):
         found.append("not finite")
-    trivial = rivals(history, trial.stratum, metric)
-    better = [line for line in trivial if sign * line.metrics[metric].value <= sign * value]
-    if better:
-        found.append(f"behind {len(better)} of {len(trivial)} trivial")
+    found += _beside_trivial(history, trial)
     if trial.failures:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
-    return found
+    return found + [finding.mark for finding in trial.findings if finding.failed]
+
+
+def _beside_trivial(history: History, trial: Trial) -> list[str]:
+    """Whether trivial predictors do as well; a tie is no lead, and neither is one that the trial's own interval takes back."""
+    metric, sign = objective(history), _sign(history)
+    measure, trivial = trial.measure(metric), rivals(history, trial.stratum, metric)
+    if measure is None or not trivial:
+        return []
+    better = sum(sign * line.metrics[metric].value <= sign * measure.value for line in trivial)
+    if better:
+        return [f"behind {better} of {len(trivial)} trivial"]
+    if measure.low <= trivial[0].metrics[metric].value <= measure.high:
+        return [f"{NOT_TOLD_APART} {trivial[0].name}"]
+    return []
 
 
 def _row(history: History, trial: Trial) -> dict[str, Any]:
@@ -115,28 +126,22 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     }
 
 
-def confirmation(history: History, trial: Trial) -> Measure | None:
-    """A finalist's test score over its finished replicates and the test units; None before the first has finished."""
+def versus_trivial(history: History, trial: Trial) -> Versus | None:
+    """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished."""
     name = f"test/{history.settings['metric']}"
-    scores = [run.measure(name) for run in history.replicates(trial.number) if run.status == "finished"]
-    scored = [score for score in scores if score is not None]
-    if not scored:
-        return None
-    if all(score.units for score in scored):
-        return two_way_mean(np.array([score.units for score in scored]))
-    values = np.array([[score.value] for score in scored])
-    return two_way_mean(values)
+    scored = [line for line in rivals(history, trial.stratum, name) if math.isfinite(line.metrics[name].value)]
+    return versus(history, trial, scored[0]) if scored else None
 
 
-def confirmations(history: History) -> list[dict[str, Any]]:
-    """The table of confirmed finalists, best first within each stratum."""
+def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:
+    """The table of confirmed finalists, best first within each stratum; of one stratum where it is named."""
     rows: list[dict[str, Any]] = []
-    for stratum in strata(history):
+    for stratum in strata(history) if only is None else [only]:
         found = []
         for trial in finalists(history, stratum, int(history.settings["confirm"])):
             score = confirmation(history, trial)
             if score:
-                runs = sum(run.status == "finished" for run in history.replicates(trial.number))
+                runs = len(finished(history, trial))
                 plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
                 found.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": runs, "split": "test"})
         rows += sorted(found, key=lambda row: math.inf if row["value"] is None else _sign(history) * row["value"])

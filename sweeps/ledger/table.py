@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 
 from sweeps.ledger import leaderboard
-from sweeps.ledger.history import History
+from sweeps.ledger.history import History, Trial
 from trainables.measure import Measure
 
 __all__ = ["leaderboard_table", "number"]
@@ -61,18 +62,32 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
             cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
             table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
         table.add_section()
-    return Group(table, _confirmed(history, board, label)) if board["confirmed"] else Group(table)
+    return Group(table, _confirmed(history, board, label, beside)) if board["confirmed"] else Group(table)
 
 
-def _confirmed(history: History, board: dict[str, Any], label: str) -> Table:
+def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequence[str]) -> Table:
     table = _table(
         "confirmed: fresh seeds, on the test split, which the search has not seen",
-        f"{label}, trial, value, 95 %, seeds, <best trivial on test",
+        ", ".join([f"{label}, trial, value, 95 %, seeds", *beside, "<best trivial on test"]),
     )
-    metric = f"test/{history.settings['metric']}"
     for row in board["confirmed"]:
-        rivals = leaderboard.rivals(history, row["stratum"], metric)
-        against = f"{number(rivals[0].metrics[metric].value)} ({rivals[0].name})" if rivals else "none"
+        trial = history.trials[row["trial"]]
         cells = (row["stratum"], str(row["trial"]), number(row["value"]), _span(row["low"], row["high"]), str(row["replicates"]))
-        table.add_row(*cells, against)
+        table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), _against(history, trial))
     return table
+
+
+def _over_replicates(history: History, trial: Trial, metric: str) -> str:
+    """A metric beside the objective: a count's median, smallest and largest value, otherwise the mean."""
+    if count := leaderboard.counts(history, trial).get(metric):
+        return f"{number(count.median)} ({number(count.low)} to {number(count.high)})"
+    measure = leaderboard.confirmation(history, trial, metric)
+    return number(measure.value if measure else None)
+
+
+def _against(history: History, trial: Trial) -> str:
+    found = leaderboard.versus_trivial(history, trial)
+    if found is None:
+        return "none"
+    word = "no claim" if found.lacking() else found.verdict.removesuffix(" than").removesuffix(" from")
+    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}"

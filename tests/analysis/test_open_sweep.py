@@ -89,7 +89,7 @@ def test_best_of_a_stratum(finished: Path) -> None:
     rivals = [view for view in sweep.trials if view.trial.kind == "search" and view.stratum == "100" and view.status == "finished"]
     assert best.number == min(rivals, key=lambda view: view.trial.value("validation/hinge")).number
     assert sweep.best(lookahead="100").number == best.number
-    assert len(best.replicates) == 3
+    assert len(best.replicates) == 5
     assert all(run.trial.of == best.number for run in best.replicates)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep, answers, figures, progress, report
+from analysis import Sweep, answers, figures, notes, progress, report, tables
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import Baseline
+from trainables.finding import Finding
 from trainables.measure import Measure
 from trainables.storage import Folder
 
@@ -59,7 +60,7 @@ def test_answers_stand_at_the_top(source: str, finished: Path) -> None:
     for answer in found:
         assert f"{answer.label}: {answer.sentence}" in text
         assert re.match(
-            r"trial \d+ confirmed at 0\.\d+ \[0\.\d+, 0\.\d+\] \(hinge on 128 test orbits, 3 replicates, best of 2", answer.sentence
+            r"trial \d+ confirmed at 0\.\d+ \[0\.\d+, 0\.\d+\] \(hinge on 128 test orbits, 5 replicates, best of 2", answer.sentence
         )
         assert "better than the best trivial predictor there, sum of ln T^k, at 0.09" in answer.sentence
 
@@ -67,9 +68,9 @@ def test_answers_stand_at_the_top(source: str, finished: Path) -> None:
 def test_contents(source: str, finished: Path) -> None:
     text = Page(source).text
     headings = "The answer by lookahead,Confirmed from fresh seeds,Leaderboard,Trivial predictors,Learning curves,Early stopping,"
-    headings += "Searched parameters,Audits and notes,Runs,Settings"
+    headings += "Searched parameters,Importance,Parallel coordinates,Audits and guards,Cost,The log's headlines,Notes,Runs,Settings"
     facts = "constant,oracle: steps to 1 (not compared),no test row is among,with uncommitted changes,lookahead.py --seed 0,torch 2.13"
-    for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "3 of 3", "pool=64"]:
+    for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "5 of 5", "pool=64"]:
         assert words in text
     board = Sweep.open(finished).leaderboard()
     assert source.count("<tr") > len(board["rows"]) + len(board["confirmed"]) + len(board["baselines"])
@@ -83,7 +84,7 @@ def test_nothing_is_loaded(source: str) -> None:
     for tag, attributes in Page(source).tags:
         assert tag not in ("iframe", "object", "embed", "base")
         assert not attributes.get("src"), tag
-        assert (attributes.get("href") or "data:").startswith("data:")
+        assert (attributes.get("href") or "data:").startswith(("data:", "#"))
     assert 'src="http' not in source
     assert "@import" not in re.sub(r"<script>.*?</script>", "", source, flags=re.DOTALL)
     assert source.count("plotly.js v") == 1
@@ -97,7 +98,7 @@ def test_hostile_text_is_escaped(source: str) -> None:
 
 def test_figures_are_json_with_transparent_backgrounds(source: str) -> None:
     found = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
-    assert len(found) == 1 + 2 + 3
+    assert len(found) == 1 + 2 + 3 + 2, "answer, curves, parameters, parallel coordinates"
     for text in found:
         assert json.loads(text)["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
 
@@ -160,7 +161,7 @@ def test_unconfirmed_leader(build: Build) -> None:
     history = Sweep.open(folder).history
     sentence = answers.answers(history, "orbits")[0].sentence
     assert "leads at" in sentence
-    assert "which flatters it; confirmation was not asked for" in sentence
+    assert "which flatters it; no claim is made; confirmation was not asked for" in sentence
     assert "Confirmation was not asked for." in Page(report.page(Sweep.open(folder))).text
 
 
@@ -178,6 +179,54 @@ def test_interrupted_during_confirmation(build: Build) -> None:
     made.train(14)
     text = Page(report.page(Sweep.open(made.close("interrupted")))).text
     assert "Unfinished (interrupted)" in text
+
+
+def test_the_question_and_the_answer_stand_first(build: Build) -> None:
+    made = build(question="How far <b>ahead</b>?", beside=["logged_violations"])
+    made.baselines()
+    made.train()
+    page = Page(report.page(Sweep.open(made.close())))
+    title = page.text.index("How far <b>ahead</b>?")
+    sentence = re.search(
+        r"Better than the best trivial predictor at lookahead 10 \(0\.\d+ \[0\.\d+, 0\.\d+\]\), lookahead 100 \(", page.text
+    )
+    assert sentence
+    assert title < sentence.start() < page.text.index("lookahead 10: trial")
+    assert "logged_violations : the log's count on its five seeds' 429 steps" in page.text
+
+
+def test_an_unconfirmed_sweep_claims_nothing(build: Build) -> None:
+    made = build(confirm=0)
+    made.baselines()
+    made.train()
+    history = Sweep.open(made.close()).history
+    assert tables.headline(history, answers.answers(history, "orbits")) == ""
+
+
+def test_guards_are_grouped_with_advice(finished: Path) -> None:
+    sweep = Sweep.open(finished)
+    for number, word in ((0, "<i>body</i>"), (1, "head")):
+        last = sweep.history.trials[number].reports[-1]
+        finding = Finding("gradient_coverage", True, 0.0625, f"{word} has a gradient on 1 step of 16", word)
+        sweep.history.trials[number].reports[-1] = dataclasses.replace(last, findings=(finding,))
+    page = Page(report.page(sweep))
+    assert f"gradient_coverage : 2 of {len(sweep.history.trials)} trials. Look for a detach" in page.text
+    assert "<i>body</i> has a gradient on 1 step of 16" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "i"]
+
+
+def test_money_is_said_at_a_price_alone(source: str, finished: Path) -> None:
+    assert " per machine hour" not in Page(source).text
+    assert "at 1.5 per machine hour; machines besides" in Page(report.page(Sweep.open(finished), 1.5)).text
+
+
+def test_notes_on_trials_are_shown(build: Build) -> None:
+    made = build()
+    made.train(2)
+    sweep = Sweep.open(made.close())
+    notes.add(sweep, 1, "<u>look</u> again", "ada")
+    page = Page(report.page(sweep))
+    assert "ada <u>look</u> again" in page.text
 
 
 def test_empty_sweep(build: Build) -> None:

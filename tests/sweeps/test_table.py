@@ -1,21 +1,50 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console
 
+from sweeps.ledger.history import Baseline, History
 from sweeps.ledger.table import leaderboard_table
 from tests.sweeps.test_director import BASE, Simulation
+from trainables.measure import Measure, Report
+
+
+def shown(history: History, width: int) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(leaderboard_table(history, "toy", 2, width))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_no_value_is_cut_off_on_any_terminal(width: int) -> None:
     history = Simulation(BASE).run().director.history
-    console = Console(width=width, file=io.StringIO())
-    console.print(leaderboard_table(history, "toy", 2, width))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "…" not in shown
+    text = shown(history, width)
+    assert "…" not in text
     for heading in ("trial", "value", "n", "step", "confirmed", "best trivial on test"):
-        assert heading in shown
-    assert max(map(len, shown.splitlines())) <= width
+        assert heading in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def with_counts(report: Report, count: int) -> Report:
+    return dataclasses.replace(report, metrics={**report.metrics, "test/wrong": Measure.exact(count, 50)})
+
+
+def test_counts_are_shown_with_their_smallest_and_largest_value() -> None:
+    history = Simulation(dataclasses.replace(BASE, beside=("wrong",))).run().director.history
+    replicates = [trial for trial in history.trials.values() if trial.kind == "replicate" and trial.stratum == "1"]
+    for count, trial in zip((3, 8), replicates, strict=True):
+        trial.reports[-1] = with_counts(trial.reports[-1], count)
+    assert "5.5 (3 to 8)" in shown(history, 160)
+    assert "5.5" not in shown(history, 100), "a narrow terminal has fewer columns"
+
+
+@pytest.mark.parametrize(("units", "words"), [((9.0, 9.1, 9.2, 9.3), "9.15 (nine): no claim"), ((), "9.15 (nine): no claim, unpaired")])
+def test_what_a_finalist_is_compared_with_on_test(units: tuple[float, ...], words: str) -> None:
+    history = Simulation(BASE).run().director.history
+    history.baselines = [Baseline("nine", stratum, {"test/error": Measure(9.15, 4, 9, 9.3, units)}) for stratum in "12"]
+    lines = [line.rstrip() for line in shown(history, 160).splitlines() if "(nine)" in line]
+    assert len(lines) == 2
+    assert all(line.endswith(words) for line in lines), "four units and two replicates are too few"

@@ -7,7 +7,7 @@ import numpy as np
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
 from trainables.collatz.features import window
 from trainables.collatz.orbits import from_limbs
-from trainables.collatz.split import CORE_BELOW, GROUPS, GUARDED, LOGGED, TEST, TRAIN
+from trainables.collatz.split import CORE_BELOW, EXTRA, GROUPS, GUARDED, LOGGED, TEST, TRAIN
 from trainables.family import Finding
 
 __all__ = ["MIN_TEST_ORBITS", "audit"]
@@ -83,8 +83,9 @@ def audit(data: CollatzData) -> list[Finding]:
     """Findings on every row that can be sampled; a failed one refuses the data."""
     walked = [_orbit(seed) for seed in data.seeds.tolist()]
     orbits = [numbers for numbers, _ in walked]
-    prefixes = _prefixes(orbits)
     group = data.group.tolist()
+    kept = [numbers for g, numbers in zip(group, orbits, strict=True) if g != EXTRA]
+    prefixes = _prefixes(kept) + [[] for _ in orbits[len(kept) :]]
     private = [{n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))]
     guarded = set[int]().union(*(private[own] for own in GUARDED[data.guard]))
     steps = data.nodes.offset[data.first]
@@ -142,7 +143,7 @@ def _counts(data: CollatzData, orbits: list[list[int]], prefixes: list[list[int]
             "excluded_curriculum",
             False,
             data.excluded_curriculum,
-            f"{data.excluded_curriculum} nodes of train orbits were kept out of training.",
+            f"{data.excluded_curriculum} nodes of train and extra orbits were kept out of training.",
         ),
         Finding(
             "excluded_random", False, share, f"{data.excluded_pool} of {data.drawn} random draws ({share:.2%}) were kept out of training."

@@ -41,9 +41,19 @@ class CollatzConfig(TrialConfig):
     )
     weight_decay: float = knob(0.01, "AdamW decoupled decay (log: torch's default)", ge=0, le=1)
     margin: float = knob(0.05, "descent V(n) - V(Tn) below which the hinge T1 is active (log)", gt=0, le=100)
+    weights: Literal["logged", "even"] = knob(
+        "logged", "rows' weights in T1: 20 growth, 2 decay if hard, else 10 and 1 (log); even: 1 for all, as the scores have it (ours)"
+    )
     t4: bool = knob(False, "add the hinge between V(n) and V(T^4 n), weight 0.5 (log run 4)")
     t8: bool = knob(False, "add the hinge between V(n) and V(T^8 n), weight 0.2 (a switch of the log's code)")
     hard_ratio: float = knob(0.25, "share of rows from hard seeds' orbits; random rows while no seed is active (log: 0.25)", ge=0, le=1)
+    extra_orbits: int = knob(
+        0,
+        "further hard seeds, drawn by the rule of validation and test from other numbers, active throughout (ours; log: 0)",
+        unit="seeds",
+        ge=0,
+        le=4096,
+    )
     start_seeds: int = knob(0, "hard seeds active from the start (log: 0)", unit="seeds", ge=0, le=len(TRAIN_SEEDS))
     ramp: float = knob(
         0.5, "share of the budget over which the other hard seeds enter; 0: at once (log run 7: 50000 of 100000 steps)", ge=0, le=1

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from trainables.collatz.evalset import EvaluationSet, evaluation_set
 from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Nodes, nodes_of, table
 from trainables.collatz.orbits import U64, Trace, from_limbs, iterate, random_odd, to_limbs, trace
-from trainables.collatz.split import GROUPS, TRAIN, GuardName, Membership, Partition, partition
+from trainables.collatz.split import EXTRA, GROUPS, TRAIN, GuardName, Membership, chains_of, extra_hard_seeds, partition
 from trainables.family import Split
 
 __all__ = ["CHECKED", "POOL_NODES", "POOL_STEPS", "CollatzData", "Rows", "build", "refused_rows"]
@@ -39,7 +39,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class CollatzData:
-    """The node table, the orbits of the four groups and the random pool.
+    """The node table, the orbits of the five groups and the random pool.
 
     Attributes:
         nodes: orbit nodes first, then POOL_NODES nodes for each row of the pool.
@@ -49,11 +49,11 @@ class CollatzData:
         steps: int64 [orbits], Syracuse steps to 1.
         private: int64 [orbits], length of the private prefix.
         rows: int64 [curriculum rows], nodes that may be trained on, seed by seed.
-        row_first: int64 [train seeds], where a seed's part of `rows` begins.
-        row_count: int64 [train seeds], its length.
+        row_first: int64 [train and extra seeds], where a seed's part of `rows` begins.
+        row_count: int64 [train and extra seeds], its length.
         pool_first: node of the pool's first row.
         pool_numbers: uint64 [3, pool], the random numbers themselves, for the audit.
-        excluded_curriculum: nodes of train orbits that were refused.
+        excluded_curriculum: nodes of train and extra orbits that were refused.
         excluded_pool: random draws that were refused.
         drawn: random draws made to fill the pool.
         guard: whose private numbers are kept out of training.
@@ -84,6 +84,11 @@ class CollatzData:
         """Number of random rows."""
         return int(self.pool_numbers.shape[1])
 
+    @property
+    def curriculum(self) -> int:
+        """Number of train seeds, which a curriculum lets in one after the other; extra ones are always there."""
+        return int((self.group == TRAIN).sum())
+
     def scored(self, split: Split | str) -> Rows:
         """Validation and test: private steps. Train and the logged five: every step down to 1.
 
@@ -105,12 +110,12 @@ class CollatzData:
         return iterate(int(self.seeds[orbit]), node - int(self.first[orbit]))
 
 
-def _orbit_tables(parts: Partition) -> tuple[list[Nodes], U64]:
+def _orbit_tables(chains: list[list[int]]) -> tuple[list[Nodes], U64]:
     """One table for each orbit, 8 nodes past its 1, and the numbers of all nodes, uint64 [limbs, nodes]."""
-    longest = max(map(len, parts.chains))
-    run = trace(to_limbs(parts.seeds), longest - 1 + REACH + MAX_LOOKAHEAD, longest + REACH)
+    longest = max(map(len, chains))
+    run = trace(to_limbs([chain[0] for chain in chains]), longest - 1 + REACH + MAX_LOOKAHEAD, longest + REACH)
     tables, numbers = [], []
-    for i, chain in enumerate(parts.chains):
+    for i, chain in enumerate(chains):
         own = run.numbers[: len(chain) + REACH, :, i : i + 1]
         tables.append(table(run.k[i : i + 1, : len(chain) - 1 + REACH + MAX_LOOKAHEAD], own))
         numbers.append(own[:, :, 0].T)
@@ -134,26 +139,30 @@ def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
     return Trace(run.k[kept], run.numbers[:, :, kept]), int(refused[:drawn].sum()), drawn
 
 
-def build(pool: int, data_seed: int, guard: GuardName = "all", population: bool = False) -> CollatzData:
-    """All groups and a pool of `pool` random rows; about a second at the default size, and another for the population."""
+def build(pool: int, data_seed: int, guard: GuardName = "all", population: bool = False, extra: int = 0) -> CollatzData:
+    """All groups, `extra` further orbits for training and a pool of `pool` random rows.
+
+    About a second at the default size, one more for the population, and a half for 512 extra orbits.
+    """
     parts = partition()
     guarded = Membership(parts.guarded(guard))
-    tables, numbers = _orbit_tables(parts)
-    steps = np.array([len(chain) - 1 for chain in parts.chains])
-    group = np.array(parts.group)
+    chains = parts.chains + chains_of(extra_hard_seeds(extra))
+    tables, numbers = _orbit_tables(chains)
+    steps = np.array([len(chain) - 1 for chain in chains])
+    group = np.array(parts.group + [EXTRA] * extra)
     first = np.concatenate([[0], np.cumsum(steps + 1 + REACH)[:-1]])
     member = guarded(numbers)
-    train = [np.arange(first[o], first[o] + steps[o]) for o in np.flatnonzero(group == TRAIN)]
+    train = [np.arange(first[o], first[o] + steps[o]) for own in (TRAIN, EXTRA) for o in np.flatnonzero(group == own)]
     allowed = [nodes[~np.any([member[nodes + j] for j in CHECKED], axis=0)] for nodes in train]
     count = np.array([len(nodes) for nodes in allowed])
     run, refused, drawn = _pool(pool, data_seed, guarded)
     return CollatzData(
         nodes=nodes_of([*tables, table(run.k, run.numbers)]),
-        seeds=np.array(parts.seeds, dtype=np.uint64),
+        seeds=np.array([chain[0] for chain in chains], dtype=np.uint64),
         group=group,
         first=first,
         steps=steps,
-        private=np.array(parts.private),
+        private=np.array(parts.private + [0] * extra),
         rows=np.concatenate(allowed),
         row_first=np.cumsum(count) - count,
         row_count=count,

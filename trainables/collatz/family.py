@@ -32,13 +32,17 @@ class CollatzFamily(Family[CollatzConfig]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: CollatzConfig) -> str:
-        """Pool size, data seed, guard and population: nothing else changes the data."""
-        rest = (("-scored", config.guard == "scored"), ("-population", config.population))
+        """Pool size, data seed, extra orbits, guard and population: nothing else changes the data."""
+        rest = (
+            (f"-extra{config.extra_orbits}", config.extra_orbits > 0),
+            ("-scored", config.guard == "scored"),
+            ("-population", config.population),
+        )
         return f"collatz-pool{config.pool}-seed{config.data_seed}" + "".join(part for part, said in rest if said)
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
         """Orbits of the four groups and the random pool."""
-        return build(config.pool, config.data_seed, config.guard, config.population)
+        return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
         """Exact overlap of every row that can be sampled with what validation and test are scored on."""

@@ -110,12 +110,13 @@ class Sampler:
         self.mined = mined_orbits((), data.guarded, config.lookahead)
         orbit = int(np.flatnonzero(data.seeds == 27)[0])
         self._idle = data.first[orbit] + np.arange(data.steps[orbit] if config.idle == "27" else 0)
+        self._usable = np.flatnonzero(data.row_count)
         self._block: tuple[int, Trace, Nodes] | None = None
 
     def stage(self, step: int) -> int:
         """Hard seeds that are active at a step."""
         c = self.config
-        return active_seeds(step / c.steps, c.ramp, c.start_seeds, len(self.data.row_count))
+        return active_seeds(step / c.steps, c.ramp, c.start_seeds, self.data.curriculum)
 
     def parts(self, step: int, stage: int) -> list[Part]:
         """The rows of a step with `stage` active seeds."""
@@ -139,7 +140,7 @@ class Sampler:
         Without an active seed, those that are not mined are `idle` ones, or there are none.
         """
         data, mined = self.data, self.mined
-        usable = np.flatnonzero(data.row_count[:stage])
+        usable = self._usable[(self._usable < stage) | (self._usable >= data.curriculum)]
         mined_rows = self._mined_rows(extra, rows, len(usable))
         left = rows - len(mined_rows)
         if not len(usable):

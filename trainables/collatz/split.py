@@ -23,11 +23,24 @@ import numpy.typing as npt
 
 from trainables.collatz.orbits import LIMBS, U64, from_limbs, natural_log, random_odd, steps_to_one, to_limbs, trace
 
-__all__ = ["CORE_BELOW", "GROUPS", "GUARDED", "HARD_SEEDS", "LOGGED", "LOGGED_SEEDS", "MIN_PRIVATE", "TEST", "TRAIN", "TRAIN_SEEDS"]
-__all__ += ["VALIDATION", "GuardName", "Membership", "Partition", "fresh_hard_seeds", "partition", "private_lengths"]
+__all__ = [
+    "CORE_BELOW",
+    "EXTRA",
+    "GROUPS",
+    "GUARDED",
+    "HARD_SEEDS",
+    "LOGGED",
+    "LOGGED_SEEDS",
+    "MIN_PRIVATE",
+    "TEST",
+    "TRAIN",
+    "TRAIN_SEEDS",
+]
+__all__ += ["VALIDATION", "GuardName", "Membership", "Partition", "chains_of", "extra_hard_seeds", "fresh_hard_seeds"]
+__all__ += ["partition", "private_lengths"]
 
-GROUPS = ("train", "validation", "test", "logged")
-TRAIN, VALIDATION, TEST, LOGGED = range(4)
+GROUPS = ("train", "validation", "test", "logged", "extra")
+TRAIN, VALIDATION, TEST, LOGGED, EXTRA = range(5)
 
 GuardName = Literal["all", "scored"]
 GUARDED: dict[GuardName, tuple[int, ...]] = {"all": (VALIDATION, TEST, LOGGED), "scored": (VALIDATION, TEST)}
@@ -81,15 +94,31 @@ def fresh_hard_seeds() -> list[int]:
     walk model gives for its size (Lagarias and Weiss 1992): steps of mean ln(3/4) and variance 2 ln(2)^2 reach 0
     from ln n after ln n / ln(4/3) steps, with variance ln n * 2 ln(2)^2 / ln(4/3)^3.
     """
-    x = random_odd(np.random.default_rng(FRESH_SEED), FRESH_DRAWS, FRESH_BITS[0] - 1, FRESH_BITS[1] - 1)
+    return [n for n in dict.fromkeys(_unusual(np.random.default_rng(FRESH_SEED))) if n not in HARD_SEEDS]
+
+
+def extra_hard_seeds(count: int) -> list[int]:
+    """The first `count` numbers found by the same rule in further draws, none of them a hard seed or a fresh one."""
+    generator = np.random.default_rng([FRESH_SEED, 1])
+    found: dict[int, None] = {}
+    known = {*HARD_SEEDS, *fresh_hard_seeds()} if count else set[int]()
+    while len(found) < count:
+        found |= dict.fromkeys(n for n in _unusual(generator) if n not in known)
+    return list(found)[:count]
+
+
+def _unusual(generator: np.random.Generator) -> list[int]:
+    x = random_odd(generator, FRESH_DRAWS, FRESH_BITS[0] - 1, FRESH_BITS[1] - 1)
     ln = natural_log(x)
     pull = math.log(4 / 3)
     deviation = (steps_to_one(x) - ln / pull) / np.sqrt(ln * 2 * math.log(2) ** 2 / pull**3)
-    drawn = from_limbs(x[:, deviation >= FRESH_DEVIATIONS])
-    return [n for n in dict.fromkeys(drawn) if n not in HARD_SEEDS]
+    return from_limbs(x[:, deviation >= FRESH_DEVIATIONS])
 
 
-def _chains(seeds: Sequence[int]) -> list[list[int]]:
+def chains_of(seeds: Sequence[int]) -> list[list[int]]:
+    """The numbers from each odd seed to the first 1."""
+    if not seeds:
+        return []
     x = to_limbs(seeds)
     steps = steps_to_one(x)
     numbers = trace(x, int(steps.max()), int(steps.max()) + 1).numbers
@@ -110,7 +139,7 @@ def partition() -> Partition:
     """
     hard = [n // (n & -n) for n in (*TRAIN_SEEDS, *LOGGED_SEEDS)]
     fresh = fresh_hard_seeds()
-    chains = _chains(hard + fresh)
+    chains = chains_of(hard + fresh)
     lengths = private_lengths(chains)
     kept = [i for i in range(len(hard), len(chains)) if lengths[i] >= MIN_PRIVATE][: sum(SIZES.values())]
     order = [*range(len(TRAIN_SEEDS)), *kept, *range(len(TRAIN_SEEDS), len(hard))]

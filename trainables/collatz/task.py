@@ -70,7 +70,7 @@ class CollatzTask(Task):
         c, nodes, index = self.config, part.nodes, part.index
         now, following, bits = pair(nodes, index, c.lookahead, c.features)
         growth = nodes.growth(index).astype(np.int64)
-        weight = np.where(part.hard, _HARD[growth], _RANDOM[growth])
+        weight = np.where(part.hard, _HARD[growth], _RANDOM[growth]) if c.weights == "logged" else np.ones(len(index), dtype=np.float32)
         arrays = {"now": now, "next": following, "weight": weight, "hard": part.hard}
         if c.target == "fixed":
             arrays["target"] = (nodes.ln[index] + DRIFT_COEFFICIENT * bits).astype(np.float32)

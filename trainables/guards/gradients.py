@@ -49,6 +49,7 @@ class GradientCoverage(Guard):
 
     Fires for a submodule below 0.9, and for a parameter that never gets one while its submodule does. Steps on which a
     parameter is frozen do not count for it. Counts are those of the whole trial: what was not trained early stays said.
+    A parameter of one number is exempt, unless it is all that a submodule has: the output's bias cancels in a loss of differences.
     """
 
     name = "gradient_coverage"
@@ -96,7 +97,7 @@ class GradientCoverage(Guard):
                 continue
             failed = received < COVERED * steps
             yield _finding(part, received, steps, failed=failed)
-            for name in names if names != [part] else []:
+            for name in [name for name in names if names != [part] and self._model.get_parameter(name).numel() > 1]:
                 received, steps = self._parameters[name]
                 yield _finding(name, received, steps, failed=not failed and steps >= ENOUGH and not received)
 

@@ -44,7 +44,7 @@ class Net(nn.Module):
         self.norm = nn.BatchNorm1d(16)
         self.decoder = nn.Linear(16, 2 if config.labels else 1)
         self.spare = nn.Parameter(torch.zeros(1))
-        self.decoder.register_parameter("unused", nn.Parameter(torch.zeros(1)) if self.fault == "dead_parameter" else None)
+        self.decoder.register_parameter("unused", nn.Parameter(torch.zeros(2)) if self.fault == "dead_parameter" else None)
 
     def forward(self, x: Tensor, train_encoder: bool = True) -> Tensor | dict[str, Tensor]:
         """[rows, 4] to [rows, 1], or logits [rows, 2]."""

@@ -1,0 +1,154 @@
+"""A metric against the stratum: replicates, their mean and interval, the front, what was chosen by, and trivial predictors."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from analysis import readings
+from analysis.figures.base import BLUE, GREY, ORANGE, figure, label, scale
+from analysis.readings import Reading
+from sweeps.ledger import leaderboard
+from sweeps.ledger.history import History
+from sweeps.ledger.table import number
+
+__all__ = ["answer", "front"]
+
+DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
+MARKERS = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexagon-open", "triangle-down-open")
+Lines = dict[str, list[tuple[str, float]]]
+
+
+def answer(history: History, metric: str = "", height: int = 480) -> go.Figure | None:
+    """A metric against the stratum; None without any value.
+
+    Args:
+        metric: empty for the objective. Finalists are those of the objective, whichever metric is shown.
+    """
+    name, strata = metric or str(history.settings["metric"]), leaderboard.strata(history)
+    confirmed = [found for stratum in strata if (found := readings.confirmed(history, stratum, name))]
+    chosen = [found for stratum in strata if (found := readings.chosen(history, stratum, name))]
+    split = "test" if confirmed else "validation"
+    lines = _trivial(history, f"{split}/{name}")
+    if not confirmed and not chosen and not lines:
+        return None
+    compared = [y for who, points in lines.items() if not leaderboard.is_oracle(who) for _, y in points]
+    axis = scale([score.value for found in [*confirmed, *chosen] for score in found.scores] + compared)
+    if axis["type"] == "log":
+        lines = {who: points for who, points in lines.items() if all(value > 0 for _, value in points)}
+    made = _empty(history, name, axis, height)
+    for index, (who, points) in enumerate(lines.items()):
+        made.add_trace(_line(who, points, split, index))
+    for trace in _trained(history, name, confirmed, chosen):
+        made.add_trace(trace)
+    return made
+
+
+def _empty(history: History, name: str, axis: dict[str, Any], height: int) -> go.Figure:
+    y = {"title": {"text": html.escape(name)}, **axis, **({"rangemode": "tozero"} if axis["type"] == "linear" else {})}
+    x = {"title": {"text": label(history), "standoff": 6}, "type": "category"}
+    x |= {"categoryorder": "array", "categoryarray": leaderboard.strata(history)}
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 11}}
+    return figure(height, x, y, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+
+
+def _trivial(history: History, name: str) -> Lines:
+    lines: Lines = {}
+    for line in history.baselines:
+        if name in line.metrics and math.isfinite(line.metrics[name].value):
+            lines.setdefault(line.name, []).append((line.stratum, line.metrics[name].value))
+    return lines
+
+
+def _line(who: str, points: Sequence[tuple[str, float]], split: str, index: int) -> go.Scatter:
+    return go.Scatter(
+        x=[stratum for stratum, _ in points],
+        y=[value for _, value in points],
+        name=html.escape(who),
+        mode="lines+markers",
+        line={"color": GREY, "width": 1.2, "dash": DASHES[index % len(DASHES)]},
+        marker={"symbol": MARKERS[index % len(MARKERS)], "size": 8, "color": GREY, "line": {"width": 1.2, "color": GREY}},
+        hovertemplate=f"{html.escape(who)} on {split}<br>%{{x}}: %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _trained(history: History, name: str, confirmed: list[Reading], chosen: list[Reading]) -> list[go.Scatter]:
+    traces = [_points("best on validation", chosen, BLUE, "circle-open")]
+    if len(confirmed) > 1 and _ordered(leaderboard.strata(history)):
+        traces.append(_front(history, name, confirmed))
+    if any(len(found.scores) > 1 for found in confirmed):
+        traces.append(_replicates(confirmed))
+    return [trace for trace in [*traces, _points("confirmed on test", confirmed, ORANGE, "diamond")] if len(trace.x)]
+
+
+def _ordered(strata: Sequence[str]) -> bool:
+    """Whether strata are numbers that grow: only then is there an `up to here`."""
+    try:
+        values = [float(stratum) for stratum in strata]
+    except ValueError:
+        return False
+    return values == sorted(values)
+
+
+def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
+    """For each confirmed stratum in order, the best confirmed mean at it or below it."""
+    sign = 1.0 if readings.metric(history, name).mode == "min" else -1.0
+    found: list[Reading] = []
+    for reading in confirmed:
+        better = not found or sign * reading.measure.value < sign * found[-1].measure.value
+        found.append(reading if better else found[-1])
+    return found
+
+
+def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
+    best = front(history, name, confirmed)
+    return go.Scatter(
+        x=[reading.stratum for reading in confirmed],
+        y=[reading.measure.value for reading in best],
+        name="front: best confirmed up to here",
+        mode="lines",
+        line={"color": ORANGE, "width": 1.6, "shape": "hv"},
+        hovertext=[
+            f"best confirmed up to {html.escape(here.stratum)}: {number(reading.measure.value)}, at {html.escape(reading.stratum)}"
+            for here, reading in zip(confirmed, best, strict=True)
+        ],
+        hoverinfo="text",
+    )
+
+
+def _replicates(confirmed: list[Reading]) -> go.Scatter:
+    points = [(found.stratum, run, score) for found in confirmed for run, score in zip(found.runs, found.scores, strict=True)]
+    return go.Scatter(
+        x=[stratum for stratum, _, _ in points],
+        y=[score.value for _, _, score in points],
+        name="replicates on test",
+        mode="markers",
+        marker={"color": ORANGE, "size": 7, "opacity": 0.55},
+        hovertext=[f"replicate {run.number} of trial {run.of}<br>{number(score.value)}" for _, run, score in points],
+        hoverinfo="text",
+    )
+
+
+def _points(name: str, found: Sequence[Reading], colour: str, symbol: str) -> go.Scatter:
+    measures = [reading.measure for reading in found]
+    return go.Scatter(
+        x=[reading.stratum for reading in found],
+        y=[measure.value for measure in measures],
+        name=name,
+        mode="markers",
+        marker={"color": colour, "size": 15 if symbol.endswith("open") else 9, "symbol": symbol, "line": {"width": 2, "color": colour}},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [measure.high - measure.value for measure in measures],
+            "arrayminus": [measure.value - measure.low for measure in measures],
+            "color": colour,
+            "thickness": 1.6,
+        },
+        hovertext=[f"trial {reading.trial.number}, {name}<br>{reading.words}, n = {reading.measure.n}" for reading in found],
+        hoverinfo="text",
+    )

@@ -1,0 +1,99 @@
+"""Notes on trials: `python -m analysis note SWEEP NUMBER "text"`.
+
+They lie in the sweep's folder beside the ledger, never in it, since the ledger has one writer:
+
+    <sweep>/notes/20260131T120000.123456Z-0007.json    {"trial", "time", "author", "text"}
+
+A file is written once and neither changed nor replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis import progress
+from analysis.arguments import trial_number
+from analysis.sweep import Sweep
+from trainables.config import ConfigError
+from trainables.storage import Folder
+
+__all__ = ["Note", "add", "read", "register"]
+
+FOLDER = "notes"
+LONGEST = 10_000
+
+
+@dataclass(frozen=True)
+class Note:
+    """What somebody said about a trial; `time` in seconds since the epoch."""
+
+    trial: int
+    time: float
+    author: str
+    text: str
+
+
+def add(sweep: Sweep, number: int, text: str, author: str = "", now: float | None = None) -> Note:
+    """Writes a note on a trial.
+
+    Args:
+        author: empty for $USER.
+        now: seconds since the epoch; None for the clock.
+
+    Raises:
+        ConfigError: if the text is empty or longer than 10,000 characters.
+        ValueError: if there is no such trial.
+        FileExistsError: if another note was written in the same microsecond.
+    """
+    if not text.strip() or len(text) > LONGEST:
+        raise ConfigError(f"text: must have 1 to {LONGEST} characters (got {len(text.strip())})")
+    moment = time.time() if now is None else now
+    note = Note(sweep.trial(number).number, moment, author or os.environ.get("USER", "") or "unknown", text.strip())
+    stamp = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    content = json.dumps(asdict(note), ensure_ascii=False).encode()
+    (sweep.folder / FOLDER).write(f"{stamp}-{number:04d}.json", content, exclusive=True)
+    return note
+
+
+def read(folder: Folder, number: int | None = None) -> list[Note]:
+    """The notes of a sweep's folder, oldest first; those of one trial where a number is given.
+
+    Raises:
+        ValueError: if a file there is no note; the message names it.
+    """
+    place = folder / FOLDER
+    names = sorted(name for name in place.sizes() if name.endswith(".json")) if folder.exists(FOLDER) else []
+    found = [_parsed(place, name) for name in names]
+    return [note for note in found if number is None or note.trial == number]
+
+
+def _parsed(place: Folder, name: str) -> Note:
+    try:
+        plain = json.loads(place.read(name))
+        return Note(int(plain["trial"]), float(plain["time"]), str(plain["author"]), str(plain["text"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"notes: {place}/{name} is no note: {type(error).__name__}: {error}") from None
+
+
+def register(commands: Any) -> None:
+    """Adds `note`."""
+    parser = commands.add_parser("note", help="a note on a trial, or without a text the notes that it has")
+    parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
+    parser.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to note")
+    parser.add_argument("--author", default="", metavar="NAME", help="who says so [$USER]")
+    parser.set_defaults(run=_note)
+
+
+def _note(given: argparse.Namespace) -> None:
+    sweep = Sweep.open(given.sweep)
+    if given.text is not None:
+        add(sweep, given.number, given.text, given.author)
+    for note in read(sweep.folder, sweep.trial(given.number).number):
+        print(f"{progress.clock(note.time)}  {note.author}: {note.text}")

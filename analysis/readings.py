@@ -1,0 +1,129 @@
+"""A metric read at a stratum: its replicates, their mean with interval or their counts from least to most, and what is trivial there."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+
+from analysis import progress
+from sweeps.ledger import leaderboard
+from sweeps.ledger.confirmed import exact, finished, scores
+from sweeps.ledger.history import History, Trial
+from sweeps.ledger.table import number
+from trainables.config import ConfigError
+from trainables.family import Metric
+from trainables.measure import Measure
+from trainables.statistics import over_replicates
+
+__all__ = ["Reading", "chosen", "confirmed", "coverage", "metric", "shown", "trivial"]
+
+COMMON = "common_"
+COVERAGE = "coverage"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a finalist scores. `runs` are its finished replicates, or the trial itself on validation; `scores` theirs, in order."""
+
+    stratum: str
+    split: str
+    trial: Trial
+    runs: list[Trial]
+    scores: list[Measure]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the scores are counts: values without an interval and without units. They get least and most, and no interval."""
+        return exact(self.scores)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """Mean over replicates and units with its interval; of counts the median, from the least to the most."""
+        if not self.exact:
+            return self.scores[0] if self.split == "validation" else over_replicates(self.scores)
+        values = [score.value for score in self.scores if not math.isnan(score.value)]
+        return Measure(statistics.median(values), self.scores[0].n, min(values), max(values))
+
+    @property
+    def words(self) -> str:
+        """`11 to 14 in 5 replicates` of counts, `0.42 [0.40, 0.44]` of estimates."""
+        measure, runs = self.measure, len(self.runs)
+        often = f" in {runs} replicates" if runs > 1 else "" if self.split == "validation" else " in 1 replicate"
+        if self.exact:
+            same = measure.low == measure.high
+            return f"{number(measure.low)}{often}" if same else f"{number(measure.low)} to {number(measure.high)}{often}"
+        return f"{number(measure.value)} [{number(measure.low)}, {number(measure.high)}]"
+
+
+def metric(history: History, name: str) -> Metric:
+    """What a metric is; for one that is not known where a report is made, what the settings say."""
+    from trainables import registry
+
+    try:
+        return registry.family(history.settings["family"]).metric(name)
+    except (ConfigError, ValueError, KeyError):
+        return Metric(name, history.settings["mode"], "independent units", "")
+
+
+def shown(history: History) -> list[str]:
+    """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
+    held = {name.split("/", 1)[1]: None for trial in history.trials.values() for name in _last(trial) if "/" in name}
+    held |= {name.split("/", 1)[1]: None for line in history.baselines for name in line.metrics}
+    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *(name for name in held if name.startswith(COMMON))]
+    return [name for name in dict.fromkeys(wanted) if name in held]
+
+
+def _last(trial: Trial) -> dict[str, Measure]:
+    return trial.reports[-1].metrics if trial.reports else {}
+
+
+def confirmed(history: History, stratum: str, name: str) -> Reading | None:
+    """The best confirmed finalist of a stratum, by the objective, read on test."""
+    trial = _finalist(history, stratum)
+    if trial is None:
+        return None
+    runs = [run for run in finished(history, trial) if run.measure(f"test/{name}")]
+    found = scores(history, trial, f"test/{name}")
+    return Reading(stratum, "test", trial, runs, found) if found else None
+
+
+def _finalist(history: History, stratum: str) -> Trial | None:
+    """The best confirmed one; no interval is computed, nor another stratum looked at."""
+    name, sign = f"test/{history.settings['metric']}", 1.0 if history.settings["mode"] == "min" else -1.0
+    means = {}
+    for trial in leaderboard.finalists(history, stratum, int(history.settings["confirm"])):
+        values = [score.value for score in scores(history, trial, name)]
+        if values:
+            mean = sum(values) / len(values)
+            means[trial.number] = sign * mean if math.isfinite(mean) else math.inf
+    return history.trials[min(means, key=lambda number: means[number])] if means else None
+
+
+def chosen(history: History, stratum: str, name: str) -> Reading | None:
+    """The best finished trial of a stratum, by the objective, read on the validation split that it was chosen on."""
+    trial = progress.best(history, stratum)
+    score = trial.measure(f"validation/{name}") if trial else None
+    return Reading(stratum, "validation", trial, [trial], [score]) if trial and score else None
+
+
+def trivial(history: History, stratum: str, name: str, split: str) -> tuple[str, Measure] | None:
+    """The trivial predictor that scores best on a metric there, oracles left out."""
+    sign = 1.0 if metric(history, name).mode == "min" else -1.0
+    lines = [line for line in history.baselines if line.stratum == stratum and not leaderboard.is_oracle(line.name)]
+    scored = [(line.name, line.metrics[f"{split}/{name}"]) for line in lines if f"{split}/{name}" in line.metrics]
+    finite = [(who, measure) for who, measure in scored if math.isfinite(measure.value)]
+    return min(finite, key=lambda pair: sign * pair[1].value, default=None)
+
+
+def coverage(history: History) -> list[tuple[str, float]]:
+    """(stratum, share) of the `coverage` metric on test, else on validation, where trials or trivial predictors report it."""
+    found = {}
+    for split in ("validation", "test"):
+        name = f"{split}/{COVERAGE}"
+        for line in [line for line in history.baselines if name in line.metrics]:
+            found[line.stratum] = line.metrics[name].value
+        for trial in [trial for trial in history.trials.values() if trial.measure(name)]:
+            found[trial.stratum] = trial.value(name)
+    return [(stratum, found[stratum]) for stratum in leaderboard.strata(history) if stratum in found]

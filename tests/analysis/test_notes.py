@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from analysis import Sweep, notes
+from analysis.__main__ import main
+from sweeps.ledger.segments import read as events
+from trainables.config import ConfigError
+from trainables.storage import Folder
+
+Build = Any
+
+
+@pytest.fixture
+def sweep(build: Build) -> Sweep:
+    made = build()
+    made.train(3)
+    return Sweep.open(made.close())
+
+
+def test_a_note_is_written_beside_the_ledger(sweep: Sweep) -> None:
+    before = list(events(sweep.folder / "ledger"))
+    added = notes.add(sweep, 1, " look again ", "ada", now=1_770_000_000.25)
+    assert added == notes.Note(1, 1_770_000_000.25, "ada", "look again")
+    assert list((sweep.folder / "notes").sizes()) == ["20260202T024000.250000Z-0001.json"]
+    assert notes.read(sweep.folder) == [added]
+    assert list(events(sweep.folder / "ledger")) == before
+
+
+def test_notes_come_in_order_and_by_trial(sweep: Sweep) -> None:
+    late = notes.add(sweep, 1, "second", "ada", now=200.0)
+    early = notes.add(sweep, 2, "first", "bob", now=100.0)
+    assert notes.read(sweep.folder) == [early, late]
+    assert notes.read(sweep.folder, 1) == [late]
+    assert notes.read(sweep.folder, 0) == []
+
+
+def test_a_note_is_never_replaced(sweep: Sweep) -> None:
+    notes.add(sweep, 1, "first", "ada", now=100.0)
+    with pytest.raises(FileExistsError):
+        notes.add(sweep, 1, "second", "bob", now=100.0)
+    assert [note.text for note in notes.read(sweep.folder)] == ["first"]
+
+
+def test_the_author_is_the_user(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "grace")
+    assert notes.add(sweep, 0, "x").author == "grace"
+    monkeypatch.delenv("USER")
+    assert notes.add(sweep, 0, "y").author == "unknown"
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * 10_001])
+def test_no_text_and_too_much_are_refused(sweep: Sweep, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^text: must have 1 to 10000 characters"):
+        notes.add(sweep, 0, text)
+    assert notes.read(sweep.folder) == []
+
+
+def test_a_file_that_is_no_note_is_named(sweep: Sweep) -> None:
+    Folder.at(f"{sweep.folder}/notes").write("bad.json", b"{}")
+    with pytest.raises(ValueError, match=r"notes/bad\.json is no note: KeyError"):
+        notes.read(sweep.folder)
+
+
+def test_command(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(sweep.folder)
+    assert main(["note", folder, "1", "look <again>", "--author", "ada"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("ada: look <again>\n")
+    assert main(["note", folder, "1"]) == 0
+    assert capsys.readouterr().out == said
+    assert main(["note", folder, "0"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["trial", folder, "1"]) == 0
+    assert "ada: look <again>" in capsys.readouterr().out
+    assert main(["note", folder, "99", "x"]) == 2
+    assert "no trial 99" in capsys.readouterr().err
+    assert [note.trial for note in notes.read(sweep.folder)] == [1], "the refused note was not written"
