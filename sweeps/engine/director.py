@@ -115,8 +115,10 @@ class Director:
             past = trial.reports[-1] if trial.reports else None
             self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
         event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
+        known = {finding.mark for finding in trial.findings if finding.failed}
+        new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
+        self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
         self._new(event, durable=decision.action != "continue")
-        self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in report.findings if finding.failed]
         return decision
 
     def failed(self, number: int, error: str) -> bool:

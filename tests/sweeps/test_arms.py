@@ -134,4 +134,4 @@ def test_distributions_and_findings_reach_the_history() -> None:
         director.reported(first.trial, Report(step, step, 1.0, 0.0, {"validation/error": Measure(1.0 / step, 4, 0, 1)}, findings=findings))
     assert [(found.guard, found.number) for found in trial.findings if found.failed] == [("spikes", 5.0)]
     assert [found.mark for found in trial.findings] == ["spikes", "memory: peak"]
-    assert director.news == [f"trial {first.trial}: spikes: the loss jumped"] * 2
+    assert director.news == [f"trial {first.trial}: spikes: the loss jumped"], "told once, however often its number changes"
