@@ -208,7 +208,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: py
         "trials      6",
         "strata      lookahead = 10, 100",
         "rungs       10, 30 of 90",
-        "fixed       layers=8",
+        "fixed       skip=True, ",
+        "common=100, layers=8\n",
         "time        about",
     ):
         assert line in plan
