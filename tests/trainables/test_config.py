@@ -115,7 +115,7 @@ def test_overrides_are_split_at_the_first_sign() -> None:
 
 
 def test_every_field_is_described() -> None:
-    assert describe(Sample)[3:] == [
+    assert describe(Sample)[4:] == [
         ("lr", "float", "0.001", "learning rate"),
         ("dropout", "float or NoneType", "None", "share of units left out"),
         ("layers", "int,int,...", "64,64 units", "hidden widths"),
