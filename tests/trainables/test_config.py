@@ -122,7 +122,7 @@ def test_every_field_is_described() -> None:
         ("mode", "{full,k_only}", "full", "columns"),
         ("skip", "bool", "False", "linear path"),
     ]
-    assert [name for name, *_ in describe(Sample)[:3]] == ["steps", "eval_every", "seed"]
+    assert [name for name, *_ in describe(Sample)[:4]] == ["steps", "eval_every", "micro_batch", "seed"]
     assert describe(Sample)[0][2] == "2000 optimizer steps"
 
 
