@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from analysis import compare, dashboard, export, notes, terminal
 from analysis.arguments import count, price, trial_number
@@ -38,7 +38,6 @@ __all__ = ["main"]
 COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes)
 """Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`, a function of the parsed arguments."""
 OK, BAD_INPUT = 0, 2
-PIPED_WIDTH = 200
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,15 +73,8 @@ def _register(commands: Any) -> None:
         command.set_defaults(run=run)
 
 
-def _console() -> Console:
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH)
-    return console
-
-
 def _show(page: RenderableType) -> None:
-    _console().print(page)
+    terminal.console().print(page)
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -99,7 +91,7 @@ def _leaderboard(given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps(sweep.leaderboard(), indent=2, allow_nan=False))
     else:
-        _show(leaderboard_table(sweep.history, sweep.name, given.top, _console().width))
+        _show(leaderboard_table(sweep.history, sweep.name, given.top, terminal.console().width))
 
 
 def _report(given: argparse.Namespace) -> None:

@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from analysis import progress
 from sweeps.ledger import leaderboard
-from sweeps.ledger.confirmed import Versus, verdict
-from sweeps.ledger.history import Baseline, History, Trial
+from sweeps.ledger.confirmed import Versus, finished
+from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
 from trainables.measure import Measure
-from trainables.statistics import lacking, rule_of_three
+from trainables.statistics import rule_of_three
 
-__all__ = ["Answer", "answers", "best_trivial", "confirmed_measures", "luck", "verdict"]
+__all__ = ["MIXED", "Answer", "answers", "interval", "luck"]
+
+MIXED = "better by one metric and worse by another than"
 
 
 @dataclass(frozen=True)
 class Answer:
     """One stratum's answer.
 
-    `verdict` is better than, worse than, not told apart from, or empty where nothing is claimed. `luck` says how many
-    configurations were looked at and what that does to the winner's score; empty before there are two replicates.
+    Attributes:
+        verdict: better than, worse than, not told apart from, `MIXED`, or empty where nothing is claimed.
+        versus: the confirmed best beside the best trivial predictor, by the objective; None where there is none.
+        besides: the same by the other metrics that have values per unit.
+        luck: how many configurations were looked at and what that does to the winner's score; empty before there are two replicates.
     """
 
     stratum: str
     label: str
     sentence: str
     verdict: str
+    versus: Versus | None = None
+    besides: tuple[Versus, ...] = ()
     luck: str = ""
 
-
-def best_trivial(history: History, stratum: str, split: str) -> tuple[Baseline, Measure] | None:
-    """The trivial predictor with the best finite value on a split, oracles left out."""
-    name = f"{split}/{history.settings['metric']}"
-    scored = ((line, line.metrics[name]) for line in leaderboard.rivals(history, stratum, name))
-    return next((pair for pair in scored if math.isfinite(pair[1].value)), None)
-
-
-def confirmed_measures(history: History, stratum: str) -> list[tuple[Trial, Measure, dict[str, Any]]]:
-    """Confirmed finalists of a stratum, best first: the trial, its test score, its row of the leaderboard."""
-    found = []
-    for row in leaderboard.confirmations(history, stratum):
-        trial = history.trials[row["trial"]]
-        measure = leaderboard.confirmation(history, trial)
-        if measure is not None:
-            found.append((trial, measure, row))
-    return found
+    @property
+    def contrary(self) -> list[Versus]:
+        """Metrics by which the confirmed best is worse than a trivial predictor."""
+        return [one for one in self.besides if one.verdict == "worse than"]
 
 
 def answers(history: History, unit: str) -> list[Answer]:
@@ -62,65 +55,90 @@ def answers(history: History, unit: str) -> list[Answer]:
 def _answer(history: History, stratum: str, unit: str) -> Answer:
     field = history.settings["stratify"]
     label = f"{field} {stratum}" if field else "all trials"
-    confirmed = confirmed_measures(history, stratum)
     leader = progress.best(history, stratum)
-    if confirmed:
-        sentence, word = _confirmed(history, confirmed, stratum, unit)
-    elif leader:
-        sentence, word = _unconfirmed(history, leader, stratum, unit)
-    else:
-        sentence, word = _unfinished(history, stratum), ""
-    return Answer(stratum, label, sentence, word, luck(history, confirmed[0][0]) if confirmed else "")
+    if best := next(iter(leaderboard.confirmed(history, stratum)), None):
+        return _confirmed(history, best, label, unit)
+    sentence = _unconfirmed(history, leader, stratum, unit) if leader else _unfinished(history, stratum)
+    return Answer(stratum, label, sentence, "")
 
 
-def _interval(measure: Measure) -> str:
-    return f"{number(measure.value)} [{number(measure.low)}, {number(measure.high)}]"
+def interval(measure: Measure) -> str:
+    """`0.42 [0.40, 0.44]`; the value alone where it is exact."""
+    value = number(measure.value)
+    return value if measure.low == measure.value == measure.high else f"{value} [{number(measure.low)}, {number(measure.high)}]"
 
 
-def _confirmed(history: History, confirmed: list[tuple[Trial, Measure, dict[str, Any]]], stratum: str, unit: str) -> tuple[str, str]:
-    trial, measure, row = confirmed[0]
-    runs = row["replicates"]
-    times = f"{runs} replicate{'s' if runs > 1 else ''}"
-    among = f", best of {len(confirmed)} confirmed" if len(confirmed) > 1 else ""
-    place = f"{history.settings['metric']} on {measure.n} test {unit}, {times}{among}"
-    compared, word = _compared(leaderboard.versus_trivial(history, trial), lacking(runs, measure.n, unit), unit)
-    sentence = f"trial {trial.number} confirmed at {_interval(measure)} ({place}): {compared}."
-    if measure.value == 0 and measure.low == 0:
-        share = 100 * rule_of_three(measure.n)
-        sentence += f" All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three)."
-    if runs == 1:
-        sentence += " One replicate: the interval leaves out the spread between seeds."
-    elif runs < history.settings["replicates"]:
-        sentence += f" {history.settings['replicates']} replicates were asked for."
-    return sentence, word
+def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
+    found = leaderboard.versus_trivial(history, trial, unit=unit)
+    besides = tuple(leaderboard.besides(history, trial))
+    made = Answer(trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum))
+    verdict = MIXED if made.contrary and made.verdict == "better than" else made.verdict
+    words = [f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.", *_remarks(history, trial, unit)]
+    return dataclasses.replace(made, sentence=" ".join(words), verdict=verdict)
 
 
-def _compared(found: Versus | None, missing: str, unit: str) -> tuple[str, str]:
+def _score(history: History, trial: Trial, unit: str) -> str:
+    measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
+    assert measure is not None, "a replicate has finished"
+    count = len(leaderboard.confirmed(history, trial.stratum))
+    among = f", best of {count} confirmed" if count > 1 else ""
+    place = f"{history.settings['metric']} on {measure.n} test {unit}, {runs} replicate{'s' if runs > 1 else ''}{among}"
+    return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
+
+
+def _compared(found: Versus | None, unit: str) -> str:
     """The finalist beside the best trivial predictor on test: a claim only where enough was measured for one."""
     if found is None:
-        return "no trivial predictor was scored on the test split", ""
+        return "no trivial predictor was scored on the test split"
     place = f"{found.name}, at {number(found.other.value)}"
-    if missing:
-        return f"beside the best trivial predictor there, {place}, no claim is made: only {missing}", ""
-    how = f"paired by {unit}: {_interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
-    return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})", found.verdict
+    if found.missing:
+        return f"beside the best trivial predictor there, {place}, no claim is made: {found.missing}"
+    how = f"paired by {unit}: {interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
+    return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})"
 
 
-def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> tuple[str, str]:
-    measure = trial.measure(leaderboard.objective(history))
-    assert measure is not None
-    trivial = best_trivial(history, stratum, "validation")
-    beside = f"the best trivial predictor there, {trivial[0].name}, is at {number(trivial[1].value)}" if trivial else ""
+def _contrary(answer: Answer) -> str:
+    """By which other metrics it is worse."""
+    found = [f"{one.metric} ({one.name} at {number(one.other.value)}, paired: {interval(one.difference)})"
+             for one in answer.contrary if one.difference]  # fmt: skip
+    word = "but" if answer.verdict == "better than" else "and"
+    return f", {word} worse by {' and '.join(found)}" if found else ""
+
+
+def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
+    measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
+    assert measure is not None, "a replicate has finished"
+    found = []
+    if measure.value == 0 and measure.low == 0:
+        share = 100 * rule_of_three(measure.n)
+        found.append(f"All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three).")
+    if runs == 1:
+        found.append("One replicate: the interval leaves out the spread between seeds.")
+    elif runs < history.settings["replicates"]:
+        found.append(f"{history.settings['replicates']} replicates were asked for.")
+    return found
+
+
+def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> str:
+    name = leaderboard.objective(history)
+    measure, trivial = trial.measure(name), leaderboard.best_trivial(history, stratum, name)
+    assert measure is not None, "the best trial has reported"
+    lines = "no trivial predictor was scored on the validation split"
+    if trivial:
+        lines = f"the best trivial predictor there, {trivial.name}, is at {number(trivial.metrics[name].value)}"
     confirm = "not confirmed yet" if history.settings["confirm"] else "confirmation was not asked for"
     place = f"{history.settings['metric']} on {measure.n} validation {unit}"
     chosen = f"It was chosen on these {unit}, which flatters it; no claim is made; {confirm}."
-    lines = beside or "no trivial predictor was scored on the validation split"
-    return f"trial {trial.number} leads at {_interval(measure)} ({place}): {lines}. {chosen}", ""
+    return f"trial {trial.number} leads at {interval(measure)} ({place}): {lines}. {chosen}"
 
 
-def luck(history: History, trial: Trial) -> str:
-    """How many configurations were looked at, what the best of so many would score by luck, and what the winner scored."""
-    found = leaderboard.luck(history, trial)
+def luck(history: History, stratum: str) -> str:
+    """How many configurations of a stratum were looked at, what the best of so many would score by luck, and what the winner scored.
+
+    The winner is the search's, whichever finalist is ahead after confirmation.
+    """
+    winner = progress.best(history, stratum)
+    found = leaderboard.luck(history, winner) if winner else None
     if found is None:
         return ""
     side, other = ("below", "above") if history.settings["mode"] == "min" else ("above", "below")
@@ -142,6 +160,7 @@ def _unfinished(history: History, stratum: str) -> str:
         return "no trial has been proposed."
     if not reported:
         return f"no trial has reported ({progress.counts(ranked)})."
-    value = number(reported[0].value(leaderboard.objective(history)))
-    far = f"trial {reported[0].number} is at {value} after {reported[0].step} of {history.settings['steps']} steps"
+    first, settings = reported[0], history.settings
+    spent = f"{history.spent(first.reports[-1]):,} of {settings['steps']:,} {settings.get('unit', 'steps')}"
+    far = f"trial {first.number} is at {number(first.value(leaderboard.objective(history)))} after {spent}"
     return f"no trial has finished with a finite value ({progress.counts(ranked)}); {far}."

@@ -11,16 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import warnings
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.answers import interval
 from analysis.comparison import Arm, Comparison, compare
 from analysis.sweep import Sweep, place
+from analysis.terminal import console
 from sweeps.ledger.table import number
 from trainables.config import ConfigError
 
@@ -65,11 +65,9 @@ def run(given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps([_plain(comparison) for comparison in found], indent=2, allow_nan=False))
         return
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(markup=False, emoji=False, highlight=False, width=200)
+    screen = console()
     for comparison in found:
-        console.print(Text(_title(comparison)), _table(comparison), "", sep="\n")
+        screen.print(Text(_title(comparison)), _table(comparison), "", sep="\n")
 
 
 def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
@@ -130,17 +128,13 @@ def _title(found: Comparison) -> str:
     return f"{found.metric}, {better} is better, {where}"
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{number(value)} [{number(low)}, {number(high)}]"
-
-
 def _table(found: Comparison) -> Table:
     multiplier = f"{found.found.multiplier():.2g} standard errors, 2.8 with many replicates (Bloom 1995)"
     power = f"{number(found.found.detectable())}: the smallest with 80 % power, two-sided at 5 %: {multiplier}"
     rows = [
-        ("A", f"{_interval(*_own(found, 0))}  {found.a.label}, trial {found.a.trial.number}"),
-        ("B", f"{_interval(*_own(found, 1))}  {found.b.label}, trial {found.b.trial.number}"),
-        ("A - B", f"{_interval(found.found.value, *found.found.interval())}, 95 %: {found.resampled}"),
+        ("A", f"{interval(found.values[0])}  {found.a.label}, trial {found.a.trial.number}"),
+        ("B", f"{interval(found.values[1])}  {found.b.label}, trial {found.b.trial.number}"),
+        ("A - B", f"{interval(found.found.measure())}, 95 %: {found.resampled}"),
         ("detectable", power if found.found.error > 0 else "not known: nothing varies"),
         *(("note", note) for note in found.notes),
         ("verdict", found.verdict),
@@ -149,11 +143,6 @@ def _table(found: Comparison) -> Table:
     for name, text in rows:
         table.add_row(Text(name), Text(text))
     return table
-
-
-def _own(found: Comparison, side: int) -> tuple[float, float, float]:
-    measure = found.values[side]
-    return measure.value, measure.low, measure.high
 
 
 def _plain(found: Comparison) -> dict[str, Any]:

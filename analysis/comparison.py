@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.answers import confirmed_measures
 from analysis.sweep import Sweep
-from sweeps.ledger.confirmed import exact, finished
+from sweeps.ledger import leaderboard
+from sweeps.ledger.confirmed import exact, finished, lost
 from sweeps.ledger.history import Baseline, Trial
 from trainables.config import ConfigError, make
 from trainables.measure import Measure, Report
@@ -39,10 +39,10 @@ class Arm:
             ConfigError: if no finalist of it has been confirmed.
         """
         label = f"{sweep.name}:{stratum}" if sweep.settings["stratify"] else sweep.name
-        found = confirmed_measures(sweep.history, stratum)
+        found = leaderboard.confirmed(sweep.history, stratum)
         if not found:
             raise ConfigError(f"{label}: none of its trials has been confirmed, so there is nothing to compare")
-        return Arm(label, sweep, found[0][0], len(found))
+        return Arm(label, sweep, found[0], len(found))
 
     @property
     def runs(self) -> list[Trial]:
@@ -136,9 +136,10 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
 def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", margin: float | None = None) -> Comparison:
     """The difference in one metric, with its interval and what may be said of it.
 
-    At equal `steps`, each replicate's last report counts. At equal `samples` or `time` (training seconds), it is the last
-    report at or before the largest value that all replicates of both arms reached. Replicates are paired by their seed
-    where the one arm's seeds are all among the other's, and drawn separately otherwise.
+    At equal `steps`, each replicate's last report counts. At equal `samples`, it is the report at the largest count at which
+    all replicates of both arms reported; at equal `time` (training seconds), and where there is no such count, the last report
+    before the largest value that all of them reached, and a note says where that was. Replicates are paired by their seed where
+    the one arm's seeds are all among the other's, and drawn separately otherwise.
 
     Raises:
         ConfigError: if the two cannot be compared.
@@ -147,11 +148,11 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
     if a.sweep.settings["family"] != b.sweep.settings["family"]:
         raise ConfigError(f"units: {a.label} is of family {a.sweep.settings['family']}, {b.label} of {b.sweep.settings['family']}")
     mode, unit = mode_and_unit(a.sweep.settings, metric)
-    limit = None if at == "steps" else min(_spent(run.reports[-1], at) for arm in (a, b) for run in arm.runs)
+    limit = None if at == "steps" else _limit(a, b, at)
     scores = _scores(a, name, at, limit), _scores(b, name, at, limit)
     if any(exact(list(found.values())) and metric != arm.sweep.settings["metric"] for arm, found in zip((a, b), scores, strict=True)):
         raise ConfigError(f"metric: {metric} is an exact count, with a minimum and a maximum over replicates and no interval")
-    notes = _budgets(a, b) if at == "steps" else []
+    notes = _budgets(a, b) if limit is None else _read_at(a, b, at, limit)
     by_unit = all(score.units for found in scores for score in found.values())
     if by_unit:
         notes += _same_rows(a, b, name, *({len(score.units) for score in found.values()} for found in scores))
@@ -159,13 +160,14 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
     tables = [np.array([score.units if by_unit else (score.value,) for score in found]) for found in chosen]
     n = min(score.n for found in chosen for score in found)
     counts = len(chosen[0]), len(chosen[1])
+    missing = _missing(split, by_unit, min(counts), n, unit, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
     return Comparison(
         a, b, name, mode, unit, "steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
         (over_replicates(chosen[0]), over_replicates(chosen[1])),
         two_way(tables[0] - tables[1]) if paired else two_way(tables[0], -tables[1]),
-        n, counts, _resampled(n, unit, counts, paired, by_unit), _missing(split, by_unit, min(counts), n, unit), margin, tuple(notes),
+        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, margin, tuple(notes),
     )  # fmt: skip
 
 
@@ -173,17 +175,33 @@ def _spent(report: Report, at: At) -> float:
     return report.seconds if at == "time" else float(report.samples)
 
 
+def _limit(a: Arm, b: Arm, at: At) -> float:
+    """Up to where both arms are read; see `compare`."""
+    runs = [run for arm in (a, b) for run in arm.runs]
+    if at == "samples":
+        common = set.intersection(*({report.samples for report in run.reports} for run in runs))
+        if common:
+            return float(max(common))
+    return min(_spent(run.reports[-1], at) for run in runs)
+
+
+def _report(run: Trial, at: At, limit: float | None) -> Report | None:
+    """The last report up to the limit."""
+    reports = run.reports[-1:] if limit is None else [report for report in run.reports if _spent(report, at) <= limit]
+    return reports[-1] if reports else None
+
+
 def _scores(arm: Arm, name: str, at: At, limit: float | None) -> dict[int, Measure]:
     """The metric of each replicate by its seed."""
     found: dict[int, Measure] = {}
     for run in arm.runs:
-        reports = run.reports[-1:] if limit is None else [report for report in run.reports if _spent(report, at) <= limit]
-        if not reports:
+        report = _report(run, at, limit)
+        if report is None:
             raise ConfigError(f"at: trial {run.number} of {arm.label} reported for the first time after the other's end, at {limit:g}")
-        if name not in reports[-1].metrics:
-            held = ", ".join(key for key in reports[-1].metrics if key.startswith(name.split("/")[0]))
+        if name not in report.metrics:
+            held = ", ".join(key for key in report.metrics if key.startswith(name.split("/")[0]))
             raise ConfigError(f"metric: {arm.label} has no {name}; it has {held or 'none on that split'}")
-        found[run.config["seed"]] = reports[-1].metrics[name]
+        found[run.config["seed"]] = report.metrics[name]
     return found
 
 
@@ -201,23 +219,42 @@ def _resampled(n: int, unit: str, counts: tuple[int, int], paired: bool, by_unit
     return f"{n} {unit}, paired, x {runs}, {seeds}" if by_unit else f"{runs} alone, {seeds}; the {n} {unit} are not resampled"
 
 
-def _missing(split: str, by_unit: bool, replicates: int, n: int, unit: str) -> str:
+def _lost(arm: Arm, name: str) -> list[str]:
+    return [f"{word} of {arm.label}" for word in lost(arm.sweep.history, arm.trial, name)] if name.startswith("test/") else []
+
+
+def _missing(split: str, by_unit: bool, replicates: int, n: int, unit: str, lost: list[str]) -> str:
     if split != "test":
         few = f", and {replicates} of {LEAST_REPLICATES} replicates are there" if replicates < LEAST_REPLICATES else ""
         return f"both arms were chosen on the {split} split{few}"
-    if not by_unit:
-        return "the ledger has no values per unit"
     few = lacking(replicates, n, unit)
-    return f"only {few}" if few else ""
+    return "; ".join([*lost, *([] if by_unit else ["the ledger has no values per unit"]), *([f"only {few}"] if few else [])])
+
+
+def _span(values: list[float]) -> str:
+    words = [f"{value:,.0f}" if value % 1 == 0 else f"{value:.4g}" for value in (min(values), max(values))]
+    return " to ".join(dict.fromkeys(words))
 
 
 def _budgets(a: Arm, b: Arm) -> list[str]:
-    """What the arms spent, where it is not the same number of steps."""
-    last = [arm.runs[0].reports[-1] for arm in (a, b)]
-    if last[0].step == last[1].step:
+    """What the arms spent, where it is not the same number of steps and samples in all replicates."""
+    last = [[run.reports[-1] for run in arm.runs] for arm in (a, b)]
+    if len({(report.step, report.samples) for reports in last for report in reports}) == 1:
         return []
-    spent = [f"{report.step:,} steps ({report.samples:,} samples)" for report in last]
-    return [f"the budgets differ: A spent {spent[0]}, B {spent[1]}"]
+    same = len({report.samples for reports in last for report in reports}) == 1
+    spent = [
+        f"{_span([report.step for report in reports])} steps ({_span([report.samples for report in reports])} samples)" for reports in last
+    ]
+    return [f"{'equal samples in other steps' if same else 'the budgets differ'}: A spent {spent[0]}, B {spent[1]}"]
+
+
+def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
+    """Where the arms were read, if that is not one count for all."""
+    found = [[_spent(report, at) for run in arm.runs if (report := _report(run, at, limit))] for arm in (a, b)]
+    if all(value == limit for values in found for value in values):
+        return []
+    unit = "samples" if at == "samples" else "training seconds"
+    return [f"A was read after {_span(found[0])} {unit}, B after {_span(found[1])}: the last reports before {limit:,.6g}"]
 
 
 def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> list[str]:

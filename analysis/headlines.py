@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from analysis.verdicts import Headline, Outcome, Verdict, arms, fall, reached
-from sweeps.ledger.history import History, Trial
+from analysis.sweep import Sweep
+from analysis.verdicts import Ask, Headline, Outcome, arms, fall, reached
+from sweeps.ledger.history import Trial
 
 __all__ = ["of_family"]
 
@@ -18,8 +17,8 @@ def of_family(family: str) -> tuple[Headline, ...]:
     return _BY_FAMILY.get(family, ())
 
 
-def _in(field: str, ask: Callable[[History], Outcome | None]) -> Callable[[History], Outcome | None]:
-    return lambda history: ask(history) if history.settings["stratify"] == field else None
+def _in(field: str, ask: Ask) -> Ask:
+    return lambda sweep: ask(sweep) if sweep.settings["stratify"] == field else None
 
 
 def _died(trial: Trial) -> bool:
@@ -27,17 +26,14 @@ def _died(trial: Trial) -> bool:
     return bool(rates) and min(rates) < DEAD * max(rates) and trial.config.get("schedule") == "plateau"
 
 
-def _learning_rate(history: History) -> Outcome | None:
-    """The log names exhausted seeds as the cause; a learning rate that has died is another that fits."""
-    used = [trial for trial in history.trials.values() if trial.config.get("schedule") == "plateau" and trial.status == "finished"]
+def _learning_rate(sweep: Sweep) -> Outcome | None:
+    """The log names exhausted seeds as the cause; a learning rate that has died is another that fits, so that neither is shown."""
+    used = [trial for trial in sweep.history.trials.values() if trial.config.get("schedule") == "plateau" and trial.status == "finished"]
     if not used:
         return None
     dead = sum(map(_died, used))
-    verdict: Verdict = "does not agree" if dead == len(used) else "not told apart"
-    return (
-        f"the learning rate of {dead} of {len(used)} finished trials with the plateau schedule fell below a thousandth of its highest",
-        verdict,
-    )
+    words = f"the learning rate of {dead} of {len(used)} finished trials with the plateau schedule fell below a thousandth of its highest"
+    return words, "confounded" if dead else "not told apart"
 
 
 _LOG = "Collatz log"
@@ -90,7 +86,7 @@ COLLATZ = (
         "The constraint T4: mixed results.",
         "73 violations with it, 80 without; worst margin -1.22 with it, -0.66 without",
         "a sweep over the loss terms",
-        lambda history: None,
+        lambda sweep: None,
     ),
     Headline(
         f"{_LOG}, runs 2 to 6",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from analysis import progress
+from analysis.answers import interval
 from sweeps.ledger import leaderboard
 from sweeps.ledger.confirmed import exact, finished, scores
 from sweeps.ledger.history import History, Trial
@@ -54,7 +55,7 @@ class Reading:
         if self.exact:
             same = measure.low == measure.high
             return f"{number(measure.low)}{often}" if same else f"{number(measure.low)} to {number(measure.high)}{often}"
-        return f"{number(measure.value)} [{number(measure.low)}, {number(measure.high)}]"
+        return interval(measure)
 
 
 def metric(history: History, name: str) -> Metric:
@@ -81,24 +82,12 @@ def _last(trial: Trial) -> dict[str, Measure]:
 
 def confirmed(history: History, stratum: str, name: str) -> Reading | None:
     """The best confirmed finalist of a stratum, by the objective, read on test."""
-    trial = _finalist(history, stratum)
+    trial = next(iter(leaderboard.confirmed(history, stratum)), None)
     if trial is None:
         return None
     runs = [run for run in finished(history, trial) if run.measure(f"test/{name}")]
     found = scores(history, trial, f"test/{name}")
     return Reading(stratum, "test", trial, runs, found) if found else None
-
-
-def _finalist(history: History, stratum: str) -> Trial | None:
-    """The best confirmed one; no interval is computed, nor another stratum looked at."""
-    name, sign = f"test/{history.settings['metric']}", 1.0 if history.settings["mode"] == "min" else -1.0
-    means = {}
-    for trial in leaderboard.finalists(history, stratum, int(history.settings["confirm"])):
-        values = [score.value for score in scores(history, trial, name)]
-        if values:
-            mean = sum(values) / len(values)
-            means[trial.number] = sign * mean if math.isfinite(mean) else math.inf
-    return history.trials[min(means, key=lambda number: means[number])] if means else None
 
 
 def chosen(history: History, stratum: str, name: str) -> Reading | None:
@@ -110,11 +99,8 @@ def chosen(history: History, stratum: str, name: str) -> Reading | None:
 
 def trivial(history: History, stratum: str, name: str, split: str) -> tuple[str, Measure] | None:
     """The trivial predictor that scores best on a metric there, oracles left out."""
-    sign = 1.0 if metric(history, name).mode == "min" else -1.0
-    lines = [line for line in history.baselines if line.stratum == stratum and not leaderboard.is_oracle(line.name)]
-    scored = [(line.name, line.metrics[f"{split}/{name}"]) for line in lines if f"{split}/{name}" in line.metrics]
-    finite = [(who, measure) for who, measure in scored if math.isfinite(measure.value)]
-    return min(finite, key=lambda pair: sign * pair[1].value, default=None)
+    found = leaderboard.best_trivial(history, stratum, f"{split}/{name}", metric(history, name).mode)
+    return (found.name, found.metrics[f"{split}/{name}"]) if found else None
 
 
 def coverage(history: History) -> list[tuple[str, float]]:

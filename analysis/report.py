@@ -66,7 +66,8 @@ def _figure(figure: go.Figure) -> Markup:
 
 def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
     history = sweep.history
-    return {**_top(sweep), **_figures(history), **_tables(sweep), "cost": cost.rows(history, price)}
+    top = _top(sweep)
+    return {**top, **_figures(history), **_tables(sweep, top["unit"]), "cost": cost.rows(history, price)}
 
 
 def _top(sweep: Sweep) -> dict[str, Any]:
@@ -88,6 +89,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "written": time.time(),
         "answers": found,
         "headline": tables.headline(history, found),
+        "besides": tables.besides(found),
         "coverage": readings.coverage(history),
         "coverage_doc": readings.metric(history, readings.COVERAGE).doc,
     }
@@ -114,7 +116,7 @@ def _searched(history: History) -> bool:
     return any(trial.params for trial in history.search_trials())
 
 
-def _tables(sweep: Sweep) -> dict[str, Any]:
+def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
     varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
     trials, saved, whole = progress.saved_steps(history)
@@ -123,7 +125,7 @@ def _tables(sweep: Sweep) -> dict[str, Any]:
         "rows": sweep.leaderboard()["rows"],
         "summaries": {trial.number: tables.summary(trial, varying) for trial in history.search_trials()},
         "fixed": fixed,
-        "confirmed": tables.confirmed(history),
+        "confirmed": tables.confirmed(history, unit),
         "counted": tables.counted(history),
         "baselines": tables.baselines(history),
         "others": tables.others(history),
@@ -134,7 +136,7 @@ def _tables(sweep: Sweep) -> dict[str, Any]:
         "all_trials": len(history.trials),
         "guarded": any(trial.findings for trial in history.trials.values()),
         "guards_share": cost.cost(history).guards_share,
-        "verdicts": verdicts.verdicts(history, headlines.of_family(settings["family"])),
+        "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings["family"])),
         "trial_notes": notes.read(sweep.folder),
         "notes": history.notes,
         "manifests": [tables.manifest(manifest) for manifest in history.manifests],

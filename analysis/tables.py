@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analysis import answers, progress, readings
-from analysis.answers import Answer
+from analysis import progress, readings
+from analysis.answers import Answer, interval
+from analysis.readings import Reading
 from analysis.terminal import text
 from sweeps.ledger import leaderboard
+from sweeps.ledger.confirmed import scores
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
 
-__all__ = ["baselines", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
+__all__ = ["baselines", "besides", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
 
 
 def incomplete(history: History) -> str:
@@ -34,20 +36,40 @@ def incomplete(history: History) -> str:
 
 
 def headline(history: History, found: Sequence[Answer]) -> str:
-    """All strata's answers in one sentence, with the interval of each; empty where nothing is confirmed."""
+    """All strata's answers in one sentence, with the paired difference of each; empty where nothing is confirmed."""
     groups: dict[str, list[str]] = {}
     for answer in found:
-        reading = readings.confirmed(history, answer.stratum, history.settings["metric"])
-        if reading:
-            measure = reading.measure
-            place = f"{answer.label} " if history.settings["stratify"] else ""
-            groups.setdefault(answer.verdict, []).append(
-                f"{place}({number(measure.value)} [{number(measure.low)}, {number(measure.high)}])"
-            )
-    claims = [f"{word} the best trivial predictor at {', '.join(groups[word])}" for word in groups if word]
-    claims += [f"no claim at {', '.join(groups[''])}"] if "" in groups else []
-    sentence = "; ".join(claims)
+        if reading := readings.confirmed(history, answer.stratum, history.settings["metric"]):
+            groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
+    at = " at" if history.settings["stratify"] else ""
+    claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in groups if word]
+    first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
+    sentence = "; ".join([*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])])
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _place(history: History, answer: Answer, reading: Reading) -> str:
+    """`lookahead 10 (hinge -0.013 [-0.017, -0.010])`: the paired difference where something is claimed, else the value."""
+    versus = answer.versus if answer.verdict else None
+    differences = [versus, *answer.contrary] if versus and versus.difference else []
+    words = [f"{one.metric} {interval(one.difference)}" for one in differences if one.difference]
+    words = words or [f"{history.settings['metric']} {reading.words}{', unpaired' if versus else ''}"]
+    return f"{f'{answer.label} ' if history.settings['stratify'] else ''}({'; '.join(words)})"
+
+
+def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
+    """(stratum, metric, trivial predictor and its value, paired difference, verdict) by each metric that has values per unit."""
+    return [
+        (
+            answer.stratum,
+            one.metric,
+            f"{one.name} ({number(one.other.value)})",
+            interval(one.difference) if one.difference else "-",
+            f"no claim: {one.missing}" if one.missing else one.verdict.removesuffix(" than").removesuffix(" from"),
+        )
+        for answer in found
+        for one in answer.besides
+    ]
 
 
 def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[str, Any]]:
@@ -63,25 +85,26 @@ def summary(trial: Trial, names: Iterable[str]) -> str:
     return " ".join(f"{name}={text(trial.config[name])}" for name in names if name in trial.config)
 
 
-def confirmed(history: History) -> list[dict[str, Any]]:
+def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
     """Confirmed finalists, best first within each stratum, beside the best trivial predictor on test."""
     rows = []
-    for stratum in leaderboard.strata(history):
-        for trial, measure, row in answers.confirmed_measures(history, stratum):
-            runs = ", ".join(
-                str(run.number) if run.status == "finished" else f"{run.number} ({run.status})" for run in history.replicates(trial.number)
-            )
-            searched = trial.value(leaderboard.objective(history))
-            rows.append({**row, "n": measure.n, "runs": runs, "validation": searched, "against": _against(history, trial)})
+    for row in leaderboard.confirmations(history):
+        trial = history.trials[row["trial"]]
+        runs = ", ".join(
+            str(run.number) if run.status == "finished" else f"{run.number} ({run.status})" for run in history.replicates(trial.number)
+        )
+        n = min(score.n for score in scores(history, trial, f"test/{history.settings['metric']}"))
+        validation = trial.value(leaderboard.objective(history))
+        rows.append({**row, "n": n, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
     return rows
 
 
-def _against(history: History, trial: Trial) -> str:
-    found = leaderboard.versus_trivial(history, trial)
+def _against(history: History, trial: Trial, unit: str) -> str:
+    found = leaderboard.versus_trivial(history, trial, unit=unit)
     if found is None:
         return "no trivial predictor on test"
-    if found.lacking():
-        return f"no claim: only {found.lacking()}; {found.name} at {number(found.other.value)}"
+    if found.missing:
+        return f"no claim: {found.missing}; {found.name} at {number(found.other.value)}"
     return f"{found.verdict} {found.name} ({number(found.other.value)})"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +17,18 @@ from sweeps.ledger.segments import LedgerError
 from sweeps.ledger.table import number
 from trainables.storage import Folder
 
-__all__ = ["sweeps_table", "text", "trial_page"]
+__all__ = ["PIPED_WIDTH", "console", "sweeps_table", "text", "trial_page"]
+
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a pipe or a file, where $COLUMNS does not say otherwise."""
+
+
+def console() -> Console:
+    """The process's stdout, on which texts of the ledger stand as they are: no markup, no emoji, no highlighting."""
+    made = Console(markup=False, emoji=False, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPED_WIDTH
+    return made
 
 
 def sweeps_table(results: Folder) -> RenderableType:
@@ -71,10 +83,11 @@ def trial_page(view: TrialView) -> RenderableType:
     sweep, trial = view.sweep, view.trial
     kind = "search" if trial.of is None else f"replicate of trial {trial.of}"
     label = sweep.settings["stratify"] or "stratum"
-    spent = sweep.history.spent(trial.reports[-1]) if trial.reports else 0
+    unit = progress.unit(sweep.history)
+    spent = f"{sweep.history.spent(trial.reports[-1]) if trial.reports else 0:,} of {sweep.settings['steps']:,} {unit}"
     facts = [
         ("trial", f"{trial.number} of {sweep.name}: {kind}, {label} {trial.stratum}"),
-        ("status", f"{trial.status} after {spent} of {sweep.settings['steps']} {sweep.settings.get('unit', 'steps')}"),
+        ("status", f"{trial.status} after {spent}{'' if unit == 'steps' else f', step {trial.step:,}'}"),
         ("reason", trial.reason.strip() or "-"),
         ("attempts", f"{trial.attempts}, {trial.failures} of them failed; {progress.duration(trial.wall)} in its place"),
         ("marks", "; ".join(leaderboard.marks(sweep.history, trial)) or "none"),
@@ -93,12 +106,14 @@ def trial_page(view: TrialView) -> RenderableType:
 def _curve(view: TrialView) -> Table:
     metric = leaderboard.objective(view.sweep.history)
     table = Table(title=metric, title_justify="left")
-    for heading in ("step", "value", "95 %", "n", "training s", "checkpoint"):
+    counted = ["samples"] if progress.unit(view.sweep.history) == "samples" else []
+    for heading in (*counted, "step", "value", "95 %", "n", "training s", "checkpoint"):
         table.add_column(heading, justify="left" if heading == "checkpoint" else "right")
     for report in view.reports:
         measure = report.metrics.get(metric)
         shown = [number(measure.value), f"{number(measure.low)}..{number(measure.high)}", str(measure.n)] if measure else ["-", "-", "-"]
-        table.add_row(str(report.step), *shown, f"{report.seconds:.1f}", report.checkpoint or "-")
+        spent = [f"{report.samples:,}"] if counted else []
+        table.add_row(*spent, str(report.step), *shown, f"{report.seconds:.1f}", report.checkpoint or "-")
     return table
 
 

@@ -1,4 +1,7 @@
-"""The log's headlines beside what was measured here. Which headlines there are is data, in `analysis.headlines`."""
+"""The log's headlines beside what was measured here. Which headlines there are is data, in `analysis.headlines`.
+
+Only what was confirmed counts, on the test split; a claim needs as much as any other, `trainables.statistics.lacking`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from analysis import readings
+from analysis.comparison import Arm, compare
 from analysis.readings import Reading
-from sweeps.ledger import leaderboard
-from sweeps.ledger.history import History
-from trainables.statistics import two_way
+from analysis.sweep import Sweep
+from sweeps.ledger.confirmed import lost
+from trainables.config import ConfigError
+from trainables.statistics import LEAST_UNITS, lacking
 
-__all__ = ["Headline", "Line", "Outcome", "Verdict", "arms", "fall", "reached", "verdicts"]
+__all__ = ["Ask", "Headline", "Line", "Outcome", "Verdict", "arms", "fall", "reached", "verdicts"]
 
-Verdict = Literal["agrees", "does not agree", "not told apart", "explained by a trivial predictor", "not run"]
+Verdict = Literal["agrees", "does not agree", "not told apart", "explained by a trivial predictor", "confounded", "no claim", "not run"]
 Outcome = tuple[str, Verdict]
 """What was measured here, in words, and what follows for the headline."""
+Ask = Callable[[Sweep], Outcome | None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Headline:
     claim: str
     logged: str
     needs: str
-    ask: Callable[[History], Outcome | None]
+    ask: Ask
 
 
 @dataclass(frozen=True)
@@ -49,46 +53,48 @@ class Line:
     verdict: Verdict
 
 
-def verdicts(history: History, headlines: tuple[Headline, ...]) -> list[Line]:
+def verdicts(sweep: Sweep, headlines: tuple[Headline, ...]) -> list[Line]:
     """Every headline with its verdict; `not run` where this sweep has nothing to say on it."""
-    asked = [(headline, headline.ask(history)) for headline in headlines]
+    asked = [(headline, headline.ask(sweep)) for headline in headlines]
     return [Line(headline, *(outcome or (f"needs {headline.needs}", "not run"))) for headline, outcome in asked]
 
 
-def _read(history: History, stratum: str, metric: str) -> Reading | None:
-    if stratum not in leaderboard.strata(history):
-        return None
-    return readings.confirmed(history, stratum, metric) or readings.chosen(history, stratum, metric)
+def _read(sweep: Sweep, stratum: str, metric: str) -> Reading | None:
+    return readings.confirmed(sweep.history, stratum, metric) if stratum in sweep.strata else None
 
 
-def _measured(history: History, found: list[Reading], metric: str) -> str:
-    field = history.settings["stratify"] or "stratum"
-    words = [
-        f"{field} {one.stratum}: {one.words}{'' if one.split == 'test' else ' (not confirmed)'}{_beside(history, one, metric)}"
-        for one in found
-    ]
-    return "; ".join(words)
+def _measured(sweep: Sweep, found: list[Reading], metric: str) -> str:
+    field = sweep.settings["stratify"] or "stratum"
+    return "; ".join(f"{field} {one.stratum}: {one.words}{_beside(sweep, one, metric)}" for one in found)
 
 
-def _beside(history: History, one: Reading, metric: str) -> str:
-    trivial = readings.trivial(history, one.stratum, metric, one.split)
+def _beside(sweep: Sweep, one: Reading, metric: str) -> str:
+    trivial = readings.trivial(sweep.history, one.stratum, metric, one.split)
     return f", {trivial[0]} {trivial[1].value:.4g}" if trivial else ""
 
 
-def reached(metric: str, stratum: str, logged: float) -> Callable[[History], Outcome | None]:
-    """Whether a stratum reaches the log's value of a metric of which less is better, and whether a trivial predictor does too.
+def _missing(sweep: Sweep, one: Reading, metric: str) -> str:
+    """What a claim from exact counts lacks: they have no units, so replicates alone."""
+    few = lacking(len(one.scores), LEAST_UNITS)
+    return "; ".join([*lost(sweep.history, one.trial, f"test/{metric}"), *([f"only {few}"] if few else [])])
+
+
+def reached(metric: str, stratum: str, logged: float) -> Ask:
+    """Whether a stratum reaches the log's value of an exact count of which less is better, and whether a trivial predictor does too.
 
     It agrees where the worst replicate does, and does not where none does.
     """
 
-    def ask(history: History) -> Outcome | None:
-        found = _read(history, stratum, metric)
+    def ask(sweep: Sweep) -> Outcome | None:
+        found = _read(sweep, stratum, metric)
         if found is None:
             return None
-        trivial = readings.trivial(history, stratum, metric, found.split)
-        words = _measured(history, [found], metric)
+        trivial = readings.trivial(sweep.history, stratum, metric, found.split)
+        words = _measured(sweep, [found], metric)
         if trivial and trivial[1].value <= logged:
             return words, "explained by a trivial predictor"
+        if missing := _missing(sweep, found, metric):
+            return f"{words} ({missing})", "no claim"
         values = [score.value for score in found.scores]
         if min(values) <= logged < max(values):
             return words, "not told apart"
@@ -97,53 +103,56 @@ def reached(metric: str, stratum: str, logged: float) -> Callable[[History], Out
     return ask
 
 
-def fall(metric: str, strata: tuple[str, ...], logged: float | None = None) -> Callable[[History], Outcome | None]:
+def fall(metric: str, strata: tuple[str, ...], logged: float | None = None) -> Ask:
     """Whether a metric of which less is better falls from the first of the strata to the last, as far as the sweep has them.
 
     It is explained where a trivial predictor falls too and, in the last stratum, reaches the log's value; without a logged
-    value, where it is at least as good as what was trained. It agrees where the interval of the difference between the
-    last and the first stratum excludes 0; of counts, where their ranges over replicates do not meet. At least two strata,
-    the last among them, are needed.
+    value, where it is at least as good as what was trained. Otherwise the last stratum is compared with the first. At least
+    two strata, the last among them, are needed.
     """
 
-    def ask(history: History) -> Outcome | None:
-        found = [one for stratum in strata if (one := _read(history, stratum, metric))]
+    def ask(sweep: Sweep) -> Outcome | None:
+        found = [one for stratum in strata if (one := _read(sweep, stratum, metric))]
         if len(found) < 2 or found[-1].stratum != strata[-1]:
             return None
-        words = _measured(history, found, metric)
-        before, after = (readings.trivial(history, one.stratum, metric, one.split) for one in (found[0], found[-1]))
+        before, after = (readings.trivial(sweep.history, one.stratum, metric, one.split) for one in (found[0], found[-1]))
         enough = found[-1].measure.value if logged is None else logged
         if before and after and after[1].value < before[1].value and after[1].value <= enough:
-            return words, "explained by a trivial predictor"
-        return words, _compared(found[-1], found[0])
+            return _measured(sweep, found, metric), "explained by a trivial predictor"
+        return _compared(sweep, found, found[-1], found[0], metric)
 
     return ask
 
 
-def _compared(lower: Reading, higher: Reading) -> Verdict:
-    """Whether the first is the lower one: by the difference over replicates and the same units, else by intervals that do not meet."""
-    units = [[score.units for score in one.scores] for one in (lower, higher)]
-    if all(units[0]) and all(units[1]) and len({len(values) for own in units for values in own}) == 1:
-        found = two_way(np.array(units[0]), -np.array(units[1])).measure()
-        low, high = found.low, found.high
-    else:
+def _compared(sweep: Sweep, found: list[Reading], lower: Reading, higher: Reading, metric: str) -> Outcome:
+    """Whether the first is the lower one: counts by their ranges over replicates, which must not meet, else as `compare` has it."""
+    words = _measured(sweep, found, metric)
+    if lower.exact and higher.exact:
+        missing = "; ".join(dict.fromkeys(filter(None, (_missing(sweep, one, metric) for one in (lower, higher)))))
         low, high = lower.measure.low - higher.measure.high, lower.measure.high - higher.measure.low
-    return "agrees" if high < 0 else "does not agree" if low > 0 else "not told apart"
+        ahead = "A" if high < 0 else "B" if low > 0 else ""
+    else:
+        try:
+            difference = compare(Arm.of(sweep, lower.stratum), Arm.of(sweep, higher.stratum), metric)
+        except ConfigError as error:
+            return f"{words} ({error})", "no claim"
+        missing, ahead = difference.missing, difference.ahead
+    if missing:
+        return f"{words} ({missing})", "no claim"
+    return words, "agrees" if ahead == "A" else "does not agree" if ahead == "B" else "not told apart"
 
 
-def arms(study: str, better: str, worse: str, metric: str | None = None) -> Callable[[History], Outcome | None]:
-    """Whether one arm of a study is better than another on a metric of which less is better; None for the objective.
+def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
+    """Whether one arm of a study is better than another on a metric of which less is better; None for the objective."""
 
-    It agrees where the interval of their difference on the same test units excludes 0.
-    """
-
-    def ask(history: History) -> Outcome | None:
-        if history.settings["study"] != study:
+    def ask(sweep: Sweep) -> Outcome | None:
+        if sweep.settings["study"] != study:
             return None
-        name = metric or str(history.settings["metric"])
-        found = [one for stratum in (better, worse) if (one := _read(history, stratum, name))]
-        if len(found) < 2 or readings.metric(history, name).mode != "min":
+        name = metric or str(sweep.settings["metric"])
+        found = [one for stratum in (better, worse) if (one := _read(sweep, stratum, name))]
+        if len(found) < 2 or readings.metric(sweep.history, name).mode != "min":
             return None
-        return f"{name}: {_measured(history, found, name)}", _compared(found[0], found[1])
+        words, verdict = _compared(sweep, found, found[0], found[1], name)
+        return f"{name}: {words}", verdict
 
     return ask

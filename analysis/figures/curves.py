@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import textwrap
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from analysis import progress, stopping
-from analysis.answers import best_trivial
-from analysis.figures.base import BLUE, GREY, ORANGE, figure, scale, stratum_title
+from analysis.figures.base import BLUE, GREY, ORANGE, figure, literal, scale, stratum_title
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
@@ -33,13 +31,13 @@ def curves(history: History) -> list[go.Figure]:
     spread = [min(finite), max(finite)]
     limits = [math.log10(x) for x in spread] if axis["type"] == "log" else spread
     margin = 0.05 * (limits[1] - limits[0]) or 0.05 * abs(limits[0]) or 0.1
-    y = {**axis, "range": [limits[0] - margin, limits[1] + margin], "title": {"text": html.escape(metric)}}
+    y = {**axis, "range": [limits[0] - margin, limits[1] + margin], "title": {"text": literal(metric)}}
     return [_of(history, stratum, y) for stratum in leaderboard.strata(history)]
 
 
 def _of(history: History, stratum: str, axis: dict[str, Any]) -> go.Figure:
     budget = history.settings["steps"]
-    unit = "samples" if history.settings.get("unit") == "samples" else "step"
+    unit = {"steps": "optimizer steps", "samples": "training samples"}[progress.unit(history)]
     made = figure(310, {"title": {"text": unit}, "range": [0, budget * 1.03]}, axis, showlegend=False)
     title = {"text": stratum_title(history, stratum), "x": 0.5, "y": 0.97, "yanchor": "top", "font": {"size": 15}}
     made.update_layout(margin_t=60, title=title)
@@ -49,9 +47,10 @@ def _of(history: History, stratum: str, axis: dict[str, Any]) -> go.Figure:
     for trial in reversed(leaderboard.ranked(history, stratum)):
         if trial.reports:
             made.add_trace(_curve(history, trial, best=trial is leader))
-    trivial = best_trivial(history, stratum, "validation")
-    if trivial:
-        _add_reference(made, f"{html.escape(trivial[0].name)}: {number(trivial[1].value)}", trivial[1].value, budget)
+    name = leaderboard.objective(history)
+    if trivial := leaderboard.best_trivial(history, stratum, name):
+        value = trivial.metrics[name].value
+        _add_reference(made, f"{literal(trivial.name)}: {number(value)}", value, budget)
     return made
 
 
@@ -70,12 +69,12 @@ def _add_reference(made: go.Figure, hover: str, value: float, budget: int) -> No
 
 def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
     metric = leaderboard.objective(history)
-    points = [(history.spent(report), report.metrics[metric].value) for report in trial.reports if metric in report.metrics]
+    points = [(report, report.metrics[metric].value) for report in trial.reports if metric in report.metrics]
     full = trial.status == "finished"
-    about = _about(trial, best)
+    about = _about(history, trial, best)
     colour = ORANGE if best else BLUE if full or trial.open else GREY
     return go.Scatter(
-        x=[spent for spent, _ in points],
+        x=[history.spent(report) for report, _ in points],
         y=[value if math.isfinite(value) else None for _, value in points],
         mode="lines+markers",
         opacity=1.0 if full or trial.open else 0.55,
@@ -86,13 +85,12 @@ def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
             "size": [3] * (len(points) - 1) + [7],
             "line": {"width": 0},
         },
-        hovertext=[f"{about}<br>{spent:,}: {number(value)}" for spent, value in points],
+        hovertext=[f"{about}<br>{progress.spent(history, report)}: {number(value)}" for report, value in points],
         hoverinfo="text",
     )
 
 
-def _about(trial: Trial, best: bool) -> str:
-    reason = "<br>".join(map(html.escape, textwrap.wrap(progress.brief(trial.reason)[:160], 44)))
-    return f"trial {trial.number}{', the best' if best else ''}<br>{trial.status} at step {trial.step}" + (
-        f"<br>{reason}" if reason else ""
-    )
+def _about(history: History, trial: Trial, best: bool) -> str:
+    reason = "<br>".join(map(literal, textwrap.wrap(progress.brief(trial.reason)[:160], 44)))
+    where = progress.spent(history, trial.reports[-1])
+    return f"trial {trial.number}{', the best' if best else ''}<br>{trial.status} at {where}{f'<br>{reason}' if reason else ''}"

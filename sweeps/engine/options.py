@@ -220,6 +220,7 @@ def settings(study: Study, request: Request) -> Settings:
         arms={name: dict(fields) for name, fields in study.arms.items()},
         unit=study.budget,
         beside=family.beside,
+        modes={one.name: one.mode for one in family.metrics},
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
     )

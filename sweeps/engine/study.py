@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sweeps.engine.asha import rungs
 from sweeps.engine.search import Space
+from sweeps.ledger.rungs import rungs
 from trainables import registry
 from trainables.config import ConfigError, TrialConfig, make
 from trainables.family import Family
@@ -102,6 +102,7 @@ class Settings:
     workers_per_trial: int = 1
     max_failures: int = 2
     beside: tuple[str, ...] = ()
+    modes: dict[str, str] = field(default_factory=dict)
     question: str = ""
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"

@@ -21,7 +21,9 @@ __all__ = [
     "counts",
     "exact",
     "finished",
+    "lost",
     "luck",
+    "missing",
     "scores",
     "verdict",
     "versus",
@@ -58,6 +60,28 @@ def confirmation(history: History, trial: Trial, metric: str | None = None) -> M
     if not found or (metric not in (None, history.settings["metric"]) and exact(found)):
         return None
     return over_replicates(found)
+
+
+def missing(history: History, trial: Trial, name: str, unit: str = "units") -> str:
+    """Why nothing may be claimed from a finalist's replicates by a metric, named `test/metric`; empty where something may.
+
+    A replicate that was lost is not left out in silence: those that remain may be the lucky ones.
+    """
+    found = [score for score in scores(history, trial, name) if math.isfinite(score.value)]
+    few = lacking(len(found), min((len(score.units) or score.n for score in found), default=0), unit)
+    return "; ".join([*lost(history, trial, name), *([f"only {few}"] if few else [])])
+
+
+def lost(history: History, trial: Trial, name: str) -> list[str]:
+    """Replicates of a finalist without a finite score, and why, as in `replicate 43 failed`."""
+    words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
+    runs = history.replicates(trial.number)
+    ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
+    return ended + [
+        f"the score of replicate {run.number} is not finite"
+        for run in runs
+        if run.status == "finished" and not math.isfinite(run.value(name))
+    ]
 
 
 @dataclass(frozen=True)
@@ -102,43 +126,47 @@ class Versus:
 
     Attributes:
         name: the predictor's.
-        other: its measure.
+        metric: by which they are compared.
+        other: the predictor's measure.
         difference: the finalist's value less the predictor's on the same units, over replicates and units; None where
             the ledger has no value per unit, and the finalist's own interval is compared with the predictor's value.
         word: `better than`, `worse than` or `not told apart from`, as the numbers have it.
-        replicates: of the finalist, finished.
-        n: test units.
+        missing: why nothing is claimed; empty where something is.
     """
 
     name: str
+    metric: str
     other: Measure
     difference: Measure | None
     word: str
-    replicates: int
-    n: int
-
-    def lacking(self, unit: str = "units") -> str:
-        """What is missing for a claim; empty where nothing is."""
-        return lacking(self.replicates, self.n, unit)
+    missing: str
 
     @property
     def verdict(self) -> str:
         """`word` where it may be claimed, otherwise empty."""
-        return "" if self.lacking() else self.word
+        return "" if self.missing else self.word
 
 
-def versus(history: History, trial: Trial, line: Baseline) -> Versus | None:
-    """A finalist beside a trivial predictor by the objective on test; None where one of them has no score there."""
-    name, mode = f"test/{history.settings['metric']}", history.settings["mode"]
+def versus(
+    history: History, trial: Trial, line: Baseline, metric: str | None = None, mode: str | None = None, unit: str = "units"
+) -> Versus | None:
+    """A finalist beside a trivial predictor on test; None where one of them has no score there.
+
+    Args:
+        metric: a metric's name without its split; None for the objective.
+        mode: min or max; None for the objective's.
+        unit: what the metric's `n` counts, for `missing`.
+    """
+    metric, mode = metric or str(history.settings["metric"]), mode or str(history.settings["mode"])
+    name = f"test/{metric}"
     found, other = scores(history, trial, name), line.metrics.get(name)
     if not found or other is None:
         return None
-    own = over_replicates(found)
-    paired = all(score.units and len(score.units) == len(other.units) for score in found)
-    if not paired:
-        return Versus(line.name, other, None, verdict(own, other.value, mode), len(found), own.n)
+    lacks = missing(history, trial, name, unit)
+    if not all(score.units and len(score.units) == len(other.units) for score in found):
+        return Versus(line.name, metric, other, None, verdict(over_replicates(found), other.value, mode), lacks)
     difference = two_way(np.array([score.units for score in found]) - np.array(other.units)).measure()
-    return Versus(line.name, other, difference, verdict(difference, 0.0, mode), len(found), own.n)
+    return Versus(line.name, metric, other, difference, verdict(difference, 0.0, mode), lacks)
 
 
 @dataclass(frozen=True)
@@ -148,7 +176,7 @@ class Luck:
     Attributes:
         looked: configurations of the stratum that have reported.
         everywhere: the same over all strata.
-        replicates: finished replicates of the winner.
+        replicates: finished replicates of the search's winner.
         spread: standard deviation over them of their score at full budget.
         expected: how far beyond their common mean the best of `looked` equally good configurations would score by luck.
         seen: how far beyond its replicates' mean the winner scored in the search; negative where it scored worse.

@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sweeps.ledger.confirmed import NOT_TOLD_APART, Versus, confirmation, counts, finished, luck, versus
+from sweeps.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
 from sweeps.ledger.history import Baseline, History, Trial
+from trainables.admission import is_oracle
 from trainables.measure import Measure
 
 __all__ = [
+    "best_trivial",
+    "besides",
     "board",
     "confirmation",
     "confirmations",
+    "confirmed",
     "counts",
     "finalists",
     "is_oracle",
@@ -60,7 +64,7 @@ def ranked(history: History, stratum: str) -> list[Trial]:
             return (3, 0, math.inf, trial.number)
         if not trial.reports:
             return (2, 0, math.inf, trial.number)
-        return (0 if trial.status == "finished" else 1, -trial.step, value, trial.number)
+        return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
 
     return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=key)
 
@@ -72,16 +76,23 @@ def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     return done[:count]
 
 
-def is_oracle(name: str) -> bool:
-    """Whether a baseline knows the answer: it is shown, and nobody is compared with it."""
-    return name.startswith("oracle")
+def rivals(history: History, stratum: str, name: str, mode: str | None = None) -> list[Baseline]:
+    """The trivial predictors of a stratum that score on a metric: best first, those not finite last, oracles left out.
 
-
-def rivals(history: History, stratum: str, metric: str) -> list[Baseline]:
-    """The trivial predictors of a stratum that score on `metric`, named `split/metric`: best first, NaN last, oracles left out."""
-    found = [line for line in history.baselines if line.stratum == stratum and metric in line.metrics and not is_oracle(line.name)]
-    values = {id(line): _sign(history) * line.metrics[metric].value for line in found}
+    Args:
+        name: `split/metric`.
+        mode: min or max; None for the objective's.
+    """
+    found = [line for line in history.baselines if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)]
+    sign = 1.0 if (mode or history.settings["mode"]) == "min" else -1.0
+    values = {id(line): sign * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
+
+
+def best_trivial(history: History, stratum: str, name: str, mode: str | None = None) -> Baseline | None:
+    """The first of the rivals, if its score is finite."""
+    found = rivals(history, stratum, name, mode)[:1]
+    return next((line for line in found if math.isfinite(line.metrics[name].value)), None)
 
 
 def marks(history: History, trial: Trial) -> list[str]:
@@ -105,7 +116,7 @@ def _beside_trivial(history: History, trial: Trial) -> list[str]:
     if better:
         return [f"behind {better} of {len(trivial)} trivial"]
     if measure.low <= trivial[0].metrics[metric].value <= measure.high:
-        return [f"{NOT_TOLD_APART} {trivial[0].name}"]
+        return [f"{trivial[0].name} within its interval"]
     return []
 
 
@@ -126,25 +137,50 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     }
 
 
-def versus_trivial(history: History, trial: Trial) -> Versus | None:
-    """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished."""
-    name = f"test/{history.settings['metric']}"
-    scored = [line for line in rivals(history, trial.stratum, name) if math.isfinite(line.metrics[name].value)]
-    return versus(history, trial, scored[0]) if scored else None
+def versus_trivial(
+    history: History, trial: Trial, metric: str | None = None, mode: str | None = None, unit: str = "units"
+) -> Versus | None:
+    """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished.
+
+    Args:
+        metric: see `sweeps.ledger.confirmed.versus`, as for `mode` and `unit`.
+    """
+    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings['metric']}", mode)
+    return versus(history, trial, line, metric, mode, unit) if line else None
+
+
+def besides(history: History, trial: Trial) -> list[Versus]:
+    """A finalist beside the best trivial predictor by each other metric that has values per unit on test.
+
+    A claim by the objective alone, where the finalist is worse by another metric, would fool its reader.
+    """
+    found = (
+        versus_trivial(history, trial, name, mode)
+        for name, mode in history.settings.get("modes", {}).items()
+        if name != history.settings["metric"]
+    )
+    return [one for one in found if one and one.difference]
+
+
+def confirmed(history: History, stratum: str) -> list[Trial]:
+    """Finalists of a stratum of which a replicate has finished, best mean on test first, those not finite last."""
+    name, means = f"test/{history.settings['metric']}", {}
+    for trial in finalists(history, stratum, int(history.settings["confirm"])):
+        if values := [score.value for score in scores(history, trial, name)]:
+            mean = sum(values) / len(values)
+            means[trial.number] = _sign(history) * mean if math.isfinite(mean) else math.inf
+    return [history.trials[number] for number in sorted(means, key=lambda number: means[number])]
 
 
 def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:
     """The table of confirmed finalists, best first within each stratum; of one stratum where it is named."""
-    rows: list[dict[str, Any]] = []
+    rows = []
     for stratum in strata(history) if only is None else [only]:
-        found = []
-        for trial in finalists(history, stratum, int(history.settings["confirm"])):
+        for trial in confirmed(history, stratum):
             score = confirmation(history, trial)
-            if score:
-                runs = len(finished(history, trial))
-                plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
-                found.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": runs, "split": "test"})
-        rows += sorted(found, key=lambda row: math.inf if row["value"] is None else _sign(history) * row["value"])
+            assert score is not None, "a replicate has finished"
+            plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
+            rows.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": len(finished(history, trial)), "split": "test"})
     return rows
 
 

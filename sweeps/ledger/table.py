@@ -89,5 +89,7 @@ def _against(history: History, trial: Trial) -> str:
     found = leaderboard.versus_trivial(history, trial)
     if found is None:
         return "none"
-    word = "no claim" if found.lacking() else found.verdict.removesuffix(" than").removesuffix(" from")
-    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}"
+    word = "no claim" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
+    worse = [one.metric for one in leaderboard.besides(history, trial) if one.verdict == "worse than"]
+    by = f"; worse by {', '.join(worse)}" if worse else ""
+    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep, answers
+from analysis import Sweep, answers, tables
+from sweeps.ledger import leaderboard
 from sweeps.ledger.history import Baseline, History
 from trainables.measure import Measure
 
@@ -84,7 +85,7 @@ def test_the_leader_of_a_search_is_no_claim(build: Build) -> None:
 
 
 def test_a_tie_with_a_predictor_is_not_told_apart(history: History) -> None:
-    best = answers.confirmed_measures(history, "10")[0][0]
+    best = leaderboard.confirmed(history, "10")[0]
     score = history.replicates(best.number)[0].measure("test/hinge")
     assert score is not None
     history.baselines.append(Baseline("twin", "10", {"test/hinge": score}))
@@ -94,7 +95,7 @@ def test_a_tie_with_a_predictor_is_not_told_apart(history: History) -> None:
 
 
 def test_a_perfect_score_leaves_room_by_the_rule_of_three(history: History) -> None:
-    best = answers.confirmed_measures(history, "10")[0][0]
+    best = leaderboard.confirmed(history, "10")[0]
     for run in history.replicates(best.number):
         clean = Measure(0.0, 128, 0.0, 0.0, (0.0,) * 128)
         run.reports[-1] = dataclasses.replace(run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": clean})
@@ -115,3 +116,77 @@ def test_luck_is_said_with_its_numbers(history: History) -> None:
     assert int(looked) == sum(bool(trial.reports) for trial in history.search_trials() if trial.stratum == "10")
     assert int(everywhere) == sum(bool(trial.reports) for trial in history.search_trials())
     assert float(spread) < float(expected) < 2 * float(spread)
+
+
+def with_violations(history: History, shift: float) -> None:
+    """Gives stratum 10 a second metric, on whose units the finalists are `shift` above the trivial predictor."""
+    history.settings["modes"] = {"hinge": "min", "violations": "min"}
+    shares = tuple(0.2 + 0.001 * unit for unit in range(128))
+    history.baselines.append(Baseline("sum", "10", {"test/violations": Measure(sum(shares) / 128, 128, 0.2, 0.4, shares)}))
+    for trial in history.trials.values():
+        if trial.kind == "replicate" and trial.stratum == "10":
+            values = tuple(share + shift + 1e-4 * (trial.number % 5) for share in shares)
+            measure = Measure(sum(values) / 128, 128, 0.2, 0.4, values)
+            last = trial.reports[-1]
+            trial.reports[-1] = dataclasses.replace(last, metrics={**last.metrics, "test/violations": measure})
+
+
+def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -> None:
+    with_violations(history, 0.01)
+    first, second = answers.answers(history, "orbits")
+    assert (first.verdict, second.verdict) == (answers.MIXED, "better than")
+    assert re.search(rf", but worse by violations \(sum at 0\.2635, paired: 0\.010\d+ \[{NUMBER}, {NUMBER}\]\)\.$", first.sentence)
+    sentence = tables.headline(history, [first, second])
+    assert sentence.startswith("For this model class and budget, the confirmed best is better by one metric and worse by another than")
+    assert re.search(rf"at lookahead 10 \(hinge {NUMBER} \[{NUMBER}, {NUMBER}\]; violations 0\.01\d* \[", sentence)
+    assert [row[:2] for row in tables.besides([first, second])] == [("10", "violations")]
+
+
+def test_what_is_better_by_another_metric_too_stands_as_it_is(history: History) -> None:
+    with_violations(history, -0.01)
+    first = of(history)
+    assert (first.verdict, first.contrary) == ("better than", [])
+    assert [one.verdict for one in first.besides] == ["better than"]
+
+
+def test_a_lost_replicate_is_named_and_nothing_is_claimed(history: History) -> None:
+    best = leaderboard.confirmed(history, "10")[0]
+    lost = history.replicates(best.number)[0]
+    lost.status = "failed"
+    answer = of(history)
+    assert answer.verdict == ""
+    assert f"no claim is made: replicate {lost.number} failed; only 4 of 5 replicates" in answer.sentence
+    assert tables.headline(history, [answer]).startswith("No claim at lookahead 10 (hinge 0.")
+
+
+def test_the_headline_holds_the_difference_and_not_the_value(history: History) -> None:
+    answer = of(history)
+    assert answer.versus is not None
+    assert answer.versus.difference is not None
+    assert f"at lookahead 10 (hinge {answers.interval(answer.versus.difference)})." in tables.headline(history, [answer])
+    history.settings["stratify"] = None
+    assert "trivial predictor (hinge -" in tables.headline(history, [answer])
+
+
+def test_an_unfinished_stratum_counts_in_the_unit_of_the_budget(build: Build) -> None:
+    made = build("begun", confirm=0)
+    made.train(limit=1)
+    history = Sweep.open(made.close("")).history
+    trial = history.trials[0]
+    trial.status, trial.reports = "running", trial.reports[:1]
+    assert " after 100 of 400 steps." in of(history).sentence
+    history.settings |= {"unit": "samples", "steps": 12800}
+    assert " after 3,200 of 12,800 samples." in of(history).sentence
+
+
+def test_luck_is_that_of_the_searchs_winner(history: History) -> None:
+    ahead, other = leaderboard.finalists(history, "10", 2)
+    for run in history.replicates(ahead.number):
+        last = run.reports[-1]
+        score = last.metrics["test/hinge"]
+        worse = Measure(score.value + 9, score.n, score.low + 9, score.high + 9, tuple(unit + 9 for unit in score.units))
+        run.reports[-1] = dataclasses.replace(last, metrics={**last.metrics, "test/hinge": worse})
+    assert leaderboard.confirmed(history, "10") == [other, ahead]
+    found = leaderboard.luck(history, ahead)
+    assert found is not None
+    assert f"the winner's score there was {abs(found.seen):.4g}" in of(history).luck

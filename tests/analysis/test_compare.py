@@ -181,10 +181,49 @@ def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[A
         compare(a, b, "hinge", "validation", "time")
 
 
-def test_budgets_that_differ_are_said(pair: tuple[Arm, Arm]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": 800}, "equal samples in other steps: A spent 400 steps (12,800 samples), B 800 steps (12,800 samples)"),
+        ({"samples": 25600}, "the budgets differ: A spent 400 steps (12,800 samples), B 400 steps (25,600 samples)"),
+        ({"step": 800, "samples": 25600}, "the budgets differ: A spent 400 steps (12,800 samples), B 800 steps (25,600 samples)"),
+    ],
+)
+def test_budgets_that_differ_are_said(pair: tuple[Arm, Arm], changes: Any, said: str) -> None:
     for run in pair[1].runs:
-        run.reports[-1] = dataclasses.replace(run.reports[-1], step=800)
-    assert "the budgets differ: A spent 400 steps (12,800 samples), B 800 steps (12,800 samples)" in compare(*pair, "hinge").notes
+        run.reports[-1] = dataclasses.replace(run.reports[-1], **changes)
+    assert said in compare(*pair, "hinge").notes
+
+
+def test_one_replicate_with_another_budget_is_said(pair: tuple[Arm, Arm]) -> None:
+    last = pair[1].runs[-1].reports
+    last[-1] = dataclasses.replace(last[-1], samples=25600)
+    assert "B 400 steps (12,800 to 25,600 samples)" in " ".join(compare(*pair, "hinge").notes)
+
+
+def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Arm, Arm]) -> None:
+    a, b = pair
+    for run in b.runs:
+        run.reports[:] = [dataclasses.replace(report, samples=3 * report.samples // 2) for report in run.reports]
+    found = compare(a, b, "hinge", "validation", "samples")
+    assert (found.at, found.notes[:1]) == ("9,600 samples", ("A is the best of 2 confirmed by the same units, B of 2",))
+    third = np.mean([run.reports[2].metrics["validation/hinge"].value for run in a.runs])
+    second = np.mean([run.reports[1].metrics["validation/hinge"].value for run in b.runs])
+    assert found.found.value == pytest.approx(third - second)
+
+
+def test_where_no_count_is_common_it_is_said_where_each_was_read(pair: tuple[Arm, Arm]) -> None:
+    for run in pair[1].runs:
+        run.reports[:] = [dataclasses.replace(report, samples=report.samples + 1) for report in run.reports]
+    found = compare(*pair, "hinge", "validation", "samples")
+    assert "A was read after 12,800 samples, B after 9,601: the last reports before 12,800" in found.notes
+
+
+def test_a_lost_replicate_is_named(pair: tuple[Arm, Arm]) -> None:
+    a, b = pair
+    run = a.sweep.history.replicates(b.trial.number)[0]
+    run.status = "failed"
+    assert compare(a, b, "hinge").verdict.startswith(f"no claim: replicate {run.number} failed of demo:100; only 4 of 5 replicates")
 
 
 def test_command(finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_un
     assert found is not None
     assert found.difference is not None
     assert found.difference.low < shift < found.difference.high
-    assert (found.verdict, found.lacking()) == (word, "")
+    assert (found.verdict, found.missing) == (word, "")
     old = versus(history, history.trials[0], Baseline("line", "1", {"test/error": Measure(float(rows.mean()), 120, -2, 2)}))
     assert old is not None
     assert (old.verdict, old.difference) == (NOT_TOLD_APART, None)
@@ -60,17 +60,58 @@ def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_un
 
 @pytest.mark.parametrize(
     ("runs", "n", "missing"),
-    [(4, 120, "4 of 5 replicates"), (5, 60, "60 of 100 test rows"), (5, 100, "")],
+    [(4, 120, "only 4 of 5 replicates"), (5, 60, "only 60 of 100 test rows"), (5, 100, "")],
     ids=["replicates", "units", "enough"],
 )
 def test_nothing_is_claimed_from_too_little(runs: int, n: int, missing: str) -> None:
     scores, rows = units(np.random.default_rng(2), runs, n, -0.5)
     history = sweep(scores)
-    found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}))
+    found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}), unit="rows")
     assert found is not None
-    assert found.lacking("rows") == missing
+    assert found.missing == missing
     assert found.word == "better than"
     assert found.verdict == ("" if missing else "better than")
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "missing"),
+    [
+        ("failed", 0.0, "replicate 6 failed"),
+        ("stopped", 0.0, "replicate 6 was stopped"),
+        ("running", 0.0, "replicate 6 is still running"),
+        ("finished", math.nan, "the score of replicate 6 is not finite"),
+    ],
+)
+def test_nothing_is_claimed_from_the_replicates_that_were_left(status: Any, value: float, missing: str) -> None:
+    scores, rows = units(np.random.default_rng(2), 6, 120, -0.5)
+    line = Baseline("line", "1", {"test/error": mean_over_units(rows)})
+    history = sweep(scores)
+    whole = versus(history, history.trials[0], line)
+    assert whole is not None
+    assert whole.verdict == "better than"
+    history.trials[6].status = status
+    history.trials[6].reports = [report(test_error=mean_over_units(rows + value))]
+    found = versus(history, history.trials[0], line)
+    assert found is not None
+    assert (found.missing, found.verdict) == (missing, "")
+
+
+def test_every_other_metric_with_units_stands_beside_the_objective() -> None:
+    generator = np.random.default_rng(4)
+    scores, rows = units(generator, 5, 120, -0.5)
+    worse, others = units(generator, 5, 120, 0.5)
+    history = sweep(scores, test_misses=worse, test_gain=worse, test_counted=[Measure.exact(3)] * 5)
+    history.settings["modes"] = {"error": "min", "misses": "min", "gain": "max", "counted": "min", "absent": "min"}
+    assert leaderboard.besides(history, history.trials[0]) == []
+    measures = {
+        "error": mean_over_units(rows),
+        "misses": mean_over_units(others),
+        "gain": mean_over_units(others),
+        "counted": Measure.exact(1),
+    }
+    history.baselines = [Baseline("line", "1", {f"test/{name}": measure for name, measure in measures.items()})]
+    found = leaderboard.besides(history, history.trials[0])
+    assert [(one.metric, one.verdict) for one in found] == [("misses", "worse than"), ("gain", "better than")]
 
 
 def test_a_predictor_that_was_scored_on_other_rows_is_not_paired() -> None:
@@ -142,17 +183,26 @@ def test_luck_is_said_on_the_scale_of_the_objective(mode: str, seen: float) -> N
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "word"), [(1.0, 2.0, "better than"), (4.0, 5.0, "worse than"), (2.0, 4.0, NOT_TOLD_APART), (3.0, 4.0, NOT_TOLD_APART)]
+    ("low", "high", "mode", "word"),
+    [
+        (1.0, 2.0, "min", "better than"),
+        (1.0, 2.0, "max", "worse than"),
+        (4.0, 5.0, "min", "worse than"),
+        (4.0, 5.0, "max", "better than"),
+        (2.0, 4.0, "min", "not told apart from"),
+        (1.0, 3.0, "min", "not told apart from"),
+        (math.nan, math.nan, "min", "not told apart from"),
+    ],
 )
-def test_verdict(low: float, high: float, word: str) -> None:
-    assert verdict(Measure((low + high) / 2, 9, low, high), 3.0, "min") == word
+def test_verdict(low: float, high: float, mode: str, word: str) -> None:
+    assert verdict(Measure((low + high) / 2, 9, low, high), 3.0, mode) == word
 
 
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [
         (Measure(0.5, 9, 0.4, 0.6), []),
-        (Measure(0.9, 9, 0.7, 1.1), [f"{NOT_TOLD_APART} near"]),
+        (Measure(0.9, 9, 0.7, 1.1), ["near within its interval"]),
         (Measure(1.0, 9, 0.9, 1.1), ["behind 1 of 2 trivial"]),
         (Measure(4.0, 9, 0.5, 5.0), ["behind 2 of 2 trivial"]),
         (Measure(math.nan, 9, math.nan, math.nan), ["not finite"]),
