@@ -11,7 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["Asha", "Decision", "rungs"]
+from sweeps.ledger.rungs import rungs
+
+__all__ = ["Asha", "Decision"]
 
 Action = Literal["continue", "stop", "finish"]
 
@@ -22,16 +24,6 @@ class Decision:
 
     action: Action
     reason: str = ""
-
-
-def rungs(grace: int, reduction: int, budget: int) -> list[int]:
-    """Steps at which trials are judged: grace * reduction^k below the budget, in exact integers."""
-    found = []
-    step = grace
-    while step < budget:
-        found.append(step)
-        step *= reduction
-    return found
 
 
 @dataclass

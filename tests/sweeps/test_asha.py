@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.engine.asha import Asha, rungs
+from sweeps.engine.asha import Asha
+from sweeps.ledger.rungs import rungs
 
 
 def test_rungs_are_exact_integers_where_logarithms_round_down() -> None:
