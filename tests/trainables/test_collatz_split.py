@@ -49,6 +49,21 @@ def test_groups(parts: Partition) -> None:
     assert 0.02 < len(fresh_hard_seeds()) / 8192 < 0.05
 
 
+@pytest.mark.parametrize("draw", [1, 2])
+def test_another_draw_has_orbits_that_were_never_looked_at(parts: Partition, draw: int) -> None:
+    again = partition(draw)
+    assert Counter(again.group) == Counter(parts.group)
+    kept = [{seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (VALIDATION, TEST)} for one in (parts, again)]
+    assert kept[0].isdisjoint(kept[1])
+    known = [{seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (TRAIN, LOGGED)} for one in (parts, again)]
+    assert known[0] == known[1]
+    assert again.seeds == partition(draw).seeds
+    made = build(1024, 0, extra=16, orbits=draw)
+    found = {finding.guard: finding for finding in audit(made)}
+    assert not any(finding.failed for finding in found.values())
+    assert set(made.seeds[made.group == TEST].tolist()) <= kept[1]
+
+
 def test_private_numbers_lie_on_one_orbit_and_outside_the_core(parts: Partition) -> None:
     visits = Counter(n for chain in parts.chains for n in set(chain))
     for chain, length in zip(parts.chains, parts.private, strict=True):

@@ -94,7 +94,7 @@ def test_errors_begin_with_the_field(values: dict[str, Any], field: str) -> None
 
 def test_data_key_names_only_what_the_data_depend_on() -> None:
     assert COLLATZ.data_key(config(lookahead=10, seed=1)) == COLLATZ.data_key(config(lookahead=100, lr=0.1))
-    assert len({COLLATZ.data_key(config(pool=p, data_seed=s)) for p in (10, 20) for s in (0, 1)}) == 4
+    assert len({COLLATZ.data_key(config(pool=p, data_seed=s, orbits=o)) for p in (10, 20) for s in (0, 1) for o in (0, 1)}) == 8
 
 
 def test_batches_are_deterministic_and_paired_across_lookaheads(data: CollatzData) -> None:

@@ -83,6 +83,7 @@ class CollatzConfig(TrialConfig):
         "all", "whose private numbers training may not touch: validation's, test's and the logged seeds'; or without the last (log)"
     )
     data_seed: int = knob(0, "seed of the pool; the hard orbits are always the same", ge=0, le=2**63 - 1)
+    orbits: int = knob(0, "which draw of validation and test orbits: take the next when this one has been looked at too often", ge=0, le=99)
     common: int = knob(
         0,
         "steps with more than this many left to 1 form the common subset, on which lookaheads can be compared; 0: the lookahead itself",

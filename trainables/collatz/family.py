@@ -32,8 +32,9 @@ class CollatzFamily(Family[CollatzConfig]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: CollatzConfig) -> str:
-        """Pool size, data seed, extra orbits, guard and population: nothing else changes the data."""
+        """Pool size, data seed, draw of orbits, extra orbits, guard and population: nothing else changes the data."""
         rest = (
+            (f"-orbits{config.orbits}", config.orbits > 0),
             (f"-extra{config.extra_orbits}", config.extra_orbits > 0),
             ("-scored", config.guard == "scored"),
             ("-population", config.population),
@@ -42,7 +43,7 @@ class CollatzFamily(Family[CollatzConfig]):
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
         """Orbits of the four groups and the random pool."""
-        return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits)
+        return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits, config.orbits)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
         """Exact overlap of every row that can be sampled with what validation and test are scored on."""

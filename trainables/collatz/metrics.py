@@ -16,7 +16,7 @@ from trainables.family import Metric, Split
 from trainables.measure import Measure
 from trainables.statistics import mean_over_units
 
-__all__ = ["METRICS", "Potential", "margins", "population", "relative", "score", "worst_margin"]
+__all__ = ["METRICS", "Potential", "coverage", "margins", "population", "relative", "score", "worst_margin"]
 
 Potential = Callable[[I64], npt.NDArray[Any]]
 """V of nodes: int64 [rows] to float [rows]."""
@@ -86,7 +86,6 @@ def score(data: CollatzData, split: Split, potential: Potential, lookahead: int,
     hinge = [np.maximum(0.0, SLACK - m) for m in ratios]
     left = [steps - np.arange(count) for steps, count in zip(rows.steps, rows.count, strict=True)]
     shared = [steps > (common or lookahead) for steps in left]
-    covered = np.concatenate(left) <= lookahead
     return {
         "hinge": mean_over_units([float(np.mean(h)) for h in hinge], (0.0, np.inf)),
         "violations": mean_over_units([float(v.mean()) for v in violating], (0.0, 1.0)),
@@ -94,9 +93,14 @@ def score(data: CollatzData, split: Split, potential: Potential, lookahead: int,
         "violation_count": Measure.exact(sum(int(v.sum()) for v in violating), len(found)),
         "common_hinge": mean_over_units(_means(hinge, shared), (0.0, np.inf)),
         "common_violations": mean_over_units(_means(violating, shared), (0.0, 1.0)),
-        "coverage": Measure.exact(float(covered.mean()), len(covered)),
+        "coverage": coverage(np.concatenate(left), lookahead),
         **_logged(data, potential),
     }
+
+
+def coverage(remaining: I64, lookahead: int) -> Measure:
+    """Share of steps with at most `lookahead` left to 1; `remaining` are the Syracuse steps from each to 1, int64 [steps]."""
+    return Measure.exact(float((remaining <= lookahead).mean()), len(remaining))
 
 
 def _means(values: Sequence[npt.NDArray[Any]], where: list[npt.NDArray[np.bool_]]) -> list[float]:

@@ -86,22 +86,27 @@ class Partition:
         return [n for group, chain, length in rows if group in GUARDED[guard] for n in chain[:length]]
 
 
-def fresh_hard_seeds() -> list[int]:
-    """Odd numbers with unusually long orbits, by rule, in the order drawn and none of them a hard seed.
+def fresh_hard_seeds(draw: int = 0) -> list[int]:
+    """Odd numbers with unusually long orbits, by rule, in the order drawn, none of them a hard seed or of an earlier draw.
 
     8,192 draws of a bit length b ~ U{18..60} and an odd number uniform in [2^(b-1), 2^b), from numpy's default generator
-    seeded with 20251208. Kept (3 to 4 %) where the Syracuse length S is two standard deviations above what the random
+    seeded with 20251208, for a later draw with [20251208, 2, draw]. Kept (3 to 4 %) where the Syracuse length S is two standard deviations above what the random
     walk model gives for its size (Lagarias and Weiss 1992): steps of mean ln(3/4) and variance 2 ln(2)^2 reach 0
     from ln n after ln n / ln(4/3) steps, with variance ln n * 2 ln(2)^2 / ln(4/3)^3.
     """
-    return [n for n in dict.fromkeys(_unusual(np.random.default_rng(FRESH_SEED))) if n not in HARD_SEEDS]
+    known, found = set(HARD_SEEDS), list[int]()
+    for each in range(draw + 1):
+        generator = np.random.default_rng([FRESH_SEED, 2, each] if each else FRESH_SEED)
+        found = [n for n in dict.fromkeys(_unusual(generator)) if n not in known]
+        known |= set(found)
+    return found
 
 
-def extra_hard_seeds(count: int) -> list[int]:
-    """The first `count` numbers found by the same rule in further draws, none of them a hard seed or a fresh one."""
+def extra_hard_seeds(count: int, draw: int = 0) -> list[int]:
+    """The first `count` numbers found by the same rule with [20251208, 1], none of them a hard seed or one of `fresh_hard_seeds(draw)`."""
     generator = np.random.default_rng([FRESH_SEED, 1])
     found: dict[int, None] = {}
-    known = {*HARD_SEEDS, *fresh_hard_seeds()} if count else set[int]()
+    known = {*HARD_SEEDS, *fresh_hard_seeds(draw)} if count else set[int]()
     while len(found) < count:
         found |= dict.fromkeys(n for n in _unusual(generator) if n not in known)
     return list(found)[:count]
@@ -131,14 +136,14 @@ def private_lengths(chains: Sequence[Sequence[int]]) -> list[int]:
     return [next(i for i, n in enumerate(chain) if n < CORE_BELOW or visits[n] > 1) for chain in chains]
 
 
-def partition() -> Partition:
-    """The four groups of orbits; always the same.
+def partition(draw: int = 0) -> Partition:
+    """The four groups of orbits; always the same for a draw of validation and test orbits, and train and logged for all.
 
     Of the fresh orbits, those with at least 24 private steps beside all 54 hard orbits and all other fresh ones are kept;
     the first 64 are validation, the next 128 test. Private prefixes are then those beside the kept orbits alone.
     """
     hard = [n // (n & -n) for n in (*TRAIN_SEEDS, *LOGGED_SEEDS)]
-    fresh = fresh_hard_seeds()
+    fresh = fresh_hard_seeds(draw)
     chains = chains_of(hard + fresh)
     lengths = private_lengths(chains)
     kept = [i for i in range(len(hard), len(chains)) if lengths[i] >= MIN_PRIVATE][: sum(SIZES.values())]
