@@ -7,15 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from analysis import progress, readings
-from analysis.answers import Answer, interval
+from analysis.answers import MIXED, Answer, interval
 from analysis.readings import Reading
 from analysis.terminal import text
 from sweeps.ledger import leaderboard
-from sweeps.ledger.confirmed import scores
+from sweeps.ledger.confirmed import NOT_TOLD_APART, scores
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
 
 __all__ = ["baselines", "besides", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
+
+
+WORDS = ("better than", MIXED, "worse than", NOT_TOLD_APART)
+"""Verdicts in the order in which a headline says them."""
 
 
 def incomplete(history: History) -> str:
@@ -26,9 +30,7 @@ def incomplete(history: History) -> str:
         missing.append(f"{len(searched)} of {settings['trials']} trials have been proposed")
     if unfinished := [trial for trial in history.trials.values() if trial.open]:
         missing.append(f"{len(unfinished)} trials have not ended ({progress.counts(unfinished)})")
-    wanted = settings["replicates"] * sum(
-        len(leaderboard.finalists(history, stratum, settings["confirm"])) for stratum in leaderboard.strata(history)
-    )
+    wanted = leaderboard.wanted(history)
     ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
     if not missing and ended < wanted:
         missing.append(f"{ended} of {wanted} confirmation runs have ended")
@@ -42,7 +44,7 @@ def headline(history: History, found: Sequence[Answer]) -> str:
         if reading := readings.confirmed(history, answer.stratum, history.settings["metric"]):
             groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
     at = " at" if history.settings["stratify"] else ""
-    claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in groups if word]
+    claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in WORDS if word in groups]
     first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
     sentence = "; ".join([*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])])
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""

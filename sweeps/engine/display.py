@@ -70,11 +70,12 @@ class Display:
 
     def line(self) -> str:
         """The state in one line."""
-        trials = self._director.history.trials.values()
+        history = self._director.history
+        trials = history.trials.values()
         states = Counter(trial.status for trial in trials if trial.kind == "search")
         replicates = [trial for trial in trials if trial.kind == "replicate"]
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        confirming = f"; confirming {sum(not run.open for run in replicates)}/{len(replicates)}" if replicates else ""
+        confirming = f"; confirming {sum(not run.open for run in replicates)}/{leaderboard.wanted(history)}" if replicates else ""
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "

@@ -32,6 +32,7 @@ __all__ = [
     "rivals",
     "strata",
     "versus_trivial",
+    "wanted",
 ]
 
 
@@ -160,6 +161,12 @@ def besides(history: History, trial: Trial) -> list[Versus]:
         if name != history.settings["metric"]
     )
     return [one for one in found if one and one.difference]
+
+
+def wanted(history: History) -> int:
+    """Confirmation runs that the finalists, as they stand, ask for."""
+    count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
+    return count * int(history.settings["replicates"])
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:

@@ -137,8 +137,11 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
     assert (first.verdict, second.verdict) == (answers.MIXED, "better than")
     assert re.search(rf", but worse by violations \(sum at 0\.2635, paired: 0\.010\d+ \[{NUMBER}, {NUMBER}\]\)\.$", first.sentence)
     sentence = tables.headline(history, [first, second])
-    assert sentence.startswith("For this model class and budget, the confirmed best is better by one metric and worse by another than")
-    assert re.search(rf"at lookahead 10 \(hinge {NUMBER} \[{NUMBER}, {NUMBER}\]; violations 0\.01\d* \[", sentence)
+    assert sentence.startswith(
+        "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("
+    )
+    mixed = "; better by one metric and worse by another than the best trivial predictor at lookahead 10 "
+    assert re.search(rf"{mixed}\(hinge {NUMBER} \[{NUMBER}, {NUMBER}\]; violations 0\.01\d* \[", sentence)
     assert [row[:2] for row in tables.besides([first, second])] == [("10", "violations")]
 
 
