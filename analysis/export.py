@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.sweep import Sweep, place
 from analysis.terminal import text
 from sweeps.ledger.history import History
+from trainables.config import ConfigError
 from trainables.storage import Folder
 
 if TYPE_CHECKING:
@@ -64,5 +66,14 @@ def register(commands: Any) -> None:
 def _export(given: argparse.Namespace) -> None:
     sweep = Sweep.open(given.sweep)
     target = place(given.to) if given.to else sweep.folder / "export"
-    for path in write(sweep, target):
-        print(path)
+    try:
+        written = write(sweep, target)
+    except OSError as error:
+        raise ConfigError(f"to: {_file(target) or f'cannot write below {target}: {error.strerror or error}'}") from None
+    print("\n".join(written))
+
+
+def _file(target: Folder) -> str:
+    """What is wrong where a file stands in the place of a folder, be it the target or one above it; otherwise empty."""
+    above = [Path(target.path), *Path(target.path).parents] if target.local else []
+    return next((f"must be a folder, and {path} is a file" for path in above if path.is_file()), "")

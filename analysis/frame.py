@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas
 
+from analysis import progress
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
 from trainables.measure import Measure, Report
@@ -25,6 +26,9 @@ COLUMNS = {
     "high": "upper end of its 95 % interval",
     "test": "objective on the test split; NaN but for finished replicates",
     "step": "optimizer steps at the last report",
+    "samples": "training samples at the last report",
+    "spent": "how much of the budget was spent at the last report, in the sweep's unit: `step`, or `samples` where the budget counts these",
+    "unit": "that unit: steps or samples",
     "seconds": "seconds of training alone, over all attempts",
     "wall": "seconds that the trial held its place, over all attempts",
     "attempts": "times that it was started",
@@ -33,13 +37,14 @@ COLUMNS = {
     "marks": "what must be known before believing the value, separated by '; '",
     "checkpoint": "checkpoint of the last report, relative to the trial's folder, or None",
 }
-"""Columns of `table` and their meaning; then one `config.<field>` for each field, tuples for lists."""
+"""Columns of `table` and their meaning; then one `config.<field>` for each field, tuples for lists. Values are in the metric's own unit."""
 
 REPORTS = {
     "trial": "number of the trial",
     "stratum": "value of the stratifying field, as text",
     "step": "optimizer steps of the whole trial at this report",
     "samples": "training samples of the whole trial at this report",
+    "spent": "how much of the budget that is, in the sweep's unit: `step`, or `samples` where the budget counts these",
     "seconds": "seconds of training alone, over all attempts",
     "metric": "`split/metric` of the family, or `fact/<name>` for what training itself says: losses, learning rate, guards' share",
     "value": "the value; NaN where it was not finite",
@@ -80,10 +85,15 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     measure = trial.measure(leaderboard.objective(history)) or _NONE
     last = trial.reports[-1] if trial.reports else None
     return {
-        **{name: getattr(trial, name) for name in ("kind", "of", "stratum", "status", "step", "wall", "attempts", "failures", "reason")},
+        **{
+            name: getattr(trial, name)
+            for name in ("kind", "of", "stratum", "status", "step", "samples", "wall", "attempts", "failures", "reason")
+        },
         **_numbers(measure),
         "trial": trial.number,
         "test": trial.value(f"test/{history.settings['metric']}"),
+        "spent": history.spent(last) if last else 0,
+        "unit": progress.unit(history),
         "seconds": last.seconds if last else 0.0,
         "marks": "; ".join(leaderboard.marks(history, trial)),
         "checkpoint": last.checkpoint if last else None,
@@ -110,6 +120,7 @@ def reports(history: History) -> pandas.DataFrame:
             "stratum": trial.stratum,
             "step": report.step,
             "samples": report.samples,
+            "spent": history.spent(report),
             "seconds": report.seconds,
             **entry,
         }
@@ -117,7 +128,7 @@ def reports(history: History) -> pandas.DataFrame:
         for report in trial.reports
         for entry in _entries(report)
     ]
-    types = {"trial": "int64", "step": "int64", "samples": "int64", "seconds": "float64", "n": "int64"}
+    types = {"trial": "int64", "step": "int64", "samples": "int64", "spent": "int64", "seconds": "float64", "n": "int64"}
     return pandas.DataFrame(rows, columns=list(REPORTS)).astype({**types, "value": "float64", "low": "float64", "high": "float64"})
 
 

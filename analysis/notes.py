@@ -4,7 +4,7 @@ They lie in the sweep's folder beside the ledger, never in it, since the ledger 
 
     <sweep>/notes/20260131T120000.123456Z-0007.json    {"trial", "time", "author", "text"}
 
-A file is written once and neither changed nor replaced.
+A file is written once and neither changed nor replaced. One that is no note is named in a warning, and passed over.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,7 @@ from analysis.sweep import Sweep
 from trainables.config import ConfigError
 from trainables.storage import Folder
 
-__all__ = ["Note", "add", "read", "register"]
+__all__ = ["Note", "add", "every", "read", "register"]
 
 FOLDER = "notes"
 LONGEST = 10_000
@@ -62,23 +63,33 @@ def add(sweep: Sweep, number: int, text: str, author: str = "", now: float | Non
 
 
 def read(folder: Folder, number: int | None = None) -> list[Note]:
-    """The notes of a sweep's folder, oldest first; those of one trial where a number is given.
+    """The notes of a sweep's folder, oldest first; those of one trial where a number is given. Warns of files that are no notes."""
+    return [note for note in every(folder)[0] if number is None or note.trial == number]
 
-    Raises:
-        ValueError: if a file there is no note; the message names it.
-    """
+
+def every(folder: Folder) -> tuple[list[Note], list[str]]:
+    """The notes of a sweep's folder, oldest first, and a sentence about each file there that is no note, which is warned of too."""
     place = folder / FOLDER
     names = sorted(name for name in place.sizes() if name.endswith(".json")) if folder.exists(FOLDER) else []
-    found = [_parsed(place, name) for name in names]
-    return [note for note in found if number is None or note.trial == number]
+    found: list[Note] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            found.append(_parsed(place.read(name)))
+        except (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+            problems.append(f"notes: {place / name} is no note and was left out: {type(error).__name__}: {error}")
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
+    return found, problems
 
 
-def _parsed(place: Folder, name: str) -> Note:
-    try:
-        plain = json.loads(place.read(name))
-        return Note(int(plain["trial"]), float(plain["time"]), str(plain["author"]), str(plain["text"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"notes: {place}/{name} is no note: {type(error).__name__}: {error}") from None
+def _parsed(content: bytes) -> Note:
+    """A note that every page can show: its time is a date, and its words are text that can be written."""
+    plain = json.loads(content)
+    note = Note(int(plain["trial"]), float(plain["time"]), str(plain["author"]), str(plain["text"]))
+    progress.clock(note.time)
+    f"{note.author}{note.text}".encode()
+    return note
 
 
 def register(commands: Any) -> None:

@@ -2,13 +2,15 @@
 
 The distributions are those that the searcher drew from, where the ledger holds them. Ledgers that were written before they
 were kept give ranges inferred from the values: a categorical where a value is no number, else the smallest range that holds
-all of the stratum's values, logarithmic where they are positive and span more than a factor of 10.
+all of the stratum's values, logarithmic where they are positive and span more than a factor of 10. A choice that is a list
+is text here, in distributions and parameters, since Optuna stores and compares plain values alone.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -23,6 +25,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.terminal import text
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
 
@@ -75,7 +78,7 @@ def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution]
     return optuna.trial.create_trial(
         state=state,
         value=value if state == TrialState.COMPLETE else None,
-        params=dict(trial.params),
+        params={name: _choice(value) for name, value in trial.params.items()},
         distributions=_distributions(trial, inferred),
         user_attrs={"trial": trial.number, "step": trial.step, "reason": trial.reason},
         intermediate_values=curve if state != TrialState.FAIL and math.isfinite(value) else {},
@@ -96,7 +99,22 @@ def _state(trial: Trial, value: float) -> TrialState:
 
 def _distributions(trial: Trial, inferred: dict[str, BaseDistribution]) -> dict[str, BaseDistribution]:
     recorded = trial.distributions
-    return {name: json_to_distribution(recorded[name]) if name in recorded else inferred[name] for name in trial.params}
+    return {name: _recorded(recorded[name]) if name in recorded else inferred[name] for name in trial.params}
+
+
+def _recorded(words: str) -> BaseDistribution:
+    plain = json.loads(words)
+    if "choices" in plain["attributes"]:
+        plain["attributes"]["choices"] = _choices(plain["attributes"]["choices"])
+    return json_to_distribution(json.dumps(plain))
+
+
+def _choice(value: Any) -> bool | int | float | str | None:
+    return value if value is None or isinstance(value, bool | int | float | str) else text(value)
+
+
+def _choices(values: Iterable[Any]) -> list[bool | int | float | str | None]:
+    return list(dict.fromkeys(map(_choice, values)))
 
 
 def _inferred(trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
@@ -106,7 +124,7 @@ def _inferred(trials: Sequence[Trial]) -> dict[str, BaseDistribution]:
 
 def _range(values: Sequence[Any]) -> BaseDistribution:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return CategoricalDistribution(list(dict.fromkeys(values)))
+        return CategoricalDistribution(_choices(values))
     low, high = min(values), max(values)
     log = low > 0 and high > LOG_RATIO * low
     if all(isinstance(value, int) for value in values):

@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 
+from analysis import stopping
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Status, Trial
+from trainables.measure import Report
 
-__all__ = ["STALE_SECONDS", "best", "brief", "clock", "counts", "done", "duration", "saved_steps", "state"]
+__all__ = ["STALE_SECONDS", "best", "brief", "clock", "counts", "done", "duration", "saved_steps", "spent", "state", "unit"]
 
 STALE_SECONDS = 900.0
 """A sweep that is not closed and has recorded nothing for so long may have been killed."""
@@ -59,15 +61,24 @@ def counts(trials: list[Trial]) -> str:
 
 
 def saved_steps(history: History) -> tuple[int, int, int]:
-    """(trials stopped before their budget, steps that they did not run, steps that all search trials would run in full).
+    """(trials that ASHA stopped, steps that these did not run, steps that all search trials would run in full).
 
-    Where the budget counts samples, samples.
+    Where the budget counts samples, samples. What trials left for another reason is in `analysis.stopping.stopped`.
     """
-    budget = int(history.settings["steps"])
-    trials = history.search_trials()
-    stopped = [trial for trial in trials if trial.status == "stopped"]
-    spent = sum(history.spent(trial.reports[-1]) for trial in stopped if trial.reports)
-    return len(stopped), budget * len(stopped) - spent, budget * len(trials)
+    budget, trials = int(history.settings["steps"]), stopping.at_rungs(history)
+    left = sum(budget - history.spent(trial.reports[-1]) for trial in trials if trial.reports)
+    return len(trials), left, budget * len(history.search_trials())
+
+
+def unit(history: History) -> str:
+    """What the budget, rungs and `spent` count: `steps` of the optimizer, or training `samples`."""
+    return str(history.settings.get("unit", "steps"))
+
+
+def spent(history: History, report: Report) -> str:
+    """`4,096 samples (step 64)`, or `step 400` where the budget counts steps."""
+    step = f"step {report.step:,}"
+    return step if unit(history) == "steps" else f"{history.spent(report):,} {unit(history)} ({step})"
 
 
 def brief(reason: str) -> str:

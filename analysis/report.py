@@ -102,6 +102,7 @@ def _figures(history: History) -> dict[str, Any]:
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
     return {
         "answer_figure": figures.answer(history),
+        "has_front": figures.has_front(history),
         "other_figures": [(metric, figure) for metric, figure in others if figure],
         "curves": figures.curves(history),
         "importance": [figure for figure, _ in important if figure],
@@ -120,9 +121,12 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
     varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
     trials, saved, whole = progress.saved_steps(history)
+    noted, problems = notes.every(sweep.folder)
     return {
         "settings_rows": [(name, tables.plain(value)) for name, value in settings.items()],
         "rows": sweep.leaderboard()["rows"],
+        "spent": {trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()},
+        "budget_unit": progress.unit(history),
         "summaries": {trial.number: tables.summary(trial, varying) for trial in history.search_trials()},
         "fixed": fixed,
         "confirmed": tables.confirmed(history, unit),
@@ -137,7 +141,8 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "guarded": any(trial.findings for trial in history.trials.values()),
         "guards_share": cost.cost(history).guards_share,
         "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings["family"])),
-        "trial_notes": notes.read(sweep.folder),
+        "trial_notes": noted,
+        "bad_notes": problems,
         "notes": history.notes,
         "manifests": [tables.manifest(manifest) for manifest in history.manifests],
     }

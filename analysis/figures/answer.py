@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 import plotly.graph_objects as go
 
 from analysis import readings
-from analysis.figures.base import BLUE, GREY, ORANGE, figure, label, scale
+from analysis.figures.base import BLUE, GREY, ORANGE, figure, label, literal, scale
 from analysis.readings import Reading
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
 from sweeps.ledger.table import number
 
-__all__ = ["answer", "front"]
+__all__ = ["answer", "front", "has_front"]
 
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexagon-open", "triangle-down-open")
@@ -49,9 +48,9 @@ def answer(history: History, metric: str = "", height: int = 480) -> go.Figure |
 
 
 def _empty(history: History, name: str, axis: dict[str, Any], height: int) -> go.Figure:
-    y = {"title": {"text": html.escape(name)}, **axis, **({"rangemode": "tozero"} if axis["type"] == "linear" else {})}
+    y = {"title": {"text": literal(name)}, **axis, **({"rangemode": "tozero"} if axis["type"] == "linear" else {})}
     x = {"title": {"text": label(history), "standoff": 6}, "type": "category"}
-    x |= {"categoryorder": "array", "categoryarray": leaderboard.strata(history)}
+    x |= {"categoryorder": "array", "categoryarray": [literal(stratum) for stratum in leaderboard.strata(history)]}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 11}}
     return figure(height, x, y, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
@@ -66,32 +65,39 @@ def _trivial(history: History, name: str) -> Lines:
 
 def _line(who: str, points: Sequence[tuple[str, float]], split: str, index: int) -> go.Scatter:
     return go.Scatter(
-        x=[stratum for stratum, _ in points],
+        x=[literal(stratum) for stratum, _ in points],
         y=[value for _, value in points],
-        name=html.escape(who),
+        name=literal(who),
         mode="lines+markers",
         line={"color": GREY, "width": 1.2, "dash": DASHES[index % len(DASHES)]},
         marker={"symbol": MARKERS[index % len(MARKERS)], "size": 8, "color": GREY, "line": {"width": 1.2, "color": GREY}},
-        hovertemplate=f"{html.escape(who)} on {split}<br>%{{x}}: %{{y:.4g}}<extra></extra>",
+        hovertext=[f"{literal(who)} on {split}<br>{literal(stratum)}: {number(value)}" for stratum, value in points],
+        hoverinfo="text",
     )
 
 
 def _trained(history: History, name: str, confirmed: list[Reading], chosen: list[Reading]) -> list[go.Scatter]:
     traces = [_points("best on validation", chosen, BLUE, "circle-open")]
-    if len(confirmed) > 1 and _ordered(leaderboard.strata(history)):
+    if _fronted(history, confirmed):
         traces.append(_front(history, name, confirmed))
     if any(len(found.scores) > 1 for found in confirmed):
         traces.append(_replicates(confirmed))
     return [trace for trace in [*traces, _points("confirmed on test", confirmed, ORANGE, "diamond")] if len(trace.x)]
 
 
-def _ordered(strata: Sequence[str]) -> bool:
-    """Whether strata are numbers that grow: only then is there an `up to here`."""
+def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
+    """Whether strata are numbers that grow: only then is there an `up to here`. And there must be two of them to join."""
     try:
-        values = [float(stratum) for stratum in strata]
+        values = [float(stratum) for stratum in leaderboard.strata(history)]
     except ValueError:
         return False
-    return values == sorted(values)
+    return values == sorted(values) and len(confirmed) > 1
+
+
+def has_front(history: History, metric: str = "") -> bool:
+    """Whether `answer` draws a front, for those who explain the figure; `metric` is the same there."""
+    name = metric or str(history.settings["metric"])
+    return _fronted(history, [found for stratum in leaderboard.strata(history) if (found := readings.confirmed(history, stratum, name))])
 
 
 def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
@@ -107,13 +113,13 @@ def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Rea
 def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
     best = front(history, name, confirmed)
     return go.Scatter(
-        x=[reading.stratum for reading in confirmed],
+        x=[literal(reading.stratum) for reading in confirmed],
         y=[reading.measure.value for reading in best],
         name="front: best confirmed up to here",
         mode="lines",
         line={"color": ORANGE, "width": 1.6, "shape": "hv"},
         hovertext=[
-            f"best confirmed up to {html.escape(here.stratum)}: {number(reading.measure.value)}, at {html.escape(reading.stratum)}"
+            f"best confirmed up to {literal(here.stratum)}: {number(reading.measure.value)}, at {literal(reading.stratum)}"
             for here, reading in zip(confirmed, best, strict=True)
         ],
         hoverinfo="text",
@@ -121,14 +127,14 @@ def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
 
 
 def _replicates(confirmed: list[Reading]) -> go.Scatter:
-    points = [(found.stratum, run, score) for found in confirmed for run, score in zip(found.runs, found.scores, strict=True)]
+    points = [(literal(found.stratum), run, score) for found in confirmed for run, score in zip(found.runs, found.scores, strict=True)]
     return go.Scatter(
         x=[stratum for stratum, _, _ in points],
         y=[score.value for _, _, score in points],
         name="replicates on test",
         mode="markers",
         marker={"color": ORANGE, "size": 7, "opacity": 0.55},
-        hovertext=[f"replicate {run.number} of trial {run.of}<br>{number(score.value)}" for _, run, score in points],
+        hovertext=[f"replicate {run.number} of trial {run.of}<br>{stratum}: {number(score.value)}" for stratum, run, score in points],
         hoverinfo="text",
     )
 
@@ -136,7 +142,7 @@ def _replicates(confirmed: list[Reading]) -> go.Scatter:
 def _points(name: str, found: Sequence[Reading], colour: str, symbol: str) -> go.Scatter:
     measures = [reading.measure for reading in found]
     return go.Scatter(
-        x=[reading.stratum for reading in found],
+        x=[literal(reading.stratum) for reading in found],
         y=[measure.value for measure in measures],
         name=name,
         mode="markers",
@@ -149,6 +155,9 @@ def _points(name: str, found: Sequence[Reading], colour: str, symbol: str) -> go
             "color": colour,
             "thickness": 1.6,
         },
-        hovertext=[f"trial {reading.trial.number}, {name}<br>{reading.words}, n = {reading.measure.n}" for reading in found],
+        hovertext=[
+            f"trial {reading.trial.number}, {name}<br>{literal(reading.stratum)}: {reading.words}, n = {reading.measure.n}"
+            for reading in found
+        ],
         hoverinfo="text",
     )

@@ -1,6 +1,7 @@
 """What all figures share. Backgrounds are transparent and colours of middling lightness, so that light and dark pages both carry them.
 
-Texts that come from the ledger are escaped: Plotly reads a subset of HTML in hover texts and names.
+Texts that come from the ledger pass through `literal`: Plotly reads a subset of HTML in hover texts, names and tick labels. In a template
+it would read `%{...}` too, so no template holds such a text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import plotly.graph_objects as go
 
 from sweeps.ledger.history import History
 
-__all__ = ["BLUE", "COLOURS", "GREY", "GRID", "ORANGE", "SYMBOLS", "figure", "label", "scale", "stratum_title"]
+__all__ = ["BLUE", "COLOURS", "GREY", "GRID", "ORANGE", "SYMBOLS", "figure", "label", "literal", "scale", "stratum_name", "stratum_title"]
 
 BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
 COLOURS = (BLUE, ORANGE, "#2aa187", "#c667ab", "#a3932b", "#8f7be0", "#cf5c5c")
@@ -58,11 +59,21 @@ def figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> 
     )
 
 
+def literal(text: object) -> str:
+    """A text that Plotly shows as it stands. Quotes stay, since Plotly does not know their entities."""
+    return html.escape(str(text), quote=False)
+
+
 def label(history: History) -> str:
     """The stratifying field, escaped."""
-    return html.escape(str(history.settings["stratify"] or "stratum"))
+    return literal(history.settings["stratify"] or "stratum")
+
+
+def stratum_name(history: History, stratum: str) -> str:
+    """`lookahead 100`, or `all trials` where there is one stratum; as it stands in the ledger."""
+    return f"{history.settings['stratify']} {stratum}" if history.settings["stratify"] else "all trials"
 
 
 def stratum_title(history: History, stratum: str) -> str:
-    """`lookahead 100`, escaped, or `all trials` where there is one stratum."""
-    return f"{label(history)} {html.escape(stratum)}" if history.settings["stratify"] else "all trials"
+    """`stratum_name`, escaped."""
+    return literal(stratum_name(history, stratum))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-from analysis.figures.base import COLOURS, SYMBOLS, figure, scale
+from analysis import progress
+from analysis.figures.base import COLOURS, SYMBOLS, figure, literal, scale
 from analysis.terminal import text
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
@@ -33,13 +33,13 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     continuous = numeric and any(isinstance(value, float) for value in values)
     strata = leaderboard.strata(history)
     x: dict[str, Any] = {
-        "title": {"text": html.escape(name)},
+        "title": {"text": literal(name)},
         **(scale(map(float, values), dense=60.0) if continuous else {"type": "category"}),
     }
     if not continuous:
         x["categoryorder"] = "array"
-        x["categoryarray"] = list(dict.fromkeys(html.escape(text(value)) for value in (sorted(values) if numeric else values)))
-    y = {"title": {"text": html.escape(leaderboard.objective(history))}, **axis}
+        x["categoryarray"] = list(dict.fromkeys(literal(text(value)) for value in (sorted(values) if numeric else values)))
+    y = {"title": {"text": literal(leaderboard.objective(history))}, **axis}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
     made = figure(300, x, y, showlegend=len(strata) > 1, legend=legend)
     for index, stratum in enumerate(strata):
@@ -51,11 +51,11 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
 def _scatter(history: History, name: str, stratum: str, trials: Sequence[Trial], index: int, continuous: bool) -> go.Scatter:
     metric, symbol = leaderboard.objective(history), SYMBOLS[index % len(SYMBOLS)]
     values = [trial.value(metric) for trial in trials]
-    xs = [trial.params[name] if continuous else html.escape(text(trial.params[name])) for trial in trials]
+    xs = [trial.params[name] if continuous else literal(text(trial.params[name])) for trial in trials]
     return go.Scatter(
         x=xs,
         y=values,
-        name=html.escape(stratum),
+        name=literal(stratum),
         mode="markers",
         marker={
             "color": COLOURS[index % len(COLOURS)],
@@ -64,8 +64,8 @@ def _scatter(history: History, name: str, stratum: str, trials: Sequence[Trial],
             "opacity": [1.0 if trial.status == "finished" else 0.6 for trial in trials],
         },
         hovertext=[
-            f"trial {trial.number}, {trial.status} at step {trial.step}<br>{html.escape(name)} = {x if isinstance(x, str) else text(x)}"
-            f"<br>{number(value)}"
+            f"trial {trial.number}, {trial.status} at {progress.spent(history, trial.reports[-1])}"
+            f"<br>{literal(name)} = {x if isinstance(x, str) else text(x)}<br>{number(value)}"
             for trial, x, value in zip(trials, xs, values, strict=True)
         ],
         hoverinfo="text",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from optuna.trial import TrialState
 from optuna.visualization import plot_parallel_coordinate, plot_param_importances
 from plotly.colors import find_intermediate_color, hex_to_rgb
 
-from analysis import stopping
-from analysis.figures.base import BLUE, GREY, ORANGE, figure, stratum_title
+from analysis import progress, stopping
+from analysis.figures.base import BLUE, GREY, ORANGE, figure, literal, stratum_name, stratum_title
 from analysis.optuna_study import study
 from sweeps.ledger.history import History
 
@@ -26,6 +25,10 @@ LEAST = 20
 TARGETED = 5
 """Trials that the best quantile should hold at least, as Optuna's documentation of PED-ANOVA asks."""
 LEAST_LINES = 3
+LETTER = 4
+"""Pixels of margin for a letter of the first axis' labels, beside the room that Optuna leaves there."""
+APART = 0.06
+"""How far a label must be from the ends of its axis, as a share of it, not to cover theirs."""
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def _compared(history: History, stratum: str, least: int) -> tuple[optuna.Study,
     if _complete(made) >= least or first is None:
         return made, _complete(made), "at the whole budget"
     early = study(history, stratum, at=first)
-    return early, _complete(early), f"at the first rung ({first:,})"
+    return early, _complete(early), f"at the first rung ({first:,} {progress.unit(history)})"
 
 
 def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
@@ -59,15 +62,15 @@ def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
         the figure, or None where the trials are too few to say anything; and in words what it rests on, or what is missing.
     """
     made, count, where = _compared(history, stratum, LEAST)
-    title = stratum_title(history, stratum)
+    title, name = stratum_title(history, stratum), stratum_name(history, stratum)
     if count < LEAST:
-        return None, f"{title}: {count} trials with a value {where}; importance needs {LEAST}."
+        return None, f"{name}: {count} trials with a value {where}; importance needs {LEAST}."
     with _quiet():
         try:
             plot = plot_param_importances(made, evaluator=PedAnovaImportanceEvaluator(target_quantile=max(0.1, TARGETED / count)))
         except (ValueError, RuntimeError):
-            return None, f"{title}: the {count} trials {where} tell no parameter from another."
-    return _bars(plot, title), f"{title}: {count} trials {where}."
+            return None, f"{name}: the {count} trials {where} tell no parameter from another."
+    return _bars(plot, title), f"{name}: {count} trials {where}."
 
 
 def _bars(plot: go.Figure, title: str) -> go.Figure:
@@ -76,7 +79,7 @@ def _bars(plot: go.Figure, title: str) -> go.Figure:
         110 + 26 * len(bars.x), {"title": {"text": "importance"}, "range": [0, 1.12 * max(max(bars.x), 1e-9)]}, {"type": "category"}
     )
     made.update_layout(title={"text": title, "x": 0.5, "font": {"size": 15}}, showlegend=False)
-    names = [html.escape(str(name)) for name in bars.y]
+    names = [literal(name) for name in bars.y]
     hover = [f"{name}: {share:.3f}" for name, share in zip(names, bars.x, strict=True)]
     look = {"text": bars.text, "textposition": "outside", "cliponaxis": False, "marker": {"color": BLUE}}
     made.add_trace(go.Bar(x=bars.x, y=names, orientation="h", hovertext=hover, hoverinfo="text", **look))
@@ -92,31 +95,33 @@ def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
         the figure, or None where fewer than `LEAST_LINES` trials can be compared; and in words what is drawn.
     """
     made, count, where = _compared(history, stratum, LEAST_LINES)
-    title = stratum_title(history, stratum)
+    title, name = stratum_title(history, stratum), stratum_name(history, stratum)
     if count < LEAST_LINES:
-        return None, f"{title}: {count} trials with a value {where}."
+        return None, f"{name}: {count} trials with a value {where}."
     with _quiet():
-        plot = plot_parallel_coordinate(made, target_name=html.escape(str(history.settings["metric"])))
+        plot = plot_parallel_coordinate(made, target_name=literal(history.settings["metric"]))
     lines = [trace for trace in plot.data if trace.mode == "lines"]
     if not lines:
-        return None, f"{title}: nothing was searched."
-    return _lines(plot, lines, title, minimise=history.settings["mode"] == "min"), f"{title}: {count} trials {where}."
+        return None, f"{name}: nothing was searched."
+    return _lines(plot, lines, title, minimise=history.settings["mode"] == "min"), f"{name}: {count} trials {where}."
 
 
 def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bool) -> go.Figure:
     """Optuna's lines, axes and labels on the report's background, from grey for the worst to orange for the best."""
     x = plot.layout.xaxis.to_plotly_json()
-    x |= {"ticktext": [text if index == 0 else html.escape(text) for index, text in enumerate(x["ticktext"])], "fixedrange": True}
+    x |= {"ticktext": [text if index == 0 else literal(text) for index, text in enumerate(x["ticktext"])], "fixedrange": True}
     made = figure(330, x, plot.layout.yaxis.to_plotly_json(), shapes=plot.layout.shapes)
-    made.update_layout(title={"text": title, "x": 0.01, "font": {"size": 15}}, margin={"l": 8, "r": 8, "t": 40, "b": 8})
+    left = max((len(note.text) for note in plot.layout.annotations if note.x == 0), default=0)
+    made.update_layout(title={"text": title, "x": 0.01, "font": {"size": 15}}, margin={"l": 8 + LETTER * left, "r": 8, "t": 40, "b": 8})
     for note in plot.layout.annotations:
-        at = {"x": note.x, "y": note.y, "xanchor": "right", "xshift": -4, "showarrow": False}
-        made.add_annotation(text=html.escape(note.text), font={"size": 10}, **at)
+        if note.y in (0, 1) or APART <= note.y <= 1 - APART:
+            at = {"x": note.x, "y": note.y, "xanchor": "right", "xshift": -4, "showarrow": False}
+            made.add_annotation(text=literal(note.text), font={"size": 10}, **at)
     order = sorted(lines, key=lambda line: -line.y[0] if minimise else line.y[0])
     for line in order:
         share = 1 - line.y[0] if minimise else line.y[0]
         best = line is order[-1]
-        cells = "<br>".join(html.escape(": ".join(map(str, cell))) for cell in line.customdata)
+        cells = "<br>".join(literal(": ".join(map(str, cell))) for cell in line.customdata)
         look = {"color": _between(share), "width": 3 if best else 1.4}
         made.add_trace(
             go.Scatter(x=line.x, y=line.y, mode="lines", line=look, opacity=1 if best else 0.75, hovertext=cells, hoverinfo="text")

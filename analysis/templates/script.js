@@ -6,6 +6,7 @@ function draw() {
     figure.layout.font.color = text;
     figure.layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";  // a finger that drags scrolls the page
     figure.layout.hoverlabel = { bgcolor: style.getPropertyValue("--card").trim(), bordercolor: style.getPropertyValue("--line").trim(), font: { color: text }, align: "left" };
+    for (const note of figure.layout.annotations ?? []) note.bgcolor = style.getPropertyValue("--card").trim();  // lines may pass below it
     box.plot ??= box.appendChild(document.createElement("div"));
     Plotly.react(box.plot, figure.data, figure.layout, { responsive: true, displayModeBar: false });
   }

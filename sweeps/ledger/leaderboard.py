@@ -15,8 +15,8 @@ from trainables.admission import is_oracle
 from trainables.measure import Measure
 
 __all__ = [
-    "best_trivial",
     "besides",
+    "best_trivial",
     "board",
     "confirmation",
     "confirmations",
@@ -130,6 +130,7 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "status": trial.status,
         **{key: measure[key] for key in ("value", "n", "low", "high")},
         "step": trial.step,
+        "samples": trial.samples,
         "seconds": round(last.seconds, 3) if last else 0.0,
         "reason": trial.reason,
         "marks": marks(history, trial),

@@ -46,13 +46,14 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
     beside = history.settings.get("beside", ()) if width >= 150 else ()
     interval = ["95 %"] if width >= 110 else []
-    table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n, step", *beside, "<marks"]))
+    spent = "samples" if history.settings.get("unit") == "samples" else "step"
+    table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))
     for stratum in leaderboard.strata(history):
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
             trial = history.trials[row["trial"]]
             others = [number(trial.value(f"validation/{name}")) for name in beside]
             span = [_span(row["low"], row["high"])] if interval else []
-            cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row["step"])]
+            cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row[spent])]
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
             unknown = Measure(math.nan, 0, math.nan, math.nan)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from analysis import terminal
 from analysis.__main__ import main
 
 Build = Any
 
-ROW = ["trial", "stratum", "status", "value", "n", "low", "high", "step", "seconds", "reason", "marks", "checkpoint", "config"]
+ROW = ["trial", "stratum", "status", "value", "n", "low", "high", "step", "samples", "seconds", "reason", "marks", "checkpoint", "config"]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -103,6 +104,23 @@ def test_trial_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = capsys.readouterr().out
     for words in ("search, lookahead 10", "(searched)", "attempt-01/step-000000100", "1.0"):
         assert words in trained
+
+
+def test_trial_page_of_a_budget_in_samples(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made.train(1)
+    assert main(["trial", str(made.close()), "0"]) == 0
+    out = capsys.readouterr().out
+    assert "finished after 12,800 of 12,800 samples, step 400" in out
+    assert "samples ┃ step" in out
+    assert "  3,200 │  100" in out
+
+
+def test_a_pipe_has_room_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal.console().width == terminal.PIPED_WIDTH
+    monkeypatch.setenv("COLUMNS", "77")
+    assert terminal.console().width == 77
 
 
 def test_trial_page_verifies_checkpoints(build: Build, capsys: pytest.CaptureFixture[str]) -> None:

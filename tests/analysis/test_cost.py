@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep, cost, findings, progress, stopping
+from analysis import Sweep, cost, findings, progress, report, stopping
 from analysis.__main__ import main
+from sweeps.engine.director import Assignment
 from sweeps.ledger.history import History
+from tests.analysis import conftest
 from trainables.finding import Finding
+from trainables.measure import Measure
 
 Build = Any
 
@@ -91,10 +94,11 @@ def test_rungs(history: History) -> None:
 def test_stopped_trials_by_rung(history: History) -> None:
     rows = stopping.stopped(history)
     assert [row.rung for row in rows] == [100, 200, None]
+    assert [row.cause for row in rows] == ["rung 100", "rung 200", stopping.NOT_FINITE]
+    assert (rows[-1].trials, rows[-1].left) == ([5], 100), "its objective was NaN at step 300"
     trials, saved, _ = progress.saved_steps(history)
-    assert sum(len(row.trials) for row in rows) == trials
-    assert sum(row.left for row in rows) == saved
-    assert rows[-1].trials == [5], "its objective was NaN"
+    assert sum(len(row.trials) for row in rows[:2]) == trials == len(stopping.at_rungs(history))
+    assert sum(row.left for row in rows[:2]) == saved
     assert rows[0].judged == 11, "all but the one that failed"
     for row in rows[:2]:
         assert all(history.trials[number].step == row.rung for number in row.trials)
@@ -105,7 +109,38 @@ def test_a_budget_in_samples(history: History) -> None:
     history.settings.update(unit="samples", **{name: 32 * history.settings[name] for name in ("steps", "grace")})
     assert progress.saved_steps(history) == (steps[0], 32 * steps[1], 32 * steps[2])
     assert stopping.rungs(history) == [3200, 6400]
-    assert sum(row.left for row in stopping.stopped(history)) == 32 * steps[1]
+    assert sum(row.left for row in stopping.stopped(history) if row.rung) == 32 * steps[1]
+
+
+def test_a_value_that_is_not_finite_is_not_judged(history: History) -> None:
+    first = history.trials[5].reports[0]
+    history.trials[5].reports[:] = [dataclasses.replace(first, metrics={"validation/hinge": Measure(math.nan, 96, math.nan, math.nan)})]
+    rows = stopping.stopped(history)
+    assert rows[0].judged == 10, "it reached the rung, and there was nothing to compare"
+    assert rows[-1].left == 300
+
+
+def test_a_target_saves_nothing_for_early_stopping(build: Build) -> None:
+    made = build(target=10.0)
+    pair: list[Assignment] = []
+    for _ in range(2):
+        assignment = made.director.next()
+        assert isinstance(assignment, Assignment)
+        made.director.started(assignment.trial, assignment.attempt)
+        pair.append(assignment)
+    for step in (100, 200, 300, 400):
+        made.director.reported(0, conftest.report(pair[0], step, 1.0))
+    made.director.reported(1, conftest.report(pair[1], 100, 2.0))
+    sweep = Sweep.open(made.close())
+    assert sweep.history.trials[1].reason == "target 10 reached by trial 0 with 1"
+    assert progress.saved_steps(sweep.history) == (0, 0, 800)
+    assert stopping.saved_seconds(sweep.history) == 0
+    found = [(row.cause, row.trials, row.left) for row in stopping.stopped(sweep.history)]
+    assert found == [("rung 100", [], 0), ("rung 200", [], 0), (stopping.TARGET, [1], 300)]
+    page = report.page(sweep)
+    assert "No trial was stopped at a rung" in page
+    assert "<td>target reached</td>" in page
+    assert "are no early stopping" in page
 
 
 def test_saved_seconds_are_those_of_the_trials_own_speed(history: History) -> None:

@@ -60,6 +60,32 @@ def test_audits_and_oracles_are_marked(exported: Path) -> None:
     assert set(baselines[baselines.oracle].name) == {"oracle: steps to 1"}
 
 
+@pytest.mark.parametrize("below", ["", "/deep/down"])
+def test_a_file_in_the_place_of_the_folder(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str) -> None:
+    (tmp_path / "taken").write_text("mine")
+    assert main(["export", str(finished), "--to", f"{tmp_path}/taken{below}"]) == 2
+    assert capsys.readouterr().err == f"error: to: must be a folder, and {tmp_path}/taken is a file\n"
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_storage_that_refuses(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(finished), "--to", "/proc/none"]) == 2
+    assert capsys.readouterr().err.startswith("error: to: cannot write below /proc/none: ")
+
+
+def test_what_was_spent_is_in_the_unit_of_the_budget(build: Build) -> None:
+    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made.train(2)
+    history = Sweep.open(made.close()).history
+    table, reports = frame.table(history), frame.reports(history)
+    assert set(table.unit) == {"samples"}
+    for found in (table, reports):
+        assert list(found.spent) == list(found.samples)
+        assert list(found.spent) == [32 * step for step in found.step]
+    history.settings["unit"] = "steps"
+    assert list(frame.table(history).spent) == list(table.step)
+
+
 def test_default_folder_and_an_empty_sweep(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
     folder = build().close()
     assert main(["export", str(folder)]) == 0

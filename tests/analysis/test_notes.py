@@ -58,10 +58,38 @@ def test_no_text_and_too_much_are_refused(sweep: Sweep, text: str) -> None:
     assert notes.read(sweep.folder) == []
 
 
-def test_a_file_that_is_no_note_is_named(sweep: Sweep) -> None:
-    Folder.at(f"{sweep.folder}/notes").write("bad.json", b"{}")
-    with pytest.raises(ValueError, match=r"notes/bad\.json is no note: KeyError"):
-        notes.read(sweep.folder)
+BAD = {
+    "no field": b"{}",
+    "no object": b"[1]",
+    "no JSON": b"\xff",
+    "no date": b'{"trial": 1, "time": NaN, "author": "ada", "text": "x"}',
+    "no trial": b'{"trial": Infinity, "time": 1, "author": "ada", "text": "x"}',
+    "no text": b'{"trial": 1, "time": 1, "author": "ada", "text": "\\ud800"}',
+    "too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BAD.values(), ids=BAD)
+def test_a_file_that_is_no_note_is_named_and_passed_over(sweep: Sweep, content: bytes) -> None:
+    good = notes.add(sweep, 1, "look again", "ada", now=100.0)
+    Folder.at(f"{sweep.folder}/notes").write("bad.json", content)
+    with pytest.warns(UserWarning, match=r"notes/bad\.json is no note and was left out: \w+"):
+        assert notes.read(sweep.folder, 1) == [good]
+
+
+def test_pages_go_on_without_a_bad_note(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    notes.add(sweep, 1, "look again", "ada", now=100.0)
+    Folder.at(f"{sweep.folder}/notes").write("<b>.json", b"{}")
+    folder = str(sweep.folder)
+    for words in (["trial", folder, "1"], ["note", folder, "1"], ["report", folder]):
+        assert main(words) == 0
+        out, err = capsys.readouterr()
+        assert err.startswith(f"warning: notes: {folder}/notes/<b>.json is no note")
+        assert err.count("\n") == 1
+        assert "look again" in out or words[0] == "report"
+    page = sweep.folder.read("report.html").decode()
+    assert "notes/&lt;b&gt;.json is no note and was left out: KeyError: &#39;trial&#39;" in page
+    assert "look again" in page
 
 
 def test_command(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:

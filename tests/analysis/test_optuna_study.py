@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from analysis import Sweep, figures
+from analysis import Sweep, figures, progress
 from analysis.figures.search import LEAST
 from analysis.optuna_study import study
 from sweeps.ledger.history import History
@@ -62,6 +62,26 @@ def test_an_old_ledger_gets_ranges_from_its_values(history: History) -> None:
     assert isinstance(found["mode"], CategoricalDistribution)
 
 
+def test_lists_are_text_among_choices(history: History) -> None:
+    searched = [trial for trial in history.search_trials() if trial.stratum == "10"]
+    for trial in searched:
+        trial.params |= {"layers": [8, 8] if trial.number % 4 else [16, 0.5], "nothing": None}
+    made = study(history, "10")
+    assert made.trials[0].distributions["layers"] == CategoricalDistribution(("16,0.5", "8,8"))
+    assert [frozen.params["layers"] for frozen in made.trials] == ["8,8" if t.number % 4 else "16,0.5" for t in searched]
+    assert {frozen.params["nothing"] for frozen in made.trials} == {None}
+    assert figures.parallel(history, "10")[0] is not None
+
+
+def test_recorded_choices_that_are_lists_are_text_too(history: History) -> None:
+    for trial in history.search_trials():
+        trial.params["layers"] = [8, 8]
+        trial.distributions["layers"] = '{"name": "CategoricalDistribution", "attributes": {"choices": [[8, 8], [16], null]}}'
+    frozen = study(history, "10").trials[0]
+    assert frozen.distributions["layers"] == CategoricalDistribution(("8,8", "16", None))
+    assert frozen.params["layers"] == "8,8"
+
+
 def test_at_a_rung_all_that_reached_it_are_complete(history: History) -> None:
     reached = [trial for trial in history.search_trials() if trial.stratum == "10" and trial.reports]
     made = study(history, "10", at=100)
@@ -78,7 +98,7 @@ def test_the_direction_follows_the_mode(build: Build) -> None:
 def test_importance_of_few_trials_is_not_drawn(history: History) -> None:
     drawn, words = figures.importance(history, "10")
     assert drawn is None
-    assert words == f"lookahead 10: 6 trials with a value at the first rung (100); importance needs {LEAST}."
+    assert words == f"lookahead 10: 6 trials with a value at the first rung (100 steps); importance needs {LEAST}."
 
 
 def test_importance_finds_the_parameter_that_matters(build: Build) -> None:
@@ -86,7 +106,7 @@ def test_importance_finds_the_parameter_that_matters(build: Build) -> None:
     made.train(failing=None)
     drawn, words = figures.importance(Sweep.open(made.close()).history, "10")
     assert drawn is not None
-    assert words == "lookahead 10: 30 trials at the first rung (100)."
+    assert words == "lookahead 10: 30 trials at the first rung (100 steps)."
     shares = dict(zip(drawn.data[0].y, drawn.data[0].x, strict=True))
     assert set(shares) == {"lr", "margin", "width"}
     assert shares["lr"] > 0.5, "the made-up value depends on it alone"
@@ -104,3 +124,16 @@ def test_parallel_coordinates_have_a_line_per_trial_and_the_best_thick(history: 
     assert lines[-1].y[0] == min(line.y[0] for line in lines), "the smallest value is the best"
     assert drawn.layout.paper_bgcolor == "rgba(0,0,0,0)"
     assert list(drawn.layout.xaxis.ticktext) == ["hinge", "lr", "margin", "width"]
+
+
+def test_labels_of_parallel_coordinates_stand_free(history: History) -> None:
+    best = progress.best(history, "10")
+    for trial in history.search_trials():
+        trial.params["lr"] = 0.4 if trial is best else 0.00098
+        trial.distributions["lr"] = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 1e-4, "high": 1.0, "log": true}}'
+    drawn, _ = figures.parallel(history, "10")
+    assert drawn is not None
+    labels = [note.text for note in drawn.layout.annotations if note.x == list(drawn.layout.xaxis.ticktext).index("lr")]
+    assert labels == ["0.00098", "0.01", "0.1", "0.4"], "0.001 would cover the lower end"
+    first = [note.text for note in drawn.layout.annotations if note.x == 0]
+    assert drawn.layout.margin.l >= 8 + 4 * max(map(len, first))

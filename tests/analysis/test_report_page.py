@@ -113,9 +113,9 @@ def test_hover_texts_are_escaped(finished: Path) -> None:
 
 def test_a_trivial_predictor_beyond_the_scale_is_named(finished: Path) -> None:
     history = Sweep.open(finished).history
-    assert not figures.curves(history)[0].layout.annotations
-    history.baselines.append(Baseline("tiny", "10", {"validation/hinge": Measure.exact(1e-6, 96)}))
-    assert figures.curves(history)[0].layout.annotations[0].text == "below this scale: tiny: 1e-06"
+    assert not any("ln T^k" in note.text for note in figures.curves(history)[0].layout.annotations)
+    history.baselines.append(Baseline("tiny", "10", {"validation/hinge": Measure.exact(-1.0, 96)}))
+    assert figures.curves(history)[0].layout.annotations[0].text.startswith("below this scale: tiny: -1")
 
 
 def test_an_oracle_is_not_compared(finished: Path) -> None:
@@ -236,6 +236,23 @@ def test_family_that_is_not_installed(build: Build, finished: Path) -> None:
     sweep = Sweep.open(finished)
     sweep.settings["family"] = "elsewhere"
     assert "n counts independent units" in Page(report.page(dataclasses.replace(sweep, name="other"))).text
+
+
+def test_a_budget_in_samples_is_said_everywhere(build: Build) -> None:
+    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made.train()
+    page = Page(report.page(Sweep.open(made.close())))
+    headings = "n samples step seconds marks"
+    for words in (
+        headings,
+        "12,800 400",
+        "before their budget of 12,800 samples",
+        "samples left unrun",
+        "after fewer samples",
+        "rung 3,200",
+    ):
+        assert words in page.text
+    assert "left unrun" not in page.text.replace("samples left unrun", "").replace("what they left unrun", "")
 
 
 def test_state(build: Build) -> None:

@@ -48,3 +48,14 @@ def test_what_a_finalist_is_compared_with_on_test(units: tuple[float, ...], word
     lines = [line.rstrip() for line in shown(history, 160).splitlines() if "(nine)" in line]
     assert len(lines) == 2
     assert all(line.endswith(words) for line in lines), "four units and two replicates are too few"
+
+
+def test_a_budget_in_samples_is_counted_in_samples() -> None:
+    history = Simulation(BASE).run().director.history
+    for trial in history.trials.values():
+        trial.reports = [dataclasses.replace(report, samples=7000 * report.step) for report in trial.reports]
+    assert "7000" not in shown(history, 160)
+    history.settings["unit"] = "samples"
+    text = shown(history, 160)
+    assert str(7000 * max(trial.step for trial in history.search_trials())) in text
+    assert ("samples" in text, "step" in text) == (True, False)
