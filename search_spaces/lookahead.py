@@ -15,12 +15,10 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         scale: "full" searches around the log's own network, the others around one that trains in seconds.
     """
     full = scale == "full"
-    width = trial.suggest_categorical("width", [0.5, 1.0] if full else [32, 64, 128])
-    logged = (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)
+    large = ["1024,512,512,256,256,256,128,64,32", "2048,1024,1024,512,512,512,256,128,64"]  # half of the log's widths, and these
     return {
         "lr": trial.suggest_float("lr", 1e-5 if full else 1e-4, 1e-3 if full else 1e-2, log=True),
-        "layers": [int(width * layer) for layer in logged] if full else [width, width],
-        "batch": trial.suggest_categorical("batch", [512, 1024, 2048] if full else [128, 256, 512]),
+        "layers": trial.suggest_categorical("layers", large if full else ["32,32", "64,64", "128,128"]),
         "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
         "hard_ratio": trial.suggest_float("hard_ratio", 0.3, 1.0),
     }

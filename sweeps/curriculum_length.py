@@ -2,8 +2,8 @@
 
 The log behind this study says that a faster ramp of its 49 hard seeds helped and that mining was hurting, from one run each. Here
 both are arms beside two controls, the full set from the start and no hard seeds at all, each with as many tuning trials, confirmed
-on the same test orbits from the same fresh seeds. Ramps are shares of a trial's own budget, so that no rung judges a trial before
-its hard rows have arrived more than others'.
+on the same test orbits from the same fresh seeds. Ramps are shares of a trial's own budget. Early rungs judge a slow ramp before all
+its hard rows have arrived, so that the search within an arm favours fast ones; the arms themselves are compared at full budget.
 
     python sweeps/curriculum_length.py                       4 arms on this machine, under 5 minutes on 2 cores
     python sweeps/curriculum_length.py "arm=ramp,no hard seeds"

@@ -18,7 +18,7 @@ from __future__ import annotations
 from search_spaces.lookahead import space
 from sweeps.engine import Scale, Study, main
 
-FIELDS = {"skip": True, "anchor": 0.0, "weights": "even", "ramp": 0.0, "extra_orbits": 512}
+FIELDS = {"skip": True, "anchor": 0.0, "weights": "even", "ramp": 0.0, "extra_orbits": 512, "batch": 256}
 
 STUDY = Study(
     name="lookahead",
@@ -31,7 +31,14 @@ STUDY = Study(
         "smoke": Scale(6, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2, fields=FIELDS),
         "laptop": Scale(40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100), fields=FIELDS),
         "full": Scale(
-            96, steps=100_000, grace=2500, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100, 110, 200), fields=FIELDS
+            96,
+            steps=100_000,
+            grace=2500,
+            reduction=3,
+            confirm=1,
+            replicates=5,
+            strata=(10, 20, 50, 100, 110, 200),
+            fields={**FIELDS, "batch": 1024},
         ),
     },
 )

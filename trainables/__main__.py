@@ -9,6 +9,8 @@
 
 Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
 checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads N` gives it more than the one thread of a trial.
+A family whose audit fails or says nothing of overlap, or that has no trivial predictor, is refused, as in a sweep. Exit code 0, 2
+for bad input or a refusal, 130 when interrupted.
 """
 
 from __future__ import annotations
@@ -112,9 +114,11 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
             raise ConfigError(f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere")
 
 
-def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> None:
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> bool:
+    """Whether it was trained, rather than refused."""
     import torch
 
+    from trainables.admission import admission
     from trainables.checkpoint import CheckpointStore
     from trainables.loop import Loop
     from trainables.storage import Folder
@@ -129,10 +133,13 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: cannot use {device}: {str(error).splitlines()[0]}") from None
     data = family.build_data(config)
-    for finding in family.audit(config, data):
+    admitted = admission(family, config, data)
+    for finding in admitted.findings:
         print(f"{finding.guard}: {finding.sentence}")
-        if finding.failed:
-            raise ConfigError(f"{finding.guard}: refused, see above")
+    for reason in admitted.refusals:
+        print(f"refused {reason}", file=sys.stderr)
+    if admitted.refusals:
+        return False
     store = CheckpointStore(Folder.at(save)) if save else None
     _same_run(store, family, config)
     for report in Loop(family, config, data, store=store, device=place).run():
@@ -142,12 +149,13 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
             print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
     told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
     print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
-    for name, measures in family.baselines(config, data, "validation").items():
+    for name, measures in admitted.baselines["validation"].items():
         print(f"{name}: {_show(family, measures)}")
+    return True
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command line; returns the exit code: 0, or 2 after one line about bad input."""
+    """Runs the command line; returns the exit code: 0, or 2 after a line about bad input, or one for each reason to refuse the family."""
     try:
         parsed = _parse(arguments)
         words = list(parsed.words)
@@ -163,7 +171,7 @@ def main(arguments: list[str]) -> int:
         else:
             name = words.pop(0)
             values = _preset(registry.family(name), parsed.preset, parsed.scale)
-        _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads)
+        trained = _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -172,7 +180,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return 0 if trained else 2
 
 
 if __name__ == "__main__":

@@ -152,7 +152,8 @@ class Family(ABC, Generic[C]):
     def audit(self, config: C, data: Any) -> list[Finding]:
         """Overlap between splits by the family's own key; see `trainables.guards.overlap`.
 
-        A sweep is refused by a failed finding, by an exception, and where no finding's guard begins with `overlap`.
+        Training is refused by a failed finding, by an exception, and where no finding's guard begins with `overlap`: in a sweep, and by
+        `python -m trainables` (see `trainables.admission`).
         """
 
     @abstractmethod

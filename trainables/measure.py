@@ -25,6 +25,10 @@ class Measure:
     high: float
     units: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):  # numpy's scalars, as a mean gives them, do not survive a checkpoint
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     @staticmethod
     def exact(value: float, n: int = 1) -> Measure:
         """A value that is not an estimate."""

@@ -32,9 +32,10 @@ import numpy as np
 import pytest
 import torch
 
+from trainables.admission import SCORED, admission
 from trainables.checkpoint import Checkpoint, CheckpointStore
 from trainables.config import ConfigError, TrialConfig, describe, make
-from trainables.family import Family, Split, Task
+from trainables.family import Family, Task
 from trainables.loop import Loop
 from trainables.measure import Report
 from trainables.storage import Folder
@@ -44,7 +45,6 @@ __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "t
 CPU = torch.device("cpu")
 MACHINE = ("throughput", "memory")
 """Guards whose findings are about the machine."""
-SCORED: tuple[Split, ...] = ("validation", "test")
 
 
 def digest(state: Any) -> str:
@@ -337,6 +337,11 @@ class FamilyContract:
         assert findings, "no audits"
         assert all(finding.guard and finding.sentence for finding in findings)
         assert not [finding for finding in findings if finding.failed]
+
+    def test_is_admitted(self, data: Any) -> None:
+        """Nothing for which a sweep or `python -m trainables` would refuse it: no word of overlap, or a metric with oracles alone."""
+        refusals = admission(self.family, self.config(), data).refusals
+        assert not refusals, "; ".join(refusals)
 
     def test_metrics_are_those_declared(self, data: Any) -> None:
         """Each declared metric is reported on validation and, in confirmation, on test: finite, with n, within its interval."""

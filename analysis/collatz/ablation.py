@@ -3,8 +3,12 @@
 * masked: the trained network sees the group at its training mean.
 * permuted: the trained network sees the group's values of another node (Breiman 2001, permutation importance). V is a function of
   single nodes, so one permutation serves a node both as n and as T of its predecessor.
-* retrained: the same configuration and seed, trained with the group at its training mean throughout. What is left of the
-  difference then is what the other columns cannot stand in for.
+* retrained: the configuration, trained with the group at its training mean throughout, against the configuration trained with
+  all inputs from the same fresh seed: the trial's own seed may be what it was picked for. What is left of the difference then
+  is what the other columns cannot stand in for.
+
+Masked and permuted say something of one trained network: their intervals are over orbits alone. Retrained says something of
+the configuration: its intervals are over replicates and orbits, and with few of either nothing is claimed.
 
 A network that was trained with a column may lean on it although another column says the same (drift is a sum of the k_i), so
 masked and permuted overstate what is lost by doing without.
@@ -20,16 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.collatz.subject import Change, Subject, values_of
+from analysis.collatz.subject import Change, Subject, fresh_seeds, network_potential, values_of
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ, CollatzFamily
-from trainables.collatz.features import BASE, Mode
-from trainables.collatz.metrics import score
+from trainables.collatz.features import BASE, F64, Mode
+from trainables.collatz.metrics import Potential, score
 from trainables.collatz.task import CollatzTask
 from trainables.loop import Loop
 from trainables.measure import Measure
-from trainables.statistics import mean_over_units
+from trainables.statistics import lacking, mean_over_units, two_way, two_way_mean
 
 __all__ = ["Ablation", "Effect", "Group", "MaskedFamily", "ablation", "groups", "masked", "permuted", "training_mean"]
 
@@ -38,6 +42,9 @@ PERMUTATIONS = 5
 MEAN_BATCHES = 16
 METRICS = {"hinge": (0.0, float("inf")), "violations": (0.0, 1.0)}
 """The metrics shown, and the bounds of an orbit's value."""
+ONE_NETWORK, CONFIGURATION = "one network", "configuration and budget"
+
+Scores = dict[str, Measure]
 
 
 class Group(NamedTuple):
@@ -48,30 +55,43 @@ class Group(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a change does to the network.
+    """What a change does.
 
-    `differences` are to the network it is compared with, paired over orbits; `spread` is the smallest and largest hinge over
-    the permutations.
+    Attributes:
+        way: masked, permuted or retrained.
+        values: hinge and violations; of retrained networks, means over replicates and orbits.
+        differences: to what it is compared with, paired over orbits, and over replicates where networks were retrained.
+        scope: what the differences hold for: `one network`, `configuration and budget`, or why nothing is claimed for the latter.
+        spread: smallest and largest hinge, over the permutations or the replicates; None where there is one.
     """
 
     group: str
     way: str
-    values: dict[str, Measure]
-    differences: dict[str, Measure]
+    values: Scores
+    differences: Scores
+    scope: str
     spread: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Effects on the validation split; `steps` is the budget of what was retrained."""
+    """Effects on the test split: validation, which the trial was picked by, has too few orbits for a claim.
+
+    Attributes:
+        steps: budget of each training.
+        seeds: those of the replicates.
+        intact: the network as it was trained.
+        control: the configuration retrained with all inputs, means over replicates and orbits.
+    """
 
     trial: str
     steps: int
+    seeds: list[int]
     groups: list[Group]
-    intact: dict[str, Measure]
-    control: dict[str, Measure]
+    intact: Scores
+    control: Scores
     effects: list[Effect]
-    predictors: dict[str, dict[str, Measure]]
+    predictors: dict[str, Scores]
 
 
 def groups(mode: Mode, lookahead: int) -> list[Group]:
@@ -133,56 +153,82 @@ class MaskedFamily(CollatzFamily):
         return task
 
 
-def _scores(subject: Subject, change: Change | None = None) -> dict[str, Measure]:
-    found = score(subject.data, "validation", subject.potential(change), subject.config.lookahead)
-    return {name: found[name] for name in METRICS}
-
-
-def _difference(values: list[dict[str, Measure]], other: dict[str, Measure]) -> dict[str, Measure]:
-    """Per metric the mean over `values`, minus `other`, paired over orbits."""
-    return {
-        name: mean_over_units(np.mean([values_of(value[name]) - values_of(other[name]) for value in values], axis=0)) for name in METRICS
-    }
-
-
-def _retrained(config: CollatzConfig, data: CollatzData, columns: tuple[int, ...], mean: Tensor) -> dict[str, Measure]:
-    loop = Loop(MaskedFamily(columns, mean), config, data)
-    report = list(loop.run())[-1]
-    return {name: report.metrics[f"validation/{name}"] for name in METRICS}
-
-
-def ablation(subject: Subject, steps: int | None = None, log: Callable[[str], None] = lambda line: None) -> Ablation:
+def ablation(subject: Subject, steps: int | None = None, replicates: int = 1, log: Callable[[str], None] = lambda line: None) -> Ablation:
     """All groups in all ways.
 
     Args:
-        steps: budget of each retraining; None for that of the configuration.
+        steps: budget of each training; None for that of the configuration.
+        replicates: trainings without each group, and as many with all inputs from the same seeds.
         log: takes one line for each training.
     """
     config, data = subject.config, subject.data
     budget = steps or config.steps
-    again = replace(config, steps=budget, eval_every=budget)
+    seeds = fresh_seeds(replicates)
     mean = training_mean(config, data)
-    intact = _scores(subject)
-    log(f"intact network again, {budget} steps")
-    control = _retrained(again, data, (), mean)
+    intact = _scores(data, subject.potential(), config.lookahead)
+
+    def retrained(name: str, columns: tuple[int, ...]) -> list[Scores]:
+        found = []
+        for r, seed in enumerate(seeds):
+            log(f"{name}, replicate {r + 1} of {replicates}, {budget} steps")
+            found.append(_retrained(replace(config, steps=budget, eval_every=budget, seed=seed), data, columns, mean))
+        return found
+
+    control = retrained("with all inputs", ())
     effects = []
     found = groups(config.features, config.lookahead)
     for group in found:
         effects += _in_place(subject, group, mean, intact)
-        log(f"without {group.name}, {budget} steps")
-        value = _retrained(again, data, group.columns, mean)
-        effects.append(Effect(group.name, "retrained", value, _difference([value], control)))
-    predictors = COLLATZ.baselines(config, data, "validation")
-    return Ablation(subject.name, budget, found, intact, control, effects, predictors)
+        effects.append(_paired(group, retrained(f"without {group.name}", group.columns), control))
+    predictors = COLLATZ.baselines(config, data, "test")
+    return Ablation(subject.name, budget, seeds, found, intact, _over_replicates(control), effects, predictors)
 
 
-def _in_place(subject: Subject, group: Group, mean: Tensor, intact: dict[str, Measure]) -> list[Effect]:
+def _scores(data: CollatzData, potential: Potential, lookahead: int) -> Scores:
+    found = score(data, "test", potential, lookahead)
+    return {name: found[name] for name in METRICS}
+
+
+def _retrained(config: CollatzConfig, data: CollatzData, columns: tuple[int, ...], mean: Tensor) -> Scores:
+    loop = Loop(MaskedFamily(columns, mean), config, data)
+    for _ in loop.run():
+        pass
+    return _scores(data, network_potential(config, data, loop.task.model.eval()), config.lookahead)
+
+
+def _values(runs: list[Scores], name: str) -> F64:
+    """One metric of several networks, float64 [networks, orbits]."""
+    return np.stack([values_of(run[name]) for run in runs])
+
+
+def _over_replicates(runs: list[Scores]) -> Scores:
+    return {name: two_way_mean(_values(runs, name), bounds) for name, bounds in METRICS.items()}
+
+
+def _paired(group: Group, runs: list[Scores], control: list[Scores]) -> Effect:
+    """Retrained networks against those of the same seeds with all inputs."""
+    differences = {name: two_way(_values(runs, name) - _values(control, name)).measure() for name in METRICS}
+    missing = lacking(len(runs), differences["hinge"].n, "orbits")
+    scope = f"no claim: only {missing}" if missing else CONFIGURATION
+    return Effect(group.name, "retrained", _over_replicates(runs), differences, scope, _spread(runs))
+
+
+def _in_place(subject: Subject, group: Group, mean: Tensor, intact: Scores) -> list[Effect]:
     """The trained network as it is, its inputs masked, then permuted."""
-    hidden = _scores(subject, masked(group.columns, mean))
-    runs = [_scores(subject, permuted(group.columns, seed)) for seed in range(PERMUTATIONS)]
+
+    def scores(change: Change) -> Scores:
+        return _scores(subject.data, subject.potential(change), subject.config.lookahead)
+
+    def effect(way: str, runs: list[Scores]) -> Effect:
+        values = {name: mean_over_units(_values(runs, name).mean(0), bounds) for name, bounds in METRICS.items()}
+        differences = {name: mean_over_units((_values(runs, name) - values_of(intact[name])).mean(0)) for name in METRICS}
+        return Effect(group.name, way, values, differences, ONE_NETWORK, _spread(runs))
+
+    hidden = [scores(masked(group.columns, mean))]
+    return [effect("masked", hidden), effect("permuted", [scores(permuted(group.columns, seed)) for seed in range(PERMUTATIONS)])]
+
+
+def _spread(runs: list[Scores]) -> tuple[float, float] | None:
+    """Smallest and largest hinge."""
     hinges = [run["hinge"].value for run in runs]
-    average = {name: mean_over_units(np.mean([values_of(run[name]) for run in runs], axis=0), bounds) for name, bounds in METRICS.items()}
-    return [
-        Effect(group.name, "masked", hidden, _difference([hidden], intact)),
-        Effect(group.name, "permuted", average, _difference(runs, intact), (min(hinges), max(hinges))),
-    ]
+    return (min(hinges), max(hinges)) if len(runs) > 1 else None

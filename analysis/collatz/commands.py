@@ -1,7 +1,7 @@
 """Commands of `python -m analysis` that question a trained Collatz network.
 
     failures SWEEP NUMBER       where along an orbit V does not fall
-    ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of training
+    ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of training (--replicates 5 for a claim)
     attribution SWEEP NUMBER    what the network uses of the window
     lookahead SWEEP NUMBER      the trial's configuration at longer lookaheads
 
@@ -13,21 +13,20 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
+from analysis import terminal
 from analysis.arguments import count, trial_number
 from trainables.config import ConfigError
+from trainables.statistics import LEAST_REPLICATES
 
 __all__ = ["register"]
 
 INTERRUPTED = 130
-PIPED_WIDTH = 200
-REPLICATES = 5
 LONGEST = 200
 
 Run = Callable[[argparse.Namespace], None]
@@ -52,11 +51,12 @@ def register(commands: Any) -> None:
         if name in ("failures", "attribution"):
             command.add_argument("--figure", metavar="FILE", help="also write a self-contained HTML figure")
         if name in ("ablation", "lookahead"):
+            few = 1 if name == "ablation" else LEAST_REPLICATES
             command.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
+            command.add_argument("--replicates", type=count, default=few, metavar="R", help="fresh seeds of each training [%(default)s]")
         if name == "lookahead":
             command.add_argument("--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]")
             command.add_argument("--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200")
-            command.add_argument("--replicates", type=count, default=REPLICATES, metavar="R", help="fresh seeds of each [%(default)s]")
         command.set_defaults(run=functools.partial(_interruptible, run))
 
 
@@ -79,8 +79,7 @@ def _show(given: argparse.Namespace, answer: Any, page: Callable[[int], Renderab
     if given.json:
         print(json.dumps(plain(answer), indent=2, allow_nan=False))
         return
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    console = Console(markup=False, emoji=False, highlight=False, width=PIPED_WIDTH if piped else None)
+    console = terminal.console()
     console.print(page(console.width))
 
 
@@ -93,7 +92,10 @@ def _failures(given: argparse.Namespace) -> None:
     subject = Subject.of(*opened(given.sweep, given.number))
     found = failures(subject)
     if path:
-        text = "Margins over the mean |margin|; a cross is a violation; shaded where the input contains the answer."
+        text = (
+            "Margins over the mean |margin|, along the published log's five orbits and the test orbits with most violations. "
+            "A cross is a violation; shaded: the input contains the answer. Titles: the network's violations / steps, the sum's violations."
+        )
         figures.write(path, f"{subject.name}: margins along orbits", text, figures.margins_figure(subject))
     _show(given, found, lambda width: tables.failures_page(found, width))
 
@@ -103,7 +105,7 @@ def _ablation(given: argparse.Namespace) -> None:
     from analysis.collatz.ablation import ablation
     from analysis.collatz.subject import Subject, opened
 
-    found = ablation(Subject.of(*opened(given.sweep, given.number)), given.steps, _say)
+    found = ablation(Subject.of(*opened(given.sweep, given.number)), given.steps, given.replicates, _say)
     _show(given, found, lambda width: tables.ablation_page(found, width))
 
 

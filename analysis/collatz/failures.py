@@ -19,6 +19,7 @@ from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, I64
 from trainables.collatz.metrics import Potential, margins
+from trainables.collatz.split import GROUPS, GUARDED, GuardName
 from trainables.measure import Measure
 from trainables.statistics import mean_over_units
 
@@ -42,7 +43,8 @@ class Steps:
         remaining: steps from n to 1, at least 1.
         growth: whether T(n) > n.
         log10: log10(n).
-        private: whether n lies in the orbit's private prefix, so that no training row touches it.
+        private: whether n lies in the orbit's private prefix: no other scored or training orbit has it, nor is it small.
+        guarded: whether no training row touches n: it is private, and the configuration's guard covers the split.
     """
 
     seed: npt.NDArray[np.uint64]
@@ -52,6 +54,7 @@ class Steps:
     growth: Mask
     log10: F64
     private: Mask
+    guarded: Mask
 
 
 class Bin(NamedTuple):
@@ -73,10 +76,15 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Failures:
-    """Bins of the test split's private steps and of the logged seeds' steps, and every trivial predictor on the test split."""
+    """Bins of the test split's private steps and of the logged seeds' steps, and every trivial predictor on the test split.
+
+    `guard` is the configuration's: with `scored`, training may touch the logged seeds' private steps too, though not the test
+    split's. `logged_unleaked` and `logged_leaked` are the private steps and the others, as the metrics of these names have them.
+    """
 
     trial: str
     lookahead: int
+    guard: GuardName
     test: list[Bin]
     logged_unleaked: list[Bin]
     logged_leaked: list[Bin]
@@ -89,6 +97,7 @@ def steps_of(data: CollatzData, split: str) -> Steps:
     orbit = np.repeat(np.arange(len(rows.count)), rows.count)
     place = np.concatenate([np.arange(count) for count in rows.count])
     index = rows.first[orbit] + place
+    private = place < rows.private[orbit]
     return Steps(
         seed=rows.seeds[orbit],
         orbit=orbit,
@@ -96,7 +105,8 @@ def steps_of(data: CollatzData, split: str) -> Steps:
         remaining=rows.steps[orbit] - place,
         growth=data.nodes.growth(index),
         log10=data.nodes.ln[index] / np.log(10),
-        private=place < rows.private[orbit],
+        private=private,
+        guarded=private & (GROUPS.index(split) in GUARDED[data.guard]),
     )
 
 
@@ -158,6 +168,7 @@ def failures(subject: Subject) -> Failures:
     return Failures(
         trial=subject.name,
         lookahead=lookahead,
+        guard=data.guard,
         test=tally(*test, lookahead),
         logged_unleaked=tally(*logged, lookahead, logged[0].private, shares=False),
         logged_leaked=tally(*logged, lookahead, ~logged[0].private, shares=False),

@@ -55,7 +55,7 @@ def write(path: Path, title: str, text: str, figure: go.Figure) -> None:
     Raises:
         ConfigError: if the storage refuses.
     """
-    plot = to_html(figure, full_html=False, include_plotlyjs=True, config={"responsive": True, "displaylogo": False})
+    plot = to_html(figure, full_html=False, include_plotlyjs=True, config={"responsive": True, "displayModeBar": False})
     page = PAGE.format(title=html.escape(title), text=html.escape(text), figure=plot)
     try:
         path.write_text(page, encoding="utf-8")
@@ -73,6 +73,7 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         height=height,
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
     )
+    figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     figure.update_xaxes(gridcolor=GRID, linecolor=GRID, zerolinecolor=GRID, automargin=True)
     figure.update_yaxes(gridcolor=GRID, linecolor=GRID, zerolinecolor=GREY, automargin=True)
     return figure
@@ -97,8 +98,8 @@ def margins_figure(subject: Subject) -> go.Figure:
 def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.Scatter:
     bad = ~(values > 0)
     hover = [
-        f"step {place}, log10(n) = {size:.2f}<br>{left} steps to 1{'' if private else ', leaked'}<br>{name}: {value:.3g}"
-        for place, size, left, private, value in zip(steps.place, steps.log10, steps.remaining, steps.private, values, strict=True)
+        f"step {place}, log10(n) = {size:.2f}<br>{left} steps to 1{word}<br>{name}: {value:.3g}"
+        for place, size, left, word, value in zip(steps.place, steps.log10, steps.remaining, _words(steps), values, strict=True)
     ]
     return go.Scatter(
         x=steps.place.tolist(),
@@ -108,10 +109,20 @@ def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.
         showlegend=first,
         mode="lines+markers",
         line={"color": colour, "width": 1.2},
-        marker={"color": colour, "size": np.where(bad, 8, 3).tolist(), "symbol": np.where(bad, "x", "circle").tolist()},
+        marker={
+            "color": colour,
+            "size": np.where(bad, 8, 3).tolist(),
+            "symbol": np.where(bad, "x", "circle").tolist(),
+            "line": {"width": 0},
+        },
         hovertext=hover,
         hoverinfo="text",
     )
+
+
+def _words(steps: Steps) -> list[str]:
+    """What a hover adds where training may touch a step."""
+    return ["" if guarded else ", unguarded" if own else ", leaked" for guarded, own in zip(steps.guarded, steps.private, strict=True)]
 
 
 def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, Steps, list[F64]]]:
@@ -125,7 +136,7 @@ def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, 
         own = steps.orbit == o
         part = Steps(**{name: values[own] for name, values in vars(steps).items()})
         other = int((~(formula[o] > 0)).sum())
-        title = f"{split} {rows.seeds[o]}: {counts[o]} of {len(part.place)} steps violated, {other} by the sum"
+        title = f"{split} {rows.seeds[o]}: {counts[o]}/{len(part.place)}, sum {other}"
         found.append((title, part, [network[o], formula[o]]))
     return found
 
@@ -136,17 +147,23 @@ def attribution_figure(found: Attribution) -> go.Figure:
     scale = found.slope if found.slope > 0 else np.nan
     titles = ["dV/dk_i, scaled to the formula", "mean |gradient x input|, scaled"]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.12)
+    others = [position.formula_attribution.value for position in found.positions]
+    figure.add_trace(_reference(at, [position.formula for position in found.positions]), row=1, col=1)
+    figure.add_trace(_reference(at, others, legend=False), row=2, col=1)
+    figure.add_trace(_profile("network, drift included", GREY, at, [position.total for position in found.positions]), row=1, col=1)
     bars = [_bounds(position.gradient, scale) for position in found.positions]
     figure.add_trace(_profile("network", ORANGE, at, [position.scaled for position in found.positions], bars), row=1, col=1)
-    figure.add_trace(_profile("network, drift included", GREY, at, [position.total for position in found.positions]), row=1, col=1)
-    figure.add_trace(_profile("formula", BLUE, at, [position.formula for position in found.positions]), row=1, col=1)
     own = [position.attribution.value / scale for position in found.positions]
     bars = [_bounds(position.attribution, scale) for position in found.positions]
     figure.add_trace(_profile("network", ORANGE, at, own, bars, legend=False), row=2, col=1)
-    others = [position.formula_attribution.value for position in found.positions]
-    figure.add_trace(_profile("formula", BLUE, at, others, legend=False), row=2, col=1)
     figure.update_xaxes(title_text="position i in the window", row=2, col=1)
     return _styled(figure, 640)
+
+
+def _reference(x: list[int], y: list[float], legend: bool = True) -> go.Scatter:
+    """The formula's, a broad band that shows on both sides of a network which does the same."""
+    line = _profile("formula", BLUE, x, y, legend=legend)
+    return line.update(mode="lines", line={"color": BLUE, "width": 7}, opacity=0.6)
 
 
 def _bounds(measure: Any, scale: float) -> tuple[float, float]:
@@ -167,7 +184,7 @@ def _profile(
         showlegend=legend,
         mode="lines+markers",
         line={"color": colour, "width": 1.6},
-        marker={"size": 4},
+        marker={"size": 4, "line": {"width": 0}},
         error_y=error,
         hovertemplate=f"{name}<br>i = %{{x}}: %{{y:.4g}}<extra></extra>",
     )

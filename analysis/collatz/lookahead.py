@@ -13,22 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.collatz.failures import steps_of
-from analysis.collatz.subject import network_potential, sum_potential, values_of
+from analysis.collatz.subject import fresh_seeds, network_potential, sum_potential, values_of
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, MAX_LOOKAHEAD
-from trainables.collatz.metrics import Potential, score
+from trainables.collatz.metrics import Potential, coverage, score
 from trainables.collatz.split import LOGGED_SEEDS
 from trainables.config import ConfigError, make, to_dict
 from trainables.loop import Loop
 from trainables.measure import Measure
 from trainables.statistics import lacking, mean_over_units, two_way_mean
 
-__all__ = ["FIRST_SEED", "Curve", "Point", "curve", "doubled", "sentences"]
-
-FIRST_SEED = 7_000_000
-"""Seed of the first replicate, the others follow; far from those of searches, and the same at every lookahead."""
+__all__ = ["Curve", "Point", "curve", "doubled", "sentences"]
 
 QUESTION = 626331
 """The logged seed that lookahead 100 left unsolved."""
@@ -42,7 +39,7 @@ class Point:
     and largest over the replicates.
 
     Attributes:
-        coverage: share of a test orbit's scored steps that end within the lookahead.
+        coverage: the metric of that name on test: share of the scored steps that end within the lookahead.
         logged_coverage: the same of each logged seed's steps.
         difference: violations of the network minus those of the sum, paired over orbits.
         beyond: violations on the steps that end within no lookahead of the curve, and `sum_beyond` the sum's.
@@ -109,7 +106,7 @@ def curve(
     Raises:
         ConfigError: if the configuration does not admit one of the lookaheads, before anything is trained.
     """
-    seeds = [FIRST_SEED + r for r in range(replicates)]
+    seeds = fresh_seeds(replicates)
     common = {"steps": steps, "eval_every": steps, "common": max(lookaheads)}
     wanted = {
         at: [make(CollatzConfig, {**to_dict(config), **common, "lookahead": at, "seed": seed}) for seed in seeds]
@@ -147,13 +144,12 @@ def _point(data: CollatzData, lookahead: int, runs: list[_Scores], other: _Score
         return np.stack([getattr(run, name) for run in runs])
 
     test, logged = steps_of(data, "test"), steps_of(data, "logged")
-    near = test.remaining <= lookahead
     beyond = both("beyond")
     unknown = Measure(np.nan, 0, np.nan, np.nan)
     return Point(
         lookahead=lookahead,
-        coverage=mean_over_units([float(near[test.orbit == o].mean()) for o in np.unique(test.orbit)], (0.0, 1.0)),
-        logged_coverage={seed: float((logged.remaining <= lookahead)[logged.seed == seed].mean()) for seed in LOGGED_SEEDS},
+        coverage=coverage(test.remaining, lookahead),
+        logged_coverage={seed: coverage(logged.remaining[logged.seed == seed], lookahead).value for seed in LOGGED_SEEDS},
         hinge=two_way_mean(both("hinge"), (0.0, np.inf)),
         violations=two_way_mean(both("violations"), (0.0, 1.0)),
         sum_hinge=mean_over_units(other.hinge, (0.0, np.inf)),
@@ -179,7 +175,7 @@ def sentences(found: Curve) -> list[str]:
     return [
         f"For this model class and budget ({budget}): at lookahead {last.lookahead}, {QUESTION} is {word}: {counts} violations.",
         f"At lookahead {last.lookahead} the input contains the answer on {within:.0%} of the steps of {QUESTION}, and on "
-        f"{last.coverage.value:.0%} of a test orbit's.",
+        f"{last.coverage.value:.0%} of the test split's.",
         _sum_sentence(found.points),
         *([f"Too little for a claim: {missing}."] if (missing := lacking(total, last.hinge.n, "orbits")) else []),
     ]
@@ -193,4 +189,6 @@ def _sum_sentence(points: list[Point]) -> str:
     question = places(lambda point: point.sum_logged[QUESTION] == 0)
     logged = places(lambda point: not any(point.sum_logged.values()))
     test = places(lambda point: point.sum_violations.value == 0)
-    return f"The zero-parameter sum alone has no violation on {QUESTION} {question}; on all five logged seeds {logged}; on test {test}."
+    return (
+        f"The zero-parameter sum alone is free of violations on {QUESTION} {question}; on all five logged seeds {logged}; on test {test}."
+    )

@@ -20,7 +20,10 @@ from trainables.collatz.metrics import Potential
 from trainables.config import ConfigError, make
 from trainables.measure import Measure
 
-__all__ = ["SUM", "Change", "Subject", "network_potential", "opened", "sum_potential", "values_of"]
+__all__ = ["FIRST_SEED", "SUM", "Change", "Subject", "fresh_seeds", "network_potential", "opened", "sum_potential", "values_of"]
+
+FIRST_SEED = 7_000_000
+"""Seed of the first replicate, the others follow; far from those of searches, which may have picked a trial for its seed."""
 
 SUM = "sum of ln T^k"
 """The zero-parameter formula, by its name among the baselines."""
@@ -72,6 +75,11 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
         raise ConfigError(f"sweep: {found.name} trained {family}; this command reads sweeps of {COLLATZ.name}")
     view = found.trial(number)
     return view, make(COLLATZ.Config, view.config, COLLATZ.name)
+
+
+def fresh_seeds(replicates: int) -> list[int]:
+    """Seeds of replicates: the same for everything that is compared, so that its rows and first weights are paired."""
+    return [FIRST_SEED + r for r in range(replicates)]
 
 
 def network_potential(config: CollatzConfig, data: CollatzData, model: nn.Module, change: Change | None = None) -> Potential:

@@ -25,16 +25,26 @@ if TYPE_CHECKING:
 
 __all__ = ["ablation_page", "attribution_page", "curve_page", "failures_page", "plain"]
 
+NARROW = 100
+"""Width below which intervals are written without spaces, and a table has the fewest columns."""
 BANDS = (1, 2, 3, 4, 5, 6, 11, 21, 51, 101, 201)
 """First positions of the bands in which the window is shown."""
+COUNTED = 130
+"""Width from which shares have counts beside them."""
+PRIVATE = {
+    "all": "private steps (training touches none of them)",
+    "scored": "unguarded steps (on no other orbit, yet training may touch them: guard=scored)",
+}
+"""What the logged seeds' steps outside the leaked ones are, by the configuration's guard."""
 
 
 class Column(NamedTuple):
-    """A heading, and the terminal's width from which the column is shown."""
+    """A heading, and the terminal's width from which the column is shown; words wrap, names do not."""
 
     heading: str
     least: int = 0
     left: bool = False
+    words: bool = False
 
 
 def plain(value: Any) -> Any:
@@ -52,15 +62,17 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(title: str, width: int, columns: Sequence[Column], rows: Iterable[tuple[Sequence[str], str]]) -> Table:
+def _table(title: str, width: int, columns: Sequence[Column], rows: Iterable[tuple[Sequence[str], str]]) -> RenderableType:
     """Rows are cells, one for each column, and a style; `line` ends a section."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = [i for i, column in enumerate(columns) if width >= column.least]
     for i in shown:
-        table.add_column(columns[i].heading, justify="left" if columns[i].left else "right", no_wrap=columns[i].left, overflow="fold")
+        column = columns[i]
+        table.add_column(column.heading, justify="left" if column.left else "right", no_wrap=not column.words)
     for cells, style in rows:
-        table.add_row(*(Text(cells[i]) for i in shown), style=style.removesuffix("line"), end_section=style.endswith("line"))
-    return table
+        texts = [Text(cells[i].replace(" .. ", "..") if width < NARROW else cells[i]) for i in shown]
+        table.add_row(*texts, style=style.removesuffix("line"), end_section=style.endswith("line"))
+    return Group(Text(title), table) if title else table
 
 
 def _span(measure: Measure | None) -> str:
@@ -71,7 +83,7 @@ def _value(measure: Measure | None) -> str:
     return "" if measure is None else number(measure.value)
 
 
-def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]]) -> Table:
+def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]]) -> RenderableType:
     """Hinge and violations of every trivial predictor."""
     columns = [Column("predictor", left=True), Column("hinge"), Column("95 %"), Column("violations", 90), Column("95 %", 90), Column("n")]
     rows = []
@@ -84,36 +96,32 @@ def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]
 
 def failures_page(found: Failures, width: int) -> RenderableType:
     """Three tables of bins, and the trivial predictors."""
-    shares = (
-        Column("network"),
-        Column("95 %"),
-        Column("sum"),
-        Column("95 %", 180),
-    )
-    counts = (Column("network", 130), Column("sum", 130), Column("both", 110), Column("network only", 110), Column("sum only", 110))
+    shares = (Column("network"), Column("95 %"), Column("sum"), Column("95 %", 180))
+    counts = tuple(Column(heading, COUNTED) for heading in ("network", "sum", "both", "network only", "sum only"))
     heads = (Column("bin", left=True), Column("orbits"), Column("steps"))
     test = []
     for line, end in _sections(found.test):
         means = [show(share) for share in (line.share, line.formula_share) for show in (_value, _span)]
         test.append(([*_place(line), *means, *_overlap(line)], end))
-    tables = [
-        _table(
-            f"{found.trial}, lookahead {found.lookahead}: share of the test split's private steps violated, then counts; "
-            "sum: the zero-parameter sum",
-            width,
-            [*heads, *shares, *counts],
-            test,
-        )
-    ]
+    title = (
+        f"{found.trial}, lookahead {found.lookahead}: share of the test split's private steps violated, mean over orbits{_counted(width)}; "
+        "sum: the zero-parameter sum"
+    )
+    tables = [_table(title, width, [*heads, *shares, *counts], test)]
     for name, bins in (
-        ("private steps", found.logged_unleaked),
-        ("leaked steps (small numbers, and numbers on several orbits)", found.logged_leaked),
+        (PRIVATE[found.guard], found.logged_unleaked),
+        ("leaked steps (small numbers, and numbers on several orbits: training may touch them)", found.logged_leaked),
     ):
         rows = [([*_place(line), *_overlap(line)], end) for line, end in _sections(bins)]
         columns = [*heads, *(column._replace(least=0) for column in counts)]
-        tables.append(_table(f"violations on the five logged seeds, {name}: counts", width, columns, rows))
-    note = f"fifth: of the whole orbit's steps. remaining <= {found.lookahead}: the input contains the answer."
+        tables.append(_table(f"violations counted on the published log's five seeds, {name}", width, columns, rows))
+    note = f"fifth: of the whole orbit's steps. remaining <= {found.lookahead}: the input contains the answer.\n"
     return Group(*tables, Text(note), _predictors("trivial predictors on the test split", width, found.predictors))
+
+
+def _counted(width: int) -> str:
+    """Whether the table is wide enough for counts."""
+    return ", then counts" if width >= COUNTED else ""
 
 
 def _sections(bins: list[Bin]) -> list[tuple[Bin, str]]:
@@ -135,31 +143,37 @@ def ablation_page(found: Ablation, width: int) -> RenderableType:
     columns = [
         Column("inputs", left=True),
         Column("way", left=True),
-        Column("hinge"),
+        Column("hinge", NARROW),
+        Column("least .. most", 170),
         Column("difference"),
         Column("95 %"),
-        Column("over permutations", 170),
-        Column("violations", 100),
-        Column("difference", 110),
-        Column("95 %", 130),
+        Column("holds for", left=True, words=True),
+        Column("violations", 110),
+        Column("difference", 125),
+        Column("95 %", 140),
     ]
-    rows: list[tuple[list[str], str]] = [
-        (["all", "as trained", _value(found.intact["hinge"]), "", "", "", _value(found.intact["violations"]), "", ""], ""),
-        (["all", "retrained", _value(found.control["hinge"]), "", "", "", _value(found.control["violations"]), "", ""], "line"),
-    ]
+    orbits, runs = found.intact["hinge"].n, len(found.seeds)
+    whole = (("as trained", found.intact, ""), ("retrained", found.control, "line")) if width >= NARROW else ()
+    rows = [(["all", way, _value(own["hinge"]), "", "", "", "", _value(own["violations"]), "", ""], end) for way, own, end in whole]
     rows += [(_effect_cells(effect), "line" if effect.way == "retrained" else "") for effect in found.effects]
-    title = f"{found.trial}: without inputs, on validation; differences paired over {found.intact['hinge'].n} orbits"
-    note = (
-        "masked: at the training mean; permuted: mean over seeded permutations between nodes; both against the network as trained. "
-        f"retrained: without the inputs for {found.steps} steps, against the same configuration retrained with all."
+    title = (
+        f"{found.trial}: without inputs, on {orbits} test orbits. Hinge with all inputs: {_value(found.intact['hinge'])} as trained, "
+        f"{_value(found.control['hinge'])} retrained."
     )
-    return Group(_table(title, width, columns, rows), Text(note), _predictors("trivial predictors on validation", width, found.predictors))
+    note = (
+        "masked: inputs at their training mean; permuted: mean over seeded permutations between nodes. Both against the network as "
+        "trained, with intervals over orbits for this one network: another seed's may lean on other inputs.\n"
+        f"retrained: {found.steps} steps without the inputs, against the same with all from the same seed; "
+        f"{runs} replicate{'s' if runs > 1 else ''}, with intervals over replicates and orbits.\n"
+    )
+    predictors = _predictors("trivial predictors on the test split", width, found.predictors)
+    return Group(_table(title, width, columns, rows), Text(note), predictors)
 
 
 def _effect_cells(effect: Effect) -> list[str]:
     spread = f"{number(effect.spread[0])} .. {number(effect.spread[1])}" if effect.spread else ""
     hinge, violations = (effect.differences[name] for name in ("hinge", "violations"))
-    first = [effect.group, effect.way, _value(effect.values["hinge"]), _value(hinge), _span(hinge), spread]
+    first = [effect.group, effect.way, _value(effect.values["hinge"]), spread, _value(hinge), _span(hinge), effect.scope]
     return [*first, _value(effect.values["violations"]), _value(violations), _span(violations)]
 
 
@@ -180,7 +194,7 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
     for first, after in itertools.pairwise(BANDS):
         if band := found.positions[first - 1 : after - 1]:
             rows.append((_band(band, found.slope), ""))
-    title = f"{found.trial}: gradients over {found.nodes} validation nodes of {found.orbits} orbits; bands are means of their positions"
+    title = f"{found.trial}: gradients at {found.nodes} numbers of {found.orbits} validation orbits; bands are means of their positions"
     shares = [
         Column("share of |gradient x input|", left=True),
         Column("network"),
@@ -195,9 +209,9 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
     ]
     use = "by which `scaled` divides" if found.slope > 0 else "not positive, so nothing is scaled"
     facts = [
-        f"Slope of V on the zero-parameter formula: {number(found.slope)}, {use}; the formula explains {number(found.explained)} of V's "
-        "variance.",
-        f"Correlation with the formula's weights over {len(found.positions)} positions: {number(found.correlation)}.",
+        "dV/dk: change of V per unit of the valuation k at a position, in this one network; formula: that of the zero-parameter formula.",
+        f"Slope of V on the formula: {number(found.slope)}, {use}; it explains {found.explained:.2%} of V's variance.",
+        f"Correlation of dV/dk and the formula's over {len(found.positions)} positions: {number(found.correlation)}.",
     ]
     parts: list[RenderableType] = [_table(title, width, columns, rows), Text("\n".join(facts)), _table("", width, shares, lines)]
     return Group(*parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -206,7 +207,7 @@ class Director:
         """Proposes and records trial `number`; None where its configuration is impossible, which is recorded too."""
         given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
         stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
-        stratum = self.settings.stratum_of(index) if stratum is None else next(s for s in self.settings.strata if s == stratum)
+        stratum = self._dealt_next() if stratum is None else next(s for s in self.settings.strata if s == stratum)
         params, fields = self._search[str(stratum)].ask(number, given)
         fields |= {name: value for name, value in given.items() if name not in params}
         try:
@@ -215,6 +216,11 @@ class Director:
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
         return self._record_proposal(number, str(stratum), "search", None, params, config)
+
+    def _dealt_next(self) -> Any:
+        """The first stratum with the fewest trials: enqueued ones count towards their stratum's share."""
+        counts = Counter(trial.stratum for trial in self.history.search_trials())
+        return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
 
     def _propose_replicate(self, number: int) -> Trial | None:
         """The next confirmation run, of strata whose search has ended."""

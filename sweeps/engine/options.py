@@ -227,9 +227,25 @@ def settings(study: Study, request: Request) -> Settings:
     if "concurrent" not in given:
         fitting = plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
         made = dataclasses.replace(made, concurrent=fitting)
-    _check_configurations(study, made)
-    typed = to_dict(made.configure({}, made.strata[0], 0))
-    return dataclasses.replace(made, overrides={name: typed[name] for name in overrides})
+    made = dataclasses.replace(made, overrides=_typed(made))
+    check_configurations(study, made)
+    return made
+
+
+def _typed(made: Settings) -> dict[str, Any]:
+    """The overrides as the configuration has them. A stratum's own fields win in it, so others say what they come to.
+
+    Raises:
+        ConfigError: if every stratum fixes one of them, so that it would be ignored.
+    """
+    found: dict[str, Any] = {}
+    for stratum in made.strata:
+        config, dealt = to_dict(made.configure({}, stratum, 0)), made.dealt(stratum)
+        found |= {name: config[name] for name in made.overrides if name not in dealt}
+    for name in made.overrides:
+        if name not in found:
+            raise ConfigError(f"{name}: is fixed by every arm ({', '.join(map(str, made.strata))}), so this would be ignored")
+    return found
 
 
 def _strata(study: Study, text: str) -> tuple[Any, ...]:
@@ -250,7 +266,7 @@ def _strata(study: Study, text: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _check_configurations(study: Study, made: Settings) -> None:
+def check_configurations(study: Study, made: Settings) -> None:
     """Tries a configuration in every stratum, and every enqueued one, so that a bad field fails before anything starts."""
     from sweeps.engine.director import Director
 
@@ -259,12 +275,12 @@ def _check_configurations(study: Study, made: Settings) -> None:
     if len(made.enqueue) > made.trials:
         raise ConfigError(f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials")
     for index, entry in enumerate(made.enqueue):
-        fixed = [name for name in entry if name in ("steps", "seed", "eval_every", *made.overrides)]
-        if fixed:
-            raise ConfigError(f"enqueue: entry {index + 1}: {fixed[0]}: is fixed for the whole sweep")
         dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]
         if dealt not in made.strata:
             raise ConfigError(f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}")
+        fixed = {"steps", "seed", "eval_every", *made.overrides, *made.fields, *made.dealt(dealt)} - {made.stratify}
+        if found := [name for name in entry if name in fixed]:
+            raise ConfigError(f"enqueue: entry {index + 1}: {found[0]}: is fixed for the whole sweep")
         single = dataclasses.replace(made, enqueue=(entry,), trials=1)
         director = Director(single, study.space)
         director.opened({})
@@ -290,7 +306,7 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
     words = dict(request.overrides)
     if recorded.stratify in words:
         asked[recorded.stratify] = (_strata(study, words.pop(recorded.stratify)), recorded.strata)
-    typed = to_dict(dataclasses.replace(recorded, overrides={**recorded.overrides, **words}).configure({}, recorded.strata[0], 0))
+    typed = _typed(dataclasses.replace(recorded, overrides={**recorded.overrides, **words}))
     asked |= {name: (typed[name], recorded.overrides.get(name, "no value")) for name in words}
     for name, (value, before) in asked.items():
         if value != before:

@@ -121,6 +121,11 @@ def warnings_of(settings: Settings) -> list[str]:
         found.append(
             f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: few or none will be stopped early"
         )
+    if settings.trials % len(settings.strata):
+        more = len(settings.strata) - settings.trials % len(settings.strata)
+        found.append(
+            f"{settings.trials} trials are no multiple of {len(settings.strata)} strata: some get one more; take {settings.trials + more}"
+        )
     if settings.sampler == "tpe" and per_stratum <= settings.startup:
         found.append(f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: the search is random")
     return found

@@ -24,7 +24,10 @@ __all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Space = Callable[[Any, str], dict[str, Any]]
-"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration."""
+"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration.
+
+Parameters bear the names of the fields that they set: a field that the user fixes is then not searched.
+"""
 
 
 Outcome = Literal["finished", "stopped", "failed"]
@@ -91,7 +94,7 @@ class Search:
             the searched parameters and the configuration's fields.
 
         Raises:
-            ConfigError: if a given parameter lies outside the space.
+            ConfigError: if a given parameter lies outside the space, or a given field is one that the space sets without asking for it.
         """
         self.study.sampler = self._new_sampler(number)
         if given:
@@ -99,6 +102,8 @@ class Search:
         trial = self.study.ask()
         trial.set_user_attr("trial", number)
         fields = self._fields(trial, given or {})
+        for name in [name for name in given or {} if name in fields and name not in trial.params]:
+            raise ConfigError(f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}")
         self._trials[number] = trial
         return dict(trial.params), {**fields, **self._pinned}
 

@@ -131,10 +131,6 @@ class Settings:
         """Steps at which ASHA judges."""
         return rungs(self.grace, self.reduction, self.steps)
 
-    def stratum_of(self, number: int) -> Any:
-        """The value of the stratifying field that trial `number` is dealt."""
-        return self.strata[number % len(self.strata)]
-
     def model_family(self) -> Family[Any]:
         """The family."""
         return registry.family(self.family)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from analysis.collatz.attribution import attribution, formula_weights, gradients
+from analysis.collatz.failures import steps_of
+from analysis.collatz.subject import Subject
 from analysis.collatz.tables import attribution_page
 from tests.analysis.collatz_subjects import data, formula_network, untrained
 from trainables.collatz.features import BASE, features
@@ -74,6 +77,50 @@ def test_the_drift_moves_with_every_valuation() -> None:
     found = attribution(subject)
     for position in found.positions:
         assert position.total - position.scaled == pytest.approx(-0.2 / found.slope, rel=1e-3)
+
+
+def one_column(column: int, weight: float) -> Subject:
+    """V reads one column of the input, by a known weight."""
+    subject = formula_network(lookahead=12)
+    assert isinstance(subject.model, LyapunovNet)
+    assert subject.model.skip is not None
+    with torch.no_grad():
+        subject.model.skip.weight.zero_()
+        subject.model.skip.weight[0, column] = weight
+        subject.model.skip.bias.fill_(100.0)  # where softplus has the slope 1
+    return subject
+
+
+def test_a_network_that_reads_one_valuation() -> None:
+    """dV/dk is its weight over 10, the column's scale; |gradient x input| the same times k, means of orbits' means."""
+    found = attribution(one_column(BASE + 8, -5.0))
+    steps = steps_of(data(), "validation")
+    index = np.concatenate([np.arange(first, first + count) for first, count in _spans()])
+    k = 10 * features(data().nodes, index, 12)[:, BASE + 8].astype(np.float64)
+    for position in found.positions:
+        assert position.gradient.value == pytest.approx(-0.5 if position.i == 9 else 0.0, rel=1e-6)
+    orbits = [0.5 * k[steps.orbit == o].mean() for o in range(64)]
+    assert found.positions[8].attribution.value == pytest.approx(np.mean(orbits), rel=1e-5)
+    shares = {share.of: share.network.value for share in (*found.groups, *found.beyond)}
+    assert shares == {
+        **dict.fromkeys(("size", "residues", "drift", "near k (1-8)", "k beyond 10, of all k"), 0.0),
+        "far k (9-12)": pytest.approx(1),
+    }
+
+
+def _spans() -> Iterator[tuple[int, int]]:
+    rows = data().scored("validation")
+    return zip(rows.first.tolist(), rows.count.tolist(), strict=True)
+
+
+def test_a_network_that_reads_the_size_alone() -> None:
+    found = attribution(one_column(0, 2.0))
+    assert found.groups[0].of == "size"
+    assert found.groups[0].network.value == 1.0
+    assert math.isnan(found.correlation), "the window's gradients have no spread"
+    assert all(share.network.value == 0.0 for share in found.beyond)
+    assert found.slope > 0
+    assert all(position.gradient.value == 0.0 for position in found.positions)
 
 
 def test_groups_share_out_the_whole() -> None:

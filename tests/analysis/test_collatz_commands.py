@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,49 @@ def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.Captur
     assert refused(capsys, "lookahead", sweep, "0", "--at", "20,201").startswith("error: at: lookaheads are at most 200")
     assert refused(capsys, "lookahead", sweep, "0", "--at", "20,x").startswith("error: at: must be a whole number")
     assert refused(capsys, "lookahead", sweep, "0", "--at", "20", "--to", "100").startswith("error: to: applies to")
-    assert refused(capsys, "ablation", sweep, "0", "--steps", "0").startswith("error: steps: ")
+    for command in ("ablation", "lookahead"):
+        for option in ("steps", "replicates"):
+            assert refused(capsys, command, sweep, "0", f"--{option}", "0").startswith(f"error: {option}: must be a whole number of")
+    assert refused(capsys, "attribution", sweep, "x") == "error: NUMBER: must be a trial's number (got 'x')\n"
+
+
+def test_a_figure_that_cannot_be_written_is_refused_and_nothing_shown(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("failures", "attribution"):
+        assert refused(capsys, command, sweep, "0", "--figure", "/proc/figure.html").startswith("error: figure: cannot write /proc/fig")
+
+
+def test_a_trial_without_checkpoint_is_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = tmp_path / "demo"
+    shutil.copytree(sweep, bare, ignore=shutil.ignore_patterns("trials"))
+    for command in ("failures", "ablation", "attribution"):
+        assert main([command, str(bare), "0"]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.splitlines()[-1].startswith("error: trial 0: no intact checkpoint at ")
+    assert answer(capsys, "lookahead", str(bare), "0", *options("lookahead"))["steps"] == 2, "which needs no weights"
+
+
+def test_ablation_pairs_as_many_replicates_as_are_asked_for(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablation", sweep, "0", "--steps", "1", "--replicates", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert len(found["seeds"]) == 2
+    trainings = [line for line in err.splitlines() if "replicate" in line]
+    assert len(trainings) == 2 * (1 + len(found["groups"]))
+    assert {effect["scope"] for effect in found["effects"]} == {"one network", "no claim: only 2 of 5 replicates"}
+
+
+def test_a_pipe_gets_the_wide_table(sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(["failures", sweep, "0"]) == 0
+    wide = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["failures", sweep, "0"]) == 0
+    narrow = capsys.readouterr().out
+    assert max(map(len, wide.splitlines())) > 130
+    assert "network only" in wide.splitlines()[2]
+    assert "mean over orbits, then counts" in wide
+    assert "then counts" not in narrow
 
 
 def test_an_interrupt_leaves_130(sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.collatz.failures import steps_of
-from analysis.collatz.lookahead import FIRST_SEED, Curve, curve, doubled, sentences
+from analysis.collatz.failures import steps_of, violations
+from analysis.collatz.lookahead import Curve, curve, doubled, sentences
+from analysis.collatz.subject import FIRST_SEED, network_potential, sum_potential
 from tests.analysis.collatz_subjects import config, data, trained
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.split import LOGGED_SEEDS
@@ -51,8 +52,8 @@ def test_the_sum_and_what_is_covered(found: Curve) -> None:
         other = COLLATZ.baselines(config(lookahead=point.lookahead), data(), "test")["sum of ln T^k"]
         assert point.sum_hinge == other["hinge"]
         assert point.sum_violations == other["violations"]
-        near = steps.remaining <= point.lookahead
-        assert point.coverage.value == pytest.approx(np.mean([near[steps.orbit == o].mean() for o in range(128)]))
+        assert point.coverage == other["coverage"], "one definition: the metric's, a share of steps"
+        assert point.coverage.value == pytest.approx((steps.remaining <= point.lookahead).mean())
         assert point.difference.value == pytest.approx(point.violations.value - point.sum_violations.value)
         assert point.beyond.n == point.sum_beyond.n == len(np.unique(steps.orbit[steps.remaining > 200]))
     short, long = found.points
@@ -61,11 +62,30 @@ def test_the_sum_and_what_is_covered(found: Curve) -> None:
     assert short.logged_coverage[27] == pytest.approx(10 / 41)
 
 
+def test_the_common_subset_is_the_same_at_every_lookahead(found: Curve) -> None:
+    """Violations on the steps that end within no lookahead, mean over the orbits that have such steps."""
+    steps = steps_of(data(), "test")
+    common = steps.remaining > 200
+
+    def mean(violated: np.ndarray) -> float:
+        return float(np.mean([violated[common & (steps.orbit == o)].mean() for o in np.unique(steps.orbit[common])]))
+
+    for point in found.points:
+        assert point.sum_beyond.value == pytest.approx(mean(violations(data(), "test", sum_potential(data(), point.lookahead))))
+        runs = []
+        for seed in found.seeds:
+            chosen = config(lookahead=point.lookahead, layers=(4,), steps=20, eval_every=20, seed=seed)
+            potential = network_potential(chosen, data(), trained(chosen).task.model)
+            runs.append(mean(violations(data(), "test", potential)))
+        assert point.beyond.value == pytest.approx(np.mean(runs))
+
+
 def test_sentences(found: Curve) -> None:
     said = sentences(found)
     assert said[0].startswith("For this model class and budget (layers 4, 20 steps, 2 replicates): at lookahead 200, 626331 is not solved:")
     assert "contains the answer on 100% of the steps of 626331" in said[1]
-    assert "no violation on 626331 at lookahead 200; on all five logged seeds at lookahead 200" in said[2]
+    assert "free of violations on 626331 at lookahead 200; on all five logged seeds at lookahead 200" in said[2]
+    assert f"and on {found.points[-1].coverage.value:.0%} of the test split's" in said[1]
     assert said[3] == "Too little for a claim: 2 of 5 replicates."
 
 

@@ -135,3 +135,49 @@ def test_distributions_and_findings_reach_the_history() -> None:
     assert [(found.guard, found.number) for found in trial.findings if found.failed] == [("spikes", 5.0)]
     assert [found.mark for found in trial.findings] == ["spikes", "memory: peak"]
     assert director.news == [f"trial {first.trial}: spikes: the loss jumped"], "told once, however often its number changes"
+
+
+def test_an_override_holds_in_the_arms_that_do_not_fix_it() -> None:
+    found = proposals(CURRICULUM, "arm=all from the start,ramp", "ramp=0.3")
+    assert {(stratum, config["ramp"]) for stratum, _, config in found} == {("all from the start", 0.0), ("ramp", 0.3)}
+    assert not any("ramp" in searched for _, searched, _ in found)
+
+
+def test_an_override_that_every_arm_fixes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(CURRICULUM, "", ["mine_every=0.2"])
+    error = capsys.readouterr().err
+    assert error.startswith("error: mine_every: is fixed by every arm (ramp, ramp + mining, ")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"arm": "ramp", "lookahead": 100}, "lookahead: is fixed for the whole sweep"),
+        ({"arm": "no hard seeds", "hard_ratio": 0.5}, "hard_ratio: is fixed for the whole sweep"),
+    ],
+)
+def test_an_enqueued_field_that_an_arm_or_the_study_fixes_is_refused(entry: dict[str, Any], said: str) -> None:
+    asked = dataclasses.replace(settings_of(CURRICULUM), enqueue=(entry,))
+    with pytest.raises(ConfigError, match=rf"^enqueue: entry 1: {said}$"):
+        options.check_configurations(CURRICULUM, asked)
+
+
+def test_lookaheads_differ_in_nothing_that_counts_samples() -> None:
+    found = proposals(LOOKAHEAD)
+    assert len({(config["batch"], config["steps"]) for _, _, config in found}) == 1
+    assert not any({"batch", "steps"} & set(searched) for _, searched, _ in found)
+
+
+def test_fixed_layers_are_not_searched() -> None:
+    assert all("layers" in searched for _, searched, _ in proposals(LOOKAHEAD))
+    found = proposals(LOOKAHEAD, "layers=16,16")
+    assert not any("layers" in searched for _, searched, _ in found)
+    assert {tuple(config["layers"]) for _, _, config in found} == {(16, 16)}
+
+
+@pytest.mark.parametrize("study", [LOOKAHEAD, CURRICULUM, BATCH_SIZE])
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "full"])
+def test_every_stratum_gets_as_many_trials(study: Study, scale: str) -> None:
+    asked = study.scales[scale]
+    assert asked.trials % len(asked.strata) == 0

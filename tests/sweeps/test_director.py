@@ -167,10 +167,15 @@ def test_a_failing_trial_is_tried_again_a_bounded_number_of_times() -> None:
 
 
 def test_an_infeasible_proposal_is_recorded_and_passed_over() -> None:
-    chosen = dataclasses.replace(BASE, enqueue=({"offset": 0.5},), overrides={})
-    director = Director(chosen, lambda trial, scale: {"lr": trial.suggest_float("lr", 0.01, 0.1), "offset": 13.0})
+    chosen = dataclasses.replace(BASE, enqueue=({"lr": 0.05},), overrides={})
+
+    def space(trial: Any, scale: str) -> dict[str, Any]:
+        lr = trial.suggest_float("lr", 0.01, 0.1)
+        return {"lr": lr, "offset": 0.5 if lr == 0.05 else 13.0}
+
+    director = Director(chosen, space)
     director.opened({})
-    found = director.next()  # its enqueued offset replaces the impossible one
+    found = director.next()  # the enqueued one is possible
     assert isinstance(found, Assignment)
     director.started(found.trial, found.attempt)
     assert director.next() == "wait"
@@ -234,3 +239,11 @@ def test_a_replicate_that_diverges_is_stopped() -> None:
 def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{field}: "):
         dataclasses.replace(BASE, **change)
+
+
+def test_enqueued_trials_count_towards_the_share_of_their_stratum() -> None:
+    entries = tuple({"level": 2, "lr": lr, "offset": 0.5} for lr in (0.01, 0.02, 0.03, 0.04))
+    history = Simulation(dataclasses.replace(BASE, enqueue=entries)).run().director.history
+    strata = [trial.stratum for trial in history.search_trials()]
+    assert (strata.count("1"), strata.count("2")) == (6, 6)
+    assert strata[:8] == ["2"] * 4 + ["1"] * 4

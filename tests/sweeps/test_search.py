@@ -120,3 +120,13 @@ def test_pinned_passes_everything_else_on() -> None:
 def test_seeds_are_stable_across_versions() -> None:
     assert seed_of(0, 1) == 2918264622725855778
     assert 0 <= seed_of(1, 2, 3) < 2**63
+
+
+def test_a_given_field_that_the_space_derives_is_refused() -> None:
+    def derived(trial: Any, scale: str) -> dict[str, Any]:
+        width = trial.suggest_int("width", 4, 8)
+        return {"layers": [width, width]}
+
+    search = Search(derived, "laptop", sampler="random", seed=1, mode="min", startup=1, pinned={})
+    with pytest.raises(ConfigError, match=r"^layers: is set by the search space, whose parameters are width$"):
+        search.ask(0, {"layers": [9, 9]})

@@ -58,6 +58,8 @@ def test_another_draw_has_orbits_that_were_never_looked_at(parts: Partition, dra
     known = [{seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (TRAIN, LOGGED)} for one in (parts, again)]
     assert known[0] == known[1]
     assert again.seeds == partition(draw).seeds
+    earlier = set[int]().union(*(partition(each).guarded("scored") for each in range(draw)))
+    assert earlier.isdisjoint(again.guarded("scored"))
     made = build(1024, 0, extra=16, orbits=draw)
     found = {finding.guard: finding for finding in audit(made)}
     assert not any(finding.failed for finding in found.values())

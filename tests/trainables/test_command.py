@@ -6,13 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, command
+from tests.sweeps.toy import Toy
 from trainables.__main__ import main
 from trainables.collatz.config import CollatzConfig
 from trainables.config import describe
+from trainables.family import Finding, Split
+from trainables.measure import Measure
 
 TINY = ["collatz", "layers=16", "batch=32", "pool=1024", "steps=50", "eval_every=20"]
 
@@ -80,6 +84,45 @@ def test_other_bad_input_is_one_line_too(
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+class Refusable(Toy):
+    """The toy with another audit, or other trivial predictors."""
+
+    def __init__(self, *, guard: str = "overlap", failed: bool = False, baseline: str = "zero") -> None:
+        self.found, self.baseline = Finding(guard, failed, 1.0, "1 row is shared"), baseline
+
+    def audit(self, config: Any, data: Any) -> list[Finding]:
+        return [self.found]
+
+    def baselines(self, config: Any, data: Any, split: Split) -> dict[str, dict[str, Measure]]:
+        return {self.baseline: super().baselines(config, data, split)["zero"]} if self.baseline else {}
+
+
+ADMITTED, LEAKING = Refusable(), Refusable(failed=True)
+UNAUDITED, UNCOMPARED = Refusable(guard="table"), Refusable(baseline="oracle: the answer")
+NEITHER = Refusable(guard="table", baseline="")
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("ADMITTED", ""),
+        ("LEAKING", "refused by the overlap audit: 1 row is shared\n"),
+        ("UNAUDITED", "refused audit: toy's has no finding named overlap..., so a leak would go unseen\n"),
+        ("UNCOMPARED", "refused baselines: toy has none that is not an oracle\n"),
+        (
+            "NEITHER",
+            "refused audit: toy's has no finding named overlap..., so a leak would go unseen\n"
+            "refused baselines: toy has none that is not an oracle\n",
+        ),
+    ],
+)
+def test_what_a_sweep_refuses_is_not_trained_here_either(name: str, refused: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([f"tests.trainables.test_command:{name}", "steps=20", "eval_every=20"])
+    out, err = capsys.readouterr()
+    assert (code, err) == (2 if refused else 0, refused)
+    assert ("step 20/20" in out) is (not refused)
 
 
 def test_a_saved_run_that_is_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

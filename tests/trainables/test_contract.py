@@ -150,16 +150,22 @@ class Writing(CollatzTask):
 class Broken(CollatzFamily):
     """Breaks the contract by its task, or by a flag."""
 
-    def __init__(self, make_task: type[CollatzTask] = CollatzTask, *, silent: bool = False, other_model: bool = False) -> None:
-        self.make_task, self.silent, self.other_model = make_task, silent, other_model
+    def __init__(
+        self, make_task: type[CollatzTask] = CollatzTask, *, silent: bool = False, other_model: bool = False, evasive: bool = False
+    ) -> None:
+        self.make_task, self.silent, self.other_model, self.evasive = make_task, silent, other_model, evasive
 
     def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
         return self.make_task(config, data, device)
 
     def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
-        return {} if self.silent and split == "test" else super().baselines(config, data, split)
+        found = super().baselines(config, data, split)
+        oracles = {name: measures for name, measures in found.items() if name.startswith("oracle")}
+        return {} if self.silent and split == "test" else oracles if self.evasive else found
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
+        if self.evasive:
+            return [Finding("table", False, 0, "the rows are whole")]
         return [] if self.silent else super().audit(config, data)
 
     def model(self, config: CollatzConfig) -> LyapunovNet:
@@ -181,6 +187,8 @@ class Broken(CollatzFamily):
         (Broken(Talkative), "test_metrics_are_those_declared", "extra"),
         (Broken(silent=True), "test_baselines_are_present", "test: no baselines"),
         (Broken(silent=True), "test_audits_are_present", "no audits"),
+        (Broken(silent=True), "test_is_admitted", r"no finding named overlap.*none on test/hinge, test/violations"),
+        (Broken(evasive=True), "test_is_admitted", r"no finding named overlap.*none that is not an oracle"),
         (Broken(other_model=True), "test_model_takes_the_weights_of_a_checkpoint", None),
         (Broken(), "test_learns", "after training"),
         (Broken(), "test_refuses_bad_configurations", "DID NOT RAISE"),

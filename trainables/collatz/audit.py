@@ -1,4 +1,4 @@
-"""A second opinion on the split: exact Python integers and sets, from the seeds, sharing no code with what built the data."""
+"""A second opinion on the split: exact Python integers and sets, from the seeds alone, walked anew rather than by what built the data."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class CollatzConfig(TrialConfig):
     anchor_decay_start: float = knob(0.01, "share of the budget before the anchor decays (log: 1000 of 100000 steps)", ge=0, le=1)
     anchor_decay: float = knob(0.05, "share of the budget over which it decays to a thousandth (log: 5000 of 100000 steps)", ge=0, le=1)
     anchor_min: float = knob(0.0, "floor that the decayed anchor is added to, as a share of its weight (log: 0)", ge=0, le=1)
-    mine_every: float = knob(0.0, "share of the budget between minings of hard negatives; 0: none (log runs 2-4: 0.1)", ge=0, le=1)
+    mine_every: float = knob(0.0, "share of the budget between minings of hard negatives; 0: none (log runs 2-4: 0.1)", ge=0, lt=1)
     mine_candidates: int = knob(5000, "rows that a mining looks at, half of them hard ones (log: 5000)", unit="rows", ge=2, le=2**17)
     mine_count: int = knob(50, "rows of smallest margin that it adds, violations or not, as further hard seeds (log: 50)", ge=1, le=1000)
     mine_share: float = knob(
@@ -83,7 +83,7 @@ class CollatzConfig(TrialConfig):
         "all", "whose private numbers training may not touch: validation's, test's and the logged seeds'; or without the last (log)"
     )
     data_seed: int = knob(0, "seed of the pool; the hard orbits are always the same", ge=0, le=2**63 - 1)
-    orbits: int = knob(0, "which draw of validation and test orbits: take the next when this one has been looked at too often", ge=0, le=99)
+    orbits: int = knob(0, "which draw of validation and test orbits: take the next when this one has been looked at too often", ge=0, le=3)
     common: int = knob(
         0,
         "steps with more than this many left to 1 form the common subset, on which lookaheads can be compared; 0: the lookahead itself",
@@ -128,5 +128,5 @@ class CollatzConfig(TrialConfig):
 
     @property
     def mine_interval(self) -> int:
-        """Optimizer steps between minings; 0 for none."""
-        return max(1, round(self.mine_every * self.steps)) if self.mine_every else 0
+        """Optimizer steps between minings; 0 for none. Fewer than the budget has, so that a mining comes, but for a budget of one step."""
+        return max(1, min(round(self.mine_every * self.steps), self.steps - 1)) if self.mine_every else 0

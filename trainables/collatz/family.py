@@ -42,7 +42,7 @@ class CollatzFamily(Family[CollatzConfig]):
         return f"collatz-pool{config.pool}-seed{config.data_seed}" + "".join(part for part, said in rest if said)
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
-        """Orbits of the four groups and the random pool."""
+        """Orbits of the five groups and the random pool."""
         return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits, config.orbits)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:

@@ -57,7 +57,7 @@ class Miner:
     """Mines at every interval, and takes a mining back that did harm.
 
     Before each mining, weights, moments and mined numbers are kept, with the share of violations on the probe, a fixed
-    sample of training rows. Half an interval later, and before the next mining, that share is taken again: where it is
+    sample of training rows. Half an interval later, before the next mining and at the last step, that share is taken again: where it is
     more than `mine_tolerance` times the one kept, everything kept comes back but the learning rate, which counts steps.
     A share below one row of the probe counts as one row. Weights that have become infinite or NaN stay as they are: a mining
     makes V worse, not undefined, and a trial that diverged must show it.
@@ -84,7 +84,7 @@ class Miner:
     def after_step(self, step: int) -> None:
         """See the class; `step` optimizer steps are done."""
         interval = self.config.mine_interval
-        if self._kept and step - self._kept["step"] in (interval // 2, interval):
+        if self._kept and (step - self._kept["step"] in (interval // 2, interval) or step == self.config.steps):
             self._judge(self._kept)
         if interval and step % interval == 0 and step < self.config.steps:
             self._mine(step)

@@ -12,6 +12,7 @@ that it trained on. Here the unit is the number itself.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -90,9 +91,10 @@ def fresh_hard_seeds(draw: int = 0) -> list[int]:
     """Odd numbers with unusually long orbits, by rule, in the order drawn, none of them a hard seed or of an earlier draw.
 
     8,192 draws of a bit length b ~ U{18..60} and an odd number uniform in [2^(b-1), 2^b), from numpy's default generator
-    seeded with 20251208, for a later draw with [20251208, 2, draw]. Kept (3 to 4 %) where the Syracuse length S is two standard deviations above what the random
-    walk model gives for its size (Lagarias and Weiss 1992): steps of mean ln(3/4) and variance 2 ln(2)^2 reach 0
-    from ln n after ln n / ln(4/3) steps, with variance ln n * 2 ln(2)^2 / ln(4/3)^3.
+    seeded with 20251208, for a later draw with [20251208, 2, draw]. Kept (3 to 4 %) where the Syracuse length S is two
+    standard deviations above what the random walk model gives for its size (Lagarias and Weiss 1992): steps of mean
+    ln(3/4) and variance 2 ln(2)^2 reach 0 from ln n after ln n / ln(4/3) steps, with variance
+    ln n * 2 ln(2)^2 / ln(4/3)^3.
     """
     known, found = set(HARD_SEEDS), list[int]()
     for each in range(draw + 1):
@@ -137,16 +139,24 @@ def private_lengths(chains: Sequence[Sequence[int]]) -> list[int]:
 
 
 def partition(draw: int = 0) -> Partition:
-    """The four groups of orbits; always the same for a draw of validation and test orbits, and train and logged for all.
+    """The four groups of orbits that numbers are divided between; train and logged are the same for every draw of the other two.
 
     Of the fresh orbits, those with at least 24 private steps beside all 54 hard orbits and all other fresh ones are kept;
-    the first 64 are validation, the next 128 test. Private prefixes are then those beside the kept orbits alone.
+    the first 64 are validation, the next 128 test. Private prefixes are then those beside the kept orbits alone. A later draw
+    keeps no orbit that meets a number on which an earlier draw was scored.
     """
     hard = [n // (n & -n) for n in (*TRAIN_SEEDS, *LOGGED_SEEDS)]
-    fresh = fresh_hard_seeds(draw)
-    chains = chains_of(hard + fresh)
+    looked_at: set[int] = set()
+    for each in range(draw):
+        looked_at |= set(_partition(hard, each, looked_at).guarded("scored"))
+    return _partition(hard, draw, looked_at)
+
+
+def _partition(hard: list[int], draw: int, looked_at: set[int]) -> Partition:
+    chains = chains_of(hard + fresh_hard_seeds(draw))
     lengths = private_lengths(chains)
-    kept = [i for i in range(len(hard), len(chains)) if lengths[i] >= MIN_PRIVATE][: sum(SIZES.values())]
+    fresh = (i for i in range(len(hard), len(chains)) if lengths[i] >= MIN_PRIVATE and looked_at.isdisjoint(chains[i]))
+    kept = list(itertools.islice(fresh, sum(SIZES.values())))
     order = [*range(len(TRAIN_SEEDS)), *kept, *range(len(TRAIN_SEEDS), len(hard))]
     test = max(0, len(kept) - SIZES[VALIDATION])
     group = [TRAIN] * len(TRAIN_SEEDS) + [VALIDATION] * (len(kept) - test) + [TEST] * test + [LOGGED] * len(LOGGED_SEEDS)

@@ -20,10 +20,13 @@ from trainables.measure import Measure
 if TYPE_CHECKING:
     from trainables.family import Batch, Task
 
-__all__ = ["LOOKS", "Guard", "Interval", "News", "Watch", "generators_kept", "gpus", "looks_at"]
+__all__ = ["APART", "LOOKS", "Guard", "Interval", "News", "Watch", "generators_kept", "gpus", "looks_at"]
 
 LOOKS = 16
-"""Steps of an interval between two reports that guards look into, where it has as many."""
+"""Steps of an interval between two reports that guards look into, where it is long enough."""
+
+APART = 8
+"""Steps from one look to the next, on average, at least: looks at all steps would cost a tenth of the training."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Guard:
 
     name: ClassVar[str]
     looks: ClassVar[int] = LOOKS
-    """Steps of an interval that it looks into, on average: `LOOKS` or, where a look costs more than that is worth, fewer."""
+    """Steps of an interval that it looks into, on average: `LOOKS` or, where a look costs more than that is worth, fewer; see `looks_at`."""
 
     def started(self, task: Task) -> None:
         """The trial's task is built, and nothing trained."""
@@ -114,12 +117,13 @@ class News:
 
 
 def looks_at(step: int, every: int, looks: int = LOOKS) -> bool:
-    """Whether guards look into step `step` (from 0), a report coming every `every` steps: the first two, and `looks` of an interval.
+    """Whether guards look into step `step` (from 0), a report coming every `every` steps.
 
-    Which ones is a fixed pseudo-random choice (Knuth's multiplicative hash), so that no period of the training hides from it.
-    Those of fewer looks are among those of more.
+    They do so into the first two and, on average, into `looks` of an interval, but at most into an eighth of its steps and at
+    least into one. Which ones is a fixed choice (Knuth's multiplicative hash), in which the steps of any period have their equal
+    share, so that no period of the training hides from it. Those of fewer looks are among those of more.
     """
-    return step < 2 or (step * 2654435761 % 2**32) * every < looks * 2**32
+    return step < 2 or (step * 2654435761 % 2**32) * every < min(looks, max(1.0, every / APART)) * 2**32
 
 
 def gpus(model: nn.Module) -> list[torch.device]:
@@ -211,7 +215,9 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """By guard; without those that were left out, which a resumed trial gives another chance."""
-        return {guard.name: guard.state_dict() for guard in self.guards}
+        found: dict[str, Any] = {}
+        self._ask(self.guards, lambda guard: found.update({guard.name: guard.state_dict()}))
+        return found
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """A guard that the state does not know begins afresh."""

@@ -142,7 +142,7 @@ class Memory(Guard):
     and what guards compute on the way, without evaluation and saving. Its number is in bytes, that of a leak in bytes per 1000 steps.
 
     Args:
-        limit: bytes; by default what the machine offers when the trial starts.
+        limit: bytes; by default what the machine offers at each report, with the neighbours that this process then has.
     """
 
     name = "memory"
@@ -153,15 +153,15 @@ class Memory(Guard):
         self._measuring = False
         self._peak = math.nan
         self._said = math.nan
+        self._over = False
         self._leaking = False
         self._held: list[tuple[int, float]] = []
 
     def started(self, task: Task) -> None:
-        """Takes the limit before anything is trained."""
+        """Finds the place where the model lives."""
         super().started(task)
         device = next((parameter.device for parameter in task.model.parameters()), torch.device("cpu"))
         self._meter = meter(device)
-        self._limit = self._meter.limit() if self._limit is None else self._limit
 
     def before_forward(self, step: int) -> None:
         """The interval's first look starts the measurement."""
@@ -174,7 +174,7 @@ class Memory(Guard):
         self._peak = self._meter.peak()
 
     def report(self, interval: Interval) -> Iterator[Finding]:
-        """The peak when it is new or has changed by more than 10 %, and a leak once."""
+        """The peak when it is new, has changed by more than 10 % or passes the limit, and a leak once."""
         if self._measuring:
             self._measuring = False
             yield from self._step()
@@ -187,13 +187,13 @@ class Memory(Guard):
                 self._said = 0.0
                 yield Finding(self.name, False, math.nan, "the peak memory of a step cannot be measured on this system", "step")
             return
-        limit = self._limit or math.inf
-        if abs(self._peak - self._said) <= CHANGED * self._said and (self._peak > FULL * limit) == (self._said > FULL * limit):
+        limit = self._meter.limit() if self._limit is None else self._limit
+        over = self._peak > FULL * limit
+        if abs(self._peak - self._said) <= CHANGED * self._said and over == self._over:
             return
-        self._said = self._peak
+        self._said, self._over = self._peak, over
         since = "" if self._meter.fresh else ", or anything since the process began,"
         sentence = f"a full step{since} peaks at {_human(self._peak)} (forward, backward, optimizer)"
-        over = self._peak > FULL * limit
         more = f": more than {FULL:.0%} of the {_human(limit)} that this process may hold" if over else ""
         yield Finding(self.name, over, self._peak, sentence + more, "step")
 
@@ -213,11 +213,11 @@ class Memory(Guard):
 
     def state_dict(self) -> dict[str, Any]:
         """What was said; a resumed trial may be in another process, whose memory starts again."""
-        return {"said": self._said, "leaking": self._leaking}
+        return {"said": self._said, "over": self._over, "leaking": self._leaking}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self._said, self._leaking = state["said"], state["leaking"]
+        self._said, self._over, self._leaking = state["said"], state.get("over", False), state["leaking"]
 
 
 def _human(size: float) -> str:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trainables.finding import Finding
-from trainables.guards.guard import Guard, Interval, News, generators_kept, gpus
+from trainables.guards.aside import aside
+from trainables.guards.guard import Guard, Interval, News
 
 if TYPE_CHECKING:
     from trainables.family import Batch, Task
@@ -41,9 +42,12 @@ def _gradient(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> list[Ten
 
 
 class NoOpTerm(Guard):
-    """Each loss term must change the gradient at least once: fires while all looks at it, 3 or more, have found exactly zero.
+    """Each loss term must change the gradient at least once.
 
-    A term that has changed it once is not looked at again. The number is the count of looks.
+    Fires while all looks, 3 or more of them at a value other than 0, have found a gradient of exactly zero. A term that was
+    exactly 0 itself is as yet satisfied, as a hinge may be: it counts from half of the budget on, if it never changed the
+    gradient before; so does a term whose weight is 0. A term that has changed the gradient once is not looked at again. The
+    number is the count of looks.
     """
 
     name = "no_op_term"
@@ -52,41 +56,49 @@ class NoOpTerm(Guard):
     def __init__(self) -> None:
         self._looked: list[tuple[str, Tensor]] = []
         self._idle: dict[str, int] = {}
+        self._inert: dict[str, int] = {}
+        """Those of the looks at which the term was not 0."""
         self._alive: set[str] = set()
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Keeps, on the device, whether each term in doubt has a gradient."""
+        """Keeps, on the device, whether each term in doubt has a gradient and a value: bool [2]."""
         parameters = _trained(self.task)
         for name, term in terms.items():
             if name not in self._alive:
                 found = [gradient.any() for gradient in _gradient(term, parameters, keep=True)]
-                self._looked.append((name, torch.stack(found).any() if found else torch.zeros((), dtype=torch.bool, device=term.device)))
+                valued = term.detach().bool().any()
+                self._looked.append((name, torch.stack([torch.stack(found).any() if found else torch.zeros_like(valued), valued])))
 
     def report(self, interval: Interval) -> Iterable[Finding]:
         """On each term in doubt, and those that were until now."""
-        moved = torch.stack([flag for _, flag in self._looked]).tolist() if self._looked else []
-        for (name, _), flag in zip(self._looked, moved, strict=True):
+        flags: list[list[bool]] = torch.stack([pair for _, pair in self._looked]).tolist() if self._looked else []
+        for (name, _), (moved, valued) in zip(self._looked, flags, strict=True):
             self._idle[name] = self._idle.get(name, 0) + 1
-            if flag:
+            self._inert[name] = self._inert.get(name, 0) + valued
+            if moved:
                 self._alive.add(name)
         self._looked.clear()
-        return self._news.of(self._findings())
+        return self._news.of(self._findings(late=2 * interval.step >= interval.budget))
 
-    def _findings(self) -> Iterator[Finding]:
+    def _findings(self, late: bool) -> Iterator[Finding]:
         for name, looks in self._idle.items():
+            inert = self._inert[name]
             if name in self._alive:
                 yield Finding(self.name, False, looks, f"{name} changes the gradient.", name)
-            elif looks >= ENOUGH_OF_A_TERM:
-                yield Finding(self.name, True, looks, f"{name} changed the gradient on none of {looks} steps looked at.", name)
+            elif inert >= ENOUGH_OF_A_TERM or (late and looks >= ENOUGH_OF_A_TERM):
+                never = "was 0 on each" if not inert else "changed the gradient on none"
+                more = ", so it never taught anything" if not inert else ""
+                yield Finding(self.name, True, looks, f"{name} {never} of {looks} steps looked at{more}.", name)
 
     def state_dict(self) -> dict[str, Any]:
         """Counts, and what was said."""
-        return {"idle": self._idle, "alive": sorted(self._alive), "told": self._news.told}
+        return {"idle": self._idle, "inert": self._inert, "alive": sorted(self._alive), "told": self._news.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self._idle, self._alive, self._news.told = dict(state["idle"]), set(state["alive"]), dict(state["told"])
+        self._idle, self._inert = dict(state["idle"]), dict(state.get("inert", state["idle"]))
+        self._alive, self._news.told = set(state["alive"]), dict(state["told"])
 
 
 class NoOpStage(Guard):
@@ -194,23 +206,17 @@ def _first_difference(new: Batch, old: Batch) -> int:
 
 
 def _gradients(task: Task, batches: list[Batch], progress: float) -> list[list[Tensor]]:
-    """Of the loss on each batch, with the same random numbers; mode, buffers and the task's state are put back."""
-    model, training = task.model, task.model.training
-    buffers = [buffer.clone() for buffer in model.buffers()]
+    """Of the loss on each batch, with the same random numbers and buffers; the task's state is put back."""
     state = copy.deepcopy(task.state_dict())
     found = []
     try:
-        model.train()
         for batch in batches:
-            with generators_kept(gpus(model)), torch.enable_grad():
-                loss = torch.stack(list(task.losses(model, batch, progress).values())).sum()
+            with aside(task.model, training=True), torch.enable_grad():
+                loss = torch.stack(list(task.losses(task.model, batch, progress).values())).sum()
                 found.append(_gradient(loss, _trained(task), keep=False))
             if state:
                 task.load_state_dict(copy.deepcopy(state))
     finally:
-        model.train(training)
-        for buffer, before in zip(model.buffers(), buffers, strict=True):
-            buffer.data.copy_(before)
         if state:
             task.load_state_dict(state)
     return found

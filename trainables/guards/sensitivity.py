@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from trainables.finding import Finding
+from trainables.guards.aside import aside
 from trainables.guards.guard import Guard, Interval, News
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ CONSTANT = 1e-6
 COMPARED = {True: 100, False: 6}
 """Input rows, beyond the first of each look, without which nothing is said of labels (True) and of real outputs (False)."""
 ROWS = 256
-"""Rows of a batch that are looked at, and those of an interval after which two looks are enough."""
+"""Rows of a batch that are looked at, and those of an interval after which no further look is needed: each costs a forward pass."""
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -97,11 +98,12 @@ def _coarse(output: Tensor) -> bool:
 
 
 class InputSensitivity(Guard):
-    """Distinct input rows must have distinct outputs in the real forward pass, of which some a report are looked at.
+    """Distinct input rows must have distinct outputs in evaluation mode; some training batches a report are looked at.
 
     Fires on a constant; on real outputs (not on labels) also where fewer than a tenth of the distinct inputs have distinct
-    ones. What of the output counts, `Task.predictions` says. Dropout inside the model makes equal outputs differ: a
-    constant regression hides behind it, constant labels do not.
+    ones. What of the output counts, `Task.predictions` says. The inputs are those of the real forward pass, which the model
+    gets once more after the backward pass: in training mode dropout would make the outputs of equal inputs differ, and a
+    constant would hide behind it.
     """
 
     name = "input_sensitivity"
@@ -109,7 +111,7 @@ class InputSensitivity(Guard):
 
     def __init__(self) -> None:
         self._hook: RemovableHandle | None = None
-        self._passed: tuple[Any, Any] | None = None
+        self._passed: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._looked: list[Tensor] = []
         self._rows = 0
         self._coarse = False
@@ -119,35 +121,40 @@ class InputSensitivity(Guard):
 
     def before_forward(self, step: int) -> None:
         """An untrained model may well be a constant, so the first two steps do not count."""
-        enough = len(self._looked) >= 2 and self._rows >= ROWS
-        if step >= 2 and not self._useless and not enough:
+        if step >= 2 and not self._useless and self._rows < ROWS:
             self._hook = self.task.model.register_forward_hook(self._keep, with_kwargs=True)
 
     def _keep(self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
-        self._passed = self._passed or ((inputs, named), output)
+        self._passed = self._passed or (inputs, named)
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Counts, on the device."""
-        if self._hook is None:
-            return
-        self._hook.remove()
+        """The first micro-batch has passed; others are not looked at."""
+        if self._hook is not None:
+            self._hook.remove()
+            if self._passed is None:
+                self._useless = "the loss does not call the model itself, whose inputs and outputs are therefore unknown"
+
+    def before_update(self, step: int) -> None:
+        """Calls the model once more, its graph being spent, and counts, on the device."""
         passed, self._hook, self._passed = self._passed, None, None
         if passed is None:
-            self._useless = "the loss does not call the model itself, whose inputs and outputs are therefore unknown"
             return
+        with torch.no_grad(), aside(self.task.model, training=False):
+            self._look(passed, self.task.model(*passed[0], **passed[1]))
+
+    def _look(self, passed: tuple[tuple[Any, ...], dict[str, Any]], said: Any) -> None:
         try:
-            output = self.task.predictions(passed[1])
+            output = self.task.predictions(said)
         except TypeError as error:
             self._useless = str(error)
             return
-        inputs = [tensor[:ROWS] for tensor in _tensors(passed[0]) if tensor.dim() and output.dim() and len(tensor) == len(output)]
+        inputs = [tensor[:ROWS] for tensor in _tensors(passed) if tensor.dim() and output.dim() and len(tensor) == len(output)]
         if not inputs:
             self._useless = f"no input of the model has as many rows as its output, {list(output.shape)}"
             return
         self._rows += len(inputs[0])
         self._coarse = _coarse(output)
-        with torch.no_grad():
-            self._looked.append(distinct(inputs, output[:ROWS]))
+        self._looked.append(distinct(inputs, output[:ROWS]))
 
     def report(self, interval: Interval) -> Iterable[Finding]:
         """Of what was looked at since it last had enough rows to judge."""

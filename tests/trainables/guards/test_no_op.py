@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.trainables.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, config, fired, run
 from trainables.family import Batch
@@ -23,16 +24,86 @@ def test_a_term_without_a_gradient_is_named() -> None:
     assert found[0].sentence == f"size changed the gradient on none of {found[0].number} steps looked at."
 
 
+def test_a_term_with_a_value_and_no_gradient_is_named_at_once() -> None:
+    _, reports = run(FAULTY, config(fault="dead_term"), NoOpTerm())
+    assert [finding.subject for finding in reports[0].findings] == ["size"]
+
+
 def test_a_healthy_one_is_not() -> None:
     _, reports = run(FAULTY, config(), NoOpTerm())
     assert not [finding for report in reports for finding in report.findings]
 
 
-def test_a_term_that_comes_alive_is_taken_back() -> None:
+def test_a_term_without_weight_is_named_at_half_of_the_budget_and_taken_back_when_it_comes_alive() -> None:
     _, reports = run(FAULTY, config(late=0.6), NoOpTerm())
     told = [(report.step, finding.failed, finding.sentence) for report in reports for finding in report.findings]
-    assert told[0][:2] == (100, True)
+    assert told[0][:2] == (200, True)
     assert told[-1] == (300, False, "size changes the gradient.")
+
+
+class HingedTask(FaultyTask):
+    """A hinge beside the fit: satisfied until a share of the budget, then active."""
+
+    active = 1.0
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        y = model(batch["x"])
+        margin = 1.0 if progress >= self.active else -1e6
+        return {"fit": ((y - batch["y"]) ** 2).mean(), "hinge": torch.relu(margin + y.square()).mean()}
+
+
+class Hinged(Faulty):
+    def __init__(self, active: float) -> None:
+        self.active = active
+
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> FaultyTask:
+        task = HingedTask(config, data, device)
+        task.active = self.active
+        return task
+
+
+def test_a_hinge_that_is_always_satisfied_is_named_at_half_of_the_budget() -> None:
+    _, reports = run(Hinged(1.0), config(), NoOpTerm())
+    assert [bool(report.findings) for report in reports] == [False, True, True, True]
+    found = list(fired(reports))
+    assert {finding.subject for finding in found} == {"hinge"}
+    assert found[0].sentence == f"hinge was 0 on each of {found[0].number} steps looked at, so it never taught anything."
+
+
+@pytest.mark.parametrize("active", [0.0, 0.3])
+def test_a_hinge_that_is_satisfied_for_a_while_is_not(active: float) -> None:
+    guard = NoOpTerm()
+    _, reports = run(Hinged(active), config(), guard)
+    assert not [finding for report in reports for finding in report.findings]
+    assert guard.state_dict()["alive"] == ["fit", "hinge"]
+
+
+def looked(guard: NoOpTerm, term: torch.Tensor, looks: int, step: int) -> list[str]:
+    """What a guard says at a step after some more looks at one term."""
+    for _ in range(looks):
+        guard.before_backward(0, {}, {"term": term})
+    return [finding.sentence for finding in guard.report(interval(step))]
+
+
+def test_looks_at_zero_do_not_count_as_looks_at_a_value() -> None:
+    guard = NoOpTerm()
+    guard.started(FAULTY.task(config(), FAULTY.build_data(config()), torch.device("cpu")))
+    zero, one = torch.zeros(()), torch.ones(())
+    assert looked(guard, zero, 5, 100) == []
+    assert looked(guard, one, 2, 150) == []
+    again = NoOpTerm()
+    again.load_state_dict(guard.state_dict())
+    again.started(guard.task)
+    for other in (guard, again):
+        assert looked(other, one, 1, 175) == ["term changed the gradient on none of 8 steps looked at."]
+
+
+def test_both_kinds_together_count_from_half_of_the_budget_on() -> None:
+    guard = NoOpTerm()
+    guard.started(FAULTY.task(config(), FAULTY.build_data(config()), torch.device("cpu")))
+    assert looked(guard, torch.zeros(()), 2, 100) == []
+    assert looked(guard, torch.ones(()), 1, 199) == []
+    assert looked(guard, torch.ones(()), 0, 200) == ["term changed the gradient on none of 3 steps looked at."]
 
 
 def test_a_live_term_is_not_looked_at_again() -> None:

@@ -18,9 +18,11 @@ def counts(inputs: list[Tensor], output: Tensor) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("labels", [False, True])
-def test_a_constant_is_named(labels: bool) -> None:
-    _, reports = run(FAULTY, config(fault="constant", labels=labels, batch=32), InputSensitivity())
+def test_a_constant_is_named(labels: bool, dropout: float) -> None:
+    """Also where dropout makes its outputs differ in training."""
+    _, reports = run(FAULTY, config(fault="constant", labels=labels, batch=32, dropout=dropout), InputSensitivity())
     found = next(fired(reports))
     assert found.guard == "input_sensitivity"
     assert found.number < 0.1
@@ -31,6 +33,34 @@ def test_a_constant_is_named(labels: bool) -> None:
 def test_a_healthy_model_is_not(fields: dict[str, Any]) -> None:
     _, reports = run(FAULTY, config(**fields), InputSensitivity())
     assert not [finding for report in reports for finding in report.findings]
+
+
+class NoisyTask(FaultyTask):
+    """Notes in which mode the model is called; in training its output has noise of a generator of its own."""
+
+    def __init__(self, config: FaultyConfig, data: Any, device: torch.device) -> None:
+        super().__init__(config, data, device)
+        self.modes: list[bool] = []
+        self.model.register_forward_hook(self._noisy)
+
+    def _noisy(self, model: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        self.modes.append(model.training)
+        noise = torch.randn(output.shape, generator=torch.Generator().manual_seed(len(self.modes)))
+        return output + noise if model.training else output
+
+
+class Noisy(Faulty):
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> FaultyTask:
+        return NoisyTask(config, data, device)
+
+
+def test_the_look_is_in_evaluation_mode() -> None:
+    loop, reports = run(Noisy(), config(fault="constant", steps=100), InputSensitivity())
+    assert list(fired(reports))
+    assert isinstance(loop.task, NoisyTask)
+    assert loop.task.modes.count(True) == 100, "every step trains in training mode"
+    looks = loop.task.modes.count(False) - 1  # the evaluation of the last report
+    assert 2 <= looks <= 6
 
 
 def test_labels_are_not_judged_on_a_few_rows() -> None:

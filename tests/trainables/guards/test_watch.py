@@ -53,7 +53,7 @@ def test_fewer_looks_are_among_more_and_no_period_hides() -> None:
         assert {step % period for step in steps} == set(range(period))
 
 
-@pytest.mark.parametrize("fields", [{}, {"fault": "unread_stage"}, {"micro_batch": 4}])
+@pytest.mark.parametrize("fields", [{}, {"fault": "unread_stage"}, {"micro_batch": 4}, {"fault": "constant"}, {"labels": True}])
 def test_training_is_the_same_with_and_without_guards(fields: dict[str, object]) -> None:
     """To the last bit: with dropout, batch norm, noise from torch's generator, and a carry."""
     trial = config(dropout=0.3, stages=4, **fields)
