@@ -11,7 +11,7 @@ from sweeps.ledger.confirmed import Versus, finished
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
 from trainables.measure import Measure
-from trainables.statistics import rule_of_three
+from trainables.statistics import LEAST_DIFFERING, rule_of_three
 
 __all__ = ["MIXED", "Answer", "answers", "interval", "luck"]
 
@@ -94,6 +94,8 @@ def _compared(found: Versus | None, unit: str) -> str:
     if found.missing:
         return f"beside the best trivial predictor there, {place}, no claim is made: {found.missing}"
     how = f"paired by {unit}: {interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
+    if found.difference and found.differing < LEAST_DIFFERING:
+        how += f"; they differ on {found.differing} of them, too few to tell"
     return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})"
 
 
@@ -112,6 +114,8 @@ def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
     if measure.value == 0 and measure.low == 0:
         share = 100 * rule_of_three(measure.n)
         found.append(f"All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three).")
+    if marks := leaderboard.replicate_marks(history, trial):
+        found.append(f"Its replicates' guards: {', '.join(marks)}.")
     if runs == 1:
         found.append("One replicate: the interval leaves out the spread between seeds.")
     elif runs < history.settings["replicates"]:

@@ -168,6 +168,7 @@ def _plain(found: Comparison) -> dict[str, Any]:
         "standard_error": finite(found.found.error),
         "detectable": finite(found.found.detectable()),
         "n": found.n,
+        "differing": found.differing,
         "resampled": found.resampled,
         "margin": found.margin,
         "ahead": found.ahead or None,

@@ -14,7 +14,7 @@ from sweeps.ledger.confirmed import exact, finished, lost
 from sweeps.ledger.history import Baseline, Trial
 from trainables.config import ConfigError, make
 from trainables.measure import Measure, Report
-from trainables.statistics import LEAST_REPLICATES, TwoWay, lacking, over_replicates, rule_of_three, two_way
+from trainables.statistics import LEAST_DIFFERING, LEAST_REPLICATES, TwoWay, differing, lacking, over_replicates, rule_of_three, two_way
 
 __all__ = ["Arm", "At", "Comparison", "compare", "mode_and_unit"]
 
@@ -65,6 +65,7 @@ class Comparison:
         replicates: of A and of B, as they were used.
         resampled: what the interval was made from.
         missing: why nothing is claimed; empty where something is.
+        differing: units on which the arms differ, without which neither is ahead; None where units were not resampled.
         margin: the largest difference that would not matter, if one was given.
         notes: what else must be known.
     """
@@ -81,6 +82,7 @@ class Comparison:
     replicates: tuple[int, int]
     resampled: str
     missing: str
+    differing: int | None
     margin: float | None
     notes: tuple[str, ...]
 
@@ -93,11 +95,15 @@ class Comparison:
 
     @property
     def ahead(self) -> str:
-        """`A` or `B` where the 95 % interval excludes 0; empty where it does not."""
+        """`A` or `B` where the 95 % interval excludes 0 and enough units differ; empty where not."""
         low, high = self.found.interval()
-        if not (low > 0 or high < 0):
+        if not (low > 0 or high < 0) or self._few:
             return ""
         return "A" if (high < 0) == (self.mode == "min") else "B"
+
+    @property
+    def _few(self) -> bool:
+        return self.differing is not None and self.differing < LEAST_DIFFERING
 
     @property
     def verdict(self) -> str:
@@ -113,6 +119,8 @@ class Comparison:
         if not self.found.error > 0:
             share = 100 * rule_of_three(self.n)
             return f"not told apart: equal on all {self.n} {self.unit}, which leaves room for up to {share:.2g} % (rule of three)"
+        if self._few:
+            return f"not told apart: the arms differ on {self.differing} of {self.n} {self.unit}, too few to tell"
         return f"not told apart: a difference below {self.found.detectable():.4g} could not have been seen"
 
 
@@ -159,6 +167,7 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
     paired, chosen = _pair(*scores)
     tables = [np.array([score.units if by_unit else (score.value,) for score in found]) for found in chosen]
     n = min(score.n for found in chosen for score in found)
+    differ = differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
     counts = len(chosen[0]), len(chosen[1])
     missing = _missing(split, by_unit, min(counts), n, unit, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
@@ -167,7 +176,7 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
         a, b, name, mode, unit, "steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
         (over_replicates(chosen[0]), over_replicates(chosen[1])),
         two_way(tables[0] - tables[1]) if paired else two_way(tables[0], -tables[1]),
-        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, margin, tuple(notes),
+        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, differ, margin, tuple(notes),
     )  # fmt: skip
 
 

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from trainables.measure import Measure
 
 __all__ = [
+    "LEAST_DIFFERING",
     "LEAST_REPLICATES",
     "LEAST_UNITS",
     "TwoWay",
     "best_by_luck",
+    "differing",
     "lacking",
     "mean_over_units",
     "over_replicates",
@@ -29,6 +31,8 @@ Array = npt.NDArray[np.float64]
 
 LEAST_UNITS, LEAST_REPLICATES = 100, 5
 """Fresh test units and training replicates below which nothing is claimed."""
+LEAST_DIFFERING = 6
+"""Units that must differ before an interval is trusted to exclude a value: with 5, a two-sided sign test has 2 / 2^5 = 6 % at best."""
 SEED = 20260
 CELLS = 1 << 20
 NORMAL = NormalDist()
@@ -53,27 +57,37 @@ def mean_over_units(values: Sequence[float] | Array, bounds: tuple[float, float]
         bounds: smallest and largest possible value of a unit.
         resamples: bootstrap samples; the generator's seed is fixed, so equal values give equal intervals.
 
-    Where every unit has the same value, which sits on a bound, the bootstrap says nothing: the interval then reaches
-    from that bound by the rule of three, 3/n of the range, where the range is finite.
+    Where fewer than `LEAST_DIFFERING` units lie off a bound, the bootstrap knows next to nothing of those that were not seen: the
+    interval then reaches from that bound by the rule of three at least, 3/n of the range, where the range is finite.
     """
     units = np.asarray(values, dtype=np.float64)
     n = int(units.size)
     if n == 0 or not np.all(np.isfinite(units)):
         return Measure(math.nan, n, math.nan, math.nan)
     mean = float(units.mean())
-    if np.all(units == units[0]):
-        return Measure(mean, n, *_on_a_bound(mean, n, bounds), tuple(units.tolist()))
-    draws = np.random.default_rng(SEED).integers(0, n, size=(resamples, n))
-    low, high = np.quantile(units[draws].mean(axis=1), [0.025, 0.975])
-    return Measure(mean, n, float(low), float(high), tuple(units.tolist()))
+    low = high = mean
+    if np.ptp(units) > 0:
+        draws = np.random.default_rng(SEED).integers(0, n, size=(resamples, n))
+        low, high = np.quantile(units[draws].mean(axis=1), [0.025, 0.975])
+    return Measure(mean, n, *_reaching(float(low), float(high), units, bounds), tuple(units.tolist()))
 
 
-def _on_a_bound(value: float, n: int, bounds: tuple[float, float]) -> tuple[float, float]:
-    """The interval of `n` units that all have one value."""
-    spread = rule_of_three(n) * (bounds[1] - bounds[0])
-    low = value - spread if value == bounds[1] and math.isfinite(spread) else value
-    high = value + spread if value == bounds[0] and math.isfinite(spread) else value
+def _reaching(low: float, high: float, units: Array, bounds: tuple[float, float]) -> tuple[float, float]:
+    """The interval, widened where nearly all units [n] lie on a bound."""
+    spread = rule_of_three(len(units)) * (bounds[1] - bounds[0])
+    if not math.isfinite(spread):
+        return low, high
+    if np.count_nonzero(units - bounds[0]) < min(LEAST_DIFFERING, len(units)):
+        high = max(high, bounds[0] + spread)
+    if np.count_nonzero(units - bounds[1]) < min(LEAST_DIFFERING, len(units)):
+        low = min(low, bounds[1] - spread)
     return low, high
+
+
+def differing(differences: Array) -> int:
+    """Units of [replicates, units] whose mean over replicates is not 0, apart from rounding (a millionth of the largest)."""
+    means = np.abs(differences.mean(axis=0))
+    return int(np.count_nonzero(means > 1e-6 * means.max()))
 
 
 @dataclass(frozen=True)
@@ -182,26 +196,32 @@ def two_way_mean(values: Array, bounds: tuple[float, float] = (-math.inf, math.i
 
     `n` counts the units. With one replicate the interval is that of the units alone.
     """
-    n = values.shape[1]
-    if np.all(values == values[0, 0]):
-        return Measure(float(values[0, 0]), n, *_on_a_bound(float(values[0, 0]), n, bounds))
-    return two_way(values, resamples=resamples).measure()
+    found = two_way(values, resamples=resamples).measure()
+    if not math.isfinite(found.value):
+        return found
+    return Measure(found.value, found.n, *_reaching(found.low, found.high, values.mean(axis=0), bounds))
 
 
 def over_replicates(scores: Sequence[Measure]) -> Measure:
     """One metric of several replicates of a trial, all scored on the same units.
 
-    With values per unit: the two-way bootstrap. Where all of them are equal, the widest of the replicates' own intervals,
-    which know the metric's bounds. Without values per unit (a percentile over all steps): the replicates' spread and the
-    mean width of their own intervals, added in quadrature.
+    With values per unit: the two-way bootstrap. Where nearly all units have the least value, it reaches up as far as the
+    widest of the replicates' own intervals, which know the metric's bounds, and down likewise where they have the largest.
+    Without values per unit (a percentile over all steps): the replicates' spread and the mean width of their own intervals,
+    added in quadrature.
     """
     units = [score.units for score in scores]
     if not all(units) or len({len(values) for values in units}) > 1:
         return _without_units(scores)
     found = two_way_mean(np.array(units))
-    if found.low < found.high or not math.isfinite(found.value):
+    if not math.isfinite(found.value):
         return found
-    return Measure(found.value, found.n, min(score.low for score in scores), max(score.high for score in scores))
+    means, low, high = np.mean(units, axis=0), found.low, found.high
+    if np.count_nonzero(means - means.min()) < LEAST_DIFFERING:
+        high = max(high, *(score.high for score in scores))
+    if np.count_nonzero(means - means.max()) < LEAST_DIFFERING:
+        low = min(low, *(score.low for score in scores))
+    return Measure(found.value, found.n, low, high)
 
 
 def _without_units(scores: Sequence[Measure]) -> Measure:

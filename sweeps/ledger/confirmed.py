@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeps.ledger.history import Baseline, History, Trial
 from trainables.measure import Measure
-from trainables.statistics import best_by_luck, lacking, over_replicates, two_way
+from trainables.statistics import LEAST_DIFFERING, best_by_luck, differing, lacking, over_replicates, two_way
 
 __all__ = [
     "NOT_TOLD_APART",
@@ -131,6 +131,7 @@ class Versus:
         difference: the finalist's value less the predictor's on the same units, over replicates and units; None where
             the ledger has no value per unit, and the finalist's own interval is compared with the predictor's value.
         word: `better than`, `worse than` or `not told apart from`, as the numbers have it.
+        differing: units on which the two differ, without which nothing is told apart; 0 where the ledger has no value per unit.
         missing: why nothing is claimed; empty where something is.
     """
 
@@ -140,6 +141,7 @@ class Versus:
     difference: Measure | None
     word: str
     missing: str
+    differing: int = 0
 
     @property
     def verdict(self) -> str:
@@ -165,8 +167,10 @@ def versus(
     lacks = missing(history, trial, name, unit)
     if not all(score.units and len(score.units) == len(other.units) for score in found):
         return Versus(line.name, metric, other, None, verdict(over_replicates(found), other.value, mode), lacks)
-    difference = two_way(np.array([score.units for score in found]) - np.array(other.units)).measure()
-    return Versus(line.name, metric, other, difference, verdict(difference, 0.0, mode), lacks)
+    table = np.array([score.units for score in found]) - np.array(other.units)
+    difference, units = two_way(table).measure(), differing(table)
+    word = verdict(difference, 0.0, mode) if units >= LEAST_DIFFERING else NOT_TOLD_APART
+    return Versus(line.name, metric, other, difference, word, lacks, units)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,12 @@ class Trial:
         return self.status in ("waiting", "running")
 
     @property
+    def trained_config(self) -> dict[str, Any]:
+        """The configuration with the micro-batch that was measured, where that was left to the machine and is known."""
+        rows = self.reports[-1].facts.get("micro_batch", 0) if self.reports else 0
+        return {**self.config, "micro_batch": int(rows)} if rows and self.config.get("micro_batch") == "auto" else self.config
+
+    @property
     def step(self) -> int:
         """Step of the last report."""
         return self.reports[-1].step if self.reports else 0

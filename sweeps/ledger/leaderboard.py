@@ -7,6 +7,7 @@ got and then by value, because values at different steps cannot be compared; fai
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from sweeps.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
@@ -29,6 +30,7 @@ __all__ = [
     "metric_name",
     "objective",
     "ranked",
+    "replicate_marks",
     "rivals",
     "strata",
     "versus_trivial",
@@ -139,6 +141,13 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
     }
 
 
+def replicate_marks(history: History, trial: Trial) -> list[str]:
+    """Guards that failed in a finalist's finished replicates, and in how many, as in `plateau (4 of 5)`."""
+    runs = finished(history, trial)
+    found = Counter(mark for run in runs for mark in dict.fromkeys(finding.mark for finding in run.findings if finding.failed))
+    return [f"{mark} ({count} of {len(runs)})" for mark, count in found.items()]
+
+
 def versus_trivial(
     history: History, trial: Trial, metric: str | None = None, mode: str | None = None, unit: str = "units"
 ) -> Versus | None:
@@ -189,6 +198,7 @@ def confirmations(history: History, only: str | None = None) -> list[dict[str, A
             assert score is not None, "a replicate has finished"
             plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
             rows.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": len(finished(history, trial)), "split": "test"})
+            rows[-1]["marks"] = replicate_marks(history, trial)
     return rows
 
 

@@ -93,4 +93,5 @@ def _against(history: History, trial: Trial) -> str:
     word = "no claim" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
     worse = [one.metric for one in leaderboard.besides(history, trial) if one.verdict == "worse than"]
     by = f"; worse by {', '.join(worse)}" if worse else ""
-    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}"
+    marks = "".join(f"; {mark}" for mark in leaderboard.replicate_marks(history, trial))
+    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}{marks}"

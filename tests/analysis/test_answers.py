@@ -12,6 +12,7 @@ import pytest
 from analysis import Sweep, answers, tables
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import Baseline, History
+from trainables.finding import Finding
 from trainables.measure import Measure
 
 Build = Any
@@ -193,3 +194,11 @@ def test_luck_is_that_of_the_searchs_winner(history: History) -> None:
     found = leaderboard.luck(history, ahead)
     assert found is not None
     assert f"the winner's score there was {abs(found.seen):.4g}" in of(history).luck
+
+
+def test_the_guards_of_the_replicates_are_said(history: History) -> None:
+    best = leaderboard.confirmed(history, "10")[0]
+    assert "guards" not in of(history).sentence
+    run = history.replicates(best.number)[0]
+    run.reports[-1] = dataclasses.replace(run.reports[-1], findings=(Finding("plateau", True, 0.4, "flat"),))
+    assert of(history).sentence.endswith(" Its replicates' guards: plateau (1 of 5).")

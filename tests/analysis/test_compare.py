@@ -75,6 +75,16 @@ def test_a_difference_can_be_sure_and_too_small_to_matter(pair: tuple[Arm, Arm])
     assert compare(a, b, "hinge", margin=0.5).verdict.startswith("A is better, by less than would matter")
 
 
+def test_a_handful_of_units_does_not_put_an_arm_ahead(pair: tuple[Arm, Arm]) -> None:
+    a, b = pair
+    base = scores(0.0, noise=0.0)
+    scored(a, base)
+    scored(b, base + 0.3 * (np.arange(128) < 5) + 0.001 * np.arange(5)[:, None] * (np.arange(128) < 5))
+    found = compare(a, b, "hinge")
+    assert found.found.interval()[1] < 0
+    assert (found.ahead, found.verdict) == ("", "not told apart: the arms differ on 5 of 128 orbits, too few to tell")
+
+
 def test_arms_that_are_equal_everywhere_are_not_called_equal(pair: tuple[Arm, Arm]) -> None:
     for arm in pair:
         scored(arm, np.zeros((5, 128)))

@@ -228,3 +228,25 @@ def test_marks_name_the_guards_that_failed_by_their_last_word() -> None:
     ]
     history.trials[0].failures = 2
     assert leaderboard.marks(history, history.trials[0]) == ["2 failed attempts", "gradients: encoder"]
+
+
+@pytest.mark.parametrize(("count", "word"), [(5, NOT_TOLD_APART), (6, "better than")])
+def test_a_difference_on_a_handful_of_units_tells_nothing(count: int, word: str) -> None:
+    rows = np.full(120, 0.5)
+    scores = [mean_over_units(rows - 0.3 * (np.arange(120) < count) * (1 + 0.01 * run)) for run in range(5)]
+    history = sweep(scores)
+    found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}))
+    assert found is not None
+    assert found.difference is not None
+    assert found.difference.high < 0
+    assert (found.differing, found.verdict) == (count, word)
+
+
+def test_the_confirmed_carry_their_replicates_marks() -> None:
+    history = sweep([mean_over_units([1.0, 2.0])] * 3)
+    for number in (1, 2):
+        last = history.trials[number].reports[-1]
+        bad = Finding("plateau", True, 0.0, "")
+        history.trials[number].reports[-1] = report(findings=(bad, bad), test_error=last.metrics["test/error"])
+    assert leaderboard.replicate_marks(history, history.trials[0]) == ["plateau (2 of 3)"]
+    assert leaderboard.confirmations(history)[0]["marks"] == ["plateau (2 of 3)"]

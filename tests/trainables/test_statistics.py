@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.measure import Measure
-from trainables.statistics import best_by_luck, lacking, mean_over_units, over_replicates, rule_of_three, two_way, two_way_mean
+from trainables.statistics import best_by_luck, differing, lacking, mean_over_units, over_replicates, rule_of_three, two_way, two_way_mean
 
 UNITS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
@@ -235,3 +235,22 @@ def test_no_luck_in_one_configuration_or_without_spread() -> None:
 )
 def test_what_a_claim_needs(replicates: int, units: int, missing: str) -> None:
     assert lacking(replicates, units, "orbits") == missing
+
+
+@pytest.mark.parametrize(("nonzero", "reaches"), [(0, True), (1, True), (5, True), (6, False)])
+def test_a_few_units_off_a_bound_do_not_narrow_the_rule_of_three(nonzero: int, reaches: bool) -> None:
+    units = np.zeros(128)
+    units[:nonzero] = 1e-3
+    alone = mean_over_units(units, (0.0, 1.0))
+    together = over_replicates([mean_over_units(units * scale, (0.0, 1.0)) for scale in (1.0, 1.1, 0.9)])
+    turned = mean_over_units(1 - units, (0.0, 1.0))
+    assert (alone.high == pytest.approx(3 / 128)) == reaches
+    assert (together.high == pytest.approx(3 / 128)) == reaches
+    assert (turned.low == pytest.approx(1 - 3 / 128)) == reaches
+    assert alone.low <= alone.value
+
+
+def test_units_differ_apart_from_rounding() -> None:
+    differences = np.array([[0.0, 1e-3, -1e-3, 1e-12], [0.0, 1e-3, 1e-3, 1e-12]])
+    assert differing(differences) == 1
+    assert differing(np.zeros((2, 3))) == 0
