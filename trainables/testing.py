@@ -152,7 +152,8 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
     with _Calls(family, fatal) as calls:
         reports = list(loop.run())
     checkpoint = store.newest()
-    assert checkpoint is not None, "a finished run has left no checkpoint"
+    assert checkpoint is not None, "a finished run has left no checkpoint that can be read back"
+    assert checkpoint.name == store.names()[0], f"{store.names()[0]} cannot be read back: its state must be plain values and tensors"
     return Outcome(reports, checkpoint, calls.count)
 
 

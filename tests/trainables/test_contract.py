@@ -260,3 +260,10 @@ def test_digest_takes_scalars_numbers_that_are_none_and_empty_tensors() -> None:
     assert digest(torch.arange(6).reshape(2, 3).T) == digest(torch.arange(6).reshape(2, 3).T.contiguous())
     with pytest.raises(TypeError, match="object is not plain data"):
         digest({"a": [object()]})
+
+
+def test_a_state_that_cannot_be_read_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this, each attempt would begin at step 0, and end as an undisturbed one does."""
+    monkeypatch.setattr(CollatzTask, "state_dict", lambda self: {"best": np.float64(0.5)})
+    with pytest.raises(AssertionError, match="read back"):
+        train(COLLATZ, _tiny(), COLLATZ.build_data(_tiny()), CheckpointStore(Folder.at(str(tmp_path))))

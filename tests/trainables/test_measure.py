@@ -44,3 +44,9 @@ def test_a_report_comes_back_through_json() -> None:
     assert math.isnan(back.metrics["validation/b"].value)
     assert (back.metrics["test/a"].units, back.metrics["validation/a"].units) == ((3.0, 5.0), ())
     assert (back.step, back.samples, back.seconds, back.overhead, back.checkpoint) == (40, 1280, 0.5, 0.25, report.checkpoint)
+
+
+def test_numbers_of_numpy_become_plain() -> None:
+    """A checkpoint that is read without unpickling takes no others."""
+    measure = Measure(np.float64(0.5), 3, np.float32(0.25), np.float64(1.0))  # type: ignore[arg-type]
+    assert [type(value) for value in (measure.value, measure.low, measure.high)] == [float] * 3
