@@ -41,14 +41,20 @@ OK, BAD_INPUT = 0, 2
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **given})
+
     def error(self, message: str) -> NoReturn:
+        missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
+        if message.startswith(missing):
+            raise ConfigError(f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}")
+        if message.startswith(unknown):
+            raise ConfigError(f"{message.removeprefix(unknown).split()[0]}: is not understood; {self.format_usage().strip()}")
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
 
 
 def _parser() -> _Parser:
-    parser = _Parser(
-        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = _Parser(prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
     _register(commands)
     for module in COMMANDS:

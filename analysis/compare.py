@@ -29,7 +29,7 @@ __all__ = ["arms", "register", "run"]
 
 def register(commands: Any) -> None:
     """Adds the command `compare`."""
-    parser = commands.add_parser("compare", help="the difference between two sweeps or two arms", allow_abbrev=False)
+    parser = commands.add_parser("compare", help="the difference between two sweeps or two arms")
     parser.add_argument("a", metavar="A", help="SWEEP or SWEEP:STRATUM")
     parser.add_argument("b", metavar="B", help="SWEEP or SWEEP:STRATUM")
     parser.add_argument("--metric", metavar="M", help="name of a metric [A's objective]")

@@ -62,7 +62,7 @@ def test_leaderboard_json_schema(finished: Path, capsys: pytest.CaptureFixture[s
     assert list(board) == ["sweep", "metric", "mode", "rows", "confirmed", "baselines"]
     assert (board["sweep"], board["metric"], board["mode"]) == ("demo", "hinge", "min")
     assert {tuple(row) for row in board["rows"]} == {tuple(ROW)}
-    assert {tuple(row) for row in board["confirmed"]} == {("trial", "stratum", "value", "low", "high", "replicates", "split")}
+    assert {tuple(row) for row in board["confirmed"]} == {("trial", "stratum", "value", "low", "high", "replicates", "split", "marks")}
     assert {tuple(row) for row in board["baselines"]} == {("name", "stratum", "value", "n")}
 
 
@@ -179,3 +179,19 @@ def test_a_closed_pipe_is_no_error(finished: Path) -> None:
     run = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in run.stderr
     assert run.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["trial", "somewhere"], "NUMBER: is missing; usage: python -m analysis trial"),
+        (["report"], "SWEEP: is missing; usage: "),
+        (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; usage: "),
+        (["somewhat"], "command: invalid choice: 'somewhat'"),
+    ],
+)
+def test_a_word_that_is_missing_or_unknown_is_named_first(words: list[str], start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"error: {start}")
