@@ -70,7 +70,7 @@ def interval(measure: Measure) -> str:
 
 def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
     found = leaderboard.versus_trivial(history, trial, unit=unit)
-    besides = tuple(leaderboard.besides(history, trial))
+    besides = tuple(leaderboard.besides(history, trial, unit))
     made = Answer(trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum))
     verdict = MIXED if made.contrary and made.verdict == "better than" else made.verdict
     words = [f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.", *_remarks(history, trial, unit)]

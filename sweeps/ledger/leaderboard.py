@@ -160,13 +160,13 @@ def versus_trivial(
     return versus(history, trial, line, metric, mode, unit) if line else None
 
 
-def besides(history: History, trial: Trial) -> list[Versus]:
+def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]:
     """A finalist beside the best trivial predictor by each other metric that has values per unit on test.
 
     A claim by the objective alone, where the finalist is worse by another metric, would fool its reader.
     """
     found = (
-        versus_trivial(history, trial, name, mode)
+        versus_trivial(history, trial, name, mode, unit)
         for name, mode in history.settings.get("modes", {}).items()
         if name != history.settings["metric"]
     )

@@ -144,6 +144,7 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
     mixed = "; better by one metric and worse by another than the best trivial predictor at lookahead 10 "
     assert re.search(rf"{mixed}\(hinge {NUMBER} \[{NUMBER}, {NUMBER}\]; violations 0\.01\d* \[", sentence)
     assert [row[:2] for row in tables.besides([first, second])] == [("10", "violations")]
+    assert tables.confirmed(history)[0]["against"] == "better than sum of ln T^k (0.09); worse by violations"
 
 
 def test_what_is_better_by_another_metric_too_stands_as_it_is(history: History) -> None:
