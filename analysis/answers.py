@@ -39,8 +39,8 @@ class Answer:
 
     @property
     def contrary(self) -> list[Versus]:
-        """Metrics by which the confirmed best is worse than a trivial predictor."""
-        return [one for one in self.besides if one.verdict == "worse than"]
+        """Metrics by which the confirmed best is worse than a trivial predictor, though by the objective it is not."""
+        return leaderboard.contrary(self.versus, self.besides)
 
 
 def answers(history: History, unit: str) -> list[Answer]:

@@ -97,12 +97,13 @@ class Comparison:
     def ahead(self) -> str:
         """`A` or `B` where the 95 % interval excludes 0 and enough units differ; empty where not."""
         low, high = self.found.interval()
-        if not (low > 0 or high < 0) or self._few:
+        if not (low > 0 or high < 0) or self.few:
             return ""
         return "A" if (high < 0) == (self.mode == "min") else "B"
 
     @property
-    def _few(self) -> bool:
+    def few(self) -> bool:
+        """Whether the arms differ on too few units to be told apart."""
         return self.differing is not None and self.differing < LEAST_DIFFERING
 
     @property
@@ -119,7 +120,7 @@ class Comparison:
         if not self.found.error > 0:
             share = 100 * rule_of_three(self.n)
             return f"not told apart: equal on all {self.n} {self.unit}, which leaves room for up to {share:.2g} % (rule of three)"
-        if self._few:
+        if self.few:
             return f"not told apart: the arms differ on {self.differing} of {self.n} {self.unit}, too few to tell"
         return f"not told apart: a difference below {self.found.detectable():.4g} could not have been seen"
 

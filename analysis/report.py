@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis import answers, cost, figures, findings, headlines, notes, progress, readings, stopping, tables, verdicts
+from analysis import answers, cost, figures, findings, headlines, notes, pairs, progress, readings, stopping, tables, verdicts
 from analysis.sweep import Sweep
 from analysis.terminal import text
 from sweeps.ledger.history import History
@@ -73,7 +73,7 @@ def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
 def _top(sweep: Sweep) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
     metric = readings.metric(history, settings["metric"])
-    found = answers.answers(history, metric.unit)
+    found, compared = answers.answers(history, metric.unit), pairs.pairs(sweep)
     return {
         "sweep": sweep.name,
         "question": settings.get("question", ""),
@@ -90,6 +90,8 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "answers": found,
         "headline": tables.headline(history, found),
         "besides": tables.besides(found),
+        "pairs": compared,
+        "pairs_headline": pairs.sentence(compared, settings["stratify"] or "stratum"),
         "coverage": readings.coverage(history),
         "coverage_doc": readings.metric(history, readings.COVERAGE).doc,
     }

@@ -107,7 +107,7 @@ def _against(history: History, trial: Trial, unit: str) -> str:
         return "no trivial predictor on test"
     if found.missing:
         return f"no claim: {found.missing}; {found.name} at {number(found.other.value)}"
-    worse = [one.metric for one in leaderboard.besides(history, trial) if one.verdict == "worse than"]
+    worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
     by = f"; worse by {', '.join(worse)}" if worse else ""
     return f"{found.verdict} {found.name} ({number(found.other.value)}){by}"
 

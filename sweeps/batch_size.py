@@ -26,6 +26,7 @@ STUDY = Study(
     space=space,
     stratify="batch",
     budget="samples",
+    comparable=True,
     scales={
         "smoke": Scale(6, steps=2**14, grace=2**12, reduction=2, confirm=1, replicates=1, strata=(64, 1024), startup=2, fields=FIELDS),
         "laptop": Scale(40, steps=2**20, grace=2**16, reduction=4, confirm=1, replicates=5, strata=(64, 256, 1024, 4096), fields=FIELDS),

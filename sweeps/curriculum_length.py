@@ -32,6 +32,7 @@ STUDY = Study(
     space=space,
     stratify="arm",
     arms=ARMS,
+    comparable=True,
     scales={
         "smoke": Scale(8, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS),
         "laptop": Scale(40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS),

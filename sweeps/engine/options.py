@@ -219,6 +219,7 @@ def settings(study: Study, request: Request) -> Settings:
         question=study.question,
         arms={name: dict(fields) for name, fields in study.arms.items()},
         unit=study.budget,
+        comparable=study.comparable,
         beside=family.beside,
         modes={one.name: one.mode for one in family.metrics},
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),

@@ -54,6 +54,7 @@ class Study:
             strata are their names, `stratify` is "arm". A field that an arm fixes is not searched in it.
         shared: fields that follow from the strata and are the same in all, such as a threshold by the largest of them.
         budget: what sizes count. In "samples", trials of different batch sizes see equally many rows.
+        comparable: whether strata may be compared with each other, once confirmed: not where they are given different information.
         metric: objective on validation; None for the family's own.
         sampler: "tpe", or "random" as the control.
     """
@@ -67,6 +68,7 @@ class Study:
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shared: Callable[[tuple[Any, ...]], Mapping[str, Any]] = lambda strata: {}
     budget: Literal["steps", "samples"] = "steps"
+    comparable: bool = False
     metric: str | None = None
     sampler: Literal["tpe", "random"] = "tpe"
 
@@ -106,6 +108,7 @@ class Settings:
     question: str = ""
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"
+    comparable: bool = False
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):

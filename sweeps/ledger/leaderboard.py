@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from sweeps.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
@@ -22,6 +23,7 @@ __all__ = [
     "confirmation",
     "confirmations",
     "confirmed",
+    "contrary",
     "counts",
     "finalists",
     "is_oracle",
@@ -177,6 +179,11 @@ def wanted(history: History) -> int:
     """Confirmation runs that the finalists, as they stand, ask for."""
     count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
     return count * int(history.settings["replicates"])
+
+
+def contrary(found: Versus | None, others: Iterable[Versus]) -> list[Versus]:
+    """Those of the other metrics by which a finalist is worse, though by the objective it is not."""
+    return [one for one in others if one.verdict == "worse than" and not (found and found.verdict == "worse than")]
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:

@@ -91,7 +91,7 @@ def _against(history: History, trial: Trial) -> str:
     if found is None:
         return "none"
     word = "no claim" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
-    worse = [one.metric for one in leaderboard.besides(history, trial) if one.verdict == "worse than"]
+    worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
     by = f"; worse by {', '.join(worse)}" if worse else ""
     marks = "".join(f"; {mark}" for mark in leaderboard.replicate_marks(history, trial))
     return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}{marks}"

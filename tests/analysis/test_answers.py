@@ -147,6 +147,14 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
     assert tables.confirmed(history)[0]["against"] == "better than sum of ln T^k (0.09); worse by violations"
 
 
+def test_what_is_worse_by_the_objective_needs_no_second_word(history: History) -> None:
+    with_violations(history, 0.01)
+    history.baselines.append(Baseline("tiny", "10", {"test/hinge": Measure(1e-6, 128, 1e-6, 1e-6, (1e-6,) * 128)}))
+    first = of(history)
+    assert (first.verdict, first.contrary) == ("worse than", [])
+    assert [one.verdict for one in first.besides] == ["worse than"]
+
+
 def test_what_is_better_by_another_metric_too_stands_as_it_is(history: History) -> None:
     with_violations(history, -0.01)
     first = of(history)
