@@ -2,8 +2,9 @@
 
     python -m benchmarks.guards
 
-trains two networks on one thread in under a minute, without options: 64,64 with batch 256, whose step is about the shortest that a family
-can have, and 512,512,256 with batch 512. A report comes every 400 and every 100 steps; the share is that of the last of five.
+trains networks on one thread in under a minute, without options: 64,64 with batch 256, whose step is about the shortest that a family can
+have; 512,512,256 with batch 512; and the largest batch of `sweeps/batch_size.py`, with few steps and a report every 16, once whole and once
+in the fastest micro-batches. Reports otherwise come every 400 and every 100 steps, five in all. The share is that of the last report.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks._common import Result, machine, verdict
+from sweeps import batch_size
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.config import make
@@ -24,6 +26,8 @@ from trainables.loop import Loop
 
 HOOKS = ("before_forward", "before_backward", "before_update", "after_update", "report")
 TARGET = 0.02
+LARGE = {**batch_size.FIELDS, "batch": 4096, "steps": 256, "eval_every": 16, "micro_batch": 0}
+"""As `sweeps/batch_size.py` trains it: 2^20 samples, a report every 2^16."""
 
 
 def timed(guard: Guard, seconds: dict[str, float]) -> None:
@@ -45,7 +49,7 @@ def timed(guard: Guard, seconds: dict[str, float]) -> None:
 
 
 def share(title: str, data: CollatzData, **fields: Any) -> float:
-    """Trains five intervals; prints and returns the guards' share of the last report."""
+    """Trains; prints the guards' share of each report and returns that of the last."""
     config = make(COLLATZ.Config, {"lookahead": 20, "ramp": 0, **fields}, "collatz")
     loop = Loop(COLLATZ, config, data)
     seconds: dict[str, float] = defaultdict(float)
@@ -67,8 +71,10 @@ def main() -> list[Result]:
     shares = [
         share("64,64", data, layers="64,64", batch=256, steps=2000, eval_every=400),
         share("512,512,256", data, layers="512,512,256", batch=512, steps=500, eval_every=100),
+        share("batch 4096", data, **LARGE),
+        share("batch 4096, micro-batch auto", data, **{**LARGE, "micro_batch": "auto"}),
     ]
-    found = Result("all guards, share of the training time (the larger of two networks)", max(shares), f"at most {TARGET}")
+    found = Result("all guards, share of the training time (the largest of four runs)", max(shares), f"at most {TARGET}")
     print(f"\n{verdict(found)}")
     return [found]
 

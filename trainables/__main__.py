@@ -64,7 +64,7 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"from: {error}") from None
     if not number.isdigit() or int(number) not in history.trials:
         raise ConfigError(f"from: {sweep} has no trial {number}; it has 0 to {max(history.trials, default=0)}")
-    return history.settings["family"], history.trials[int(number)].config
+    return history.settings["family"], history.trials[int(number)].trained_config
 
 
 def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:

@@ -77,22 +77,36 @@ class Loop:
         guards = [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []  # only the first worker reports
         self.watch = Watch(guards, self.task, config.eval_every)
 
-    def run(self) -> Iterator[Report]:
-        """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them."""
+    def run(self, stop: int | None = None) -> Iterator[Report]:
+        """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them.
+
+        Args:
+            stop: step after which to end, with a report, as if the trial were stopped there; by default the whole budget.
+        """
         self._resume()
         yield from list(self.history)
-        while self.step < self.config.steps:
+        end = self.config.steps if stop is None else min(stop, self.config.steps)
+        while self.step < end:
             if self.micro_batch == "auto":
-                self.micro_batch = fastest(self)
-                self.log(f"micro-batch of {self.micro_batch} rows: the fastest here")
+                self._choose_micro_batch()
             first, started, guarded = self.step, time.perf_counter(), self.watch.seconds
-            facts = self._train_until(min(self.config.steps, (self.step // self.config.eval_every + 1) * self.config.eval_every))
+            facts = self._train_until(min(end, (self.step // self.config.eval_every + 1) * self.config.eval_every))
             trained = time.perf_counter()
             guarding = self.watch.seconds - guarded
             self.seconds += trained - started - guarding
             self.overhead += guarding
             self.guarding += guarding
             yield self._report(facts, trained, self.step - first, trained - started - guarding)
+
+    def _choose_micro_batch(self) -> None:
+        """That of the first worker for all: a resumed trial, whose workers go on from one checkpoint, then sums as before."""
+        began = time.perf_counter()
+        chosen = torch.tensor(fastest(self), device=self.device)
+        if self.world.size > 1:
+            dist.broadcast(chosen, 0)
+        self.micro_batch = int(chosen)
+        self.overhead += time.perf_counter() - began
+        self.log(f"micro-batch of {self.micro_batch} rows: the fastest here")
 
     def _train_until(self, stop: int) -> dict[str, float]:
         """Optimizer steps up to `stop`; means of the loss terms over them, and over the workers."""

@@ -52,8 +52,8 @@ class Report:
     """What a trial says at each evaluation.
 
     `step` is the trial's own count of optimizer steps, monotonic across attempts. `seconds` are those of training alone,
-    `overhead` those of evaluating, saving, guards and the choice of a micro-batch, both summed over all attempts. Metrics are named `split/metric`;
-    `findings` are what the guards have found since the report before.
+    `overhead` those of evaluating, saving, guards and the choice of a micro-batch, both summed over all attempts. Metrics
+    are named `split/metric`; `findings` are what the guards have found since the report before.
     """
 
     step: int

@@ -94,7 +94,7 @@ class Director:
         trial = waiting[0] if waiting else self._propose()
         if trial is None:
             return "wait" if self.running() else "done"
-        return Assignment(trial.number, trial.attempts + 1, trial.config, trial.kind == "replicate", trial.step)
+        return Assignment(trial.number, trial.attempts + 1, trial.trained_config, trial.kind == "replicate", trial.step)
 
     def running(self) -> list[Trial]:
         """Trials that hold a place now."""

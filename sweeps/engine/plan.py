@@ -24,6 +24,9 @@ from trainables.storage import Folder
 __all__ = ["check_fits", "describe", "expected_steps", "fitting", "warnings_of"]
 
 
+UNTIMED_STEPS, TIMED_STEPS = 5, 30
+
+
 def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     """Trials that fit on this machine at a time.
 
@@ -103,12 +106,20 @@ def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[
         )
 
 
-def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any, steps: int = 30) -> float:
-    """Measured in this process on a short run."""
-    loop = Loop(family, make(type(config), {**vars(config), "steps": steps, "eval_every": steps}, family.name), data)
-    began = time.perf_counter()
-    next(loop.run())
-    return (time.perf_counter() - began) / steps
+def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> float:
+    """Measured in this process: steps of the trial as it is, stopped early, and a step's part of a report.
+
+    The first steps count for nothing, for they have the choice of a micro-batch and what is looked at once in a trial.
+    """
+    loop = Loop(family, config, data)
+    marks: list[tuple[float, ...]] = []
+    for stop in (min(UNTIMED_STEPS, config.steps - 1), UNTIMED_STEPS + TIMED_STEPS):
+        for _ in loop.run(stop):
+            pass
+        marks.append((loop.step, loop.seconds, loop.overhead, len(loop.history)))
+    before, after = marks
+    steps, seconds, overhead, reports = (b - a for a, b in zip(before, after, strict=True))
+    return seconds / steps + overhead / reports / min(config.eval_every, config.steps)
 
 
 def warnings_of(settings: Settings) -> list[str]:
@@ -145,6 +156,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
     seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / settings.concurrent
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
+    rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
         f"trials      {settings.trials}, {settings.concurrent} at a time, seed {settings.seed}",
@@ -155,7 +167,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
-        f"time        about {seconds / 60:.1f} min at {1000 * sum(rates) / len(rates):.1f} ms a step (30 timed here), data {built:.1f} s",
+        f"time        about {seconds / 60:.1f} min at {rate}, data {built:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings)),
         *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
         "next proposals" if past else "first proposals",

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from sweeps.engine import plan
+from tests.conftest import Clock
 from tests.sweeps.test_director import BASE, Simulation
+from tests.trainables.guards.faulty import Faulty, FaultyConfig, FaultyTask, config
 from trainables.config import ConfigError
+from trainables.family import Batch, Split
+from trainables.measure import Measure
 from trainables.storage import Folder
 
 
@@ -42,6 +49,40 @@ def test_what_does_not_fit_here_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"^gpus-per-trial: "):
         plan.fitting(1, 1e6, 1)
     assert plan.fitting(1, 0, 1) >= 1
+
+
+class TimedTask(FaultyTask):
+    """A step takes 1 s, an evaluation 10 s."""
+
+    clock: Clock
+    seen: list[float]
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.seen.append(progress)
+        return self.clock.passes(1, super().losses(model, batch, progress))
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        return self.clock.passes(10, super().evaluate(split))
+
+
+class Timed(Faulty):
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.seen = clock, list[float]()
+
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> TimedTask:
+        task = TimedTask(config, data, device)
+        task.clock, task.seen = self.clock, self.seen
+        return task
+
+
+@pytest.mark.parametrize(("steps", "every", "rate"), [(1000, 250, 1 + 10 / 250), (1000, 16, 1 + 10 / 16), (3, 250, 1 + 10 / 3), (1, 1, 11)])
+def test_a_step_is_timed_on_the_trials_own_schedule(steps: int, every: int, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its part of the reports, and without the choice of a micro-batch."""
+    family = Timed(Clock(monkeypatch))
+    monkeypatch.setattr("trainables.loop.fastest", lambda loop: family.clock.passes(1000 if steps > 1 else 0, 16))
+    chosen = config(steps=steps, eval_every=every, micro_batch="auto")
+    assert plan._seconds_per_step(family, chosen, family.build_data(chosen)) == pytest.approx(rate)
+    assert family.seen == [step / steps for step in range(min(35, steps))]
 
 
 def test_a_space_that_names_no_field_says_so() -> None:

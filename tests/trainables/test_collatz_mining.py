@@ -15,7 +15,7 @@ from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, I64, Nodes
 from trainables.collatz.mining import MOST, PROBE, merged, worst
 from trainables.collatz.task import CollatzTask
-from trainables.config import make
+from trainables.config import ConfigError, make
 from trainables.loop import Loop, World
 from trainables.testing import digest
 
@@ -81,6 +81,14 @@ def test_minings_come_at_every_interval_but_the_last(data: CollatzData) -> None:
     assert task(data, mine_every=0).state_dict() == {}
 
 
+@pytest.mark.parametrize("steps", [2, 3, 40])
+def test_what_is_accepted_mines(steps: int) -> None:
+    """Just below 1, rounding alone would put the only mining at the end, where none is made."""
+    with pytest.raises(ConfigError, match=r"^mine_every: .*less than 1"):
+        make(CollatzConfig, {**FIELDS, "steps": steps, "mine_every": 1.0})
+    assert make(CollatzConfig, {**FIELDS, "steps": steps, "mine_every": 0.9999}).mine_interval == steps - 1
+
+
 def scripted(trial: CollatzTask, shares: list[float]) -> None:
     """Lets the probe say these shares of violations, one after the other; candidates fall without end."""
     assert trial.miner is not None
@@ -134,6 +142,23 @@ def test_harm_that_shows_late_is_seen_before_the_next_mining(data: CollatzData) 
     assert mined(trial) != first, "mined anew, from what was before"
     train(trial, 20, 40)
     assert trial.facts(40)["mining_rollbacks"] == 1
+
+
+@pytest.mark.parametrize(("every", "last"), [(0.75, 30), (0.3, 36)])
+@pytest.mark.parametrize(("share", "rollbacks"), [(0.5, 1), (0.2, 0)])
+def test_the_last_mining_is_judged_at_the_last_step(data: CollatzData, every: float, last: int, share: float, rollbacks: int) -> None:
+    """Half an interval after it lies beyond the budget."""
+    trial = task(data, mine_every=every)
+    minings = len(range(trial.config.mine_interval, 40, trial.config.mine_interval))
+    shares = [0.2] * (3 * minings - 2)  # each mining but the last is judged twice
+    scripted(trial, [*shares, share])
+    train(trial, 0, last)
+    kept = digest(trial.model.state_dict())
+    train(trial, last, 39)
+    assert trial.facts(39)["mining_rollbacks"] == 0
+    train(trial, 39, 40)
+    assert trial.facts(40)["mining_rollbacks"] == rollbacks
+    assert (digest(trial.model.state_dict()) == kept) == bool(rollbacks)
 
 
 def test_the_log_takes_nothing_back(data: CollatzData) -> None:

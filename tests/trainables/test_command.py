@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from sweeps.ledger.segments import Ledger
 from tests.conftest import ROOT, command
 from tests.sweeps.toy import Toy
 from trainables.__main__ import main
+from trainables.checkpoint import CheckpointStore
 from trainables.collatz.config import CollatzConfig
 from trainables.config import describe
 from trainables.family import Finding, Split
-from trainables.measure import Measure
+from trainables.measure import Measure, Report
+from trainables.storage import Folder
 
 TINY = ["collatz", "layers=16", "batch=32", "pool=1024", "steps=50", "eval_every=20"]
 
@@ -123,6 +126,29 @@ def test_what_a_sweep_refuses_is_not_trained_here_either(name: str, refused: str
     out, err = capsys.readouterr()
     assert (code, err) == (2 if refused else 0, refused)
     assert ("step 20/20" in out) is (not refused)
+
+
+def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr("trainables.loop.fastest", lambda loop: seen.append(0))
+    ledger = Ledger(Folder.at(str(tmp_path)) / "ledger")
+    chosen = {"trial": 0, "stratum": "", "kind": "search", "of": None, "params": {}}
+    report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0}).to_dict()
+    for event in (
+        {"type": "opened", "time": 0.0, "settings": {"family": "tests.trainables.test_command:ADMITTED"}, "manifest": {}},
+        {"type": "proposed", "time": 0.0, **chosen, "config": {"steps": 20, "eval_every": 20, "micro_batch": "auto"}},
+        {"type": "reported", "time": 0.0, "trial": 0, "report": report, "action": "finish", "reason": ""},
+    ):
+        ledger.append(event)
+    ledger.close()
+    assert main(["--from", str(tmp_path), "0", "--save", str(tmp_path / "run")]) == 0
+    assert "step 20/20" in capsys.readouterr().out
+    newest = CheckpointStore(Folder.at(str(tmp_path / "run"))).newest()
+    assert newest is not None
+    assert newest.record["history"][-1]["facts"]["micro_batch"] == 4
+    assert not seen
 
 
 def test_a_saved_run_that_is_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -248,7 +249,7 @@ def _as_worker(rank: int, folder: str, work: Callable[[World, CollatzData, Path]
 
 
 def _worker(world: World, data: CollatzData, folder: Path) -> None:
-    """A run that is abandoned after its first report and goes on, then one that cannot be shared."""
+    """A run that is abandoned after its first report and goes on, one whose workers choose other micro-batches, one not shared."""
 
     def run(attempt: int, **fields: Any) -> Any:
         return Loop(COLLATZ, config(**fields), data, store=CheckpointStore(Folder.at(str(folder / "two")), attempt), world=world).run()
@@ -256,6 +257,10 @@ def _worker(world: World, data: CollatzData, folder: Path) -> None:
     next(run(1))
     reports = [report.to_dict() for report in run(2)]
     (folder / f"worker-{world.rank}.json").write_text(json.dumps(reports))
+    loop = Loop(COLLATZ, config(micro_batch="auto", steps=1), data, world=world)
+    with mock.patch("trainables.loop.fastest", return_value=(16, 8)[world.rank]):
+        list(loop.run())
+    assert loop.micro_batch == 16, "the first worker's for both"
     with pytest.raises(ConfigError, match=r"^batch: 33 rows cannot be shared by 2 workers"):
         next(Loop(COLLATZ, config(batch=33), data, world=world).run())
 

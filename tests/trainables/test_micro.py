@@ -1,17 +1,21 @@
 """Micro-batches: the same training in parts, and a measurement that leaves no trace."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.conftest import Clock
+from trainables.checkpoint import CheckpointStore
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.config import make
 from trainables.loop import Loop
 from trainables.micro import candidates, fastest
-from trainables.testing import digest
+from trainables.storage import Folder
+from trainables.testing import digest, training_state
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +62,40 @@ def test_auto_is_measured_once_and_reported(data: CollatzData) -> None:
     assert len(sizes) == 1
     assert sizes < {32.0, 64.0, 128.0}
     assert sum("the fastest here" in line for line in said) == 1
+
+
+def test_the_choice_is_overhead(data: CollatzData, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr("trainables.loop.fastest", lambda loop: clock.passes(1000, 32))
+    reports = list(Loop(COLLATZ, config(micro_batch="auto"), data).run())
+    assert [report.overhead for report in reports] == [1000, 1000]
+    assert [report.seconds for report in reports] == [0, 0]
+
+
+def test_a_resumed_trial_keeps_its_choice(data: CollatzData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one would add gradients up in another order."""
+
+    def final(folder: str, choices: list[int]) -> str:
+        monkeypatch.setattr("trainables.loop.fastest", lambda loop: choices.pop(0))
+        store = CheckpointStore(Folder.at(str(tmp_path / folder)), 1)
+        next(Loop(COLLATZ, config(micro_batch="auto"), data, store=store).run())
+        resumed = CheckpointStore(Folder.at(str(tmp_path / folder)), 2)
+        assert {report.facts["micro_batch"] for report in Loop(COLLATZ, config(micro_batch="auto"), data, store=resumed).run()} == {32}
+        newest = resumed.newest()
+        assert newest is not None
+        return digest(training_state(newest))
+
+    whole = CheckpointStore(Folder.at(str(tmp_path / "whole")))
+    list(Loop(COLLATZ, config(micro_batch=32), data, store=whole).run())
+    newest = whole.newest()
+    assert newest is not None
+    assert final("cut", [32, 128]) == digest(training_state(newest))
+
+
+def test_a_run_can_be_stopped_early_on_its_own_schedule(data: CollatzData) -> None:
+    whole, early = (Loop(COLLATZ, config(), data) for _ in range(2))
+    reports = list(whole.run())
+    assert [report.step for report in early.run(8)] == [6, 8]
+    assert early.history[0].metrics == reports[0].metrics
+    assert [report.step for report in early.run(100)] == [6, 8, 12]
+    assert early.history[-1].metrics == reports[-1].metrics

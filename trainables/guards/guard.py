@@ -65,7 +65,7 @@ class Guard:
 
     name: ClassVar[str]
     looks: ClassVar[int] = LOOKS
-    """Steps of an interval that it looks into, on average: `LOOKS` or, where a look costs more than that is worth, fewer; see `looks_at`."""
+    """Steps of an interval that it looks into, on average: `LOOKS` or, where a look is not worth its cost, fewer; see `looks_at`."""
 
     def started(self, task: Task) -> None:
         """The trial's task is built, and nothing trained."""

@@ -95,9 +95,9 @@ def _cgroup_available(root: Path = Path("/sys/fs/cgroup")) -> float:
         (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         try:
+            left = int((folder / limit).read_text()) - int((folder / usage).read_text())
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            cached = int(stat.get("inactive_file", stat.get("total_inactive_file", 0)))
-            return int((folder / limit).read_text()) - int((folder / usage).read_text()) + float(cached)
+            return left + float(stat.get("inactive_file", stat.get("total_inactive_file", 0)))
         except (OSError, ValueError):
             continue
     return math.inf

@@ -24,6 +24,8 @@ ENOUGH_OF_A_STAGE = 8
 """The same for a stage: one that adds something rare leaves many a batch as it was."""
 PAIRS = 4
 """Pairs of batches that wait for the report, at most."""
+ROWS = 256
+"""Rows on which gradients are compared, at most; fewer where a micro-batch has fewer, so that they fit where training does."""
 EQUAL = 1e-6
 """Difference of gradients, as a share of the largest value, that sums in another order may make."""
 
@@ -54,7 +56,6 @@ class NoOpTerm(Guard):
     looks: ClassVar[int] = 2
 
     def __init__(self) -> None:
-        self._looked: list[tuple[str, Tensor]] = []
         self._idle: dict[str, int] = {}
         self._inert: dict[str, int] = {}
         """Those of the looks at which the term was not 0."""
@@ -62,23 +63,19 @@ class NoOpTerm(Guard):
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Keeps, on the device, whether each term in doubt has a gradient and a value: bool [2]."""
+        """Whether each term in doubt has a gradient and a value, decided at once: a look costs a backward pass for each in doubt."""
         parameters = _trained(self.task)
         for name, term in terms.items():
             if name not in self._alive:
                 found = [gradient.any() for gradient in _gradient(term, parameters, keep=True)]
-                valued = term.detach().bool().any()
-                self._looked.append((name, torch.stack([torch.stack(found).any() if found else torch.zeros_like(valued), valued])))
+                moved, valued = bool(found and torch.stack(found).any()), bool(term.detach().any())
+                self._idle[name] = self._idle.get(name, 0) + 1
+                self._inert[name] = self._inert.get(name, 0) + valued
+                if moved:
+                    self._alive.add(name)
 
     def report(self, interval: Interval) -> Iterable[Finding]:
         """On each term in doubt, and those that were until now."""
-        flags: list[list[bool]] = torch.stack([pair for _, pair in self._looked]).tolist() if self._looked else []
-        for (name, _), (moved, valued) in zip(self._looked, flags, strict=True):
-            self._idle[name] = self._idle.get(name, 0) + 1
-            self._inert[name] = self._inert.get(name, 0) + valued
-            if moved:
-                self._alive.add(name)
-        self._looked.clear()
         return self._news.of(self._findings(late=2 * interval.step >= interval.budget))
 
     def _findings(self, late: bool) -> Iterator[Finding]:
@@ -134,7 +131,7 @@ class NoOpStage(Guard):
         busy = len(self._pairs) == PAIRS or self._busy not in (None, stage)
         if self._former is None or decided or busy:
             return
-        self._busy, self._rows = stage, len(next(iter(batch.values())))
+        self._busy, self._rows = stage, min(ROWS, len(next(iter(batch.values()))))
         new, old = self.task.staged_batch(step, stage), self.task.staged_batch(step, self._former)
         differing = _differing(new, old)
         if not differing:
@@ -167,7 +164,7 @@ class NoOpStage(Guard):
                 yield Finding(self.name, True, looks, sentence, f"stage {stage}")
 
     def _same_gradient(self, new: Batch, old: Batch, progress: float) -> bool | None:
-        """Of the micro-batch with the first row that differs, so that it fits where training does; None if all is zero."""
+        """Of the rows around the first that differs; None if all is zero."""
         first = _first_difference(new, old) // self._rows * self._rows
         parts = [{name: tensor[first : first + self._rows] for name, tensor in batch.items()} for batch in (new, old)]
         one, other = _gradients(self.task, parts, progress)

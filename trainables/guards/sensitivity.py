@@ -28,6 +28,8 @@ COMPARED = {True: 100, False: 6}
 """Input rows, beyond the first of each look, without which nothing is said of labels (True) and of real outputs (False)."""
 ROWS = 256
 """Rows of a batch that are looked at, and those of an interval after which no further look is needed: each costs a forward pass."""
+REST = 64
+"""Steps without a look after that many rows: where intervals are short and batches large, one in each would cost too much."""
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -113,7 +115,7 @@ class InputSensitivity(Guard):
         self._hook: RemovableHandle | None = None
         self._passed: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._looked: list[Tensor] = []
-        self._rows = 0
+        self._rows = self._rest = 0
         self._coarse = False
         self._useless, self._said_useless = "", False
         self._window: list[list[int]] = []
@@ -121,7 +123,7 @@ class InputSensitivity(Guard):
 
     def before_forward(self, step: int) -> None:
         """An untrained model may well be a constant, so the first two steps do not count."""
-        if step >= 2 and not self._useless and self._rows < ROWS:
+        if step >= max(2, self._rest) and not self._useless and self._rows < ROWS:
             self._hook = self.task.model.register_forward_hook(self._keep, with_kwargs=True)
 
     def _keep(self, model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
@@ -141,6 +143,8 @@ class InputSensitivity(Guard):
             return
         with torch.no_grad(), aside(self.task.model, training=False):
             self._look(passed, self.task.model(*passed[0], **passed[1]))
+        if self._rows >= ROWS:
+            self._rest = step + REST
 
     def _look(self, passed: tuple[tuple[Any, ...], dict[str, Any]], said: Any) -> None:
         try:
@@ -179,10 +183,17 @@ class InputSensitivity(Guard):
         return Finding(self.name, failed, outputs / inputs, sentence + (": the model says the same of all." if constant else "."))
 
     def state_dict(self) -> dict[str, Any]:
-        """The window, and what was said."""
-        return {"window": self._window, "coarse": self._coarse, "told": self._news.told, "said_useless": self._said_useless}
+        """The window, until when it rests, and what was said."""
+        return {
+            "window": self._window,
+            "rest": self._rest,
+            "coarse": self._coarse,
+            "told": self._news.told,
+            "said_useless": self._said_useless,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self._window, self._coarse = [list(count) for count in state["window"]], state["coarse"]
+        self._rest = state.get("rest", 0)
         self._news.told, self._said_useless = dict(state["told"]), state["said_useless"]

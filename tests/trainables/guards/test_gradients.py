@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tests.trainables.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, config, fired, run
 from trainables.family import Batch
 from trainables.guards.gradients import GradientCoverage, submodules
+from trainables.guards.guard import APART, looks_at
 
 
 def test_an_encoder_that_is_detached_on_15_of_16_steps_is_named() -> None:
@@ -23,14 +24,19 @@ def test_an_encoder_that_is_detached_on_15_of_16_steps_is_named() -> None:
     assert last.sentence.endswith(" steps looked at.")
 
 
-def test_on_every_step_the_coverage_is_exactly_one_in_16() -> None:
-    _, reports = run(FAULTY, config(fault="cached", eval_every=16, steps=160), GradientCoverage())
-    assert [finding.number for finding in fired(reports)] == [1 / 16]
-    assert reports[0].findings[0].sentence == "encoder received a gradient on 1 of 16 steps looked at."
+@pytest.mark.parametrize("every", [4, 16, 64])
+def test_so_it_is_in_256_steps_with_a_report_every_16(every: int) -> None:
+    """Few steps are looked at then, and not those alone on which it is trained, which come every 16 steps too."""
+    guard = GradientCoverage()
+    _, reports = run(FAULTY, config(fault="cached", eval_every=every, steps=256), guard)
+    assert {finding.subject for finding in fired(reports)} == {"encoder"}
+    received, looks = guard.state_dict()["parts"]["encoder"]
+    assert looks <= 2 + 256 / min(every, APART) + 2
+    assert received <= 0.2 * looks
 
 
 def test_a_parameter_that_never_gets_a_gradient_is_named() -> None:
-    _, reports = run(FAULTY, config(fault="dead_parameter", steps=100, eval_every=50), GradientCoverage())
+    _, reports = run(FAULTY, config(fault="dead_parameter", steps=200, eval_every=50), GradientCoverage())
     assert {finding.subject for finding in fired(reports)} == {"decoder.unused"}
 
 
@@ -62,8 +68,9 @@ def test_frozen_steps_and_steps_without_any_gradient_do_not_count() -> None:
     guard = GradientCoverage()
     _, reports = run(Thawing(), config(eval_every=16), guard)
     assert not list(fired(reports))
-    assert guard.state_dict()["parts"]["encoder"] == [160, 160]
-    assert guard.state_dict()["parts"]["decoder"] == [360, 360]
+    for part, first in (("encoder", 200), ("decoder", 0)):
+        looks = sum(looks_at(step, 16) for step in range(first, 360))
+        assert guard.state_dict()["parts"][part] == [looks, looks]
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,8 @@ class Scripted:
 
     fresh = True
 
-    def __init__(self, peaks: list[float], held: list[float]) -> None:
-        self.peaks, self.holds = iter(peaks), iter(held)
+    def __init__(self, peaks: list[float], held: list[float], limits: list[float]) -> None:
+        self.peaks, self.holds, self.limits = iter(peaks), iter(held), iter(limits)
 
     def reset(self) -> None:
         pass
@@ -104,12 +104,14 @@ class Scripted:
         return next(self.holds) * 1e6
 
     def limit(self) -> float:
-        return 1e9
+        return next(self.limits) * 1e6
 
 
-def _read(peaks: list[float], held: list[float], guard: Memory | None = None, first: int = 0) -> list[Finding]:
+def _read(
+    peaks: list[float], held: list[float], guard: Memory | None = None, first: int = 0, limits: list[float] | None = None
+) -> list[Finding]:
     guard = guard or Memory(1e9)
-    guard._meter = Scripted(peaks, held)
+    guard._meter = Scripted(peaks, held, limits or [])
     found = []
     for i in range(first, first + len(peaks)):
         guard.before_forward(10 * i)
@@ -133,6 +135,23 @@ def test_a_peak_is_repeated_where_it_changes_by_a_tenth_or_passes_the_limit() ->
     ]
     assert found[0].sentence == "a full step peaks at 500 MB (forward, backward, optimizer)"
     assert found[3].sentence.endswith(": more than 90% of the 1 GB that this process may hold")
+
+
+def test_neighbours_that_come_later_count() -> None:
+    """The limit is what there is at the report, said when the peak passes it and when it no longer does, also after a resume."""
+    guard = Memory()
+    found = _read([500, 500, 500, 520], [100] * 4, guard, limits=[4000, 4000, 540, 540])
+    assert [(finding.failed, finding.number / 1e6) for finding in found] == [(False, 500), (True, 500)]
+    assert found[1].sentence.endswith(": more than 90% of the 540 MB that this process may hold")
+    again = Memory()
+    again.load_state_dict(guard.state_dict())
+    found = _read([520, 520], [100] * 2, again, first=4, limits=[540, 4000])
+    assert [(finding.failed, finding.number / 1e6) for finding in found] == [(False, 520)]
+
+
+def test_a_limit_that_was_given_stays() -> None:
+    found = _read([500, 500], [100] * 2, Memory(540e6), limits=[])
+    assert [(finding.failed, finding.number / 1e6) for finding in found] == [(True, 500)]
 
 
 def test_a_leak_needs_steady_growth_that_matters() -> None:

@@ -29,6 +29,11 @@ def test_a_term_with_a_value_and_no_gradient_is_named_at_once() -> None:
     assert [finding.subject for finding in reports[0].findings] == ["size"]
 
 
+def test_so_it_is_where_reports_come_every_16_steps() -> None:
+    _, reports = run(FAULTY, config(fault="dead_term", steps=64, eval_every=16), NoOpTerm())
+    assert [finding.subject for finding in reports[0].findings] == ["size"]
+
+
 def test_a_healthy_one_is_not() -> None:
     _, reports = run(FAULTY, config(), NoOpTerm())
     assert not [finding for report in reports for finding in report.findings]
@@ -111,15 +116,15 @@ def test_a_live_term_is_not_looked_at_again() -> None:
     run(FAULTY, config(), guard)
     assert guard.state_dict()["alive"] == ["fit", "size"]
     assert guard.state_dict()["idle"] == {"fit": guard.state_dict()["idle"]["size"], "size": guard.state_dict()["idle"]["fit"]}
-    assert guard.state_dict()["idle"]["fit"] <= 5, "those of the first interval"
+    assert guard.state_dict()["idle"]["fit"] == 1, "nor in the interval of the look at which it was seen to be alive"
 
 
-@pytest.mark.parametrize(("fault", "eval_every"), [("same_rows", 100), ("unread_stage", 50)])
+@pytest.mark.parametrize(("fault", "eval_every"), [("same_rows", 100), ("same_rows", 16), ("unread_stage", 50), ("unread_stage", 16)])
 def test_stages_that_change_nothing_are_named(fault: str, eval_every: int) -> None:
     _, reports = run(FAULTY, config(fault=fault, stages=4, steps=800, eval_every=eval_every), NoOpStage())
     found = list(fired(reports))
     assert {finding.subject for finding in found} == {"stage 1", "stage 2", "stage 3"}, "and not the first, which has none before it"
-    assert {finding.number for finding in found} == {8}
+    assert {finding.number for finding in found} <= {8, 9}
 
 
 @pytest.mark.parametrize("stages", [1, 4, 100])

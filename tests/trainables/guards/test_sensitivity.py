@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, Net, config, fired, run
+from trainables.checkpoint import CheckpointStore
 from trainables.family import Batch
 from trainables.guards.sensitivity import InputSensitivity, distinct
+from trainables.storage import Folder
 
 
 def counts(inputs: list[Tensor], output: Tensor) -> list[int]:
@@ -61,6 +64,20 @@ def test_the_look_is_in_evaluation_mode() -> None:
     assert loop.task.modes.count(True) == 100, "every step trains in training mode"
     looks = loop.task.modes.count(False) - 1  # the evaluation of the last report
     assert 2 <= looks <= 6
+
+
+def test_large_batches_are_looked_at_every_64_steps_at_most(tmp_path: Path) -> None:
+    """Each look costs a forward pass of the batch; also where the trial is resumed between two looks."""
+    trial = config(fault="constant", batch=256, steps=256, eval_every=16)
+    store = CheckpointStore(Folder.at(str(tmp_path)))
+    loop, reports = run(Noisy(), trial, InputSensitivity(), store=store)
+    assert isinstance(loop.task, NoisyTask)
+    assert list(fired(reports[:2]))
+    assert 2 <= loop.task.modes.count(False) - len(reports) <= 4
+    store.retain([name for name in store.names() if name.endswith("240")])
+    resumed, _ = run(Noisy(), trial, InputSensitivity(), store=CheckpointStore(Folder.at(str(tmp_path)), 2))
+    assert resumed.step == 256
+    assert resumed.watch.state_dict() == loop.watch.state_dict()
 
 
 def test_labels_are_not_judged_on_a_few_rows() -> None:

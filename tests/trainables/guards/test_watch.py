@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from trainables.family import Batch, Family, Task
 from trainables.finding import Finding
 from trainables.guards import every_guard
 from trainables.guards.gradients import GradientCoverage
-from trainables.guards.guard import LOOKS, Guard, Interval, News, looks_at
+from trainables.guards.guard import APART, LOOKS, Guard, Interval, News, looks_at
 from trainables.guards.no_op import NoOpStage, NoOpTerm
 from trainables.guards.perturbation import EffectivePerturbation
 from trainables.guards.sensitivity import InputSensitivity
@@ -43,7 +44,17 @@ def weights(loop: Loop) -> dict[str, Tensor]:
 def test_an_interval_has_about_as_many_looks_as_it_should(every: int, looks: int) -> None:
     for first in range(2 * every + 2, 6 * every, every):
         found = sum(looks_at(step, every, looks) for step in range(first, first + every))
-        assert abs(found - min(looks, every)) <= 2
+        assert abs(found - min(looks, max(1, every // APART))) <= 2
+
+
+@pytest.mark.parametrize("every", [16, 50, 100, 400])
+@pytest.mark.parametrize("period", [2, 4, 5, 8, 16])
+def test_no_place_in_a_period_has_most_of_the_looks(every: int, period: int) -> None:
+    """A part that is trained on one step of 16 is then never taken for one that always is."""
+    for first in range(2, 4000, 64):
+        places = Counter(step % period for step in range(first, first + max(256, 2 * every)) if looks_at(step, every))
+        assert len(places) >= min(period, 6)
+        assert max(places.values()) <= max(0.25, 1.8 / period) * places.total()
 
 
 def test_fewer_looks_are_among_more_and_no_period_hides() -> None:
@@ -127,6 +138,13 @@ class Failing(Guard):
         self._called("report")
         return ()
 
+    def state_dict(self) -> dict[str, Any]:
+        self._called("state_dict")
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._called("load_state_dict")
+
 
 @pytest.mark.parametrize("where", ["started", "before_forward", "before_backward", "before_update", "after_update", "report"])
 def test_a_guard_that_raises_is_left_out_and_training_goes_on(where: str) -> None:
@@ -143,6 +161,23 @@ def test_a_guard_that_raises_is_left_out_and_training_goes_on(where: str) -> Non
     assert list(fired(reports)), "the others go on"
     for name, tensor in weights(loop).items():
         assert torch.equal(tensor, weights(alone)[name]), name
+
+
+@pytest.mark.parametrize("where", ["state_dict", "load_state_dict"])
+def test_a_guard_whose_state_cannot_be_kept_is_left_out_too(where: str, tmp_path: Path) -> None:
+    """Checkpoints go on without it, and so does a trial that is resumed from one."""
+    trial, folder = config(fault="cached", eval_every=80), Folder.at(str(tmp_path))
+    whole, _ = run(FAULTY, trial, GradientCoverage())
+    store = CheckpointStore(folder)
+    run(FAULTY, trial, Failing(where, 0), GradientCoverage(), store=store)
+    store.retain([name for name in store.names() if name.endswith("320")])
+    loop, reports = run(FAULTY, trial, Failing(where, 0), GradientCoverage(), store=CheckpointStore(folder, 2))
+    assert loop.step == 400
+    assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(loop).items())
+    told = [(report.step, finding.sentence) for report in reports for finding in report.findings if finding.guard == "failing"]
+    sentence = f"This guard failed and no longer watches: RuntimeError: lost in {where}"
+    assert told == [(160 if where == "state_dict" else 400, sentence)]
+    assert loop.watch.state_dict().keys() == {"gradient_coverage"}
 
 
 def test_a_state_that_no_longer_fits_costs_the_guard_only(tmp_path: Path) -> None:
