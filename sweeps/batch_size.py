@@ -9,8 +9,8 @@ forward and backward pass, is measured at the start of a trial: the fastest on t
     python -m analysis compare results/NAME:64 results/NAME:1024             at equal samples, on the test orbits
     python -m analysis compare results/NAME:64 results/NAME:1024 --at time   at equal training time, on validation
 
-Expect every batch to stay behind the zero-parameter sum, and their order to owe as much to the learning rates that were found as to the batch
-(docs/results.md).
+Expect every batch to stay behind the zero-parameter sum, and their order to owe as much to the learning rates that were found as to the
+batch (docs/results.md).
 """
 
 from __future__ import annotations
