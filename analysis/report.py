@@ -47,6 +47,7 @@ def page(sweep: Sweep, price: float | None = None) -> str:
     )
     environment.filters |= {
         "number": number,
+        "plain": lambda words: words.replace("`", ""),
         "text": text,
         "brief": progress.brief,
         "clock": progress.clock,
@@ -98,7 +99,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
 
 
 def _figures(history: History) -> dict[str, Any]:
-    others = [(readings.metric(history, name), figures.answer(history, name, 400)) for name in readings.shown(history)[1:]]
+    others = [(readings.metric(history, name), figures.answer(history, name, 320, legend=False)) for name in readings.shown(history)[1:]]
     strata = history.settings["strata"]
     important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []

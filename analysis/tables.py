@@ -11,9 +11,10 @@ from analysis.answers import MIXED, Answer, interval
 from analysis.readings import Reading
 from analysis.terminal import text
 from sweeps.ledger import leaderboard
-from sweeps.ledger.confirmed import NOT_TOLD_APART, scores
+from sweeps.ledger.confirmed import NOT_TOLD_APART
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.table import number
+from trainables.measure import Measure
 
 __all__ = ["baselines", "besides", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
 
@@ -54,9 +55,17 @@ def _place(history: History, answer: Answer, reading: Reading) -> str:
     """`lookahead 10 (hinge -0.013 [-0.017, -0.010])`: the paired difference where something is claimed, else the value."""
     versus = answer.versus if answer.verdict else None
     differences = [versus, *answer.contrary] if versus and versus.difference else []
-    words = [f"{one.metric} {interval(one.difference)}" for one in differences if one.difference]
+    words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
     words = words or [f"{history.settings['metric']} {reading.words}{', unpaired' if versus else ''}"]
     return f"{f'{answer.label} ' if history.settings['stratify'] else ''}({'; '.join(words)})"
+
+
+def _less(difference: Measure) -> str:
+    """`lower by 0.014 [0.011, 0.018]` where the interval excludes 0, as `differing by ...` where it does not."""
+    if difference.low <= 0 <= difference.high:
+        return f"differing by {interval(difference)}" if difference.low < difference.high else "equal"
+    low, high = sorted(map(abs, (difference.low, difference.high)))
+    return f"{'lower' if difference.high < 0 else 'higher'} by {interval(Measure(abs(difference.value), difference.n, low, high))}"
 
 
 def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
@@ -95,9 +104,8 @@ def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
         runs = ", ".join(
             str(run.number) if run.status == "finished" else f"{run.number} ({run.status})" for run in history.replicates(trial.number)
         )
-        n = min(score.n for score in scores(history, trial, f"test/{history.settings['metric']}"))
         validation = trial.value(leaderboard.objective(history))
-        rows.append({**row, "n": n, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
+        rows.append({**row, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
     return rows
 
 

@@ -5,7 +5,7 @@ steps ahead. But a network that sees as far as the orbit lasts has been given th
 parameter does as well. So lookahead is dealt to trials as a stratum, never searched, all else is paired across strata, and
 each is compared with the formulas on the same rows. The network starts at the formula (`skip`), so that it has to earn what it adds.
 
-    python sweeps/lookahead.py                 4 strata on this machine, under 4 minutes on 2 cores
+    python sweeps/lookahead.py                 4 strata on this machine, under 5 minutes on 2 cores
     python sweeps/lookahead.py --dry-run       the plan, and what it would cost here
     python sweeps/lookahead.py --scale full    a network of the log's size: days on a CPU, hours on GPUs
 

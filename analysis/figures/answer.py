@@ -22,11 +22,13 @@ MARKERS = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexag
 Lines = dict[str, list[tuple[str, float]]]
 
 
-def answer(history: History, metric: str = "", height: int = 480) -> go.Figure | None:
+def answer(history: History, metric: str = "", height: int = 480, legend: bool = True) -> go.Figure | None:
     """A metric against the stratum; None without any value.
 
     Args:
         metric: empty for the objective. Finalists are those of the objective, whichever metric is shown.
+        height: in pixels.
+        legend: whether symbols are explained.
     """
     name, strata = metric or str(history.settings["metric"]), leaderboard.strata(history)
     confirmed = [found for stratum in strata if (found := readings.confirmed(history, stratum, name))]
@@ -44,7 +46,7 @@ def answer(history: History, metric: str = "", height: int = 480) -> go.Figure |
         made.add_trace(_line(who, points, split, index))
     for trace in _trained(history, name, confirmed, chosen):
         made.add_trace(trace)
-    return made
+    return made.update_layout(showlegend=legend)
 
 
 def _empty(history: History, name: str, axis: dict[str, Any], height: int) -> go.Figure:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from sweeps.engine.director import Director
-from sweeps.engine.plan import expected_steps
+from sweeps.engine.plan import expected_search
 from sweeps.ledger import leaderboard
 from sweeps.ledger.table import number
 
@@ -58,7 +58,7 @@ class Display:
             guard = line.split(": ")[1]
             self._told[guard] += 1
             if self._told[guard] <= TOLD:
-                rest = "; its next findings are on the leaderboard" if self._told[guard] == TOLD else ""
+                rest = f"; more of {guard} on the leaderboard" if self._told[guard] == TOLD else ""
                 self._console.print(f"guard: {line}{rest}", highlight=False, markup=False, soft_wrap=True)
         self._director.news.clear()
 
@@ -79,7 +79,7 @@ class Display:
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
-            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; best {self._best()}"
+            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; best so far {self._best()}"
         )
 
     def _best(self) -> str:
@@ -99,14 +99,17 @@ class Display:
         rate = (steps - self._steps_before) / max(time.monotonic() - self._began, 1e-9)
         if rate <= 0:
             return "?"
-        left = max(expected_steps(self._director.settings) - steps, self._unconfirmed() * self._director.settings.steps)
-        return "~" + _clock(max(0.0, left) / rate)
+        return "~" + _clock(self._left() / rate)
 
-    def _unconfirmed(self) -> int:
-        """Confirmation runs that are still to end, at most."""
-        settings, trials = self._director.settings, self._director.history.trials.values()
-        planned = settings.confirm * settings.replicates * len(settings.strata)
-        return planned - sum(run.kind == "replicate" and not run.open for run in trials)
+    def _left(self) -> float:
+        """Steps that are still to come: of search trials, as far as they are expected to go, and of confirmation runs."""
+        settings, history = self._director.settings, self._director.history
+        each, searched = expected_search(settings), history.search_trials()
+        spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
+        search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))
+        ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
+        planned = max(leaderboard.wanted(history), settings.confirm * settings.replicates * len(settings.strata))
+        return search + max(0, planned - ended) * settings.steps
 
     def _table(self) -> Table:
         settings, history = self._director.settings, self._director.history

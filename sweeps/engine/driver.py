@@ -231,7 +231,7 @@ class Driver:
             wall = statistics.mean(trial.wall for trial in whole)
             lines.append(
                 f"per trial    {wall:.2f} s: training {training:.2f}, evaluating and saving {overhead:.2f}, "
-                f"placing and deciding {max(0.0, wall - training - overhead):.2f} (mean of {len(whole)})"
+                f"starting processes, placing and deciding {max(0.0, wall - training - overhead):.2f} (mean of {len(whole)})"
             )
         return lines
 

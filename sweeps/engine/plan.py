@@ -21,7 +21,7 @@ from trainables.family import Family
 from trainables.loop import Loop
 from trainables.storage import Folder
 
-__all__ = ["check_fits", "describe", "expected_steps", "fitting", "warnings_of"]
+__all__ = ["check_fits", "describe", "expected_search", "expected_steps", "fitting", "warnings_of"]
 
 
 UNTIMED_STEPS, TIMED_STEPS = 5, 30
@@ -44,16 +44,21 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     return max(1, min(counts))
 
 
-def expected_steps(settings: Settings) -> float:
-    """Optimizer steps of the whole sweep, or samples, whichever its budget counts, if every rung lets one in `reduction` go on."""
+def expected_search(settings: Settings) -> float:
+    """Mean optimizer steps of a search trial, or samples, whichever the budget counts, if every rung lets one in `reduction` go on."""
     levels = [*settings.rungs, settings.steps]
     per_stratum = settings.trials / len(settings.strata)
     searched, alive, before = 0.0, per_stratum, 0
     for level in levels:
         searched += alive * (level - before)
         before, alive = level, max(1.0, alive / settings.reduction)
-    confirmed = min(settings.confirm, per_stratum) * settings.replicates * settings.steps
-    return len(settings.strata) * (searched + confirmed)
+    return searched / per_stratum
+
+
+def expected_steps(settings: Settings) -> float:
+    """Those of the whole sweep, confirmation included."""
+    confirmed = len(settings.strata) * min(settings.confirm, settings.trials / len(settings.strata)) * settings.replicates
+    return settings.trials * expected_search(settings) + confirmed * settings.steps
 
 
 def _first_proposals(settings: Settings, space: Space, count: int, past: Sequence[Event] = ()) -> list[Assignment]:

@@ -13,6 +13,7 @@ from sweeps.engine import options, plan
 from sweeps.engine.driver import BAD_INPUT, DONE, INTERRUPTED, Driver
 from sweeps.engine.manifest import is_running
 from sweeps.engine.study import Settings, Study
+from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
 from sweeps.ledger.segments import Event, LedgerError, read
 from trainables.config import ConfigError
@@ -63,6 +64,10 @@ def _begin(study: Study, storage: Folder, request: options.Request) -> int:
         settings = options.resumed_settings(Settings.from_dict(history.settings), study, request)
         _check_resumable(settings, history, request.resume)
         name = request.resume
+        if not request.dry_run and _complete(settings, history):
+            more = settings.trials + len(settings.strata)
+            print(f"{name} is finished: nothing that was asked for is left to do; --trials {more} extends it")
+            return DONE
     else:
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
@@ -100,6 +105,14 @@ def _check_resumable(settings: Settings, history: History, name: str) -> None:
     proposed = len(history.search_trials())
     if settings.trials < proposed:
         raise ConfigError(f"trials: {settings.trials} are fewer than the {proposed} that {name} has proposed already")
+
+
+def _complete(settings: Settings, history: History) -> bool:
+    """Whether a sweep that ended has done all that these settings ask for."""
+    history.settings = settings.to_dict()
+    ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
+    searched = len(history.search_trials()) >= settings.trials and not any(trial.open for trial in history.trials.values())
+    return history.closed == "done" and searched and ended >= leaderboard.wanted(history)
 
 
 def _free_name(storage: Folder, asked: str | None, study: str) -> str:

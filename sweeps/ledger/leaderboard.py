@@ -119,7 +119,7 @@ def _beside_trivial(history: History, trial: Trial) -> list[str]:
         return []
     better = sum(sign * line.metrics[metric].value <= sign * measure.value for line in trivial)
     if better:
-        return [f"behind {better} of {len(trivial)} trivial"]
+        return [f"behind {better} of {len(trivial)} trivial ({trivial[0].name})"]
     if measure.low <= trivial[0].metrics[metric].value <= measure.high:
         return [f"{trivial[0].name} within its interval"]
     return []
@@ -175,6 +175,23 @@ def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]
     return [one for one in found if one and one.difference]
 
 
+def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
+    """The finalist beside the best trivial predictor, by the objective and then by the other metrics, as plain values."""
+    first = versus_trivial(history, trial)
+    found = [*([first] if first else []), *besides(history, trial)]
+    return [
+        {
+            "metric": one.metric,
+            "predictor": one.name,
+            "predictor_value": one.other.to_dict()["value"],
+            "difference": one.difference.to_dict() if one.difference else None,
+            "verdict": one.verdict or None,
+            "missing": one.missing,
+        }
+        for one in found
+    ]
+
+
 def wanted(history: History) -> int:
     """Confirmation runs that the finalists, as they stand, ask for."""
     count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
@@ -205,7 +222,7 @@ def confirmations(history: History, only: str | None = None) -> list[dict[str, A
             assert score is not None, "a replicate has finished"
             plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
             rows.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": len(finished(history, trial)), "split": "test"})
-            rows[-1]["marks"] = replicate_marks(history, trial)
+            rows[-1] |= {"n": score.n, "marks": replicate_marks(history, trial), "against": _against(history, trial)}
     return rows
 
 

@@ -69,11 +69,18 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
 def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequence[str]) -> Table:
     table = _table(
         "confirmed: fresh seeds, on the test split, which the search has not seen",
-        ", ".join([f"{label}, trial, value, 95 %, seeds", *beside, "<best trivial on test"]),
+        ", ".join([f"{label}, trial, value, 95 %, n, seeds", *beside, "<best trivial on test"]),
     )
     for row in board["confirmed"]:
         trial = history.trials[row["trial"]]
-        cells = (row["stratum"], str(row["trial"]), number(row["value"]), _span(row["low"], row["high"]), str(row["replicates"]))
+        cells = (
+            row["stratum"],
+            str(row["trial"]),
+            number(row["value"]),
+            _span(row["low"], row["high"]),
+            str(row["n"]),
+            str(row["replicates"]),
+        )
         table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), _against(history, trial))
     return table
 
@@ -81,7 +88,7 @@ def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequ
 def _over_replicates(history: History, trial: Trial, metric: str) -> str:
     """A metric beside the objective: a count's median, smallest and largest value, otherwise the mean."""
     if count := leaderboard.counts(history, trial).get(metric):
-        return f"{number(count.median)} ({number(count.low)} to {number(count.high)})"
+        return f"{number(count.median)} ({number(count.low)} to {number(count.high)})" if count.replicates > 1 else number(count.median)
     measure = leaderboard.confirmation(history, trial, metric)
     return number(measure.value if measure else None)
 
@@ -90,7 +97,7 @@ def _against(history: History, trial: Trial) -> str:
     found = leaderboard.versus_trivial(history, trial)
     if found is None:
         return "none"
-    word = "no claim" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
+    word = f"no claim, {found.missing}" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
     worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
     by = f"; worse by {', '.join(worse)}" if worse else ""
     marks = "".join(f"; {mark}" for mark in leaderboard.replicate_marks(history, trial))

@@ -142,7 +142,7 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
         "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("
     )
     mixed = "; better by one metric and worse by another than the best trivial predictor at lookahead 10 "
-    assert re.search(rf"{mixed}\(hinge {NUMBER} \[{NUMBER}, {NUMBER}\]; violations 0\.01\d* \[", sentence)
+    assert re.search(rf"{mixed}\(hinge lower by {NUMBER} \[{NUMBER}, {NUMBER}\]; violations higher by 0\.01\d* \[", sentence)
     assert [row[:2] for row in tables.besides([first, second])] == [("10", "violations")]
     assert tables.confirmed(history)[0]["against"] == "better than sum of ln T^k (0.09); worse by violations"
 
@@ -176,9 +176,11 @@ def test_the_headline_holds_the_difference_and_not_the_value(history: History) -
     answer = of(history)
     assert answer.versus is not None
     assert answer.versus.difference is not None
-    assert f"at lookahead 10 (hinge {answers.interval(answer.versus.difference)})." in tables.headline(history, [answer])
+    found = answer.versus.difference
+    turned = Measure(-found.value, found.n, -found.high, -found.low)
+    assert f"at lookahead 10 (hinge lower by {answers.interval(turned)})." in tables.headline(history, [answer])
     history.settings["stratify"] = None
-    assert "trivial predictor (hinge -" in tables.headline(history, [answer])
+    assert "trivial predictor (hinge lower by " in tables.headline(history, [answer])
 
 
 def test_an_unfinished_stratum_counts_in_the_unit_of_the_budget(build: Build) -> None:

@@ -172,7 +172,7 @@ def test_the_question_and_the_answer_stand_first(build: Build) -> None:
     title = page.text.index("How far <b>ahead</b>?")
     sentence = re.search(
         r"For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 10 "
-        r"\(hinge -0\.\d+ \[-0\.\d+, -0\.\d+\]\), lookahead 100 \(",
+        r"\(hinge lower by 0\.\d+ \[0\.\d+, 0\.\d+\]\), lookahead 100 \(",
         page.text,
     )
     assert sentence

@@ -71,6 +71,21 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--dry_run", "dry_run: unknown option; did you mean --dry-run?"),
+        ("--trails=5", "trails: unknown option; did you mean --trials?"),
+        ("--xyz", "xyz: unknown option; see --help"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", [option, "--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
 @pytest.mark.parametrize("value", ["lookahead=0", "batch=0", "lr=-0.1", "margin=nan", "layers=0", "features=none"])
 def test_fields_of_the_first_family(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -215,3 +230,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: py
         assert line in plan
     assert "warning     3 trials per stratum" not in plan
     assert not (tmp_path / "r").exists()
+
+
+def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
+    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.close()
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 extends it\n"
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before

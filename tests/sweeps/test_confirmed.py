@@ -203,8 +203,8 @@ def test_verdict(low: float, high: float, mode: str, word: str) -> None:
     [
         (Measure(0.5, 9, 0.4, 0.6), []),
         (Measure(0.9, 9, 0.7, 1.1), ["near within its interval"]),
-        (Measure(1.0, 9, 0.9, 1.1), ["behind 1 of 2 trivial"]),
-        (Measure(4.0, 9, 0.5, 5.0), ["behind 2 of 2 trivial"]),
+        (Measure(1.0, 9, 0.9, 1.1), ["behind 1 of 2 trivial (near)"]),
+        (Measure(4.0, 9, 0.5, 5.0), ["behind 2 of 2 trivial (near)"]),
         (Measure(math.nan, 9, math.nan, math.nan), ["not finite"]),
     ],
     ids=["ahead", "interval includes", "tie", "behind", "not finite"],
