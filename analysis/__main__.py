@@ -7,7 +7,7 @@
     python -m analysis trial SWEEP NUMBER                   configuration, curve, attempts and checkpoints of one trial
     python -m analysis note SWEEP NUMBER [TEXT]             a note on a trial, or the notes that it has
     python -m analysis export SWEEP [--to FOLDER]           trials, reports, findings and baselines as parquet and CSV
-    python -m analysis dashboard SWEEP [--to FILE]          the sweep for optuna-dashboard and TensorBoard
+    python -m analysis dashboard SWEEP [--to FILE]          a file for optuna-dashboard, and how to open it and TensorBoard
 
 RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, or 2 with one line on stderr.
 """
@@ -31,7 +31,7 @@ from analysis.collatz import commands as collatz
 from analysis.sweep import Sweep, place
 from sweeps.ledger.segments import LedgerError
 from sweeps.ledger.table import leaderboard_table
-from trainables.config import ConfigError
+from trainables.config import ConfigError, did_you_mean
 
 __all__ = ["main"]
 
@@ -44,12 +44,21 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **given})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's, but a command itself refuses what it does not know, since it knows its own options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
         if message.startswith(missing):
             raise ConfigError(f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}")
         if message.startswith(unknown):
-            raise ConfigError(f"{message.removeprefix(unknown).split()[0]}: is not understood; {self.format_usage().strip()}")
+            word = message.removeprefix(unknown).split()[0].split("=")[0]
+            hint = did_you_mean(word, self._option_string_actions) if word.startswith("-") else ""
+            raise ConfigError(f"{word}: is not understood; {hint or self.format_usage().strip()}")
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
 
 

@@ -24,7 +24,7 @@ from analysis.terminal import console
 from sweeps.ledger.table import number
 from trainables.config import ConfigError
 
-__all__ = ["arms", "register", "run"]
+__all__ = ["arms", "register", "run", "table"]
 
 
 def register(commands: Any) -> None:
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace) -> None:
         return
     screen = console()
     for comparison in found:
-        screen.print(Text(_title(comparison)), _table(comparison), "", sep="\n")
+        screen.print(Text(_title(comparison)), table(comparison), "", sep="\n")
 
 
 def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
@@ -128,21 +128,31 @@ def _title(found: Comparison) -> str:
     return f"{found.metric}, {better} is better, {where}"
 
 
-def _table(found: Comparison) -> Table:
-    multiplier = f"{found.found.multiplier():.2g} standard errors, 2.8 with many replicates (Bloom 1995)"
+def table(found: Comparison) -> Table:
+    """The comparison for a terminal, a row for each thing to know."""
+    multiplier = f"{found.found.multiplier():.2g} standard errors (Bloom 1995)"
     power = f"{number(found.found.detectable())}: the smallest with 80 % power, two-sided at 5 %: {multiplier}"
     rows = [
         ("A", f"{interval(found.values[0])}  {found.a.label}, trial {found.a.trial.number}"),
         ("B", f"{interval(found.values[1])}  {found.b.label}, trial {found.b.trial.number}"),
         ("A - B", f"{interval(found.found.measure())}, 95 %: {found.resampled}"),
         ("detectable", power if found.found.error > 0 else "not known: nothing varies"),
+        *([("margin", _kept(found))] if found.margin is not None else []),
         *(("note", note) for note in found.notes),
         ("verdict", found.verdict),
     ]
-    table = Table.grid(padding=(0, 2))
+    made = Table.grid(padding=(0, 2))
     for name, text in rows:
-        table.add_row(Text(name), Text(text))
-    return table
+        made.add_row(Text(name), Text(text))
+    return made
+
+
+def _kept(found: Comparison) -> str:
+    """Whether the difference keeps the margin that was given."""
+    low, high = found.found.interval(0.9)
+    if low == high == 0:
+        return f"{found.margin:g}: nothing varies, so there is no interval to lie within it"
+    return f"{found.margin:g}: the 90 % interval [{number(low)}, {number(high)}] {'lies' if found.equivalent else 'does not lie'} within it"
 
 
 def _plain(found: Comparison) -> dict[str, Any]:

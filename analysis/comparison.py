@@ -16,7 +16,7 @@ from trainables.config import ConfigError, make
 from trainables.measure import Measure, Report
 from trainables.statistics import LEAST_DIFFERING, LEAST_REPLICATES, TwoWay, differing, lacking, over_replicates, rule_of_three, two_way
 
-__all__ = ["Arm", "At", "Comparison", "compare", "mode_and_unit"]
+__all__ = ["Arm", "At", "Comparison", "compare", "meant", "mode_and_unit"]
 
 At = Literal["steps", "samples", "time"]
 Array = npt.NDArray[np.float64]
@@ -125,6 +125,11 @@ class Comparison:
         return f"not told apart: a difference below {self.found.detectable():.4g} could not have been seen"
 
 
+def meant(settings: dict[str, Any]) -> bool:
+    """Whether the study means its strata to be compared; an old ledger does not say, and only arms are meant to be."""
+    return bool(settings.get("comparable", bool(settings.get("arms"))))
+
+
 def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
     """Which way a metric is better, and what its n counts; the objective's mode is known even where the family is not installed.
 
@@ -173,6 +178,7 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
     missing = _missing(split, by_unit, min(counts), n, unit, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
+    notes += _informed(a, b)
     return Comparison(
         a, b, name, mode, unit, "steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
         (over_replicates(chosen[0]), over_replicates(chosen[1])),
@@ -224,7 +230,7 @@ def _pair(one: dict[int, Measure], other: dict[int, Measure]) -> tuple[bool, tup
 
 
 def _resampled(n: int, unit: str, counts: tuple[int, int], paired: bool, by_unit: bool) -> str:
-    runs = f"{counts[0]} replicates" if paired else f"{counts[0]} and {counts[1]} replicates"
+    runs = f"{counts[0]} replicate{'s' if counts[0] > 1 else ''}" if paired else f"{counts[0]} and {counts[1]} replicates"
     seeds = "paired by seed" if paired else "whose seeds do not pair and which are drawn separately"
     return f"{n} {unit}, paired, x {runs}, {seeds}" if by_unit else f"{runs} alone, {seeds}; the {n} {unit} are not resampled"
 
@@ -265,6 +271,15 @@ def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
         return []
     unit = "samples" if at == "samples" else "training seconds"
     return [f"A was read after {_span(found[0])} {unit}, B after {_span(found[1])}: the last reports before {limit:,.6g}"]
+
+
+def _informed(a: Arm, b: Arm) -> list[str]:
+    """What a difference between strata says where the stratifying field is information that a network is given."""
+    one, other = a.sweep.settings, b.sweep.settings
+    field = one["stratify"]
+    if not field or other["stratify"] != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
+        return []
+    return [f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"]
 
 
 def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> list[str]:

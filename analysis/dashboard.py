@@ -1,5 +1,8 @@
 """A sweep for other people's viewers: `python -m analysis dashboard SWEEP` writes what optuna-dashboard reads.
 
+It says how to open it and the sweep's TensorBoard files. The two programs are not among the dependencies:
+`pip install optuna-dashboard tensorboard`.
+
 The file is an Optuna journal with one study per stratum. It is a view of the ledger: writing it again replaces it.
 """
 
@@ -17,6 +20,7 @@ from trainables.config import ConfigError
 __all__ = ["journal", "register"]
 
 FILE = "optuna-journal.log"
+INSTALL = "pip install optuna-dashboard tensorboard"
 
 
 def journal(sweep: Sweep) -> bytes:
@@ -36,7 +40,8 @@ def journal(sweep: Sweep) -> bytes:
 
 def register(commands: Any) -> None:
     """Adds `dashboard`."""
-    parser = commands.add_parser("dashboard", help="opens the sweep in Optuna's dashboard and in TensorBoard")
+    text = "writes what Optuna's dashboard reads, and says how to open it and TensorBoard"
+    parser = commands.add_parser("dashboard", help=text, description=f"{text}; both are installed by: {INSTALL}")
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--to", metavar="FILE", help=f"where to write the journal [{FILE} in the sweep's folder]")
     parser.set_defaults(run=_dashboard)
@@ -54,6 +59,7 @@ def _dashboard(given: argparse.Namespace) -> None:
     print(f"optuna-dashboard {shlex.quote(str(path.absolute()))}")
     if sweep.folder.exists("tensorboard"):
         print(f"tensorboard --logdir {shlex.quote(str(sweep.folder / 'tensorboard'))}")
+    print(f"# the two programs are installed by: {INSTALL}")
 
 
 def _target(sweep: Sweep, given: str | None) -> Path:

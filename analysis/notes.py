@@ -106,5 +106,8 @@ def _note(given: argparse.Namespace) -> None:
     sweep = Sweep.open(given.sweep)
     if given.text is not None:
         add(sweep, given.number, given.text, given.author)
-    for note in read(sweep.folder, sweep.trial(given.number).number):
+    found = read(sweep.folder, sweep.trial(given.number).number)
+    if not found:
+        print(f"no note on trial {given.number}")
+    for note in found:
         print(f"{progress.clock(note.time)}  {note.author}: {note.text}")

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from analysis.answers import interval
-from analysis.comparison import Arm, compare
+from analysis.comparison import Arm, compare, meant
 from analysis.sweep import Sweep
 from sweeps.ledger import leaderboard
 from trainables.config import ConfigError
@@ -38,7 +38,7 @@ class Pair:
 def pairs(sweep: Sweep) -> list[Pair]:
     """All pairs of confirmed strata, best mean first; none where the study does not compare its strata."""
     settings = sweep.settings
-    if not settings.get("comparable", bool(settings.get("arms"))):
+    if not meant(settings):
         return []
     strata = [stratum for stratum in sweep.strata if leaderboard.confirmed(sweep.history, stratum)]
     sign = 1.0 if settings["mode"] == "min" else -1.0

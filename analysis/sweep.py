@@ -28,12 +28,13 @@ def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
     """The folder at a local path, also with a trailing slash, `.` or `..`, or at a URI.
 
     Raises:
-        ConfigError: if the URI is not understood.
+        ConfigError: if the URI is not understood, or has one slash for two.
     """
     if isinstance(path_or_uri, Folder):
         return path_or_uri
     text = os.fspath(path_or_uri)
-    return Folder.at(text if "://" in text else os.path.abspath(text))
+    folder = Folder.at(text)
+    return folder if "://" in text else Folder.at(os.path.abspath(text))
 
 
 def sweep_names(results: Folder) -> list[str]:

@@ -20,7 +20,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trainables import registry
-from trainables.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
+from trainables.config import ConfigError, TrialConfig, describe, did_you_mean, make, parse_overrides, to_dict
 from trainables.family import Family
 from trainables.measure import Measure
 
@@ -48,7 +48,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     except argparse.ArgumentError as error:
         raise ConfigError(str(error).removeprefix("argument --")) from None
     if unknown:
-        raise ConfigError(f"{unknown[0]}: unknown option; see --help")
+        option = unknown[0].split("=")[0]
+        raise ConfigError(f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}")
     return parsed
 
 
@@ -58,8 +59,11 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
     from sweeps.ledger.segments import LedgerError, read
     from trainables.storage import Folder
 
+    folder = Folder.at(sweep)
+    if not folder.exists("ledger"):
+        raise ConfigError(f"from: there is no sweep at {sweep}")
     try:
-        history = History.of(read(Folder.at(sweep) / "ledger"))
+        history = History.of(read(folder / "ledger"))
     except LedgerError as error:
         raise ConfigError(f"from: {error}") from None
     if not number.isdigit() or int(number) not in history.trials:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 import pydantic
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-__all__ = ["ConfigError", "Ints", "TrialConfig", "configuration", "describe", "knob", "make", "parse_overrides", "to_dict"]
+__all__ = ["ConfigError", "Ints", "TrialConfig", "configuration", "describe", "did_you_mean", "knob", "make", "parse_overrides", "to_dict"]
 
 
 class ConfigError(ValueError):
@@ -78,8 +78,7 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
     known = [f.name for f in dataclasses.fields(cls)]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(str(name), known) or f"known: {', '.join(known)}"
             raise ConfigError(f"{name}: unknown field{f' of {owner}' if owner else ''}; {hint}")
     try:
         return cls(**values)
@@ -92,6 +91,12 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
         if first["type"] == "value_error" and not first["loc"]:
             raise ConfigError(message) from None
         raise ConfigError(f"{place}: {message} (got {first['input']!r})") from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean lookahead?` for a word close to a known one; empty where none is close."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, str]:

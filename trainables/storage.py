@@ -7,6 +7,7 @@ published when its stream is closed. `pyarrow.fs.copy_files` is not used: it can
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from pyarrow import fs
 from trainables.config import ConfigError
 
 __all__ = ["Folder"]
+
+_SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 
 # Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
@@ -35,9 +38,10 @@ class Folder:
         """The folder at a local path or a URI.
 
         Raises:
-            ConfigError: if the URI is not understood or carries a secret.
+            ConfigError: if the URI is not understood, has one slash for two, or carries a secret.
         """
         if "://" not in uri:
+            _refuse_one_slash(uri)
             path = str(Path(uri).absolute())
             return Folder(fs.LocalFileSystem(), path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
@@ -111,6 +115,15 @@ class Folder:
         """Removes the folder and all below it; nothing happens where it does not exist."""
         if self.exists():
             self.files.delete_dir(self.path)
+
+
+def _refuse_one_slash(path: str) -> None:
+    """A local folder may be called `s3:`, but who writes `s3:/bucket` means another one; `./s3:/bucket` is that folder."""
+    scheme, mark, rest = path.partition(":/")
+    if mark and scheme in _SCHEMES:
+        rest = re.sub(r"^[^/]*@", "", rest).partition("?")[0]  # without what may be secret
+        slashes = "///" if scheme == "file" else "//"
+        raise ConfigError(f"storage: {scheme}:/{rest} has one slash; write {scheme}:{slashes}{rest}")
 
 
 def _write_local(target: Path, content: bytes, exclusive: bool) -> None:

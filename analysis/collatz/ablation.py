@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.collatz.subject import Change, Subject, fresh_seeds, network_potential, values_of
+from analysis.collatz.subject import Change, Subject, fresh_seeds, network_potential, training, values_of
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ, CollatzFamily
@@ -159,24 +159,25 @@ def ablation(subject: Subject, steps: int | None = None, replicates: int = 1, lo
     Args:
         steps: budget of each training; None for that of the configuration.
         replicates: trainings without each group, and as many with all inputs from the same seeds.
-        log: takes one line for each training.
+        log: takes a line on what will be trained, then one for each training.
     """
     config, data = subject.config, subject.data
     budget = steps or config.steps
     seeds = fresh_seeds(replicates)
+    found = groups(config.features, config.lookahead)
+    log(f"{training((1 + len(found)) * replicates, budget)}: with all inputs and without each of {len(found)} groups")
     mean = training_mean(config, data)
     intact = _scores(data, subject.potential(), config.lookahead)
 
     def retrained(name: str, columns: tuple[int, ...]) -> list[Scores]:
-        found = []
+        runs = []
         for r, seed in enumerate(seeds):
             log(f"{name}, replicate {r + 1} of {replicates}, {budget} steps")
-            found.append(_retrained(replace(config, steps=budget, eval_every=budget, seed=seed), data, columns, mean))
-        return found
+            runs.append(_retrained(replace(config, steps=budget, eval_every=budget, seed=seed), data, columns, mean))
+        return runs
 
     control = retrained("with all inputs", ())
     effects = []
-    found = groups(config.features, config.lookahead)
     for group in found:
         effects += _in_place(subject, group, mean, intact)
         effects.append(_paired(group, retrained(f"without {group.name}", group.columns), control))

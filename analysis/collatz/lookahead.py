@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.collatz.failures import steps_of
-from analysis.collatz.subject import fresh_seeds, network_potential, sum_potential, values_of
+from analysis.collatz.subject import fresh_seeds, network_potential, sum_potential, training, values_of
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
@@ -101,7 +101,7 @@ def curve(
         name: what titles call the trial.
         steps: budget of each training.
         replicates: trainings of each lookahead.
-        log: takes one line for each training.
+        log: takes a line on what will be trained, then one after each training.
 
     Raises:
         ConfigError: if the configuration does not admit one of the lookaheads, before anything is trained.
@@ -112,6 +112,7 @@ def curve(
         at: [make(CollatzConfig, {**to_dict(config), **common, "lookahead": at, "seed": seed}) for seed in seeds]
         for at in sorted(set(lookaheads))
     }
+    log(f"{training(len(wanted) * replicates, steps)}: at lookahead {', '.join(map(str, wanted))}")
     points = []
     for at, configs in wanted.items():
         found = []

@@ -20,7 +20,7 @@ from trainables.collatz.metrics import Potential
 from trainables.config import ConfigError, make
 from trainables.measure import Measure
 
-__all__ = ["FIRST_SEED", "SUM", "Change", "Subject", "fresh_seeds", "network_potential", "opened", "sum_potential", "values_of"]
+__all__ = ["FIRST_SEED", "SUM", "Change", "Subject", "fresh_seeds", "network_potential", "opened", "sum_potential", "training", "values_of"]
 
 FIRST_SEED = 7_000_000
 """Seed of the first replicate, the others follow; far from those of searches, which may have picked a trial for its seed."""
@@ -75,6 +75,11 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
         raise ConfigError(f"sweep: {found.name} trained {family}; this command reads sweeps of {COLLATZ.name}")
     view = found.trial(number)
     return view, make(COLLATZ.Config, view.config, COLLATZ.name)
+
+
+def training(networks: int, steps: int) -> str:
+    """`trains 14 networks of 2000 steps`: said before a command trains for minutes."""
+    return f"trains {networks} network{'s' if networks > 1 else ''} of {steps} step{'s' if steps > 1 else ''}"
 
 
 def fresh_seeds(replicates: int) -> list[int]:

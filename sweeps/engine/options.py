@@ -15,7 +15,7 @@ import yaml
 
 from sweeps.engine import plan
 from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
-from trainables.config import ConfigError, describe, parse_overrides, to_dict
+from trainables.config import ConfigError, describe, did_you_mean, parse_overrides, to_dict
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -38,9 +38,9 @@ class Request:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").removeprefix("unrecognized arguments: ")
-        option = message.split()[0].split("/")[0].rstrip(":")
+        option = message.split()[0].split("/")[0].split("=")[0].rstrip(":")
         if option.startswith("-") and option not in self._option_string_actions:
-            message = f"{option}: unknown option; see --help"
+            message = f"{option}: unknown option; {did_you_mean(option, self._option_string_actions) or 'see --help'}"
         raise ConfigError(message.removeprefix("--"))
 
 

@@ -97,7 +97,9 @@ def test_intact_is_the_trial_itself_on_test() -> None:
     for name in ("hinge", "violations"):
         assert found.intact[name] == reported[name]
     assert [effect.way for effect in found.effects] == ["masked", "permuted", "retrained"] * len(found.groups)
-    assert lines == [f"{what}, replicate 1 of 1, 40 steps" for what in ("with all inputs", *(f"without {g.name}" for g in found.groups))]
+    assert lines[0] == "trains 7 networks of 40 steps: with all inputs and without each of 6 groups"
+    whats = ("with all inputs", *(f"without {group.name}" for group in found.groups))
+    assert lines[1:] == [f"{what}, replicate 1 of 1, 40 steps" for what in whats]
 
 
 @pytest.fixture(scope="module")

@@ -125,9 +125,19 @@ def test_ablation_pairs_as_many_replicates_as_are_asked_for(sweep: str, capsys: 
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert len(found["seeds"]) == 2
+    assert err.startswith(f"trains {2 * (1 + len(found['groups']))} networks of 1 step: ")
     trainings = [line for line in err.splitlines() if "replicate" in line]
     assert len(trainings) == 2 * (1 + len(found["groups"]))
     assert {effect["scope"] for effect in found["effects"]} == {"one network", "no claim: only 2 of 5 replicates"}
+
+
+def test_a_lookahead_says_first_what_it_trains(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lookahead", sweep, "0", *options("lookahead")]) == 0
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert lines[0] == "trains 2 networks of 2 steps: at lookahead 20, 30"
+    assert [line.split(":")[0] for line in lines[1:]] == [f"lookahead {at}, replicate 1 of 1" for at in (20, 30)]
+    assert not set(lines) & set(out.splitlines())
 
 
 def test_a_pipe_gets_the_wide_table(sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

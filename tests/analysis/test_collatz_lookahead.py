@@ -20,7 +20,8 @@ from trainables.config import ConfigError
 def found() -> Curve:
     lines: list[str] = []
     made = curve("probe", config(lookahead=10, layers=(4,)), data(), [200, 10], 20, 2, lines.append)
-    assert [line.split(":")[0] for line in lines] == [f"lookahead {at}, replicate {r} of 2" for at in (10, 200) for r in (1, 2)]
+    assert lines[0] == "trains 4 networks of 20 steps: at lookahead 10, 200"
+    assert [line.split(":")[0] for line in lines[1:]] == [f"lookahead {at}, replicate {r} of 2" for at in (10, 200) for r in (1, 2)]
     return made
 
 

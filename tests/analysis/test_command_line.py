@@ -62,7 +62,11 @@ def test_leaderboard_json_schema(finished: Path, capsys: pytest.CaptureFixture[s
     assert list(board) == ["sweep", "metric", "mode", "rows", "confirmed", "baselines"]
     assert (board["sweep"], board["metric"], board["mode"]) == ("demo", "hinge", "min")
     assert {tuple(row) for row in board["rows"]} == {tuple(ROW)}
-    assert {tuple(row) for row in board["confirmed"]} == {("trial", "stratum", "value", "low", "high", "replicates", "split", "marks")}
+    confirmed = {("trial", "stratum", "value", "low", "high", "replicates", "split", "n", "marks", "against")}
+    assert {tuple(row) for row in board["confirmed"]} == confirmed
+    first = board["confirmed"][0]["against"][0]
+    assert (first["metric"], first["predictor"], first["verdict"], first["missing"]) == ("hinge", "sum of ln T^k", "better than", "")
+    assert first["difference"]["low"] < first["difference"]["value"] < first["difference"]["high"] < 0
     assert {tuple(row) for row in board["baselines"]} == {("name", "stratum", "value", "n")}
 
 
@@ -186,7 +190,12 @@ def test_a_closed_pipe_is_no_error(finished: Path) -> None:
     [
         (["trial", "somewhere"], "NUMBER: is missing; usage: python -m analysis trial"),
         (["report"], "SWEEP: is missing; usage: "),
-        (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; usage: "),
+        (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; did you mean --figure?\n"),
+        (["lookahead", "somewhere", "7", "--replicate=5"], "--replicate: is not understood; did you mean --replicates?\n"),
+        (["leaderboard", "somewhere", "--figure"], "--figure: is not understood; usage: python -m analysis leaderboard "),
+        (["trial", "somewhere", "7", "8"], "8: is not understood; usage: python -m analysis trial "),
+        (["--jsn", "list"], "--jsn: is not understood; usage: "),
+        (["trial", "s3:/foo", "7"], "storage: s3:/foo has one slash; write s3://foo\n"),
         (["somewhat"], "command: invalid choice: 'somewhat'"),
     ],
 )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from analysis import Sweep, comparison
 from analysis.__main__ import main
-from analysis.compare import arms
-from analysis.comparison import Arm, compare
+from analysis.compare import arms, table
+from analysis.comparison import Arm, Comparison, compare
 from trainables.config import ConfigError
 from trainables.measure import Measure
 from trainables.statistics import mean_over_units
@@ -93,6 +96,45 @@ def test_arms_that_are_equal_everywhere_are_not_called_equal(pair: tuple[Arm, Ar
     assert math.isnan(found.found.detectable())
 
 
+def margins(found: Comparison) -> list[str]:
+    """The rows `margin` of the table, one space between words."""
+    with Console(file=io.StringIO(), width=400, record=True) as console:
+        console.print(table(found))
+    return [" ".join(line.split()) for line in console.export_text().splitlines() if line.startswith("margin ")]
+
+
+def test_a_margin_that_is_given_has_a_row_whether_kept_or_not(pair: tuple[Arm, Arm]) -> None:
+    a, b = pair
+    scored(a, scores(0.0, noise=0.1, seed=1))
+    scored(b, scores(0.0, noise=0.1, seed=2))
+    low, high = compare(a, b, "hinge").found.interval(0.9)
+    interval = f"the 90 % interval [{low:.4g}, {high:.4g}]"
+    assert margins(compare(a, b, "hinge")) == []
+    assert margins(compare(a, b, "hinge", margin=9.0)) == [f"margin 9: {interval} lies within it"]
+    assert margins(compare(a, b, "hinge", margin=1e-5)) == [f"margin 1e-05: {interval} does not lie within it"]
+    for arm in pair:
+        scored(arm, np.zeros((5, 128)))
+    assert margins(compare(a, b, "hinge", margin=9.0)) == ["margin 9: nothing varies, so there is no interval to lie within it"]
+
+
+INFORMED = "A and B differ in lookahead, which is information: this says what more of it brings, not which network is better"
+
+
+def test_strata_of_other_information_are_said_to_be(pair: tuple[Arm, Arm], sweeps: tuple[Path, Path, Path]) -> None:
+    assert compare(*pair, "hinge").notes[-1] == INFORMED
+    one, two, _ = map(str, sweeps)
+    assert INFORMED in compare(*arms(f"{one}:10", f"{two}:100")[0], "hinge").notes
+    assert INFORMED not in compare(*arms(f"{one}:10", f"{two}:10")[0], "hinge").notes
+
+
+@pytest.mark.parametrize("means", [{"comparable": True}, {"arms": {"10": {}, "100": {}}}])
+def test_strata_that_are_meant_to_be_compared_have_no_such_note(pair: tuple[Arm, Arm], means: dict[str, Any]) -> None:
+    settings = pair[0].sweep.settings
+    settings.pop("comparable")
+    settings |= means
+    assert INFORMED not in compare(*pair, "hinge").notes
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_which_side_is_better_follows_the_metric(pair: tuple[Arm, Arm], mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "mode_and_unit", lambda settings, metric: (mode, "orbits"))
@@ -122,6 +164,13 @@ def test_nothing_is_claimed_from_few_units_or_without_them(pair: tuple[Arm, Arm]
     found = compare(*pair, "hinge")
     assert found.verdict.startswith("no claim: the ledger has no values per unit")
     assert "the 128 orbits are not resampled" in found.resampled
+
+
+def test_one_replicate_is_one(pair: tuple[Arm, Arm]) -> None:
+    for arm in pair:
+        for run in arm.sweep.history.replicates(arm.trial.number)[1:]:
+            run.status = "failed"
+    assert "paired, x 1 replicate, paired by seed" in compare(*pair, "hinge").resampled
 
 
 @pytest.fixture
@@ -240,6 +289,7 @@ def test_command(finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert main(["compare", f"{finished}:10", f"{finished}:100"]) == 0
     out = capsys.readouterr().out
     assert "test/hinge, smaller is better, each at the end of its budget" in out
+    assert re.search(r": [\d.]+ standard errors \(Bloom 1995\) *$", out, re.MULTILINE)
     for words in ("A - B", "128 orbits, paired, x 5 replicates, paired by seed", "80 % power", "Bloom 1995", "B is better"):
         assert words in out
     monkeypatch.setenv("COLUMNS", "60")

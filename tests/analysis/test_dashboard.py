@@ -23,13 +23,16 @@ from analysis.__main__ import main
 Build = Any
 
 PATIENCE = 120.0
+INSTALL = "# the two programs are installed by: pip install optuna-dashboard tensorboard"
 
 
 @pytest.fixture
 def written(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "with space.log"
     assert main(["dashboard", str(finished), "--to", str(path)]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == f"optuna-dashboard '{path}'"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"optuna-dashboard '{path}'"
+    assert said[1:] == [INSTALL], "the fixture has no tensorboard folder"
     return path
 
 
@@ -55,8 +58,16 @@ def test_default_file_and_tensorboard(build: Build, capsys: pytest.CaptureFixtur
     (folder / "tensorboard").mkdir()
     assert main(["dashboard", str(folder)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said == [f"optuna-dashboard {folder}/optuna-journal.log", f"tensorboard --logdir {folder}/tensorboard"]
+    assert said == [f"optuna-dashboard {folder}/optuna-journal.log", f"tensorboard --logdir {folder}/tensorboard", INSTALL]
     assert (folder / "optuna-journal.log").exists()
+
+
+def test_help_says_that_it_writes_and_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["dashboard", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "writes what Optuna's dashboard reads" in said
+    assert "pip install optuna-dashboard tensorboard" in said
 
 
 def test_a_folder_is_refused(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

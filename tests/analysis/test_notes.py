@@ -100,7 +100,7 @@ def test_command(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["note", folder, "1"]) == 0
     assert capsys.readouterr().out == said
     assert main(["note", folder, "0"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "no note on trial 0\n"
     assert main(["trial", folder, "1"]) == 0
     assert "ada: look <again>" in capsys.readouterr().out
     assert main(["note", folder, "99", "x"]) == 2

@@ -338,3 +338,9 @@ def test_features_of_given_numbers() -> None:
     recorded = load("collatz_features")
     found = of_numbers(integers(recorded["features/n"]), 100)
     np.testing.assert_allclose(found, recorded["features/full_L100"], atol=4e-7)
+
+
+@pytest.mark.parametrize("number", [0, -1, -27, 2, 54])
+def test_numbers_that_are_no_node_are_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=rf"^numbers: must be odd and at least 1 \(got {number}\)$"):
+        of_numbers([27, number], 100)

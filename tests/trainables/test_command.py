@@ -72,10 +72,12 @@ def test_a_bad_field_is_one_line_and_code_2() -> None:
         (["collatz", "lr=1", "lr=2"], "lr: given twice"),
         (["collatz", "--device", "abacus"], "device: cannot use abacus: "),
         (["collatz", "--save"], "save: expected one argument"),
-        (["collatz", "--sav", "x"], "--sav: unknown option"),
+        (["collatz", "--sav", "x"], "--sav: unknown option; did you mean --save?\n"),
+        (["collatz", "--xyz=1"], "--xyz: unknown option; see --help\n"),
         (["collatz", "--save", "s3://key:secret@bucket/x"], "storage: credentials belong"),
         (["--from", "nowhere"], "from: say which trial"),
-        (["--from", "nowhere", "7"], "from: "),
+        (["--from", "nowhere/here", "7"], "from: there is no sweep at nowhere/here\n"),
+        (["--from", "s3:/nowhere", "7"], "storage: s3:/nowhere has one slash; write s3://nowhere\n"),
     ],
 )
 def test_other_bad_input_is_one_line_too(

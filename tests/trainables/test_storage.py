@@ -137,6 +137,10 @@ def test_checkpoints_are_kept_on_any_storage(folder: Folder) -> None:
         ("s3://bucket/x?secret_key=hidden", "cannot use s3://bucket/x: .*secret_key"),
         ("s3://bucket/x?colour=hidden", "cannot use s3://bucket/x: .*colour"),
         ("nowhere://bucket/x", "cannot use nowhere://bucket/x"),
+        ("s3:/foo", "s3:/foo has one slash; write s3://foo$"),
+        ("gs:/foo/deep", "gs:/foo/deep has one slash; write gs://foo/deep$"),
+        ("file:/tmp/x", "file:/tmp/x has one slash; write file:///tmp/x$"),
+        ("s3:/key:hidden@bucket/x?secret_key=hidden", "s3:/bucket/x has one slash; write s3://bucket/x$"),
     ],
 )
 def test_a_uri_that_cannot_be_used_is_refused_without_its_secrets(uri: str, message: str) -> None:
@@ -159,6 +163,14 @@ def test_a_local_path_may_hold_a_question_mark(tmp_path: Path) -> None:
     folder.write("a", b"x")
     assert Folder.at(folder.uri).read("a") == b"x"
     assert str(folder) == str(tmp_path / "why?" / "deep")
+
+
+def test_a_folder_that_is_called_like_a_scheme_can_still_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Folder.at("./s3:/foo").write("a", b"x")
+    assert Folder.at("s3:")
+    assert Folder.at("run 3:/1").path == str(tmp_path / "run 3:/1")
+    assert (tmp_path / "s3:" / "foo" / "a").read_bytes() == b"x"
 
 
 def _killed_at(call: int, folder: Folder) -> bool:

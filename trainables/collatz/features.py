@@ -144,8 +144,17 @@ def features(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> F
 
 
 def of_numbers(numbers: Sequence[int], lookahead: int, mode: Mode = "full") -> F32:
-    """Features of odd numbers: what a loaded network takes. float32 [numbers, width]; an even number stands as its odd part."""
-    run = trace(to_limbs([n // (n & -n) for n in numbers]), REACH + MAX_LOOKAHEAD, REACH + 1)
+    """Features of odd numbers of at least 1: what a loaded network takes. float32 [numbers, width].
+
+    Of an even number n, take its odd part n // (n & -n): the halvings before it are no step of T.
+
+    Raises:
+        ValueError: for a number that is even or below 1, a lookahead outside 1..200 or an unknown mode.
+    """
+    for n in numbers:
+        if n < 1 or n % 2 == 0:
+            raise ValueError(f"numbers: must be odd and at least 1 (got {n})")
+    run = trace(to_limbs(list(numbers)), REACH + MAX_LOOKAHEAD, REACH + 1)
     return features(table(run.k, run.numbers), np.arange(len(numbers)) * (REACH + 1), lookahead, mode)
 
 
