@@ -95,7 +95,7 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean lookahead?` for a word close to a known one; empty where none is close."""
-    near = difflib.get_close_matches(word, list(known), 1)
+    near = difflib.get_close_matches(word, list(known), 1, cutoff=0.7)
     return f"did you mean {near[0]}?" if near else ""
 
 
