@@ -19,14 +19,17 @@ STALE_SECONDS = 900.0
 _HOW = {"done": "finished"}
 
 
-def state(history: History, now: float | None = None) -> str:
-    """`finished`, `failed`, `interrupted` or `time limit` as the driver closed it; `running` or `silent for ...` otherwise.
+def state(history: History, now: float | None = None, gone: bool | None = None) -> str:
+    """`finished`, `failed`, `interrupted` or `time limit` as the driver closed it; otherwise `running`, `killed` or `silent for ...`.
 
     Args:
         now: seconds since the epoch; None for the clock.
+        gone: whether its driver is known to have ended; None where it is not known.
     """
     if history.closed:
         return _HOW.get(history.closed, history.closed)
+    if gone is not None:
+        return "killed" if gone else "running"
     silent = (time.time() if now is None else now) - history.last_time
     return "running" if silent < STALE_SECONDS else f"silent for {duration(silent)}"
 

@@ -83,7 +83,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "metric": metric.name,
         "unit": metric.unit,
         "doc": metric.doc,
-        "state": progress.state(history),
+        "state": sweep.state,
         "incomplete": tables.incomplete(history),
         "counts": progress.counts(history.search_trials()),
         "last": history.last_time,

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweeps.ledger import leaderboard, segments
+from sweeps.ledger import leaderboard, lease, segments
 from sweeps.ledger.history import History, Status, Trial
 from trainables.measure import Report
 from trainables.storage import Folder
@@ -181,6 +181,13 @@ class Sweep:
         if not history.settings:
             raise ValueError(f"{folder} is not a sweep yet: its ledger does not say what was asked for")
         return Sweep(folder.path.rsplit("/", 1)[-1], folder, history)
+
+    @property
+    def state(self) -> str:
+        """How it ended, or whether it runs; see `analysis.progress.state`."""
+        from analysis import progress
+
+        return progress.state(self.history, gone=lease.gone(self.folder / "lease"))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _sweep_row(sweep: Sweep) -> list[str]:
     return [
         sweep.name,
         sweep.settings["study"],
-        progress.state(history),
+        sweep.state,
         f"{progress.done(history)}/{sweep.settings['trials']}",
         ", ".join(found),
         progress.clock(history.last_time),

@@ -23,12 +23,13 @@ from rich.console import Console
 from sweeps.engine import environment, plan
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
-from sweeps.engine.manifest import manifest
+from sweeps.engine.manifest import differences, manifest
 from sweeps.engine.search import Space
 from sweeps.engine.shelf import Shelf
 from sweeps.engine.study import Settings
 from sweeps.ledger import leaderboard, tensorboard
 from sweeps.ledger.history import History, Trial
+from sweeps.ledger.lease import Lease
 from sweeps.ledger.segments import Ledger, LedgerError
 from sweeps.ledger.table import leaderboard_table
 from trainables.storage import Folder
@@ -46,8 +47,8 @@ INTERRUPT_SECONDS = 10.0
 class Driver:
     """One driver's life: opens the ledger, starts Ray, places trials, closes the books."""
 
-    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, resume: str) -> None:
-        self.settings, self.folder, self.name, self.resume = settings, folder, name, resume
+    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, resume: str, lease: Lease) -> None:
+        self.settings, self.folder, self.name, self.resume, self.lease = settings, folder, name, resume, lease
         self.console = Console() if sys.stdout.isatty() else Console(width=160)
         self.ledger = Ledger(folder / "ledger")
         self.director = Director(settings, space, self.ledger.append, self.ledger.commit)
@@ -63,7 +64,7 @@ class Driver:
         self._say(f"sweep {self.name} in {self.folder}")
         for warning in plan.warnings_of(self.settings):
             self._say(f"note: {warning}")
-        self.director.opened(manifest())
+        self._open()
         scratch = tempfile.mkdtemp(prefix="leadline-")
         before = self._take_signals()
         how = "failed"
@@ -86,6 +87,14 @@ class Driver:
             return self._end(how)
         finally:
             stopping.join()
+
+    def _open(self) -> None:
+        """Records that this driver runs the sweep, and says aloud where it need not go on bit for bit as the one before."""
+        past, now = self.director.history.manifests[-1:], manifest()
+        self.director.opened(now)
+        for changed in differences(past[0], now) if past else []:
+            self.director.noted(f"resumed, and no longer bit for bit what it was: {changed}")
+            self._say(f"note: resumed, and no longer bit for bit what it was: {changed}")
 
     def _train(self, scratch: str) -> str:
         """Places all trials. Returns how it ended: done, failed, interrupted or time limit."""
@@ -148,6 +157,7 @@ class Driver:
         """Closes the books without Ray, which a signal to the whole process group may have ended before it could answer."""
         self.director.closed("interrupted")
         self.ledger.close()
+        self.lease.release()
         print(f"interrupted; go on with: {self.resume}", flush=True)
         os._exit(INTERRUPTED)
 

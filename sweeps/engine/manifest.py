@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["is_running", "manifest"]
+__all__ = ["differences", "manifest"]
 
 _PACKAGES = ("leadline", "numpy", "optuna", "pyarrow", "ray", "torch")
 
@@ -46,11 +46,21 @@ def manifest() -> dict[str, Any]:
     }
 
 
-def is_running(recorded: dict[str, Any]) -> bool:
-    """Whether the process of a manifest runs on this machine. One of another machine cannot be asked."""
-    if recorded.get("machine", {}).get("host") != platform.node():
-        return False
-    try:
-        return bool(abs(psutil.Process(recorded["pid"]).create_time() - recorded["process_started"]) < 2)
-    except (psutil.Error, KeyError):
-        return False
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Where two runs of a driver need not be equal bit for bit any more, in words: other code, other versions, another machine."""
+    found = []
+    if before.get("commit") != now.get("commit"):
+        found.append(f"the code was at commit {_short(before)}, now at {_short(now)}")
+    if now.get("dirty"):
+        found.append("the code has uncommitted changes")
+    old, new = before.get("versions", {}), now.get("versions", {})
+    found += [f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]]
+    for part in ("system", "cpus"):
+        was, is_now = before.get("machine", {}).get(part), now.get("machine", {}).get(part)
+        if was != is_now:
+            found.append(f"the machine's {part} was {was}, now {is_now}")
+    return found
+
+
+def _short(recorded: dict[str, Any]) -> str:
+    return str(recorded["commit"])[:12] if recorded.get("commit") else "none recorded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shlex
@@ -10,11 +11,11 @@ import time
 from collections.abc import Sequence
 
 from sweeps.engine import options, plan
-from sweeps.engine.driver import BAD_INPUT, DONE, INTERRUPTED, Driver
-from sweeps.engine.manifest import is_running
+from sweeps.engine.driver import BAD_INPUT, DONE, FAILED, INTERRUPTED, Driver
 from sweeps.engine.study import Settings, Study
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
+from sweeps.ledger.lease import Held, Lease
 from sweeps.ledger.segments import Event, LedgerError, read
 from trainables.config import ConfigError
 from trainables.storage import Folder
@@ -77,7 +78,23 @@ def _begin(study: Study, storage: Folder, request: options.Request) -> int:
     if request.dry_run:
         print(plan.describe(settings, study.space, recorded))
         return DONE
-    return Driver(study.space, settings, storage / name, name, _resume_command(request.storage, name)).go()
+    lease = _take(storage / name, name)
+    try:
+        return Driver(study.space, settings, storage / name, name, _resume_command(request.storage, name), lease).go()
+    finally:
+        with contextlib.suppress(OSError):  # it then runs out by itself
+            lease.release()
+
+
+def _take(folder: Folder, name: str) -> Lease:
+    def lost(reason: str) -> None:
+        print(f"\n{name}: this driver may not write any more: {reason}", file=sys.stderr, flush=True)
+        os._exit(FAILED)
+
+    try:
+        return Lease.take(folder / "lease", lost)
+    except Held as holder:
+        raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
 
 
 def _resume_command(storage: str, name: str) -> str:
@@ -99,9 +116,6 @@ def _recorded(storage: Folder, name: str) -> list[Event]:
 
 
 def _check_resumable(settings: Settings, history: History, name: str) -> None:
-    last = history.manifests[-1]
-    if not history.closed and is_running(last):
-        raise ConfigError(f"resume: {name} is still run by process {last['pid']} on this machine; end that one first")
     proposed = len(history.search_trials())
     if settings.trials < proposed:
         raise ConfigError(f"trials: {settings.trials} are fewer than the {proposed} that {name} has proposed already")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from sweeps.engine import main
 from sweeps.engine.director import Director
 from sweeps.engine.manifest import manifest
+from sweeps.ledger import segments
+from sweeps.ledger.lease import Lease
 from sweeps.ledger.segments import Ledger
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from tests.conftest import ROOT, command
@@ -166,14 +169,18 @@ def test_an_enqueued_entry_that_would_be_ignored_is_refused(
 
 
 def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = Ledger(Folder.at(str(tmp_path / "busy" / "ledger")))
-    director = Director(BASE, STUDY.space, ledger.append)
-    director.opened(manifest())  # by this process, which runs
+    folder = Folder.at(str(tmp_path / "busy"))
+    ledger = Ledger(folder / "ledger")
+    Director(BASE, STUDY.space, ledger.append).opened(manifest())
     ledger.close()
+    lease = Lease.take(folder / "lease", pytest.fail)  # by this process, which runs
+    before = segments.read(folder / "ledger")
     with pytest.raises(SystemExit) as ended:
-        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "busy"])
+        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "busy", "--concurrent", "1"])
     assert ended.value.code == 2
-    assert "busy is still run by process" in capsys.readouterr().err
+    assert f"error: resume: busy is still run by process {os.getpid()} on " in capsys.readouterr().err
+    lease.release()
+    assert segments.read(folder / "ledger") == before
 
 
 def test_rows_that_the_workers_cannot_share_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

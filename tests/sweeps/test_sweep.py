@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from analysis import Sweep
 from sweeps.ledger.history import History
 from sweeps.ledger.segments import read
 from tests.conftest import ROOT, command
@@ -75,8 +76,10 @@ def test_killed_once_and_resumed_ends_as_the_undisturbed_one(scratch: Path) -> N
     assert whole.stderr == ""
     killed = start_toy(scratch, "--name", "killed", *options)
     wait_for(lambda: (scratch / "killed" / "trials" / "0003" / "attempt-01" / "log.txt").exists(), killed)
+    assert Sweep.open(str(scratch / "killed")).state == "running"
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
+    assert Sweep.open(str(scratch / "killed")).state == "killed"
     before = history_of(scratch, "killed")
     assert any(trial.open for trial in before.trials.values())
     resumed = toy(scratch, "--resume", "killed")
