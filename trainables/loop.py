@@ -49,6 +49,7 @@ class Loop:
         world: this worker among its trial's workers; a process group must exist if there are several.
         test: evaluate the test split too, at the end of the budget: for confirmation only.
         log: takes one line of text at a time.
+        alive: called after each step, and around evaluating and saving: whoever watches learns that the process goes on.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Loop:
         world: World | None = None,
         test: bool = False,
         log: Callable[[str], None] = lambda line: None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self.family, self.config, self.store, self.test, self.log = family, config, store, test, log
+        self.family, self.config, self.store, self.test, self.log, self.alive = family, config, store, test, log, alive
         self.device, self.world = device or torch.device("cpu"), world or World()
         torch.manual_seed(config.seed)
         self.task: Task = family.task(config, data, self.device)
@@ -120,6 +122,7 @@ class Loop:
             self.samples += len(next(iter(batch.values())))
             self.step += 1
             self.task.after_step(self.step)
+            self.alive()
         facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
         return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate}
@@ -196,6 +199,7 @@ class Loop:
             self.history.append(Report(self.step, self.samples, self.seconds, self.overhead, {}, facts))
         if self.world.size > 1:
             dist.barrier()
+        self.alive()
         report = self.history[-1]
         shown = report.metrics.get(f"validation/{self.family.objective}")
         self.log(

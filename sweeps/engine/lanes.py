@@ -28,6 +28,7 @@ from trainables.config import TrialConfig, make
 from trainables.loop import Loop, World
 from trainables.measure import Report
 from trainables.storage import Folder
+from trainables.watchdog import Watchdog
 
 __all__ = ["Job", "one_process", "worker_group"]
 
@@ -56,6 +57,9 @@ class Job:
     workers: int
     test: bool
     known: int
+    stuck_after: float
+    stacks: str
+    """Local file for the stacks of a process that stood still for `stuck_after` seconds."""
 
     def typed_config(self) -> TrialConfig:
         """The configuration as the family's dataclass."""
@@ -109,10 +113,20 @@ def _reset_process(job: Job) -> None:
         torch.cuda.empty_cache()
 
 
-def _loop(job: Job, world: World, log: Callable[[str], None]) -> Loop:
+def _loop(job: Job, world: World, log: Callable[[str], None], alive: Callable[[], None]) -> Loop:
     _reset_process(job)
     family = registry.family(job.family)
-    return Loop(family, job.typed_config(), _data(job), store=job.store(), device=_device(job.gpus), world=world, test=job.test, log=log)
+    return Loop(
+        family,
+        job.typed_config(),
+        _data(job),
+        store=job.store(),
+        device=_device(job.gpus),
+        world=world,
+        test=job.test,
+        log=log,
+        alive=alive,
+    )
 
 
 def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
@@ -123,7 +137,7 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            for report in _loop(job, world, say).run():
+            for report in _watched(job, world, say):
                 if report.step > job.known:
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                     caught.clear()
@@ -131,6 +145,18 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     except Exception:
         say(traceback.format_exc())
         raise
+
+
+def _watched(job: Job, world: World, say: Callable[[str], None]) -> Iterator[Report]:
+    """The loop's reports; whoever takes them may take his time, the training may not."""
+    reports: Iterator[Report] | None = None
+    while True:
+        with Watchdog(job.stuck_after, f"{job.stacks}.{world.rank}") as watchdog:
+            reports = _loop(job, world, say, lambda: watchdog.alive()).run() if reports is None else reports
+            report = next(reports, None)
+        if report is None:
+            return
+        yield report
 
 
 def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:

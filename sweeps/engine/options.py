@@ -110,6 +110,7 @@ def _parser(study: Study, manual: str) -> _Parser:
             ("enqueue", str, "FILE", "YAML list of configurations to try first, each a mapping of fields [none]"),
             ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
             ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
+            ("stuck-after", _duration, "TIME", "end and retry a trial that makes no step for this time, with its stacks [10m]"),
         ],
     )
     group(

@@ -16,7 +16,7 @@ from trainables.measure import Report
 
 __all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
 
-CHANGEABLE = ("trials", "confirm", "replicates", "time_limit", "target", "concurrent", "cpus_per_trial", "gpus_per_trial")
+CHANGEABLE = ("trials", "confirm", "replicates", "time_limit", "target", "concurrent", "cpus_per_trial", "gpus_per_trial", "stuck_after")
 """What a resumed sweep may change; everything else belongs to the question that it asks."""
 
 
@@ -109,6 +109,7 @@ class Settings:
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"
     comparable: bool = False
+    stuck_after: float = 600.0
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
@@ -128,6 +129,8 @@ class Settings:
             raise ConfigError(f"gpus-per-trial: must be a share up to 1 or a whole number (got {self.gpus_per_trial})")
         if self.time_limit is not None and self.time_limit <= 0:
             raise ConfigError(f"time-limit: must be positive (got {self.time_limit})")
+        if self.stuck_after <= 0:
+            raise ConfigError(f"stuck-after: must be positive (got {self.stuck_after})")
 
     @property
     def rungs(self) -> list[int]:

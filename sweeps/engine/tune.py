@@ -148,6 +148,7 @@ class Placement:
         """Whether the director has had no more to place."""
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
+        self._scratch = ""
 
     def run(self, scratch: str) -> None:
         """Places attempts until the director has no more, or `halt` is set.
@@ -156,6 +157,7 @@ class Placement:
             Exception: whatever the director, or the ledger behind it, raised.
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        self._scratch = scratch
         settings = self.director.settings
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(settings.concurrent))
@@ -209,7 +211,7 @@ class Placement:
         """An attempt ended by an exception or with its process."""
         assignment = self._live.get(trial_id)
         if assignment is not None:
-            self._guarded(lambda: self.director.failed(assignment.trial, error))
+            self._guarded(lambda: self.director.failed(assignment.trial, self._stuck(assignment) or error))
 
     def ended(self, trial_id: str) -> None:
         """Tune is done with the attempt; its place is free."""
@@ -238,10 +240,22 @@ class Placement:
             workers=settings.workers_per_trial,
             test=assignment.test,
             known=assignment.known,
+            stuck_after=settings.stuck_after,
+            stacks=self._stacks(assignment),
         )
         self.director.started(assignment.trial, assignment.attempt)
         self._live[trial_id] = assignment
         return {_NUMBER: asdict(job)}
+
+    def _stacks(self, assignment: Assignment) -> str:
+        return f"{self._scratch}/stacks/{assignment.trial:04d}-{assignment.attempt:02d}"
+
+    def _stuck(self, assignment: Assignment) -> str:
+        """The stacks of a process that stood still and was ended for it; empty where that was not it, or not on this machine."""
+        found = [path.read_text() for path in sorted(Path(self._scratch, "stacks").glob(f"{Path(self._stacks(assignment)).name}.*"))]
+        stacks = "\n".join(text.strip() for text in found if text)
+        seconds = self.director.settings.stuck_after
+        return f"{stacks}\nstuck: no step for {seconds:g} s, so the process was ended; its stacks stand above" if stacks else ""
 
     def _trial_folder(self, trial: int) -> str:
         return (self.folder / "trials" / f"{trial:04d}").uri

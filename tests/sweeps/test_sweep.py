@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,15 +108,22 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
 def test_failures_are_results(scratch: Path) -> None:
     mark = scratch / "died"
     first = scratch / "first.yaml"
-    first.write_text(f"- {{raise_at: 1}}\n- {{nan_at: 3}}\n- {{die_once: '{mark}', lr: 0.1, offset: 0.0}}\n")
-    run = toy(scratch, "--name", "f", "--trials", "4", "--confirm", "0", "--enqueue", str(first))
+    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', lr: 0.1, offset: 0.0", f"hang_once: '{mark}-still'")
+    first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
+    run = toy(scratch, "--name", "f", "--trials", "4", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "5s")
     assert run.returncode == 0, run.stdout + run.stderr
     trials = history_of(scratch, "f").trials
-    raised, diverged, died = (trials[number] for number in range(3))
+    raised, diverged, died, still = (trials[number] for number in range(4))
     assert (raised.status, raised.attempts, raised.step) == ("failed", 3, 0)
     assert "ArithmeticError: asked to fail at step 1" in raised.reason
     assert (diverged.status, diverged.reason) == ("stopped", "step 3: the objective is nan")
     assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
+    assert (still.attempts, still.failures, still.open) == (2, 1, False)
+    errors = [
+        event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 3
+    ]
+    assert errors[0].endswith("stuck: no step for 5 s, so the process was ended; its stacks stand above")
+    assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
     assert [report.step for report in died.reports] == list(range(3, 28, 3))
     assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0002" / "attempt-02" / "log.txt").read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ class ToyConfig(TrialConfig):
     nan_at: int = knob(-1, "step from which scores are NaN", unit="step", ge=-1)
     raise_at: int = knob(-1, "step that raises, each time", unit="step", ge=-1)
     die_once: str = knob("", "file that is made by a process which then kills itself at half of the budget")
+    hang_once: str = knob("", "file that is made by a process which then stands still, with the GIL held, at half of the budget")
     sleep: float = knob(0.0, "seconds of each step", ge=0)
     leak: bool = knob(False, "the audit fails")
 
@@ -53,6 +55,10 @@ class ToyTask(Task):
         if mark and step == self.config.steps // 2 and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), 9)
+        still = Path(self.config.hang_once) if self.config.hang_once else None
+        if still and step == self.config.steps // 2 and not still.exists():
+            still.touch()
+            ctypes.PyDLL(None).sleep(600)
         self.seen = step
         draw = np.random.default_rng([self.config.seed, step]).normal(size=(4, 1)).astype(np.float32)
         return {"x": torch.from_numpy(draw)}
