@@ -8,8 +8,10 @@
     python -m analysis note SWEEP NUMBER [TEXT]             a note on a trial, or the notes that it has
     python -m analysis export SWEEP [--to FOLDER]           trials, reports, findings and baselines as parquet and CSV
     python -m analysis dashboard SWEEP [--to FILE]          a file for optuna-dashboard, and how to open it and TensorBoard
+    python -m analysis doctor SWEEP [--json]                what is wrong with a sweep's files, and what can be done; read-only
+    python -m analysis gc SWEEP [--dry-run]                 removes checkpoints that nobody needs, and what was cut off
 
-RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, or 2 with one line on stderr.
+RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, 1 where `doctor` finds damage, or 2 with one line on stderr.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, NoReturn
 
 from rich.console import RenderableType
 
-from analysis import compare, dashboard, export, notes, terminal
+from analysis import compare, dashboard, doctor, export, gc, notes, terminal
 from analysis.arguments import count, price, trial_number
 from analysis.collatz import commands as collatz
 from analysis.sweep import Sweep, place
@@ -35,8 +37,11 @@ from trainables.config import ConfigError, did_you_mean
 
 __all__ = ["main"]
 
-COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes)
-"""Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`, a function of the parsed arguments."""
+COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes, doctor, gc)
+"""Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`.
+
+`run` is a function of the parsed arguments; it returns the exit code, or None for 0.
+"""
 OK, BAD_INPUT = 0, 2
 
 
@@ -144,8 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _warn
         try:
             given = _parser().parse_args(arguments)
-            given.run(given)
+            code = int(given.run(given) or OK)
             sys.stdout.flush()
+            return code
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (ValueError, LedgerError, OSError) as error:

@@ -17,7 +17,10 @@ from pyarrow import fs
 
 from trainables.config import ConfigError
 
-__all__ = ["Folder"]
+__all__ = ["TEMPORARY", "Folder"]
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
+"""Names of the files that a local write fills before it renames them; one that stays was left by a write that was cut off."""
 
 _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 
@@ -101,10 +104,14 @@ class Folder:
         target = f"{self.path}/{name}".rstrip("/")
         return bool(self.files.get_file_info(target).type != fs.FileType.NotFound)
 
-    def sizes(self, *, recursive: bool = False) -> dict[str, int]:
-        """Files below the folder: relative name to size in bytes. Empty where the folder does not exist."""
+    def sizes(self, *, recursive: bool = False, hidden: bool = False) -> dict[str, int]:
+        """Files below the folder: relative name to size in bytes; `hidden`: also those whose name begins with a dot.
+
+        Empty where the folder does not exist.
+        """
         found = self.files.get_file_info(fs.FileSelector(self.path, recursive=recursive, allow_not_found=True))
-        return {info.path[len(self.path) + 1 :]: info.size for info in found if info.is_file and not info.base_name.startswith(".")}
+        files = [info for info in found if info.is_file and (hidden or not info.base_name.startswith("."))]
+        return {info.path[len(self.path) + 1 :]: info.size for info in files}
 
     def folders(self) -> list[str]:
         """Names of the folders directly below, sorted."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import threading
 import time
 import uuid
@@ -31,6 +32,7 @@ __all__ = ["SECONDS", "Held", "Lease", "gone", "holder", "last"]
 
 SECONDS = 15.0
 """Silence after which a lease may be taken over. A driver that is alive shows it three times as often."""
+_NAME = re.compile(r"\d{8}\.json")
 PAUSE = 1.0
 """Between writing a lease and reading it back, where creating is not exclusive."""
 
@@ -139,7 +141,7 @@ class Lease:
 
 def last(folder: Folder) -> int:
     """The highest lease's number; 0 where there is none."""
-    return max((int(name[:8]) for name in folder.sizes() if name.endswith(".json")), default=0)
+    return max((int(name[:8]) for name in folder.sizes() if _NAME.fullmatch(name)), default=0)
 
 
 def gone(folder: Folder) -> bool | None:

@@ -50,6 +50,8 @@ def test_a_lease_is_held_once_and_taken_again_when_it_is_given_back(folder: Fold
     assert gone(folder) is True
     second = Lease.take(folder, pytest.fail)
     assert (first.number, second.number) == (1, 2)
+    folder.write("notes.json", b"{}")
+    assert last(folder) == 2
     second.release()
 
 
