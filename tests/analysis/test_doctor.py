@@ -357,7 +357,7 @@ def test_holders_that_ended_and_holders_elsewhere(build: Build, closed: str) -> 
     assert dead.remedy == ("" if closed else "`--resume` takes over at once")
     place.write("00000003.json", json.dumps({**holder, "processes": "another table"}).encode())
     assert checks(folder)["lease"].found.endswith("; whether it runs cannot be known from here")
-    place.write("odd.json", b"{}")
+    place.write("00000004.json", b'{"since": "yesterday"}')
     assert checks(folder)["lease"].found.startswith("cannot be understood: ")
     assert all(state == "warning" for state in states(folder).values())
 
