@@ -127,7 +127,7 @@ def _linked(index: int, names: list[str], contents: list[bytes], header: dict[st
     name, own = names[index], _hash(contents[index])
     if header["previous"] != (_hash(contents[index - 1]) if index else _START):
         other = f"{names[index - 1]} has another content than it names" if index else "it names a segment before the first"
-        raise _Broken(f"{name}, line 1", f"{other}: one of the two has changed" if index else other)
+        raise _Broken(f"{name}, line 1", f"{other}: one of the two has changed" if index else other, settable=False)
     follows = names[index + 1 : index + 2] == [f"{index + 2:08d}.jsonl"]
     if follows and _previous(contents[index + 1]) != own and _vouched(index + 1, contents):
         raise _Broken(name, f"has changed since {names[index + 1]} was written, which names its content")

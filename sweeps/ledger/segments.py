@@ -48,10 +48,14 @@ def _scan(folder: Folder) -> tuple[list[Event], int, str, str | None]:
             header, *lines = [json.loads(line) for line in content.decode().splitlines()]
             if header["schema"] != SCHEMA:
                 raise LedgerError(f"ledger: {folder}/{name} has schema {header['schema']}, this version reads {SCHEMA}")
-            if header["segment"] != number or header["previous"] != previous:
-                raise ValueError("it does not follow the segment before it")
+            if header["segment"] != number:
+                raise ValueError(f"it says that it is segment {header['segment']}")
             if len(lines) != header["events"] or not content.endswith(b"\n"):
                 raise ValueError(f"{len(lines)} of {header['events']} events are there")
+            if header["previous"] != previous:  # no write that was cut off leaves a whole segment that names another
+                before = f"{folder}/{_name(number - 1)}" if number > 1 else "a segment before the first"
+                changed = f"{folder}/{name} does not follow {before}: one of the two has changed"
+                raise LedgerError(f"ledger: damaged in its middle: {changed}; restore the one that has")
         except (ValueError, KeyError, TypeError) as error:
             problem = f"{folder}/{name}: {error}"
             if number < len(names):

@@ -153,7 +153,9 @@ def test_between_the_last_two_nobody_can_tell_which_has_changed(folder: Path) ->
     assert damage is not None
     assert damage.where == f"{last.name}, line 1"
     assert damage.what == f"{before.name} has another content than it names: one of the two has changed"
-    assert damage.tail
+    assert not damage.tail, "an intact last segment is not set aside for another's damage"
+    with pytest.raises(LedgerError, match=f"{last.name} does not follow .*{before.name}: one of the two has changed"):
+        read(Folder.at(str(folder / "ledger")))
 
 
 @pytest.mark.parametrize(
