@@ -89,14 +89,21 @@ def test_killed_once_and_resumed_ends_as_the_undisturbed_one(scratch: Path) -> N
 
 
 def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> None:
-    """The signal goes to the whole process group, as `timeout` and job schedulers send it: Ray's own processes get it too."""
+    """The signal goes to the whole process group, as `timeout` and job schedulers send it: Ray's own processes get it too.
+
+    A driver that asks a raylet which has just died is ended by Ray's core worker, with code 1 and without a word to Python: it is then
+    as if it had been killed, and goes on all the same.
+    """
     process = start_toy(scratch, "--name", "a", "sleep=0.05")
     wait_for(lambda: (scratch / "a" / "trials" / "0002" / "attempt-01" / "log.txt").exists(), process)
     os.killpg(process.pid, signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "toy_study.py --resume a --storage" in out
-    assert history_of(scratch, "a").closed == "interrupted"
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 1), out + err
+    if process.returncode == 130:
+        assert "toy_study.py --resume a --storage" in out
+        assert history_of(scratch, "a").closed == "interrupted"
+    else:
+        assert (history_of(scratch, "a").closed, Sweep.open(str(scratch / "a")).state) == ("", "killed"), out + err
     done = toy(scratch, "--resume", "a", "--trials", "10", "--confirm", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     history = history_of(scratch, "a")
