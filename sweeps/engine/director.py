@@ -44,19 +44,19 @@ class Director:
     Args:
         settings: what was asked for.
         space: the search space.
-        record: takes each new event; it must be durable when `commit` returns.
-        commit: called before a proposal, an end or a failure takes effect.
+        record: takes each new event and returns its position at once: whoever carries out what was decided waits until that is stored.
     """
 
     def __init__(
         self,
         settings: Settings,
         space: Space,
-        record: Callable[[Event], None] = lambda event: None,
-        commit: Callable[[], None] = lambda: None,
+        record: Callable[[Event], int | None] = lambda event: None,
     ) -> None:
-        self.settings, self._record, self._commit = settings, record, commit
+        self.settings, self._record = settings, record
         self.history = History()
+        self.position = 0
+        """That of the last event recorded."""
         self.stopping = ""
         """Why the search has ended before its last trial, if it has; finalists are confirmed all the same."""
         self.first_step = 0.0
@@ -102,7 +102,7 @@ class Director:
 
     def started(self, trial: int, attempt: int) -> None:
         """A place was found for an attempt."""
-        self._new({"type": "started", "trial": trial, "attempt": attempt}, durable=True)
+        self._new({"type": "started", "trial": trial, "attempt": attempt})
 
     def reported(self, number: int, report: Report) -> Decision:
         """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
@@ -119,7 +119,7 @@ class Director:
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
         self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
-        self._new(event, durable=decision.action != "continue")
+        self._new(event)
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -128,7 +128,7 @@ class Director:
         if not trial.open:
             return False
         final = trial.failures + 1 > self.settings.max_failures
-        self._new({"type": "failed", "trial": number, "attempt": trial.attempts, "error": error, "final": final}, durable=True)
+        self._new({"type": "failed", "trial": number, "attempt": trial.attempts, "error": error, "final": final})
         return not final
 
     def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:
@@ -145,17 +145,15 @@ class Director:
 
     def opened(self, manifest: dict[str, Any]) -> None:
         """Records that a driver runs the sweep, and where."""
-        self._new({"type": "opened", "settings": self.settings.to_dict(), "manifest": manifest}, durable=True)
+        self._new({"type": "opened", "settings": self.settings.to_dict(), "manifest": manifest})
 
     def closed(self, how: str) -> None:
         """Records how this driver ended."""
-        self._new({"type": "closed", "how": how}, durable=True)
+        self._new({"type": "closed", "how": how})
 
-    def _new(self, event: Event, durable: bool = False) -> None:
+    def _new(self, event: Event) -> None:
         stamped = {**event, "time": time.time()}
-        self._record(stamped)
-        if durable:
-            self._commit()
+        self.position = self._record(stamped) or 0
         self._fold(stamped, live=True)
 
     def _fold(self, event: Event, live: bool = False) -> None:
@@ -239,5 +237,5 @@ class Director:
     ) -> Trial:
         event = {"type": "proposed", "trial": number, "stratum": stratum, "kind": kind, "of": of, "params": params, "config": config}
         distributions = self._search[stratum].distributions(number) if kind == "search" else {}
-        self._new({**event, "distributions": distributions, "infeasible": infeasible}, durable=True)
+        self._new({**event, "distributions": distributions, "infeasible": infeasible})
         return self.history.trials[number]

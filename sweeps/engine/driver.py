@@ -51,7 +51,7 @@ class Driver:
         self.settings, self.folder, self.name, self.resume, self.lease = settings, folder, name, resume, lease
         self.console = Console() if sys.stdout.isatty() else Console(width=160)
         self.ledger = Ledger(folder / "ledger")
-        self.director = Director(settings, space, self.ledger.append, self.ledger.commit)
+        self.director = Director(settings, space, self.ledger.append)
         self.director.replay(self.ledger.past)
         self.interrupts = 0
         self._leaving: threading.Timer | None = None
@@ -114,7 +114,7 @@ class Driver:
             return "failed"
         self.marks["data and baselines"] = time.time()
         display = Display(self.director, self.name, self.console)
-        placement = tune.Placement(self.director, self.folder, shelf.reference, lambda: self._tick(display))
+        placement = tune.Placement(self.director, self.ledger.stored, self.folder, shelf.reference, lambda: self._tick(display))
         self.placement = placement
         try:
             placement.run(scratch)

@@ -28,6 +28,8 @@ from trainables.storage import Folder
 __all__ = ["Placement", "start_ray"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
+BRIEFLY = 0.02
+"""Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
 
 
 class Lane(tune.Trainable):
@@ -85,8 +87,19 @@ class _Scheduler(FIFOScheduler):
         self._placement = placement
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        going_on = self._placement.reported(trial.trial_id, result[_PAYLOAD])
-        return str(TrialScheduler.CONTINUE if going_on else TrialScheduler.STOP)
+        if self._placement.reported(trial, result[_PAYLOAD]):
+            return str(TrialScheduler.CONTINUE)
+        ended = self._placement.recorded_ends()
+        self._stop(tune_controller, [other for other in ended if other is not trial])
+        return str(TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP)  # the latter leaves it standing where it is
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        self._stop(tune_controller, self._placement.recorded_ends())
+        return super().choose_trial_to_run(tune_controller)
+
+    def _stop(self, tune_controller: Any, trials: list[Any]) -> None:
+        for trial in trials:
+            tune_controller.stop_trial(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         written = Path(trial.error_file) if trial.error_file else None
@@ -130,24 +143,37 @@ class _Tick(tune.Callback):
 class Placement:
     """Carries the director's assignments to processes of Ray Tune, and their reports back.
 
+    A proposal, a start and an end take effect once the ledger has them, without keeping Tune's event loop: a trial that
+    is to end stands still until its end is stored, a proposal is held back while others train.
+
     Args:
         director: decides.
+        stored: whether the event of a position is stored, after waiting so many seconds at most.
         folder: the sweep's folder.
         data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
         tick: called often, on Tune's event loop; must be quick.
     """
 
     def __init__(
-        self, director: Director, folder: Folder, data: Callable[[dict[str, Any]], tuple[str, bytes]], tick: Callable[[], None]
+        self,
+        director: Director,
+        stored: Callable[[int, float], bool],
+        folder: Folder,
+        data: Callable[[dict[str, Any]], tuple[str, bytes]],
+        tick: Callable[[], None],
     ) -> None:
         self.director, self.folder, self.tick = director, folder, tick
-        self._data = data
+        self._data, self._stored = data, stored
         self.halt = False
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
         self.finished = False
         """Whether the director has had no more to place."""
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
+        self._next: tuple[int, Assignment, dict[str, Any]] | None = None
+        """The attempt to hand out, and the position that must be stored before."""
+        self._ending: list[tuple[int, Any]] = []
+        """Tune's trials that have ended, each with the position of its end."""
         self._scratch = ""
 
     def run(self, scratch: str) -> None:
@@ -186,16 +212,35 @@ class Placement:
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next attempt, None to be asked again, or FINISHED. None only while something runs, or Tune would sleep."""
+        found: dict[str, Any] | str | None = None
+        if not (self.halt or self.error):
+            found = self._guarded(lambda: self._hand_out(trial_id))
         if self.halt or self.error:
             return str(Searcher.FINISHED) if not self._live else None
-        if len(self._live) >= self.director.settings.concurrent:
-            return None
-        found: dict[str, Any] | str | None = self._guarded(lambda: self._assign(trial_id))
         return found
 
-    def reported(self, trial_id: str, payload: str) -> bool:
+    def _hand_out(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._next is None:
+            if len(self._live) >= self.director.settings.concurrent:
+                return None
+            assignment = self.director.next()
+            if not isinstance(assignment, Assignment):
+                self.finished = assignment == "done"
+                return str(Searcher.FINISHED) if self.finished else None
+            job = self._job(assignment)
+            self.director.started(assignment.trial, assignment.attempt)
+            self._next = self.director.position, assignment, {_NUMBER: asdict(job)}
+        position, assignment, config = self._next
+        while not self._stored(position, BRIEFLY):
+            if self._live or self.halt:  # else nothing runs, and nobody is kept waiting here
+                return None
+        self._next = None
+        self._live[trial_id] = assignment
+        return config
+
+    def reported(self, trial: Any, payload: str) -> bool:
         """Whether the trial goes on after this report."""
-        assignment = self._live.get(trial_id)
+        assignment = self._live.get(trial.trial_id)
         if assignment is None or self.error:
             return False
         plain = json.loads(payload)
@@ -205,7 +250,18 @@ class Placement:
                 self.director.noted(f"trial {assignment.trial}: {note}")
             return self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
 
-        return bool(self._guarded(judge))
+        if self._guarded(judge):
+            return True
+        self._ending.append((self.director.position, trial))
+        return False
+
+    def recorded_ends(self) -> list[Any]:
+        """Tune's trials whose end is stored by now, each named once."""
+        count = 0
+        while count < len(self._ending) and self._guarded(lambda: self._stored(self._ending[count][0], BRIEFLY)):
+            count += 1
+        ended, self._ending = self._ending[:count], self._ending[count:]
+        return [trial for _, trial in ended]
 
     def failed(self, trial_id: str, error: str) -> None:
         """An attempt ended by an exception or with its process."""
@@ -217,17 +273,10 @@ class Placement:
         """Tune is done with the attempt; its place is free."""
         self._live.pop(trial_id, None)
 
-    def _assign(self, trial_id: str) -> dict[str, Any] | str | None:
-        assignment = self.director.next()
-        if assignment == "wait":
-            return None
-        if assignment == "done":
-            self.finished = True
-            return str(Searcher.FINISHED)
-        assert isinstance(assignment, Assignment)
+    def _job(self, assignment: Assignment) -> Job:
         settings = self.director.settings
         key, reference = self._data(assignment.config)
-        job = Job(
+        return Job(
             trial=assignment.trial,
             attempt=assignment.attempt,
             family=settings.family,
@@ -243,10 +292,6 @@ class Placement:
             stuck_after=settings.stuck_after,
             stacks=self._stacks(assignment),
         )
-        self.director.started(assignment.trial, assignment.attempt)
-        self._live[trial_id] = assignment
-        return {_NUMBER: asdict(job)}
-
     def _stacks(self, assignment: Assignment) -> str:
         return f"{self._scratch}/stacks/{assignment.trial:04d}-{assignment.attempt:02d}"
 

@@ -85,7 +85,8 @@ def read(folder: Folder) -> list[Event]:
 class Ledger:
     """The one writer of a sweep's ledger.
 
-    `append` returns at once; `commit` returns when all that was appended is stored. A failure to store is raised by both.
+    `append` returns at once; what it has been given is stored with the next group, in the same order. Whoever must not act before an
+    event is stored asks `stored`, or waits in `commit`. A failure to store is raised by all of them.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -101,13 +102,31 @@ class Ledger:
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
 
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Queues an event for the next group."""
+    def append(self, event: Mapping[str, Any]) -> int:
+        """Queues an event for the next group; its position, for `stored`."""
         with self._wake:
             self._raise_error()
             self._pending.append(dict(event))
             self._appended += 1
             self._wake.notify_all()
+            return self._appended
+
+    def stored(self, position: int, within: float = 0.0) -> bool:
+        """Whether the event of that position, and all before it, are stored; the group does not wait for its full time any more.
+
+        Args:
+            within: seconds to wait for it.
+
+        Raises:
+            LedgerError: if it could not be.
+        """
+        with self._wake:
+            if self._stored < position:
+                self._urgent = True
+                self._wake.notify_all()
+                self._wake.wait_for(lambda: self._stored >= position or self._error is not None, within)
+            self._raise_error()
+            return self._stored >= position
 
     def commit(self) -> None:
         """Waits until every event appended so far is stored.
@@ -115,12 +134,7 @@ class Ledger:
         Raises:
             LedgerError: if it could not be.
         """
-        with self._wake:
-            target = self._appended
-            self._urgent = True
-            self._wake.notify_all()
-            self._wake.wait_for(lambda: self._stored >= target or self._error is not None)
-            self._raise_error()
+        self.stored(self._appended, within=threading.TIMEOUT_MAX)
 
     def close(self) -> None:
         """Commits and ends the writer."""

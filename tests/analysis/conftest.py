@@ -13,7 +13,7 @@ import pytest
 
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.study import Settings
-from sweeps.ledger.segments import Ledger
+from sweeps.ledger.segments import Event, Ledger
 from trainables.measure import Measure, Report
 from trainables.storage import Folder
 
@@ -79,7 +79,12 @@ class Synthetic:
     def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
         self.folder = folder
         self.ledger = Ledger(Folder.at(str(folder)) / "ledger")
-        self.director = Director(settings, space, self.ledger.append, self.ledger.commit)
+        self.director = Director(settings, space, self._record)
+
+    def _record(self, event: Event) -> int:
+        position = self.ledger.append(event)
+        self.ledger.commit()
+        return position
 
     def open(self) -> None:
         versions = {"python": "3.11", "torch": "2.13"}
