@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import shutil
 import signal
 import statistics
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ from sweeps.engine.manifest import differences, manifest
 from sweeps.engine.search import Space
 from sweeps.engine.shelf import Shelf
 from sweeps.engine.study import Settings
+from sweeps.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_command
 from sweeps.ledger import leaderboard, tensorboard
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.lease import Lease
@@ -37,26 +36,34 @@ from trainables.storage import Folder
 if TYPE_CHECKING:
     from sweeps.engine.tune import Placement
 
-__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "Driver"]
+__all__ = ["Driver"]
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 INTERRUPT_SECONDS = 10.0
 """How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
+CLOSING_SECONDS = 5.0
+"""How long it then waits for the ledger."""
+TWICE_SECONDS = 0.3
+"""Signals that come closer together are one, sent to the parent and to its children."""
+PULSE_SECONDS = 0.25
+"""How often Ray's own processes are looked at."""
 
 
 class Driver:
     """One driver's life: opens the ledger, starts Ray, places trials, closes the books."""
 
-    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, resume: str, lease: Lease) -> None:
-        self.settings, self.folder, self.name, self.resume, self.lease = settings, folder, name, resume, lease
+    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, storage: str, lease: Lease, parent: Parent) -> None:
+        self.settings, self.folder, self.name, self.storage = settings, folder, name, storage
+        self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
         self.console = Console() if sys.stdout.isatty() else Console(width=160)
         self.ledger = Ledger(folder / "ledger")
         self.director = Director(settings, space, self.ledger.append)
         self.director.replay(self.ledger.past)
         self.interrupts = 0
+        self._interrupted = 0.0
         self._leaving: threading.Timer | None = None
+        self._stopping_ray = threading.Event()
         self.placement: Placement | None = None
-        self.began = _process_start()
+        self.began = parent.began
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
 
     def go(self) -> int:
@@ -65,11 +72,10 @@ class Driver:
         for warning in plan.warnings_of(self.settings):
             self._say(f"note: {warning}")
         self._open()
-        scratch = tempfile.mkdtemp(prefix="leadline-")
         before = self._take_signals()
         how = "failed"
         try:
-            how = self._train(scratch)
+            how = self._train(self.parent.scratch)
         except KeyboardInterrupt:
             how = "interrupted"
         except Exception:
@@ -81,7 +87,8 @@ class Driver:
             for number, handler in before.items():
                 signal.signal(number, handler)
         # Ray takes its time to stop and the views to be written: they need nothing of each other.
-        stopping = threading.Thread(target=_stop_ray, args=(scratch,), name="stop-ray")
+        self._stopping_ray.set()
+        stopping = threading.Thread(target=_stop_ray, name="stop-ray")
         stopping.start()
         try:
             return self._end(how)
@@ -95,6 +102,9 @@ class Driver:
         for changed in differences(past[0], now) if past else []:
             self.director.noted(f"resumed, and no longer bit for bit what it was: {changed}")
             self._say(f"note: resumed, and no longer bit for bit what it was: {changed}")
+        self.ledger.commit()
+        limit = self.settings.time_limit
+        self.parent.running(self.name, self.storage, None if limit is None else self.began + limit)
 
     def _train(self, scratch: str) -> str:
         """Places all trials. Returns how it ended: done, failed, interrupted or time limit."""
@@ -104,7 +114,8 @@ class Driver:
         environment.prepare()
         from sweeps.engine import tune
 
-        tune.start_ray(*self._resources(), temporary=scratch)
+        processes = tune.start_ray(*self._resources(), temporary=scratch)
+        threading.Thread(target=self._watch, args=(processes,), name="ray", daemon=True).start()
         if self.interrupts:
             raise KeyboardInterrupt
         self._take_signals()  # again: Ray has put its own handlers in place
@@ -142,6 +153,10 @@ class Driver:
         return {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.interrupts and now - self._interrupted < TWICE_SECONDS:
+            return
+        self._interrupted = now
         self.interrupts += 1
         if self.interrupts > 1:
             raise KeyboardInterrupt
@@ -153,13 +168,26 @@ class Driver:
         leave.start()
         self._leaving = leave
 
-    def _leave(self) -> None:
-        """Closes the books without Ray, which a signal to the whole process group may have ended before it could answer."""
-        self.director.closed("interrupted")
-        self.ledger.close()
-        self.lease.release()
-        print(f"interrupted; go on with: {self.resume}", flush=True)
-        os._exit(INTERRUPTED)
+    def _watch(self, processes: dict[str, psutil.Process]) -> None:
+        """In a thread of its own: a driver that has lost Ray would wait for it a minute, or be ended by it in the middle."""
+        from sweeps.engine.tune import dead
+
+        while not self._stopping_ray.wait(PULSE_SECONDS):
+            if lost := dead(processes):
+                self._leave(f"has lost Ray, whose {lost} was ended")
+
+    def _leave(self, lost: str = "") -> None:
+        """Closes the books without Ray, which is gone or does not answer, and ends this process."""
+        again = "" if self.interrupts else lost
+        code = INTERRUPTED if self.interrupts else FAILED
+        with contextlib.suppress(LedgerError, OSError):  # then it is as if this process had been killed
+            self.director.closed("interrupted" if self.interrupts else "failed")
+            self.ledger.stored(self.director.position, CLOSING_SECONDS)
+            self.lease.release()
+        if self.interrupts:
+            print(f"interrupted; go on with: {self.resume}", flush=True)
+        self.parent.ended(code, again)
+        os._exit(code)
 
     def _end(self, how: str) -> int:
         """Closes the ledger, writes the views and says how it went."""
@@ -255,19 +283,8 @@ class Driver:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _stop_ray(scratch: str) -> None:
+def _stop_ray() -> None:
     if "ray" in sys.modules:
         import ray
 
         ray.shutdown()
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _process_start() -> float:
-    """When this process started, in seconds since the epoch. psutil's figure rests on a boot time in whole seconds."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError, ValueError):
-        return psutil.Process().create_time()
-    return time.time() - age

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 
 from sweeps.engine import options, plan
-from sweeps.engine.driver import BAD_INPUT, DONE, FAILED, INTERRUPTED, Driver
+from sweeps.engine.driver import Driver
 from sweeps.engine.study import Settings, Study
+from sweeps.engine.supervisor import DONE, FAILED, Parent, supervise
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
 from sweeps.ledger.lease import Held, Lease
@@ -20,7 +19,9 @@ from sweeps.ledger.segments import Event, LedgerError, read
 from trainables.config import ConfigError
 from trainables.storage import Folder
 
-__all__ = ["main", "run"]
+__all__ = ["BAD_INPUT", "drive", "main"]
+
+BAD_INPUT = 2
 
 
 def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None) -> None:
@@ -31,33 +32,28 @@ def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None)
         manual: its docstring, shown by `--help`.
         arguments: the command line; None for the process's own.
     """
+
+    def driver(given: Sequence[str], parent: Parent) -> int:
+        return drive(study, manual, given, parent)
+
+    sys.exit(supervise(driver, sys.argv[1:] if arguments is None else arguments))
+
+
+def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -> int:
+    """A driver's life; bad input ends it with one line, before anything is started or written. Returns the exit code."""
     try:
-        code = run(study, manual, sys.argv[1:] if arguments is None else arguments)
+        request = options.parse(study, arguments, manual)
+        storage = Folder.at(request.storage)
+        try:
+            return _begin(study, storage, request, parent)
+        except OSError as error:
+            raise ConfigError(f"storage: cannot use {storage}: {error}") from None
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = BAD_INPUT
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.stdout.flush()
-    gc.freeze()  # or the interpreter spends a second on collecting what Ray and torch leave behind
-    sys.exit(code)
+        return BAD_INPUT
 
 
-def run(study: Study, manual: str, arguments: Sequence[str]) -> int:
-    """Runs a sweep and returns its exit code.
-
-    Raises:
-        ConfigError: for bad input, before anything is started or written.
-    """
-    request = options.parse(study, arguments, manual)
-    storage = Folder.at(request.storage)
-    try:
-        return _begin(study, storage, request)
-    except OSError as error:
-        raise ConfigError(f"storage: cannot use {storage}: {error}") from None
-
-
-def _begin(study: Study, storage: Folder, request: options.Request) -> int:
+def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent) -> int:
     recorded: list[Event] = []
     if request.resume:
         recorded = _recorded(storage, request.resume)
@@ -78,29 +74,24 @@ def _begin(study: Study, storage: Folder, request: options.Request) -> int:
     if request.dry_run:
         print(plan.describe(settings, study.space, recorded))
         return DONE
-    lease = _take(storage / name, name)
+    lease = _take(storage / name, name, parent)
     try:
-        return Driver(study.space, settings, storage / name, name, _resume_command(request.storage, name), lease).go()
+        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent).go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself
             lease.release()
 
 
-def _take(folder: Folder, name: str) -> Lease:
+def _take(folder: Folder, name: str, parent: Parent) -> Lease:
     def lost(reason: str) -> None:
         print(f"\n{name}: this driver may not write any more: {reason}", file=sys.stderr, flush=True)
+        parent.ended(FAILED)
         os._exit(FAILED)
 
     try:
         return Lease.take(folder / "lease", lost)
     except Held as holder:
         raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
-
-
-def _resume_command(storage: str, name: str) -> str:
-    script = os.path.relpath(sys.argv[0]) if sys.argv[0] else "SCRIPT"
-    where = "" if storage == "results" else f" --storage {shlex.quote(storage)}"
-    return f"python {script} --resume {name}{where}"
 
 
 def _recorded(storage: Folder, name: str) -> list[Event]:

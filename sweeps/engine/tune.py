@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -25,7 +26,7 @@ from sweeps.engine.lanes import Job, one_process, worker_group
 from trainables.measure import Report
 from trainables.storage import Folder
 
-__all__ = ["Placement", "start_ray"]
+__all__ = ["Placement", "dead", "start_ray"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
 BRIEFLY = 0.02
@@ -257,11 +258,10 @@ class Placement:
 
     def recorded_ends(self) -> list[Any]:
         """Tune's trials whose end is stored by now, each named once."""
-        count = 0
-        while count < len(self._ending) and self._guarded(lambda: self._stored(self._ending[count][0], BRIEFLY)):
-            count += 1
-        ended, self._ending = self._ending[:count], self._ending[count:]
-        return [trial for _, trial in ended]
+        ended = []
+        while self._ending and self._guarded(lambda: self._stored(self._ending[0][0], BRIEFLY)):
+            ended.append(self._ending.pop(0)[1])
+        return ended
 
     def failed(self, trial_id: str, error: str) -> None:
         """An attempt ended by an exception or with its process."""
@@ -292,6 +292,7 @@ class Placement:
             stuck_after=settings.stuck_after,
             stacks=self._stacks(assignment),
         )
+
     def _stacks(self, assignment: Assignment) -> str:
         return f"{self._scratch}/stacks/{assignment.trial:04d}-{assignment.attempt:02d}"
 
@@ -315,8 +316,8 @@ class Placement:
             return None
 
 
-def start_ray(cpus: int, gpus: int, temporary: str) -> None:
-    """Starts Ray on this machine alone: on loopback, without dashboard.
+def start_ray(cpus: int, gpus: int, temporary: str) -> dict[str, psutil.Process]:
+    """Starts Ray on this machine alone: on loopback, without dashboard. Returns the processes without which it is gone, by name.
 
     Raises:
         RuntimeError: if Ray cannot start.
@@ -332,3 +333,16 @@ def start_ray(cpus: int, gpus: int, temporary: str) -> None:
         _node_ip_address="127.0.0.1",
         _temp_dir=temporary,
     )
+    started = {process.name(): process for process in psutil.Process().children(recursive=True)}
+    return {name: started[name] for name in ("gcs_server", "raylet")}
+
+
+def dead(processes: dict[str, psutil.Process]) -> str:
+    """The name of the first that has ended; empty while all run."""
+    for name, process in processes.items():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return name
+        except psutil.NoSuchProcess:
+            return name
+    return ""

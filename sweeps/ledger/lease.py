@@ -65,7 +65,8 @@ def _alive(holder: dict[str, Any]) -> bool | None:
     if holder.get("processes") != _processes():
         return None
     try:
-        return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["process_started"]) < 2)
+        process = psutil.Process(holder["pid"])
+        return abs(process.create_time() - holder["process_started"]) < 2 and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, KeyError, TypeError):
         return False
 

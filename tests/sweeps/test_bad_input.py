@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from sweeps.engine import main
 from sweeps.engine.director import Director
 from sweeps.engine.manifest import manifest
+from sweeps.engine.run import drive
+from sweeps.engine.study import Study
+from sweeps.engine.supervisor import Parent
 from sweeps.ledger import segments
 from sweeps.ledger.lease import Lease
 from sweeps.ledger.segments import Ledger
@@ -18,6 +21,12 @@ from tests.conftest import ROOT, command
 from tests.sweeps.test_director import BASE, Simulation
 from tests.sweeps.toy_study import STUDY
 from trainables.storage import Folder
+
+
+def main(study: Study, manual: str, arguments: list[str]) -> None:
+    """As a script, but for the process that it would fork."""
+    raise SystemExit(drive(study, manual, arguments, Parent(time.time(), "/nowhere")))
+
 
 CASES = [
     (["--trails", "5"], "trails"),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from analysis import Sweep
@@ -70,40 +71,59 @@ def _comparable(board: dict[str, Any]) -> dict[str, Any]:
     return {**board, "sweep": "", "rows": rows}
 
 
-def test_killed_once_and_resumed_ends_as_the_undisturbed_one(scratch: Path) -> None:
+def driver_of(command: subprocess.Popen[str]) -> psutil.Process:
+    """The driver's process, below that of the command."""
+    return psutil.Process(command.pid).children()[0]
+
+
+def lose_machine(command: subprocess.Popen[str]) -> None:
+    """Parent and driver are gone at once; Ray's processes follow them."""
+    driver = driver_of(command)
+    command.send_signal(signal.SIGSTOP)  # or it would start another
+    driver.kill()
+    command.kill()
+    command.communicate()
+
+
+def test_killed_anywhere_it_ends_as_the_undisturbed_one(scratch: Path) -> None:
+    """The machine, then one by one the driver, the raylet and Ray's head: the last three under one command, which goes on by itself."""
     options = ("--concurrent", "1", "--seed", "3", "sleep=0.02")
     whole = toy(scratch, "--name", "whole", *options)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     assert whole.stderr == ""
     killed = start_toy(scratch, "--name", "killed", *options)
-    wait_for(lambda: (scratch / "killed" / "trials" / "0003" / "attempt-01" / "log.txt").exists(), killed)
+    wait_for(lambda: _begun(scratch, 3), killed)
     assert Sweep.open(str(scratch / "killed")).state == "running"
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    lose_machine(killed)
     assert Sweep.open(str(scratch / "killed")).state == "killed"
     before = history_of(scratch, "killed")
     assert any(trial.open for trial in before.trials.values())
-    resumed = toy(scratch, "--resume", "killed")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    resumed = start_toy(scratch, "--resume", "killed")
+    for trial, victim in ((4, ""), (6, "raylet"), (8, "gcs_server")):
+        wait_for(lambda trial=trial: _begun(scratch, trial), resumed)  # type: ignore[misc]
+        below = {process.name(): process for process in driver_of(resumed).children(recursive=True)}
+        (below[victim] if victim else driver_of(resumed)).kill()
+    out, err = resumed.communicate()
+    assert resumed.returncode == 0, out + err
+    assert err.count("started again by replay") == 3, err
+    assert "driver ended by SIGKILL; started again by replay (1 of 5)" in err
+    assert len(history_of(scratch, "killed").manifests) == 5
     assert _comparable(board_of(scratch, "killed")) == _comparable(board_of(scratch, "whole"))
 
 
-def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> None:
-    """The signal goes to the whole process group, as `timeout` and job schedulers send it: Ray's own processes get it too.
+def _begun(storage: Path, trial: int) -> bool:
+    return (storage / "killed" / "trials" / f"{trial:04d}" / "attempt-01" / "log.txt").exists()
 
-    A driver that asks a raylet which has just died is ended by Ray's core worker, with code 1 and without a word to Python: it is then
-    as if it had been killed, and goes on all the same.
-    """
+
+def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> None:
+    """The signal goes to the whole process group, as `timeout` and job schedulers send it."""
     process = start_toy(scratch, "--name", "a", "sleep=0.05")
     wait_for(lambda: (scratch / "a" / "trials" / "0002" / "attempt-01" / "log.txt").exists(), process)
     os.killpg(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode in (130, 1), out + err
-    if process.returncode == 130:
-        assert "toy_study.py --resume a --storage" in out
-        assert history_of(scratch, "a").closed == "interrupted"
-    else:
-        assert (history_of(scratch, "a").closed, Sweep.open(str(scratch / "a")).state) == ("", "killed"), out + err
+    assert process.returncode == 130, out + err
+    assert "toy_study.py --resume a --storage" in out
+    assert history_of(scratch, "a").closed == "interrupted"
     done = toy(scratch, "--resume", "a", "--trials", "10", "--confirm", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     history = history_of(scratch, "a")
@@ -115,12 +135,12 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
 def test_failures_are_results(scratch: Path) -> None:
     mark = scratch / "died"
     first = scratch / "first.yaml"
-    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', lr: 0.1, offset: 0.0", f"hang_once: '{mark}-still'")
+    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', lr: 0.1, offset: 0.0", f"hang_once: '{mark}-still'", "hold: 1.0e+9")
     first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
-    run = toy(scratch, "--name", "f", "--trials", "4", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "5s")
+    run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "5s")
     assert run.returncode == 0, run.stdout + run.stderr
     trials = history_of(scratch, "f").trials
-    raised, diverged, died, still = (trials[number] for number in range(4))
+    raised, diverged, died, still, large = (trials[number] for number in range(5))
     assert (raised.status, raised.attempts, raised.step) == ("failed", 3, 0)
     assert "ArithmeticError: asked to fail at step 1" in raised.reason
     assert (diverged.status, diverged.reason) == ("stopped", "step 3: the objective is nan")
@@ -132,6 +152,13 @@ def test_failures_are_results(scratch: Path) -> None:
     assert errors[0].endswith("stuck: no step for 5 s, so the process was ended; its stacks stand above")
     assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
     assert [report.step for report in died.reports] == list(range(3, 28, 3))
+    assert (large.status, large.attempts, large.step) == ("failed", 3, 12)
+    assert large.brief == "infeasible: out of memory with micro-batches of 1 row, the smallest tried"
+    assert "the process held at most" in large.reason.splitlines()[-1]
+    assert "failure: trial 0: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again" in run.stdout
+    assert [trial.cause for trial in (raised, died, still, large)] == ["error", "lost", "stuck", "memory"]
+    board = command("-m", "analysis", "leaderboard", str(scratch / "f")).stdout
+    assert "3 failed attempts (error), ArithmeticError: asked to fail at step 1" in " ".join(board.split())
     assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0002" / "attempt-02" / "log.txt").read_text()
 
 

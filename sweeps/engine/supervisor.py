@@ -1,0 +1,221 @@
+"""The parent of a driver: it holds no Ray, and starts the driver again by replay where it has died.
+
+It forks before anything else has begun, so a new driver needs no imports and has none of the old one's memory. The driver is
+in a session of its own: a signal to the terminal's process group reaches the parent alone, which passes it on, so that Ray's
+processes live until the driver has closed its books. If the parent dies, the driver ends as if it had been interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn
+
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "RESTARTS", "Parent", "resume_command", "supervise"]
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+RESTARTS = 5
+"""How often a driver that has died is started again, in the life of one command."""
+
+
+@dataclass
+class Parent:
+    """What a driver knows of its parent.
+
+    Args:
+        began: when the command was given, in seconds since the epoch.
+        scratch: folder for temporary files, which the parent removes.
+        pipe: for messages to the parent; None where there is none.
+    """
+
+    began: float
+    scratch: str
+    pipe: int | None = None
+    _closed: bool = False
+
+    def running(self, name: str, storage: str, deadline: float | None = None) -> None:
+        """The sweep is in its ledger: from here on a dead driver can be replaced.
+
+        Args:
+            deadline: when the time limit of this command is over, in seconds since the epoch.
+        """
+        self._tell({"name": name, "storage": storage, "deadline": deadline})
+
+    def ended(self, code: int, again: str = "") -> None:
+        """The driver has closed its books and exits with `code`; `again` says why another one should go on, if one should."""
+        self._tell({"code": code, "again": again})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Its first word on how it ended is the last that it says."""
+        if self.pipe is None or self._closed:
+            return
+        self._closed = "code" in message
+        with contextlib.suppress(BrokenPipeError):  # the parent has died
+            os.write(self.pipe, json.dumps(message).encode() + b"\n")
+
+
+Drive = Callable[[Sequence[str], Parent], int]
+"""A driver's life: command line and parent in, exit code out."""
+
+
+@dataclass
+class _Driver:
+    """A driver's process, as its parent sees it: what it has said, and how it ended."""
+
+    pid: int
+    said: dict[str, Any] = field(default_factory=dict)
+    status: int = 0
+
+    def follow(self, pipe: int) -> None:
+        """Listens until the driver is gone."""
+        with os.fdopen(pipe) as stream:
+            for line in stream:
+                self.said |= json.loads(line)
+        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    @property
+    def death(self) -> str:
+        """Why another driver should go on, in words; empty if this one has ended by itself."""
+        if "code" in self.said:
+            return str(self.said["again"])
+        return f"ended by {signal.Signals(-self.status).name}" if self.status < 0 else f"ended with code {self.status} in the middle"
+
+
+class _Signals:
+    """Passes SIGINT and SIGTERM on to the driver of the moment."""
+
+    def __init__(self) -> None:
+        self.count, self.driver = 0, 0
+        self._before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.driver:
+            os.kill(self.driver, number)
+
+    def reset(self) -> None:
+        """The handlers that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def supervise(drive: Drive, arguments: Sequence[str]) -> int:
+    """Runs a driver in a process of its own and returns the command's exit code.
+
+    Args:
+        drive: called in the child with the command line, or with one that resumes the sweep after a driver has died.
+        arguments: the command line.
+    """
+    began = _process_start()
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
+    signals = _Signals()
+    try:
+        for restarts in range(RESTARTS + 1):
+            driver = _live(drive, arguments, began, signals)
+            if not driver.death:
+                return int(driver.said["code"])
+            if signals.count or "name" not in driver.said or restarts == RESTARTS:
+                break
+            print(f"driver {driver.death}; started again by replay ({restarts + 1} of {RESTARTS})", file=sys.stderr, flush=True)
+            arguments, began = _resuming(driver.said), time.time()
+        return _given_up(driver, interrupted=bool(signals.count))
+    finally:
+        signals.reset()
+
+
+def _live(drive: Drive, arguments: Sequence[str], began: float, signals: _Signals) -> _Driver:
+    """A driver from its fork to its end."""
+    scratch = tempfile.mkdtemp(prefix="leadline-")
+    hear, tell = os.pipe()
+    watch, alive = os.pipe()
+    gc.freeze()  # or a collection in the child would copy what the two share
+    sys.stdout.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries that take care of themselves
+        pid = os.fork()
+    if not pid:
+        os.close(hear)
+        os.close(alive)
+        _drive(drive, arguments, Parent(began, scratch, tell), watch)
+    os.close(tell)
+    os.close(watch)
+    signals.driver = pid
+    if signals.count:  # it came while there was nobody to pass it on to
+        os.kill(pid, signal.SIGINT)
+    driver = _Driver(pid)
+    try:
+        driver.follow(hear)
+    finally:
+        signals.driver = 0
+        os.close(alive)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return driver
+
+
+def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -> NoReturn:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_follow_parent, args=(watch,), name="parent", daemon=True).start()
+    try:
+        code = drive(arguments, parent)
+    except SystemExit as asked:
+        code = asked.code if isinstance(asked.code, int) else 0 if asked.code is None else FAILED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent.ended(code)
+    os._exit(code)  # the driver has stopped what it started; the interpreter would spend a second on what libraries leave behind
+
+
+def _follow_parent(watch: int) -> None:
+    os.read(watch, 1)  # returns when the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _resuming(said: dict[str, Any]) -> list[str]:
+    left = [] if said["deadline"] is None else ["--time-limit", f"{max(1.0, said['deadline'] - time.time()):.0f}s"]
+    return ["--resume", said["name"], "--storage", said["storage"], *left]
+
+
+def _given_up(driver: _Driver, *, interrupted: bool) -> int:
+    how = "interrupted" if interrupted else f"driver {driver.death}"
+    further = f"; go on with: {resume_command(driver.said['storage'], driver.said['name'])}" if "name" in driver.said else ""
+    print(f"{how}{further}", file=sys.stderr, flush=True)
+    return INTERRUPTED if interrupted else FAILED
+
+
+def resume_command(storage: str, name: str) -> str:
+    """What to type to go on with a sweep."""
+    script = os.path.relpath(sys.argv[0]) if sys.argv[0] else "SCRIPT"
+    where = "" if storage == "results" else f" --storage {shlex.quote(storage)}"
+    return f"python {script} --resume {name}{where}"
+
+
+def _process_start() -> float:
+    """When this process started, in seconds since the epoch. psutil's figure rests on a boot time in whole seconds."""
+    try:
+        with open("/proc/self/stat") as stream:
+            ticks = int(stream.read().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return time.time()
+    return time.time() - age
