@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: sweep test lint format bench clean
+.PHONY: sweep test test-ceph lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+test-ceph: $(VENV)/.installed-test
+	apt-get update
+	apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-mgr ceph-common
+	$(BIN)/python -m pytest -m ceph
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

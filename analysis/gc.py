@@ -1,7 +1,8 @@
 """Frees room in a sweep's folder without losing what anybody needs: `python -m analysis gc SWEEP [--dry-run]`.
 
 Removed are checkpoints without a manifest, which were cut off while they were written; checkpoints of trials that have ended,
-but for that of the last report, the best on validation, and the newest intact one before the last; and temporary files.
+but for that of the last report, the best on validation, and the newest intact one before the last; temporary files; and on S3
+multipart uploads that were never completed, of whatever age: no driver runs, so that whoever still uploads has lost its sweep.
 A checkpoint that a last report or a best value names stays whatever its state, and where the last is not intact, so do all
 of that trial's. The ledger, the lease, notes, reports and unknown files are not touched.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from analysis import multipart
 from analysis.sweep import Sweep, place
 from analysis.upkeep import Contents, Stored, contents, damage, may_run, size
 from sweeps.ledger import leaderboard, lease
@@ -32,13 +34,14 @@ __all__ = ["Removal", "needed", "plan", "register", "remove"]
 class Removal:
     """What goes together: a checkpoint's folder or one file, `path`, and its files, in the order in which they go; all below the sweep's.
 
-    `size` in bytes.
+    `size` in bytes. Where `upload` is not empty, an upload to `path` goes, of that name on S3, and no file.
     """
 
     path: str
     files: list[str]
     size: int
     why: str
+    upload: str = ""
 
 
 def plan(folder: Folder) -> list[Removal]:
@@ -49,7 +52,7 @@ def plan(folder: Folder) -> list[Removal]:
         ValueError: if there is no sweep; the message says what is there.
         LedgerError: if the ledger is damaged before its last segment.
     """
-    held = contents(folder)  # before the lease is looked at: nothing of a driver that starts meanwhile is in it
+    held, uploads = contents(folder), _uploads(folder)  # before the lease is looked at: nothing of a driver that starts meanwhile is in it
     sweep = Sweep.open(folder)
     if may_run(folder, sweep.history):
         raise ConfigError(f"sweep: {sweep.name} {_holder(folder)}; wait until it has ended, or resume it to its end")
@@ -59,7 +62,16 @@ def plan(folder: Folder) -> list[Removal]:
         if (stored.trial, stored.name) not in protected:
             found.append(_whole(stored, "cut off while it was written"))
     found += [Removal(path, [path], amount, "temporary") for path, amount in held.temporary.items()]
+    found += [Removal(upload.path, [], upload.size, "an upload that was never completed", upload.id) for upload in uploads]
     return sorted(found, key=lambda removal: removal.path)
+
+
+def _uploads(folder: Folder) -> list[multipart.Upload]:
+    try:
+        return multipart.unfinished(folder) if multipart.possible(folder) else []
+    except ImportError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return []
 
 
 def _holder(folder: Folder) -> str:
@@ -105,11 +117,14 @@ def _whole(stored: Stored, why: str) -> Removal:
 
 
 def remove(folder: Folder, removal: Removal) -> None:
-    """Removes the files, those that are gone already apart, and a checkpoint's folder once it is empty.
+    """Removes the files, those that are gone already apart, and a checkpoint's folder once it is empty; or ends the upload.
 
     Raises:
         OSError: if the storage refuses.
     """
+    if removal.upload:
+        multipart.abort(folder, removal.path, removal.upload)
+        return
     for name in removal.files:
         try:
             folder.files.delete_file(f"{folder.path}/{name}")

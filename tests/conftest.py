@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -33,34 +35,90 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody listens on it."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+class S3Server:
+    """moto's server as a process of its own, which can be killed, frozen and started again. It keeps everything in memory.
+
+    Args:
+        log: the file for its log, a line per request.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.log, self.port = log, free_port()
+        self.start()
+
+    def start(self) -> None:
+        """Starts it on the same port, with an empty bucket."""
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        while not answers(self.port):
+            assert self._process.poll() is None, "the S3 server did not start"
+            time.sleep(0.05)
+        self.at("").files.create_dir("bucket")
+
+    @property
+    def options(self) -> str:
+        """Of a URI on this server."""
+        return f"scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1&allow_bucket_creation=true"
+
+    def at(self, path: str) -> Folder:
+        """A folder in the bucket."""
+        return Folder.at(f"s3://bucket/{path}?{self.options}")
+
+    def kill(self) -> None:
+        """By SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """By SIGSTOP: the kernel still takes connections and data, and nobody answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """By SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def requests(self, method: str = "") -> list[str]:
+        """Requests that were answered: method, path and query."""
+        return re.findall(rf"({method or '[A-Z]+'} /\S*) HTTP/", self.log.read_text())
+
+
 @pytest.fixture(scope="session")
-def s3_options() -> Iterator[str]:
-    """Options of a URI on an S3 server of our own."""
-    port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with pytest.MonkeyPatch.context() as patch, subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+def s3_credentials() -> Iterator[None]:
+    """Any will do for moto."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "id")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        try:
-            while not _answers(port):
-                assert server.poll() is None, "the S3 server did not start"
-                time.sleep(0.05)
-            options = f"scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1&allow_bucket_creation=true"
-            Folder.at(f"s3://bucket?{options}").files.create_dir("bucket")
-            yield options
-        finally:
-            server.terminate()
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3_options(s3_credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Options of a URI on an S3 server that all tests share; its bucket is called `bucket`."""
+    server = S3Server(tmp_path_factory.mktemp("s3") / "log")
+    yield server.options
+    server.kill()
+
+
+@pytest.fixture
+def s3_server(s3_credentials: None, tmp_path: Path) -> Iterator[S3Server]:
+    """An S3 server for one test, which may do to it what it likes."""
+    server = S3Server(tmp_path / "s3.log")
+    yield server
+    server.kill()
 
 
 class Clock:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainables import registry
@@ -68,7 +69,11 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"from: {error}") from None
     if not number.isdigit() or int(number) not in history.trials:
         raise ConfigError(f"from: {sweep} has no trial {number}; it has 0 to {max(history.trials, default=0)}")
-    return history.settings["family"], history.trials[int(number)].trained_config
+    trial = history.trials[int(number)]
+    if trial.extended:
+        before = ", then ".join(map(str, trial.extended))
+        print(f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on")
+    return history.settings["family"], trial.trained_config
 
 
 def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def _help(words: list[str]) -> str:
     return text
 
 
-def _show(family: Family[Any], measures: dict[str, Measure]) -> str:
+def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
     shown = []
     for metric in family.metrics:
         measure = measures.get(f"validation/{metric.name}", measures.get(metric.name))

@@ -44,6 +44,9 @@ def _split(value: Any) -> Any:
 Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_split)]
 """A tuple of positive integers, written `128,64`; `linear` is the empty tuple."""
 
+Share = Annotated[str, pydantic.StringConstraints(pattern=r"^1/[1-9][0-9]*$")]
+"""One part of several, written `1/4`."""
+
 _T = TypeVar("_T")
 
 
@@ -60,8 +63,10 @@ class TrialConfig:
 
     steps: int = knob(2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9)
     eval_every: int = knob(250, "interval between evaluations on validation, which are the reports", unit="optimizer steps", ge=1)
-    micro_batch: pydantic.NonNegativeInt | Literal["auto"] = knob(
-        0, "rows of one forward and backward pass, whose gradients are added up; 0: the whole batch; auto: the fastest here", unit="rows"
+    micro_batch: pydantic.NonNegativeInt | Literal["auto"] | Share = knob(
+        0,
+        "rows of one forward and backward pass, whose gradients are added up; 0: the whole batch; 1/4: a quarter; auto: the fastest here",
+        unit="rows",
     )
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
 

@@ -22,7 +22,8 @@ from trainables.finding import Finding
 from trainables.guards import every_guard
 from trainables.guards.guard import Interval, Watch
 from trainables.measure import Measure, Report
-from trainables.micro import fastest
+from trainables.micro import fastest, rows_of
+from trainables.schedules import lengthen
 
 __all__ = ["Loop", "World"]
 
@@ -65,7 +66,8 @@ class Loop:
         log: Callable[[str], None] = lambda line: None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self.family, self.config, self.store, self.test, self.log, self.alive = family, config, store, test, log, alive
+        self.family, self.config, self.test, self.log, self.alive = family, config, test, log, alive
+        self.store = store.telling(alive, log) if store else None
         self.device, self.world = device or torch.device("cpu"), world or World()
         torch.manual_seed(config.seed)
         self.task: Task = family.task(config, data, self.device)
@@ -74,7 +76,9 @@ class Loop:
             self.model = nn.parallel.DistributedDataParallel(self.task.model)
         self.step = self.samples = 0
         self.seconds = self.overhead = self.guarding = 0.0
-        self.micro_batch = config.micro_batch
+        self.micro_batch: int | str = config.micro_batch
+        self.rows = 0
+        """Of the micro-batch that was trained on last."""
         self.history: list[Report] = []
         guards = [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []  # only the first worker reports
         self.watch = Watch(guards, self.task, config.eval_every)
@@ -154,7 +158,9 @@ class Loop:
     def _backward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Gradients of the batch's loss, of one micro-batch after the other; the detached terms."""
         rows = len(next(iter(batch.values())))
-        size = min(int(self.micro_batch or rows), rows)
+        if isinstance(self.micro_batch, str):
+            self.micro_batch = rows_of(rows, self.micro_batch)
+        self.rows = size = min(self.micro_batch or rows, rows)
         sums: dict[str, torch.Tensor] = {}
         for first in range(0, rows, size):
             part = batch if size == rows else {name: tensor[first : first + size] for name, tensor in batch.items()}
@@ -267,13 +273,20 @@ class Loop:
             "counts": {name: getattr(self, name) for name in COUNTS},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """The inverse of `state`."""
+    def restore(self, state: dict[str, Any], budget: int | None = None) -> None:
+        """The inverse of `state`; but for a micro-batch that the configuration gives, as memory may have asked for a smaller one.
+
+        Args:
+            budget: the steps of the trial that saved it, where this one may have more: schedules then follow those of this one.
+        """
         self.task.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
+        if budget in (None, self.config.steps):
+            for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
+                scheduler.load_state_dict(saved)
+        else:
+            lengthen(self.task.optimizers, self.task.schedulers, (state["optimizers"], state["schedulers"]), state["counts"]["step"])
         self.task.load_state_dict(state["task"])
         self.watch.load_state_dict(state["guards"])
         torch.set_rng_state(state["generators"]["cpu"])
@@ -281,12 +294,17 @@ class Loop:
             torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
         for name in COUNTS:
             setattr(self, name, state["counts"][name])
+        if self.config.micro_batch != "auto":
+            self.micro_batch = self.config.micro_batch
 
     def _resume(self) -> None:
         """Continues from the newest intact checkpoint of any attempt, if there is one."""
         found = self.store.newest() if self.store else None
         if found is None:
             return
-        self.restore(found.state)
+        before = int(found.record["config"]["steps"])
+        self.restore(found.state, before)
         self.history = [Report.from_dict(plain) for plain in found.record["history"]]
         self.log(f"resumed from {found.name}")
+        if before != self.config.steps:
+            self.log(f"the budget was {before} steps and is {self.config.steps} now: schedules and curricula follow the new one")

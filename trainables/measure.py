@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainables.finding import Finding
 
-__all__ = ["Measure", "Report"]
+__all__ = ["Measure", "Measures", "Report"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,31 @@ class Measure:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Measure:
         """The inverse of `to_dict`; None comes back as NaN."""
-        value, low, high = (math.nan if plain[name] is None else float(plain[name]) for name in ("value", "low", "high"))
+        value, low, high = [math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])]
         return Measure(value, int(plain["n"]), low, high, tuple(plain.get("units", ())))
+
+
+class Measures(Mapping[str, Measure]):
+    """Recorded measures by name, each made when it is asked for: most of a long ledger's never are.
+
+    Args:
+        plain: name to `Measure.to_dict`.
+    """
+
+    def __init__(self, plain: Mapping[str, dict[str, Any]]) -> None:
+        self._plain = plain
+
+    def __getitem__(self, name: str) -> Measure:
+        return Measure.from_dict(self._plain[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plain
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,7 @@ class Report:
     samples: int
     seconds: float
     overhead: float
-    metrics: dict[str, Measure]
+    metrics: Mapping[str, Measure]
     facts: dict[str, float] = field(default_factory=dict)
     checkpoint: str | None = None
     findings: tuple[Finding, ...] = ()
@@ -75,6 +99,6 @@ class Report:
     def from_dict(plain: dict[str, Any]) -> Report:
         """The inverse of `to_dict`."""
         facts = {name: math.nan if value is None else value for name, value in plain["facts"].items()}
-        metrics = {name: Measure.from_dict(measure) for name, measure in plain["metrics"].items()}
+        metrics = Measures(plain["metrics"])
         findings = tuple(Finding.from_dict(finding) for finding in plain.get("findings", ()))
         return Report(**{**plain, "metrics": metrics, "facts": facts, "findings": findings})

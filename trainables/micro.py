@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from trainables.guards.guard import Watch
 if TYPE_CHECKING:
     from trainables.loop import Loop
 
-__all__ = ["candidates", "fastest"]
+__all__ = ["candidates", "fastest", "out_of_memory", "rows_of"]
 
 LEAST_ROWS = 32
 TIMED_STEPS = 3
@@ -29,10 +31,22 @@ def candidates(rows: int) -> list[int]:
     return found
 
 
+def rows_of(rows: int, share: str) -> int:
+    """Rows of a micro-batch that is given as a share of the batch, such as `1/4`; at least one."""
+    return max(1, rows // int(share.removeprefix("1/")))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory did not suffice; torch's allocator for the host raises a plain RuntimeError."""
+    words = str(error)
+    refused = isinstance(error, RuntimeError) and ("can't allocate memory" in words or "not enough memory" in words)
+    return refused or isinstance(error, MemoryError | torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
 def fastest(loop: Loop) -> int:
     """The micro-batch with which a whole optimizer step is fastest on this machine; a smaller one must gain 5 %.
 
-    Real steps are trained and taken back, generators included. One that does not fit the GPU's memory is passed over.
+    Real steps are trained and taken back, generators included. One that does not fit the memory is passed over.
 
     Raises:
         torch.OutOfMemoryError: if not even the smallest fits.
@@ -46,9 +60,12 @@ def fastest(loop: Loop) -> int:
             loop.micro_batch = rows
             try:
                 seconds = _seconds(loop, batch)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                continue
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                seconds = math.inf
+            if math.isinf(seconds):
+                torch.cuda.empty_cache()  # not in the handler, whose traceback holds on to tensors
             if seconds < WORTH * least:
                 best, least = rows, seconds
     finally:

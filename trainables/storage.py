@@ -2,30 +2,61 @@
 
 A file appears whole or not at all: locally through a synced temporary file, on object stores because an object is
 published when its stream is closed. `pyarrow.fs.copy_files` is not used: it can drop an upload without an error.
+
+Storage may fail: `patiently` waits for it, for a limited time, where a `Folder` raises or does not return.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import faulthandler
 import os
+import queue
 import re
+import sys
+import threading
+import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pyarrow import fs
 
 from trainables.config import ConfigError
 
-__all__ = ["TEMPORARY", "Folder"]
+__all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "patiently"]
+
+PATIENCE = 120.0
+"""Seconds for which a store that refuses or does not answer is waited for."""
+TRY_SECONDS = 30.0
+"""Silence after which another try is made beside the first; pyarrow may wait minutes for a frozen server."""
+SLOWEST = 5e6
+"""Bytes a second that a store must take or give, or it counts as silent."""
+PAUSES = 0.25, 8.0
+"""Seconds before the second try, and at most before a later one; each pause is twice the one before."""
+EXIT_SECONDS = 5.0
+"""For which the end of the process waits for requests that nobody answers."""
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that a local write fills before it renames them; one that stays was left by a write that was cut off."""
 
 _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 
+# Answers rather than failures: waiting changes nothing about them.
+_ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+
+_Found = TypeVar("_Found")
+
 # Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+
+
+class StorageError(OSError):
+    """What the storage refused, or did not answer, until the deadline; the message says what, how long, and the last cause."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +80,11 @@ class Folder:
             return Folder(fs.LocalFileSystem(), path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
             raise ConfigError("storage: credentials belong in the environment, not in the URI")
+        shown, whole = uri.partition("?")[0], _one_request(uri)
         try:
-            files, path = fs.FileSystem.from_uri(uri)
+            files, path = fs.FileSystem.from_uri(whole)
         except (ValueError, OSError) as error:
-            raise ConfigError(f"storage: cannot use {uri.partition('?')[0]}: {error}") from None
+            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(whole, shown)}") from None
         return Folder(files, path.rstrip("/"), uri)
 
     @property
@@ -95,9 +127,14 @@ class Folder:
 
         Raises:
             FileNotFoundError: if there is none.
+            OSError: if the storage refuses, or gives less than there is.
         """
-        with self.files.open_input_stream(f"{self.path}/{name}") as stream:
-            return bytes(stream.readall())
+        with self.files.open_input_file(f"{self.path}/{name}") as stream:
+            size = stream.size()
+            content = bytes(stream.read(size))  # one request; a stream is read in many
+        if len(content) < size:
+            raise OSError(f"{self}/{name}: {len(content)} of {size} bytes came")
+        return content
 
     def exists(self, name: str = "") -> bool:
         """Whether a file, or a folder with something in it, is there."""
@@ -120,8 +157,9 @@ class Folder:
 
     def delete(self) -> None:
         """Removes the folder and all below it; nothing happens where it does not exist."""
-        if self.exists():
-            self.files.delete_dir(self.path)
+        with contextlib.suppress(FileNotFoundError):  # another may remove it at the same time
+            if self.exists():
+                self.files.delete_dir(self.path)
 
 
 def _refuse_one_slash(path: str) -> None:
@@ -131,6 +169,12 @@ def _refuse_one_slash(path: str) -> None:
         rest = re.sub(r"^[^/]*@", "", rest).partition("?")[0]  # without what may be secret
         slashes = "///" if scheme == "file" else "//"
         raise ConfigError(f"storage: {scheme}:/{rest} has one slash; write {scheme}:{slashes}{rest}")
+
+
+def _one_request(uri: str) -> str:
+    """The URI with the option by which pyarrow stores a small file in one request to S3 rather than the three of a multipart upload."""
+    option = "allow_delayed_open"
+    return uri if not uri.startswith("s3://") or f"{option}=" in uri else f"{uri}{'&' if '?' in uri else '?'}{option}=true"
 
 
 def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
@@ -152,3 +196,108 @@ def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def patiently(
+    action: Callable[[], _Found],
+    what: object,
+    *,
+    seconds: float = PATIENCE,
+    try_seconds: float = TRY_SECONDS,
+    size: int = 0,
+    alive: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> _Found:
+    """What the action returns, once it does: it is tried again while it raises OSError, and while it does not return.
+
+    A try that does not return is left to itself beside the next one, and may still do its work, even after this function has returned
+    or raised. The action must bear that: it writes the same bytes under the same name each time, or removes what nobody writes
+    again. What is found by one try is what another would have found. A file that was written with `exclusive` may be there
+    because an earlier try has written it: whoever gets a FileExistsError looks at its content.
+
+    Args:
+        action: what to do with the storage.
+        what: the folder or file that it is about, for messages; a `Folder` shows no options of its URI.
+        seconds: how long to wait in all.
+        try_seconds: how long to wait for one try.
+        size: bytes that the action moves; at `SLOWEST` they are added to both times.
+        alive: called about each second while this waits.
+        say: told once when the storage does not do it at once, and once when it has done it after all.
+
+    Raises:
+        StorageError: if the action has not succeeded after `seconds`.
+        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: at once, as the action raised them.
+        Exception: at once, anything but an OSError that the action raises.
+    """
+    begun, allowed = time.monotonic(), size / SLOWEST
+    until, (pause, longest), said = begun + seconds + allowed, PAUSES, False
+    tries = _Tries(action)
+    cause: OSError = TimeoutError("no answer")
+    while True:
+        last = tries.start()
+        limit = min(until, time.monotonic() + try_seconds + allowed)
+        while (ended := tries.next(limit, alive)) is not None:
+            try:
+                found = ended.result()
+            except _ANSWERS:
+                raise
+            except OSError as error:
+                cause = error
+                limit = min(limit, time.monotonic() + pause) if ended is last else limit
+            else:
+                if said:
+                    say(f"{what}: done after {time.monotonic() - begun:.0f} s")
+                return found
+        cause = cause if last.done() else TimeoutError(f"no answer for {time.monotonic() - begun:.0f} s")
+        if time.monotonic() >= until:
+            raise StorageError(f"{what}: given up after {time.monotonic() - begun:.0f} s: {cause}") from cause
+        if not said:
+            said = True
+            say(f"{what}: the storage does not do it, trying for {until - begun:.0f} s: {cause}")
+        pause = min(2 * pause, longest)
+
+
+class _Tries(Generic[_Found]):
+    """Tries of an action, each in a thread that the end of the process does not wait for."""
+
+    def __init__(self, action: Callable[[], _Found]) -> None:
+        self._action = action
+        self._ended: queue.SimpleQueue[Future[_Found]] = queue.SimpleQueue()
+
+    def start(self) -> Future[_Found]:
+        """Begins another try."""
+        outcome: Future[_Found] = Future()
+        threading.Thread(target=self._try, args=(outcome,), name="storage", daemon=True).start()
+        return outcome
+
+    def _try(self, outcome: Future[_Found]) -> None:
+        try:
+            outcome.set_result(self._action())
+        except BaseException as error:
+            outcome.set_exception(error)
+        self._ended.put(outcome)
+
+    def next(self, until: float, alive: Callable[[], None]) -> Future[_Found] | None:
+        """The next try that ends; None where none does until then, in seconds of the monotonic clock."""
+        while True:
+            left = until - time.monotonic()
+            try:
+                return self._ended.get(timeout=min(1.0, max(0.0, left)))
+            except queue.Empty:
+                if left <= 1.0:
+                    return None
+                alive()
+
+
+def _end_of_process() -> None:
+    """Ends pyarrow's S3, which waits for its requests while it holds the GIL; where a frozen server does not let it, ends the process."""
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe or file
+        sys.stdout.flush()
+        sys.stderr.flush()
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=nowhere)
+        fs.ensure_s3_finalized()
+        faulthandler.cancel_dump_traceback_later()
+
+
+atexit.register(_end_of_process)  # after pyarrow has registered its own, and so called before that

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import math
 import multiprocessing
 import os
@@ -22,7 +23,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -120,25 +122,29 @@ class Outcome:
 class _Calls:
     """Counts the calls that this package and the family make while it is entered, and dies by SIGKILL at number `fatal`.
 
-    A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in the middle of a checkpoint.
+    A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in the middle of a checkpoint, which
+    is written in a thread of its own while this one waits.
     """
 
     def __init__(self, family: Family[Any], fatal: int = 0) -> None:
         self.owners = {__name__.partition(".")[0], type(family).__module__.partition(".")[0]}
         self.fatal, self.count = fatal, 0
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> _Calls:
-        self.before = sys.getprofile()
+        self.before = sys.getprofile(), threading.getprofile()
+        threading.setprofile(self._called)
         sys.setprofile(self._called)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(self.before)
+        sys.setprofile(self.before[0])
+        threading.setprofile(self.before[1])
 
     def _called(self, frame: FrameType, event: str, _: Any) -> None:
         if event.endswith("call") and str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners:
-            self.count += 1
-            if self.count == self.fatal:
+            self.count = number = next(self._numbers)
+            if number == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -162,6 +168,39 @@ def _life(family: Family[Any], config: Mapping[str, Any], folder: str, attempt: 
     torch.set_num_threads(threads)
     typed = make(family.Config, config, family.name)
     train(family, typed, family.build_data(typed), CheckpointStore(Folder.at(folder), attempt), fatal=fatal)
+
+
+def _exit_code(target: Callable[..., None], *arguments: Any) -> int:
+    """That of a function in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+class _Fatal(CheckpointStore):
+    """Kills its process by SIGKILL when it has published so many checkpoints: before anybody hears of the last one."""
+
+    publications = 2
+
+    def publish(self, step: int, state: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        name = super().publish(step, state, record)
+        self.publications -= 1
+        if not self.publications:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name
+
+
+def _untold(family: Family[Any], config: Mapping[str, Any], folder: str, threads: int, told: str) -> None:
+    """What a process does that dies between publish and report; `told` gets the steps of the reports that came out."""
+    torch.set_num_threads(threads)
+    typed = make(family.Config, config, family.name)
+    for report in Loop(family, typed, family.build_data(typed), store=_Fatal(Folder.at(folder))).run():
+        with open(told, "a") as listener:
+            listener.write(f"{report.step}\n")
 
 
 def _disturb(seed: int) -> None:
@@ -272,14 +311,20 @@ class FamilyContract:
 
     def _lived(self, folder: Path, attempt: int, fatal: int) -> int:
         """Exit code of an attempt in a process of its own."""
-        arguments = (self.family, dict(self.small), str(folder), attempt, torch.get_num_threads(), fatal)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        process = context.Process(target=_life, args=arguments)
-        process.start()
-        process.join()
-        assert process.exitcode is not None
-        return process.exitcode
+        return _exit_code(_life, self.family, dict(self.small), str(folder), attempt, torch.get_num_threads(), fatal)
+
+    def test_what_was_published_is_reported_after_a_kill(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """Killed between publishing the second checkpoint and reporting it: who heard the first report gets the second one next."""
+        told = tmp_path / "told"
+        arguments = (self.family, dict(self.small), str(tmp_path / "trial"), torch.get_num_threads(), str(told))
+        assert _exit_code(_untold, *arguments) == -signal.SIGKILL
+        known = [int(line) for line in told.read_text().splitlines()]
+        assert known == [whole.reports[0].step]
+        resumed = train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "trial")), 2))
+        missing = next(report for report in resumed.reports if report.step not in known)
+        assert str(missing.checkpoint).startswith("attempt-01/"), "it was trained again rather than taken from the checkpoint"
+        assert curve([missing]) == curve(whole.reports[1:2])
+        assert resumed.same_as(whole)
 
     def test_deterministic(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
         """A second run in this process, after other random work, is equal bit for bit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,8 @@ from trainables.collatz.model import LyapunovNet
 from trainables.collatz.task import CollatzTask
 from trainables.config import make
 from trainables.family import Batch, Finding, Split
-from trainables.measure import Measure
+from trainables.loop import Loop
+from trainables.measure import Measure, Report
 from trainables.storage import Folder
 from trainables.testing import FamilyContract, Outcome, digest, shared, train
 
@@ -234,6 +235,21 @@ def test_a_fatal_call_happens_once_per_number(tmp_path: Path) -> None:
     data = COLLATZ.build_data(_tiny())
     counts = [train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / name)))).calls for name in "ab"]
     assert counts[0] == counts[1] > 1000
+
+
+def test_a_loop_that_keeps_its_past_to_itself_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on bit for bit, and a report that was published and not heard is lost."""
+    data, run = COLLATZ.build_data(_tiny()), Loop.run
+
+    def silent(self: Loop, stop: int | None = None) -> Iterator[Report]:
+        for report in run(self, stop):
+            if str(report.checkpoint).startswith(f"attempt-{self.store.attempt if self.store else 0:02d}/"):
+                yield report
+
+    whole = train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / "whole"))))
+    monkeypatch.setattr(Loop, "run", silent)
+    with pytest.raises(AssertionError, match="trained again rather than taken"):
+        TestCollatz().test_what_was_published_is_reported_after_a_kill(data, whole, tmp_path)
 
 
 def test_digest_sees_every_bit_and_no_order() -> None:

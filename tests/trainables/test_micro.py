@@ -1,9 +1,11 @@
 """Micro-batches: the same training in parts, and a measurement that leaves no trace."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,9 +13,9 @@ from tests.conftest import Clock
 from trainables.checkpoint import CheckpointStore
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
-from trainables.config import make
+from trainables.config import ConfigError, make
 from trainables.loop import Loop
-from trainables.micro import candidates, fastest
+from trainables.micro import candidates, fastest, rows_of
 from trainables.storage import Folder
 from trainables.testing import digest, training_state
 
@@ -99,3 +101,61 @@ def test_a_run_can_be_stopped_early_on_its_own_schedule(data: CollatzData) -> No
     assert early.history[0].metrics == reports[0].metrics
     assert [report.step for report in early.run(100)] == [6, 8, 12]
     assert early.history[-1].metrics == reports[-1].metrics
+
+
+@pytest.mark.parametrize("later", [32, "1/4"])
+def test_a_trial_goes_on_with_the_micro_batch_that_it_is_given(data: CollatzData, tmp_path: Path, later: int | str) -> None:
+    """As after a failure for want of memory: not with that of its checkpoint, on the same rows, and to the same end.
+
+    Gradients are then added up in another order, which rounds otherwise: by 6e-8 of their size in float32. Six steps of Adam at
+    1e-3 made differences of 4e-9 of it; 1e-6, a thousandth of one step, is more than rounding and less than any other batch makes.
+    """
+    whole = Loop(COLLATZ, config(), data)
+    expected = list(whole.run())
+    folder = Folder.at(str(tmp_path))
+    next(Loop(COLLATZ, config(), data, store=CheckpointStore(folder, 1)).run())
+    resumed = Loop(COLLATZ, config(micro_batch=later), data, store=CheckpointStore(folder, 2))
+    reports = list(resumed.run())
+    assert [report.facts["micro_batch"] for report in reports] == [0, 32]
+    assert [report.samples for report in reports] == [report.samples for report in expected]
+    assert reports[-1].metrics["validation/hinge"].value == pytest.approx(expected[-1].metrics["validation/hinge"].value, abs=1e-5)
+    for mine, theirs in zip(resumed.task.model.parameters(), whole.task.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_share_of_the_batch_has_a_row_at_least() -> None:
+    assert [rows_of(128, "1/4"), rows_of(5, "1/2"), rows_of(4, "1/8")] == [32, 2, 1]
+    for share in ("1/0", "2/4", "1/", "half"):
+        with pytest.raises(ConfigError, match=r"^micro_batch: "):
+            config(micro_batch=share)
+
+
+class Limited:
+    """A task's losses, where more than so many rows ask for more memory than there is."""
+
+    def __init__(self, loop: Loop, rows: int, ask: Callable[[], object]) -> None:
+        self.losses, self.rows, self.ask = loop.task.losses, rows, ask
+
+    def __call__(self, model: Any, batch: Any, progress: float) -> Any:
+        if len(next(iter(batch.values()))) > self.rows:
+            self.ask()
+        return self.losses(model, batch, progress)
+
+
+@pytest.mark.parametrize("ask", [lambda: torch.empty(10**15), lambda: np.empty(10**15)])
+def test_a_micro_batch_that_does_not_fit_is_passed_over(
+    data: CollatzData, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
+) -> None:
+    loop = Loop(COLLATZ, config(), data)
+    monkeypatch.setattr(loop.task, "losses", Limited(loop, 32, ask))
+    assert fastest(loop) == 32
+    monkeypatch.setattr(loop.task, "losses", Limited(loop, 1, ask))
+    with pytest.raises(torch.OutOfMemoryError, match="not even the smallest"):
+        fastest(loop)
+
+
+def test_an_error_of_another_kind_is_not_passed_over(data: CollatzData, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop(COLLATZ, config(), data)
+    monkeypatch.setattr(loop.task, "losses", Limited(loop, 32, lambda: torch.ones(2) @ torch.ones(3)))
+    with pytest.raises(RuntimeError, match="size"):
+        fastest(loop)
