@@ -1,25 +1,22 @@
 """The ledger's chain of segments, examined: how far it is intact, and where and how the first damage shows.
 
 `sweeps.ledger.segments` refuses a ledger that is damaged before its last segment; this says which file and which line it is,
-and reads what comes before. A segment is vouched for by the one after it, so that the last one's content has no witness: there,
-only what cannot be read or understood is noticed.
+and reads what comes before. A segment vouches for itself and for the one before it. In ledgers of schema 1 it was only vouched for by
+the one after it, so that the last one's content has no witness: there, only what cannot be read or understood is noticed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps.ledger.format import START, Malformed, Segment, Span, decode, in_order
 from sweeps.ledger.history import History
-from sweeps.ledger.segments import SCHEMA
+from sweeps.ledger.reading import contents, steady
 from trainables.storage import Folder
 
 __all__ = ["Chain", "Damage", "examine"]
 
-_START = "0" * 64
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -37,9 +34,10 @@ class Damage:
 
 @dataclass(frozen=True)
 class Chain:
-    """What a ledger holds before its first damage, if it has one: segments, events and the history that they make.
+    """What a ledger holds before its first damage, if it has one: files, events and the history that they make.
 
-    `aside` names the damaged segments that drivers have set aside.
+    `aside` names the damaged segments that drivers have set aside, `covered` those that a compacted one stands for, and that a
+    compaction which was cut off has left.
     """
 
     segments: int
@@ -47,14 +45,15 @@ class Chain:
     history: History
     damage: Damage | None
     aside: list[str]
+    covered: list[str]
 
 
 class _Broken(Exception):
-    """The first damage; `settable`: a driver would set the segment aside, were it the last."""
+    """The first damage; `torn`: a driver would set the segment aside, were it the last."""
 
-    def __init__(self, where: str, what: str, settable: bool = True) -> None:
+    def __init__(self, where: str, what: str, torn: bool = False) -> None:
         super().__init__(where, what)
-        self.where, self.what, self.settable = where, what, settable
+        self.where, self.what, self.torn = where, what, torn
 
 
 def examine(folder: Folder) -> Chain:
@@ -63,95 +62,46 @@ def examine(folder: Folder) -> Chain:
     Raises:
         OSError: if the storage refuses.
     """
-    held = folder.sizes()
-    names = sorted(name for name in held if name.endswith(".jsonl"))
-    contents = [folder.read(name) for name in names]
+    return steady(folder, lambda held: _examined(folder, held))
+
+
+def _examined(folder: Folder, held: list[str]) -> Chain:
+    spans, covered = in_order(held)
     history, segments, events, damage = History(), 0, 0, None
-    for index, name in enumerate(names):
-        try:
-            header, lines = _segment(index + 1, name, contents[index])
-            _linked(index, names, contents, header)
-            for line, event in enumerate(lines, start=2):
-                _apply(history, event, f"{name}, line {line}")
+    before: Segment | None = None
+    try:
+        for span, content in zip(spans, contents(folder, spans), strict=True):
+            before = _linked(span, content, before)
+            for line, event in enumerate(before.events, start=2):
+                _apply(history, event, f"{span.name}, line {line}")
                 events += 1
-        except _Broken as broken:
-            damage = Damage(broken.where, broken.what, tail=broken.settable and index + 1 == len(names))
-            break
-        segments += 1
-    return Chain(segments, events, history, damage, sorted(name for name in held if ".jsonl.damaged-" in name))
+            segments += 1
+    except _Broken as broken:
+        damage = Damage(broken.where, broken.what, tail=broken.torn and segments + 1 == len(spans))
+    strange = [name for name in held if name.endswith(".jsonl") and Span.of(name) is None]
+    if strange and (damage is None or damage.tail):
+        damage = Damage(strange[0], "has no segment's name, and lies among the segments: move it elsewhere")
+    aside = [name for name in held if ".jsonl.damaged-" in name]
+    return Chain(segments, events, history, damage, aside, [span.name for span in covered])
 
 
-def _segment(number: int, name: str, content: bytes) -> tuple[dict[str, Any], list[Any]]:
-    """The header and the events of the segment that is next by its name."""
-    if not re.fullmatch(r"\d{8}\.jsonl", name):
-        raise _Broken(name, "has no segment's name, and lies among the segments: move it elsewhere", settable=False)
-    if int(name[:8]) != number:
-        raise _Broken(f"{number:08d}.jsonl", f"is missing, and {name} is there", settable=False)
-    lines = _lines(name, content)
-    header, *events = lines
-    if not isinstance(header, dict) or not {"schema", "segment", "previous", "events"} <= header.keys():
-        raise _Broken(f"{name}, line 1", "is no segment's header")
-    if header["schema"] != SCHEMA:
-        raise _Broken(f"{name}, line 1", f"has schema {header['schema']}, and this version reads {SCHEMA}", settable=False)
-    if header["segment"] != number:
-        raise _Broken(f"{name}, line 1", f"says that it is segment {header['segment']}")
-    if header["events"] != len(events):
-        raise _Broken(name, f"has {len(events)} of {header['events']} events")
-    return header, events
-
-
-def _lines(name: str, content: bytes) -> list[Any]:
+def _linked(span: Span, content: bytes, before: Segment | None) -> Segment:
+    """The segment that is next by its name."""
+    wanted = before.span.last + 1 if before else 1
+    if span.first != wanted:
+        raise _Broken(Span(wanted, wanted).name, f"is missing, and {span.name} is there")
     try:
-        lines = content.decode().splitlines()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise _Broken(f"{name}, line {line}", f"is no text: {error}") from None
-    if not lines:
-        raise _Broken(name, "is empty")
-    whole = lines if content.endswith(b"\n") else lines[:-1]
-    found = [_parsed(line, f"{name}, line {at}") for at, line in enumerate(whole, start=1)]
-    if len(whole) < len(lines):
-        raise _Broken(f"{name}, line {len(lines)}", f"is cut off after {len(lines[-1])} characters")
+        found = decode(span, content)
+    except Malformed as error:
+        raise _Broken(f"{span.name}, line {error.line}" if error.line else span.name, error.what, error.torn) from None
+    if found.previous != (before.closing if before else START):
+        other = f"{before.span.name} has another content than it names" if before else "it names a segment before the first"
+        raise _Broken(f"{span.name}, line 1", f"{other}: one of the two has changed" if before else other)
     return found
-
-
-def _parsed(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _Broken(where, f"is no JSON: {error}") from None
-
-
-def _linked(index: int, names: list[str], contents: list[bytes], header: dict[str, Any]) -> None:
-    """Raises where a segment does not name the content before it, or the one after it does not name its own."""
-    name, own = names[index], _hash(contents[index])
-    if header["previous"] != (_hash(contents[index - 1]) if index else _START):
-        other = f"{names[index - 1]} has another content than it names" if index else "it names a segment before the first"
-        raise _Broken(f"{name}, line 1", f"{other}: one of the two has changed" if index else other, settable=False)
-    follows = names[index + 1 : index + 2] == [f"{index + 2:08d}.jsonl"]
-    if follows and _previous(contents[index + 1]) != own and _vouched(index + 1, contents):
-        raise _Broken(name, f"has changed since {names[index + 1]} was written, which names its content")
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _previous(content: bytes) -> str | None:
-    """The hash that a segment's header names; None where it cannot be read."""
-    try:
-        return str(json.loads(content.split(b"\n", 1)[0].decode())["previous"])
-    except _UNREADABLE:
-        return None
-
-
-def _vouched(index: int, contents: list[bytes]) -> bool:
-    """Whether the segment after names this one's content: then not this one has changed, but the one before it."""
-    return index + 1 < len(contents) and _previous(contents[index + 1]) == _hash(contents[index])
 
 
 def _apply(history: History, event: Any, where: str) -> None:
     try:
         history.apply(event)
     except _UNREADABLE as error:
-        raise _Broken(where, f"is no event that this version understands: {type(error).__name__}: {error}", settable=False) from None
+        raise _Broken(where, f"is no event that this version understands: {type(error).__name__}: {error}") from None

@@ -7,11 +7,13 @@ cannot be known), or `damaged`.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from analysis import multipart
 from analysis.chain import Chain, examine
 from analysis.gc import needed
 from analysis.sweep import Sweep, place
@@ -26,6 +28,8 @@ DAMAGED = 1
 """Exit code where something is damaged."""
 SHOWN = 20
 """Details that are printed for a check; `--json` has all."""
+UNDER_WAY = datetime.timedelta(days=1)
+"""Within which an upload of a sweep that runs is not called forgotten."""
 _COLLECT = "`python -m analysis gc` removes them once the sweep has ended"
 
 
@@ -43,6 +47,8 @@ class Check:
 def diagnose(folder: Folder) -> list[Check]:
     """Checks storage, lease, ledger, trials, uploads and temporary files, in this order; storage alone where it cannot be read.
 
+    On S3 also multipart uploads, last.
+
     Raises:
         ValueError: if there is no sweep; the message says what is there.
     """
@@ -59,7 +65,8 @@ def diagnose(folder: Folder) -> list[Check]:
 
 def _files(folder: Folder, held: Contents, chain: Chain) -> list[Check]:
     runs = may_run(folder, chain.history)
-    return [_trials(folder, held, chain), _uploads(folder, held, chain, runs), _temporary(held, runs)]
+    found = [_trials(folder, held, chain), _uploads(folder, held, chain, runs), _temporary(held, runs)]
+    return [*found, _multipart(folder, runs)] if multipart.possible(folder) else found
 
 
 def _storage(folder: Folder, held: Contents) -> Check:
@@ -89,6 +96,7 @@ def _lease(folder: Folder, chain: Chain) -> Check:
 def _ledger(chain: Chain) -> Check:
     counted = f"{chain.segments:,} intact segment{'' if chain.segments == 1 else 's'} with {chain.events:,} events"
     aside = [f"{name}: set aside by an earlier driver" for name in chain.aside]
+    aside += [f"{name}: is in a compacted segment too; the next driver removes it" for name in chain.covered]
     if chain.damage is None and not chain.segments:
         return Check("ledger", "damaged", "there is no segment", "without it the sweep cannot go on; restore it from a copy", aside)
     if chain.damage is None:
@@ -158,6 +166,21 @@ def _temporary(held: Contents, runs: bool) -> Check:
     if runs:
         return Check("temporary", "ok", f"{words}; they may be in use")
     return Check("temporary", "warning", words, _COLLECT, [f"{path}: {size(amount)}" for path, amount in found.items()])
+
+
+def _multipart(folder: Folder, runs: bool) -> Check:
+    """Uploads that S3 still waits for; where the sweep runs, those begun within `UNDER_WAY` are taken to be its own."""
+    try:
+        found = multipart.unfinished(folder)
+    except (ImportError, OSError) as error:
+        return Check("multipart", "warning", f"not looked at: {error}")
+    since = datetime.datetime.now(datetime.UTC) - UNDER_WAY
+    old = [upload for upload in found if not runs or upload.begun < since]
+    if not old:
+        return Check("multipart", "ok", f"no upload that was never completed{f'; {len(found)} may be under way' if found else ''}")
+    amount = size(sum(upload.size for upload in old))
+    details = [f"{upload.path}: {size(upload.size)}, begun {upload.begun:%Y-%m-%d %H:%M} UTC" for upload in old]
+    return Check("multipart", "warning", f"{len(old)} begun and never completed: {amount}", _COLLECT, details)
 
 
 def register(commands: Any) -> None:

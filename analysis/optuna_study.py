@@ -55,7 +55,8 @@ def study(
         name: its name; None for `study_name`.
 
     Values are the objective on validation. Trials that ran their whole budget are COMPLETE; stopped ones PRUNED, with a
-    value for each report; failed ones FAIL; those whose last value is not finite PRUNED without values. Open trials are left out.
+    value for each report; failed ones FAIL; infeasible ones, and those whose last value is not finite, PRUNED without values. Open
+    trials are left out.
     """
     direction = StudyDirection.MINIMIZE if history.settings["mode"] == "min" else StudyDirection.MAXIMIZE
     made = optuna.create_study(direction=direction, study_name=name or study_name(history, stratum), storage=storage)
@@ -81,7 +82,7 @@ def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution]
         params={name: _choice(value) for name, value in trial.params.items()},
         distributions=_distributions(trial, inferred),
         user_attrs={"trial": trial.number, "step": trial.step, "reason": trial.reason},
-        intermediate_values=curve if state != TrialState.FAIL and math.isfinite(value) else {},
+        intermediate_values=curve if trial.status != "failed" and math.isfinite(value) else {},
     )
 
 
@@ -93,7 +94,7 @@ def _curve(history: History, trial: Trial) -> dict[int, float]:
 
 def _state(trial: Trial, value: float) -> TrialState:
     if trial.status == "failed":
-        return TrialState.FAIL
+        return TrialState.PRUNED if trial.infeasible else TrialState.FAIL
     return TrialState.COMPLETE if trial.status == "finished" and math.isfinite(value) else TrialState.PRUNED
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,7 +77,7 @@ def shown(history: History) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in held]
 
 
-def _last(trial: Trial) -> dict[str, Measure]:
+def _last(trial: Trial) -> Mapping[str, Measure]:
     return trial.reports[-1].metrics if trial.reports else {}
 
 

@@ -35,11 +35,22 @@ class Trial:
     reason: str = ""
     attempts: int = 0
     failures: int = 0
+    """Attempts that ended by an exception or were lost; not those that ended because the store refused."""
+    cause: str = ""
+    """Of the last failure: error, memory, storage, stuck or lost."""
+    micro_batch: int | str | None = None
+    """That of the next attempt, where it is not the configuration's: smaller, as memory did not suffice, or measured."""
     reports: list[Report] = field(default_factory=list)
     wall: float = 0.0
     """Seconds that the trial held its place, over all attempts whose end was recorded."""
+    retired: set[str] = field(default_factory=set)
+    """Checkpoints that reports name and that are not kept any more."""
     distributions: dict[str, str] = field(default_factory=dict)
     """What each searched parameter was drawn from, as Optuna's JSON."""
+    budget: int = 0
+    """That of the sweep, in its unit, when the last attempt began; `config` has the steps that it comes to."""
+    extended: list[int] = field(default_factory=list)
+    """The shorter budgets under which earlier attempts had begun."""
 
     @property
     def open(self) -> bool:
@@ -48,9 +59,19 @@ class Trial:
 
     @property
     def trained_config(self) -> dict[str, Any]:
-        """The configuration with the micro-batch that was measured, where that was left to the machine and is known."""
-        rows = self.reports[-1].facts.get("micro_batch", 0) if self.reports else 0
-        return {**self.config, "micro_batch": int(rows)} if rows and self.config.get("micro_batch") == "auto" else self.config
+        """The configuration with the micro-batch of the next attempt."""
+        return self.config if self.micro_batch is None else {**self.config, "micro_batch": self.micro_batch}
+
+    @property
+    def brief(self) -> str:
+        """The reason in one line: of a traceback the last, which is the exception; of an infeasible trial the first."""
+        lines = self.reason.strip().splitlines() or ["no reason recorded"]
+        return lines[0 if self.infeasible else -1].strip()
+
+    @property
+    def infeasible(self) -> bool:
+        """Whether it was impossible, or did not fit the memory in any micro-batch that was tried."""
+        return self.status == "failed" and self.reason.startswith("infeasible: ")
 
     @property
     def step(self) -> int:
@@ -127,6 +148,15 @@ class History:
         """How much of the budget a report has spent, in the unit that the sweep's sizes count."""
         return report.samples if self.settings.get("unit") == "samples" else report.step
 
+    @property
+    def budget(self) -> int:
+        """Of a whole trial, in the sweep's unit; 0 before the sweep was opened."""
+        return int(self.settings.get("steps", 0))
+
+    def budgeted(self, trial: Trial) -> dict[str, Any]:
+        """The fields of a trial's configuration that the budget decides, as it stands now."""
+        return {"steps": trial.config["steps"] * self.budget // trial.budget} if trial.budget not in (0, self.budget) else {}
+
     def search_trials(self) -> list[Trial]:
         """Trials of the search, in order of their numbers."""
         return [trial for trial in self.trials.values() if trial.kind == "search"]
@@ -136,13 +166,21 @@ class History:
         return [trial for trial in self.trials.values() if trial.of == of]
 
     def _on_opened(self, event: Event) -> None:
-        self.settings = event["settings"]
+        before, self.settings = self.budget, event["settings"]
         self.manifests.append({**event["manifest"], "time": event["time"]})
         self.closed = ""
         for trial in self.trials.values():
             if trial.status == "running":
                 trial.status = "waiting"
+            if self.budget > before and trial.status in ("waiting", "finished"):
+                self._outgrown(trial, before)
         self._began.clear()
+
+    def _outgrown(self, trial: Trial, before: int) -> None:
+        """A search trial goes on unless it is judged otherwise; a replicate only once its finalist is one again."""
+        if trial.kind == "replicate" or trial.status == "finished":
+            trial.reason = f"the budget of {before} has been raised to {self.budget}"
+        trial.status = "waiting" if trial.kind == "search" else "stopped"
 
     def _on_baseline(self, event: Event) -> None:
         metrics = {name: Measure.from_dict(plain) for name, plain in event["metrics"].items()}
@@ -157,26 +195,42 @@ class History:
     def _on_proposed(self, event: Event) -> None:
         fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
         self.trials[event["trial"]] = trial = Trial(event["trial"], **fields, distributions=event.get("distributions", {}))
+        trial.budget = self.budget
         if event.get("infeasible"):
             trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"
 
     def _on_started(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
+        if (changed := self.budgeted(trial)) and trial.attempts:
+            trial.extended.append(trial.budget)
+        trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts = "running", event["attempt"]
         self._began[trial.number] = event["time"]
 
     def _on_reported(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.reports.append(Report.from_dict(event["report"]))
+        rows = int(trial.reports[-1].facts.get("micro_batch", 0))
+        if rows and isinstance(trial.trained_config.get("micro_batch"), str):
+            trial.micro_batch = rows  # known from now on
         if event["action"] != "continue":
             self._leave(trial, event)
             trial.status = "finished" if event["action"] == "finish" else "stopped"
         trial.reason = event["reason"]
 
+    def _on_judged(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.status, trial.reason = ("waiting" if event["action"] == "continue" else "stopped"), event["reason"]
+
+    def _on_retired(self, event: Event) -> None:
+        self.trials[event["trial"]].retired |= set(event["checkpoints"])
+
     def _on_failed(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         self._leave(trial, event)
-        trial.failures += 1
+        trial.cause = event.get("cause", "error")
+        trial.failures += trial.cause != "storage"
+        trial.micro_batch = event.get("micro_batch", trial.micro_batch)
         trial.status, trial.reason = ("failed" if event["final"] else "waiting"), event["error"]
 
     def _on_closed(self, event: Event) -> None:

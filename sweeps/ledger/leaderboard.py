@@ -7,6 +7,7 @@ got and then by value, because values at different steps cannot be compared; fai
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -38,6 +39,9 @@ __all__ = [
     "versus_trivial",
     "wanted",
 ]
+
+BRIEF = 160
+"""Characters of a failure's last line that are shown among the marks; the whole is the reason."""
 
 
 def strata(history: History) -> list[str]:
@@ -105,10 +109,18 @@ def marks(history: History, trial: Trial) -> list[str]:
     found = []
     if trial.reports and not math.isfinite(trial.value(objective(history))):
         found.append("not finite")
-    found += _beside_trivial(history, trial)
+    found += [*_extended(trial), *_beside_trivial(history, trial)]
     if trial.failures:
-        found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}")
+        cause = f" ({trial.cause})" if trial.cause else ""
+        found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
+    if trial.status == "failed":
+        found.append(textwrap.shorten(trial.brief, BRIEF, placeholder=" ..."))
     return found + [finding.mark for finding in trial.findings if finding.failed]
+
+
+def _extended(trial: Trial) -> list[str]:
+    """Its schedules and curriculum followed shorter budgets at first."""
+    return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
 
 
 def _beside_trivial(history: History, trial: Trial) -> list[str]:
@@ -146,7 +158,8 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
 def replicate_marks(history: History, trial: Trial) -> list[str]:
     """Guards that failed in a finalist's finished replicates, and in how many, as in `plateau (4 of 5)`."""
     runs = finished(history, trial)
-    found = Counter(mark for run in runs for mark in dict.fromkeys(finding.mark for finding in run.findings if finding.failed))
+    failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}
+    found = Counter(mark for run in runs for mark in dict.fromkeys([*_extended(run), *failed[run.number]]))
     return [f"{mark} ({count} of {len(runs)})" for mark, count in found.items()]
 
 

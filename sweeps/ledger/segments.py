@@ -1,104 +1,70 @@
-"""The ledger: an append-only sequence of events in immutable numbered segments with a hash chain.
+"""The ledger: an append-only sequence of events in immutable numbered segments with a hash chain; `format` says what is in one.
 
-    <sweep>/ledger/00000001.jsonl    line 1: {"schema", "segment", "previous": sha256 of the segment before}; then one event a line
+    <sweep>/ledger/00000001-00000256.jsonl    what was compacted
+    <sweep>/ledger/00000257.jsonl             a group of events
 
 One writer commits events in groups. Object stores have no append, so a group is a new file; a segment that exists already
-is never replaced, so of two writers one fails.
+is never replaced, so of two writers one fails. (Where creating is a check before writing, as on S3, two that write within one
+round trip are not told apart: that is what the lease is for.)
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainables.storage import Folder
+from sweeps.ledger.compaction import COMPACT, TRY_SECONDS, Compaction, Part
+from sweeps.ledger.format import SCHEMA, START, Event, Span, encode, lines
+from sweeps.ledger.reading import LedgerError, Scan, read, scan
+from trainables.storage import Folder, patiently
 
 __all__ = ["SCHEMA", "Event", "Ledger", "LedgerError", "read"]
 
-SCHEMA = 1
 GROUP_SECONDS = 0.2
-_START = "0" * 64
-
-Event = dict[str, Any]
-
-
-class LedgerError(RuntimeError):
-    """A ledger that cannot be read or written; the message names the file."""
-
-
-def _name(number: int) -> str:
-    return f"{number:08d}.jsonl"
-
-
-def _scan(folder: Folder) -> tuple[list[Event], int, str, str | None]:
-    """Events, the last intact segment's number and hash, and what is wrong with the tail, if anything is."""
-    names = sorted(name for name in folder.sizes() if name.endswith(".jsonl"))
-    events: list[Event] = []
-    previous = _START
-    for number, name in enumerate(names, start=1):
-        if name != _name(number):
-            raise LedgerError(f"ledger: damaged in its middle: {folder}/{_name(number)} is missing")
-        content = folder.read(name)
-        try:
-            header, *lines = [json.loads(line) for line in content.decode().splitlines()]
-            if header["schema"] != SCHEMA:
-                raise LedgerError(f"ledger: {folder}/{name} has schema {header['schema']}, this version reads {SCHEMA}")
-            if header["segment"] != number:
-                raise ValueError(f"it says that it is segment {header['segment']}")
-            if len(lines) != header["events"] or not content.endswith(b"\n"):
-                raise ValueError(f"{len(lines)} of {header['events']} events are there")
-            if header["previous"] != previous:  # no write that was cut off leaves a whole segment that names another
-                before = f"{folder}/{_name(number - 1)}" if number > 1 else "a segment before the first"
-                changed = f"{folder}/{name} does not follow {before}: one of the two has changed"
-                raise LedgerError(f"ledger: damaged in its middle: {changed}; restore the one that has")
-        except (ValueError, KeyError, TypeError) as error:
-            problem = f"{folder}/{name}: {error}"
-            if number < len(names):
-                raise LedgerError(f"ledger: damaged in its middle: {problem}") from None
-            return events, number - 1, previous, problem
-        events += lines
-        previous = hashlib.sha256(content).hexdigest()
-    return events, len(names), previous, None
-
-
-def read(folder: Folder) -> list[Event]:
-    """All events in order.
-
-    A damaged last segment is named in a warning and left out: its events had not been confirmed or are lost with the file.
-
-    Raises:
-        LedgerError: if there is no ledger, or it is damaged before its last segment.
-    """
-    if not folder.exists():
-        raise LedgerError(f"ledger: none at {folder}")
-    events, _, _, problem = _scan(folder)
-    if problem:
-        warnings.warn(f"ledger: damaged tail left out: {problem}", stacklevel=2)
-    return events
+PATIENCE = 60.0
+"""Seconds for which a storage that refuses, or does not answer, is waited for."""
+SILENCE = 5.0
+"""Seconds without a segment after which a writer looks for another one's: a lease is taken over after more."""
 
 
 class Ledger:
     """The one writer of a sweep's ledger.
 
     `append` returns at once; what it has been given is stored with the next group, in the same order. Whoever must not act before an
-    event is stored asks `stored`, or waits in `commit`. A failure to store is raised by all of them.
+    event is stored asks `stored`, or waits in `commit`. A storage that refuses is waited for; a failure to store is raised by all of them.
+
+    Args:
+        folder: the ledger's.
+        patience: seconds for which a storage that refuses, or does not answer, is waited for.
+        compact: segments that are compacted into one.
+        say: told when such waiting begins and when it is over, and what was found damaged; warnings by default.
     """
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-        self.past, self._segment, self._previous, problem = _scan(folder)
-        if problem:
-            self._set_aside(problem)
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        patience: float = PATIENCE,
+        compact: int = COMPACT,
+        say: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
+    ) -> None:
+        self.folder, self._patience, self._say = folder, patience, say
+        found = scan(folder)
+        self.past = found.events
+        self._segment, self._previous = (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
+        if found.torn:
+            self._set_aside(found.torn, found.problem)
+        self._compaction = self._compacting(found, compact)
         self._pending: list[Event] = []
         self._appended = self._stored = 0
         self._urgent = self._closed = False
         self._error: BaseException | None = None
         self._wake = threading.Condition()
+        self._written = time.time()
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
 
@@ -143,16 +109,31 @@ class Ledger:
             self._closed = True
             self._wake.notify_all()
         self._writer.join()
+        self._compaction.close()
 
     def _raise_error(self) -> None:
         if self._error is not None:
             raise LedgerError(f"ledger: cannot write to {self.folder}: {self._error}") from self._error
 
-    def _set_aside(self, problem: str) -> None:
-        name = _name(self._segment + 1)
-        warnings.warn(f"ledger: damaged tail set aside: {problem}", stacklevel=3)
-        self.folder.write(f"{name}.damaged-{time.time_ns()}", self.folder.read(name))
-        self.folder.files.delete_file(f"{self.folder.path}/{name}")
+    def _say_where(self, text: str) -> None:
+        self._say(f"ledger: {self.folder}/{text}")
+
+    def _set_aside(self, torn: Span, problem: str) -> None:
+        self._say(f"ledger: damaged tail set aside: {problem}")
+        self.folder.write(f"{torn.name}.damaged-{time.time_ns()}", self.folder.read(torn.name))
+        self.folder.files.delete_file(f"{self.folder.path}/{torn.name}")
+
+    def _compacting(self, found: Scan, count: int) -> Compaction:
+        """Compaction goes on with the small segments that earlier drivers have left."""
+        compaction = Compaction(self.folder, count, self._patience, self._say)
+        compaction.remove(found.covered)
+        for segment in found.segments:
+            if segment.span.compacted:
+                compaction.flush()
+            else:
+                body = lines(segment.events)
+                compaction.add(Part(segment.span.first, segment.previous, segment.closing, len(segment.events), body))
+        return compaction
 
     def _write(self) -> None:
         while True:
@@ -174,8 +155,28 @@ class Ledger:
                 self._wake.notify_all()
 
     def _store(self, group: list[Event]) -> None:
-        header = {"schema": SCHEMA, "segment": self._segment + 1, "previous": self._previous, "events": len(group)}
-        content = "".join(json.dumps(line, allow_nan=False) + "\n" for line in [header, *group]).encode()
-        self.folder.write(_name(self._segment + 1), content, exclusive=True)
-        self._segment += 1
-        self._previous = hashlib.sha256(content).hexdigest()
+        span, body = Span(self._segment + 1, self._segment + 1), lines(group)
+        content = encode(span, self._previous, len(group), body)
+        patiently(
+            lambda: self._publish(span, content),
+            span.name,
+            seconds=self._patience,
+            try_seconds=TRY_SECONDS,
+            size=len(content),
+            say=self._say_where,
+        )
+        part = Part(span.first, self._previous, hashlib.sha256(content).hexdigest(), len(group), body)
+        self._segment, self._previous, self._written = part.number, part.closing, time.time()
+        self._compaction.add(part)
+
+    def _publish(self, span: Span, content: bytes) -> None:
+        """Stores a segment, unless an earlier try has; whoever was silent for long looks whether another has gone on meanwhile."""
+        try:
+            self.folder.write(span.name, content, exclusive=True)
+        except FileExistsError:
+            if self.folder.read(span.name) != content:
+                raise FileExistsError(f"{self.folder}/{span.name} is another writer's") from None
+        if time.time() - self._written > SILENCE:
+            others = [name for name in self.folder.sizes() if (other := Span.of(name)) and other != span and other.last >= span.last]
+            if others:
+                raise FileExistsError(f"{self.folder}/{min(others)} is another writer's") from None
