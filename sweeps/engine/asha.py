@@ -9,8 +9,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from sweeps.ledger.rungs import rungs
 
 __all__ = ["Asha", "Decision"]
@@ -50,6 +48,12 @@ class Asha:
     def __post_init__(self) -> None:
         self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
 
+    def extend(self, budget: int) -> None:
+        """A longer budget, in steps, brings rungs that nobody has been judged at; those there are keep what they hold."""
+        self.budget = budget
+        for step in rungs(self.grace, self.reduction, budget):
+            self.table.setdefault(step, {})
+
     def report(self, trial: int, step: int, value: float) -> Decision:
         """Judges a trial at every rung that it has reached and not been judged at. NaN and infinity stop at once."""
         if not math.isfinite(value):
@@ -70,7 +74,11 @@ class Asha:
     def cutoff(self, rung: int) -> float:
         """The value that a trial must not be worse than, from what the rung holds now."""
         sign = 1.0 if self.mode == "min" else -1.0
-        return sign * float(np.quantile([sign * value for value in self.table[rung].values()], 1.0 / self.reduction))
+        ordered = sorted(sign * value for value in self.table[rung].values())
+        # In whole numbers: (n - 1) times the float 1/reduction may fall short of a rank by its last bit.
+        whole, part = divmod(len(ordered) - 1, self.reduction)
+        low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
+        return sign * (low + (high - low) * part / self.reduction)
 
     def population(self) -> dict[int, int]:
         """Trials judged at each rung."""

@@ -7,6 +7,7 @@ was, searcher and rungs included: resume is replay.
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sweeps.engine.asha import Asha, Decision
+from sweeps.engine.causes import Cause, bystander, cause_of, halved, last_line, named, rows_tried
+from sweeps.engine.recorded import changed, unlike
 from sweeps.engine.search import Outcome, Search, Space, seed_of
 from sweeps.engine.study import Settings
 from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
+from sweeps.ledger.reading import uncollected
 from sweeps.ledger.segments import Event
 from trainables.config import ConfigError, to_dict
 from trainables.measure import Report
@@ -62,26 +66,40 @@ class Director:
         self.first_step = 0.0
         """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
         self.news: list[str] = []
-        """Faults that guards have found since somebody looked, a line each; whoever tells them empties it."""
-        mode = settings.mode
-        self._search: dict[str, Search] = {}
-        self.asha: dict[str, Asha] = {}
-        for index, stratum in enumerate(settings.strata):
-            self._search[str(stratum)] = Search(
+        """Faults that guards have found, and failures, since somebody looked, a line each; whoever tells them empties it."""
+        self.halting = ""
+        """Why the sweep must stop where it stands, if it must: a store that refuses is no fault of the trials."""
+        self.remarks: list[str] = []
+        """What a resumed sweep's user should know before it goes on, a line each: a longer budget, a search space that has changed."""
+        self._finished: list[int] = []
+        """Search trials that spent the whole budget, in the order in which they did."""
+        self._due: list[int] = []
+        """Those that spent a shorter one, and were not judged yet at the rungs that the longer one brings."""
+        self._drawn: dict[tuple[str, str], tuple[str, str]] = {}
+        """By stratum and parameter: what the last recorded trial drew it from, and what it would be drawn from now."""
+        self._search = {
+            str(stratum): Search(
                 space,
                 settings.scale,
                 sampler=settings.sampler,
                 seed=seed_of(settings.seed, index),
-                mode=mode,
+                mode=settings.mode,
                 startup=settings.startup,
                 pinned={**settings.overrides, **settings.dealt(stratum)},
             )
-            self.asha[str(stratum)] = Asha(settings.grace, settings.reduction, settings.steps, mode)
+            for index, stratum in enumerate(settings.strata)
+        }
+        self.asha = self._rungs(settings.steps)
+
+    def _rungs(self, budget: int) -> dict[str, Asha]:
+        settings = self.settings
+        return {str(stratum): Asha(settings.grace, settings.reduction, budget, settings.mode) for stratum in settings.strata}
 
     def replay(self, events: Iterable[Event]) -> None:
         """Takes over recorded events. Trials that were running wait for a new attempt."""
-        for event in events:
-            self._fold(event)
+        with uncollected():
+            for event in events:
+                self._fold(event)
         for trial in self.history.trials.values():
             if trial.status == "running":
                 trial.status = "waiting"
@@ -90,11 +108,14 @@ class Director:
         """The next attempt to place: trials that wait first, then new proposals, then confirmation."""
         waiting = [trial for trial in self.history.trials.values() if trial.status == "waiting"]
         if self.stopping:
-            waiting = [trial for trial in waiting if trial.kind == "replicate"]
+            for left in [trial for trial in waiting if trial.kind == "search"]:
+                self._judged(left, Decision("stop", self.stopping))
+                waiting.remove(left)
         trial = waiting[0] if waiting else self._propose()
         if trial is None:
             return "wait" if self.running() else "done"
-        return Assignment(trial.number, trial.attempts + 1, trial.trained_config, trial.kind == "replicate", trial.step)
+        config = {**trial.trained_config, **self.history.budgeted(trial)}
+        return Assignment(trial.number, trial.attempts + 1, config, trial.kind == "replicate", trial.step)
 
     def running(self) -> list[Trial]:
         """Trials that hold a place now."""
@@ -123,12 +144,29 @@ class Director:
         return decision
 
     def failed(self, number: int, error: str) -> bool:
-        """An attempt ended by an exception or with its machine. Returns whether the trial is tried again."""
+        """An attempt ended by an exception or with its machine. Returns whether the trial is tried again.
+
+        What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
+        refused, nothing is counted, and the sweep must halt.
+        """
         trial = self.history.trials[number]
         if not trial.open:
             return False
-        final = trial.failures + 1 > self.settings.max_failures
-        self._new({"type": "failed", "trial": number, "attempt": trial.attempts, "error": error, "final": final})
+        cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
+        final = cause != "storage" and trial.failures + 1 > self.settings.max_failures
+        if cause == "memory":
+            tried = rows_tried(error) or tried
+            smaller = halved(tried)
+            final = final or smaller is None
+            change = {} if final else {"micro_batch": smaller}
+        brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
+        self.news.append(f"trial {number}: attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}")
+        if final and cause == "memory" and not bystander(error):
+            error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
+        if cause == "storage":
+            self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
+        event = {"type": "failed", "trial": number, "attempt": trial.attempts, "cause": cause, "error": error, "final": final}
+        self._new({**event, **change})
         return not final
 
     def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:
@@ -143,9 +181,22 @@ class Director:
         """Records a remark, such as a damaged file that was passed over."""
         self._new({"type": "noted", "text": text})
 
+    def retired(self, trial: int, checkpoints: list[str]) -> None:
+        """Records that checkpoints that reports name are not kept any more."""
+        self._new({"type": "retired", "trial": trial, "checkpoints": checkpoints})
+
     def opened(self, manifest: dict[str, Any]) -> None:
-        """Records that a driver runs the sweep, and where."""
+        """Records that a driver runs the sweep, and where; then what changes with a longer budget or another search space."""
+        before = self.history.budget
         self._new({"type": "opened", "settings": self.settings.to_dict(), "manifest": manifest})
+        due = [self.history.trials[number] for number in self._due]
+        for trial in due:
+            self._judged(trial, self._rejudge(trial))
+        found = [self._extension(due)] if due or 0 < before < self.history.budget else []
+        found += dict.fromkeys(changed(name, was, now) for (_, name), (was, now) in self._drawn.items() if was != now)
+        for remark in [remark for remark in found if remark not in self.history.notes]:
+            self.noted(remark)
+            self.remarks.append(remark)
 
     def closed(self, how: str) -> None:
         """Records how this driver ended."""
@@ -158,15 +209,76 @@ class Director:
 
     def _fold(self, event: Event, live: bool = False) -> None:
         """One event into history, searcher and rungs; live ones have passed through searcher and rungs when they were made."""
-        kind = event["type"]
+        kind, before = event["type"], self.history.budget
         if kind == "proposed" and not live and event["kind"] == "search":
-            self._search[event["stratum"]].ask(event["trial"], event["params"])
-        if kind == "reported" and not live:
-            self._decide(self.history.trials[event["trial"]], Report.from_dict(event["report"]))
+            self._replay_proposal(event)
+        if kind == "judged" and not live and event["trial"] in self._due:
+            self._rejudge(self.history.trials[event["trial"]])
         self.history.apply(event)
-        if "trial" in event and kind != "started" and not self.history.trials[event["trial"]].open:
-            self._tell(self.history.trials[event["trial"]], infeasible=kind == "proposed")
-            self._check_target(self.history.trials[event["trial"]])
+        if kind == "reported" and not live:
+            trial = self.history.trials[event["trial"]]
+            self._decide(trial, trial.reports[-1])
+        if kind == "opened":
+            self._adopt(before)
+        if kind == "judged" and event["trial"] in self._due:
+            self._due.remove(event["trial"])
+        if kind in ("proposed", "reported", "judged", "failed") and not self.history.trials[event["trial"]].open:
+            self._ended(self.history.trials[event["trial"]])
+
+    def _ended(self, trial: Trial) -> None:
+        if trial.kind != "search":
+            return
+        self._tell(trial)
+        if trial.status == "finished":
+            self._finished.append(trial.number)
+            self._check_target(trial)
+
+    def _adopt(self, before: int) -> None:
+        """What an opening changes: a longer budget than `before` takes back that trials had finished, and another target is another end."""
+        if not before:
+            self.asha = self._rungs(self.history.budget)
+        elif before < self.history.budget:
+            for asha in self.asha.values():
+                asha.extend(self.history.budget)
+            self._due += self._finished
+            self._finished = []
+            for search in self._search.values():
+                search.reopen(self._due)
+        self.stopping = ""
+        for number in self._finished:
+            self._check_target(self.history.trials[number])
+
+    def _rejudge(self, trial: Trial) -> Decision:
+        """A trial that had spent a shorter budget, at the rungs that the longer one brings, from its last value."""
+        last = trial.reports[-1]
+        value = trial.value(leaderboard.metric_name(self.settings.metric))
+        spent, budget = self.settings.spent(last), self.history.budget
+        decision = self.asha[trial.stratum].report(trial.number, spent, value)
+        if decision.action == "stop":
+            return Decision("stop", f"{decision.reason}; it stays at {spent}, as the budget was raised to {budget}")
+        return Decision("continue", "; ".join(filter(None, [decision.reason, f"goes on from {spent} to {budget}"])))
+
+    def _judged(self, trial: Trial, decision: Decision) -> None:
+        """Records a decision on a trial that waits, without a report of it."""
+        self._new({"type": "judged", "trial": trial.number, "action": decision.action, "reason": decision.reason})
+
+    def _extension(self, due: list[Trial]) -> str:
+        on = [trial for trial in due if trial.open]
+        return (
+            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had finished a shorter one, {len(on)} "
+            "go on from their checkpoints; schedules and curricula are fractions of a budget, so that an extended trial is not the same as "
+            "one that begins with the longer budget: it is marked"
+        )
+
+    def _replay_proposal(self, event: Event) -> None:
+        number, stratum, was = event["trial"], event["stratum"], event["config"]
+        fields = self._search[stratum].replay(number, event["params"])
+        for name, now in self._search[stratum].distributions(number).items():
+            self._drawn[stratum, name] = (event.get("distributions", {}).get(name, now), now)
+        if not event.get("infeasible") and any(was.get(name) != value for name, value in fields.items()):
+            dealt = next(value for value in self.settings.strata if str(value) == stratum)
+            typed = to_dict(self.settings.configure(fields, dealt, was["seed"]))
+            unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
         name = leaderboard.metric_name(self.settings.metric)
@@ -176,19 +288,18 @@ class Director:
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
         if not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
-        return Decision("finish", "budget reached") if self.settings.spent(report) >= self.settings.steps else Decision("continue")
+        return Decision("finish", "budget reached") if self.settings.spent(report) >= self.history.budget else Decision("continue")
 
-    def _tell(self, trial: Trial, infeasible: bool) -> None:
-        if trial.kind != "search":
-            return
+    def _tell(self, trial: Trial) -> None:
         name = leaderboard.metric_name(self.settings.metric)
-        curve = [] if infeasible else [(self.settings.spent(report), report.metrics[name].value) for report in trial.reports]
-        outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if trial.status == "stopped" or infeasible else "failed"
+        curve = [] if trial.infeasible else [(self.settings.spent(report), report.metrics[name].value) for report in trial.reports]
+        stopped = (trial.status == "stopped" and bool(trial.reports)) or trial.infeasible  # one that never ran teaches nothing
+        outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if stopped else "failed"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
     def _check_target(self, trial: Trial) -> None:
-        target = self.settings.target
-        if target is None or trial.kind != "search" or trial.status != "finished" or self.stopping:
+        target = self.history.settings.get("target")
+        if target is None or self.stopping:
             return
         value = trial.value(leaderboard.metric_name(self.settings.metric))
         if value <= target if self.settings.mode == "min" else value >= target:
@@ -226,11 +337,21 @@ class Director:
         searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
             for finalist in leaderboard.finalists(self.history, stratum, self.settings.confirm):
-                done = len(self.history.replicates(finalist.number))
+                runs = self.history.replicates(finalist.number)
+                for run in runs[: self.settings.replicates]:
+                    if self._outgrown(run):
+                        self._judged(run, Decision("continue", f"trial {finalist.number} is a finalist at {self.history.budget} too"))
+                        return run
+                done = len(runs)
                 if done < self.settings.replicates:
-                    config = {**finalist.config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
+                    config = {**finalist.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
                     return self._record_proposal(number, stratum, "replicate", finalist.number, {}, config)
         return None
+
+    def _outgrown(self, run: Trial) -> bool:
+        """Whether a replicate was stopped for a longer budget alone, not because it diverged."""
+        sound = not run.reports or math.isfinite(run.value(leaderboard.metric_name(self.settings.metric)))
+        return run.status == "stopped" and run.budget < self.history.budget and sound
 
     def _record_proposal(
         self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any], infeasible: str = ""
@@ -239,3 +360,10 @@ class Director:
         distributions = self._search[stratum].distributions(number) if kind == "search" else {}
         self._new({**event, "distributions": distributions, "infeasible": infeasible})
         return self.history.trials[number]
+
+
+def _next(cause: Cause, final: bool, change: dict[str, Any]) -> str:
+    """What follows on a failure, in words."""
+    if final or cause == "storage":
+        return "given up" if final else "it goes on when the sweep is resumed"
+    return f"tried again with {named(change['micro_batch'])}" if change else "tried again"

@@ -53,13 +53,14 @@ class Display:
             self._console.print(self.line(), highlight=False, soft_wrap=True)
 
     def _tell(self) -> None:
-        """Each guard's first few findings, as they come; all are in the ledger and on the leaderboard."""
+        """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
         for line in self._director.news:
-            guard = line.split(": ")[1]
-            self._told[guard] += 1
-            if self._told[guard] <= TOLD:
-                rest = f"; more of {guard} on the leaderboard" if self._told[guard] == TOLD else ""
-                self._console.print(f"guard: {line}{rest}", highlight=False, markup=False, soft_wrap=True)
+            kind = line.split(": ")[1]
+            kind, whose = (kind.partition(" ")[2].partition(" ")[2], "failure") if kind.startswith("attempt ") else (kind, "guard")
+            self._told[kind] += 1
+            if self._told[kind] <= TOLD:
+                rest = f"; more of {kind} on the leaderboard" if self._told[kind] == TOLD else ""
+                self._console.print(f"{whose}: {line}{rest}", highlight=False, markup=False, soft_wrap=True)
         self._director.news.clear()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 from rich.console import Console
@@ -22,6 +22,7 @@ from sweeps.engine import environment, plan
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
 from sweeps.engine.manifest import differences, manifest
+from sweeps.engine.retention import Retention
 from sweeps.engine.search import Space
 from sweeps.engine.shelf import Shelf
 from sweeps.engine.study import Settings
@@ -42,6 +43,10 @@ INTERRUPT_SECONDS = 10.0
 """How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
 CLOSING_SECONDS = 5.0
 """How long it then waits for the ledger."""
+RETENTION_SECONDS = 5.0
+"""How long the end of a sweep waits for the removal of superseded checkpoints."""
+ROOM_SECONDS = 10.0
+"""How often the room on a local disk is looked at."""
 TWICE_SECONDS = 0.3
 """Signals that come closer together are one, sent to the parent and to its children."""
 PULSE_SECONDS = 0.25
@@ -49,18 +54,27 @@ PULSE_SECONDS = 0.25
 
 
 class Driver:
-    """One driver's life: opens the ledger, starts Ray, places trials, closes the books."""
+    """One driver's life: opens the ledger, starts Ray, places trials, closes the books.
 
-    def __init__(self, space: Space, settings: Settings, folder: Folder, name: str, storage: str, lease: Lease, parent: Parent) -> None:
+    Args:
+        name: of the sweep, in `folder` below `storage`.
+        checkpoint: bytes that a checkpoint may have.
+    """
+
+    def __init__(
+        self, space: Space, settings: Settings, folder: Folder, name: str, storage: str, lease: Lease, parent: Parent, checkpoint: int = 0
+    ) -> None:
         self.settings, self.folder, self.name, self.storage = settings, folder, name, storage
         self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
         self.console = Console() if sys.stdout.isatty() else Console(width=160)
-        self.ledger = Ledger(folder / "ledger")
+        self.ledger = Ledger(folder / "ledger", patience=settings.storage_patience, say=self._say)
         self.director = Director(settings, space, self.ledger.append)
         self.director.replay(self.ledger.past)
+        self.checkpoint = checkpoint
         self.interrupts = 0
-        self._interrupted = 0.0
+        self._interrupted = self._room_seen = 0.0
         self._leaving: threading.Timer | None = None
+        self._ray: dict[str, psutil.Process] = {}
         self._stopping_ray = threading.Event()
         self.placement: Placement | None = None
         self.began = parent.began
@@ -72,7 +86,7 @@ class Driver:
         for warning in plan.warnings_of(self.settings):
             self._say(f"note: {warning}")
         self._open()
-        before = self._take_signals()
+        self._take_signals()
         how = "failed"
         try:
             how = self._train(self.parent.scratch)
@@ -82,10 +96,8 @@ class Driver:
             if self.interrupts:
                 how = "interrupted"  # a signal to the whole process group ends Ray too
             else:
+                self._leave_if_lost()
                 self._say(traceback.format_exc())
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         # Ray takes its time to stop and the views to be written: they need nothing of each other.
         self._stopping_ray.set()
         stopping = threading.Thread(target=_stop_ray, name="stop-ray")
@@ -102,6 +114,8 @@ class Driver:
         for changed in differences(past[0], now) if past else []:
             self.director.noted(f"resumed, and no longer bit for bit what it was: {changed}")
             self._say(f"note: resumed, and no longer bit for bit what it was: {changed}")
+        for remark in self.director.remarks:
+            self._say(f"note: {remark}")
         self.ledger.commit()
         limit = self.settings.time_limit
         self.parent.running(self.name, self.storage, None if limit is None else self.began + limit)
@@ -114,8 +128,8 @@ class Driver:
         environment.prepare()
         from sweeps.engine import tune
 
-        processes = tune.start_ray(*self._resources(), temporary=scratch)
-        threading.Thread(target=self._watch, args=(processes,), name="ray", daemon=True).start()
+        self._ray = tune.start_ray(*self._resources(), temporary=scratch)
+        threading.Thread(target=self._watch, name="ray", daemon=True).start()
         if self.interrupts:
             raise KeyboardInterrupt
         self._take_signals()  # again: Ray has put its own handlers in place
@@ -124,13 +138,22 @@ class Driver:
         if not shelf.ready():
             return "failed"
         self.marks["data and baselines"] = time.time()
-        display = Display(self.director, self.name, self.console)
-        placement = tune.Placement(self.director, self.ledger.stored, self.folder, shelf.reference, lambda: self._tick(display))
+        display, retention = Display(self.director, self.name, self.console), Retention(self.director, self.folder)
+
+        def tick() -> None:
+            display.tick()
+            retention.tick()
+            self._tick()
+
+        placement = tune.Placement(self.director, self.ledger.stored, self.folder, shelf.reference, retention.ended, tick)
         self.placement = placement
         try:
             placement.run(scratch)
         finally:
             display.close()
+            retention.close(RETENTION_SECONDS)
+        if self.director.halting:
+            return "failed"
         if placement.finished:
             return "done"
         return "interrupted" if self.interrupts else "time limit"
@@ -142,15 +165,21 @@ class Driver:
         gpus = settings.concurrent * settings.gpus_per_trial * settings.workers_per_trial
         return max(1, math.ceil(cpus)), math.ceil(gpus)
 
-    def _tick(self, display: Display) -> None:
-        display.tick()
-        limit = self.settings.time_limit
-        if limit is not None and time.time() - self.began > limit and self.placement is not None:
+    def _tick(self) -> None:
+        assert self.placement is not None
+        now, limit = time.time(), self.settings.time_limit
+        if limit is not None and now - self.began > limit:
             self.placement.halt = True
+        if self.folder.local and now - self._room_seen > ROOM_SECONDS:
+            self._room_seen = now
+            if short := plan.short_of_room(self.folder, self.settings.concurrent * self.checkpoint):
+                self.director.halting = short
+                self.placement.halt = True
 
-    def _take_signals(self) -> dict[int, Any]:
-        """SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C. Returns the handlers before."""
-        return {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    def _take_signals(self) -> None:
+        """SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C. The process is the driver's own until it ends."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -158,8 +187,9 @@ class Driver:
             return
         self._interrupted = now
         self.interrupts += 1
-        if self.interrupts > 1:
-            raise KeyboardInterrupt
+        if self.interrupts > 1:  # an exception here would look to Tune like the failure of a trial
+            threading.Thread(target=self._leave, name="leave").start()
+            return
         if self.placement is not None:
             self.placement.halt = True  # while Ray starts it must not be disturbed: `_train` looks afterwards
         print("\nstopping; once more to stop at once", file=sys.stderr)
@@ -168,21 +198,25 @@ class Driver:
         leave.start()
         self._leaving = leave
 
-    def _watch(self, processes: dict[str, psutil.Process]) -> None:
+    def _watch(self) -> None:
         """In a thread of its own: a driver that has lost Ray would wait for it a minute, or be ended by it in the middle."""
+        while not self._stopping_ray.wait(PULSE_SECONDS):
+            self._leave_if_lost()
+
+    def _leave_if_lost(self) -> None:
         from sweeps.engine.tune import dead
 
-        while not self._stopping_ray.wait(PULSE_SECONDS):
-            if lost := dead(processes):
-                self._leave(f"has lost Ray, whose {lost} was ended")
+        if lost := dead(self._ray):
+            self._leave(f"has lost Ray, whose {lost} was ended")
 
     def _leave(self, lost: str = "") -> None:
         """Closes the books without Ray, which is gone or does not answer, and ends this process."""
         again = "" if self.interrupts else lost
         code = INTERRUPTED if self.interrupts else FAILED
         with contextlib.suppress(LedgerError, OSError):  # then it is as if this process had been killed
-            self.director.closed("interrupted" if self.interrupts else "failed")
-            self.ledger.stored(self.director.position, CLOSING_SECONDS)
+            if not self.director.history.closed:
+                self.director.closed("interrupted" if self.interrupts else "failed")
+                self.ledger.stored(self.director.position, CLOSING_SECONDS)
             self.lease.release()
         if self.interrupts:
             print(f"interrupted; go on with: {self.resume}", flush=True)
@@ -274,6 +308,9 @@ class Driver:
         return lines
 
     def _explain(self, failed: list[Trial]) -> None:
+        if self.director.halting:
+            self._say(f"storage {self.folder}: {self.director.halting}; go on with: {self.resume}")
+            return
         self._say("every trial failed" if failed else f"the sweep failed; go on with: {self.resume}")
         for trial in failed[:1]:
             last = trial.reason.strip().splitlines()[-1] if trial.reason.strip() else "no reason recorded"

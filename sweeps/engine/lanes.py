@@ -9,6 +9,8 @@ import contextlib
 import os
 import queue
 import random
+import resource
+import sys
 import tempfile
 import threading
 import time
@@ -22,12 +24,14 @@ import numpy as np
 import ray
 import torch
 
+from sweeps.engine.causes import killed, named
 from trainables import registry
 from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig, make
 from trainables.loop import Loop, World
 from trainables.measure import Report
-from trainables.storage import Folder
+from trainables.micro import out_of_memory
+from trainables.storage import Folder, patiently
 from trainables.watchdog import Watchdog
 
 __all__ = ["Job", "one_process", "worker_group"]
@@ -35,6 +39,8 @@ __all__ = ["Job", "one_process", "worker_group"]
 GO_ON = "go on"
 GROUP_SECONDS = 60.0
 """How long a worker group may take to end, after it has been told to at its next report."""
+LOG_SECONDS = 2.0
+"""How long a line of the log may wait for the storage: it also tells that the storage does not answer."""
 
 _DATA: dict[str, Any] = {}
 """The data that this process holds, by key: mapped from the object store, never copied."""
@@ -58,6 +64,8 @@ class Job:
     test: bool
     known: int
     stuck_after: float
+    patience: float
+    """Seconds for which a storage that refuses or does not answer is waited for."""
     stacks: str
     """Local file for the stacks of a process that stood still for `stuck_after` seconds."""
 
@@ -68,7 +76,7 @@ class Job:
 
     def store(self) -> CheckpointStore:
         """Where the checkpoints of this attempt go."""
-        return CheckpointStore(Folder.at(self.folder), self.attempt)
+        return CheckpointStore(Folder.at(self.folder), self.attempt, patience=self.patience)
 
 
 class _Log:
@@ -81,8 +89,9 @@ class _Log:
     def line(self, text: str) -> None:
         """Adds a line with the time of day and stores the log."""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}\n")
-        with contextlib.suppress(OSError):
-            self._folder.write(self._name, "".join(self._lines).encode())
+        content = "".join(self._lines).encode()
+        with contextlib.suppress(OSError):  # the next line stores it again
+            patiently(lambda: self._folder.write(self._name, content), self._folder, seconds=LOG_SECONDS)
 
 
 def _data(job: Job) -> Any:
@@ -149,14 +158,30 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
 
 def _watched(job: Job, world: World, say: Callable[[str], None]) -> Iterator[Report]:
     """The loop's reports; whoever takes them may take his time, the training may not."""
-    reports: Iterator[Report] | None = None
+    loop: Loop | None = None
     while True:
         with Watchdog(job.stuck_after, f"{job.stacks}.{world.rank}") as watchdog:
-            reports = _loop(job, world, say, lambda: watchdog.alive()).run() if reports is None else reports
-            report = next(reports, None)
+            try:
+                if loop is None:
+                    loop = _loop(job, world, say, lambda: watchdog.alive())
+                    reports = loop.run()
+                report = next(reports, None)
+            except Exception as error:
+                if out_of_memory(error):
+                    error.add_note(_held(loop))
+                raise
         if report is None:
             return
         yield report
+
+
+def _held(loop: Loop | None) -> str:
+    """What an exception about memory does not say: the micro-batch, and the most that this process has held."""
+    tried = f"with {named(loop.rows)}" if loop and loop.rows else "before the first batch"
+    if loop and loop.device.type == "cuda":
+        return f"out of memory {tried}; at most {torch.cuda.max_memory_allocated(loop.device) / 1e9:.3g} GB of the GPU were held"
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+    return f"out of memory {tried}; the process held at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.3g} GB"
 
 
 def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
@@ -167,11 +192,14 @@ def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
 def _worker(loop_config: dict[str, Any]) -> None:
     """One worker of a group. The first one reports, and all wait until the report has been judged."""
     import ray.train
+    from ray.util.placement_group import get_current_placement_group
 
     job: Job = loop_config["job"]
     reports, verdicts = loop_config["reports"], loop_config["verdicts"]
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
+    if world.rank == 0:
+        reports.put(get_current_placement_group())
     for report, notes in _reports(job, world):
         verdict = [GO_ON]
         if world.rank == 0:
@@ -191,6 +219,7 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
     from ray.util.queue import Empty, Queue
 
     reports, verdicts = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
@@ -217,20 +246,27 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
 
     group = threading.Thread(target=fit, name="worker-group", daemon=True)
     group.start()
+    place: PlacementGroup | None = None
     try:
         while True:
             try:
-                plain, notes = reports.get(timeout=1.0)
+                found = reports.get(timeout=1.0)
             except Empty:
                 if outcome.empty():
                     continue
-                raise RuntimeError(f"worker group ended: {outcome.get()}") from None
+                raise RuntimeError(killed(f"worker group ended: {outcome.get()}")) from None
+            if isinstance(found, PlacementGroup):
+                place = found
+                continue
+            plain, notes = found
             yield Report.from_dict(plain), notes
             verdicts.put(GO_ON)
     finally:
         # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.
         verdicts.put("end")
         group.join(GROUP_SECONDS)
+        if place is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
+            remove_placement_group(place)
         for channel in (reports, verdicts):
             channel.shutdown(force=True)
         scratch.cleanup()

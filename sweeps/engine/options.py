@@ -127,7 +127,8 @@ def _parser(study: Study, manual: str) -> _Parser:
         [
             ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
             ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
-            ("resume", str, "NAME", "go on with that sweep; with a larger --trials, extend it"),
+            ("storage-patience", _duration, "TIME", "wait so long for a storage that refuses or does not answer, then stop, resumable [2m]"),
+            ("resume", str, "NAME", f"go on with that sweep; a larger --trials or --{study.budget} extends it"),
         ],
     )
     other = parser.add_argument_group("other")
@@ -314,4 +315,10 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
         if value != before:
             raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")
     changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
-    return dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
+    if changed.get("steps", recorded.steps) < recorded.steps:
+        word, least = recorded.unit, recorded.steps
+        raise ConfigError(f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep")
+    made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
+    for stratum in made.strata:
+        made.configure({}, stratum, 0)
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,14 @@ from trainables.family import Family
 from trainables.loop import Loop
 from trainables.storage import Folder
 
-__all__ = ["check_fits", "describe", "expected_search", "expected_steps", "fitting", "warnings_of"]
+__all__ = ["check_fits", "complete", "describe", "expected_search", "expected_steps", "fitting", "short_of_room", "warnings_of"]
 
 
 UNTIMED_STEPS, TIMED_STEPS = 5, 30
+KEPT = 3
+"""Checkpoints that a trial keeps: the best and the latest two."""
+SPARE = 2**24
+"""Bytes that ledger, logs and views may need before anybody looks again."""
 
 
 def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
@@ -61,10 +66,24 @@ def expected_steps(settings: Settings) -> float:
     return settings.trials * expected_search(settings) + confirmed * settings.steps
 
 
-def _first_proposals(settings: Settings, space: Space, count: int, past: Sequence[Event] = ()) -> list[Assignment]:
+def _replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
+    """A director that stands where the next driver will begin; it records nowhere."""
     director = Director(settings, space)
     director.replay(past)
     director.opened({})
+    return director
+
+
+def complete(settings: Settings, space: Space, past: Sequence[Event]) -> bool:
+    """Whether a sweep that ended has done all that these settings ask for.
+
+    Raises:
+        ConfigError: naming a parameter, if its trials do not fit the search space any more.
+    """
+    return History.of(past).closed == "done" and _replayed(settings, space, past).next() == "done"
+
+
+def _first_proposals(director: Director, count: int, new: bool = True) -> list[Assignment]:
     found: list[Assignment] = []
     while len(found) < count:
         proposal = director.next()
@@ -73,7 +92,7 @@ def _first_proposals(settings: Settings, space: Space, count: int, past: Sequenc
         director.started(proposal.trial, proposal.attempt)
         found.append(proposal)
     failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
-    if not found and not past and failed:
+    if not found and new and failed:
         raise ConfigError(f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}")
     return found
 
@@ -81,12 +100,12 @@ def _first_proposals(settings: Settings, space: Space, count: int, past: Sequenc
 def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     """A first configuration for each stratum."""
     family = settings.model_family()
-    proposals = _first_proposals(settings, space, len(settings.strata))
+    proposals = _first_proposals(_replayed(settings, space, ()), len(settings.strata))
     return [make(family.Config, proposal.config, family.name) for proposal in proposals]
 
 
-def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[Event] = ()) -> None:
-    """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints.
+def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[Event] = ()) -> int:
+    """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints. Returns the bytes that a checkpoint may have.
 
     Raises:
         ConfigError: naming the option.
@@ -94,21 +113,42 @@ def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[
     most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
     if settings.concurrent > most:
         raise ConfigError(f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine")
-    if not folder.local:
-        return
+    if past:
+        _check_extension(settings, _replayed(settings, space, past).history)
     family = settings.model_family()
-    # Weights and two moments; the best and the latest two checkpoints are kept.
-    largest = max(sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
+    # Weights and two moments.
+    checkpoint = max(3 * sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
     ended = sum(not trial.open for trial in History.of(past).trials.values())
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
-    needed = largest * 3 * 3 * runs
-    place = next(parent for parent in [Path(folder.path), *Path(folder.path).parents] if parent.exists())
-    free = shutil.disk_usage(place).free
+    needed, free = checkpoint * KEPT * runs, _free(folder)
     if needed > free:
         raise ConfigError(
             f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to {needed / 2**30:.1f} GiB; "
             "lower --trials or choose another --storage"
         )
+    return checkpoint
+
+
+def _check_extension(settings: Settings, history: History) -> None:
+    """Every trial that goes on must spend the budget in whole batches."""
+    for trial in history.trials.values():
+        if trial.open and (rows := trial.budget // trial.config["steps"]) and settings.steps % rows:
+            size = f"{settings.unit}: {settings.steps} is no whole number of batches of {rows}"
+            raise ConfigError(f"{size}, which trial {trial.number} has; take a multiple")
+
+
+def short_of_room(folder: Folder, needed: int) -> str:
+    """Why the running trials may not go on, in words, where a local disk has less room than twice what they are about to write."""
+    needed, free = 2 * needed + SPARE, _free(folder)
+    return f"{free / 2**20:,.0f} MiB free, the running trials need {needed / 2**20:,.0f} MiB; make room" if free < needed else ""
+
+
+def _free(folder: Folder) -> float:
+    """Bytes; infinite on a remote store."""
+    if not folder.local:
+        return math.inf
+    place = next(parent for parent in [Path(folder.path), *Path(folder.path).parents] if parent.exists())
+    return float(shutil.disk_usage(place).free)
 
 
 def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> float:
@@ -177,7 +217,9 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
         "next proposals" if past else "first proposals",
     ]
-    for proposal in _first_proposals(settings, space, 4, past):
+    director = _replayed(settings, space, past)
+    lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
+    for proposal in _first_proposals(director, 4, new=not past):
         shown = {name: proposal.config[name] for name in proposal.config if name not in {**fixed, "steps": 0, "eval_every": 0, "seed": 0}}
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)

@@ -12,7 +12,6 @@ from sweeps.engine import options, plan
 from sweeps.engine.driver import Driver
 from sweeps.engine.study import Settings, Study
 from sweeps.engine.supervisor import DONE, FAILED, Parent, supervise
-from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History
 from sweeps.ledger.lease import Held, Lease
 from sweeps.ledger.segments import Event, LedgerError, read
@@ -61,22 +60,22 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         settings = options.resumed_settings(Settings.from_dict(history.settings), study, request)
         _check_resumable(settings, history, request.resume)
         name = request.resume
-        if not request.dry_run and _complete(settings, history):
-            more = settings.trials + len(settings.strata)
-            print(f"{name} is finished: nothing that was asked for is left to do; --trials {more} extends it")
+        if not request.dry_run and plan.complete(settings, study.space, recorded):
+            more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
+            print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
     if not request.dry_run:
         _check_writable(storage)
-    plan.check_fits(settings, study.space, storage, recorded)
+    checkpoint = plan.check_fits(settings, study.space, storage, recorded)
     if request.dry_run:
         print(plan.describe(settings, study.space, recorded))
         return DONE
     lease = _take(storage / name, name, parent)
     try:
-        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent).go()
+        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint).go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself
             lease.release()
@@ -110,14 +109,6 @@ def _check_resumable(settings: Settings, history: History, name: str) -> None:
     proposed = len(history.search_trials())
     if settings.trials < proposed:
         raise ConfigError(f"trials: {settings.trials} are fewer than the {proposed} that {name} has proposed already")
-
-
-def _complete(settings: Settings, history: History) -> bool:
-    """Whether a sweep that ended has done all that these settings ask for."""
-    history.settings = settings.to_dict()
-    ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
-    searched = len(history.search_trials()) >= settings.trials and not any(trial.open for trial in history.trials.values())
-    return history.closed == "done" and searched and ended >= leaderboard.wanted(history)
 
 
 def _free_name(storage: Folder, asked: str | None, study: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ import optuna
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
+from sweeps.engine.recorded import Recorded
 from trainables.config import ConfigError
 
 __all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
@@ -31,6 +32,9 @@ Parameters bear the names of the fields that they set: a field that the user fix
 
 
 Outcome = Literal["finished", "stopped", "failed"]
+
+_UNUSED = optuna.samplers.RandomSampler(seed=0)
+"""Where nothing is left to sample."""
 
 
 def seed_of(*parts: int) -> int:
@@ -81,14 +85,21 @@ class Search:
     ) -> None:
         self._space, self._scale, self._sampler, self._seed, self._startup = space, scale, sampler, seed, startup
         self._pinned = dict(pinned)
-        self.study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
+        self._mode = mode
+        self._asked: dict[int, dict[str, Any]] = {}
+        self._told: dict[int, tuple[Outcome, Sequence[tuple[int, float]]]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._storage = optuna.storages.InMemoryStorage()
+        self.study = optuna.create_study(direction="minimize" if self._mode == "min" else "maximize", storage=self._storage)
         self._trials: dict[int, OptunaTrial] = {}
 
     def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Proposes trial `number`.
 
         Args:
-            given: parameters to take instead of sampling them: an enqueued configuration, or a replayed proposal.
+            given: parameters to take instead of sampling them, of an enqueued configuration.
 
         Returns:
             the searched parameters and the configuration's fields.
@@ -100,12 +111,47 @@ class Search:
         if given:
             self.study.enqueue_trial(dict(given))
         trial = self.study.ask()
-        trial.set_user_attr("trial", number)
         fields = self._fields(trial, given or {})
         for name in [name for name in given or {} if name in fields and name not in trial.params]:
             raise ConfigError(f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}")
-        self._trials[number] = trial
+        # TPE leaves all that it drew on a trial, used or not, for others to read while it runs: a ledger knows what was used.
+        identity = self._storage.get_study_id_from_name(self.study.study_name)
+        place = self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
+        self._storage.set_trial_system_attr(place, "tpe:relative_params:0", "")
+        self._open(number, trial)
         return dict(trial.params), {**fields, **self._pinned}
+
+    def _open(self, number: int, trial: OptunaTrial) -> None:
+        trial.set_user_attr("trial", number)
+        self._trials[number], self._asked[number] = trial, dict(trial.params)
+
+    def replay(self, number: int, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes over a recorded proposal: the study is then as if it had just been made. Nothing is sampled.
+
+        Returns:
+            the configuration's fields, as the space makes them of the parameters now.
+
+        Raises:
+            ConfigError: naming the parameter, if the space has changed and the proposal does not fit it any more.
+        """
+        known = Recorded(dict(params), number)
+        fields = self._space(Pinned(known, self._pinned), self._scale)
+        known.complete()
+        self.study.sampler = _UNUSED
+        if params:
+            self.study.enqueue_trial(dict(params))
+        self._open(number, self.study.ask(dict(known.distributions)))
+        return {**fields, **self._pinned}
+
+    def reopen(self, numbers: Collection[int]) -> None:
+        """Trials that have ended go on. Optuna takes no end back: the study is made anew from what it was asked and told."""
+        asked, told = self._asked, self._told
+        self._asked, self._told = {}, {}
+        self._begin()
+        for number, params in asked.items():
+            self.replay(number, params)
+            if number in told and number not in numbers:
+                self.tell(number, *told[number])
 
     def distributions(self, number: int) -> dict[str, str]:
         """What each parameter of an open trial was drawn from, as Optuna's JSON."""
@@ -135,6 +181,7 @@ class Search:
             curve: (step, value) of every report, in order.
         """
         trial = self._trials.pop(number)
+        self._told[number] = outcome, list(curve)
         if outcome == "failed":
             self.study.tell(trial, state=TrialState.FAIL)
             return

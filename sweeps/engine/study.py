@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,8 +18,24 @@ from trainables.measure import Report
 
 __all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
 
-CHANGEABLE = ("trials", "confirm", "replicates", "time_limit", "target", "concurrent", "cpus_per_trial", "gpus_per_trial", "stuck_after")
+CHANGEABLE = (
+    "trials",
+    "steps",
+    "confirm",
+    "replicates",
+    "time_limit",
+    "target",
+    "concurrent",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "stuck_after",
+    "storage_patience",
+)
 """What a resumed sweep may change; everything else belongs to the question that it asks."""
+
+
+_family = functools.cache(registry.family)
+"""Looking through all packages for a name takes milliseconds, and a replay asks once per trial."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,7 @@ class Settings:
     unit: Literal["steps", "samples"] = "steps"
     comparable: bool = False
     stuck_after: float = 600.0
+    storage_patience: float = 120.0
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
@@ -129,8 +148,9 @@ class Settings:
             raise ConfigError(f"gpus-per-trial: must be a share up to 1 or a whole number (got {self.gpus_per_trial})")
         if self.time_limit is not None and self.time_limit <= 0:
             raise ConfigError(f"time-limit: must be positive (got {self.time_limit})")
-        if self.stuck_after <= 0:
-            raise ConfigError(f"stuck-after: must be positive (got {self.stuck_after})")
+        for name in ("stuck_after", "storage_patience"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name.replace('_', '-')}: must be positive (got {getattr(self, name)})")
 
     @property
     def rungs(self) -> list[int]:
@@ -139,7 +159,7 @@ class Settings:
 
     def model_family(self) -> Family[Any]:
         """The family."""
-        return registry.family(self.family)
+        return _family(self.family)
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
         """The fields that a stratum fixes."""
@@ -181,7 +201,8 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return dataclasses.asdict(self)
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:

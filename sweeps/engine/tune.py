@@ -21,6 +21,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.lanes import Job, one_process, worker_group
 from trainables.measure import Report
@@ -152,7 +153,8 @@ class Placement:
         stored: whether the event of a position is stored, after waiting so many seconds at most.
         folder: the sweep's folder.
         data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
-        tick: called often, on Tune's event loop; must be quick.
+        over: told the number of a trial that has ended, when its process has done with it.
+        tick: called often. Both are on Tune's event loop, and must be quick.
     """
 
     def __init__(
@@ -161,10 +163,11 @@ class Placement:
         stored: Callable[[int, float], bool],
         folder: Folder,
         data: Callable[[dict[str, Any]], tuple[str, bytes]],
+        over: Callable[[int], None],
         tick: Callable[[], None],
     ) -> None:
         self.director, self.folder, self.tick = director, folder, tick
-        self._data, self._stored = data, stored
+        self._data, self._stored, self._over = data, stored, over
         self.halt = False
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
         self.finished = False
@@ -184,6 +187,7 @@ class Placement:
             Exception: whatever the director, or the ledger behind it, raised.
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        killed.count_as_failures()
         self._scratch = scratch
         settings = self.director.settings
         # Tune would otherwise start one process at a time.
@@ -268,10 +272,13 @@ class Placement:
         assignment = self._live.get(trial_id)
         if assignment is not None:
             self._guarded(lambda: self.director.failed(assignment.trial, self._stuck(assignment) or error))
+            self.halt = self.halt or bool(self.director.halting)
 
     def ended(self, trial_id: str) -> None:
         """Tune is done with the attempt; its place is free."""
-        self._live.pop(trial_id, None)
+        assignment = self._live.pop(trial_id, None)
+        if assignment is not None and not self.director.history.trials[assignment.trial].open:
+            self._over(assignment.trial)
 
     def _job(self, assignment: Assignment) -> Job:
         settings = self.director.settings
@@ -290,6 +297,7 @@ class Placement:
             test=assignment.test,
             known=assignment.known,
             stuck_after=settings.stuck_after,
+            patience=settings.storage_patience,
             stacks=self._stacks(assignment),
         )
 

@@ -40,6 +40,7 @@ CASES = [
     (["--scale", "huge"], "scale"),
     (["--target", "nan"], "target"),
     (["--time-limit", "3y"], "time-limit"),
+    (["--storage-patience", "0"], "storage-patience"),
     (["--concurrent", "0"], "concurrent"),
     (["--concurrent", "999"], "concurrent"),
     (["--cpus-per-trial", "999"], "cpus-per-trial"),
@@ -121,7 +122,7 @@ def finished(tmp_path: Path) -> Path:
     [
         (["--name", "done"], "name"),
         (["--resume", "done", "--seed", "77"], "seed"),
-        (["--resume", "done", "--steps", "99"], "steps"),
+        (["--resume", "done", "--steps", "8"], "steps"),
         (["--resume", "done", "--trials", "3"], "trials"),
         (["--resume", "done", "--scale", "smoke"], "scale"),
         (["--resume", "done", "lr=0.2"], "lr"),
@@ -256,5 +257,5 @@ def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", ["--storage", str(finished), "--resume", "done"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 extends it\n"
+    assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before

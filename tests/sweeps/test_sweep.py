@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from analysis import Sweep
+from sweeps.engine.driver import TWICE_SECONDS
 from sweeps.ledger.history import History
 from sweeps.ledger.segments import read
 from tests.conftest import ROOT, command
@@ -124,18 +125,30 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
     assert process.returncode == 130, out + err
     assert "toy_study.py --resume a --storage" in out
     assert history_of(scratch, "a").closed == "interrupted"
+    again = start_toy(scratch, "--resume", "a")
+    wait_for(lambda: (scratch / "a" / "trials" / "0003" / "attempt-01" / "log.txt").exists(), again)
+    again.send_signal(signal.SIGINT)
+    assert again.stderr is not None
+    while "once more to stop at once" not in again.stderr.readline():
+        assert again.poll() is None
+    time.sleep(TWICE_SECONDS)
+    again.send_signal(signal.SIGINT)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 130, out + err
+    assert "toy_study.py --resume a --storage" in out
     done = toy(scratch, "--resume", "a", "--trials", "10", "--confirm", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     history = history_of(scratch, "a")
     assert len(history.search_trials()) == 10
     assert not any(trial.open for trial in history.trials.values())
-    assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True]
+    assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True, True]
 
 
 def test_failures_are_results(scratch: Path) -> None:
     mark = scratch / "died"
     first = scratch / "first.yaml"
-    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', lr: 0.1, offset: 0.0", f"hang_once: '{mark}-still'", "hold: 1.0e+9")
+    equal = "lr: 0.1, offset: 0.0"  # neither of two is worse
+    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hang_once: '{mark}-still'", f"hold: 1.0e+9, {equal}")
     first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
     run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "5s")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -18,6 +18,12 @@ from trainables.family import Batch, Family, Finding, Metric, Split, Task
 from trainables.measure import Measure
 from trainables.statistics import mean_over_units
 
+HELD_SECONDS = 0.5
+"""How long the memory of each row is held: Ray's monitor, which a test lets look ten times a second, must see it."""
+
+TRAINED = "TOY_TRAINED"
+"""Environment variable that names a file in which each step that is trained adds a line."""
+
 
 @configuration
 class ToyConfig(TrialConfig):
@@ -31,6 +37,8 @@ class ToyConfig(TrialConfig):
     die_once: str = knob("", "file that is made by a process which then kills itself at half of the budget")
     hang_once: str = knob("", "file that is made by a process which then stands still, with the GIL held, at half of the budget")
     sleep: float = knob(0.0, "seconds of each step", ge=0)
+    hold: float = knob(0.0, "memory that each row of a micro-batch holds at half of the budget", unit="MB", ge=0)
+    ballast: float = knob(0.0, "size of a buffer that makes checkpoints large", unit="MB", ge=0)
     leak: bool = knob(False, "the audit fails")
 
     @pydantic.model_validator(mode="after")
@@ -60,10 +68,20 @@ class ToyTask(Task):
             still.touch()
             ctypes.PyDLL(None).sleep(600)
         self.seen = step
+        self._count(step)
         draw = np.random.default_rng([self.config.seed, step]).normal(size=(4, 1)).astype(np.float32)
         return {"x": torch.from_numpy(draw)}
 
+    def _count(self, step: int) -> None:
+        if TRAINED in os.environ:
+            config = self.config
+            with open(os.environ[TRAINED], "a") as counts:
+                counts.write(f"{config.level} {config.seed} {config.lr!r} {config.offset!r} {step}\n")
+
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        if self.config.hold and self.seen == self.config.steps // 2:
+            held = torch.ones(len(batch["x"]), int(self.config.hold * 250_000))
+            time.sleep(HELD_SECONDS * len(held))
         return {"square": ((model(batch["x"]) - 1) ** 2).mean()}
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
@@ -93,7 +111,10 @@ class Toy(Family[ToyConfig]):
 
     def model(self, config: ToyConfig) -> nn.Module:
         torch.manual_seed(config.seed)
-        return nn.Linear(1, 1)
+        model = nn.Linear(1, 1)
+        if config.ballast:
+            model.register_buffer("ballast", torch.zeros(int(config.ballast * 250_000)))
+        return model
 
 
 TOY = Toy()
