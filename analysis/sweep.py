@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from trainables.checkpoint import Checkpoint, CheckpointStore
 
-__all__ = ["Sweep", "TrialView", "place", "sweep_names"]
+__all__ = ["READING_PATIENCE", "Sweep", "TrialView", "place", "sweep_names"]
+
+READING_PATIENCE = 10.0
+"""Seconds for which whoever wants to look at a sweep waits for a storage that does not answer."""
 
 
 def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
@@ -100,7 +103,7 @@ class TrialView:
         """The trial's checkpoints."""
         from trainables.checkpoint import CheckpointStore
 
-        return CheckpointStore(self.sweep.folder / "trials" / f"{self.number:04d}")
+        return CheckpointStore(self.sweep.folder / "trials" / f"{self.number:04d}", patience=READING_PATIENCE)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """(step, value) of a metric named `split/metric`; of the validation split where no split is named.

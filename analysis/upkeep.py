@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from analysis.sweep import READING_PATIENCE
 from sweeps.ledger import lease
 from sweeps.ledger.history import History
 from trainables.storage import TEMPORARY, Folder
@@ -110,7 +111,7 @@ def damage(folder: Folder, trial: int, name: str) -> str:
     from trainables.checkpoint import CheckpointStore, DamagedCheckpoint
 
     try:
-        CheckpointStore(folder / "trials" / f"{trial:04d}").load(name)
+        CheckpointStore(folder / "trials" / f"{trial:04d}", patience=READING_PATIENCE).load(name)
     except DamagedCheckpoint as error:
         return str(error)
     return ""
