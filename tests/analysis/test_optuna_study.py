@@ -45,6 +45,14 @@ def test_a_diverged_trial_is_pruned_without_values(history: History) -> None:
     assert frozen.intermediate_values == {}
 
 
+def test_an_infeasible_trial_is_pruned_without_values(history: History) -> None:
+    """As the searcher was told: whether it was impossible or did not fit the memory."""
+    trial = next(trial for trial in history.search_trials() if trial.status == "finished")
+    trial.status, trial.reason = "failed", "infeasible: out of memory with micro-batches of 1 row, the smallest tried\nMemoryError"
+    frozen = next(one for one in study(history, trial.stratum).trials if one.user_attrs["trial"] == trial.number)
+    assert (frozen.state, frozen.value, frozen.intermediate_values) == (TrialState.PRUNED, None, {})
+
+
 def test_recorded_distributions_are_taken(history: History) -> None:
     made = study(history, "10")
     assert made.trials[0].distributions["lr"] == FloatDistribution(1e-4, 1e-2, log=True)

@@ -11,11 +11,12 @@ import pytest
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import ARMS
 from sweeps.curriculum_length import STUDY as CURRICULUM
-from sweeps.engine import Scale, Study, main, options
+from sweeps.engine import Scale, Study, options
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.study import Settings
 from sweeps.ledger.segments import Event
 from sweeps.lookahead import STUDY as LOOKAHEAD
+from tests.sweeps.test_bad_input import main
 from tests.sweeps.test_director import BASE, Simulation
 from trainables.config import ConfigError
 from trainables.finding import Finding

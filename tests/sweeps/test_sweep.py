@@ -150,7 +150,7 @@ def test_failures_are_results(scratch: Path) -> None:
     equal = "lr: 0.1, offset: 0.0"  # neither of two is worse
     entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hang_once: '{mark}-still'", f"hold: 1.0e+9, {equal}")
     first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
-    run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "5s")
+    run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "15s")
     assert run.returncode == 0, run.stdout + run.stderr
     trials = history_of(scratch, "f").trials
     raised, diverged, died, still, large = (trials[number] for number in range(5))
@@ -162,7 +162,7 @@ def test_failures_are_results(scratch: Path) -> None:
     errors = [
         event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 3
     ]
-    assert errors[0].endswith("stuck: no step for 5 s, so the process was ended; its stacks stand above")
+    assert errors[0].endswith("stuck: no step for 15 s, so the process was ended; its stacks stand above")
     assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
     assert [report.step for report in died.reports] == list(range(3, 28, 3))
     assert (large.status, large.attempts, large.step) == ("failed", 3, 12)
