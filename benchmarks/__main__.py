@@ -1,13 +1,16 @@
 """All benchmarks, one after the other, and the table of their ratios for the README.
 
-    python -m benchmarks
+    python -m benchmarks [data | step | guards | engine | durability] ...
 
-takes about six minutes, without options. Each prints what it measures; the table, in Markdown, comes last.
+takes about fifteen minutes for all. Each prints what it measures; the table, in Markdown, comes last.
 """
 
 from __future__ import annotations
 
-from benchmarks import collatz_data, engine, guards, step
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks import collatz_data, durability, engine, guards, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -21,10 +24,19 @@ def _data() -> list[Result]:
     ]
 
 
-def main() -> None:
-    """Runs all and prints the table."""
+PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
+    "data": ("Collatz data", _data),
+    "step": ("training step", step.main),
+    "guards": ("guards", guards.main),
+    "engine": ("engine", engine.main),
+    "durability": ("durability", durability.main),
+}
+
+
+def main(names: Sequence[str] = ()) -> None:
+    """Runs those that are named, or all, and prints the table."""
     results: list[Result] = []
-    for title, run in (("Collatz data", _data), ("training step", step.main), ("guards", guards.main), ("engine", engine.main)):
+    for title, run in [PARTS[name] for name in names or PARTS]:
         print(f"\n## {title}\n", flush=True)
         results += run()
     print("\n| what | measured ratio | target |\n| --- | ---: | --- |")
@@ -33,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -9,7 +9,10 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Result", "machine", "row", "verdict"]
+__all__ = ["TIMES", "Result", "machine", "row", "verdict"]
+
+TIMES = "LEADLINE_TIMES"
+"""The environment's name for the folder in which `benchmarks.timed_family` leaves its times."""
 
 
 class Result(NamedTuple):

@@ -1,7 +1,7 @@
 """A family whose training is sleep: what remains of a sweep's time is the engine's.
 
-Each optimizer step sleeps a quarter of a second. The objective is the same for all trials, and ASHA lets ties go on, so no
-rung stops anything.
+Each optimizer step sleeps a quarter of a second, or as long as it is told. The objective is the same for all trials, and ASHA lets
+ties go on, so no rung stops anything.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ REPORTS = 4
 
 @configuration
 class SleepConfig(TrialConfig):
-    """Nothing but a number to search."""
+    """Nothing but a number to search, and how long a step takes."""
 
     x: float = knob(0.5, "has no effect", ge=0, le=1)
+    pause: float = knob(PAUSE, "of a step", unit="s", ge=0, le=60)
 
 
 class Still(torch.optim.Optimizer):
@@ -59,13 +60,14 @@ class Still(torch.optim.Optimizer):
 class SleepTask(Task):
     """One weight, and a pause where the batch would be made."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float) -> None:
         self.model = nn.Linear(1, 1)
         self.optimizers = [Still()]
+        self.pause = pause
 
     def batch(self, step: int) -> Batch:
         """One row, after the pause."""
-        time.sleep(PAUSE)
+        time.sleep(self.pause)
         return {"x": torch.ones(1, 1)}
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -103,7 +105,7 @@ class SleepFamily(Family[SleepConfig]):
 
     def task(self, config: SleepConfig, data: Any, device: torch.device) -> SleepTask:
         """A fresh task."""
-        return SleepTask()
+        return SleepTask(config.pause)
 
     def model(self, config: SleepConfig) -> nn.Module:
         """The untrained model."""

@@ -121,7 +121,7 @@ class Driver:
         self.parent.running(self.name, self.storage, None if limit is None else self.began + limit)
 
     def _train(self, scratch: str) -> str:
-        """Places all trials. Returns how it ended: done, failed, interrupted or time limit."""
+        """Places all trials. Returns how it ended: done, failed, interrupted, time limit or handed over."""
         shelf = Shelf(self.director)
         preparing = threading.Thread(target=shelf.prepare, name="data")
         preparing.start()
@@ -156,6 +156,8 @@ class Driver:
             return "failed"
         if placement.finished:
             return "done"
+        if placement.spent and not self.interrupts:
+            return "handed over"
         return "interrupted" if self.interrupts else "time limit"
 
     def _resources(self) -> tuple[int, int]:
@@ -237,6 +239,9 @@ class Driver:
         except LedgerError as error:
             self._say(f"{error}")
             how = "failed"
+        if how == "handed over":
+            self.parent.ended(FAILED, "has placed its share of the trials", planned=True)
+            return FAILED
         self._views(history)
         if how == "failed":
             self._explain(failed)

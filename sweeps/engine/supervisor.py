@@ -54,9 +54,14 @@ class Parent:
         """
         self._tell({"name": name, "storage": storage, "deadline": deadline})
 
-    def ended(self, code: int, again: str = "") -> None:
-        """The driver has closed its books and exits with `code`; `again` says why another one should go on, if one should."""
-        self._tell({"code": code, "again": again})
+    def ended(self, code: int, again: str = "", planned: bool = False) -> None:
+        """The driver has closed its books and exits with `code`.
+
+        Args:
+            again: why another one should go on, if one should.
+            planned: whether that is part of the plan, and no accident that counts.
+        """
+        self._tell({"code": code, "again": again, "planned": planned})
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Its first word on how it ended is the last that it says."""
@@ -124,13 +129,17 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
         return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
     signals = _Signals()
     try:
-        for restarts in range(RESTARTS + 1):
+        restarts = 0
+        while True:
             driver = _live(drive, arguments, began, signals)
             if not driver.death:
                 return int(driver.said["code"])
-            if signals.count or "name" not in driver.said or restarts == RESTARTS:
+            planned = bool(driver.said.get("planned"))
+            if signals.count or "name" not in driver.said or (restarts == RESTARTS and not planned):
                 break
-            print(f"driver {driver.death}; started again by replay ({restarts + 1} of {RESTARTS})", file=sys.stderr, flush=True)
+            restarts += not planned
+            count = "" if planned else f" ({restarts} of {RESTARTS})"
+            print(f"driver {driver.death}; started again by replay{count}", file=sys.stderr, flush=True)
             arguments, began = _resuming(driver.said), time.time()
         return _given_up(driver, interrupted=bool(signals.count))
     finally:

@@ -30,6 +30,8 @@ from trainables.storage import Folder
 __all__ = ["Placement", "dead", "start_ray"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
+ATTEMPTS = 400
+"""How many attempts one driver places before another goes on: Ray's part of it grows by some 35 KiB with each, and never shrinks."""
 BRIEFLY = 0.02
 """Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
 
@@ -172,6 +174,9 @@ class Placement:
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
         self.finished = False
         """Whether the director has had no more to place."""
+        self.spent = False
+        """Whether there is more to place, and another driver should do it."""
+        self._placed = 0
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
@@ -232,6 +237,10 @@ class Placement:
             if not isinstance(assignment, Assignment):
                 self.finished = assignment == "done"
                 return str(Searcher.FINISHED) if self.finished else None
+            if self._placed >= ATTEMPTS:
+                self.spent = not self._live
+                return str(Searcher.FINISHED) if self.spent else None
+            self._placed += 1
             job = self._job(assignment)
             self.director.started(assignment.trial, assignment.attempt)
             self._next = self.director.position, assignment, {_NUMBER: asdict(job)}

@@ -148,7 +148,7 @@ def test_a_line_that_cannot_be_read_is_named(folder: Path) -> None:
 
 
 def test_between_the_last_two_it_is_known_which_has_changed(folder: Path) -> None:
-    *_, before, last = segments(folder)
+    *_, before, _ = segments(folder)
     before.write_text(before.read_text().replace('"time": 1', '"time": 2', 1))
     damage = examine(Folder.at(str(folder / "ledger"))).damage
     assert damage is not None

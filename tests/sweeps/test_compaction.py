@@ -246,7 +246,7 @@ def test_a_writer_that_others_have_overtaken(place: Callable[[], Folder], monkey
     write(folder, 4, compact=4)
     monkeypatch.setattr(writing, "SILENCE", -1.0)
     stale.append({"number": 99})
-    with pytest.raises(LedgerError, match="00000001-00000004.jsonl is another writer's"):
+    with pytest.raises(LedgerError, match=r"00000001-00000004\.jsonl is another writer's"):
         stale.commit()
     assert read(folder) == events(4)
 

@@ -108,6 +108,13 @@ def test_the_number_of_drivers_is_bounded(tmp_path: Path) -> None:
     assert len(book(tmp_path)) == 1 + RESTARTS
 
 
+def test_those_that_hand_over_as_planned_are_not_counted(tmp_path: Path) -> None:
+    handing = f"{BEGIN}\nparent.ended(1, 'has done its share', planned=True)\nreturn 1"
+    body = f"if len(book.read_text().splitlines()) > {RESTARTS + 3}: return 0\n{handing}"
+    code, err = ended(start(tmp_path, body))
+    assert (code, err.splitlines()) == (0, ["driver has done its share; started again by replay"] * (RESTARTS + 3))
+
+
 def test_one_that_dies_before_it_has_a_sweep_is_not_replaced(tmp_path: Path) -> None:
     assert ended(start(tmp_path, "os.kill(os.getpid(), 9)")) == (1, "driver ended by SIGKILL\n")
     assert len(book(tmp_path)) == 1

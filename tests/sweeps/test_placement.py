@@ -1,0 +1,157 @@
+"""What the placement tells Tune, without Tune: nothing takes effect before the ledger has it, and nobody is kept waiting for that."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from sweeps.engine import tune
+from sweeps.engine.director import Director
+from sweeps.engine.tune import Placement
+from sweeps.ledger.segments import Event, LedgerError
+from tests.sweeps.test_director import BASE, _report
+from tests.sweeps.toy_study import STUDY
+from trainables.storage import Folder
+
+SETTINGS = dataclasses.replace(BASE, trials=4, confirm=0, concurrent=2)
+
+
+class Stage:
+    """A placement over a ledger that stores when it is told to."""
+
+    def __init__(self, concurrent: int = 2) -> None:
+        self.events = list[Event]()
+        self.stored = 10**9
+        self.waits = list[float]()
+        self.over = list[int]()
+        self.director = Director(dataclasses.replace(SETTINGS, concurrent=concurrent), STUDY.space, self._record)
+        self.director.opened({})
+        self.placement = Placement(
+            self.director, self._stored, Folder.at("/nowhere"), lambda config: ("", b""), self.over.append, lambda: None
+        )
+
+    def _record(self, event: Event) -> int:
+        self.events.append(event)
+        return len(self.events)
+
+    def _stored(self, position: int, within: float) -> bool:
+        self.waits.append(within)
+        return position <= self.stored
+
+    def report(self, trial_id: str, step: int) -> bool:
+        """Whether the trial goes on after a report of that step."""
+        assignment = self.placement._live[trial_id]
+        payload = json.dumps({"report": _report(assignment.config, step, False).to_dict(), "notes": []})
+        return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
+
+    def end(self, trial_id: str) -> list[str]:
+        """Trains to the end; what may be stopped then."""
+        step = 1
+        while self.report(trial_id, step):
+            step += 1
+        return [trial.trial_id for trial in self.placement.recorded_ends()]
+
+
+def given(found: Any) -> int:
+    """The number of the trial that was handed out."""
+    assert isinstance(found, dict)
+    return int(found["assignment"]["trial"])
+
+
+def test_a_start_is_held_back_until_it_is_stored_while_others_train() -> None:
+    stage = Stage()
+    assert given(stage.placement.suggest("a")) == 0
+    stage.stored = len(stage.events)
+    assert stage.placement.suggest("b") is None
+    recorded = len(stage.events)
+    assert [event["type"] for event in stage.events[-2:]] == ["proposed", "started"]
+    assert stage.placement.suggest("c") is None
+    assert len(stage.events) == recorded, "asked again, it proposes nothing else"
+    stage.stored = recorded
+    assert given(stage.placement.suggest("d")) == 1
+    assert max(stage.waits) <= tune.BRIEFLY
+
+
+def test_where_nothing_trains_the_start_is_waited_for() -> None:
+    """Tune would sleep over a None."""
+    stage = Stage()
+    stage.stored = 0
+
+    def stores(position: int, within: float) -> bool:
+        stage.stored += 1
+        return position <= stage.stored
+
+    stage.placement._stored = stores
+    assert given(stage.placement.suggest("a")) == 0
+
+
+def test_an_end_takes_effect_once_it_is_stored() -> None:
+    stage = Stage()
+    stage.placement.suggest("a")
+    stage.stored = len(stage.events)
+    assert stage.end("a") == []
+    assert stage.placement.recorded_ends() == []
+    assert stage.over == []
+    stage.stored = len(stage.events)
+    assert [trial.trial_id for trial in stage.placement.recorded_ends()] == ["a"]
+    assert stage.placement.recorded_ends() == [], "each once"
+    stage.placement.ended("a")
+    assert stage.over == [0]
+
+
+def test_a_ledger_that_fails_ends_the_run() -> None:
+    stage = Stage()
+    stage.placement.suggest("a")
+
+    def fails(position: int, within: float) -> bool:
+        raise LedgerError("ledger: cannot write")
+
+    stage.placement._stored = fails
+    assert stage.end("a") == []
+    assert isinstance(stage.placement.error, LedgerError)
+    assert stage.placement.halt
+
+
+def test_a_store_that_refuses_a_trial_halts_the_sweep() -> None:
+    stage = Stage()
+    stage.placement.suggest("a")
+    stage.placement.failed("a", "Traceback\ntrainables.storage.StorageError: /x: given up after 120 s: No space left on device")
+    stage.placement.ended("a")
+    assert stage.placement.halt
+    assert "No space left on device" in stage.director.halting
+    assert stage.director.history.trials[0].status == "waiting"
+    assert stage.placement.suggest("b") == Searcher.FINISHED
+    assert stage.over == [], "the trial goes on one day"
+
+
+def test_after_its_share_of_attempts_a_driver_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "ATTEMPTS", 2)
+    stage = Stage()
+    assert [given(stage.placement.suggest(name)) for name in "ab"] == [0, 1]
+    assert stage.end("a") == ["a"]
+    stage.placement.ended("a")
+    assert stage.placement.suggest("c") is None, "the other one trains on"
+    assert not stage.placement.spent
+    stage.end("b")
+    stage.placement.ended("b")
+    assert stage.placement.suggest("d") == Searcher.FINISHED
+    assert stage.placement.spent
+    assert not stage.placement.finished
+    left = [trial.number for trial in stage.director.history.trials.values() if trial.status == "waiting"]
+    assert left == [2], "proposed once, and left to the next driver"
+
+
+def test_a_share_that_ends_with_the_sweep_is_no_handing_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "ATTEMPTS", SETTINGS.trials)
+    stage = Stage(concurrent=1)
+    for name in "abcd":
+        stage.placement.suggest(name)
+        stage.end(name)
+        stage.placement.ended(name)
+    assert stage.placement.suggest("e") == Searcher.FINISHED
+    assert (stage.placement.finished, stage.placement.spent) == (True, False)

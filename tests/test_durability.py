@@ -1,0 +1,35 @@
+"""The durability benchmark at a tiny size: it measures what it says, whatever the figures are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import durability
+from sweeps.engine.director import Director
+from sweeps.ledger.reading import read
+from sweeps.lookahead import STUDY
+from trainables.storage import Folder
+
+
+def test_throughput_counts_events_that_are_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (result,) = durability.throughput(str(tmp_path), batches=3, singles=2)
+    assert result.ratio > 0
+    (place,) = tmp_path.iterdir()
+    events = read(Folder.at(str(place)))
+    assert len(events) == 3 * durability.BATCH + 2
+    assert len(events[0]["report"]["metrics"]) > 10
+    assert f"{durability.BATCH} at a time" in capsys.readouterr().out
+
+
+def test_the_replayed_sweep_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    durability.replay(trials=8, reports=4)
+    assert "49 events of 8 trials" in capsys.readouterr().out  # it was opened; per trial a proposal, a start and four reports
+    settings = durability._settings(8, 4)
+    director = Director(settings, STUDY.space)
+    director.replay(durability._sweep(settings, durability.recorded_report()))
+    assert [trial.status for trial in director.history.trials.values()] == ["finished"] * 8
+    assert {rung: sum(rungs.population()[rung] for rungs in director.asha.values()) for rung in settings.rungs} == dict.fromkeys(
+        settings.rungs, 8
+    )
