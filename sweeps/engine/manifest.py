@@ -42,6 +42,7 @@ def manifest() -> dict[str, Any]:
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         },
         "pid": os.getpid(),
+        "parent": os.getppid(),
         "process_started": psutil.Process().create_time(),
     }
 
@@ -51,7 +52,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("commit") != now.get("commit"):
         found.append(f"the code was at commit {_short(before)}, now at {_short(now)}")
-    if now.get("dirty"):
+    if now.get("dirty") and before.get("parent") != now.get("parent"):  # drivers of one command share the code that it loaded
         found.append("the code has uncommitted changes")
     old, new = before.get("versions", {}), now.get("versions", {})
     found += [f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]]

@@ -24,12 +24,18 @@ CLEAN: dict[str, Any] = {**manifest(), "commit": "a" * 40, "dirty": False}
     ],
 )
 def test_what_differs_is_said(path: tuple[str, ...], value: Any, said: str) -> None:
-    now = copy.deepcopy(CLEAN)
+    now = {**copy.deepcopy(CLEAN), "parent": 1}
     place = now
     for name in path[:-1]:
         place = place[name]
     place[path[-1]] = value
     assert differences(CLEAN, now) == [said]
+
+
+def test_uncommitted_changes_are_no_news_to_the_next_driver_of_one_command() -> None:
+    dirty = {**CLEAN, "dirty": True}
+    assert differences(dirty, {**dirty, "pid": 1}) == []
+    assert differences(dirty, {**dirty, "parent": 1}) == ["the code has uncommitted changes"]
 
 
 def test_the_same_run_again_has_nothing_to_say() -> None:
