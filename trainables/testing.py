@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,10 @@ def _untold(family: Family[Any], config: Mapping[str, Any], folder: str, threads
             listener.write(f"{report.step}\n")
 
 
+def _rates(task: Task) -> list[float]:
+    return [float(group["lr"]) for optimizer in task.optimizers for group in optimizer.param_groups]
+
+
 def _disturb(seed: int) -> None:
     """Other random work in this process."""
     random.seed(seed)
@@ -325,6 +330,24 @@ class FamilyContract:
         assert str(missing.checkpoint).startswith("attempt-01/"), "it was trained again rather than taken from the checkpoint"
         assert curve([missing]) == curve(whole.reports[1:2])
         assert resumed.same_as(whole)
+
+    def test_goes_on_under_a_longer_budget(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """A finished run goes on to twice its budget, from its last checkpoint, at the rates of a run that has had it all along."""
+        longer = self.config(steps=2 * self.config().steps)
+        train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "once"))))
+        shutil.copytree(tmp_path / "once", tmp_path / "often")
+        begun = Loop(self.family, longer, data)
+        list(begun.run(self.config().steps))
+        loop = Loop(self.family, longer, data, store=CheckpointStore(Folder.at(str(tmp_path / "often")), 2))
+        reports = loop.run()
+        assert curve(next(reports) for _ in whole.reports) == curve(whole.reports), "what the shorter run reported comes first"
+        if not any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in loop.task.schedulers):
+            assert _rates(loop.task) == _rates(begun.task), "schedules follow the longer budget"
+        assert next(reports).step > self.config().steps
+        reports.close()  # type: ignore[attr-defined]
+        often = train(self.family, longer, data, CheckpointStore(Folder.at(str(tmp_path / "often")), 3))
+        assert often.reports[-1].step == longer.steps
+        assert train(self.family, longer, data, CheckpointStore(Folder.at(str(tmp_path / "once")), 2)).same_as(often)
 
     def test_deterministic(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
         """A second run in this process, after other random work, is equal bit for bit."""

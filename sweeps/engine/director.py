@@ -6,6 +6,7 @@ was, searcher and rungs included: resume is replay.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import textwrap
 import time
@@ -23,7 +24,7 @@ from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.reading import uncollected
 from sweeps.ledger.segments import Event
-from trainables.config import ConfigError, to_dict
+from trainables.config import ConfigError, make, to_dict
 from trainables.measure import Report
 
 __all__ = ["Assignment", "Director"]
@@ -265,9 +266,9 @@ class Director:
     def _extension(self, due: list[Trial]) -> str:
         on = [trial for trial in due if trial.open]
         return (
-            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had finished a shorter one, {len(on)} "
-            "go on from their checkpoints; schedules and curricula are fractions of a budget, so that an extended trial is not the same as "
-            "one that begins with the longer budget: it is marked"
+            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had finished a shorter one, "
+            f"{len(on)} go on from their checkpoints; schedules and curricula are fractions of a budget, so that an extended trial is not "
+            "the same as one that begins with the longer budget: it is marked"
         )
 
     def _replay_proposal(self, event: Event) -> None:
@@ -276,8 +277,9 @@ class Director:
         for name, now in self._search[stratum].distributions(number).items():
             self._drawn[stratum, name] = (event.get("distributions", {}).get(name, now), now)
         if not event.get("infeasible") and any(was.get(name) != value for name, value in fields.items()):
-            dealt = next(value for value in self.settings.strata if str(value) == stratum)
-            typed = to_dict(self.settings.configure(fields, dealt, was["seed"]))
+            family = self.settings.model_family()
+            known = {field.name for field in dataclasses.fields(family.Config)}
+            typed = to_dict(make(family.Config, {**{name: value for name, value in was.items() if name in known}, **fields}, family.name))
             unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
 
     def _decide(self, trial: Trial, report: Report) -> Decision:

@@ -127,7 +127,7 @@ def _parser(study: Study, manual: str) -> _Parser:
         [
             ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
             ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
-            ("storage-patience", _duration, "TIME", "wait so long for a storage that refuses or does not answer, then stop, resumable [2m]"),
+            ("storage-patience", _duration, "TIME", "wait so long for a storage that refuses or is silent, then stop, resumable [2m]"),
             ("resume", str, "NAME", f"go on with that sweep; a larger --trials or --{study.budget} extends it"),
         ],
     )

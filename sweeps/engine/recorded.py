@@ -18,19 +18,21 @@ _REMEDY = "put the space back, or begin a new sweep, to which --enqueue can give
 class Recorded(optuna.trial.FixedTrial):
     """A trial on which everything is known: a space may ask for exactly its parameters, from ranges that hold their values.
 
-    Optuna would draw a value for a parameter that is new, and take one that lies outside with a warning: the trial was trained with neither.
+    Optuna would draw a value for a parameter that is new, and warn of one that lies outside.
     """
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._params:
-            raise ConfigError(f"{name}: trial {self.number} has none, and the space now asks for one from {range_of(distribution)}; {_REMEDY}")
+            asked = f"the space now asks for one from {range_of(distribution)}"
+            raise ConfigError(f"{name}: trial {self.number} has none, and {asked}; {_REMEDY}")
         value = self._params[name]
         try:
             inside = distribution._contains(distribution.to_internal_repr(value))
         except (TypeError, ValueError):
             inside = False
         if not inside:
-            raise ConfigError(f"{name}: trial {self.number} has {value}, outside {range_of(distribution)}, the space's range now; {_REMEDY}")
+            now = f"outside {range_of(distribution)}, the space's range now"
+            raise ConfigError(f"{name}: trial {self.number} has {value}, {now}; {_REMEDY}")
         return super()._suggest(name, distribution)
 
     def complete(self) -> None:

@@ -45,18 +45,19 @@ def audit(folder: Folder, space: Space = STUDY.space) -> list[str]:
 
 
 def violations(events: Sequence[Event], space: Space = STUDY.space) -> list[str]:
-    """What is wrong with a ledger."""
-    return [*_lives(events), *_decisions(events), *_proposals(events, space), *_confirmed(events)]
+    """What is wrong with a ledger. Where trials' lives are not as they should be, they are not replayed."""
+    found = _lives(events)
+    return [*found, *_decisions(events), *([] if found else [*_proposals(events, space), *_confirmed(events)])]
 
 
 def without_clocks(events: Sequence[Event]) -> list[Event]:
     """What two runs of one command must agree on, and what tells them apart left out.
 
     Clocks are: times of events; the manifest, which has the process, its start and its machine; seconds of training and of overhead;
-    the guards' share; findings of guards that watch the machine. See `trainables.testing.curve`.
+    the guards' share; findings of guards that watch the machine (see `trainables.testing.curve`); when a checkpoint was removed.
     """
     found = []
-    for event in events:
+    for event in [event for event in events if event["type"] != "retired"]:
         plain = {name: value for name, value in event.items() if name not in ("time", "manifest")}
         if event["type"] == "reported":
             plain["report"] = {**curve([Report.from_dict(event["report"])])[0], "checkpoint": event["report"]["checkpoint"]}
@@ -147,14 +148,16 @@ def _decisions(events: Sequence[Event]) -> list[str]:
     last: dict[int, tuple[int, float]] = {}
     judged: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
     finished: dict[int, float] = {}
+    due: list[int] = []
     settings: dict[str, Any] = {}
     for event in events:
         if event["type"] == "opened":
-            finished = finished if event["settings"]["steps"] == settings.get("steps") else {}
+            if event["settings"]["steps"] != settings.get("steps"):
+                due, finished = [*due, *finished], {}
             settings = event["settings"]
         elif event["type"] == "proposed":
             kinds[event["trial"]] = event["kind"], event["stratum"]
-        elif event["type"] in ("reported", "judged"):
+        elif event["type"] in ("reported", "judged") and event["trial"] in kinds:
             number = event["trial"]
             kind, stratum = kinds[number]
             if event["type"] == "reported":
@@ -163,6 +166,9 @@ def _decisions(events: Sequence[Event]) -> list[str]:
                 last[number] = spent, report.metrics[f"validation/{settings['metric']}"].value
             elif kind == "replicate":
                 continue
+            elif number in due:
+                found += [f"trial {number} is judged before trial {due[0]}, which came first"] if due[0] != number else []
+                due.remove(number)
             spent, value = last.get(number, (0, 0.0))
             action = _alone(spent, value, settings) if kind == "replicate" else _asha(judged, stratum, number, spent, value, settings)
             if kind == "search":

@@ -42,6 +42,23 @@ def test_a_value_on_the_cut_off_goes_on_in_both_modes(mode: Literal["min", "max"
     assert asha.report(3, 1, sign * 0.4).action == "continue"
 
 
+def test_a_rank_is_a_whole_number_where_floating_point_falls_short_of_it() -> None:
+    """49 times the float 1/49 is less than 1: the second of 50 values would be cut off."""
+    asha = Asha(grace=1, reduction=49, budget=4)
+    asha.table[1] = {trial: float(trial) for trial in range(50) if trial != 1}
+    assert asha.report(1, 1, 1.0).action == "continue"
+
+
+def test_a_longer_budget_brings_rungs_and_keeps_those_that_are_there() -> None:
+    asha = Asha(grace=1, reduction=3, budget=9)
+    asha.report(0, 9, 0.5)
+    assert list(asha.table) == [1, 3]
+    asha.extend(30)
+    assert asha.table == {1: {0: 0.5}, 3: {0: 0.5}, 9: {}, 27: {}}
+    assert asha.report(0, 9, 0.5).reason == "rung 9: 0.5 is within the cut-off 0.5 of 1 trials"
+    assert asha.report(0, 30, 0.5).action == "finish"
+
+
 def test_nan_and_infinity_stop_at_once_and_enter_no_rung() -> None:
     asha = Asha(grace=1, reduction=2, budget=4)
     for trial, value in enumerate([math.nan, math.inf, -math.inf]):

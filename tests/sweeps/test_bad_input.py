@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,30 @@ def test_what_exists_is_neither_overwritten_nor_changed(
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {field}: ")
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_a_search_space_in_which_old_trials_do_not_fit_is_refused_before_anything_starts(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def space(trial: Any, scale: str) -> dict[str, Any]:
+        return {**STUDY.space(trial, scale), "sleep": trial.suggest_float("sleep", 0.0, 1.0)}
+
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    changed = dataclasses.replace(STUDY, space=space)
+    with pytest.raises(SystemExit) as ended:
+        main(changed, "", ["--storage", str(finished), "--resume", "done", "--trials", "20", "--concurrent", "1"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: sleep: trial 0 has none, and the space now asks for one from [0, 1]; ")
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".writable"} == before
+
+
+def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done", "--steps", "27", "--concurrent", "1", "--dry-run"])
+    assert ended.value.code == 0
+    plan = capsys.readouterr().out
+    assert "note        the budget is now 27 steps: of " in plan
+    assert "next proposals" in plan
 
 
 def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

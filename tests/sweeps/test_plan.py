@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from sweeps.engine import plan
+from sweeps.engine.director import Assignment, Director
+from sweeps.ledger.segments import Event
 from tests.conftest import Clock
 from tests.sweeps.test_director import BASE, Simulation
 from tests.trainables.guards.faulty import Faulty, FaultyConfig, FaultyTask, config
 from trainables.config import ConfigError
 from trainables.family import Batch, Split
-from trainables.measure import Measure
+from trainables.measure import Measure, Report
 from trainables.storage import Folder
 
 
@@ -83,6 +85,36 @@ def test_a_step_is_timed_on_the_trials_own_schedule(steps: int, every: int, rate
     chosen = config(steps=steps, eval_every=every, micro_batch="auto")
     assert plan._seconds_per_step(family, chosen, family.build_data(chosen)) == pytest.approx(rate)
     assert family.seen == [step / steps for step in range(min(35, steps))]
+
+
+def _rows(trial: Any, scale: str) -> dict[str, Any]:
+    return {"batch": trial.suggest_categorical("batch", [64, 384]), "layers": "4"}
+
+
+def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
+    """1,536 samples are 24 batches of 64 or 4 of 384; 1,792 are 28 of 64 and 7 of the default's 256."""
+    samples = dataclasses.replace(
+        BASE, study="rows", family="collatz", metric="hinge", stratify=None, strata=(None,), trials=6, steps=1536, grace=768,
+        reduction=2, fields={"pool": 64}, unit="samples", confirm=0, concurrent=1,
+    )  # fmt: skip
+    events: list[Event] = []
+    director = Director(samples, _rows, events.append)
+    director.opened({})
+    while isinstance(found := director.next(), Assignment):
+        director.started(found.trial, found.attempt)
+        for step in (found.config["eval_every"], found.config["steps"]):
+            metrics = {"validation/hinge": Measure(1.0, 4, 0.0, 2.0)}
+            director.reported(found.trial, Report(step, step * found.config["batch"], 1.0, 0.0, metrics))
+    director.closed("done")
+    assert {trial.config["steps"] for trial in director.history.trials.values()} == {4, 24}
+    assert plan.complete(samples, _rows, events)
+    longer = dataclasses.replace(samples, steps=4608)
+    assert not plan.complete(longer, _rows, events)
+    plan.check_fits(longer, _rows, Folder.at("."), events)
+    going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
+    assert going.config["steps"] * going.config["batch"] == 4608
+    with pytest.raises(ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"):
+        plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), events)
 
 
 def test_a_space_that_names_no_field_says_so() -> None:

@@ -40,10 +40,37 @@ def test_replaying_recorded_parameters_leaves_the_study_as_it_was() -> None:
     recorded = _play(live, range(8))
     replayed = _search()
     for number, params in enumerate(recorded):
-        assert replayed.ask(number, params)[0] == params
+        assert replayed.replay(number, params).items() >= params.items()
         replayed.tell(number, "finished", [(1, params["x"])])
     assert [trial.params for trial in replayed.study.trials] == [trial.params for trial in live.study.trials]
     assert replayed.ask(8)[0] == live.ask(8)[0]
+
+
+def test_a_trial_that_goes_on_is_open_again_and_nothing_else_has_changed() -> None:
+    search, other = _search(), _search()
+    recorded = _play(search, range(8))
+    search.reopen({2, 5})
+    for number, params in enumerate(recorded):
+        other.replay(number, params)
+        if number not in (2, 5):
+            other.tell(number, "finished", [(1, params["x"])])
+    assert [(t.state, t.params, t.values) for t in search.study.trials] == [(t.state, t.params, t.values) for t in other.study.trials]
+    assert search.ask(8) == other.ask(8)
+    search.tell(2, "stopped", [(1, 0.5), (3, 0.6)])
+    assert search.study.trials[2].state == TrialState.PRUNED
+
+
+def test_what_was_drawn_and_not_used_is_forgotten() -> None:
+    """TPE lets others read all that it drew for a running trial, its unused branch included; a ledger knows nothing of that."""
+    live = _search()
+    _play(live, range(4))
+    params, _ = live.ask(4, {"kind": "a"})
+    replayed = _search()
+    for trial in live.study.trials[:4]:
+        replayed.replay(trial.user_attrs["trial"], trial.params)
+        replayed.tell(trial.user_attrs["trial"], "finished", [(1, trial.params["x"])])
+    replayed.replay(4, params)
+    assert [live.ask(number)[0] for number in (5, 6)] == [replayed.ask(number)[0] for number in (5, 6)]
 
 
 def test_tpe_leaves_its_start_up_and_beats_random() -> None:

@@ -18,9 +18,12 @@ import pytest
 
 from analysis import Sweep
 from sweeps.engine.driver import TWICE_SECONDS
+from sweeps.engine.study import Settings
 from sweeps.ledger.history import History
-from sweeps.ledger.segments import read
+from sweeps.ledger.segments import Event, read
 from tests.conftest import ROOT, command
+from tests.sweeps.books import audit, without_clocks
+from tests.sweeps.played import play
 from tests.sweeps.toy import TOY as TOY_FAMILY
 from trainables.config import make
 from trainables.loop import Loop
@@ -97,8 +100,8 @@ def test_killed_anywhere_it_ends_as_the_undisturbed_one(scratch: Path) -> None:
     assert Sweep.open(str(scratch / "killed")).state == "running"
     lose_machine(killed)
     assert Sweep.open(str(scratch / "killed")).state == "killed"
-    before = history_of(scratch, "killed")
-    assert any(trial.open for trial in before.trials.values())
+    before = read(Folder.at(str(scratch / "killed" / "ledger")))
+    assert any(trial.open for trial in History.of(before).trials.values())
     resumed = start_toy(scratch, "--resume", "killed")
     for trial, victim in ((4, ""), (6, "raylet"), (8, "gcs_server")):
         wait_for(lambda trial=trial: _begun(scratch, trial), resumed)  # type: ignore[misc]
@@ -110,6 +113,18 @@ def test_killed_anywhere_it_ends_as_the_undisturbed_one(scratch: Path) -> None:
     assert "driver ended by SIGKILL; started again by replay (1 of 5)" in err
     assert len(history_of(scratch, "killed").manifests) == 5
     assert _comparable(board_of(scratch, "killed")) == _comparable(board_of(scratch, "whole"))
+    _check_books(scratch, before)
+
+
+def _check_books(scratch: Path, before: list[Event]) -> None:
+    """One trial at a time, runs of one command keep the same books but for clocks: up to the kill, and to the end without Ray."""
+    whole, killed = (read(Folder.at(str(scratch / name / "ledger"))) for name in ("whole", "killed"))
+    assert without_clocks(before) == without_clocks(whole)[: len(without_clocks(before))]
+    proposed = [[event for event in without_clocks(events) if event["type"] == "proposed"] for events in (whole, killed)]
+    assert proposed[0] == proposed[1]
+    play(Folder.at(str(scratch / "alone")), Settings.from_dict(History.of(whole).settings))
+    assert without_clocks(read(Folder.at(str(scratch / "alone" / "ledger")))) == without_clocks(whole)
+    assert [audit(Folder.at(str(scratch / name))) for name in ("whole", "killed")] == [[], []]
 
 
 def _begun(storage: Path, trial: int) -> bool:
@@ -136,12 +151,15 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
     out, err = again.communicate(timeout=60)
     assert again.returncode == 130, out + err
     assert "toy_study.py --resume a --storage" in out
-    done = toy(scratch, "--resume", "a", "--trials", "10", "--confirm", "0")
+    done = toy(scratch, "--resume", "a", "--trials", "10", "--steps", "36", "--confirm", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     history = history_of(scratch, "a")
     assert len(history.search_trials()) == 10
     assert not any(trial.open for trial in history.trials.values())
     assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True, True]
+    assert "note: the budget is now 36 steps: of " in done.stdout
+    assert {trial.step for trial in history.search_trials() if trial.status == "finished"} == {36}
+    assert audit(Folder.at(str(scratch / "a"))) == [], "with two at a time, proposals are those that the order of the ledger makes"
 
 
 def test_failures_are_results(scratch: Path) -> None:

@@ -119,6 +119,16 @@ class Forgetful(CollatzTask):
         return {name: term * (1 + self.count) for name, term in super().losses(model, batch, progress).items()}
 
 
+class Hoarding(CollatzTask):
+    """Keeps its learning rate itself, and so brings back that of a shorter budget."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rate": self.optimizers[0].param_groups[0]["lr"]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.optimizers[0].param_groups[0]["lr"] = state["rate"]
+
+
 class Rosy(CollatzTask):
     """A score that is always a number."""
 
@@ -182,6 +192,7 @@ class Broken(CollatzFamily):
         (Broken(Global), "test_batch_is_a_function_of_the_step", None),
         (Broken(Global), "test_deterministic", None),
         (Broken(Forgetful), "test_goes_on_after_being_abandoned", None),
+        (Broken(Hoarding), "test_goes_on_under_a_longer_budget", "schedules follow the longer budget"),
         (Broken(Rosy), "test_survives_nan", "hinge is 0.0 for weights"),
         (Broken(Odd), "test_batch_is_a_function_of_the_step", "two workers cannot share"),
         (Broken(Odd), "test_documented", r"no docstring: \['Broken.audit'"),

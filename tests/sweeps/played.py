@@ -1,0 +1,71 @@
+"""A sweep in this process: the director, the lanes' training and the ledger as they are, and nothing of Ray's between them.
+
+One report after the other, in a seeded order of those that train at a time: what a sweep comes to, in a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from sweeps.engine import lanes
+from sweeps.engine.director import Assignment, Director
+from sweeps.engine.search import Space
+from sweeps.engine.shelf import Shelf
+from sweeps.engine.study import Settings
+from sweeps.engine.tune import Placement
+from sweeps.ledger.segments import Ledger
+from tests.sweeps.toy_study import STUDY
+from trainables.measure import Report
+from trainables.storage import Folder
+
+__all__ = ["play"]
+
+Reports = Iterator[tuple[Report, list[str]]]
+
+
+def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6) -> Director:
+    """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything is left as it stands."""
+    ledger = Ledger(folder / "ledger")
+    director = Director(settings, space, ledger.append)
+    director.replay(ledger.past)
+    director.opened({})
+    shelf = Shelf(director)
+    shelf.prepare()
+    assert shelf.ready()
+    placement = Placement(director, ledger.stored, folder, lambda config: ("played", b""), lambda *_: None, lambda: None)
+    lanes._DATA.clear()
+    lanes._DATA["played"] = settings.model_family().build_data(settings.configure({}, settings.strata[0], 0))
+    draw, live = random.Random(order), dict[int, Reports]()
+    try:
+        for _ in range(limit):
+            while len(live) < settings.concurrent and isinstance(found := director.next(), Assignment):
+                director.started(found.trial, found.attempt)
+                ledger.commit()
+                live[found.trial] = lanes.one_process(placement._job(found))
+            if not live:
+                director.closed("done")
+                break
+            number = draw.choice(sorted(live))
+            _report(director, number, live)
+    finally:
+        for reports in live.values():
+            with contextlib.suppress(RuntimeError):
+                reports.close()  # type: ignore[attr-defined]
+        ledger.close()
+    return director
+
+
+def _report(director: Director, number: int, live: dict[int, Any]) -> None:
+    try:
+        report, notes = next(live[number])
+    except Exception as error:
+        director.failed(number, f"Traceback: {error!r}")
+        del live[number]
+        return
+    for note in notes:
+        director.noted(f"trial {number}: {note}")
+    if director.reported(number, report).action != "continue":
+        live.pop(number).close()
