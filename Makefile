@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: sweep test test-ceph lint format bench clean
+.PHONY: sweep test test-ceph chaos lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -16,6 +16,11 @@ test-ceph: $(VENV)/.installed-test
 	apt-get update
 	apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-mgr ceph-common
 	$(BIN)/python -m pytest -m ceph
+
+# CHAOS_SEED=N repeats a run, CHAOS_KILLS=N makes it longer or shorter than 100 kills; writes docs/chaos.md.
+chaos: $(VENV)/.installed-test
+	command -v radosgw || { apt-get update && apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-mgr ceph-common; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'chaos or memory' -s tests/sweeps/test_memory.py tests/chaos
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

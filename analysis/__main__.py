@@ -34,6 +34,7 @@ from analysis.sweep import Sweep, place
 from sweeps.ledger.segments import LedgerError
 from sweeps.ledger.table import leaderboard_table
 from trainables.config import ConfigError, did_you_mean
+from trainables.storage import leave
 
 __all__ = ["main"]
 
@@ -161,4 +162,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from analysis import multipart
 from analysis.chain import Chain, examine
-from analysis.gc import needed
 from analysis.sweep import Sweep, place
 from analysis.upkeep import Contents, contents, damage, may_run, size
 from sweeps.ledger import lease
 from sweeps.ledger.history import Trial
+from sweeps.ledger.retention import needed
 from trainables.storage import Folder
 
 __all__ = ["DAMAGED", "Check", "diagnose", "register"]

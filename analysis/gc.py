@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from pyarrow import fs
 from analysis import multipart
 from analysis.sweep import Sweep, place
 from analysis.upkeep import Contents, Stored, contents, damage, may_run, size
-from sweeps.ledger import leaderboard, lease
-from sweeps.ledger.history import History, Trial
+from sweeps.ledger import lease
+from sweeps.ledger.history import Trial
+from sweeps.ledger.retention import needed
 from trainables.config import ConfigError
 from trainables.storage import Folder
 
-__all__ = ["Removal", "needed", "plan", "register", "remove"]
+__all__ = ["Removal", "plan", "register", "remove"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def plan(folder: Folder) -> list[Removal]:
 def _uploads(folder: Folder) -> list[multipart.Upload]:
     try:
         return multipart.unfinished(folder) if multipart.possible(folder) else []
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         warnings.warn(str(error), stacklevel=2)
         return []
 
@@ -79,15 +79,6 @@ def _holder(folder: Folder) -> str:
         return f"is run by {lease.holder(folder / 'lease')}"
     who = lease.holder(folder / "lease")
     return f"is not closed, and may be run by {who or 'a driver'}, which cannot be seen from here"
-
-
-def needed(history: History, trial: Trial) -> set[str]:
-    """The checkpoints of a trial's last report and of its best value on validation."""
-    metric, sign = leaderboard.objective(history), 1.0 if history.settings["mode"] == "min" else -1.0
-    scored = [(sign * report.metrics[metric].value, report) for report in trial.reports if metric in report.metrics]
-    finite = [pair for pair in scored if math.isfinite(pair[0])]
-    reports = trial.reports[-1:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
-    return {report.checkpoint for report in reports if report.checkpoint}
 
 
 def _superseded(sweep: Sweep, held: Contents) -> Iterator[Removal]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.ledger import leaderboard, lease, segments
 from sweeps.ledger.history import History, Status, Trial
+from sweeps.ledger.reading import READING_PATIENCE
 from trainables.measure import Report
 from trainables.storage import Folder
 
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
     from trainables.checkpoint import Checkpoint, CheckpointStore
 
-__all__ = ["READING_PATIENCE", "Sweep", "TrialView", "place", "sweep_names"]
-
-READING_PATIENCE = 10.0
-"""Seconds for which whoever wants to look at a sweep waits for a storage that does not answer."""
+__all__ = ["Sweep", "TrialView", "place", "sweep_names"]
 
 
 def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from analysis.sweep import READING_PATIENCE
 from sweeps.ledger import lease
 from sweeps.ledger.history import History
+from sweeps.ledger.reading import READING_PATIENCE
 from trainables.storage import TEMPORARY, Folder
 
 __all__ = ["Contents", "Stored", "contents", "damage", "may_run", "size"]

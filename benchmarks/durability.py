@@ -1,16 +1,23 @@
-"""What durability costs: the ledger's rate, a replay, the share of a trial's time, and the driver's memory.
+"""What durability costs: the ledger's rate, a resume, the share of a trial's time, and the driver's memory.
 
     python -m benchmarks.durability [throughput | replay | share | memory] ...
 
-takes about eight minutes; each part can be run alone.
+takes about seven minutes; each part can be run alone.
 
 throughput  reports of a Collatz trial, 16 at a time as from 16 trials, each batch confirmed before the next; then one at a time, for the
-            median latency of a confirmed event. On local disk, and on moto's S3 server where that is installed. `throughput=URI`
-            takes another place, such as `s3://bucket/folder?endpoint_override=...`.
-replay      what `--resume` reads and folds before it starts Ray: 2,000 trials with 50 such reports, searcher and rungs included.
-share       the lookahead study on the laptop's network with a report about each second, two trials at a time: how much of a
-            trial's time goes into saving checkpoints and waiting for decisions. Evaluation is not counted as durability.
-memory      resident memory of the driver over 2,000 trials of one report, two at a time.
+            median latency of a confirmed event. On the disk of temporary files, whose file system is named, and on moto's S3 server where
+            that is installed. `throughput=URI` takes another place, such as `s3://bucket/folder?endpoint_override=...`.
+replay      what `--resume` does before it starts Ray, in wall time: the command line read, the ledger read, checked and folded, searcher
+            and rungs included, the lease taken, the driver made. The sweep had 2,000 trials of 50 such reports when it was killed; each
+            resume is a process of its own, forked like any driver. Python's start, the imports, Ray's start and the first event
+            that the driver writes are left out; so is what a longer budget would add.
+share       the lookahead study on the laptop's network with a report after about each second of training, two trials at a time: saving
+            checkpoints and log, waiting for decisions, and places that stand idle until the ledger has a trial's end or the next one's
+            start, for each second of training. Evaluation is not counted as durability, nor is what else happens between two trials of
+            a process (the last report's way to the driver, Tune, the proposal, building the model); that is printed beside it.
+memory      resident memory of the driver's process, without Ray's and the trials', over 2,000 trials of one report, two at a time. A driver
+            hands over to another after 400 attempts, so that this is over several drivers: the largest of any of them, from trial 200 to
+            the last report, against that at trial 200.
 """
 
 from __future__ import annotations
@@ -20,20 +27,28 @@ import dataclasses
 import functools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 
 from benchmarks._common import TIMES, Result, machine, row, verdict
 from benchmarks.engine import ROOT, call
 from sweeps.engine.director import Assignment, Director
+from sweeps.engine.driver import Driver
+from sweeps.engine.run import drive
 from sweeps.engine.study import Settings
+from sweeps.engine.supervisor import DONE, Parent, supervise
+from sweeps.ledger import reading
 from sweeps.ledger.segments import Event, Ledger, read
 from sweeps.lookahead import FIELDS, STUDY
 from trainables.measure import Report
@@ -66,7 +81,10 @@ def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -
     found = []
     with contextlib.ExitStack() as stack:
         for where, folder in [("there", Folder.at(uri) / f"{time.time_ns()}")] if uri else _places(stack):
-            events, latencies = _rate(folder, report, batches if folder.local else batches // 4, singles if folder.local else singles // 4)
+            where += f" ({_file_system(folder)})" if folder.local else ""
+            events, latencies = _rate(
+                folder, report, batches if folder.local else max(1, batches // 4), singles if folder.local else max(1, singles // 4)
+            )
             size = len(json.dumps(_event(report, 1)))
             print(f"{where}: {events:,.0f} events of {size:,} bytes a second, {BATCH} at a time")
             print(row("    one event, confirmed", [1e3 * latency for latency in latencies], "ms"))
@@ -75,9 +93,14 @@ def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -
 
 
 def _places(stack: contextlib.ExitStack) -> Iterator[tuple[str, Folder]]:
-    yield "on local disk", Folder.at(stack.enter_context(tempfile.TemporaryDirectory(prefix="ll-")))
+    yield "on disk", Folder.at(stack.enter_context(tempfile.TemporaryDirectory(prefix="ll-")))
     if options := stack.enter_context(_s3()):
         yield "on S3 (moto)", Folder.at(f"s3://bucket/ledger?{options}")
+
+
+def _file_system(folder: Folder) -> str:
+    mounts = [part for part in psutil.disk_partitions(all=True) if Path(folder.path).is_relative_to(part.mountpoint)]
+    return max(reversed(mounts), key=lambda part: len(part.mountpoint)).fstype if mounts else "of unknown kind"
 
 
 @contextlib.contextmanager
@@ -144,88 +167,160 @@ def _sweep(settings: Settings, report: Report) -> Iterator[Event]:
         events.clear()
 
 
-def replay(trials: int = 2000, reports: int = 50) -> list[Result]:
-    """Seconds to read and fold a ledger."""
-    settings = _settings(trials, reports)
+def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Result]:
+    """Seconds of wall time from a resume's command line to the driver that would start Ray."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
-        folder = Folder.at(place) / "ledger"
-        ledger = Ledger(folder)
-        for number, event in enumerate(_sweep(settings, recorded_report())):
-            ledger.append(event)
-            if number % BATCH == 0:
-                ledger.commit()
-        ledger.close()
+        folder = Folder.at(place) / "sweep" / "ledger"
+        count = _record(folder, _settings(trials, reports))
         files, size = len(folder.sizes()), sum(folder.sizes().values())
-        moments, spent = [time.perf_counter()], [time.process_time()]
-        events = read(folder)
-        moments.append(time.perf_counter())
-        Director(settings, STUDY.space).replay(events)
-        moments.append(time.perf_counter())
-        spent.append(time.process_time())
-    print(f"{len(events):,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files")
-    for name, first, last in (("read", 0, 1), ("fold, with searcher and rungs", 1, 2), ("both", 0, 2)):
-        print(row(f"    {name}", [moments[last] - moments[first]], "s"))
-    print(row("    of a processor", [spent[1] - spent[0]], "s"))
-    return [Result(f"replay of {len(events):,} events, seconds of a processor", spent[1] - spent[0], "<= 5")]
+        with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+            times = fresh.submit(_resumes, place, "sweep", rounds).result()
+    print(f"{count:,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files; wall time of {rounds} resumes, min, median, max")
+    print(row("    from the command line to the driver, without Ray", [time["whole"] for time in times], "s"))
+    for what, name in (("reading", "read"), ("folding, with searcher and rungs,", "fold")):
+        print(row(f"      {what} {times[0][f'{name}s']}x", [time[name] for time in times], "s"))
+    whole = statistics.median(time["whole"] for time in times)
+    return [Result(f"resume of {count:,} events up to Ray's start, seconds of wall time", whole, "<= 5")]
 
 
-def share(trials: int = 6, reports: int = 9, seconds: float = 1.0) -> list[Result]:
-    """The share of saving and waiting in the trials' time."""
+def _record(folder: Folder, settings: Settings) -> int:
+    """Writes the events of `_sweep` into a ledger; how many there are."""
+    ledger, position = Ledger(folder), 0
+    for event in _sweep(settings, recorded_report()):
+        position = ledger.append(event)
+        if position % BATCH == 0:
+            ledger.commit()
+    ledger.close()
+    return position
+
+
+def _resumes(place: str, name: str, rounds: int) -> list[dict[str, float]]:
+    """Resumes a sweep in drivers that end where they would start Ray; what each spent. For a process that has done nothing yet."""
+    found = []
+    for number in range(rounds):
+        told = Path(place) / f"times-{number}.json"
+        code = supervise(functools.partial(_resumed, told), ["--resume", name, "--storage", place, "--concurrent", "2"])
+        if code != DONE or not told.exists():
+            raise RuntimeError(f"the resume ended with {code}, before it came to Ray")
+        found.append(json.loads(told.read_text()))
+    return found
+
+
+def _resumed(told: Path, arguments: Sequence[str], parent: Parent) -> int:
+    spent: Counter[str] = Counter()
+    for owner, method, word in ((reading, "steady", "read"), (Director, "replay", "fold")):
+        setattr(owner, method, _counted(getattr(owner, method), word, spent))
+    began = time.perf_counter()
+
+    def go(driver: Driver) -> int:
+        told.write_text(json.dumps({**spent, "whole": time.perf_counter() - began}))
+        driver.ledger.close()
+        return DONE
+
+    setattr(Driver, "go", go)  # noqa: B010  # in this process, which is the driver's and ends with it
+    return drive(STUDY, "", arguments, parent)
+
+
+def _counted(action: Callable[..., Any], word: str, spent: Counter[str]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        found = action(*arguments)
+        spent.update({word: time.perf_counter() - began, f"{word}s": 1})
+        return found
+
+    return run
+
+
+def share(trials: int = 8, reports: int = 9, seconds: float = 1.0) -> list[Result]:
+    """Saving, waiting and places held for the ledger, for each second of training."""
     interval = max(1, round(seconds * 400 / recorded_report(400).seconds))
     with tempfile.TemporaryDirectory(prefix="ll-") as place, tempfile.TemporaryDirectory(prefix="ll-") as times:
         os.environ[TIMES] = times
         sizes = ["--trials", str(trials), "--grace", str(interval), "--steps", str(reports * interval), "--confirm", "0"]
         fixed = ["lookahead=100", f"layers={LAYERS}"]
         _, _, said = call("benchmarks._timed_sweep", "--storage", place, "--name", "timed", "--concurrent", "2", *sizes, *fixed)
-        lines = [json.loads(line) for path in Path(times).iterdir() for line in path.read_text().splitlines()]
-    spent: Counter[str] = sum(map(Counter, lines), Counter())
-    whole = sum(spent.values())
-    print(f"{len(lines)} reports, one each {interval} steps, {whole / len(lines):.2f} s of a trial")
-    for name in ("training", "evaluating", "saving", "waiting"):
-        print(f"    {name:<12}{1e3 * spent[name] / len(lines):10.1f} ms{spent[name] / whole:10.2%}")
+        lines, held = _told(Path(times), "process-*.jsonl"), _told(Path(times), "placement.jsonl")
+    spent: defaultdict[str, float] = defaultdict(float)
+    for name, passed in [pair for line in [*lines, *held] for pair in line.items()]:
+        spent[name] += passed
+    count = len(lines)
+    spent["between"] *= trials / max(1, sum("between" in line for line in lines))  # a process's first trial has none before it
+    print(f"{count} reports of {trials} trials, one each {interval} steps; ms for each report, and for each second of its training")
+    for name, text in SHARES.items():
+        print(f"    {text:<92}{1e3 * spent[name] / count:10.1f}{1e3 * spent[name] / spent['training']:10.1f}")
     print("\n".join(f"    the sweep says: {line}" for line in said.splitlines() if line.startswith("per trial")))
-    durable = (spent["saving"] + spent["waiting"]) / len(lines)
-    return [Result("saving and waiting for decisions, share of a trial's time with a report each second", durable / seconds, "<= 0.03")]
+    # What is paid for a report does not depend on how long it took to train: where that was not `seconds`, it is not what is divided by.
+    durable = sum(spent[name] for name in ("saving", "waiting", "start", "end")) / count / seconds
+    every = sum(spent[name] for name in ("saving", "waiting", "between")) / count / seconds
+    print(f"    with all that is between two trials of a process: {every:.2%} of {seconds:g} s of training")
+    return [Result(f"saving, waiting and places held for the ledger, of {seconds:g} s of training for each report", durable, "<= 0.03")]
+
+
+SHARES = {
+    "training": "training",
+    "evaluating": "evaluating",
+    "saving": "saving checkpoint and log, and looking for a checkpoint at a trial's start",
+    "waiting": "waiting for the decision that a trial goes on, its way there and back included",
+    "end": "held: a place whose trial ends, until the ledger has that and Tune looks",
+    "start": "held: a place whose next trial starts, until the ledger has that and Tune looks",
+    "between": "all from a trial's last report to its process's next first step, mostly with the two above",
+}
+
+
+def _told(folder: Path, pattern: str) -> list[dict[str, float]]:
+    return [json.loads(line) for path in folder.glob(pattern) for line in path.read_text().splitlines()]
 
 
 def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Result]:
-    """The driver's resident memory at the last trial, as a multiple of that at trial `early`."""
+    """The largest resident memory of a driver from trial `early` on, as a multiple of that at trial `early`."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         command = [sys.executable, "-m", "benchmarks._sleep_sweep", "--storage", place, "--name", "sleep", "--concurrent", "2"]
         sizes = ["--trials", str(trials), "--steps", "1", "--grace", "1", f"pause={pause}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen([*command, *sizes], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sweep:
-            samples = list(_resident(sweep, Folder.at(place) / "sleep" / "ledger"))
+            samples = list(_resident(sweep))
         events = read(Folder.at(place) / "sleep" / "ledger")
     ends = [event["time"] for event in events if event["type"] == "reported"]
     if len(ends) != trials:
         raise RuntimeError(f"{len(ends)} of {trials} trials ran to their end")
-    at = {count: next(size for moment, size in samples if moment >= ends[count - 1]) for count in _counts(early, trials)}
-    print(
-        f"{trials} trials in {ends[-1] - ends[0]:.0f} s; the driver was opened {sum(event['type'] == 'opened' for event in events)} times"
-    )
-    print("    " + ", ".join(f"trial {count}: {size / 2**20:.0f} MiB" for count, size in at.items()))
-    last = max(at)
-    print(f"    {(at[last] - at[early]) / (last - early) / 1024:.1f} KiB a trial")
-    return [Result(f"resident memory of the driver, trial {last} / trial {early}", at[last] / at[early], "<= 1.1")]
+    drivers = [event["manifest"]["pid"] for event in events if event["type"] == "opened"]
+    training = [sample for sample in samples if sample.process in drivers and sample.moment <= ends[-1]]
+    print(f"{trials} trials in {ends[-1] - ends[0]:.0f} s, by {len(drivers)} drivers in turn, of {_attempts()} attempts at most")
+    print("    resident memory of the driver's process alone, with the pages that it shares with its parent, until the last report:")
+    for number, driver in enumerate(drivers, 1):
+        sizes_of = [sample.size for sample in training if sample.process == driver]
+        print(f"    driver {number}: {sizes_of[-1] / 2**20:.0f} MiB at its end, at most {max(sizes_of) / 2**20:.0f} MiB")
+    first = [sample.size for sample in training if sample.moment <= ends[early - 1]][-1]
+    largest = max([first, *(sample.size for sample in training if sample.moment > ends[early - 1])])
+    print(f"    trial {early}: {first / 2**20:.0f} MiB; the most from there on: {largest / 2**20:.0f} MiB")
+    return [
+        Result(
+            f"resident memory of a driver over {len(drivers)}, the most from trial {early} on / trial {early}", largest / first, "<= 1.1"
+        )
+    ]
 
 
-def _counts(early: int, trials: int) -> list[int]:
-    return [early, *(trials * part // 4 for part in (1, 2, 3)), trials - trials // 100]
+class Sample(NamedTuple):
+    """A process's resident bytes at a moment, in seconds since the epoch."""
+
+    moment: float
+    process: int
+    size: int
 
 
-def _resident(sweep: subprocess.Popen[bytes], ledger: Folder) -> Iterator[tuple[float, int]]:
-    """Time and bytes of the driver, as long as the sweep runs; which process that is stands in the ledger."""
-    driver: psutil.Process | None = None
+def _attempts() -> int:
+    from sweeps.engine.tune import ATTEMPTS
+
+    return ATTEMPTS
+
+
+def _resident(sweep: subprocess.Popen[bytes]) -> Iterator[Sample]:
+    """Of the driver of the moment, which is a child of the command."""
     while sweep.poll() is None:
-        time.sleep(0.2)
-        try:
-            if driver is None:
-                opened = [event for event in read(ledger) if event["type"] == "opened"]
-                driver = psutil.Process(opened[-1]["manifest"]["pid"])
-            yield time.time(), driver.memory_info().rss
-        except (psutil.Error, RuntimeError, OSError, IndexError):
-            driver = None
+        time.sleep(0.1)
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(sweep.pid).children():
+                yield Sample(time.time(), child.pid, child.memory_info().rss)
 
 
 PARTS: dict[str, Callable[..., list[Result]]] = {"throughput": throughput, "replay": replay, "share": share, "memory": memory}

@@ -1,8 +1,14 @@
 """The Collatz family, in a process that writes down what durability costs it, for `benchmarks.durability`.
 
-Whoever imports this finds checkpoints and the loop timed: a line of JSON per report goes to a file of the process in the folder that
-the environment names in `LEADLINE_TIMES`, with the seconds of training, evaluating (guards included), saving (publishing a checkpoint
-and removing others) and waiting (from a report to the step after it: the decision, and the ledger behind it).
+Whoever imports this finds the loop timed: a line of JSON per report goes to a file of the process in the folder that the environment
+names in `LEADLINE_TIMES`, with the seconds since the report before of
+
+training    optimizer steps, with what the guards look at meanwhile;
+evaluating  from the last step to the report, without saving;
+saving      the whole of storing a checkpoint: collecting state and record, writing, reading back, removing others; the log's lines; and
+            the search for a checkpoint when a trial begins;
+waiting     from a report to the step after it, where the trial goes on: the report's way to the driver, the decision, the way back;
+between     from the last report of a trial to the first step of the process's next one, without the search for its checkpoint.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from benchmarks._common import TIMES
 from trainables.checkpoint import CheckpointStore
@@ -23,13 +30,13 @@ from trainables.loop import Loop
 __all__ = ["TIMED"]
 
 _SPENT: defaultdict[str, float] = defaultdict(float)
-_REPORTED: dict[int, float] = {}
+_REPORTED: WeakKeyDictionary[Loop, float] = WeakKeyDictionary()
 """When each loop gave its last report."""
+_LATEST: list[float] = []
+"""When the last report of this process was, of any loop."""
 
 
-def _timed(owner: type, name: str, word: str) -> None:
-    action: Callable[..., Any] = getattr(owner, name)
-
+def _timed(action: Callable[..., Any], word: str) -> Callable[..., Any]:
     def run(*arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
         try:
@@ -37,7 +44,7 @@ def _timed(owner: type, name: str, word: str) -> None:
         finally:
             _SPENT[word] += time.perf_counter() - began
 
-    setattr(owner, name, run)
+    return run
 
 
 def _told() -> None:
@@ -46,8 +53,12 @@ def _told() -> None:
 
     def trained(loop: Loop, stop: int) -> dict[str, float]:
         began = time.perf_counter()
-        if id(loop) in _REPORTED:
-            _SPENT["waiting"] += began - _REPORTED.pop(id(loop))
+        if loop in _REPORTED:
+            _SPENT["waiting"] += began - _REPORTED[loop]
+        else:
+            loop.log = _timed(loop.log, "saving")
+            if _LATEST:
+                _SPENT["between"] += began - _LATEST[-1] - _SPENT["saving"]
         facts = train(loop, stop)
         _SPENT["training"] += time.perf_counter() - began
         return facts
@@ -57,19 +68,22 @@ def _told() -> None:
         found = report(loop, *arguments)
         ended = time.perf_counter()
         _SPENT["evaluating"] += ended - began - (_SPENT["saving"] - saved)
-        if loop.step < loop.config.steps:
-            _REPORTED[id(loop)] = ended
-        with (Path(os.environ[TIMES]) / f"{os.getpid()}.jsonl").open("a") as lines:
+        with (Path(os.environ[TIMES]) / f"process-{os.getpid()}.jsonl").open("a") as lines:
             lines.write(json.dumps(_SPENT) + "\n")
         _SPENT.clear()
+        _REPORTED[loop] = ended
+        _LATEST[:] = [ended]
         return found
 
-    for name, timed in (("_train_until", trained), ("_report", reported)):
-        setattr(Loop, name, timed)
+    for owner, name, timed in (
+        (Loop, "_train_until", trained),
+        (Loop, "_report", reported),
+        (Loop, "_save", _timed(Loop._save, "saving")),
+        (CheckpointStore, "newest", _timed(CheckpointStore.newest, "saving")),
+    ):
+        setattr(owner, name, timed)
 
 
-_timed(CheckpointStore, "publish", "saving")
-_timed(CheckpointStore, "retain", "saving")
 _told()
 
 TIMED = CollatzFamily()

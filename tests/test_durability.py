@@ -9,18 +9,28 @@ import pytest
 from benchmarks import durability
 from sweeps.engine.director import Director
 from sweeps.ledger.reading import read
+from sweeps.ledger.segments import Ledger
 from sweeps.lookahead import STUDY
+from tests.conftest import Clock
 from trainables.storage import Folder
 
 
-def test_throughput_counts_events_that_are_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_throughput_counts_events_that_are_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each commit takes half a second here, and nothing else takes any."""
+    durability.recorded_report()
+    clock, commit = Clock(monkeypatch), Ledger.commit
+    monkeypatch.setattr(Ledger, "commit", lambda self: clock.passes(0.5, commit(self)))
     (result,) = durability.throughput(str(tmp_path), batches=3, singles=2)
-    assert result.ratio > 0
+    assert result.ratio == 3 * durability.BATCH / 1.5
     (place,) = tmp_path.iterdir()
     events = read(Folder.at(str(place)))
     assert len(events) == 3 * durability.BATCH + 2
     assert len(events[0]["report"]["metrics"]) > 10
-    assert f"{durability.BATCH} at a time" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"{durability.BATCH} at a time" in out
+    assert out.splitlines()[1].split()[-4:] == ["500.00", "500.00", "500.00", "ms"]
 
 
 def test_the_replayed_sweep_is_whole(capsys: pytest.CaptureFixture[str]) -> None:

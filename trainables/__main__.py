@@ -193,4 +193,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    from trainables.storage import leave  # pyarrow, which `--help` does not need
+
+    leave(code)

@@ -50,6 +50,7 @@ class Loop:
         world: this worker among its trial's workers; a process group must exist if there are several.
         test: evaluate the test split too, at the end of the budget: for confirmation only.
         log: takes one line of text at a time.
+        metric: name of the one on validation whose best checkpoint is kept; the family's objective by default.
         alive: called after each step, and around evaluating and saving: whoever watches learns that the process goes on.
     """
 
@@ -63,9 +64,11 @@ class Loop:
         device: torch.device | None = None,
         world: World | None = None,
         test: bool = False,
+        metric: str | None = None,
         log: Callable[[str], None] = lambda line: None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
+        self.metric = family.metric(metric or family.objective)
         self.family, self.config, self.test, self.log, self.alive = family, config, test, log, alive
         self.store = store.telling(alive, log) if store else None
         self.device, self.world = device or torch.device("cpu"), world or World()
@@ -251,7 +254,7 @@ class Loop:
 
     def _kept(self) -> set[str]:
         """The latest two checkpoints and the best: a damaged latest then costs one interval."""
-        metric = self.family.metric(self.family.objective)
+        metric = self.metric
         sign = 1.0 if metric.mode == "min" else -1.0
         scored = [(sign * past.metrics[f"validation/{metric.name}"].value, past) for past in self.history]
         finite = [pair for pair in scored if math.isfinite(pair[0])]

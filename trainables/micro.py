@@ -36,10 +36,14 @@ def rows_of(rows: int, share: str) -> int:
     return max(1, rows // int(share.removeprefix("1/")))
 
 
+REFUSALS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says in exceptions that are not of a class of their own."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory did not suffice; torch's allocator for the host raises a plain RuntimeError."""
     words = str(error)
-    refused = isinstance(error, RuntimeError) and ("can't allocate memory" in words or "not enough memory" in words)
+    refused = isinstance(error, RuntimeError) and any(said in words for said in REFUSALS)
     return refused or isinstance(error, MemoryError | torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
@@ -61,7 +65,7 @@ def fastest(loop: Loop) -> int:
             try:
                 seconds = _seconds(loop, batch)
             except Exception as error:
-                if not out_of_memory(error):
+                if not out_of_memory(error) or loop.world.size > 1:  # the other workers would wait for this one
                     raise
                 seconds = math.inf
             if math.isinf(seconds):

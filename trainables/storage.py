@@ -22,13 +22,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
+from urllib.parse import parse_qs
 
 from pyarrow import fs
 
 from trainables.config import ConfigError
 
-__all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "patiently"]
+__all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "leave", "patiently"]
 
 PATIENCE = 120.0
 """Seconds for which a store that refuses or does not answer is waited for."""
@@ -44,12 +45,15 @@ EXIT_SECONDS = 5.0
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 """Names of the files that a local write fills before it renames them; one that stays was left by a write that was cut off."""
 
+_SECRET = re.compile("secret|password|token|credential|access_key|account_key|sas", re.IGNORECASE)
 _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 
 # Answers rather than failures: waiting changes nothing about them.
 _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 _Found = TypeVar("_Found")
+_OPEN: set[Future[Any]] = set()
+"""Tries that have not returned yet."""
 
 # Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
@@ -80,6 +84,9 @@ class Folder:
             return Folder(fs.LocalFileSystem(), path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
             raise ConfigError("storage: credentials belong in the environment, not in the URI")
+        for name in parse_qs(uri.partition("?")[2], keep_blank_values=True):
+            if _SECRET.search(name):
+                raise ConfigError(f"storage: {name}: credentials belong in the environment, not in the URI")
         shown, whole = uri.partition("?")[0], _one_request(uri)
         try:
             files, path = fs.FileSystem.from_uri(whole)
@@ -232,7 +239,7 @@ def patiently(
     begun, allowed = time.monotonic(), size / SLOWEST
     until, (pause, longest), said = begun + seconds + allowed, PAUSES, False
     tries = _Tries(action)
-    cause: OSError = TimeoutError("no answer")
+    cause: OSError | None = None
     while True:
         last = tries.start()
         limit = min(until, time.monotonic() + try_seconds + allowed)
@@ -248,7 +255,7 @@ def patiently(
                 if said:
                     say(f"{what}: done after {time.monotonic() - begun:.0f} s")
                 return found
-        cause = cause if last.done() else TimeoutError(f"no answer for {time.monotonic() - begun:.0f} s")
+        cause = cause or TimeoutError(f"no answer for {time.monotonic() - begun:.0f} s")
         if time.monotonic() >= until:
             raise StorageError(f"{what}: given up after {time.monotonic() - begun:.0f} s: {cause}") from cause
         if not said:
@@ -267,6 +274,7 @@ class _Tries(Generic[_Found]):
     def start(self) -> Future[_Found]:
         """Begins another try."""
         outcome: Future[_Found] = Future()
+        _OPEN.add(outcome)
         threading.Thread(target=self._try, args=(outcome,), name="storage", daemon=True).start()
         return outcome
 
@@ -275,6 +283,7 @@ class _Tries(Generic[_Found]):
             outcome.set_result(self._action())
         except BaseException as error:
             outcome.set_exception(error)
+        _OPEN.discard(outcome)
         self._ended.put(outcome)
 
     def next(self, until: float, alive: Callable[[], None]) -> Future[_Found] | None:
@@ -289,15 +298,29 @@ class _Tries(Generic[_Found]):
                 alive()
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process with this code, also where a request to a store hangs: pyarrow would wait for it while it holds the GIL."""
+    _flush()
+    if _OPEN:
+        os._exit(code)
+    sys.exit(code)
+
+
 def _end_of_process() -> None:
-    """Ends pyarrow's S3, which waits for its requests while it holds the GIL; where a frozen server does not let it, ends the process."""
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe or file
-        sys.stdout.flush()
-        sys.stderr.flush()
+    """For whoever does not `leave`."""
+    if not _OPEN:
+        return
+    _flush()
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=nowhere)
         fs.ensure_s3_finalized()
         faulthandler.cancel_dump_traceback_later()
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe or file
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 atexit.register(_end_of_process)  # after pyarrow has registered its own, and so called before that

@@ -41,7 +41,7 @@ from trainables.config import ConfigError, TrialConfig, describe, make
 from trainables.family import Family, Task
 from trainables.loop import Loop
 from trainables.measure import Report
-from trainables.storage import Folder
+from trainables.storage import Folder, _Tries
 
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
 
@@ -124,8 +124,10 @@ class _Calls:
     """Counts the calls that this package and the family make while it is entered, and dies by SIGKILL at number `fatal`.
 
     A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in the middle of a checkpoint, which
-    is written in a thread of its own while this one waits.
+    is written in a thread of its own while this one waits. How often it looks up from waiting depends on the disk, and is not counted.
     """
+
+    WAITING = _Tries.next.__code__
 
     def __init__(self, family: Family[Any], fatal: int = 0) -> None:
         self.owners = {__name__.partition(".")[0], type(family).__module__.partition(".")[0]}
@@ -143,7 +145,10 @@ class _Calls:
         threading.setprofile(self.before[1])
 
     def _called(self, frame: FrameType, event: str, _: Any) -> None:
-        if event.endswith("call") and str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners:
+        above = frame.f_back.f_code if frame.f_back else None
+        if not event.endswith("call") or self.WAITING in (frame.f_code, above):
+            return
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners:
             self.count = number = next(self._numbers)
             if number == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)

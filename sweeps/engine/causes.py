@@ -13,7 +13,7 @@ Cause = Literal["error", "memory", "storage", "stuck", "lost"]
 _FOUND: dict[Cause, str] = {
     "storage": r"^(\w+\.)*StorageError\b",
     "memory": r"^out of memory|killed due to the node running low on memory|^(\w+\.)*(\w*MemoryError|OutOfMemoryError)\b"
-    r"|^\w*Error: .*([Cc]an(no|')t allocate memory|not enough memory)",
+    r"|^\w*Error: .*([Cc]an(no|')t allocate memory|not enough memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED)",
     "lost": r"The actor died unexpectedly before finishing this task|^ray\.exceptions\.(ActorUnavailable|NodeDied|WorkerCrashed)Error",
 }
 """In order: lines of a traceback, or of what Ray says of a process. torch's allocator for the host raises a plain RuntimeError."""

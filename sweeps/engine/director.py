@@ -58,7 +58,7 @@ class Director:
         space: Space,
         record: Callable[[Event], int | None] = lambda event: None,
     ) -> None:
-        self.settings, self._record = settings, record
+        self.settings, self.record = settings, record
         self.history = History()
         self.position = 0
         """That of the last event recorded."""
@@ -162,7 +162,8 @@ class Director:
             change = {} if final else {"micro_batch": smaller}
         brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
         self.news.append(f"trial {number}: attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}")
-        if final and cause == "memory" and not bystander(error):
+        halvings = trial.cause == "memory" and trial.micro_batch is not None
+        if final and cause == "memory" and (halvings or halved(tried) is None) and not bystander(error):
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
@@ -205,7 +206,7 @@ class Director:
 
     def _new(self, event: Event) -> None:
         stamped = {**event, "time": time.time()}
-        self.position = self._record(stamped) or 0
+        self.position = self.record(stamped) or 0
         self._fold(stamped, live=True)
 
     def _fold(self, event: Event, live: bool = False) -> None:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 from rich.console import Console
@@ -30,6 +30,7 @@ from sweeps.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_c
 from sweeps.ledger import leaderboard, tensorboard
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.lease import Lease
+from sweeps.ledger.reading import Scan
 from sweeps.ledger.segments import Ledger, LedgerError
 from sweeps.ledger.table import leaderboard_table
 from trainables.storage import Folder
@@ -53,29 +54,49 @@ PULSE_SECONDS = 0.25
 """How often Ray's own processes are looked at."""
 
 
+class _Console(Console):
+    """Goes silent where nobody reads any more, as after `| head`: the sweep goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Driver:
     """One driver's life: opens the ledger, starts Ray, places trials, closes the books.
 
     Args:
         name: of the sweep, in `folder` below `storage`.
         checkpoint: bytes that a checkpoint may have.
+        known: what has been read of the ledger, and the director that it was replayed into.
     """
 
     def __init__(
-        self, space: Space, settings: Settings, folder: Folder, name: str, storage: str, lease: Lease, parent: Parent, checkpoint: int = 0
+        self,
+        space: Space,
+        settings: Settings,
+        folder: Folder,
+        name: str,
+        storage: str,
+        lease: Lease,
+        parent: Parent,
+        checkpoint: int = 0,
+        known: tuple[Scan, Director] | None = None,
     ) -> None:
         self.settings, self.folder, self.name, self.storage = settings, folder, name, storage
         self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
-        self.console = Console() if sys.stdout.isatty() else Console(width=160)
-        self.ledger = Ledger(folder / "ledger", patience=settings.storage_patience, say=self._say)
-        self.director = Director(settings, space, self.ledger.append)
-        self.director.replay(self.ledger.past)
+        self.console = _Console() if sys.stdout.isatty() else _Console(width=160)
+        self.ledger = Ledger(folder / "ledger", known=known[0] if known else None, patience=settings.storage_patience, say=self._say)
+        self.director = known[1] if known and not self.ledger.reread else plan.replayed(settings, space, self.ledger.past)
+        self.director.record = self.ledger.append
+        self.ledger.past.clear()  # it stands in the director's history now
         self.checkpoint = checkpoint
         self.interrupts = 0
         self._interrupted = self._room_seen = 0.0
         self._leaving: threading.Timer | None = None
         self._ray: dict[str, psutil.Process] = {}
         self._stopping_ray = threading.Event()
+        self._storage_answers = True
         self.placement: Placement | None = None
         self.began = parent.began
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
@@ -85,13 +106,15 @@ class Driver:
         self._say(f"sweep {self.name} in {self.folder}")
         for warning in plan.warnings_of(self.settings):
             self._say(f"note: {warning}")
-        self._open()
         self._take_signals()
         how = "failed"
         try:
+            self._open()
             how = self._train(self.parent.scratch)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the latter by Ray, on a signal while it starts
             how = "interrupted"
+        except LedgerError:
+            pass  # `_end` cannot close it either, and says why
         except Exception:
             if self.interrupts:
                 how = "interrupted"  # a signal to the whole process group ends Ray too
@@ -117,8 +140,7 @@ class Driver:
         for remark in self.director.remarks:
             self._say(f"note: {remark}")
         self.ledger.commit()
-        limit = self.settings.time_limit
-        self.parent.running(self.name, self.storage, None if limit is None else self.began + limit)
+        self.parent.running(self.name, self.storage, self.settings.time_limit)
 
     def _train(self, scratch: str) -> str:
         """Places all trials. Returns how it ended: done, failed, interrupted, time limit or handed over."""
@@ -128,7 +150,11 @@ class Driver:
         environment.prepare()
         from sweeps.engine import tune
 
-        self._ray = tune.start_ray(*self._resources(), temporary=scratch)
+        try:
+            self._ray = tune.start_ray(*self._resources(), temporary=scratch)
+        except Exception as error:
+            self._say(traceback.format_exc())
+            self._leave(f"could not start Ray ({type(error).__name__})")
         threading.Thread(target=self._watch, name="ray", daemon=True).start()
         if self.interrupts:
             raise KeyboardInterrupt
@@ -194,7 +220,8 @@ class Driver:
             return
         if self.placement is not None:
             self.placement.halt = True  # while Ray starts it must not be disturbed: `_train` looks afterwards
-        print("\nstopping; once more to stop at once", file=sys.stderr)
+        with contextlib.suppress(OSError):  # whoever reads may have been stopped by the same signal
+            print("\nstopping; once more to stop at once", file=sys.stderr)
         leave = threading.Timer(INTERRUPT_SECONDS, self._leave)
         leave.daemon = True
         leave.start()
@@ -208,22 +235,28 @@ class Driver:
     def _leave_if_lost(self) -> None:
         from sweeps.engine.tune import dead
 
-        if lost := dead(self._ray):
+        if (lost := dead(self._ray)) and not self._stopping_ray.is_set():
             self._leave(f"has lost Ray, whose {lost} was ended")
 
-    def _leave(self, lost: str = "") -> None:
-        """Closes the books without Ray, which is gone or does not answer, and ends this process."""
-        again = "" if self.interrupts else lost
-        code = INTERRUPTED if self.interrupts else FAILED
-        with contextlib.suppress(LedgerError, OSError):  # then it is as if this process had been killed
-            if not self.director.history.closed:
-                self.director.closed("interrupted" if self.interrupts else "failed")
-                self.ledger.stored(self.director.position, CLOSING_SECONDS)
+    def _leave(self, lost: str = "") -> NoReturn:
+        """Closes the books without Ray, which is gone or does not answer, and ends this process, from whatever thread."""
+        again, code = ("", INTERRUPTED) if self.interrupts else (lost, FAILED)
+        try:
+            if self.placement is not None:
+                self.placement.halt = True
+            if not self.director.history.closed:  # which the main thread may be changing, so nothing but the ledger is touched
+                how = "interrupted" if self.interrupts else "failed"
+                self.ledger.stored(self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS)
             self.lease.release()
-        if self.interrupts:
-            print(f"interrupted; go on with: {self.resume}", flush=True)
-        self.parent.ended(code, again)
-        os._exit(code)
+        except (LedgerError, OSError):
+            pass  # then it is as if this process had been killed
+        finally:
+            with contextlib.suppress(Exception):
+                self.console.show_cursor()
+                if self.interrupts:
+                    self._say(f"interrupted; go on with: {self.resume}")
+            self.parent.ended(code, again)
+            os._exit(code)
 
     def _end(self, how: str) -> int:
         """Closes the ledger, writes the views and says how it went."""
@@ -238,7 +271,7 @@ class Driver:
             self.ledger.close()
         except LedgerError as error:
             self._say(f"{error}")
-            how = "failed"
+            how, self._storage_answers = "failed", False
         if how == "handed over":
             self.parent.ended(FAILED, "has placed its share of the trials", planned=True)
             return FAILED
@@ -262,6 +295,8 @@ class Driver:
             self._say(self.director.stopping)
         if not any(leaderboard.finalists(history, stratum, 1) for stratum in leaderboard.strata(history)):
             self._say("best         none: no trial has finished with a finite value")
+        if not self._storage_answers:
+            return
         self._attempt("TensorBoard files", lambda: tensorboard.write(history, self.folder / "tensorboard"))
         self._attempt("report", self._report)
         self._say(f"sweep        {self.folder}")
@@ -288,7 +323,10 @@ class Driver:
         return found
 
     def _unconfirmed(self, history: History) -> list[str]:
-        lost = [run for run in history.trials.values() if run.of is not None and run.status in ("failed", "stopped")]
+        chosen = [
+            trial for stratum in leaderboard.strata(history) for trial in leaderboard.finalists(history, stratum, self.settings.confirm)
+        ]
+        lost = [run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")]
         return [f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}" for run in lost]
 
     def _timing(self, history: History) -> list[str]:

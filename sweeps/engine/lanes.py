@@ -61,6 +61,7 @@ class Job:
     cpus: float
     gpus: float
     workers: int
+    metric: str
     test: bool
     known: int
     stuck_after: float
@@ -89,9 +90,8 @@ class _Log:
     def line(self, text: str) -> None:
         """Adds a line with the time of day and stores the log."""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}\n")
-        content = "".join(self._lines).encode()
-        with contextlib.suppress(OSError):  # the next line stores it again
-            patiently(lambda: self._folder.write(self._name, content), self._folder, seconds=LOG_SECONDS)
+        with contextlib.suppress(OSError):  # the next line stores it again; a late try stores what there is by then
+            patiently(lambda: self._folder.write(self._name, "".join(self._lines).encode()), self._folder, seconds=LOG_SECONDS)
 
 
 def _data(job: Job) -> Any:
@@ -133,6 +133,7 @@ def _loop(job: Job, world: World, log: Callable[[str], None], alive: Callable[[]
         device=_device(job.gpus),
         world=world,
         test=job.test,
+        metric=job.metric,
         log=log,
         alive=alive,
     )
@@ -146,6 +147,8 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
+            if job.known and not job.store().names():
+                warnings.warn(f"no checkpoint in {job.folder}, although step {job.known} is recorded: trained anew", stacklevel=1)
             for report in _watched(job, world, say):
                 if report.step > job.known:
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]

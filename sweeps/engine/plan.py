@@ -15,14 +15,14 @@ import torch
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.search import Space
 from sweeps.engine.study import Settings
-from sweeps.ledger.history import History
+from sweeps.ledger.history import History, Trial
 from sweeps.ledger.segments import Event
 from trainables.config import ConfigError, TrialConfig, make
 from trainables.family import Family
 from trainables.loop import Loop
 from trainables.storage import Folder
 
-__all__ = ["check_fits", "complete", "describe", "expected_search", "expected_steps", "fitting", "short_of_room", "warnings_of"]
+__all__ = ["check_fits", "complete", "describe", "expected_search", "expected_steps", "fitting", "replayed", "short_of_room", "warnings_of"]
 
 
 UNTIMED_STEPS, TIMED_STEPS = 5, 30
@@ -66,21 +66,31 @@ def expected_steps(settings: Settings) -> float:
     return settings.trials * expected_search(settings) + confirmed * settings.steps
 
 
-def _replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
-    """A director that stands where the next driver will begin; it records nowhere."""
+def replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
+    """A director that stands where the sweep was left; it records nowhere yet.
+
+    Raises:
+        ConfigError: naming a parameter, if recorded trials do not fit the search space any more.
+    """
     director = Director(settings, space)
     director.replay(past)
+    return director
+
+
+def _replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
+    """One that stands where the next driver will begin."""
+    director = replayed(settings, space, past)
     director.opened({})
     return director
 
 
 def complete(settings: Settings, space: Space, past: Sequence[Event]) -> bool:
-    """Whether a sweep that ended has done all that these settings ask for.
+    """Whether a sweep that has ended by itself has done all that these settings ask for.
 
     Raises:
         ConfigError: naming a parameter, if its trials do not fit the search space any more.
     """
-    return History.of(past).closed == "done" and _replayed(settings, space, past).next() == "done"
+    return _replayed(settings, space, past).next() == "done"
 
 
 def _first_proposals(director: Director, count: int, new: bool = True) -> list[Assignment]:
@@ -104,8 +114,11 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     return [make(family.Config, proposal.config, family.name) for proposal in proposals]
 
 
-def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[Event] = ()) -> int:
+def check_fits(settings: Settings, space: Space, folder: Folder, history: History | None = None) -> int:
     """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints. Returns the bytes that a checkpoint may have.
+
+    Args:
+        history: of a sweep that has begun.
 
     Raises:
         ConfigError: naming the option.
@@ -113,12 +126,13 @@ def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[
     most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
     if settings.concurrent > most:
         raise ConfigError(f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine")
-    if past:
-        _check_extension(settings, _replayed(settings, space, past).history)
+    trials = history.trials.values() if history else []
+    for trial in trials:
+        _check_extension(settings, trial)
     family = settings.model_family()
     # Weights and two moments.
     checkpoint = max(3 * sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
-    ended = sum(not trial.open for trial in History.of(past).trials.values())
+    ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
     needed, free = checkpoint * KEPT * runs, _free(folder)
     if needed > free:
@@ -129,12 +143,12 @@ def check_fits(settings: Settings, space: Space, folder: Folder, past: Sequence[
     return checkpoint
 
 
-def _check_extension(settings: Settings, history: History) -> None:
-    """Every trial that goes on must spend the budget in whole batches."""
-    for trial in history.trials.values():
-        if trial.open and (rows := trial.budget // trial.config["steps"]) and settings.steps % rows:
-            size = f"{settings.unit}: {settings.steps} is no whole number of batches of {rows}"
-            raise ConfigError(f"{size}, which trial {trial.number} has; take a multiple")
+def _check_extension(settings: Settings, trial: Trial) -> None:
+    """A trial that may go on must spend the budget in whole batches."""
+    rows = trial.budget // trial.config["steps"] if trial.status not in ("stopped", "failed") else 0
+    if rows and settings.steps % rows:
+        size = f"{settings.unit}: {settings.steps} is no whole number of batches of {rows}"
+        raise ConfigError(f"{size}, which trial {trial.number} has; take a multiple")
 
 
 def short_of_room(folder: Folder, needed: int) -> str:

@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from sweeps.engine import options, plan
 from sweeps.engine.driver import Driver
 from sweeps.engine.study import Settings, Study
-from sweeps.engine.supervisor import DONE, FAILED, Parent, supervise
+from sweeps.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from sweeps.ledger.history import History
 from sweeps.ledger.lease import Held, Lease
-from sweeps.ledger.segments import Event, LedgerError, read
+from sweeps.ledger.reading import READING_PATIENCE, LedgerError, Scan, scan
 from trainables.config import ConfigError
-from trainables.storage import Folder
+from trainables.storage import PATIENCE, Folder
 
-__all__ = ["BAD_INPUT", "drive", "main"]
-
-BAD_INPUT = 2
+__all__ = ["drive", "main"]
 
 
 def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None) -> None:
@@ -53,56 +51,63 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
 
 
 def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent) -> int:
-    recorded: list[Event] = []
+    known, history = None, None
     if request.resume:
-        recorded = _recorded(storage, request.resume)
-        history = History.of(recorded)
-        settings = options.resumed_settings(Settings.from_dict(history.settings), study, request)
-        _check_resumable(settings, history, request.resume)
         name = request.resume
-        if not request.dry_run and plan.complete(settings, study.space, recorded):
+        # Whoever goes on for another has no reason to doubt that the sweep is there.
+        recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
+        events = recorded.events
+        history = History.of(events)
+        settings = options.resumed_settings(Settings.from_dict(history.settings), study, request)
+        _check_resumable(settings, history, name)
+        if parent.replaces:
+            parent.running(name, request.storage, request.given.get("time_limit"))
+        if not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events):
             more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
+        known = recorded, plan.replayed(settings, study.space, events)
     else:
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
     if not request.dry_run:
         _check_writable(storage)
-    checkpoint = plan.check_fits(settings, study.space, storage, recorded)
+    checkpoint = plan.check_fits(settings, study.space, storage, history)
     if request.dry_run:
-        print(plan.describe(settings, study.space, recorded))
+        print(plan.describe(settings, study.space, known[0].events if known else ()))
         return DONE
-    lease = _take(storage / name, name, parent)
+    lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
-        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint).go()
+        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint, known).go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself
             lease.release()
 
 
-def _take(folder: Folder, name: str, parent: Parent) -> Lease:
+def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: str) -> Lease:
     def lost(reason: str) -> None:
-        print(f"\n{name}: this driver may not write any more: {reason}", file=sys.stderr, flush=True)
-        parent.ended(FAILED)
-        os._exit(FAILED)
+        try:
+            print(f"\n{name}: this driver may not write any more: {reason}; go on with: {resume}", file=sys.stderr, flush=True)
+        finally:
+            parent.ended(FAILED)
+            os._exit(FAILED)
 
     try:
-        return Lease.take(folder / "lease", lost)
+        return Lease.take(folder / "lease", lost, patience=patience)
     except Held as holder:
         raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
 
 
-def _recorded(storage: Folder, name: str) -> list[Event]:
-    if not (storage / name).exists():
-        raise ConfigError(f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}")
+def _recorded(storage: Folder, name: str, patience: float) -> Scan:
     try:
-        events = read(storage / name / "ledger")
+        found = scan(storage / name / "ledger", patience)
     except LedgerError as error:
         raise ConfigError(f"resume: {error}") from None
-    if not events:
-        raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew under another name")
-    return events
+    if found.segments:
+        return found
+    if not (storage / name).exists():
+        raise ConfigError(f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}")
+    raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew under another name")
 
 
 def _check_resumable(settings: Settings, history: History, name: str) -> None:
@@ -120,7 +125,8 @@ def _free_name(storage: Folder, asked: str | None, study: str) -> str:
 
 def _check_writable(storage: Folder) -> None:
     try:
-        storage.write(".writable", b"")
-        storage.files.delete_file(f"{storage.path}/.writable")
+        name = f".writable-{os.getpid()}"
+        storage.write(name, b"")
+        storage.files.delete_file(f"{storage.path}/{name}")
     except OSError as error:
         raise ConfigError(f"storage: cannot write to {storage}: {error}") from None

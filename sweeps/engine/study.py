@@ -34,10 +34,6 @@ CHANGEABLE = (
 """What a resumed sweep may change; everything else belongs to the question that it asks."""
 
 
-_family = functools.cache(registry.family)
-"""Looking through all packages for a name takes milliseconds, and a replay asks once per trial."""
-
-
 @dataclass(frozen=True)
 class Scale:
     """The size of a study: how many trials of how many steps, over which strata, with which fields fixed.
@@ -159,7 +155,11 @@ class Settings:
 
     def model_family(self) -> Family[Any]:
         """The family."""
-        return _family(self.family)
+        return self._family
+
+    @functools.cached_property
+    def _family(self) -> Family[Any]:
+        return registry.family(self.family)  # looks through all packages for a name, and a replay asks once per trial
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
         """The fields that a stratum fixes."""

@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "RESTARTS", "Parent", "resume_command", "supervise"]
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "RESTARTS", "Parent", "resume_command", "supervise"]
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESTARTS = 5
 """How often a driver that has died is started again, in the life of one command."""
 
@@ -39,20 +40,22 @@ class Parent:
         began: when the command was given, in seconds since the epoch.
         scratch: folder for temporary files, which the parent removes.
         pipe: for messages to the parent; None where there is none.
+        replaces: whether this driver goes on for one that has died.
     """
 
     began: float
     scratch: str
     pipe: int | None = None
+    replaces: bool = False
     _closed: bool = False
 
-    def running(self, name: str, storage: str, deadline: float | None = None) -> None:
+    def running(self, name: str, storage: str, limit: float | None = None) -> None:
         """The sweep is in its ledger: from here on a dead driver can be replaced.
 
         Args:
-            deadline: when the time limit of this command is over, in seconds since the epoch.
+            limit: seconds for which this command may run.
         """
-        self._tell({"name": name, "storage": storage, "deadline": deadline})
+        self._tell({"name": name, "storage": storage, "deadline": None if limit is None else self.began + limit})
 
     def ended(self, code: int, again: str = "", planned: bool = False) -> None:
         """The driver has closed its books and exits with `code`.
@@ -68,8 +71,11 @@ class Parent:
         if self.pipe is None or self._closed:
             return
         self._closed = "code" in message
-        with contextlib.suppress(BrokenPipeError):  # the parent has died
+        try:
             os.write(self.pipe, json.dumps(message).encode() + b"\n")
+        except BrokenPipeError:  # the parent has died
+            if self._closed:
+                shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 Drive = Callable[[Sequence[str], Parent], int]
@@ -92,6 +98,21 @@ class _Driver:
         self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     @property
+    def sweep(self) -> dict[str, Any]:
+        """The sweep that it runs, as it has said; empty before."""
+        return {key: self.said[key] for key in ("name", "storage", "deadline") if key in self.said}
+
+    @property
+    def code(self) -> int:
+        """The exit code that it has said."""
+        return int(self.said["code"])
+
+    @property
+    def planned(self) -> bool:
+        """Whether it has ended for another to go on, as planned."""
+        return bool(self.said.get("planned"))
+
+    @property
     def death(self) -> str:
         """Why another driver should go on, in words; empty if this one has ended by itself."""
         if "code" in self.said:
@@ -100,16 +121,18 @@ class _Driver:
 
 
 class _Signals:
-    """Passes SIGINT and SIGTERM on to the driver of the moment."""
+    """Passes signals on to the driver of the moment; that a terminal was closed as SIGTERM, unless it is to be ignored (`nohup`)."""
 
     def __init__(self) -> None:
         self.count, self.driver = 0, 0
-        self._before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        taken = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._pass_on) for number in taken}
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.driver:
-            os.kill(self.driver, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.driver, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
     def reset(self) -> None:
         """The handlers that were there before."""
@@ -127,42 +150,43 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     began = _process_start()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
-    signals = _Signals()
+    signals, restarts, replaces = _Signals(), 0, False
+    sweep: dict[str, Any] = {}
     try:
-        restarts = 0
         while True:
-            driver = _live(drive, arguments, began, signals)
-            if not driver.death:
-                return int(driver.said["code"])
-            planned = bool(driver.said.get("planned"))
-            if signals.count or "name" not in driver.said or (restarts == RESTARTS and not planned):
-                break
-            restarts += not planned
-            count = "" if planned else f" ({restarts} of {RESTARTS})"
+            driver = _live(drive, arguments, began, replaces, signals)
+            sweep |= driver.sweep
+            if not driver.death and not (replaces and driver.code == BAD_INPUT):
+                return driver.code
+            if signals.count or not sweep or not driver.death or (restarts == RESTARTS and not driver.planned):
+                return _given_up(driver.death or "could not go on", sweep, interrupted=bool(signals.count))
+            restarts += not driver.planned
+            count = "" if driver.planned else f" ({restarts} of {RESTARTS})"
             print(f"driver {driver.death}; started again by replay{count}", file=sys.stderr, flush=True)
-            arguments, began = _resuming(driver.said), time.time()
-        return _given_up(driver, interrupted=bool(signals.count))
+            arguments, began, replaces = _resuming(sweep), time.time(), True
     finally:
         signals.reset()
 
 
-def _live(drive: Drive, arguments: Sequence[str], began: float, signals: _Signals) -> _Driver:
+def _live(drive: Drive, arguments: Sequence[str], began: float, replaces: bool, signals: _Signals) -> _Driver:
     """A driver from its fork to its end."""
     scratch = tempfile.mkdtemp(prefix="leadline-")
     hear, tell = os.pipe()
     watch, alive = os.pipe()
     gc.freeze()  # or a collection in the child would copy what the two share
     sys.stdout.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries that take care of themselves
         pid = os.fork()
     if not pid:
         os.close(hear)
         os.close(alive)
-        _drive(drive, arguments, Parent(began, scratch, tell), watch)
+        _drive(drive, arguments, Parent(began, scratch, tell, replaces), watch)
     os.close(tell)
     os.close(watch)
     signals.driver = pid
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     if signals.count:  # it came while there was nobody to pass it on to
         os.kill(pid, signal.SIGINT)
     driver = _Driver(pid)
@@ -178,7 +202,9 @@ def _live(drive: Drive, arguments: Sequence[str], began: float, signals: _Signal
 def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -> NoReturn:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     threading.Thread(target=_follow_parent, args=(watch,), name="parent", daemon=True).start()
     try:
         code = drive(arguments, parent)
@@ -200,14 +226,14 @@ def _follow_parent(watch: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _resuming(said: dict[str, Any]) -> list[str]:
-    left = [] if said["deadline"] is None else ["--time-limit", f"{max(1.0, said['deadline'] - time.time()):.0f}s"]
-    return ["--resume", said["name"], "--storage", said["storage"], *left]
+def _resuming(sweep: dict[str, Any]) -> list[str]:
+    left = [] if sweep["deadline"] is None else ["--time-limit", f"{max(1.0, sweep['deadline'] - time.time()):.0f}s"]
+    return ["--resume", sweep["name"], "--storage", sweep["storage"], *left]
 
 
-def _given_up(driver: _Driver, *, interrupted: bool) -> int:
-    how = "interrupted" if interrupted else f"driver {driver.death}"
-    further = f"; go on with: {resume_command(driver.said['storage'], driver.said['name'])}" if "name" in driver.said else ""
+def _given_up(death: str, sweep: dict[str, Any], *, interrupted: bool) -> int:
+    how = "interrupted" if interrupted else f"driver {death}"
+    further = f"; go on with: {resume_command(sweep['storage'], sweep['name'])}" if sweep else ""
     print(f"{how}{further}", file=sys.stderr, flush=True)
     return INTERRUPTED if interrupted else FAILED
 

@@ -6,6 +6,7 @@ away. A failed attempt comes back as a new proposal, so that retry and resume ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -303,6 +304,7 @@ class Placement:
             cpus=settings.cpus_per_trial,
             gpus=settings.gpus_per_trial,
             workers=settings.workers_per_trial,
+            metric=settings.metric,
             test=assignment.test,
             known=assignment.known,
             stuck_after=settings.stuck_after,
@@ -350,7 +352,10 @@ def start_ray(cpus: int, gpus: int, temporary: str) -> dict[str, psutil.Process]
         _node_ip_address="127.0.0.1",
         _temp_dir=temporary,
     )
-    started = {process.name(): process for process in psutil.Process().children(recursive=True)}
+    started: dict[str, psutil.Process] = {}
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started[process.name()] = process
     return {name: started[name] for name in ("gcs_server", "raylet")}
 
 

@@ -151,7 +151,7 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "reason": trial.reason,
         "marks": marks(history, trial),
         "checkpoint": f"trials/{trial.number:04d}/{last.checkpoint}" if last and last.checkpoint else None,
-        "config": trial.config,
+        "config": trial.trained_config,
     }
 
 

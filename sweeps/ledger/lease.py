@@ -26,13 +26,15 @@ from typing import Any
 
 import psutil
 
-from trainables.storage import Folder
+from trainables.storage import PATIENCE, Folder, patiently
 
 __all__ = ["SECONDS", "Held", "Lease", "gone", "holder", "last"]
 
 SECONDS = 15.0
 """Silence after which a lease may be taken over. A driver that is alive shows it three times as often."""
 _NAME = re.compile(r"\d{8}\.json")
+RELEASE_SECONDS = 5.0
+"""For which giving a lease back waits for the storage; it runs out by itself."""
 PAUSE = 1.0
 """Between writing a lease and reading it back, where creating is not exclusive."""
 
@@ -79,18 +81,22 @@ class Lease:
         number: of this lease.
         holder: what its file says.
         seconds: see `SECONDS`.
-        lost: called once, from the thread, when another driver has taken over or the lease could not be shown for `seconds`.
+        lost: called once, from the thread, when another driver has taken over, or the storage has refused for `patience`.
+        patience: seconds. A lease that could not be shown for longer than `seconds` may have been taken over; the holder looks before it
+            shows it again, and what it wrote into the ledger meanwhile would be refused there.
     """
 
-    def __init__(self, folder: Folder, number: int, holder: dict[str, Any], seconds: float, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Folder, number: int, holder: dict[str, Any], seconds: float, lost: Callable[[str], None], patience: float = PATIENCE
+    ) -> None:
         self.folder, self.number, self.holder, self.seconds = folder, number, holder, seconds
-        self._lost, self._count = lost, 0
+        self._lost, self._patience, self._count = lost, max(patience, seconds), 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
     @staticmethod
-    def take(folder: Folder, lost: Callable[[str], None], seconds: float = SECONDS) -> Lease:
+    def take(folder: Folder, lost: Callable[[str], None], seconds: float = SECONDS, patience: float = PATIENCE) -> Lease:
         """Takes the lease, at once where nobody holds it, after `seconds` of watching where its holder may be gone.
 
         Raises:
@@ -110,15 +116,15 @@ class Lease:
             time.sleep(PAUSE)
             if _read(folder, number + 1).get("id") != holder["id"]:
                 raise Held(_words(_read(folder, number + 1)))
-        return Lease(folder, number + 1, holder, seconds, lost)
+        return Lease(folder, number + 1, holder, seconds, lost, patience)
 
     def release(self) -> None:
         """Gives it back; nothing happens where it is lost."""
         if self._over.is_set():
             return
         self._over.set()
-        self._thread.join()
-        self.folder.write(f"{self.number:08d}.end", b"{}")
+        self._thread.join(RELEASE_SECONDS)
+        patiently(lambda: self.folder.write(f"{self.number:08d}.end", b"{}"), self.folder, seconds=RELEASE_SECONDS)
 
     def _keep(self) -> None:
         shown = time.monotonic()
@@ -131,8 +137,8 @@ class Lease:
                 self.folder.write(f"{self.number:08d}.beat", json.dumps({"count": self._count}).encode())
                 shown = time.monotonic()
             except OSError as error:
-                if time.monotonic() - shown > self.seconds:
-                    self._give_up(f"the storage has refused for {self.seconds:g} s: {error}")
+                if time.monotonic() - shown > self._patience:
+                    self._give_up(f"the storage has refused for {self._patience:g} s: {error}")
                     return
 
     def _give_up(self, reason: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from sweeps.ledger.compaction import COMPACT, TRY_SECONDS, Compaction, Part
 from sweeps.ledger.format import SCHEMA, START, Event, Span, encode, lines
-from sweeps.ledger.reading import LedgerError, Scan, read, scan
+from sweeps.ledger.reading import LedgerError, Scan, listed, read, scan
 from trainables.storage import Folder, patiently
 
 __all__ = ["SCHEMA", "Event", "Ledger", "LedgerError", "read"]
@@ -39,6 +39,7 @@ class Ledger:
 
     Args:
         folder: the ledger's.
+        known: what has been read of it, which is not read again where no file has come or gone since.
         patience: seconds for which a storage that refuses, or does not answer, is waited for.
         compact: segments that are compacted into one.
         say: told when such waiting begins and when it is over, and what was found damaged; warnings by default.
@@ -48,12 +49,14 @@ class Ledger:
         self,
         folder: Folder,
         *,
+        known: Scan | None = None,
         patience: float = PATIENCE,
         compact: int = COMPACT,
         say: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
     ) -> None:
         self.folder, self._patience, self._say = folder, patience, say
-        found = scan(folder)
+        found = known if known and known.names == listed(folder, patience) else scan(folder, patience)
+        self.reread = found is not known
         self.past = found.events
         self._segment, self._previous = (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
         if found.torn:

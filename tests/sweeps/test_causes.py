@@ -134,7 +134,7 @@ def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytes
     }
     machine: dict[str, Any] = {"cpus": 1, "gpus": 0, "workers": 1, "stuck_after": 60, "patience": 60, "stacks": str(tmp_path / "stacks")}
     monkeypatch.setattr(lanes, "_data", lambda job: None)
-    reports = lanes.one_process(lanes.Job(**fields, **machine, data_key="", data=b"", test=False, known=0))
+    reports = lanes.one_process(lanes.Job(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0))
     assert next(reports)[0].facts["micro_batch"] == 2
     error = raised(lambda: next(reports))
     assert (cause_of(error), rows_tried(error)) == ("memory", 2)

@@ -161,12 +161,33 @@ def test_whoever_was_replaced_is_told_once_and_gives_nothing_back(folder: Folder
     assert not folder.exists("00000001.end")
 
 
-def test_storage_that_refuses_for_a_whole_lease_ends_it(tmp_path: Path) -> None:
+def test_storage_that_refuses_until_the_patience_is_over_ends_it(tmp_path: Path) -> None:
     told = list[str]()
     folder = Folder.at(str(tmp_path / "lease"))
-    Lease.take(folder, told.append, seconds=0.6)
+    Lease.take(folder, told.append, seconds=0.3, patience=0.6)
     (tmp_path / "lease").rename(tmp_path / "gone")
     (tmp_path / "lease").write_text("a file where the folder was")
     while not told:
         time.sleep(0.05)
     assert told[0].startswith("the storage has refused for 0.6 s: ")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_storage_that_is_back_after_a_whole_lease(taken: bool, tmp_path: Path) -> None:
+    """Its holder goes on, unless another has taken over meanwhile."""
+    told, place, away = list[str](), tmp_path / "lease", tmp_path / "away"
+    lease = Lease.take(Folder.at(str(place)), told.append, seconds=0.3)
+    place.rename(away)
+    place.write_text("a file where the folder was")
+    time.sleep(1)
+    assert told == []
+    if taken:
+        (away / "00000002.json").write_text(json.dumps({"host": "elsewhere", "pid": 9, "since": 0}))
+    place.unlink()
+    away.rename(place)
+    before = (place / "00000001.beat").read_bytes() if (place / "00000001.beat").exists() else b""
+    while not told and (not (place / "00000001.beat").exists() or (place / "00000001.beat").read_bytes() == before):
+        time.sleep(0.05)
+    assert bool(told) is taken
+    lease.release()
+    assert (place / "00000001.end").exists() is not taken

@@ -1,4 +1,7 @@
-"""Memory for real: Ray's monitor ends a trial that holds too much, and it goes on in smaller micro-batches."""
+"""Memory for real: Ray's monitor ends a trial that holds too much, and it goes on in smaller micro-batches.
+
+The monitor looks at the whole machine's memory, so this is only run where other programs leave that alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.conftest import ROOT, command
 from tests.sweeps.test_sweep import TOY, history_of
 from trainables.storage import Folder
 
-pytestmark = pytest.mark.sweep
+pytestmark = [pytest.mark.sweep, pytest.mark.memory]
 
 ROW = 1e9
 """Bytes that each of the toy's four rows holds: the whole batch 4 GB, its half 2 GB. The monitor ends what is between."""

@@ -110,11 +110,11 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     assert plan.complete(samples, _rows, events)
     longer = dataclasses.replace(samples, steps=4608)
     assert not plan.complete(longer, _rows, events)
-    plan.check_fits(longer, _rows, Folder.at("."), events)
+    plan.check_fits(longer, _rows, Folder.at("."), director.history)
     going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
     assert going.config["steps"] * going.config["batch"] == 4608
     with pytest.raises(ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"):
-        plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), events)
+        plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), director.history)
 
 
 def test_a_space_that_names_no_field_says_so() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import multipart
 from tests.ceph import KEY, SECRET, Ceph
-from tests.trainables.test_outage import LARGE, Listener, is_whole, state, when
+from tests.trainables.test_outage import LARGE, Listener, halfway, is_whole, state
 from trainables.checkpoint import CheckpointStore
 from trainables.storage import Folder, StorageError
 
@@ -53,14 +53,13 @@ def test_what_was_published_comes_back(folder: Folder, size: int) -> None:
     assert multipart.unfinished(folder) == []
 
 
-def test_a_gateway_killed_in_the_middle_of_an_upload(ceph: Ceph, folder: Folder) -> None:
+def test_a_gateway_killed_in_the_middle_of_an_upload(ceph: Ceph, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was there before stays; what was begun is written again; what is left of the first try is seen and removed."""
     before = CheckpointStore(folder).publish(10, state(), {})
-    killing = when(a_part_is_there(folder), ceph.kill)
+    halfway(monkeypatch, a_part_is_there(folder), ceph.kill)
     listener = Listener(at_word=ceph.start)
     store = CheckpointStore(folder, patience=60, say=listener.say)
     name = store.publish(20, state(4 * LARGE), {})
-    killing.join()
     assert is_whole(folder, name, 4 * LARGE)
     assert store.names() == [name, before]
     assert len(listener.lines) == 2
@@ -73,10 +72,9 @@ def test_a_gateway_killed_in_the_middle_of_an_upload(ceph: Ceph, folder: Folder)
 
 
 def test_a_gateway_frozen_for_a_while_is_waited_for(ceph: Ceph, folder: Folder) -> None:
-    freezing = when(a_part_is_there(folder), ceph.freeze)
+    ceph.freeze()
     listener = Listener({3: ceph.thaw})
     name = CheckpointStore(folder, patience=60, alive=listener.alive).publish(20, state(4 * LARGE), {})
-    freezing.join()
     assert listener.seconds >= 3
     assert is_whole(folder, name, 4 * LARGE)
 

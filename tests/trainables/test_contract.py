@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ class TestCollatz(FamilyContract):
         "hinge",
         "ln n",
     )
+    test_what_was_published_is_reported_after_a_kill = None  # type: ignore[assignment]  # once is enough: that of the last family
 
 
 class TestCollatzWithSkip(FamilyContract):
@@ -64,6 +66,7 @@ class TestCollatzWithSkip(FamilyContract):
     undefined = ("logged_worst",)
     learns = ({"layers": "16", "batch": 64, "pool": 8192, "lr": 1e-4, "anchor": 0, "steps": 200}, "hinge", "ln n + 0.35 drift")
     kills = 1
+    test_what_was_published_is_reported_after_a_kill = None  # type: ignore[assignment]
 
 
 class TestCollatzWithMining(FamilyContract):
@@ -241,10 +244,13 @@ def test_data_cannot_be_written_to() -> None:
         Writing(_tiny(), data, torch.device("cpu")).batch(0)
 
 
-def test_a_fatal_call_happens_once_per_number(tmp_path: Path) -> None:
-    """Equal runs count equal calls: a seed names the instants at which a run is killed."""
-    data = COLLATZ.build_data(_tiny())
-    counts = [train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / name)))).calls for name in "ab"]
+def test_a_fatal_call_happens_once_per_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal runs count equal calls, also on a slow disk: a seed names the instants at which a run is killed."""
+    data, counts = COLLATZ.build_data(_tiny()), list[int]()
+    for seconds in (0.0, 1.2):
+        pauses = iter([seconds])
+        monkeypatch.setattr("os.fsync", lambda _, pauses=pauses: time.sleep(next(pauses, 0.0)))
+        counts.append(train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / str(seconds))))).calls)
     assert counts[0] == counts[1] > 1000
 
 
@@ -260,7 +266,7 @@ def test_a_loop_that_keeps_its_past_to_itself_is_noticed(tmp_path: Path, monkeyp
     whole = train(COLLATZ, _tiny(), data, CheckpointStore(Folder.at(str(tmp_path / "whole"))))
     monkeypatch.setattr(Loop, "run", silent)
     with pytest.raises(AssertionError, match="trained again rather than taken"):
-        TestCollatz().test_what_was_published_is_reported_after_a_kill(data, whole, tmp_path)
+        FamilyContract.test_what_was_published_is_reported_after_a_kill(TestCollatz(), data, whole, tmp_path)
 
 
 def test_digest_sees_every_bit_and_no_order() -> None:
