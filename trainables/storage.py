@@ -255,12 +255,12 @@ def patiently(
                 if said:
                     say(f"{what}: done after {time.monotonic() - begun:.0f} s")
                 return found
-        cause = cause or TimeoutError(f"no answer for {time.monotonic() - begun:.0f} s")
+        reason = cause or TimeoutError(f"no answer for {time.monotonic() - begun:.0f} s")
         if time.monotonic() >= until:
-            raise StorageError(f"{what}: given up after {time.monotonic() - begun:.0f} s: {cause}") from cause
+            raise StorageError(f"{what}: given up after {time.monotonic() - begun:.0f} s: {reason}") from reason
         if not said:
             said = True
-            say(f"{what}: the storage does not do it, trying for {until - begun:.0f} s: {cause}")
+            say(f"{what}: the storage does not do it, trying for {until - begun:.0f} s: {reason}")
         pause = min(2 * pause, longest)
 
 
