@@ -57,8 +57,10 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         # Whoever goes on for another has no reason to doubt that the sweep is there.
         recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
         events = recorded.events
-        history = History.of(events)
-        settings = options.resumed_settings(Settings.from_dict(history.settings), study, request)
+        asked = next(event["settings"] for event in reversed(events) if event["type"] == "opened")
+        settings = options.resumed_settings(Settings.from_dict(asked), study, request)
+        known = recorded, plan.replayed(settings, study.space, events)
+        history = known[1].history
         _check_resumable(settings, history, name)
         if parent.replaces:
             parent.running(name, request.storage, request.given.get("time_limit"))
@@ -66,7 +68,6 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
-        known = recorded, plan.replayed(settings, study.space, events)
     else:
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
