@@ -130,6 +130,11 @@ class Driver:
         finally:
             stopping.join()
 
+    def conclude(self) -> int:
+        """Writes the views of a sweep whose driver has died when all else was done."""
+        self._views(self.director.history)
+        return DONE
+
     def _open(self) -> None:
         """Records that this driver runs the sweep, and says aloud where it need not go on bit for bit as the one before."""
         past, now = self.director.history.manifests[-1:], manifest()

@@ -51,7 +51,7 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
 
 
 def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent) -> int:
-    known, history = None, None
+    known, history, complete = None, None, False
     if request.resume:
         name = request.resume
         # Whoever goes on for another has no reason to doubt that the sweep is there.
@@ -64,7 +64,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         _check_resumable(settings, history, name)
         if parent.replaces:
             parent.running(name, request.storage, request.given.get("time_limit"))
-        if not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events):
+        complete = not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events)
+        if complete and not parent.replaces:
             more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
@@ -79,7 +80,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         return DONE
     lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
-        return Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint, known).go()
+        driver = Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint, known)
+        return driver.conclude() if complete else driver.go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself
             lease.release()

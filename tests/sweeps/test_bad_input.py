@@ -25,9 +25,9 @@ from tests.sweeps.toy_study import STUDY
 from trainables.storage import Folder
 
 
-def main(study: Study, manual: str, arguments: list[str]) -> None:
+def main(study: Study, manual: str, arguments: list[str], *, replaces: bool = False) -> None:
     """As a script, but for the process that it would fork."""
-    raise SystemExit(drive(study, manual, arguments, Parent(time.time(), "/nowhere")))
+    raise SystemExit(drive(study, manual, arguments, Parent(time.time(), "/nowhere", replaces=replaces)))
 
 
 CASES = [
@@ -285,3 +285,19 @@ def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.
     assert ended.value.code == 0
     assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("psutil.cpu_count", lambda: BASE.concurrent)
+    ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
+    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.close()
+    before = segments.read(Folder.at(str(finished / "done" / "ledger")))
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done"], replaces=True)
+    assert ended.value.code == 0
+    assert "best         level 1: trial" in capsys.readouterr().out
+    assert (finished / "done" / "report.html").stat().st_size > 10_000
+    assert segments.read(Folder.at(str(finished / "done" / "ledger"))) == before
