@@ -114,15 +114,16 @@ class Driver:
         except (KeyboardInterrupt, SystemExit):  # the latter by Ray, on a signal while it starts
             how = "interrupted"
         except LedgerError:
-            pass  # `_end` cannot close it either, and says why
+            pass  # `_close` cannot write to it either, and says why
         except Exception:
             if self.interrupts:
                 how = "interrupted"  # a signal to the whole process group ends Ray too
             else:
                 self._leave_if_lost()
                 self._say(traceback.format_exc())
-        # Ray takes its time to stop and the views to be written: they need nothing of each other.
         self._stopping_ray.set()
+        how = self._close(how)
+        # Ray takes its time to stop and the views to be written: they need nothing of each other. While Ray stops it may end this process.
         stopping = threading.Thread(target=_stop_ray, name="stop-ray")
         stopping.start()
         try:
@@ -263,13 +264,11 @@ class Driver:
             self.parent.ended(code, again)
             os._exit(code)
 
-    def _end(self, how: str) -> int:
-        """Closes the ledger, writes the views and says how it went."""
+    def _close(self, how: str) -> str:
+        """Closes the ledger. Returns how the driver has ended."""
         if self._leaving:
             self._leaving.cancel()
-        history = self.director.history
-        failed = [trial for trial in history.search_trials() if trial.status == "failed"]
-        if how == "done" and failed and len(failed) == len(history.search_trials()):
+        if how == "done" and self._failed() and len(self._failed()) == len(self.director.history.search_trials()):
             how = "failed"
         try:
             self.director.closed(how)
@@ -277,12 +276,19 @@ class Driver:
         except LedgerError as error:
             self._say(f"{error}")
             how, self._storage_answers = "failed", False
+        return how
+
+    def _failed(self) -> list[Trial]:
+        return [trial for trial in self.director.history.search_trials() if trial.status == "failed"]
+
+    def _end(self, how: str) -> int:
+        """Writes the views and says how it went."""
         if how == "handed over":
             self.parent.ended(FAILED, "has placed its share of the trials", planned=True)
             return FAILED
-        self._views(history)
+        self._views(self.director.history)
         if how == "failed":
-            self._explain(failed)
+            self._explain(self._failed())
         if how == "interrupted":
             self._say(f"interrupted; go on with: {self.resume}")
         if how == "time limit":
