@@ -65,7 +65,7 @@ def diagnose(folder: Folder) -> list[Check]:
 
 def _files(folder: Folder, held: Contents, chain: Chain) -> list[Check]:
     runs = may_run(folder, chain.history)
-    found = [_trials(folder, held, chain), _uploads(folder, held, chain, runs), _temporary(held, runs)]
+    found = [_trials(folder, held, chain, runs), _uploads(folder, held, chain, runs), _temporary(held, runs)]
     return [*found, _multipart(folder, runs)] if multipart.possible(folder) else found
 
 
@@ -109,11 +109,12 @@ def _ledger(chain: Chain) -> Check:
     return Check("ledger", "damaged", found, "no driver mends this; restore the file from a copy", aside)
 
 
-def _trials(folder: Folder, held: Contents, chain: Chain) -> Check:
-    """Whether trials that ended have the checkpoint of their last report; each of these is read whole."""
+def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
+    """Whether trials that ended have the checkpoint of their last report, and those that go on their newest; these are read whole."""
     ended = [trial for trial in chain.history.trials.values() if trial.status in ("finished", "stopped") and trial.reports]
     kept = [trial for trial in ended if trial.reports[-1].checkpoint]
     problems = list(filter(None, (_problem(folder, held, trial) for trial in kept)))
+    back = [] if runs else list(filter(None, (_step_back(folder, held, trial) for trial in chain.history.trials.values() if trial.open)))
     unknown = sorted(held.checkpoints.keys() - chain.history.trials.keys())
     strange = [f"trial {number}: has checkpoints, and the ledger does not know it" for number in unknown]
     intact = f"{len(kept) - len(problems)} of {len(kept)} that finished or were stopped have the checkpoint of their last report intact"
@@ -121,10 +122,19 @@ def _trials(folder: Folder, held: Contents, chain: Chain) -> Check:
     if problems:
         remedy = "`python -m trainables --from SWEEP TRIAL` trains one again"
         return Check("trials", "damaged", intact + before, remedy, problems + strange)
+    if back:
+        return Check("trials", "warning", intact + before, "`--resume` goes back one checkpoint in these", back + strange)
     if strange:
         lost = "the ledger has lost its end; `--resume` proposes these trials again"
         return Check("trials", "warning", intact + before, "" if chain.damage else lost, strange)
     return Check("trials", "ok", intact + before)
+
+
+def _step_back(folder: Folder, held: Contents, trial: Trial) -> str:
+    """What is wrong with the newest checkpoint of a trial that goes on; empty where it is intact, or there is none."""
+    names = [stored.name for stored in held.published(trial.number)]
+    wrong = damage(folder, trial.number, names[0]) if names else ""
+    return f"trial {trial.number}: {wrong}; {f'{names[1]} is before it' if names[1:] else 'it begins anew'}" if wrong else ""
 
 
 def _problem(folder: Folder, held: Contents, trial: Trial) -> str:

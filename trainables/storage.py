@@ -260,7 +260,7 @@ def patiently(
             raise StorageError(f"{what}: given up after {time.monotonic() - begun:.0f} s: {reason}") from reason
         if not said:
             said = True
-            say(f"{what}: the storage does not do it, trying for {until - begun:.0f} s: {reason}")
+            say(f"{what}: refused or not answered, tried again for {until - begun:.0f} s: {reason}")
         pause = min(2 * pause, longest)
 
 

@@ -56,11 +56,12 @@ class Display:
         """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
         for line in self._director.news:
             kind = line.split(": ")[1]
-            kind, whose = (kind.partition(" ")[2].partition(" ")[2], "failure") if kind.startswith("attempt ") else (kind, "guard")
+            whose = "note" if kind == "note" else "failure" if kind.startswith("attempt ") else "guard"
+            kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
                 rest = f"; more of {kind} on the leaderboard" if self._told[kind] == TOLD else ""
-                self._console.print(f"{whose}: {line}{rest}", highlight=False, markup=False, soft_wrap=True)
+                self._console.print(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}", highlight=False, markup=False, soft_wrap=True)
         self._director.news.clear()
 
     def close(self) -> None:

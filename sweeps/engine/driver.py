@@ -345,7 +345,7 @@ class Driver:
         whole = [trial for trial in history.trials.values() if trial.reports and not trial.open and trial.attempts == 1]
         lines = []
         first = self.director.first_step
-        if first:
+        if first > max(self.marks.values()):  # not where the first report was one that is told again
             parts, before = [], self.began
             for what, moment in [*self.marks.items(), ("first trial's process", first)]:
                 parts.append(f"{what} {moment - before:.1f}")

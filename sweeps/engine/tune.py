@@ -263,6 +263,7 @@ class Placement:
         def judge() -> bool:
             for note in plain["notes"]:
                 self.director.noted(f"trial {assignment.trial}: {note}")
+                self.director.news.append(f"trial {assignment.trial}: note: {note}")
             return self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
 
         if self._guarded(judge):

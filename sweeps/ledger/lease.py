@@ -133,6 +133,8 @@ class Lease:
                 if last(self.folder) > self.number:
                     self._give_up(f"taken over by {_words(_read(self.folder, last(self.folder)))}")
                     return
+                if not self.folder.exists(f"{self.number:08d}.json"):
+                    raise OSError("the lease is not there any more")
                 self._count += 1
                 self.folder.write(f"{self.number:08d}.beat", json.dumps({"count": self._count}).encode())
                 shown = time.monotonic()

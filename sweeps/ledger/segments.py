@@ -173,7 +173,13 @@ class Ledger:
         self._compaction.add(part)
 
     def _publish(self, span: Span, content: bytes) -> None:
-        """Stores a segment, unless an earlier try has; whoever was silent for long looks whether another has gone on meanwhile."""
+        """Stores a segment, unless an earlier try has; whoever was silent for long looks whether another has gone on meanwhile.
+
+        Raises:
+            OSError: where the ledger that has begun is not there, as a mount that is gone: a new one must not begin in its place.
+        """
+        if span.first > 1 and self.folder.local and not self.folder.exists():
+            raise OSError("the ledger is not there any more; put it, or its mount, back")
         try:
             self.folder.write(span.name, content, exclusive=True)
         except FileExistsError:

@@ -396,3 +396,26 @@ def test_storage_that_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch, cap
 def test_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tmp_path)]) == 2
     assert "is not a sweep: it has no ledger" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("steps", "said"), [(2, "attempt-01/step-000000300 is before it"), (1, "it begins anew")])
+def test_a_damaged_checkpoint_of_a_trial_that_goes_on(build: Build, tmp_path: Path, steps: int, said: str) -> None:
+    made = build()
+    train(made)
+    folder: Path = made.close()
+    publish(folder, steps=steps)
+    events = read(Folder.at(str(folder / "ledger")))
+    last = max(at for at, event in enumerate(events) if event["type"] == "reported" and event["trial"] == 1)
+    events[last]["action"] = "continue"
+    (folder / "ledger").rename(tmp_path / "whole")
+    ledger = Ledger(Folder.at(str(folder / "ledger")))
+    for event in events:
+        ledger.append(event)
+    ledger.close()
+    assert "trials" not in states(folder)
+    cut(folder / "trials/0001/attempt-01/step-000000400/state.pt", 3)
+    found = checks(folder)["trials"]
+    assert (found.state, found.remedy) == ("warning", "`--resume` goes back one checkpoint in these")
+    assert len(found.details) == 1
+    assert found.details[0].startswith("trial 1: ")
+    assert found.details[0].endswith(said)

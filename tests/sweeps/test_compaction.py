@@ -270,7 +270,7 @@ def test_a_storage_that_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.
     ledger.append({"number": 1})
     ledger.close()
     assert read(folder) == events(2)
-    assert [line.partition(": the storage")[0].partition(": done")[0] for line in said] == [f"ledger: {folder}/00000001.jsonl"] * 2
+    assert [line.partition(": refused")[0].partition(": done")[0] for line in said] == [f"ledger: {folder}/00000001.jsonl"] * 2
     assert "not now" in said[0]
     assert names(folder) == ["00000001.jsonl", "00000002.jsonl"]
 

@@ -138,3 +138,17 @@ def test_any_grouping_reads_the_same(tmp_path_factory: pytest.TempPathFactory, g
     folder = Folder.at(str(tmp_path_factory.mktemp("ledger")))
     _written(folder, groups)
     assert read(folder) == _events(sum(groups))
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    """As where a mount has dropped off, or somebody has moved the sweep."""
+    place, away = tmp_path / "ledger", tmp_path / "away"
+    ledger = Ledger(Folder.at(str(place)), patience=1.0, say=lambda text: None)
+    ledger.append({"type": "noted", "text": "one", "time": 0.0})
+    ledger.commit()
+    place.rename(away)
+    ledger.append({"type": "noted", "text": "two", "time": 0.0})
+    with pytest.raises(LedgerError, match="the ledger is not there any more"):
+        ledger.commit()
+    assert not place.exists()
+    assert len(read(Folder.at(str(away)))) == 1

@@ -55,7 +55,7 @@ def test_a_server_that_is_frozen_for_a_while(s3_server: S3Server, monkeypatch: p
     ledger.close()
     assert read(folder) == events(7)
     begun, done = of_segment(2, said)
-    assert "frozen/ledger/00000002.jsonl: the storage does not do it, trying for 120 s: no answer" in begun
+    assert "frozen/ledger/00000002.jsonl: refused or not answered, tried again for 120 s: no answer" in begun
     assert "done after" in done
     assert "secret" not in "".join(said)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
+from rich.console import Console
 
 from sweeps.engine import tune
 from sweeps.engine.director import Director
+from sweeps.engine.display import Display
 from sweeps.engine.tune import Placement
 from sweeps.ledger.segments import Event, LedgerError
 from tests.sweeps.test_director import BASE, _report
@@ -155,3 +158,15 @@ def test_a_share_that_ends_with_the_sweep_is_no_handing_over(monkeypatch: pytest
         stage.placement.ended(name)
     assert stage.placement.suggest("e") == Searcher.FINISHED
     assert (stage.placement.finished, stage.placement.spent) == (True, False)
+
+
+def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
+    stage = Stage()
+    stage.placement.suggest("a")
+    report = _report(stage.placement._live["a"].config, 1, False).to_dict()
+    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"]})
+    stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
+    assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]
+    console = Console(record=True, width=160, file=io.StringIO())
+    Display(stage.director, "a", console).close()
+    assert console.export_text() == "note: trial 0: damaged checkpoint, going back one: x\n"

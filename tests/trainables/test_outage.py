@@ -78,7 +78,7 @@ def test_a_server_killed_in_the_middle_of_an_upload_gets_all_again(s3_server: S3
     assert is_whole(folder, name, LARGE)
     assert store.names() == [name], "the server began anew"
     assert len(listener.lines) == 2
-    assert "s3://bucket/trial/attempt-01/step-000000020: the storage does not do it, trying for" in listener.lines[0]
+    assert "s3://bucket/trial/attempt-01/step-000000020: refused or not answered, tried again for" in listener.lines[0]
     assert listener.lines[1].startswith("s3://bucket/trial/attempt-01/step-000000020: done after")
 
 
@@ -223,7 +223,7 @@ def test_refusals_are_tried_again_until_the_deadline() -> None:
         patiently(lambda: _raise(tries, OSError("no, no, no")), "it", seconds=PATIENCE, say=listener.say)
     assert len(tries) >= 2
     assert str(caught.value.__cause__) == "no, no, no"
-    assert listener.lines == ["it: the storage does not do it, trying for 2 s: no, no, no"]
+    assert listener.lines == ["it: refused or not answered, tried again for 2 s: no, no, no"]
 
 
 def test_small_files_are_one_request_and_reading_them_is_two(s3_server: S3Server) -> None:
