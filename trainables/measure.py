@@ -61,6 +61,11 @@ class Measures(Mapping[str, Measure]):
     def __getitem__(self, name: str) -> Measure:
         return Measure.from_dict(self._plain[name])
 
+    def value(self, name: str) -> float:
+        """That of a measure, which need not be made for it."""
+        number = self._plain[name]["value"]
+        return math.nan if number is None else float(number)
+
     def __contains__(self, name: object) -> bool:
         return name in self._plain
 
@@ -88,6 +93,14 @@ class Report:
     facts: dict[str, float] = field(default_factory=dict)
     checkpoint: str | None = None
     findings: tuple[Finding, ...] = ()
+
+    def value(self, name: str) -> float:
+        """The value of a metric.
+
+        Raises:
+            KeyError: if it is not reported.
+        """
+        return self.metrics.value(name) if isinstance(self.metrics, Measures) else self.metrics[name].value
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""

@@ -60,7 +60,9 @@ class Asha:
             return Decision("stop", f"step {step}: the objective is {value}")
         reason = ""
         for rung, values in self.table.items():
-            if rung > step or trial in values:
+            if rung > step:
+                break
+            if trial in values:
                 continue
             values[trial] = value
             cut = self.cutoff(rung)

@@ -285,7 +285,7 @@ class Director:
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
         name = leaderboard.metric_name(self.settings.metric)
-        value = report.metrics[name].value
+        value = report.value(name)
         if trial.kind == "search":
             decision = self.asha[trial.stratum].report(trial.number, self.settings.spent(report), value)
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
@@ -295,7 +295,7 @@ class Director:
 
     def _tell(self, trial: Trial) -> None:
         name = leaderboard.metric_name(self.settings.metric)
-        curve = [] if trial.infeasible else [(self.settings.spent(report), report.metrics[name].value) for report in trial.reports]
+        curve = [] if trial.infeasible else [(self.settings.spent(report), report.value(name)) for report in trial.reports]
         stopped = (trial.status == "stopped" and bool(trial.reports)) or trial.infeasible  # one that never ran teaches nothing
         outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if stopped else "failed"
         self._search[trial.stratum].tell(trial.number, outcome, curve)

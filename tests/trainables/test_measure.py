@@ -42,6 +42,12 @@ def test_a_report_comes_back_through_json() -> None:
     assert back.to_dict() == report.to_dict()
     assert math.isnan(back.facts["loss"])
     assert math.isnan(back.metrics["validation/b"].value)
+    assert (
+        [back.value(name) for name in ("validation/a", "test/a")]
+        == [report.value(name) for name in ("validation/a", "test/a")]
+        == [1.5, 4.0]
+    )
+    assert math.isnan(back.value("validation/b"))
     assert (back.metrics["test/a"].units, back.metrics["validation/a"].units) == ((3.0, 5.0), ())
     assert (back.step, back.samples, back.seconds, back.overhead, back.checkpoint) == (40, 1280, 0.5, 0.25, report.checkpoint)
 
