@@ -1,4 +1,4 @@
-"""What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every metric.
+"""What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every metric that is a score.
 
 Sweeps and `python -m trainables` demand the same, and fail closed: what cannot be judged is refused.
 """
@@ -59,7 +59,7 @@ def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, B
         f"{split}/{metric.name}"
         for split, baselines in trivial.items()
         for metric in family.metrics
-        if not any(metric.name in measures for measures in baselines.values())
+        if not metric.descriptive and not any(metric.name in measures for measures in baselines.values())
     ]
     return found, [f"baselines: {family.name} has none on {', '.join(missing)}"] if missing else []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
@@ -30,12 +31,17 @@ C = TypeVar("C", bound=TrialConfig)
 
 @dataclass(frozen=True)
 class Metric:
-    """One reported quantity. `unit` names what `n` counts: the independent units behind the interval."""
+    """One reported quantity. `unit` names what `n` counts: the independent units behind the interval.
+
+    `descriptive` ones say what a model is like rather than how well it does, such as an exponent of its dynamics: a trivial predictor
+    has none, so that none is asked of the baselines.
+    """
 
     name: str
     mode: Literal["min", "max"]
     unit: str
     doc: str
+    descriptive: bool = False
 
 
 class Perturbation(NamedTuple):
@@ -56,6 +62,9 @@ class Task(ABC):
     model: nn.Module
     optimizers: Sequence[torch.optim.Optimizer]
     schedulers: Sequence[torch.optim.lr_scheduler.LRScheduler] = ()
+    carry: Mapping[str, Tensor] = MappingProxyType({})
+    """What lives from step to step for each row of the global batch, [rows, ...] by name. Of several workers each keeps up the rows of
+    its share; before a checkpoint the loop writes those of the others into the same tensors, which `state_dict` then has to hold."""
 
     @abstractmethod
     def batch(self, step: int) -> Batch:
@@ -80,6 +89,17 @@ class Task(ABC):
 
     def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)
         """Called once after each optimizer step, `step` of which are now done: the place to carry state on, mine or average weights."""
+
+    def samples(self, batch: Batch) -> int:
+        """What a step on this global batch spends of a budget in samples: `Family.samples_per_step`. Default: its rows."""
+        return len(next(iter(batch.values())))
+
+    def tallies(self) -> Mapping[str, Tensor]:
+        """Sums and counts over the steps since the last call, [2] by name; a name always has the same meaning and is always there.
+
+        The loop adds up those of all workers and reports sum over count as a fact; no number where nothing was counted.
+        """
+        return {}
 
     def stage(self, step: int) -> int:
         """The curriculum's stage at step `step`; a family without stages stays at 0."""
@@ -134,7 +154,7 @@ class Family(ABC, Generic[C]):
         return self.name
 
     def samples_per_step(self, config: C) -> int:
-        """Rows of one optimizer step, by which a budget in samples is divided. Default: the field `batch`.
+        """Samples of one optimizer step, by which a budget in them is divided. Default: rows, the field `batch`.
 
         Raises:
             ConfigError: if there is no such field.
@@ -167,6 +187,15 @@ class Family(ABC, Generic[C]):
     @abstractmethod
     def model(self, config: C) -> nn.Module:
         """The untrained model of a configuration, on the CPU: what a checkpoint's weights are loaded into."""
+
+    def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """The weights that a checkpoint's score was measured with, as `model` loads them. Default: those that were trained.
+
+        Args:
+            state: the training state: `model`, the module's state dict, and `task`, what `Task.state_dict` gave, among others.
+        """
+        weights: Mapping[str, Tensor] = state["model"]
+        return weights
 
     def guards(self, config: C) -> Sequence[Guard]:
         """Guards of this family beside those that every trial has; fresh ones for each call."""

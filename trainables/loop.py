@@ -126,13 +126,32 @@ class Loop:
             batch = self.task.batch(self.step)
             for name, term in self.optimize(self.share(batch)).items():
                 sums[name] = sums[name] + term if name in sums else term
-            self.samples += len(next(iter(batch.values())))
+            self.samples += self.task.samples(batch)
             self.step += 1
             self.task.after_step(self.step)
             self.alive()
         facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
-        return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate}
+        return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self._tallied()}
+
+    def _tallied(self) -> dict[str, float]:
+        """Quotients of the task's tallies, of all workers together."""
+        found = {}
+        for name, tally in self.task.tallies().items():
+            if self.world.size > 1:
+                dist.all_reduce(tally)
+            total, count = tally.tolist()
+            found[name] = total / count if count else math.nan
+        return found
+
+    def _gather_carry(self) -> None:
+        """The rows that `share` has given to the other workers."""
+        for tensor in self.task.carry.values():
+            mine = tensor[self.world.rank :: self.world.size].contiguous()
+            parts = [torch.empty_like(mine) for _ in range(self.world.size)]
+            dist.all_gather(parts, mine)
+            for rank, part in enumerate(parts):
+                tensor[rank :: self.world.size] = part
 
     def _mean(self, value: torch.Tensor) -> float:
         """Over the workers, each of which has seen its own rows."""
@@ -198,6 +217,8 @@ class Loop:
         metrics: dict[str, Measure] = {}
         facts = {**facts, **self.task.facts(self.step)}
         losses = self.watch.losses()
+        if self.world.size > 1:
+            self._gather_carry()
         if self.world.rank == 0:
             self.task.model.eval()
             with torch.no_grad():

@@ -12,7 +12,11 @@ from trainables.family import Family
 __all__ = ["family", "names"]
 
 GROUP = "leadline.families"
-_BUILT_IN = {"collatz": "trainables.collatz.family:COLLATZ"}
+_BUILT_IN = {
+    "collatz": "trainables.collatz.family:COLLATZ",
+    "hrm": "trainables.recursive.family:HRM_FAMILY",
+    "trm": "trainables.recursive.family:TRM_FAMILY",
+}
 
 
 def _targets() -> dict[str, str]:

@@ -38,9 +38,9 @@ CELLS = 1 << 20
 NORMAL = NormalDist()
 
 
-def lacking(replicates: int, units: int, unit: str = "units") -> str:
-    """What is missing for a claim, as in `3 of 5 replicates`; empty where nothing is."""
-    have = ((replicates, LEAST_REPLICATES, "replicates"), (units, LEAST_UNITS, f"test {unit}"))
+def lacking(replicates: int, units: int, unit: str = "units", least: int = 0) -> str:
+    """What is missing for a claim, as in `3 of 5 replicates`; empty where nothing is. `least` units may be more than `LEAST_UNITS`."""
+    have = ((replicates, LEAST_REPLICATES, "replicates"), (units, max(LEAST_UNITS, least), f"test {unit}"))
     return " and ".join(f"{count} of {least} {name}" for count, least, name in have if count < least)
 
 
@@ -121,16 +121,16 @@ class TwoWay:
         low, high = np.quantile(self.draws, [level, 1 - level])
         return min(float(low), self.value), max(float(high), self.value)
 
-    def detectable(self, power: float = 0.8) -> float:
-        """The smallest true difference that a two-sided test at 5 % would find with this power (Bloom 1995).
+    def detectable(self, power: float = 0.8, confidence: float = 0.95) -> float:
+        """The smallest true difference that a two-sided test at 1 - confidence would find with this power (Bloom 1995).
 
-        `multiplier` standard errors: 2.8 with many degrees of freedom, more with few. NaN where nothing varies.
+        `multiplier` standard errors: at 5 % 2.8 with many degrees of freedom, more with few. NaN where nothing varies.
         """
-        return self.multiplier(power) * self.error if self.error > 0 else math.nan
+        return self.multiplier(power, confidence) * self.error if self.error > 0 else math.nan
 
-    def multiplier(self, power: float = 0.8) -> float:
+    def multiplier(self, power: float = 0.8, confidence: float = 0.95) -> float:
         """Standard errors of the minimum detectable difference."""
-        return _student(0.975, self.freedom) + _student(power, self.freedom)
+        return _student(0.5 + confidence / 2, self.freedom) + _student(power, self.freedom)
 
     def measure(self) -> Measure:
         """Value and 95 % interval."""

@@ -1,0 +1,95 @@
+"""The families HRM and TRM: recursive reasoning on boards, from latent starts that may be perturbed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from trainables.config import TrialConfig
+from trainables.family import Family, Finding, Metric, Split
+from trainables.measure import Measure
+from trainables.recursive import audit, baselines
+from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.data import RecursiveData, build, data_key
+from trainables.recursive.metrics import METRICS
+from trainables.recursive.model import RecursiveNet, network
+from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
+from trainables.recursive.start import audit_start, read_start
+from trainables.recursive.task import RecursiveTask
+
+__all__ = ["HRM_FAMILY", "TRM_FAMILY", "HRMFamily", "RecursiveFamily", "TRMFamily"]
+
+C = TypeVar("C", bound=RecursiveConfig)
+
+
+class RecursiveFamily(Family[C], Generic[C]):
+    """What both share; configurations that differ in no field of the boards, nor in their start, share their data."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    objective = "exact"
+    beside = ("robust", "lambda1")
+    budget_unit = "optimizer steps"
+
+    def data_key(self, config: C) -> str:
+        """Whatever decides the boards, and the checkpoint that training begins with."""
+        return data_key(config) + (f"-start-{self.name}-{config.start}" if config.start else "")
+
+    def samples_per_step(self, config: C) -> int:
+        """Boards times trajectories times segments: K trajectories are not K times the compute for the same budget."""
+        return config.batch * config.trajectories * config.segments
+
+    def build_data(self, config: C) -> RecursiveData:
+        """Boards of the three splits, and the weights to begin with.
+
+        Raises:
+            ConfigError: if there are not so many boards, or the start is not there or of another architecture.
+        """
+        start = read_start(self, config)
+        return dataclasses.replace(build(config), start=start)
+
+    def audit(self, config: C, data: RecursiveData) -> list[Finding]:
+        """Overlap up to symmetry, whether every board has one solution, and what the start was trained on."""
+        found = audit.audit(config, data)
+        return found if data.start is None else [*found, audit_start(self, config, data.start)]
+
+    def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
+        """Predictors without a trained parameter, and the solver as the oracle."""
+        return baselines.baselines(data, split)
+
+    def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
+        """A fresh task."""
+        return RecursiveTask(config, data, device)
+
+    def model(self, config: C) -> RecursiveNet:
+        """The untrained network, on the CPU."""
+        return network(config)
+
+    def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """The averaged weights, where there are any."""
+        return {**state["model"], **state["task"].get("average", {})}
+
+
+class HRMFamily(RecursiveFamily[HRMConfig]):
+    """Two stacks, two Q values."""
+
+    name = "hrm"
+    Config = HRMConfig
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = HRM_PRESETS
+
+
+class TRMFamily(RecursiveFamily[TRMConfig]):
+    """One stack, one Q value."""
+
+    name = "trm"
+    Config = TRMConfig
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
+
+
+HRM_FAMILY = HRMFamily()
+"""Hierarchical reasoning model."""
+TRM_FAMILY = TRMFamily()
+"""Tiny recursive model."""

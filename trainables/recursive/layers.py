@@ -1,0 +1,139 @@
+"""Post-norm transformer blocks of HRM and TRM: attention or a token mixer, then SwiGLU, without biases.
+
+Formulas: RMS norm, Zhang and Sennrich 2019, without weight; rotary positions, Su et al. 2021, half-split; SwiGLU, Shazeer 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Attention", "Block", "Mixer", "Rotation", "Stack", "SwiGLU", "rms", "rotation", "truncated_normal_"]
+
+EPS = 1e-5
+_TRUNCATED = 0.879596566
+"""Standard deviation of a unit normal that is cut off at 2 on both sides."""
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines of rotary positions, both float32 [positions, 1, head width]."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rms(x: Tensor) -> Tensor:
+    """x over its root mean square along the last dimension, in float32; same shape."""
+    return F.rms_norm(x.float(), x.shape[-1:], eps=EPS)
+
+
+def truncated_normal_(weight: Tensor, std: float) -> Tensor:
+    """Fills a tensor with normal values of this standard deviation, cut off at about 2.27 of it. Draws from torch's global generator."""
+    with torch.no_grad():
+        return nn.init.trunc_normal_(weight, std=1.0, a=-2.0, b=2.0).mul_(std / _TRUNCATED)
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = False) -> nn.Linear:
+    """A linear map with weights of standard deviation 1/sqrt(inputs) (LeCun et al. 1998)."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    truncated_normal_(layer.weight, 1 / math.sqrt(inputs))
+    return layer
+
+
+def rotation(positions: int, width: int, theta: float) -> Rotation:
+    """Rotary positions 0 to `positions` - 1 for heads of an even width."""
+    frequency = theta ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
+    angle = torch.outer(torch.arange(positions, dtype=torch.float32), frequency)
+    angle = torch.cat([angle, angle], -1)[:, None]
+    return Rotation(angle.cos(), angle.sin())
+
+
+def _rotate(x: Tensor, by: Rotation) -> Tensor:
+    """x [rows, positions, heads, width] turned by its position."""
+    first, second = x.chunk(2, -1)
+    return x * by.cos + torch.cat([-second, first], -1) * by.sin
+
+
+class Attention(nn.Module):
+    """Every token looks at every token. The fused projection holds all query heads, then all key heads, then all value heads."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = linear(width, 3 * width)
+        self.out = linear(width, width)
+
+    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
+        """[rows, positions, width] to the same shape."""
+        rows, positions, width = x.shape
+        qkv = self.qkv(x).view(rows, positions, 3 * self.heads, width // self.heads)
+        if by is not None:
+            turned = _rotate(qkv[:, :, : 2 * self.heads], by).to(qkv.dtype)
+            query, key = turned.chunk(2, 2)
+            value = qkv[:, :, 2 * self.heads :]
+        else:
+            query, key, value = qkv.chunk(3, 2)
+        seen = F.scaled_dot_product_attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+        return self.out(seen.transpose(1, 2).reshape(rows, positions, width))  # type: ignore[no-any-return]
+
+
+class SwiGLU(nn.Module):
+    """silu(gate) * up, back to the width; the fused projection holds the gate first."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_up = linear(width, 2 * inner)
+        self.down = linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] to the same shape."""
+        gate, up = self.gate_up(x).chunk(2, -1)
+        return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """x := rms(x + attention(x)); x := rms(x + swiglu(x))."""
+
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads)
+        self.mlp = SwiGLU(width, inner)
+
+    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
+        """[rows, positions, width] to the same shape."""
+        x = rms(x + self.attention(x, by))
+        return rms(x + self.mlp(x))
+
+
+class Mixer(nn.Module):
+    """A block that mixes tokens by a SwiGLU over the positions, channel by channel, normalised along them too."""
+
+    def __init__(self, width: int, positions: int, inner: int, mixed: int) -> None:
+        super().__init__()
+        self.tokens = SwiGLU(positions, mixed)
+        self.mlp = SwiGLU(width, inner)
+
+    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
+        """[rows, positions, width] to the same shape; `by` is not used."""
+        across = x.transpose(1, 2)
+        x = rms(across + self.tokens(across)).transpose(1, 2)
+        return rms(x + self.mlp(x))
+
+
+class Stack(nn.Module):
+    """Blocks one after another on a state and what is injected into it."""
+
+    def __init__(self, blocks: list[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, z: Tensor, injected: Tensor, by: Rotation | None) -> Tensor:
+        """All [rows, positions, width]; float32 out."""
+        x = z + injected
+        for block in self.blocks:
+            x = block(x, by)
+        return x

@@ -1,0 +1,148 @@
+"""What a recursive model is scored by: whole boards right from the clean start, the same from perturbed ones, and what Q says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables.family import Metric
+from trainables.measure import Measure
+from trainables.recursive.act import halts
+from trainables.recursive.data import Boards
+from trainables.recursive.dynamics import lyapunov
+from trainables.recursive.model import RecursiveNet
+from trainables.statistics import mean_over_units
+
+__all__ = ["LADDER", "METRICS", "Scores", "exponents", "rung", "score", "think"]
+
+LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Standard deviations at which the basin of a solution is probed, on both latent states."""
+EXPONENTS = 2
+EXPONENT_BOARDS = 16
+_BOARDS_AT_ONCE = 256
+_SEED = 20260
+"""Of the probing noise and the tangent vectors: the same for every trial."""
+
+
+def rung(sigma: float) -> str:
+    """Name of the metric at a step of the ladder."""
+    return f"success_{sigma:.0e}"
+
+
+METRICS = (
+    Metric("exact", "max", "boards", "share of boards whose every cell is right, from the clean start, after halt_max_steps segments"),
+    Metric("robust", "max", "boards", "share of perturbed starts from which the whole board is right, mean over the ladder of sigmas"),
+    *(Metric(rung(sigma), "max", "boards", f"the same at sigma {sigma:g} on z_H and z_L") for sigma in LADDER),
+    Metric("accuracy", "max", "boards", "share of cells that are right, clues among them, from the clean start"),
+    Metric("q_accuracy", "max", "boards", "share of boards of which Q-halt says truly whether they are right, after the last segment"),
+    Metric("halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", descriptive=True),
+    *(
+        Metric(
+            f"lambda{i}", "min", "boards", f"largest local Lyapunov exponent, number {i}, of the latent map, per segment", descriptive=True
+        )
+        for i in range(1, EXPONENTS + 1)
+    ),
+)
+
+Array = npt.NDArray[np.float64]
+
+
+class Scores(NamedTuple):
+    """Of each board, float64 [boards]; NaN where the model's output is not finite."""
+
+    exact: Array
+    accuracy: Array
+    q_accuracy: Array
+    halt_steps: Array
+
+
+def think(model: RecursiveNet, inputs: Tensor, labels: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Scores:
+    """A rollout of `halt_max_steps` segments.
+
+    Args:
+        inputs, labels: int64 [boards, tokens]; a label of -100 is not scored.
+        noise: added to the starts of z_H and z_L, float32 [boards, prefix + tokens, width] each.
+    """
+    z_h, z_l = model.start(len(inputs))
+    if noise:
+        z_h, z_l = z_h + noise[0], z_l + noise[1]
+    limit = model.config.halt_max_steps
+    said = model(inputs, torch.zeros_like(inputs[:, 0]), z_h, z_l, limit)
+    logits, q = said.logits[-1], said.q_halt[-1]
+    counted = labels != -100
+    right = (logits.argmax(-1) == labels) & counted
+    exact = (right | ~counted).all(1)
+    steps = torch.arange(1, limit + 1, device=q.device)[:, None]
+    halted = halts(model, steps, said.q_halt, said.q_continue, training=True)
+    first = torch.where(halted, steps, limit).amin(0)
+    sound = logits.isfinite().flatten(1).all(1) & said.q_halt.isfinite().all(0)
+    found = (exact, right.sum(1) / counted.sum(1).clamp(min=1), (q >= 0) == exact, first)
+    return Scores(*(torch.where(sound, value.double(), math.nan).cpu().numpy() for value in found))
+
+
+def _parts(boards: Boards, count: int, device: torch.device) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The first boards of a split in parts, each with the number of its first."""
+    for first in range(0, count, _BOARDS_AT_ONCE):
+        rows = slice(first, min(first + _BOARDS_AT_ONCE, count))
+        inputs, labels = (torch.from_numpy(array[rows].astype(np.int64)).to(device) for array in (boards.inputs, boards.labels))
+        yield first, inputs, labels
+
+
+def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Unit noise of boards, the same for every model of one width: float32 [rows, prefix + tokens, width] twice."""
+    generator = torch.Generator().manual_seed(_SEED + first)
+    drawn = torch.randn(2, rows, model.prefix + model.shape.tokens, model.config.hidden, generator=generator)
+    return drawn[0].to(device), drawn[1].to(device)
+
+
+def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.device) -> dict[float, Array]:
+    """Whether each board is solved from a start perturbed by each sigma, the same unit noise scaled: float64 [boards] by sigma."""
+    found: dict[float, list[Array]] = {sigma: [] for sigma in LADDER}
+    for first, inputs, labels in _parts(boards, count, device):
+        h, l = _noise(model, first, len(inputs), device)  # noqa: E741
+        for sigma, parts in found.items():
+            parts.append(think(model, inputs, labels, (sigma * h, sigma * l)).exact)
+    return {sigma: np.concatenate(parts) for sigma, parts in found.items()}
+
+
+def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Array:
+    """The largest local exponents of the latent map along the clean rollout, per segment: float64 [boards, EXPONENTS]."""
+    _, inputs, _ = next(_parts(boards, min(EXPONENT_BOARDS, len(boards.inputs)), device))
+    x = model.embed(inputs, torch.zeros_like(inputs[:, 0]))
+    z_h, z_l = model.start(len(inputs))
+    generator = torch.Generator().manual_seed(_SEED)
+
+    def segment(z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return model.map(z[0], z[1], x)
+
+    found = lyapunov(segment, (z_h.clone(), z_l.clone()), model.config.halt_max_steps, EXPONENTS, generator)
+    return np.asarray(found.double().cpu().numpy())
+
+
+@torch.no_grad()
+def score(model: RecursiveNet, boards: Boards, probed: int, device: torch.device) -> dict[str, Measure]:
+    """Every declared metric of a model in evaluation mode.
+
+    Args:
+        probed: the first so many boards are rolled out from perturbed starts too.
+    """
+    parts = [think(model, inputs, labels) for _, inputs, labels in _parts(boards, len(boards.inputs), device)]
+    clean = Scores(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    ladder = _ladder(model, boards, min(probed, len(boards.inputs)), device)
+    growth = exponents(model, boards, device)
+    share: dict[str, Any] = {"bounds": (0.0, 1.0)}
+    return {
+        "exact": mean_over_units(clean.exact, **share),
+        "robust": mean_over_units(np.mean(list(ladder.values()), axis=0), **share),
+        **{rung(sigma): mean_over_units(solved, **share) for sigma, solved in ladder.items()},
+        "accuracy": mean_over_units(clean.accuracy, **share),
+        "q_accuracy": mean_over_units(clean.q_accuracy, **share),
+        "halt_steps": mean_over_units(clean.halt_steps, (1.0, float(model.config.halt_max_steps))),
+        **{f"lambda{i + 1}": mean_over_units(growth[:, i]) for i in range(EXPONENTS)},
+    }

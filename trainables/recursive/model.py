@@ -1,0 +1,219 @@
+"""HRM and TRM as modules: an embedding, one or two stacks that update the latent states z_H and z_L in cycles, and two heads."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
+
+__all__ = ["HRM", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "parameter_count"]
+
+Q_BIAS = -5.0
+"""So that nothing halts early at first (HRM, TRM)."""
+
+
+class Shape(NamedTuple):
+    """What a model is told of its task: tokens of a board, their values, and how many puzzles have an embedding."""
+
+    tokens: int
+    vocabulary: int
+    puzzles: int = 1
+
+
+class Rollout(NamedTuple):
+    """What T segments said of R rows.
+
+    Attributes:
+        logits: float32 [T, R, tokens, vocabulary].
+        q_halt: float32 [T, R].
+        q_continue: float32 [T, R]; nothing trains it in TRM.
+        z_h, z_l: the states after the last segment, float32 [R, prefix + tokens, width], detached.
+        ahead: Q-halt and Q-continue of the segment after each, float32 [2, T, R], where that was asked for.
+    """
+
+    logits: Tensor
+    q_halt: Tensor
+    q_continue: Tensor
+    z_h: Tensor
+    z_l: Tensor
+    ahead: Tensor | None = None
+
+
+class RecursiveNet(nn.Module):
+    """A segment updates z_L `l_cycles` times, then z_H once, all of it `h_cycles` times; the last `tail` updates carry gradient."""
+
+    h_init: Tensor
+    l_init: Tensor
+    cos: Tensor
+    sin: Tensor
+    tail: int
+    lower: Stack
+    learns_to_continue = False
+    """Whether the value of going on is learned, from one more segment."""
+
+    def __init__(self, config: RecursiveConfig, shape: Shape) -> None:
+        super().__init__()
+        self.config, self.shape, self.prefix = config, shape, config.prefix
+        width, positions = config.hidden, config.prefix + shape.tokens
+        self.embedding = nn.Embedding(shape.vocabulary, width)
+        truncated_normal_(self.embedding.weight, 1 / math.sqrt(width))
+        if config.positions == "learned":
+            self.place = nn.Embedding(positions, width)
+            truncated_normal_(self.place.weight, 1 / math.sqrt(width))
+        if config.puzzle_emb:
+            self.puzzle = nn.Embedding(shape.puzzles, config.puzzle_emb, sparse=True)
+            nn.init.zeros_(self.puzzle.weight)
+        if config.positions == "rope":
+            cos, sin = rotation(positions, width // config.heads, config.rope_theta)
+            self.register_buffer("cos", cos, persistent=False)
+            self.register_buffer("sin", sin, persistent=False)
+        self.head = linear(width, shape.vocabulary)
+        self.q_head = nn.Linear(width, 2)
+        nn.init.zeros_(self.q_head.weight)
+        nn.init.constant_(self.q_head.bias, Q_BIAS)
+        self.register_buffer("h_init", truncated_normal_(torch.empty(width), 1.0))
+        self.register_buffer("l_init", truncated_normal_(torch.empty(width), 1.0))
+
+    @property
+    def upper(self) -> Stack:
+        """The stack that updates z_H."""
+        return self.lower
+
+    @property
+    def updates(self) -> str:
+        """The states that a segment updates, in order: `llhllh` for two updates of z_L before each of z_H, twice."""
+        return ("l" * self.config.l_cycles + "h") * self.config.h_cycles
+
+    def start(self, rows: int) -> tuple[Tensor, Tensor]:
+        """z_H and z_L before the first segment, both float32 [rows, prefix + tokens, width]; every position is alike."""
+        size = (rows, self.prefix + self.shape.tokens, self.config.hidden)
+        return self.h_init.expand(size), self.l_init.expand(size)
+
+    def embed(self, inputs: Tensor, puzzles: Tensor) -> Tensor:
+        """Tokens, int64 [rows, tokens], behind their puzzle's prefix: float32 [rows, prefix + tokens, width]."""
+        x = self.embedding(inputs)
+        if self.prefix:
+            numbers = self.puzzle(puzzles)
+            room = self.prefix * self.config.hidden - numbers.shape[-1]
+            ahead = nn.functional.pad(numbers, (0, room)).view(len(inputs), self.prefix, self.config.hidden)
+            x = torch.cat([ahead, x], 1)
+        if self.config.positions == "learned":
+            x = math.sqrt(0.5) * (x + self.place.weight)
+        return math.sqrt(self.config.hidden) * x  # type: ignore[no-any-return]
+
+    def segment(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """One segment on states and embedded boards, all float32 [rows, prefix + tokens, width]."""
+        free = len(self.updates) - self.tail
+        with torch.no_grad():
+            z_h, z_l = self._update(self.updates[:free], z_h, z_l, x)
+        return self._update(self.updates[free:], z_h, z_l, x)
+
+    def map(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The segment as a function that can be differentiated through all of its updates."""
+        return self._update(self.updates, z_h, z_l, x)
+
+    def _update(self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """In an autocast of its own: weights that one caches under `no_grad` would have no gradient later."""
+        by = Rotation(self.cos, self.sin) if self.config.positions == "rope" else None
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            for update in updates:
+                if update == "l":
+                    z_l = self.lower(z_l, z_h + x, by)
+                else:
+                    z_h = self.upper(z_h, z_l, by)
+        return z_h, z_l
+
+    def q(self, z_h: Tensor) -> Tensor:
+        """Q-halt and Q-continue, float32 [2, rows], read from the first position."""
+        return self.q_head(z_h[:, 0]).T  # type: ignore[no-any-return]
+
+    def forward(
+        self, inputs: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor, segments: int = 1, *, parts: int = 1, ahead: bool = False
+    ) -> Rollout:
+        """Segments one after another; no gradient flows from one to the one before.
+
+        Args:
+            inputs: int64 [R, tokens].
+            puzzles: int64 [R].
+            z_h, z_l: float32 [R, prefix + tokens, width].
+            segments: T.
+            parts: in how many equal parts of the rows, one after another.
+            ahead: ask for `Rollout.ahead` too.
+        """
+        rows = [tensor.chunk(parts) for tensor in (inputs, puzzles, z_h, z_l)]
+        found = [self._roll(self.embed(part[0], part[1]), part[2], part[3], segments, ahead) for part in zip(*rows, strict=True)]
+        if parts == 1:
+            return found[0]
+        return Rollout(
+            torch.cat([part.logits for part in found], 1),
+            torch.cat([part.q_halt for part in found], 1),
+            torch.cat([part.q_continue for part in found], 1),
+            torch.cat([part.z_h for part in found]),
+            torch.cat([part.z_l for part in found]),
+            torch.cat([part.ahead for part in found if part.ahead is not None], 2) if ahead else None,
+        )
+
+    def _roll(self, x: Tensor, z_h: Tensor, z_l: Tensor, segments: int, ahead: bool) -> Rollout:
+        logits, q = [], []
+        for _ in range(segments):
+            z_h, z_l = self.segment(z_h, z_l, x)
+            logits.append(self.head(z_h[:, self.prefix :]))
+            q.append(self.q(z_h))
+            z_h, z_l = z_h.detach(), z_l.detach()
+        halting, going_on = torch.stack(q, 1)
+        return Rollout(torch.stack(logits), halting, going_on, z_h, z_l, self._ahead(q, z_h, z_l, x) if ahead else None)
+
+    @torch.no_grad()
+    def _ahead(self, q: list[Tensor], z_h: Tensor, z_l: Tensor, x: Tensor) -> Tensor:
+        """Segments that follow have said it already; only what follows the last one is thought anew."""
+        return torch.stack([*q[1:], self.q(self.segment(z_h, z_l, x)[0])], 1).detach()
+
+
+class HRM(RecursiveNet):
+    """Hierarchical reasoning model: the last update of each state carries gradient."""
+
+    tail = 2
+
+    def __init__(self, config: HRMConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        blocks = [Block(config.hidden, config.heads, config.inner) for _ in range(config.h_layers + config.l_layers)]
+        self.learns_to_continue = config.q_continue
+        self.higher = Stack(list(blocks[: config.h_layers]))
+        self.lower = Stack(list(blocks[config.h_layers :]))
+
+    @property
+    def upper(self) -> Stack:
+        """The stack that updates z_H."""
+        return self.higher
+
+
+class TRM(RecursiveNet):
+    """Tiny recursive model: one stack updates both states, and the whole last cycle carries gradient."""
+
+    def __init__(self, config: TRMConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.tail = config.l_cycles + 1
+        positions = config.prefix + shape.tokens
+        blocks: list[nn.Module] = [
+            Mixer(config.hidden, positions, config.inner, config.inner_of(positions))
+            if config.mlp_t
+            else Block(config.hidden, config.heads, config.inner)
+            for _ in range(config.l_layers)
+        ]
+        self.lower = Stack(blocks)
+
+
+def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet:
+    """The untrained model of a configuration, by default for its own task. Draws from torch's global generator."""
+    shape = shape or Shape(config.tokens, config.vocabulary)
+    return HRM(config, shape) if isinstance(config, HRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
+
+
+def parameter_count(model: RecursiveNet) -> int:
+    """Parameters as HRM and TRM count them: without the puzzle embedding."""
+    return sum(tensor.numel() for name, tensor in model.named_parameters() if not name.startswith("puzzle."))

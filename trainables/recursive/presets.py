@@ -1,0 +1,73 @@
+"""Published settings as configurations: HRM and TRM on Sudoku-Extreme, and the log's fine-tunes of them.
+
+The boards are generated ones of side 9: Sudoku-Extreme itself is not part of this package, so that published scores are no target.
+Sources: the READMEs and configurations of github sapientinc/HRM (42410da) and SamsungSAILMontreal/TinyRecursiveModels (e7b6871); the log's
+"Current Long Runs" (git.blackhao.com/rrm.git, 66e0d8b).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from trainables.config import ConfigError, TrialConfig
+from trainables.recursive.config import HRMConfig, TRMConfig
+
+__all__ = ["HRM_PRESETS", "TRM_PRESETS"]
+
+LEAST_WIDTH = 32
+
+_BOARDS: dict[str, Any] = {"task": "sudoku", "size": 9, "train_boards": 1000, "validation_boards": 1024, "test_boards": 2048}
+_COMMON: dict[str, Any] = {
+    **_BOARDS,
+    "hidden": 512,
+    "heads": 8,
+    "puzzle_emb": 512,
+    "halt_max_steps": 16,
+    "explore": 0.1,
+    "weight_decay": 1.0,
+    "puzzle_weight_decay": 1.0,
+    "puzzle_lr": 1e-4,
+    "schedule": "constant",
+}
+_HRM: dict[str, Any] = {**_COMMON, "h_layers": 4, "l_layers": 4, "h_cycles": 2, "l_cycles": 2, "ema": 0.0, "batch": 384, "lr": 7e-5}
+_TRM: dict[str, Any] = {**_COMMON, "l_layers": 2, "h_cycles": 3, "l_cycles": 6, "puzzle_tokens": 16, "ema": 0.999, "batch": 768, "lr": 1e-4}
+_MIXER: dict[str, Any] = {**_TRM, "mlp_t": True, "positions": "none"}
+_LOG: dict[str, Any] = {"rollout": "parallel_fixed", "ramp": 0.1, "sigma_min": 3e-5, "sigma_max": 3e-3, "noise": "loguniform", "k": 4}
+_STEPS = {"published": 26_041, "log": 50_000}
+
+
+def _shrunk(kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float) -> TrialConfig:
+    """A configuration with `scale` times the steps, the batch and the square of the width, at least 32 and a multiple of the heads twice.
+
+    Raises:
+        ConfigError: if the scale is outside (0, 1].
+    """
+    if not 0 < scale <= 1:
+        raise ConfigError(f"scale: must be above 0 and at most 1 (got {scale})")
+    steps = max(1, round(steps * scale))
+    width = max(LEAST_WIDTH, round(fields["hidden"] * scale**0.5 / 16) * 16)
+    small = {"hidden": width, "puzzle_emb": width, "batch": max(1, round(fields["batch"] * scale)), "steps": steps}
+    return kind(**{**fields, **small, "eval_every": max(1, round(steps / 20)), "warmup": min(1.0, 2000 / _STEPS["log"])})
+
+
+HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
+    {
+        "sudoku": functools.partial(_shrunk, HRMConfig, _HRM, _STEPS["published"]),
+        "log-baseline": functools.partial(_shrunk, HRMConfig, {**_HRM, **_LOG, "mode": "none"}, _STEPS["log"]),
+        "log-multi4": functools.partial(_shrunk, HRMConfig, {**_HRM, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]),
+    }
+)
+"""The published run, and the log's two, which want `start=` too: it began from a half-trained model."""
+
+TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
+    {
+        "sudoku": functools.partial(_shrunk, TRMConfig, _MIXER, 65_104),
+        "sudoku-attention": functools.partial(_shrunk, TRMConfig, _TRM, 65_104),
+        "log-baseline": functools.partial(_shrunk, TRMConfig, {**_TRM, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]),
+        "log-multi4": functools.partial(_shrunk, TRMConfig, {**_TRM, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]),
+    }
+)
+"""The published runs, and the log's two, at its batch of 4."""

@@ -1,0 +1,117 @@
+"""Fine-tuning: a checkpoint whose weights training begins with. It is part of the data: read once, and shared between trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables.checkpoint import Checkpoint, CheckpointStore, DamagedCheckpoint
+from trainables.config import ConfigError, make
+from trainables.family import Family
+from trainables.finding import Finding
+from trainables.recursive.config import RecursiveConfig
+from trainables.recursive.data import data_key
+from trainables.storage import Folder, StorageError
+
+__all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start"]
+
+ARCHITECTURE = (
+    "task",
+    "size",
+    "hidden",
+    "heads",
+    "h_layers",
+    "l_layers",
+    "h_cycles",
+    "l_cycles",
+    "expansion",
+    "round_to",
+    "positions",
+    "rope_theta",
+    "puzzle_emb",
+    "puzzle_tokens",
+    "mlp_t",
+    "q_continue",
+)
+"""Fields that decide what the weights mean."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin with.
+
+    Attributes:
+        name: folder of the checkpoint.
+        step: optimizer steps that it was trained for.
+        config: the configuration that it was trained with, as plain values.
+        arrays: its weights by name, the averaged ones where the checkpoint has them.
+    """
+
+    name: str
+    step: int
+    config: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights, as a module loads them."""
+        return {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
+
+
+def _checkpoint(place: str) -> tuple[str, Checkpoint]:
+    """The checkpoint at a folder, or the newest one of the trial at it."""
+    folder = Folder.at(place)
+    try:
+        if folder.exists("manifest.json"):
+            trial, attempt, step = place.rstrip("/").rsplit("/", 2)
+            return place, CheckpointStore(Folder.at(trial)).load(f"{attempt}/{step}")
+        found = CheckpointStore(folder).newest()
+    except (DamagedCheckpoint, StorageError, ValueError) as error:
+        raise ConfigError(f"start: {error}") from None
+    if found is None:
+        raise ConfigError(f"start: there is no checkpoint at {place}; give the folder of a trial or of one checkpoint")
+    return f"{place.rstrip('/')}/{found.name}", found
+
+
+def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
+    """The weights that the configuration begins with; None where it begins at random.
+
+    Raises:
+        ConfigError: if there is no intact checkpoint there, or it is of another family or architecture.
+    """
+    if not config.start:
+        return None
+    name, found = _checkpoint(config.start)
+    if found.record["family"] != family.name:
+        raise ConfigError(f"start: {name} is of the family {found.record['family']}, this one is {family.name}")
+    _same_architecture(name, found.record["config"], config)
+    arrays = {key: tensor.numpy() for key, tensor in family.scored_weights(found.state).items()}
+    return Start(name, found.step, found.record["config"], arrays)
+
+
+def _same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveConfig) -> None:
+    """Refuses weights of another architecture.
+
+    Raises:
+        ConfigError: naming the first field that differs.
+    """
+    for field in ARCHITECTURE:
+        if field in trained and getattr(config, field, None) != trained[field]:
+            raise ConfigError(f"{field}: must be {trained[field]}, as in {name}, which start names (got {getattr(config, field, None)})")
+
+
+def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:
+    """A start that was trained on other boards may have seen those that are scored: it must have had the same split."""
+    before = make(family.Config, start.config, family.name)
+    same = data_key(before) == data_key(config) and not before.start
+    how = (
+        "trained on the same split"
+        if same
+        else "trained on another split, or itself from a start, and may have seen the boards scored here"
+    )
+    return Finding("overlap_start", not same, float(not same), f"{start.name} ({start.step} steps): {how}.")

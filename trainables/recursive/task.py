@@ -1,0 +1,204 @@
+"""One trial of HRM or TRM: batches of boards, rollouts from perturbed starts, the carry, and the averaged weights that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables.family import Batch, Perturbation, Split, Task
+from trainables.measure import Measure
+from trainables.recursive import act, perturb
+from trainables.recursive.config import RecursiveConfig
+from trainables.recursive.data import RecursiveData, Sampler
+from trainables.recursive.metrics import score
+from trainables.recursive.model import Rollout, network
+from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
+from trainables.recursive.rollout import Judged, active, judge, terms
+
+__all__ = ["RecursiveTask"]
+
+PROBED = 128
+"""Validation boards that are rolled out from perturbed starts too; of the test split all are."""
+TALLIES = ("train/accuracy", "train/exact", "train/q_accuracy", "train/steps")
+_NOISE, _LEAST = 1, 2
+
+
+class RecursiveTask(Task):
+    """Batches hold `inputs` and `labels`, int64 [rows, tokens], and by row its `puzzle`, `slot` and the `seed` of its noise, int64 [rows].
+
+    Where ACT streams, each slot has K trajectories with a carry of their own, and `least`, int64 [rows, K], is the exploration's minimum.
+    """
+
+    def __init__(self, config: RecursiveConfig, data: RecursiveData, device: torch.device) -> None:
+        self.config, self.data, self.device = config, data, device
+        net = network(config)
+        if data.start is not None:
+            net.load_state_dict(data.start.weights())
+        self.net = net.to(device)
+        self.model: nn.Module = self.net
+        self.optimizers, self.schedulers = _optimizers(config, self.net)
+        self.average = EMA(self.net, config.ema, ("puzzle.",)) if config.ema else None
+        self.sampler = Sampler(config, data.train)
+        self.streams = config.rollout == "serial_act"
+        if self.streams:
+            self._carry, self._next = self._empty(), self._empty()
+        self._tallies = torch.zeros(len(TALLIES), 2, dtype=torch.float64, device=device)
+        self._tallied = torch.zeros(config.batch, len(TALLIES), 2, dtype=torch.float64, device=device)
+        self._arrived: dict[str, Perturbation] = {}
+
+    def _empty(self) -> dict[str, Tensor]:
+        """A carry without boards, by slot and trajectory: [rows, K, ...]."""
+        carry = act.fresh(self.net, self.config.batch * self.config.trajectories)
+        size = (self.config.batch, self.config.trajectories)
+        return {name: tensor.reshape(*size, *tensor.shape[1:]).clone() for name, tensor in carry._asdict().items()}
+
+    @property
+    def carry(self) -> Mapping[str, Tensor]:  # type: ignore[override]
+        """What ACT streams on, [rows, K, ...] by name."""
+        return self._carry if self.streams else {}
+
+    def samples(self, batch: Batch) -> int:
+        """Boards times trajectories times segments."""
+        return len(batch["inputs"]) * self.config.trajectories * self.config.segments
+
+    def batch(self, step: int) -> Batch:
+        """See the class; a pure function of (configuration, step)."""
+        inputs, labels = self.sampler.rows(step)
+        rows, config = len(inputs), self.config
+        arrays = {
+            "inputs": inputs,
+            "labels": labels,
+            "puzzle": np.zeros(rows, dtype=np.int64),
+            "slot": np.arange(rows),
+            "seed": np.random.default_rng((config.seed, step, _NOISE)).integers(2**62, size=rows),
+        }
+        if self.streams:
+            arrays["least"] = _least(config, np.random.default_rng((config.seed, step, _LEAST)), rows)
+        return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """`lm`, cross entropy of the boards; `q_halt`, and where it is learned `q_continue`, both weighted by 0.5."""
+        return (self._stream if self.streams else self._unroll)(model, batch, progress)
+
+    def _starts(self, batch: Batch, progress: float) -> tuple[tuple[Tensor, Tensor], perturb.Starts]:
+        clean = self.net.start(len(batch["seed"]))
+        return clean, perturb.starts(self.config, *clean, batch["seed"], progress)
+
+    def _copies(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, labels and puzzles of K trajectories, the k-th of all rows before the next."""
+        count = self.config.trajectories
+        return batch["inputs"].repeat(count, 1), batch["labels"].repeat(count, 1), batch["puzzle"].repeat(count)
+
+    def _stream(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """One segment of each slot's K trajectories, one trajectory after another."""
+        count, slots = self.config.trajectories, batch["slot"]
+        before = act.Carry(**{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()})
+        self._arrived = {}
+        if before.halted.any():
+            clean, starts = self._starts(batch, progress)
+            self._arrived = perturb.arrived(self.config, clean, starts._replace(sigma=starts.sigma * before.halted))
+            before = act.begin(before, *self._copies(batch), starts.z_h, starts.z_l)
+        ahead = self.net.learns_to_continue and self.config.halt_max_steps > 1
+        said: Rollout = model(before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=ahead)
+        least = batch["least"].T.flatten()
+        after = act.advance(before, said, self.net, training=True, least=least)
+        found = judge(self.config, said, before.labels, after.steps[None])
+        self._note(slots, found, said, after.halted[None], after.steps[None])
+        for name, tensor in after._asdict().items():
+            self._next[name][slots] = tensor.view(count, len(slots), *tensor.shape[1:]).transpose(0, 1)
+        return terms(found, torch.ones_like(said.q_halt, dtype=torch.bool))
+
+    def _unroll(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """All segments of all trajectories at once; no slot takes another board."""
+        limit = self.config.halt_max_steps
+        clean, starts = self._starts(batch, progress)
+        self._arrived = perturb.arrived(self.config, clean, starts)
+        inputs, labels, puzzles = self._copies(batch)
+        ahead = self.net.learns_to_continue and limit > 1
+        said: Rollout = model(inputs, puzzles, starts.z_h, starts.z_l, limit, ahead=ahead)
+        steps = torch.arange(1, limit + 1, device=self.device)[:, None]
+        found, counts = judge(self.config, said, labels, steps), active(self.net, said)
+        last = counts & ~torch.cat([counts[1:], torch.zeros_like(counts[:1])])
+        self._note(batch["slot"], found, said, last, steps.expand_as(last))
+        return terms(found, counts)
+
+    def _note(self, slots: Tensor, found: Judged, said: Rollout, ended: Tensor, steps: Tensor) -> None:
+        """Sums and counts of the trajectories that ended, bool [T, R], by slot and in the order of `TALLIES`."""
+        true = (said.q_halt.detach() >= 0) == found.exact
+        counted = [value.double() * ended for value in (found.accuracy, found.exact, true, steps)]
+        sums = torch.stack([torch.stack([total, ended.double()], -1) for total in counted], -2)
+        self._tallied[slots] = sums.sum(0).view(self.config.trajectories, len(slots), len(TALLIES), 2).sum(0)
+
+    def after_step(self, step: int) -> None:
+        """Carries on, and averages the weights."""
+        if self.streams:
+            self._carry, self._next = self._next, self._carry
+        self._tallies += self._tallied.sum(0)
+        if self.average is not None:
+            self.average.update()
+
+    def tallies(self) -> Mapping[str, Tensor]:
+        """Accuracy, exact accuracy, truth of Q-halt and segments of the trajectories that ended."""
+        found, self._tallies = self._tallies, torch.zeros_like(self._tallies)
+        return dict(zip(TALLIES, found, strict=True))
+
+    def predictions(self, output: Any) -> Tensor:
+        """The boards that the last segment filled in, int64 [rows, tokens]."""
+        if not isinstance(output, Rollout):
+            return super().predictions(output)
+        return output.logits[-1].argmax(-1)
+
+    def perturbations(self) -> Mapping[str, Perturbation]:
+        """Of the starts of the last step."""
+        return self._arrived
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        """Every metric on a split, with the averaged weights."""
+        boards = getattr(self.data, split)
+        probed = len(boards.inputs) if split == "test" else PROBED
+        if self.average is None:
+            return score(self.net, boards, probed, self.device)
+        with self.average.applied():
+            return score(self.net, boards, probed, self.device)
+
+    def facts(self, step: int) -> dict[str, float]:
+        """How far the noise has grown, and the noise of the last step that had any."""
+        if self.config.mode == "none":
+            return {}
+        noise = {f"noise/{name}/{part}": value for name, found in self._arrived.items() for part, value in found._asdict().items()}
+        return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The carry and the averaged weights."""
+        average = {"average": self.average.state_dict()} if self.average is not None else {}
+        return {"carry": {name: tensor.clone() for name, tensor in self.carry.items()}, **average}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for name, tensor in self.carry.items():
+            tensor.copy_(state["carry"][name])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+
+def _least(config: RecursiveConfig, generator: np.random.Generator, rows: int) -> Any:
+    """Segments below which a trajectory may not halt, int64 [rows, K]: at random for a share of them, else 0."""
+    size = (rows, config.trajectories)
+    explored = generator.random(size) < config.explore
+    return explored * generator.integers(2, max(2, config.halt_max_steps) + 1, size=size)
+
+
+def _optimizers(config: RecursiveConfig, net: nn.Module) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LRScheduler]]:
+    named = dict(net.named_parameters())
+    puzzle = [tensor for name, tensor in named.items() if name.startswith("puzzle.")]
+    rest = [tensor for name, tensor in named.items() if not name.startswith("puzzle.")]
+    dense: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.95), "weight_decay": config.weight_decay}
+    kind = AdamATan2 if config.optimizer == "adam_atan2" else torch.optim.AdamW
+    optimizers: list[torch.optim.Optimizer] = [kind(rest, **dense)]
+    if puzzle:
+        optimizers.append(SignSGD(puzzle, lr=config.puzzle_lr, weight_decay=config.puzzle_weight_decay))
+    return optimizers, [schedule(optimizer, config) for optimizer in optimizers]
