@@ -158,7 +158,7 @@ def _data(config: RecursiveConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> Re
         split: Boards(**{name: array[end - count : end] for name, array in arrays.items()})
         for split, count, end in zip(SPLITS, counts, ends.tolist(), strict=True)
     }
-    return RecursiveData(config.task, config.size, **splits)
+    return RecursiveData(config.task, config.size, splits["train"], splits["validation"], splits["test"])
 
 
 def _generator(seed: int, count: int, stream: int) -> np.random.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ["lyapunov"]
 
-State = TypeVar("State", bound=Tensor | tuple[Tensor, ...])
+State = TypeVar("State", Tensor, tuple[Tensor, ...])
 
 
 def lyapunov(f: Callable[[State], State], start: State, segments: int, count: int, generator: torch.Generator, turns: int = 1) -> Tensor:
@@ -72,13 +72,14 @@ def _pushed(f: Callable[[State], State], state: State, tangents: Tensor) -> tupl
     def push(tangent: State) -> tuple[State, State]:
         return cast(tuple[State, State], torch.func.jvp(f, (state,), (tangent,), strict=True))
 
-    after, pushed = torch.func.vmap(push, out_dims=(None, 0))(_split(tangents, state))
+    out: Any = (None, 0)  # tangents differ, the state does not
+    after, pushed = torch.func.vmap(push, out_dims=out)(_split(tangents, state))
     return after, _joined(pushed)
 
 
 def _pulled(f: Callable[[State], State], state: State, tangents: Tensor) -> Tensor:
     """The tangents after its transposed Jacobian."""
-    _, pull = torch.func.vjp(f, state)
+    pull = torch.func.vjp(f, state)[1]
     (pulled,) = torch.func.vmap(pull)(_split(tangents, state))
     return _joined(pulled)
 
@@ -86,9 +87,9 @@ def _pulled(f: Callable[[State], State], state: State, tangents: Tensor) -> Tens
 def _split(tangents: Tensor, like: State) -> State:
     """Tangents, [boards, numbers, count], each in the shapes of a state: [count, boards, ...]."""
     parts = _parts(like)
-    flat = tangents.movedim(-1, 0).split([part[0].numel() for part in parts], dim=-1)
+    flat = torch.split(tangents.movedim(-1, 0), [part[0].numel() for part in parts], dim=-1)
     split = tuple(tangent.reshape(-1, *part.shape) for part, tangent in zip(parts, flat, strict=True))
-    return cast(State, split[0] if isinstance(like, Tensor) else split)
+    return split[0] if isinstance(like, Tensor) else split
 
 
 def _joined(split: State) -> Tensor:

@@ -39,7 +39,7 @@ class _Stablemax(torch.autograd.Function):
         return torch.where(counted, torch.log(total / own).squeeze(-1), 0.0)
 
     @staticmethod
-    @once_differentiable  # type: ignore[no-untyped-call]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         s, total, own, label, counted = ctx.saved_tensors
         slope = s.clamp(max=1).square_()

@@ -88,7 +88,7 @@ def _pieces(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
     first = tensors[0]
     if first.numel() <= BLOCK or first.device.type != "cpu" or not all(tensor.is_contiguous() for tensor in tensors):
         return [tensors]
-    return zip(*(tensor.view(-1).split(BLOCK) for tensor in tensors), strict=True)
+    return zip(*(torch.split(tensor.view(-1), BLOCK) for tensor in tensors), strict=True)
 
 
 class SignSGD(_ByParameter):
@@ -116,7 +116,7 @@ class SignSGD(_ByParameter):
 
 
 class EMA:
-    """Exponential moving average of a module's parameters: average = decay * average + (1 - decay) * parameter, begun at their first values.
+    """Moving average of a module's parameters, begun at their first values: average = decay * average + (1 - decay) * parameter.
 
     Args:
         module: its buffers are not averaged.
