@@ -1,0 +1,153 @@
+"""A trial of HRM or TRM: fine-tuning, averaged weights, several workers, and what its reports hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from trainables.admission import admission
+from trainables.checkpoint import CheckpointStore
+from trainables.config import ConfigError, make
+from trainables.loop import Loop, World
+from trainables.measure import Report
+from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
+from trainables.recursive.metrics import LADDER, rung
+from trainables.storage import Folder
+from trainables.testing import digest
+
+SMALL: dict[str, Any] = {
+    "train_boards": 48,
+    "validation_boards": 16,
+    "test_boards": 8,
+    "hidden": 16,
+    "heads": 2,
+    "round_to": 16,
+    "halt_max_steps": 2,
+    "batch": 8,
+    "steps": 6,
+    "eval_every": 3,
+    "ema": 0.5,
+}
+NOISY: dict[str, Any] = {"mode": "multi_perturbed_ce", "k": 2, "ramp": 0.5}
+
+
+def run(place: Path, family: Any = TRM_FAMILY, **fields: Any) -> list[Report]:
+    config = make(family.Config, {**SMALL, **fields}, family.name)
+    return list(Loop(family, config, family.build_data(config), store=CheckpointStore(Folder.at(str(place)))).run())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trial's folder, with two checkpoints."""
+    place = tmp_path_factory.mktemp("trained")
+    run(place)
+    return place
+
+
+@pytest.mark.parametrize("part", ["", "attempt-01/step-000000003"])
+def test_fine_tunes(part: str, trained: Path) -> None:
+    """From the averaged weights of a trial's newest checkpoint, or of the one that is named; its score is the first one."""
+    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / part), "seed": 5})
+    data = TRM_FAMILY.build_data(config)
+    assert not admission(TRM_FAMILY, config, data).refusals
+    store = CheckpointStore(Folder.at(str(trained)))
+    found = store.load(part) if part else store.newest()
+    assert found is not None
+    task = TRM_FAMILY.task(config, data, torch.device("cpu"))
+    assert digest(task.net.state_dict()) == digest(TRM_FAMILY.scored_weights(found.state))
+    before = found.record["history"][-1]["metrics"]["validation/accuracy"]["value"]
+    assert task.evaluate("validation")["accuracy"].value == before
+
+
+def test_a_start_of_another_architecture_is_refused_by_the_field(trained: Path) -> None:
+    for fields, said in (({"hidden": 32}, "hidden: must be 16"), ({"mlp_t": True, "positions": "none"}, "positions: must be rope")):
+        config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained)})
+        with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
+            TRM_FAMILY.build_data(config)
+
+
+def test_a_start_that_is_none_is_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^start: there is no checkpoint at"):
+        TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(tmp_path)}))
+    with pytest.raises(ConfigError, match=r"is of the family trm, this one is hrm$"):
+        HRM_FAMILY.build_data(make(HRM_FAMILY.Config, {**SMALL, "start": str(trained)}))
+
+
+def test_a_start_that_may_have_seen_the_scored_boards_is_refused(trained: Path) -> None:
+    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained), "data_seed": 1})
+    (refusal,) = admission(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).refusals
+    assert "overlap_start" in refusal
+    assert "may have seen the boards scored here" in refusal
+
+
+def test_goes_on_only_with_the_same_architecture(trained: Path) -> None:
+    """A checkpoint of this run's own folder, too."""
+    config = make(TRM_FAMILY.Config, {**SMALL, "hidden": 32})
+    loop = Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config), store=CheckpointStore(Folder.at(str(trained)), 2))
+    with pytest.raises(RuntimeError, match=r"size mismatch"):
+        next(loop.run())
+
+
+def test_reports(tmp_path: Path) -> None:
+    """The ladder is `robust`'s mean, noise and what ended are facts, and the test split is probed on all boards."""
+    config = make(TRM_FAMILY.Config, {**SMALL, **NOISY, "rollout": "parallel_fixed"})
+    last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config), test=True).run())[-1]
+    ladder = [last.metrics[f"test/{rung(sigma)}"].value for sigma in LADDER]
+    assert last.metrics["test/robust"].value == pytest.approx(np.mean(ladder))
+    assert last.metrics["test/robust"].n == SMALL["test_boards"]
+    assert last.samples == SMALL["steps"] * SMALL["batch"] * 2 * 2
+    facts = last.facts
+    assert facts["noise_ramp"] == 1.0
+    assert facts["noise/z_H/effective"] == pytest.approx(facts["noise/z_H/asked"], rel=0.05)
+    assert facts["train/steps"] == 2.0, "nothing halts early at first"
+    assert 0 < facts["train/accuracy"] < 1
+
+
+def test_nothing_ended_is_no_number() -> None:
+    """Streaming: no trajectory has come to its end after one step of two, so that there is no ratio to report."""
+    config = make(TRM_FAMILY.Config, {**SMALL, "steps": 2, "eval_every": 1})
+    first, second = Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run()
+    assert np.isnan(first.facts["train/exact"])
+    assert second.facts["train/steps"] == 2.0
+
+
+def _as_worker(rank: int, folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    config = make(HRM_FAMILY.Config, {**SMALL, **NOISY, "explore": 0.5, "puzzle_emb": 8})
+    data = HRM_FAMILY.build_data(config)
+
+    def loop(attempt: int) -> Loop:
+        store = CheckpointStore(Folder.at(f"{folder}/two"), attempt)
+        return Loop(HRM_FAMILY, config, data, store=store, world=World(rank, 2))
+
+    next(iter(loop(1).run()))
+    reports = [report.to_dict() for report in loop(2).run()]
+    Path(folder, f"worker-{rank}.json").write_text(json.dumps(reports))
+    dist.destroy_process_group()
+
+
+def test_two_workers_stream_what_one_does(tmp_path: Path) -> None:
+    """Each keeps up the carry of its own slots; a checkpoint has them all, and both go on from it. Up to rounding."""
+    spawn(_as_worker, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    run(tmp_path / "one", HRM_FAMILY, **NOISY, explore=0.5, puzzle_emb=8)
+    two, one = (CheckpointStore(Folder.at(str(tmp_path / name))).newest() for name in ("two", "one"))
+    assert two is not None
+    assert one is not None
+    for name in ("steps", "halted", "inputs", "labels"):
+        assert torch.equal(two.state["task"]["carry"][name], one.state["task"]["carry"][name]), name
+    for name, tensor in one.state["model"].items():
+        torch.testing.assert_close(two.state["model"][name], tensor, rtol=0, atol=1e-4)
+    mine, whole = ([past["facts"] for past in found.record["history"]] for found in (two, one))
+    for found, expected in zip(mine, whole, strict=True):
+        for name in ("train/accuracy", "train/steps", "loss"):
+            assert found[name] == pytest.approx(expected[name], rel=1e-3), name
