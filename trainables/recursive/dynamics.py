@@ -23,7 +23,8 @@ def lyapunov(f: Callable[[State], State], start: State, segments: int, count: in
 
     Args:
         f: one segment for fixed inputs, z to z; boards must not act on one another. Nothing in it may detach z, nor stop its
-            gradient if there are turns. Attention in it is computed by torch's plain kernel, which alone has a forward mode.
+            gradient if there are turns. Attention in it is computed by torch's plain kernel, which alone has a forward mode and
+            whose transposed Jacobian fails under an autocast inside of `f`.
         start: z, [boards, ...], or a tuple of such tensors, in float32 or float64.
         segments: length of the orbit.
         count: exponents of each board, at most the numbers of one board's z.

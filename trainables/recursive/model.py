@@ -114,13 +114,13 @@ class RecursiveNet(nn.Module):
         return self._update(self.updates[free:], z_h, z_l, x)
 
     def map(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The segment as a function that can be differentiated through all of its updates."""
-        return self._update(self.updates, z_h, z_l, x)
+        """The segment as a function that can be differentiated through all of its updates, in float32 by any precision."""
+        return self._update(self.updates, z_h, z_l, x, rounded=False)
 
-    def _update(self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _update(self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor, rounded: bool = True) -> tuple[Tensor, Tensor]:
         """In an autocast of its own: weights that one caches under `no_grad` would have no gradient later."""
         by = Rotation(self.cos, self.sin) if self.config.positions == "rope" else None
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded and self.config.precision == "bfloat16"):
             for update in updates:
                 if update == "l":
                     z_l = self.lower(z_l, z_h + x, by)

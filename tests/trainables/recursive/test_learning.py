@@ -1,0 +1,39 @@
+"""Real learning: a small TRM solves sudokus of which it has seen no image."""
+
+from __future__ import annotations
+
+import torch
+
+from trainables.config import make
+from trainables.loop import Loop
+from trainables.recursive.family import TRM_FAMILY
+from trainables.recursive.model import RecursiveNet, parameter_count
+
+BAR = 0.75
+STEPS = 1000
+
+
+def test_solves_sudokus_it_has_not_seen() -> None:
+    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.88 of 512 held-out boards, of which no image was trained on.
+
+    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 1,500 steps reach 0.94, 2,000 reach 0.97.
+    """
+    fields = {"positions": "learned", "optimizer": "adamw", "ema": 0, "steps": STEPS, "eval_every": STEPS // 2, "test_boards": 256}
+    config = make(TRM_FAMILY.Config, fields, "trm")
+    data = TRM_FAMILY.build_data(config)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        loop = Loop(TRM_FAMILY, config, data)
+        middle, last = loop.run()
+    finally:
+        torch.set_num_threads(threads)
+    assert isinstance(loop.task.model, RecursiveNet)
+    assert parameter_count(loop.task.model) == 67_458
+    trivial = TRM_FAMILY.baselines(config, data, "validation")
+    assert max(trivial[name]["exact"].value for name in ("copy the clues", "per-cell most frequent digit")) < 0.05
+    assert last.metrics["validation/exact"].n == 512
+    assert last.metrics["validation/exact"].value >= BAR
+    assert last.metrics["validation/exact"].value > middle.metrics["validation/exact"].value
+    assert last.metrics["validation/success_1e-03"].value >= BAR - 0.1, "nor does a little noise at the start hurt"
+    assert last.facts["train/steps"] < 3.9, "boards halt before the limit"
