@@ -1,4 +1,4 @@
-"""What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every metric that is a score.
+"""What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every score.
 
 Sweeps and `python -m trainables` demand the same, and fail closed: what cannot be judged is refused.
 """

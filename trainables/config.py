@@ -16,7 +16,19 @@ from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 import pydantic
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-__all__ = ["ConfigError", "Ints", "TrialConfig", "configuration", "describe", "did_you_mean", "knob", "make", "parse_overrides", "to_dict"]
+__all__ = [
+    "ConfigError",
+    "Floats",
+    "Ints",
+    "TrialConfig",
+    "configuration",
+    "describe",
+    "did_you_mean",
+    "knob",
+    "make",
+    "parse_overrides",
+    "to_dict",
+]
 
 
 class ConfigError(ValueError):
@@ -43,6 +55,9 @@ def _split(value: Any) -> Any:
 
 Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_split)]
 """A tuple of positive integers, written `128,64`; `linear` is the empty tuple."""
+
+Floats = Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.BeforeValidator(_split)]
+"""A tuple of positive numbers, written `1e-3,1e-2`."""
 
 Share = Annotated[str, pydantic.StringConstraints(pattern=r"^1/[1-9][0-9]*$")]
 """One part of several, written `1/4`."""
@@ -133,7 +148,8 @@ def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return "{" + ",".join(str(choice) for choice in typing.get_args(annotation)) + "}"
     if typing.get_origin(annotation) is tuple:
-        return "int,int,..."
+        part = _type_name(typing.get_args(annotation)[0])
+        return f"{part},{part},..."
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return " or ".join(_type_name(part) for part in typing.get_args(annotation))
     return getattr(annotation, "__name__", str(annotation))

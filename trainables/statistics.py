@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -152,8 +153,14 @@ def two_way(*blocks: Array, resamples: int = 4000) -> TwoWay:
         blocks: values per training replicate and unit, shape [replicates, units] each, on the same units. Replicates of
             different blocks are drawn separately: a paired difference is one block of differences, an unpaired one is
             two blocks, the second with its sign changed.
-        resamples: bootstrap samples, drawn with a fixed seed.
+        resamples: bootstrap samples, drawn with a fixed seed. Equal blocks are not resampled again: a report asks for most several times.
     """
+    return _two_way(resamples, *((block.shape, np.ascontiguousarray(block, dtype=np.float64).tobytes()) for block in blocks))
+
+
+@functools.lru_cache(maxsize=128)
+def _two_way(resamples: int, *plain: tuple[tuple[int, ...], bytes]) -> TwoWay:
+    blocks = [np.frombuffer(values).reshape(shape) for shape, values in plain]
     n = blocks[0].shape[1]
     value = float(sum(block.mean() for block in blocks))
     if not math.isfinite(value):

@@ -7,16 +7,28 @@ SamsungSAILMontreal/TinyRecursiveModels, e7b6871), "log" the trajectory augmenta
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import pydantic
 
-from trainables.config import TrialConfig, configuration, knob
+from trainables.config import Floats, TrialConfig, configuration, knob
 from trainables.recursive.board import board_problem
 
 __all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig"]
 
-Floats = tuple[pydantic.PositiveFloat, ...]
+_APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ...] = (
+    (lambda c: c.mode != "none", "with mode=none", ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "p_clean")),
+    (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
+    (lambda c: c.noise == "grid", "without noise=grid", ("sigmas",)),
+    (lambda c: c.noise == "loguniform", "without noise=loguniform", ("sigma_min",)),
+    (lambda c: c.noise != "grid", "with noise=grid", ("sigma_max",)),
+    (lambda c: c.rollout == "serial_act", "without rollout=serial_act", ("explore",)),
+    (lambda c: c.schedule == "cosine", "without schedule=cosine", ("lr_min",)),
+    (lambda c: c.positions == "rope", "without positions=rope", ("rope_theta",)),
+    (lambda c: c.puzzle_emb > 0, "with puzzle_emb=0", ("puzzle_lr", "puzzle_weight_decay")),
+)
+"""Where fields apply."""
 
 
 @configuration
@@ -76,7 +88,7 @@ class RecursiveConfig(TrialConfig):
     )
     rollout: Literal["serial_act", "parallel_fixed", "act_mask"] = knob(
         "serial_act",
-        "streaming, a segment a step, K carries in turn; or B*K boards at once, all for halt_max_steps segments, or each until it halts (log)",
+        "streaming, a segment a step, K carries in turn; or B*K boards at once, for halt_max_steps segments, or each until it halts (log)",
     )
     location: Literal["both", "z_H", "z_L"] = knob("both", "latent state that is perturbed (log: both)")
     noise: Literal["fixed", "grid", "loguniform"] = knob(
@@ -87,6 +99,16 @@ class RecursiveConfig(TrialConfig):
     sigmas: Floats = knob((1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "standard deviations of noise=grid (log)")
     ramp: float = knob(0.1, "share of the budget over which the noise grows from 0, linearly (log: 5000 of 50000 steps)", ge=0, le=1)
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
+
+    def unused(self) -> list[str]:
+        """Fields that were given a value and have no effect, each with the reason. A search may well give them to some of its trials."""
+        default = {name: info.default for name, info in cast(Any, type(self)).__pydantic_fields__.items()}
+        return [
+            f"{name}={getattr(self, name)} has no effect {where}"
+            for applies, where, names in _APPLY
+            for name in names
+            if not applies(self) and getattr(self, name) != default[name]
+        ]
 
     @property
     def tokens(self) -> int:

@@ -52,8 +52,10 @@ class RecursiveFamily(Family[C], Generic[C]):
         return dataclasses.replace(build(config), start=start)
 
     def audit(self, config: C, data: RecursiveData) -> list[Finding]:
-        """Overlap up to symmetry, whether every board has one solution, and what the start was trained on."""
-        found = audit.audit(config, data)
+        """Overlap up to symmetry, whether every board has one solution, fields without effect, and what the start was trained on."""
+        unused = config.unused()
+        idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
+        found = [*audit.audit(config, data), *idle]
         return found if data.start is None else [*found, audit_start(self, config, data.start)]
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.recursive.product import Linear
+
 __all__ = ["Attention", "Block", "Mixer", "Rotation", "Stack", "SwiGLU", "rms", "rotation", "truncated_normal_"]
 
 EPS = 1e-5
@@ -37,9 +39,9 @@ def truncated_normal_(weight: Tensor, std: float) -> Tensor:
         return nn.init.trunc_normal_(weight, std=1.0, a=-2.0, b=2.0).mul_(std / _TRUNCATED)
 
 
-def linear(inputs: int, outputs: int, *, bias: bool = False) -> nn.Linear:
-    """A linear map with weights of standard deviation 1/sqrt(inputs) (LeCun et al. 1998)."""
-    layer = nn.Linear(inputs, outputs, bias=bias)
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear map without bias, its weights of standard deviation 1/sqrt(inputs) (LeCun et al. 1998)."""
+    layer = Linear(inputs, outputs)
     truncated_normal_(layer.weight, 1 / math.sqrt(inputs))
     return layer
 
