@@ -54,7 +54,10 @@ class RecursiveConfig(TrialConfig):
         4.0, "SwiGLU's inner width: 2/3 of this times the width, rounded up to whole multiples of round_to", gt=0, le=64
     )
     round_to: int = knob(256, "see expansion; below a width of 96 or so, 256 decides alone (HRM, TRM: 256)", ge=1, le=1024)
-    positions: Literal["rope", "learned", "none"] = knob("rope", "position encoding (HRM, TRM: rope; TRM's mixer: none)")
+    positions: Literal["rope", "learned", "none"] = knob(
+        "learned",
+        "position encoding; small networks on small boards learn far faster with places of their own (HRM, TRM: rope; TRM's mixer: none)",
+    )
     rope_theta: float = knob(10000.0, "base of rope's wavelengths (Su et al. 2021)", gt=1)
     puzzle_emb: int = knob(0, "numbers of the puzzle embedding, trained by sign-SGD; 0: none (HRM, TRM: the width)", ge=0, le=65536)
     halt_max_steps: int = knob(4, "most segments that a board is given (HRM, TRM: 16)", unit="segments", ge=1, le=64)
@@ -68,14 +71,14 @@ class RecursiveConfig(TrialConfig):
 
     batch: int = knob(64, "boards of a step; K trajectories of each are trained (HRM 384, TRM 768)", unit="boards", ge=1, le=2**16)
     optimizer: Literal["adam_atan2", "adamw"] = knob("adam_atan2", "Everett et al. 2024 (HRM, TRM), or Loshchilov and Hutter 2019")
-    lr: float = knob(1e-3, "learning rate at its highest (HRM 7e-5, TRM 1e-4)", gt=0, le=1)
+    lr: float = knob(2e-3, "learning rate at its highest (HRM 7e-5, TRM 1e-4)", gt=0, le=1)
     weight_decay: float = knob(0.1, "decoupled decay (HRM, TRM: 1 on Sudoku, 0.1 on ARC)", ge=0, le=10)
     puzzle_lr: float = knob(1e-4, "of sign-SGD on the puzzle embedding (HRM, TRM: 1e-4 on Sudoku, 1e-2 on ARC)", gt=0, le=1)
     puzzle_weight_decay: float = knob(1.0, "decoupled decay of the puzzle embedding (HRM, TRM: as weight_decay)", ge=0, le=10)
     warmup: float = knob(0.04, "share of the budget over which the learning rate rises (log: 2000 of 50000 steps)", ge=0, le=1)
     schedule: Literal["constant", "cosine"] = knob("constant", "after the warm-up (HRM, TRM: constant)")
     lr_min: float = knob(0.1, "where schedule=cosine ends, as a share of lr", ge=0, le=1)
-    ema: float = knob(0.999, "decay of the weights' moving average, which is evaluated; 0: the weights themselves (TRM: 0.999)", ge=0, lt=1)
+    ema: float = knob(0.99, "decay of the weights' moving average, which is evaluated; 0: the weights themselves (TRM: 0.999)", ge=0, lt=1)
     start: str = knob(
         "", "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); its weights are fine-tuned"
     )

@@ -24,6 +24,7 @@ _COMMON: dict[str, Any] = {
     **_BOARDS,
     "hidden": 512,
     "heads": 8,
+    "positions": "rope",
     "puzzle_emb": 512,
     "halt_max_steps": 16,
     "explore": 0.1,

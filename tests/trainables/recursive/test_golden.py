@@ -153,10 +153,10 @@ def test_trajectories(name: str, parts: int) -> None:
 
 def test_parameter_counts() -> None:
     """Those that are published, at the published settings."""
-    boards: dict[str, Any] = {"size": 9, "hidden": 512, "heads": 8, "puzzle_emb": 512}
+    boards: dict[str, Any] = {"size": 9, "hidden": 512, "heads": 8, "positions": "rope", "puzzle_emb": 512}
     hrm = HRMConfig(**boards, h_layers=4, l_layers=4)
     attention = TRMConfig(**boards, l_layers=2, puzzle_tokens=16)
-    mixer = TRMConfig(**boards, l_layers=2, puzzle_tokens=16, mlp_t=True, positions="none")
+    mixer = TRMConfig(**{**boards, "positions": "none"}, l_layers=2, puzzle_tokens=16, mlp_t=True)
     assert [parameter_count(network(config)) for config in (hrm, attention, mixer)] == [27_275_266, 6_828_034, 5_028_866]
 
 

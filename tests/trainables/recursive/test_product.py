@@ -24,7 +24,7 @@ def _both(x: Tensor, weight: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     for function in (product, F.linear):
         leaves = x.clone().requires_grad_(), weight.clone().requires_grad_()
         y = function(*leaves)
-        (y * torch.linspace(-1, 1, y.numel()).view(y.shape)).sum().backward()
+        (y * torch.linspace(-1, 1, y.numel()).view(y.shape)).sum().backward()  # type: ignore[no-untyped-call]
         found.append([y.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)])
     return found[0], found[1]
 
@@ -45,7 +45,12 @@ def test_value_and_gradients_are_those_of_torch(outputs: int, transposed: bool) 
 def test_onednn_is_taken_where_it_is_worthwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, ...]] = []
     real = module._onednn
-    monkeypatch.setattr(module, "_onednn", lambda x, weight: calls.append(tuple(x.shape)) or real(x, weight))
+
+    def noted(x: Tensor, weight: Tensor) -> Tensor:
+        calls.append(tuple(x.shape))
+        return real(x, weight)
+
+    monkeypatch.setattr(module, "_onednn", noted)
     layer, x = Linear(6, 4), torch.randn(2, 6)
     with torch.no_grad():
         layer(x)
@@ -74,7 +79,8 @@ def test_transforms_go_through_it() -> None:
     weight, x, tangents = torch.randn(4, 6), torch.randn(2, 6), torch.randn(3, 2, 6)
 
     def push(tangent: Tensor) -> Tensor:
-        return torch.func.jvp(lambda z: product(z, weight), (x,), (tangent,))[1]
+        pushed: Tensor = torch.func.jvp(lambda z: product(z, weight), (x,), (tangent,))[1]
+        return pushed
 
     torch.testing.assert_close(torch.func.vmap(push)(tangents), tangents @ weight.T)
     pull = torch.func.vjp(lambda z: product(z, weight), x)[1]
@@ -85,8 +91,8 @@ def test_transforms_go_through_it() -> None:
 def test_dual_numbers_keep_their_tangents() -> None:
     weight, x, tangent = torch.randn(4, 6), torch.randn(2, 6), torch.randn(2, 6)
     with torch.no_grad(), torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(x, tangent)
-        found = torch.autograd.forward_ad.unpack_dual(product(dual, weight)).tangent
+        dual = torch.autograd.forward_ad.make_dual(x, tangent)  # type: ignore[no-untyped-call]
+        found = torch.autograd.forward_ad.unpack_dual(product(dual, weight)).tangent  # type: ignore[no-untyped-call]
     torch.testing.assert_close(found, tangent @ weight.T)
 
 
