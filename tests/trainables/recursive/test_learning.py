@@ -9,17 +9,16 @@ from trainables.loop import Loop
 from trainables.recursive.family import TRM_FAMILY
 from trainables.recursive.model import RecursiveNet, parameter_count
 
-BAR = 0.75
+BAR = 0.85
 STEPS = 1000
 
 
 def test_solves_sudokus_it_has_not_seen() -> None:
-    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.88 of 512 held-out boards, of which no image was trained on.
+    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.97 of 512 held-out boards, of which no image was trained on.
 
-    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 1,500 steps reach 0.94, 2,000 reach 0.97.
+    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 500 steps reach 0.62, 750 reach 0.82.
     """
-    fields = {"positions": "learned", "optimizer": "adamw", "ema": 0, "steps": STEPS, "eval_every": STEPS // 2, "test_boards": 256}
-    config = make(TRM_FAMILY.Config, fields, "trm")
+    config = make(TRM_FAMILY.Config, {"steps": STEPS, "eval_every": STEPS // 2}, "trm")
     data = TRM_FAMILY.build_data(config)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
