@@ -9,8 +9,9 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
 
+# Two tests at a time, of which one at most starts Ray: see tests/conftest.py.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 test-ceph: $(VENV)/.installed-test
 	apt-get update

@@ -68,6 +68,7 @@ class Comparison:
         differing: units on which the arms differ, without which neither is ahead; None where units were not resampled.
         margin: the largest difference that would not matter, if one was given.
         notes: what else must be known.
+        confidence: of the interval that must exclude 0 before an arm is ahead.
     """
 
     a: Arm
@@ -85,6 +86,17 @@ class Comparison:
     differing: int | None
     margin: float | None
     notes: tuple[str, ...]
+    confidence: float = 0.95
+
+    @property
+    def difference(self) -> Measure:
+        """A less B, with its interval."""
+        return Measure(self.found.value, self.n, *self.found.interval(self.confidence))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference that could have been seen; NaN where nothing varies."""
+        return self.found.detectable(confidence=self.confidence)
 
     @property
     def equivalent(self) -> bool:
@@ -95,8 +107,8 @@ class Comparison:
 
     @property
     def ahead(self) -> str:
-        """`A` or `B` where the 95 % interval excludes 0 and enough units differ; empty where not."""
-        low, high = self.found.interval()
+        """`A` or `B` where the interval excludes 0 and enough units differ; empty where not."""
+        low, high = self.found.interval(self.confidence)
         if not (low > 0 or high < 0) or self.few:
             return ""
         return "A" if (high < 0) == (self.mode == "min") else "B"
@@ -107,22 +119,35 @@ class Comparison:
         return self.differing is not None and self.differing < LEAST_DIFFERING
 
     @property
+    def word(self) -> str:
+        """What is claimed of A: better, worse, no difference or not told apart; empty where nothing is."""
+        if self.missing or self.ahead:
+            return "" if self.missing else "better" if self.ahead == "A" else "worse"
+        return "no difference" if self.equivalent else "not told apart"
+
+    @property
     def verdict(self) -> str:
         """What may be said."""
         if self.missing:
             side = f"the interval excludes 0 in favour of {self.ahead}" if self.ahead else "the interval includes 0"
             return f"no claim: {self.missing}; {side}"
-        within = f"the 90 % interval lies within the margin of {self.margin:g}" if self.equivalent else ""
         if self.ahead:
-            return f"{self.ahead} is better{f', by less than would matter: {within}' if within else ''}"
-        if within:
-            return f"no difference: {within}"
+            return f"{self.ahead} is better{f', {self.why}' if self.why else ''}"
+        return f"{self.word}: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """What there is to say of the word; empty where nothing is."""
+        if self.equivalent:
+            return f"{'by less than would matter: ' if self.ahead else ''}the 90 % interval lies within the margin of {self.margin:g}"
+        if self.ahead:
+            return ""
         if not self.found.error > 0:
             share = 100 * rule_of_three(self.n)
-            return f"not told apart: equal on all {self.n} {self.unit}, which leaves room for up to {share:.2g} % (rule of three)"
+            return f"equal on all {self.n} {self.unit}, which leaves room for up to {share:.2g} % (rule of three)"
         if self.few:
-            return f"not told apart: the arms differ on {self.differing} of {self.n} {self.unit}, too few to tell"
-        return f"not told apart: a difference below {self.found.detectable():.4g} could not have been seen"
+            return f"the arms differ on {self.differing} of {self.n} {self.unit}, too few to tell"
+        return f"a difference below {self.detectable:.4g} could not have been seen"
 
 
 def meant(settings: dict[str, Any]) -> bool:
@@ -147,7 +172,9 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
     return found.mode, found.unit
 
 
-def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", margin: float | None = None) -> Comparison:
+def compare(
+    a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", margin: float | None = None, confidence: float = 0.95
+) -> Comparison:
     """The difference in one metric, with its interval and what may be said of it.
 
     At equal `steps`, each replicate's last report counts. At equal `samples`, it is the report at the largest count at which
@@ -175,7 +202,8 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
     n = min(score.n for found in chosen for score in found)
     differ = differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
     counts = len(chosen[0]), len(chosen[1])
-    missing = _missing(split, by_unit, min(counts), n, unit, [*_lost(a, name), *_lost(b, name)])
+    few = lacking(min(counts), n, unit, max(arm.sweep.settings.get("least_units", 0) for arm in (a, b)))
+    missing = _missing(split, by_unit, min(counts), few, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
     notes += _informed(a, b)
@@ -183,7 +211,7 @@ def compare(a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", 
         a, b, name, mode, unit, "steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
         (over_replicates(chosen[0]), over_replicates(chosen[1])),
         two_way(tables[0] - tables[1]) if paired else two_way(tables[0], -tables[1]),
-        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, differ, margin, tuple(notes),
+        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, differ, margin, tuple(notes), confidence,
     )  # fmt: skip
 
 
@@ -239,11 +267,10 @@ def _lost(arm: Arm, name: str) -> list[str]:
     return [f"{word} of {arm.label}" for word in lost(arm.sweep.history, arm.trial, name)] if name.startswith("test/") else []
 
 
-def _missing(split: str, by_unit: bool, replicates: int, n: int, unit: str, lost: list[str]) -> str:
+def _missing(split: str, by_unit: bool, replicates: int, few: str, lost: list[str]) -> str:
     if split != "test":
-        few = f", and {replicates} of {LEAST_REPLICATES} replicates are there" if replicates < LEAST_REPLICATES else ""
-        return f"both arms were chosen on the {split} split{few}"
-    few = lacking(replicates, n, unit)
+        also = f", and {replicates} of {LEAST_REPLICATES} replicates are there" if replicates < LEAST_REPLICATES else ""
+        return f"both arms were chosen on the {split} split{also}"
     return "; ".join([*lost, *([] if by_unit else ["the ledger has no values per unit"]), *([f"only {few}"] if few else [])])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.sweep import Sweep
-from analysis.verdicts import Ask, Headline, Outcome, arms, fall, reached
+from analysis.verdicts import Ask, Headline, Outcome, arms, fall, no_gain, reached
 from sweeps.ledger.history import Trial
 
 __all__ = ["of_family"]
@@ -97,4 +97,39 @@ COLLATZ = (
     ),
 )
 
-_BY_FAMILY = {"collatz": COLLATZ}
+_NOTES = "trajectory augmentation notes"
+_PAIR = ("sigma_bands", "sigma band (parallel_fixed)", "no noise (parallel_fixed)")
+_NEEDS = "a sigma_bands sweep of this family with noise and control under parallel_fixed"
+_DECAY = "runs that go on long after their best, from half-trained models"
+
+TRM = (
+    Headline(
+        f"{_NOTES}, TRM",
+        "Noise got a higher best.",
+        "exact accuracy 0.6084 against 0.5947: each the best of 20 evaluations of one run on 1024 boards, less than a standard error apart",
+        _NEEDS,
+        arms(*_PAIR, "exact"),
+    ),
+    Headline(
+        f"{_NOTES}, TRM", "Noise got a much less bad final decay.", "0.6084 to 0.5508 against 0.5947 to 0.4971", _DECAY, lambda sweep: None
+    ),
+)
+
+HRM = (
+    Headline(
+        f"{_NOTES}, HRM",
+        "Noise got no gain in best accuracy.",
+        "exact accuracy 0.6250 against 0.6328: each the best of 20 evaluations of one run on 1024 boards, less than a standard error apart",
+        _NEEDS,
+        no_gain(*_PAIR, "exact", 0.01),
+    ),
+    Headline(
+        f"{_NOTES}, HRM",
+        "Under noise final accuracy decayed slightly less.",
+        "0.6250 to 0.5889 against 0.6328 to 0.5801",
+        _DECAY,
+        lambda sweep: None,
+    ),
+)
+
+_BY_FAMILY = {"collatz": COLLATZ, "hrm": HRM, "trm": TRM}

@@ -1,4 +1,7 @@
-"""Strata that a study means to be compared, such as its arms: the confirmed best of each beside that of every other."""
+"""Strata that a study means to be compared, such as its arms: the confirmed best of each beside that of every other.
+
+Where a study plans its comparisons, those are shown instead: `analysis.contrasts`.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,9 @@ class Pair:
 
 
 def pairs(sweep: Sweep) -> list[Pair]:
-    """All pairs of confirmed strata, best mean first; none where the study does not compare its strata."""
+    """All pairs of confirmed strata, best mean first; none where the study does not compare its strata, or has planned which."""
     settings = sweep.settings
-    if not meant(settings):
+    if not meant(settings) or settings.get("contrasts"):
         return []
     strata = [stratum for stratum in sweep.strata if leaderboard.confirmed(sweep.history, stratum)]
     sign = 1.0 if settings["mode"] == "min" else -1.0
@@ -49,15 +52,10 @@ def pairs(sweep: Sweep) -> list[Pair]:
 
 def _pair(sweep: Sweep, a: str, b: str, confidence: float) -> Pair:
     try:
-        found = compare(Arm.of(sweep, a), Arm.of(sweep, b), sweep.settings["metric"])
+        found = compare(Arm.of(sweep, a), Arm.of(sweep, b), sweep.settings["metric"], confidence=confidence)
     except ConfigError as error:
         return Pair(a, b, None, f"no claim: {error}")
-    difference = Measure(found.found.value, found.n, *found.found.interval(confidence))
-    if found.missing:
-        return Pair(a, b, difference, f"no claim: {found.missing}")
-    if found.few or difference.low <= 0 <= difference.high:
-        return Pair(a, b, difference, "not told apart")
-    return Pair(a, b, difference, "better" if (difference.high < 0) == (found.mode == "min") else "worse")
+    return Pair(a, b, found.difference, found.word or f"no claim: {found.missing}")
 
 
 def sentence(found: list[Pair], label: str) -> str:

@@ -19,7 +19,7 @@ from trainables.family import Metric
 from trainables.measure import Measure
 from trainables.statistics import over_replicates
 
-__all__ = ["Reading", "chosen", "confirmed", "coverage", "metric", "shown", "trivial"]
+__all__ = ["Reading", "chosen", "confirmed", "coverage", "held", "metric", "shown", "trivial"]
 
 COMMON = "common_"
 COVERAGE = "coverage"
@@ -69,12 +69,17 @@ def metric(history: History, name: str) -> Metric:
         return Metric(name, history.settings["mode"], "independent units", "")
 
 
+def held(history: History) -> list[str]:
+    """Names, without their split, of all metrics that a trial's last report or a trivial predictor holds."""
+    found = {name.split("/", 1)[1]: None for trial in history.trials.values() for name in _last(trial) if "/" in name}
+    return list(found | {name.split("/", 1)[1]: None for line in history.baselines for name in line.metrics})
+
+
 def shown(history: History) -> list[str]:
     """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
-    held = {name.split("/", 1)[1]: None for trial in history.trials.values() for name in _last(trial) if "/" in name}
-    held |= {name.split("/", 1)[1]: None for line in history.baselines for name in line.metrics}
-    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *(name for name in held if name.startswith(COMMON))]
-    return [name for name in dict.fromkeys(wanted) if name in held]
+    names = held(history)
+    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *(name for name in names if name.startswith(COMMON))]
+    return [name for name in dict.fromkeys(wanted) if name in names]
 
 
 def _last(trial: Trial) -> Mapping[str, Measure]:

@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis import answers, cost, figures, findings, headlines, notes, pairs, progress, readings, stopping, tables, verdicts
+from analysis import answers, contrasts, cost, figures, findings, headlines, notes, pairs, progress, readings, stopping, tables, verdicts
 from analysis.sweep import Sweep
 from analysis.terminal import text
 from sweeps.ledger.history import History
 from sweeps.ledger.table import number
 from trainables.storage import Folder
 
-__all__ = ["page", "write"]
+__all__ = ["answered", "page", "write"]
 
 FILE = "report.html"
 
@@ -38,6 +38,11 @@ def write(folder: Folder, name: str, price: float | None = None) -> str:
     opened = Sweep.open(folder)
     folder.write(FILE, page(Sweep(name, folder, opened.history), price).encode())
     return str(folder / FILE)
+
+
+def answered(folder: Folder) -> list[str]:
+    """What a sweep answers to the comparisons that its study planned, a sentence each; raises as `write` does."""
+    return [one.sentence for one in contrasts.contrasts(Sweep.open(folder))]
 
 
 def page(sweep: Sweep, price: float | None = None) -> str:
@@ -91,6 +96,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "answers": found,
         "headline": tables.headline(history, found),
         "besides": tables.besides(found),
+        "contrasts": contrasts.contrasts(sweep),
         "pairs": compared,
         "pairs_headline": pairs.sentence(compared, settings["stratify"] or "stratum"),
         "coverage": readings.coverage(history),
@@ -107,6 +113,7 @@ def _figures(history: History) -> dict[str, Any]:
         "answer_figure": figures.answer(history),
         "has_front": figures.has_front(history),
         "other_figures": [(metric, figure) for metric, figure in others if figure],
+        "ladders": figures.ladders(history),
         "curves": figures.curves(history),
         "importance": [figure for figure, _ in important if figure],
         "importance_words": [words for _, words in important],

@@ -150,7 +150,7 @@ class TrialView:
         model: nn.Module = family.model(make(family.Config, self.config, family.name))
         found = self.checkpoint()
         try:
-            model.load_state_dict(found.state["model"])
+            model.load_state_dict(family.scored_weights(found.state))
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"trial {self.number}: the weights of {found.name} do not fit the model of {family.name}: {error}") from None
         return model.eval()

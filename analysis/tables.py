@@ -161,7 +161,10 @@ def others(history: History) -> dict[str, Any]:
 def plain(value: Any) -> str:
     """A setting in one line; `nothing` for what is empty."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}={text(entry)}" for name, entry in value.items()) or "nothing"
+        inside = {name: f"({plain(entry)})" if isinstance(entry, dict) else text(entry) for name, entry in value.items()}
+        return ", ".join(f"{name}={words}" for name, words in inside.items()) or "nothing"
+    if isinstance(value, list | tuple) and any(isinstance(entry, dict) for entry in value):
+        return "; ".join(map(plain, value))
     return "nothing" if value is None or value in ([], (), "") else text(value)
 
 

@@ -17,7 +17,7 @@ from sweeps.ledger.confirmed import lost
 from trainables.config import ConfigError
 from trainables.statistics import LEAST_UNITS, lacking
 
-__all__ = ["Ask", "Headline", "Line", "Outcome", "Verdict", "arms", "fall", "reached", "verdicts"]
+__all__ = ["Ask", "Headline", "Line", "Outcome", "Verdict", "arms", "fall", "no_gain", "reached", "verdicts"]
 
 Verdict = Literal["agrees", "does not agree", "not told apart", "explained by a trivial predictor", "confounded", "no claim", "not run"]
 Outcome = tuple[str, Verdict]
@@ -119,21 +119,21 @@ def fall(metric: str, strata: tuple[str, ...], logged: float | None = None) -> A
         enough = found[-1].measure.value if logged is None else logged
         if before and after and after[1].value < before[1].value and after[1].value <= enough:
             return _measured(sweep, found, metric), "explained by a trivial predictor"
-        return _compared(sweep, found, found[-1], found[0], metric)
+        return _compared(sweep, found, found[-1], found[0], metric, "min")
 
     return ask
 
 
-def _compared(sweep: Sweep, found: list[Reading], lower: Reading, higher: Reading, metric: str) -> Outcome:
-    """Whether the first is the lower one: counts by their ranges over replicates, which must not meet, else as `compare` has it."""
+def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Reading, metric: str, mode: str) -> Outcome:
+    """Whether the first is the better one: counts by their ranges over replicates, which must not meet, else as `compare` has it."""
     words = _measured(sweep, found, metric)
-    if lower.exact and higher.exact:
-        missing = "; ".join(dict.fromkeys(filter(None, (_missing(sweep, one, metric) for one in (lower, higher)))))
-        low, high = lower.measure.low - higher.measure.high, lower.measure.high - higher.measure.low
-        ahead = "A" if high < 0 else "B" if low > 0 else ""
+    if better.exact and worse.exact:
+        missing = "; ".join(dict.fromkeys(filter(None, (_missing(sweep, one, metric) for one in (better, worse)))))
+        low, high = better.measure.low - worse.measure.high, better.measure.high - worse.measure.low
+        ahead = "" if low <= 0 <= high else "A" if (high < 0) == (mode == "min") else "B"
     else:
         try:
-            difference = compare(Arm.of(sweep, lower.stratum), Arm.of(sweep, higher.stratum), metric)
+            difference = compare(Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric)
         except ConfigError as error:
             return f"{words} ({error})", "no claim"
         missing, ahead = difference.missing, difference.ahead
@@ -143,16 +143,41 @@ def _compared(sweep: Sweep, found: list[Reading], lower: Reading, higher: Readin
 
 
 def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
-    """Whether one arm of a study is better than another on a metric of which less is better; None for the objective."""
+    """Whether one arm of a study is better than another by a metric; None for the objective."""
 
     def ask(sweep: Sweep) -> Outcome | None:
-        if sweep.settings["study"] != study:
-            return None
         name = metric or str(sweep.settings["metric"])
-        found = [one for stratum in (better, worse) if (one := _read(sweep, stratum, name))]
-        if len(found) < 2 or readings.metric(sweep.history, name).mode != "min":
+        found = _both(sweep, study, better, worse, name)
+        if not found:
             return None
-        words, verdict = _compared(sweep, found, found[0], found[1], name)
+        words, verdict = _compared(sweep, found, found[0], found[1], name, readings.metric(sweep.history, name).mode)
         return f"{name}: {words}", verdict
 
     return ask
+
+
+def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> Ask:
+    """Whether an arm of a study is no better than its control: it is worse, or by less than the margin different."""
+
+    def ask(sweep: Sweep) -> Outcome | None:
+        found = _both(sweep, study, arm, control, metric)
+        if not found:
+            return None
+        words = f"{metric}: {_measured(sweep, found, metric)}"
+        try:
+            difference = compare(Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin)
+        except ConfigError as error:
+            return f"{words} ({error})", "no claim"
+        if difference.missing:
+            return f"{words} ({difference.missing})", "no claim"
+        found_out: dict[str, Verdict] = {"better": "does not agree", "not told apart": "not told apart"}
+        why = f": {difference.why}" if difference.why else ""
+        return f"{words} ({difference.word}{why})", found_out.get(difference.word, "agrees")
+
+    return ask
+
+
+def _both(sweep: Sweep, study: str, one: str, other: str, metric: str) -> list[Reading]:
+    """Two arms of a study, if both are confirmed; else none."""
+    found = [read for stratum in (one, other) if (read := _read(sweep, stratum, metric))] if sweep.settings["study"] == study else []
+    return found if len(found) == 2 else []

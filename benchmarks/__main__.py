@@ -1,16 +1,18 @@
 """All benchmarks, one after the other, and the table of their ratios for the README.
 
-    python -m benchmarks [data | step | guards | engine | durability] ...
+    python -m benchmarks [data | step | recursive | guards | engine | durability] ... [--reference PATH]
 
-takes about fifteen minutes for all. Each prints what it measures; the table, in Markdown, comes last.
+takes about twenty-five minutes for all. Each prints what it measures; the table, in Markdown, comes last. --reference is told in
+`benchmarks.recursive`.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from benchmarks import collatz_data, durability, engine, guards, step
+from benchmarks import collatz_data, durability, engine, guards, recursive, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -27,16 +29,18 @@ def _data() -> list[Result]:
 PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "data": ("Collatz data", _data),
     "step": ("training step", step.main),
+    "recursive": ("HRM and TRM", recursive.main),
     "guards": ("guards", guards.main),
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),
 }
 
 
-def main(names: Sequence[str] = ()) -> None:
+def main(names: Sequence[str] = (), references: Sequence[Path] = ()) -> None:
     """Runs those that are named, or all, and prints the table."""
     results: list[Result] = []
-    for title, run in [PARTS[name] for name in names or PARTS]:
+    parts = {**PARTS, "recursive": (PARTS["recursive"][0], lambda: recursive.main(references))}
+    for title, run in [parts[name] for name in names or PARTS]:
         print(f"\n## {title}\n", flush=True)
         results += run()
     print("\n| what | measured ratio | target |\n| --- | ---: | --- |")
@@ -45,4 +49,8 @@ def main(names: Sequence[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", choices=[[], *PARTS], metavar="|".join(PARTS))
+    parser.add_argument("--reference", type=Path, action="append", default=[], metavar="PATH")
+    given = parser.parse_args()
+    main(given.names, given.reference)

@@ -1,12 +1,13 @@
-"""How slowly should hard orbits enter? An arm of the study fixes some of these fields; they are then not searched in it."""
+"""How slowly should what is hard enter? An arm of the study fixes some of these fields; they are then not searched in it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from search_spaces.sigma_bands import band, optimisation
 from trainables.collatz.split import TRAIN_SEEDS
 
-__all__ = ["space"]
+__all__ = ["recursive", "space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -22,3 +23,11 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         "hard_ratio": trial.suggest_float("hard_ratio", 0.1, 0.9),
         "lr": trial.suggest_float("lr", 3e-4, 1e-2, log=True),
     }
+
+
+def recursive(trial: Any, scale: str) -> dict[str, Any]:
+    """Fields of `RecursiveConfig`: the noise's band and ramp where there is noise. Arguments as in `search_spaces.sigma_bands.space`."""
+    found = optimisation(trial, scale)
+    if trial.fixed.get("mode") == "none":
+        return found
+    return {**found, **band(trial), "ramp": trial.suggest_float("ramp", 0.05, 1.0)}

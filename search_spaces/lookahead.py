@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["space"]
+from search_spaces.sigma_bands import optimisation
+
+__all__ = ["recursive", "space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -22,3 +24,8 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
         "hard_ratio": trial.suggest_float("hard_ratio", 0.3, 1.0),
     }
+
+
+def recursive(trial: Any, scale: str) -> dict[str, Any]:
+    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
+    return optimisation(trial, scale)

@@ -1,4 +1,4 @@
-"""How large a batch should a Lyapunov network be trained with?
+"""How large a batch should a Lyapunov network, or a recursive one, be trained with?
 
 The effective batch is dealt to trials as a stratum and the budget is counted in samples, so that every batch sees equally many rows; the
 learning rate and the rule by which it follows the batch (none, square root, linear) are searched in each. The micro-batch, the rows of one
@@ -6,6 +6,7 @@ forward and backward pass, is measured at the start of a trial: the fastest on t
 
     python sweeps/batch_size.py                                    4 batches on this machine, under 5 minutes on 2 cores
     python sweeps/batch_size.py batch=64,1024                      other batches; powers of two divide the budget
+    python sweeps/batch_size.py --family trm                       or hrm: boards of a step; samples are boards x trajectories x segments
     python -m analysis compare results/NAME:64 results/NAME:1024             at equal samples, on the test orbits
     python -m analysis compare results/NAME:64 results/NAME:1024 --at time   at equal training time, on validation
 
@@ -15,10 +16,35 @@ batch (docs/results.md).
 
 from __future__ import annotations
 
-from search_spaces.batch_size import space
+import dataclasses
+
+from search_spaces.batch_size import recursive, space
 from sweeps.engine import Scale, Study, main
+from sweeps.sizes import PUBLISHED, SMALL, TINY
 
 FIELDS = {"lookahead": 20, "common": 20, "ramp": 0.1, "micro_batch": "auto"}
+
+
+def recursive_scales(family: str) -> dict[str, Scale]:
+    """Those of a recursive family."""
+    tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
+    return {
+        "smoke": Scale(4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny),
+        "laptop": Scale(24, steps=3 * 2**14, grace=3 * 2**12, reduction=4, confirm=1, replicates=5, strata=(8, 32, 128), fields=small),
+        "full": Scale(64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large),
+    }
+
+
+TRM = Study(
+    name="batch_size",
+    question="How large a batch should a recursive network be trained with?",
+    family="trm",
+    space=recursive,
+    stratify="batch",
+    budget="samples",
+    comparable=True,
+    scales=recursive_scales("trm"),
+)
 
 STUDY = Study(
     name="batch_size",
@@ -42,6 +68,7 @@ STUDY = Study(
             fields={**FIELDS, "layers": (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)},
         ),
     },
+    also=(TRM, dataclasses.replace(TRM, family="hrm", scales=recursive_scales("hrm"))),
 )
 
 if __name__ == "__main__":

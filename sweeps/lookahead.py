@@ -1,4 +1,4 @@
-"""How far must a Lyapunov network look ahead?
+"""How far must a Lyapunov network look ahead? And how many segments must a recursive network be given?
 
 The log behind this study reports that violations on held-out Collatz orbits fall from 64 to 14 as the network sees 10, 20, 100
 steps ahead. But a network that sees as far as the orbit lasts has been given the answer, and a formula without a single
@@ -8,17 +8,45 @@ each is compared with the formulas on the same rows. The network starts at the f
     python sweeps/lookahead.py                 4 strata on this machine, under 5 minutes on 2 cores
     python sweeps/lookahead.py --dry-run       the plan, and what it would cost here
     python sweeps/lookahead.py --scale full    a network of the log's size: days on a CPU, hours on GPUs
+    python sweeps/lookahead.py --family trm    or hrm: boards solved in at most 1, 2, 4 or 8 segments (halt_max_steps)
 
 Expect the hinge to fall with lookahead for networks and formula alike, a gain over the formula of up to a tenth below 20, a trade of hinge
 against violations at 50, and no gain that can be seen from 100 on (docs/results.md).
+
+Of the recursive families, the halting limit is the stratum: streaming spends one segment a step whatever the limit, so that all strata are
+trained equally long; what they may spend on a board differs.
 """
 
 from __future__ import annotations
 
-from search_spaces.lookahead import space
+import dataclasses
+
+from search_spaces.lookahead import recursive, space
 from sweeps.engine import Scale, Study, main
+from sweeps.sizes import PUBLISHED, SMALL, TINY
 
 FIELDS = {"skip": True, "anchor": 0.0, "weights": "even", "ramp": 0.0, "extra_orbits": 512, "batch": 256}
+
+
+def recursive_scales(family: str) -> dict[str, Scale]:
+    """Those of a recursive family, over the most segments that a board is given."""
+    limits = (1, 2, 4, 8)
+    return {
+        "smoke": Scale(4, steps=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY),
+        "laptop": Scale(24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
+        "full": Scale(60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=(*limits, 16), fields=PUBLISHED[family]),
+    }
+
+
+TRM = Study(
+    name="lookahead",
+    question="How many segments must a recursive network be given?",
+    family="trm",
+    space=recursive,
+    stratify="halt_max_steps",
+    comparable=True,
+    scales=recursive_scales("trm"),
+)
 
 STUDY = Study(
     name="lookahead",
@@ -41,6 +69,7 @@ STUDY = Study(
             fields={**FIELDS, "batch": 1024},
         ),
     },
+    also=(TRM, dataclasses.replace(TRM, family="hrm", scales=recursive_scales("hrm"))),
 )
 
 if __name__ == "__main__":

@@ -15,11 +15,50 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from trainables.storage import Folder
 
 Found = TypeVar("Found")
 ROOT = Path(__file__).parent.parent
+STARTS_RAY = ("tests/sweeps/test_sweep.py", "tests/sweeps/test_memory.py", "tests/chaos/test_chaos.py")
+"""Files in which tests are marked `sweep`."""
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
+for name in ("COLUMNS", "LINES"):  # which workers of pytest-xdist are given: a table is as wide as where nobody says how wide
+    os.environ.pop(name, None)
+
+
+class Lanes(LoadFileScheduling):
+    """For pytest-xdist: all that starts Ray is one lane, any other file, whose fixtures are shared, is one of its own.
+
+    By file and not by `xdist_group`, which pytest 9.2 takes for nothing: https://github.com/pytest-dev/pytest-xdist/issues/1386.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "ray" if file in STARTS_RAY else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """However many workers there are, one Ray has the machine's CPUs."""
+    return Lanes(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest lane begins at once."""
+    for item in items:
+        if item.get_closest_marker("sweep") and _file(item) not in STARTS_RAY:
+            raise pytest.UsageError(f"{_file(item)} starts Ray and is not named in STARTS_RAY of tests/conftest.py")
+    items.sort(key=lambda item: _file(item) not in STARTS_RAY)
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
@@ -62,9 +61,6 @@ class Task(ABC):
     model: nn.Module
     optimizers: Sequence[torch.optim.Optimizer]
     schedulers: Sequence[torch.optim.lr_scheduler.LRScheduler] = ()
-    carry: Mapping[str, Tensor] = MappingProxyType({})
-    """What lives from step to step for each row of the global batch, [rows, ...] by name. Of several workers each keeps up the rows of
-    its share; before a checkpoint the loop writes those of the others into the same tensors, which `state_dict` then has to hold."""
 
     @abstractmethod
     def batch(self, step: int) -> Batch:
@@ -89,6 +85,14 @@ class Task(ABC):
 
     def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)
         """Called once after each optimizer step, `step` of which are now done: the place to carry state on, mine or average weights."""
+
+    def carried(self) -> Mapping[str, Tensor]:
+        """What lives from step to step for each row of the global batch, [rows, ...] by name.
+
+        Of several workers each keeps up the rows of its share; before a checkpoint the loop writes those of the others into the same
+        tensors, which `state_dict` then has to hold.
+        """
+        return {}
 
     def samples(self, batch: Batch) -> int:
         """What a step on this global batch spends of a budget in samples: `Family.samples_per_step`. Default: its rows."""

@@ -144,9 +144,9 @@ class Loop:
             found[name] = total / count if count else math.nan
         return found
 
-    def _gather_carry(self) -> None:
+    def _gather(self) -> None:
         """The rows that `share` has given to the other workers."""
-        for tensor in self.task.carry.values():
+        for tensor in self.task.carried().values():
             mine = tensor[self.world.rank :: self.world.size].contiguous()
             parts = [torch.empty_like(mine) for _ in range(self.world.size)]
             dist.all_gather(parts, mine)
@@ -218,7 +218,7 @@ class Loop:
         facts = {**facts, **self.task.facts(self.step)}
         losses = self.watch.losses()
         if self.world.size > 1:
-            self._gather_carry()
+            self._gather()
         if self.world.rank == 0:
             self.task.model.eval()
             with torch.no_grad():

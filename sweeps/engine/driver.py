@@ -316,6 +316,8 @@ class Driver:
         from analysis import report
 
         self._say(f"report       {report.write(self.folder, self.name)}")
+        for sentence in report.answered(self.folder) if self.settings.contrasts else ():
+            self._say(f"answer       {sentence}")
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
         try:

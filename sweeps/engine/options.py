@@ -7,13 +7,14 @@ import dataclasses
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
 from sweeps.engine import plan
+from sweeps.engine.search import Search
 from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
 from trainables.config import ConfigError, describe, did_you_mean, parse_overrides, to_dict
 
@@ -28,6 +29,7 @@ class Request:
 
     given: dict[str, Any]
     overrides: dict[str, str]
+    family: str | None
     scale: str | None
     storage: str
     name: str | None
@@ -68,7 +70,7 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a whole number (got {text!r})") from None
 
 
-def _parser(study: Study, manual: str) -> _Parser:
+def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
     parser = _Parser(
         prog=f"python sweeps/{study.name}.py",
         description=manual,
@@ -88,6 +90,8 @@ def _parser(study: Study, manual: str) -> _Parser:
 
     sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
     unit = "samples" if study.budget == "samples" else "optimizer steps"
+    first = "the study's own" if study.enqueue else "none"
+    group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{families[0]}]")])
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
         "--scale", choices=sorted(study.scales), default=argparse.SUPPRESS, help="preset of all sizes; full is the log's own [laptop]"
@@ -107,7 +111,7 @@ def _parser(study: Study, manual: str) -> _Parser:
         "search",
         [
             ("seed", _whole, "N", "seed of all proposals, initialisations and samples [0]"),
-            ("enqueue", str, "FILE", "YAML list of configurations to try first, each a mapping of fields [none]"),
+            ("enqueue", str, "FILE", f"YAML list of configurations to try first, each a mapping of fields [{first}]"),
             ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
             ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
             ("stuck-after", _duration, "TIME", "end and retry a trial that makes no step for this time, with its stacks [10m]"),
@@ -153,12 +157,13 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         ConfigError: for anything that cannot be accepted as such.
         SystemExit: after printing the help.
     """
-    parser = _parser(study, manual)
+    families, study = study.families, study.of(_family(arguments))
+    parser = _parser(study, manual, families)
     given = vars(parser.parse_intermixed_args(list(arguments)))
     if given.pop("help", False):
         sys.stdout.write(_help(parser, study))
         raise SystemExit(0)
-    special = {key: given.pop(key, None) for key in ("overrides", "scale", "storage", "name", "resume", "dry_run")}
+    special = {key: given.pop(key, None) for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run")}
     for option in ("name", "resume"):
         if special[option] is not None and not _NAME.fullmatch(special[option]):
             raise ConfigError(f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})")
@@ -167,12 +172,21 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
     return Request(
         given=given,
         overrides=parse_overrides(special["overrides"] or []),
+        family=special["family"],
         scale=special["scale"],
         storage=special["storage"] or "results",
         name=special["name"],
         resume=special["resume"],
         dry_run=bool(special["dry_run"]),
     )
+
+
+def _family(arguments: Sequence[str]) -> str | None:
+    """What `--family` says, by which the other options' defaults go."""
+    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--family")
+    found: str | None = finder.parse_known_args(list(arguments))[0].family
+    return found
 
 
 def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
@@ -191,6 +205,7 @@ def settings(study: Study, request: Request) -> Settings:
     Raises:
         ConfigError: naming the option or field.
     """
+    study = study.of(request.family)
     scale_name = request.scale or "laptop"
     scale: Scale = study.scales[scale_name]
     sizes = {name: getattr(scale, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")}
@@ -224,6 +239,8 @@ def settings(study: Study, request: Request) -> Settings:
         comparable=study.comparable,
         beside=family.beside,
         modes={one.name: one.mode for one in family.metrics},
+        contrasts=_contrasts(study, sizes["strata"]),
+        least_units=study.least_units,
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
     )
@@ -231,8 +248,28 @@ def settings(study: Study, request: Request) -> Settings:
         fitting = plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
         made = dataclasses.replace(made, concurrent=fitting)
     made = dataclasses.replace(made, overrides=_typed(made))
+    if "enqueue" not in request.given:
+        made = dataclasses.replace(made, enqueue=tuple(_first(study, made))[: made.trials])
     check_configurations(study, made)
     return made
+
+
+def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """Those of the strata that are there, as plain values."""
+    return tuple(
+        {"a": one.a, "b": one.b, "margins": dict(one.margins)} for one in study.contrasts if {one.a, one.b} <= set(map(str, strata))
+    )
+
+
+def _first(study: Study, made: Settings) -> Iterator[dict[str, Any]]:
+    """The study's own configurations to try first: of each, what the space asks for where this much is fixed."""
+    for stratum in made.strata:
+        fixed = {**made.overrides, **made.dealt(stratum)}
+        for entry in study.enqueue.get(str(stratum), ()):
+            search = Search(study.space, made.scale, sampler="random", seed=0, mode=made.mode, startup=1, pinned=fixed)
+            asked, _ = search.ask(0, {name: value for name, value in entry.items() if name not in fixed})
+            dealt = {made.stratify: stratum} if made.stratify else {}
+            yield {**dealt, **{name: value for name, value in entry.items() if name in asked}}
 
 
 def _typed(made: Settings) -> dict[str, Any]:
@@ -304,7 +341,9 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
     """
     if recorded.study != study.name:
         raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
+    study = study.of(recorded.family)
     asked = {name: (value, getattr(recorded, name)) for name, value in request.given.items() if name not in CHANGEABLE}
+    asked["family"] = (request.family or recorded.family, recorded.family)
     asked["scale"] = (request.scale or recorded.scale, recorded.scale)
     words = dict(request.overrides)
     if recorded.stratify in words:

@@ -17,7 +17,7 @@ from sweeps.engine.search import Space
 from sweeps.engine.study import Settings
 from sweeps.ledger.history import History, Trial
 from sweeps.ledger.segments import Event
-from trainables.config import ConfigError, TrialConfig, make
+from trainables.config import ConfigError, TrialConfig, make, to_dict
 from trainables.family import Family
 from trainables.loop import Loop
 from trainables.storage import Folder
@@ -220,7 +220,8 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
         f"trials      {settings.trials}, {settings.concurrent} at a time, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
-        *(f"  {name}: {_fields(fields)}" for name, fields in settings.arms.items()),
+        *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
+        *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
         f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} {settings.unit}; "
         f"one in {settings.reduction} goes on",
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
@@ -231,16 +232,21 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
         "next proposals" if past else "first proposals",
     ]
-    director = _replayed(settings, space, past)
+    director, usual = _replayed(settings, space, past), to_dict(family.Config())
     lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
     for proposal in _first_proposals(director, 4, new=not past):
-        shown = {name: proposal.config[name] for name in proposal.config if name not in {**fixed, "steps": 0, "eval_every": 0, "seed": 0}}
+        told, searched = {**fixed, "steps": 0, "eval_every": 0, "seed": 0}, director.history.trials[proposal.trial].params
+        shown = {name: value for name, value in proposal.config.items() if name not in told and (name in searched or value != usual[name])}
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)
 
 
 def _fields(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_short(value)}" for name, value in values.items()) or "nothing"
+
+
+def _margins(margins: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} (margin {margin:g})" for name, margin in margins.items())
 
 
 def _short(value: Any) -> str:

@@ -59,6 +59,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         events = recorded.events
         asked = next(event["settings"] for event in reversed(events) if event["type"] == "opened")
         settings = options.resumed_settings(Settings.from_dict(asked), study, request)
+        study = study.of(settings.family)
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
         _check_resumable(settings, history, name)
@@ -70,6 +71,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:
+        study = study.of(request.family)
         settings = options.settings(study, request)
         name = _free_name(storage, request.name, study.name)
     if not request.dry_run:

@@ -27,9 +27,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 Space = Callable[[Any, str], dict[str, Any]]
 """A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration.
 
-Parameters bear the names of the fields that they set: a field that the user fixes is then not searched.
+Parameters bear the names of the fields that they set: a field that the user fixes is then not searched. A space whose parameters bear
+other names looks at the trial's `fixed`, the fields that the user or the stratum fixes, and asks for nothing that they settle.
 """
-
 
 Outcome = Literal["finished", "stopped", "failed"]
 
@@ -47,6 +47,11 @@ class Pinned:
 
     def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
         self._trial, self._given = trial, given
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """What is given."""
+        return self._given
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._trial, name)
@@ -166,6 +171,8 @@ class Search:
             warnings.filterwarnings("error", "Choices for a categorical", UserWarning)
             try:
                 return self._space(Pinned(trial, self._pinned), self._scale)
+            except ConfigError:
+                raise
             except (UserWarning, ValueError) as error:
                 names = [name for name in given if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))]
                 raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None

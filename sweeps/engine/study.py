@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sweeps.engine.search import Space
 from sweeps.ledger.rungs import rungs
 from trainables import registry
-from trainables.config import ConfigError, TrialConfig, make
+from trainables.config import ConfigError, TrialConfig, did_you_mean, make
 from trainables.family import Family
 from trainables.measure import Report
 
-__all__ = ["CHANGEABLE", "Scale", "Settings", "Study"]
+__all__ = ["CHANGEABLE", "Contrast", "Scale", "Settings", "Study"]
 
 CHANGEABLE = (
     "trials",
@@ -53,6 +53,18 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """A planned comparison: the confirmed best of stratum `a` less that of `b`, which the report answers.
+
+    `margins` gives for each metric the largest difference that would not matter, in the metric's unit.
+    """
+
+    a: str
+    b: str
+    margins: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Study:
     """A question: which family, which space, which metric, compared within which strata, at which scales.
 
@@ -71,6 +83,14 @@ class Study:
         comparable: whether strata may be compared with each other, once confirmed: not where they are given different information.
         metric: objective on validation; None for the family's own.
         sampler: "tpe", or "random" as the control.
+        enqueue: by stratum, parameters of the space to try first there, such as a log's own; what is fixed is left out of them.
+        contrasts: planned comparisons of strata; the report shows these instead of every pair.
+        least_units: test units below which the study claims nothing, where that is more than `trainables.statistics.LEAST_UNITS`.
+        also: the same question asked of other families, each a study of the same name and kind of budget; `--family` picks one.
+        without: families to which the question cannot be put, and why.
+
+    Raises:
+        ValueError: if the studies in `also` are not such.
     """
 
     name: str
@@ -85,6 +105,37 @@ class Study:
     comparable: bool = False
     metric: str | None = None
     sampler: Literal["tpe", "random"] = "tpe"
+    enqueue: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    contrasts: tuple[Contrast, ...] = ()
+    least_units: int = 0
+    also: tuple[Study, ...] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any((other.name, other.budget) != (self.name, self.budget) for other in self.also):
+            raise ValueError(f"also: the studies of other families must be called {self.name} and count {self.budget}")
+        if len(set(self.families)) != len(self.families):
+            raise ValueError(f"also: a family is named twice: {', '.join(self.families)}")
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the families that it may be asked of, the default first."""
+        return (self.family, *(other.family for other in self.also))
+
+    def of(self, family: str | None) -> Study:
+        """The study as it is asked of a family; None for the default.
+
+        Raises:
+            ConfigError: if it cannot be.
+        """
+        for one in (self, *self.also):
+            if family in (None, one.family):
+                return one
+        assert family is not None, "None is the first"
+        hint = self.without.get(family) or did_you_mean(family, self.families) or f"{self.name} has no search space for it"
+        *others, last = self.families
+        taken = f"{', '.join(others)} or {last}" if others else last
+        raise ConfigError(f"family: {self.name} takes {taken}, not {family}: {hint}")
 
 
 @dataclass(frozen=True)
@@ -125,6 +176,8 @@ class Settings:
     comparable: bool = False
     stuck_after: float = 600.0
     storage_patience: float = 120.0
+    contrasts: tuple[dict[str, Any], ...] = ()
+    least_units: int = 0
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
@@ -207,6 +260,5 @@ class Settings:
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:
         """The inverse of `to_dict`."""
-        return Settings(
-            **{**plain, "strata": tuple(plain["strata"]), "enqueue": tuple(plain["enqueue"]), "beside": tuple(plain.get("beside", ()))}
-        )
+        tuples = {name: tuple(plain.get(name, ())) for name in ("strata", "enqueue", "beside", "contrasts")}
+        return Settings(**{**plain, **tuples})

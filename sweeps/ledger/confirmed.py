@@ -68,7 +68,8 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
     A replicate that was lost is not left out in silence: those that remain may be the lucky ones.
     """
     found = [score for score in scores(history, trial, name) if math.isfinite(score.value)]
-    few = lacking(len(found), min((len(score.units) or score.n for score in found), default=0), unit)
+    units = min((len(score.units) or score.n for score in found), default=0)
+    few = lacking(len(found), units, unit, history.settings.get("least_units", 0))
     return "; ".join([*lost(history, trial, name), *([f"only {few}"] if few else [])])
 
 

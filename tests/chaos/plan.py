@@ -43,8 +43,6 @@ _WEIGHTS: dict[Kind, int] = {
 
 SHORT: tuple[Kind, ...] = (
     (("trial",), ""),
-    (("trial",), ""),
-    (("trial",), "upload"),
     (("trial",), "upload"),
     (("driver", "trial"), "ledger"),
     (("machine",), "upload"),

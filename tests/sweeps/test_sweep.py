@@ -100,20 +100,21 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
 def test_failures_are_results(scratch: Path) -> None:
     mark = scratch / "died"
     first = scratch / "first.yaml"
-    equal = "lr: 0.1, offset: 0.0"  # neither of two is worse
-    entries = ("raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hang_once: '{mark}-still'", f"hold: 1.0e+9, {equal}")
+    equal = "lr: 0.1, offset: 0.0"  # none of them is worse
+    still = f"hang_once: '{mark}-still', {equal}"  # the first, as the others go on beside it
+    entries = (still, "raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hold: 1.0e+9, {equal}")
     first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
     run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "10s")
     assert run.returncode == 0, run.stdout + run.stderr
     trials = history_of(scratch, "f").trials
-    raised, diverged, died, still, large = (trials[number] for number in range(5))
+    stood, raised, diverged, died, large = (trials[number] for number in range(5))
     assert (raised.status, raised.attempts, raised.step) == ("failed", 3, 0)
     assert "ArithmeticError: asked to fail at step 1" in raised.reason
     assert (diverged.status, diverged.reason) == ("stopped", "step 3: the objective is nan")
     assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
-    assert (still.attempts, still.failures, still.open) == (2, 1, False)
+    assert (stood.attempts, stood.failures, stood.open) == (2, 1, False)
     errors = [
-        event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 3
+        event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 0
     ]
     assert errors[0].endswith("stuck: no step for 10 s, so the process was ended; its stacks stand above")
     assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
@@ -121,11 +122,11 @@ def test_failures_are_results(scratch: Path) -> None:
     assert (large.status, large.attempts, large.step) == ("failed", 3, 12)
     assert large.brief == "infeasible: out of memory with micro-batches of 1 row, the smallest tried"
     assert "the process held at most" in large.reason.splitlines()[-1]
-    assert "failure: trial 0: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again" in run.stdout
-    assert [trial.cause for trial in (raised, died, still, large)] == ["error", "lost", "stuck", "memory"]
+    assert "failure: trial 1: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again" in run.stdout
+    assert [trial.cause for trial in (raised, died, stood, large)] == ["error", "lost", "stuck", "memory"]
     board = command("-m", "analysis", "leaderboard", str(scratch / "f")).stdout
     assert "3 failed attempts (error), ArithmeticError: asked to fail at step 1" in " ".join(board.split())
-    assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0002" / "attempt-02" / "log.txt").read_text()
+    assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0003" / "attempt-02" / "log.txt").read_text()
 
 
 def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:

@@ -25,7 +25,7 @@ LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Standard deviations at which the basin of a solution is probed, on both latent states."""
 EXPONENTS = 2
 EXPONENT_BOARDS = 16
-_BOARDS_AT_ONCE = 256
+_BOARDS_AT_ONCE = 128
 _SEED = 20260
 """Of the probing noise and the tangent vectors: the same for every trial."""
 

@@ -21,7 +21,7 @@ from trainables.recursive.rollout import Judged, active, judge, terms
 
 __all__ = ["RecursiveTask"]
 
-PROBED = 128
+PROBED = 64
 """Validation boards that are rolled out from perturbed starts too; of the test split all are."""
 TALLIES = ("train/accuracy", "train/exact", "train/q_accuracy", "train/steps")
 _NOISE, _LEAST = 1, 2
@@ -56,8 +56,7 @@ class RecursiveTask(Task):
         size = (self.config.batch, self.config.trajectories)
         return {name: tensor.reshape(*size, *tensor.shape[1:]).clone() for name, tensor in carry._asdict().items()}
 
-    @property
-    def carry(self) -> Mapping[str, Tensor]:  # type: ignore[override]
+    def carried(self) -> Mapping[str, Tensor]:
         """What ACT streams on, [rows, K, ...] by name."""
         return self._carry if self.streams else {}
 
@@ -175,11 +174,11 @@ class RecursiveTask(Task):
     def state_dict(self) -> dict[str, Any]:
         """The carry and the averaged weights."""
         average = {"average": self.average.state_dict()} if self.average is not None else {}
-        return {"carry": {name: tensor.clone() for name, tensor in self.carry.items()}, **average}
+        return {"carry": {name: tensor.clone() for name, tensor in self.carried().items()}, **average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        for name, tensor in self.carry.items():
+        for name, tensor in self.carried().items():
             tensor.copy_(state["carry"][name])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -127,8 +127,8 @@ def test_states_stay_in_float32_under_bfloat16() -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in task.net.parameters())
     assert missing(dict(task.perturbations())) == []
     task.after_step(1)
-    assert task.carry["z_h"].dtype == task.carry["z_l"].dtype == torch.float32
-    clean, *noisy = task.carry["z_h"].unbind(1)
+    assert task.carried()["z_h"].dtype == task.carried()["z_l"].dtype == torch.float32
+    clean, *noisy = task.carried()["z_h"].unbind(1)
     assert all(not torch.equal(clean, other) for other in noisy)
 
 

@@ -107,8 +107,8 @@ def test_micro_batches_add_up(rollout: str, data: RecursiveData) -> None:
     batch = parts.batch(0)
     two = [{name: tensor[rows] for name, tensor in batch.items()} for rows in (slice(0, 2), slice(2, 6))]
     assert difference(gradient(parts, 2, batches=two), gradient(whole, 2)) < 1e-5
-    for name, tensor in whole.carry.items():
-        torch.testing.assert_close(parts.carry[name], tensor, atol=1e-5, rtol=0)
+    for name, tensor in whole.carried().items():
+        torch.testing.assert_close(parts.carried()[name], tensor, atol=1e-5, rtol=0)
     tallies = whole.tallies()
     assert all(torch.allclose(found, tallies[name]) for name, found in parts.tallies().items())
 
@@ -120,7 +120,7 @@ def test_a_slot_takes_another_board_when_it_halts(data: RecursiveData) -> None:
     for step in range(2 * SMALL["halt_max_steps"]):
         one.losses(one.model, one.batch(step), 0.0)
         one.after_step(step + 1)
-        seen.append(one.carry["inputs"][:, 0].clone())
+        seen.append(one.carried()["inputs"][:, 0].clone())
     first, second = one.batch(0)["inputs"], one.batch(SMALL["halt_max_steps"])["inputs"]
     assert all(torch.equal(board, first) for board in seen[:3])
     assert all(torch.equal(board, second) for board in seen[3:])
@@ -132,11 +132,11 @@ def test_exploration_keeps_a_slot_from_halting(data: RecursiveData) -> None:
     torch.nn.init.constant_(one.net.q_head.bias, 5.0)
     one.losses(one.model, one.batch(0), 0.0)
     one.after_step(1)
-    assert not one.carry["halted"].any(), "a minimum is at least 2"
+    assert not one.carried()["halted"].any(), "a minimum is at least 2"
     least = one.batch(1)["least"]
     one.losses(one.model, one.batch(1), 0.0)
     one.after_step(2)
-    assert torch.equal(one.carry["halted"], least <= 2)
+    assert torch.equal(one.carried()["halted"], least <= 2)
     assert set(least.flatten().tolist()) <= {2, 3}
 
 

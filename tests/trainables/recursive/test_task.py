@@ -68,7 +68,7 @@ def test_fine_tunes(part: str, trained: Path) -> None:
 
 
 def test_a_start_of_another_architecture_is_refused_by_the_field(trained: Path) -> None:
-    for fields, said in (({"hidden": 32}, "hidden: must be 16"), ({"mlp_t": True, "positions": "none"}, "positions: must be rope")):
+    for fields, said in (({"hidden": 32}, "hidden: must be 16"), ({"mlp_t": True, "positions": "none"}, "positions: must be learned")):
         config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained)})
         with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
             TRM_FAMILY.build_data(config)

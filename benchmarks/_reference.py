@@ -1,0 +1,138 @@
+"""Training steps of the published HRM and TRM, taken from checkouts of their repositories; nothing of theirs is part of this package."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from trainables.config import ConfigError
+from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
+
+__all__ = ["ReferenceStep", "reference"]
+
+PLACES = {
+    "hrm": (
+        ("models.hrm.hrm_act_v1", "HierarchicalReasoningModel_ACTV1"),
+        ("models.recursive_reasoning.hrm", "HierarchicalReasoningModel_ACTV1"),
+    ),
+    "trm": (("models.recursive_reasoning.trm", "TinyRecursiveReasoningModel_ACTV1"),),
+}
+"""Modules and classes by family, the first found first."""
+
+
+class ReferenceStep:
+    """A model of theirs with its loss head and carry, in float32 on the CPU.
+
+    The optimizer is torch's fused AdamW, the fastest that torch has: the package adam-atan2 needs a GPU. Their puzzle embedding is not
+    updated, which costs nothing that could be measured.
+    """
+
+    def __init__(self, head: torch.nn.Module, config: RecursiveConfig) -> None:
+        self.head = head.train()
+        self.optimizer = torch.optim.AdamW(head.parameters(), lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+        self.carry: Any = None
+
+    def state(self) -> Mapping[str, Tensor]:
+        """A copy of their state dict."""
+        return {name: tensor.detach().clone() for name, tensor in self.head.state_dict().items()}
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> float:
+        """One training step on boards, int64 [rows, cells]; the loss, a mean over the rows."""
+        batch = {"inputs": inputs, "labels": labels, "puzzle_identifiers": torch.zeros(len(inputs), dtype=torch.int32)}
+        if self.carry is None:
+            self.carry = self.head.initial_carry(batch)  # type: ignore[operator]
+        self.carry, total, *_ = self.head(return_keys=[], carry=self.carry, batch=batch)
+        loss = total / len(inputs)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss.detach())
+
+
+def reference(paths: Sequence[Path], config: RecursiveConfig) -> ReferenceStep | None:
+    """The published model of a configuration from the first checkout that has it; None where none has.
+
+    Raises:
+        ConfigError: if a path is no folder.
+    """
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigError(f"reference: {path} is no folder; name a checkout of HRM's or TRM's repository")
+    kind = "hrm" if isinstance(config, HRMConfig) else "trm"
+    for module, name in PLACES[kind]:
+        for path in paths:
+            if (path / module.replace(".", "/")).with_suffix(".py").exists():
+                return ReferenceStep(_build(path, module, name, config), config)
+    return None
+
+
+def _build(path: Path, module: str, name: str, config: RecursiveConfig) -> torch.nn.Module:
+    torch.manual_seed(0)
+    with _importing(path):
+        model = getattr(importlib.import_module(module), name)(_settings(config))
+        head: torch.nn.Module = importlib.import_module("models.losses").ACTLossHead(model, "stablemax_cross_entropy")
+    return head
+
+
+def _settings(config: RecursiveConfig) -> dict[str, Any]:
+    """Our configuration by their names."""
+    layers = config.h_layers if isinstance(config, HRMConfig) else 0
+    own = {"mlp_t": config.mlp_t, "puzzle_emb_len": config.puzzle_tokens} if isinstance(config, TRMConfig) else {}
+    return {
+        "batch_size": config.batch,
+        "seq_len": config.tokens,
+        "vocab_size": config.vocabulary,
+        "num_puzzle_identifiers": 1,
+        "puzzle_emb_ndim": config.puzzle_emb,
+        "H_cycles": config.h_cycles,
+        "L_cycles": config.l_cycles,
+        "H_layers": layers,
+        "L_layers": config.l_layers,  # type: ignore[attr-defined]
+        "hidden_size": config.hidden,
+        "expansion": config.expansion,
+        "num_heads": config.heads,
+        "pos_encodings": config.positions,
+        "halt_max_steps": config.halt_max_steps,
+        "halt_exploration_prob": config.explore,
+        "forward_dtype": "float32",
+        **own,
+    }
+
+
+@contextlib.contextmanager
+def _importing(path: Path) -> Iterator[None]:
+    """Their package `models` is that of `path` inside, and is forgotten afterwards: both repositories call theirs so."""
+    stand_ins = {name: module for name, module in _stand_ins().items() if importlib.util.find_spec(name) is None}
+    sys.modules.update(stand_ins)
+    sys.path.insert(0, str(path))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(path))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "models" or name in stand_ins]:
+            del sys.modules[name]
+
+
+def _stand_ins() -> dict[str, ModuleType]:
+    """What they import and use for one thing each: attention that needs a GPU, and the exchange of heads and positions."""
+    flash, einops = ModuleType("flash_attn"), ModuleType("einops")
+    flash.flash_attn_func = _attention  # type: ignore[attr-defined]
+    einops.rearrange = lambda tensor, pattern: tensor.transpose(1, 2)  # type: ignore[attr-defined]
+    return {"flash_attn": flash, "einops": einops}
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """All [rows, positions, heads, width], in and out."""
+    return (
+        scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal).transpose(1, 2).contiguous()
+    )

@@ -1,0 +1,186 @@
+"""A study that is asked of several families: which one, what it searches there, and what a resumed sweep keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.batch_size import STUDY as BATCH_SIZE
+from sweeps.curriculum_length import STUDY as CURRICULUM
+from sweeps.engine import Scale, Study, options
+from sweeps.engine.director import Assignment, Director
+from sweeps.engine.study import Settings
+from sweeps.ledger.history import Trial
+from sweeps.ledger.segments import Ledger
+from sweeps.lookahead import STUDY as LOOKAHEAD
+from sweeps.sigma_bands import STUDY as SIGMA_BANDS
+from tests.plugin.line_study import STUDY as LINE
+from tests.sweeps.test_bad_input import main
+from tests.sweeps.test_director import BASE
+from tests.sweeps.test_director import Simulation as Toys
+from tests.sweeps.toy_study import STUDY as TOY
+from trainables import registry
+from trainables.config import ConfigError
+from trainables.storage import Folder
+
+STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS]
+ASKED = [(study, family) for study in STUDIES for family in study.families]
+
+
+def settings_of(study: Study, *arguments: str) -> Settings:
+    return options.settings(study, options.parse(study, arguments, ""))
+
+
+def proposed(study: Study, settings: Settings) -> list[Trial]:
+    """Every search trial of a sweep that trains none."""
+    director = Director(settings, study.of(settings.family).space)
+    director.opened({})
+    while len(director.history.trials) < settings.trials and isinstance(found := director.next(), Assignment):
+        director.started(found.trial, found.attempt)
+    return list(director.history.trials.values())
+
+
+@pytest.mark.parametrize(("study", "family"), ASKED, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "full"])
+def test_every_scale_of_every_family_proposes_what_the_family_takes(study: Study, family: str, scale: str) -> None:
+    settings = settings_of(study, "--family", family, "--scale", scale)
+    assert settings.family == family
+    assert settings.metric == registry.family(family).objective
+    assert settings.trials % len(settings.strata) == 0
+    for trial in proposed(study, settings):
+        assert trial.status == "running", trial.reason
+        assert trial.params
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_the_first_family_is_the_default(study: Study) -> None:
+    assert settings_of(study, "--scale", "smoke").family == study.families[0]
+    assert study.of(None) is study
+    assert settings_of(study) == settings_of(study, "--family", study.family)
+
+
+def test_strata_and_fields_are_those_of_the_family() -> None:
+    for study, family, stratify in (
+        (LOOKAHEAD, "trm", "halt_max_steps"),
+        (LOOKAHEAD, "collatz", "lookahead"),
+        (BATCH_SIZE, "hrm", "batch"),
+    ):
+        for trial in proposed(study, settings_of(study, "--family", family, "--scale", "smoke")):
+            assert trial.config[stratify] == int(trial.stratum)
+    arms = {trial.stratum: trial.config for trial in proposed(CURRICULUM, settings_of(CURRICULUM, "--family", "trm", "--scale", "smoke"))}
+    assert arms["no noise"]["mode"] == "none"
+    assert arms["full noise from the start"]["ramp"] == 0 < arms["ramp"]["ramp"]
+    assert {config["mode"] for name, config in arms.items() if name != "no noise"} == {"single_perturbed_ce"}
+
+
+def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
+    settings = settings_of(BATCH_SIZE, "--family", "trm", "--scale", "smoke", "rollout=parallel_fixed", "mode=multi_perturbed_ce", "k=2")
+    for trial in proposed(BATCH_SIZE, settings):
+        assert trial.config["steps"] * trial.config["batch"] * 2 * trial.config["halt_max_steps"] == settings.steps
+
+
+@pytest.mark.parametrize(
+    ("study", "family", "said"),
+    [
+        (SIGMA_BANDS, "collatz", "sigma_bands takes trm or hrm, not collatz: its network has no latent state that could be perturbed"),
+        (SIGMA_BANDS, "trmm", "sigma_bands takes trm or hrm, not trmm: did you mean trm?"),
+        (CURRICULUM, "bert", "curriculum_length takes collatz, trm or hrm, not bert: curriculum_length has no search space for it"),
+        (LINE, "trm", "line takes line:LINE, not trm: line has no search space for it"),
+    ],
+)
+def test_another_family_is_refused_in_a_line(study: Study, family: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(study, "", ["--family", family])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: family: {said}\n"
+
+
+def test_a_family_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(LOOKAHEAD, "", ["--family"])
+    assert capsys.readouterr().err == "error: family: expected one argument\n"
+
+
+@pytest.mark.parametrize(("family", "field"), [("collatz", "lookahead=int"), ("trm", "mlp_t=bool"), ("hrm", "q_continue=bool")])
+def test_help_shows_the_fields_and_sizes_of_the_family(family: str, field: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(LOOKAHEAD, "", ["--help", "--family", family])
+    said = capsys.readouterr().out
+    steps = LOOKAHEAD.of(family).scales["laptop"].steps
+    assert f"fields of {family}:" in said
+    assert field in said
+    assert f"[{steps} optimizer steps]" in said
+    assert "collatz, trm, hrm [collatz]" in " ".join(said.split())
+
+
+def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("sigma_max=-1", "k=0", "heads=3", "size=7", "lookahead=10", "batch=3000"):
+        with pytest.raises(SystemExit) as ended:
+            main(LOOKAHEAD, "", ["--family", "trm", word])
+        said = capsys.readouterr().err
+        assert ended.value.code == 2
+        assert said.startswith(f"error: {word.split('=')[0]}: ")
+        assert said.count("\n") == 1
+
+
+SMALL = Study(
+    name="toy",
+    family="tests.plugin.line:LINE",
+    space=lambda trial, scale: {"lr": trial.suggest_float("lr", 1e-3, 1.0, log=True)},
+    stratify=None,
+    scales={"laptop": Scale(4, steps=8, grace=4, reduction=2, confirm=0, replicates=1, strata=("all",))},
+)
+BOTH = dataclasses.replace(TOY, also=(SMALL,))
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """The storage of a sweep of the toy family, interrupted."""
+    ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
+    for event in Toys(BASE).run(40).events:
+        ledger.append(event)
+    ledger.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize("study", [BOTH, dataclasses.replace(SMALL, also=(TOY,))])
+def test_a_resumed_sweep_keeps_its_family(study: Study, begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever is the default now."""
+    with pytest.raises(SystemExit) as ended:
+        main(study, "", ["--storage", str(begun), "--resume", "done", "--concurrent", "1", "--dry-run"])
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.err
+    assert "study       toy: family toy, minimise error" in said.out
+
+
+def test_a_resumed_sweep_is_not_given_another_family(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for study, arguments, said in (
+        (BOTH, ["--family", SMALL.family], f"family: done was begun with {TOY.family}; begin a new sweep to change it"),
+        (SMALL, [], f"family: toy takes {SMALL.family}, not {TOY.family}: toy has no search space for it"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(study, "", ["--storage", str(begun), "--resume", "done", *arguments])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_studies_of_other_families_ask_the_same_question() -> None:
+    changes: list[tuple[dict[str, Any], str]] = [({"name": "other"}, "must be called toy"), ({"budget": "samples"}, "count steps")]
+    for change, said in changes:
+        with pytest.raises(ValueError, match=said):
+            dataclasses.replace(TOY, also=(dataclasses.replace(SMALL, **change),))
+    with pytest.raises(ValueError, match="a family is named twice"):
+        dataclasses.replace(TOY, also=(SMALL, SMALL))
+
+
+def test_an_old_ledger_has_neither_contrasts_nor_a_minimum() -> None:
+    plain = {name: value for name, value in BASE.to_dict().items() if name not in ("contrasts", "least_units", "beside")}
+    assert Settings.from_dict(plain) == BASE
+
+
+def test_refused_families_are_named_by_the_study() -> None:
+    with pytest.raises(ConfigError, match=r"^family: sigma_bands takes trm or hrm, not nothing: sigma_bands has no search space for it$"):
+        SIGMA_BANDS.of("nothing")
