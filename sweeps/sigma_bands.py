@@ -29,7 +29,7 @@ from sweeps.sizes import PUBLISHED, SMALL, TINY
 
 ROLLOUTS = ("parallel_fixed", "serial_act", "act_mask")
 MARGINS = {"exact": 0.01, "robust": 0.01}
-COMMON: dict[str, Any] = {"lr": 1e-3, "weight_decay": 0.1, "batch": 16, "rollout": "parallel_fixed"}
+COMMON: dict[str, Any] = {"lr": 2e-3, "weight_decay": 0.1, "batch": 16, "rollout": "parallel_fixed"}
 LOG: dict[str, Any] = {
     **COMMON,
     "mode": "multi_perturbed_ce",
