@@ -48,7 +48,7 @@ class Ladder:
     def drawn(self) -> go.Figure:
         """A line for each stratum over a logarithmic axis."""
         x = {
-            "title": {"text": literal(f"number at the end of {self.name}_")},
+            "title": {"text": "strength"},
             "type": "log",
             "tickvals": [float(rung) for rung in self.rungs],
         }
