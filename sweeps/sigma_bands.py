@@ -39,9 +39,8 @@ LOG: dict[str, Any] = {
     "sigma_width": 2.0,
     "ramp": 0.1,
     "p_clean": 0.0,
-    "batch": 4,
 }
-"""The log's noise, and its batch: with four trajectories of each board, a step is as large as the control's."""
+"""The log's noise. With four trajectories of each board it gets a quarter of the control's batch: a step is then as large."""
 
 
 def pair(rollout: str) -> tuple[str, str]:
@@ -62,12 +61,33 @@ MATCHED = tuple(name for rollout in ROLLOUTS for name in reversed(PAIRS[rollout]
 BOARDS = {**SMALL, "test_boards": 2048}
 
 
+PUBLISHED_RATE = {"lr": 1e-4, "weight_decay": 1.0, "batch": 64}
+
+
+def first(**other: Any) -> dict[str, tuple[dict[str, Any]]]:
+    """What each arm tries first: the log's settings, or the same without noise."""
+    return {name: ({**LOG, **other, "batch": other.get("batch", 16) // 4} if name in NOISY else {**COMMON, **other},) for name in ARMS}
+
+
 def scales(family: str) -> dict[str, Scale]:
     """Sizes in boards x trajectories x segments; a family's published size is that of full."""
+    arms, large = MATCHED[:2], PUBLISHED[family]
     return {
-        "smoke": Scale(4, steps=2**13, grace=2**11, reduction=2, confirm=1, replicates=1, strata=MATCHED[:2], startup=2, fields=TINY),
-        "laptop": Scale(20, steps=2**15, grace=2**13, reduction=4, confirm=1, replicates=5, strata=MATCHED[:2], fields=BOARDS),
-        "full": Scale(96, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=MATCHED, fields=PUBLISHED[family]),
+        "smoke": Scale(
+            4, steps=2**13, grace=2**11, reduction=2, confirm=1, replicates=1, strata=arms, startup=2, fields=TINY, enqueue=first()
+        ),
+        "laptop": Scale(20, steps=2**15, grace=2**13, reduction=4, confirm=1, replicates=5, strata=arms, fields=BOARDS, enqueue=first()),
+        "full": Scale(
+            96,
+            steps=2**24,
+            grace=2**20,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=MATCHED,
+            fields=large,
+            enqueue=first(**PUBLISHED_RATE),
+        ),
     }
 
 
@@ -81,7 +101,6 @@ TRM = Study(
     budget="samples",
     comparable=True,
     scales=scales("trm"),
-    enqueue={name: (LOG if name in NOISY else COMMON,) for name in ARMS},
     contrasts=tuple(Contrast(noisy, control, MARGINS) for noisy, control in PAIRS.values()),
     least_units=2000,
     without={"collatz": "its network has no latent state that could be perturbed"},

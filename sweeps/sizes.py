@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.recursive.presets import HRM_FIELDS, TRM_FIELDS
+
 __all__ = ["PUBLISHED", "SMALL", "TINY"]
 
 SMALL: Mapping[str, Any] = {
@@ -18,19 +20,10 @@ SMALL: Mapping[str, Any] = {
 TINY: Mapping[str, Any] = {**SMALL, "train_boards": 500, "validation_boards": 64, "test_boards": 128}
 """To see that all parts work: scored in a second, and too few boards for any claim."""
 
-_SUDOKU = {
-    "size": 9,
-    "positions": "rope",
-    "hidden": 512,
-    "heads": 8,
-    "halt_max_steps": 16,
-    "train_boards": 1000,
-    "validation_boards": 1024,
-    "test_boards": 4096,
-}
+SEARCHED = ("batch", "lr", "weight_decay")
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
-    "hrm": {**_SUDOKU, "h_layers": 4, "l_layers": 4, "h_cycles": 2, "l_cycles": 2, "puzzle_emb": 512},
-    "trm": {**_SUDOKU, "l_layers": 2, "h_cycles": 3, "l_cycles": 6, "puzzle_emb": 512, "puzzle_tokens": 16},
+    family: {name: value for name, value in fields.items() if name not in SEARCHED}
+    for family, fields in (("hrm", HRM_FIELDS), ("trm", TRM_FIELDS))
 }
-"""By family: those of the publications on 9x9 Sudoku, with attention (Wang et al. 2025; Jolicoeur-Martineau 2025)."""
+"""By family: the published settings on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), but for what is searched."""

@@ -90,7 +90,7 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
 
     sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
     unit = "samples" if study.budget == "samples" else "optimizer steps"
-    first = "the study's own" if study.enqueue else "none"
+    first = "the study's own" if laptop.enqueue else "none"
     group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{families[0]}]")])
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
@@ -249,7 +249,7 @@ def settings(study: Study, request: Request) -> Settings:
         made = dataclasses.replace(made, concurrent=fitting)
     made = dataclasses.replace(made, overrides=_typed(made))
     if "enqueue" not in request.given:
-        made = dataclasses.replace(made, enqueue=tuple(_first(study, made))[: made.trials])
+        made = dataclasses.replace(made, enqueue=tuple(_first(study, made, scale))[: made.trials])
     check_configurations(study, made)
     return made
 
@@ -261,11 +261,11 @@ def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...
     )
 
 
-def _first(study: Study, made: Settings) -> Iterator[dict[str, Any]]:
+def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any]]:
     """The study's own configurations to try first: of each, what the space asks for where this much is fixed."""
     for stratum in made.strata:
         fixed = {**made.overrides, **made.dealt(stratum)}
-        for entry in study.enqueue.get(str(stratum), ()):
+        for entry in scale.enqueue.get(str(stratum), ()):
             search = Search(study.space, made.scale, sampler="random", seed=0, mode=made.mode, startup=1, pinned=fixed)
             asked, _ = search.ask(0, {name: value for name, value in entry.items() if name not in fixed})
             dealt = {made.stratify: stratum} if made.stratify else {}

@@ -39,6 +39,7 @@ class Scale:
     """The size of a study: how many trials of how many steps, over which strata, with which fields fixed.
 
     `steps` and `grace` count samples where the study's budget does; `startup` is the number of random trials per stratum before TPE begins.
+    `enqueue` gives, by stratum, parameters of the space to try first there, such as a log's own; what is fixed is left out of them.
     """
 
     trials: int
@@ -50,6 +51,7 @@ class Scale:
     strata: tuple[Any, ...]
     startup: int = 5
     fields: Mapping[str, Any] = field(default_factory=dict)
+    enqueue: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ class Study:
         comparable: whether strata may be compared with each other, once confirmed: not where they are given different information.
         metric: objective on validation; None for the family's own.
         sampler: "tpe", or "random" as the control.
-        enqueue: by stratum, parameters of the space to try first there, such as a log's own; what is fixed is left out of them.
         contrasts: planned comparisons of strata; the report shows these instead of every pair.
         least_units: test units below which the study claims nothing, where that is more than `trainables.statistics.LEAST_UNITS`.
         also: the same question asked of other families, each a study of the same name and kind of budget; `--family` picks one.
@@ -105,7 +106,6 @@ class Study:
     comparable: bool = False
     metric: str | None = None
     sampler: Literal["tpe", "random"] = "tpe"
-    enqueue: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     contrasts: tuple[Contrast, ...] = ()
     least_units: int = 0
     also: tuple[Study, ...] = ()

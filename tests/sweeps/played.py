@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,8 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
     shelf.prepare()
     assert shelf.ready()
     placement = Placement(director, ledger.stored, folder, lambda config: ("played", b""), lambda *_: None, lambda: None)
+    scratch = tempfile.TemporaryDirectory(prefix="leadline-played-")
+    placement._scratch = scratch.name  # as a run of it sets it; other tests play at the same time
     lanes._DATA.clear()
     lanes._DATA["played"] = settings.model_family().build_data(settings.configure({}, settings.strata[0], 0))
     draw, live = random.Random(order), dict[int, Reports]()
@@ -55,6 +58,7 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
             with contextlib.suppress(RuntimeError):
                 reports.close()  # type: ignore[attr-defined]
         ledger.close()
+        scratch.cleanup()
     return director
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from trainables.config import ConfigError, TrialConfig
 from trainables.recursive.config import HRMConfig, TRMConfig
 
-__all__ = ["HRM_PRESETS", "TRM_PRESETS"]
+__all__ = ["HRM_FIELDS", "HRM_PRESETS", "TRM_FIELDS", "TRM_PRESETS"]
 
 LEAST_WIDTH = 32
 
@@ -33,9 +33,18 @@ _COMMON: dict[str, Any] = {
     "puzzle_lr": 1e-4,
     "schedule": "constant",
 }
-_HRM: dict[str, Any] = {**_COMMON, "h_layers": 4, "l_layers": 4, "h_cycles": 2, "l_cycles": 2, "ema": 0.0, "batch": 384, "lr": 7e-5}
-_TRM: dict[str, Any] = {**_COMMON, "l_layers": 2, "h_cycles": 3, "l_cycles": 6, "puzzle_tokens": 16, "ema": 0.999, "batch": 768, "lr": 1e-4}
-_MIXER: dict[str, Any] = {**_TRM, "mlp_t": True, "positions": "none"}
+HRM_FIELDS: dict[str, Any] = {**_COMMON, "h_layers": 4, "l_layers": 4, "h_cycles": 2, "l_cycles": 2, "ema": 0.0, "batch": 384, "lr": 7e-5}
+TRM_FIELDS: dict[str, Any] = {
+    **_COMMON,
+    "l_layers": 2,
+    "h_cycles": 3,
+    "l_cycles": 6,
+    "puzzle_tokens": 16,
+    "ema": 0.999,
+    "batch": 768,
+    "lr": 1e-4,
+}
+_MIXER: dict[str, Any] = {**TRM_FIELDS, "mlp_t": True, "positions": "none"}
 _LOG: dict[str, Any] = {"rollout": "parallel_fixed", "ramp": 0.1, "sigma_min": 3e-5, "sigma_max": 3e-3, "noise": "loguniform", "k": 4}
 _STEPS = {"published": 26_041, "log": 50_000}
 
@@ -56,9 +65,9 @@ def _shrunk(kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], 
 
 HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
-        "sudoku": functools.partial(_shrunk, HRMConfig, _HRM, _STEPS["published"]),
-        "log-baseline": functools.partial(_shrunk, HRMConfig, {**_HRM, **_LOG, "mode": "none"}, _STEPS["log"]),
-        "log-multi4": functools.partial(_shrunk, HRMConfig, {**_HRM, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]),
+        "sudoku": functools.partial(_shrunk, HRMConfig, HRM_FIELDS, _STEPS["published"]),
+        "log-baseline": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "none"}, _STEPS["log"]),
+        "log-multi4": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]),
     }
 )
 """The published run, and the log's two, which want `start=` too: it began from a half-trained model."""
@@ -66,9 +75,11 @@ HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
 TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
         "sudoku": functools.partial(_shrunk, TRMConfig, _MIXER, 65_104),
-        "sudoku-attention": functools.partial(_shrunk, TRMConfig, _TRM, 65_104),
-        "log-baseline": functools.partial(_shrunk, TRMConfig, {**_TRM, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]),
-        "log-multi4": functools.partial(_shrunk, TRMConfig, {**_TRM, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]),
+        "sudoku-attention": functools.partial(_shrunk, TRMConfig, TRM_FIELDS, 65_104),
+        "log-baseline": functools.partial(_shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]),
+        "log-multi4": functools.partial(
+            _shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]
+        ),
     }
 )
 """The published runs, and the log's two, at its batch of 4."""
