@@ -10,7 +10,7 @@ from analysis.sweep import Sweep
 from sweeps.ledger.table import number
 from trainables.config import ConfigError
 
-__all__ = ["Contrast", "contrasts"]
+__all__ = ["Contrast", "confidence", "contrasts"]
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,18 @@ class Contrast:
 def contrasts(sweep: Sweep) -> list[Contrast]:
     """The planned comparisons in the study's order; none where the study plans none.
 
-    Their 95 % intervals hold for all of them together (Bonferroni): whoever asks for accuracy or robustness has two chances to be lucky. An
-    equivalence needs no such care, as each must be shown by itself.
+    Their 95 % intervals hold for all of them together (Bonferroni): whoever asks for accuracy or robustness has two chances to be lucky.
+    Each "no difference" is at 5 % by itself.
     """
     planned = [
         (one["a"], one["b"], metric, margin) for one in sweep.settings.get("contrasts", ()) for metric, margin in one["margins"].items()
     ]
-    return [_of(sweep, *one, confidence=1 - 0.05 / len(planned)) for one in planned]
+    return [_of(sweep, *one, confidence=confidence(sweep)) for one in planned]
+
+
+def confidence(sweep: Sweep) -> float:
+    """Of one interval: 95 % where nothing is planned, else so that all planned ones together have it (Bonferroni)."""
+    return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.get("contrasts", ())))
 
 
 def _of(sweep: Sweep, a: str, b: str, metric: str, margin: float, confidence: float) -> Contrast:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from analysis import readings
 from analysis.comparison import Arm, compare
+from analysis.contrasts import confidence
 from analysis.readings import Reading
 from analysis.sweep import Sweep
 from sweeps.ledger.confirmed import lost
@@ -133,7 +134,7 @@ def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Readin
         ahead = "" if low <= 0 <= high else "A" if (high < 0) == (mode == "min") else "B"
     else:
         try:
-            difference = compare(Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric)
+            difference = compare(Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric, confidence=confidence(sweep))
         except ConfigError as error:
             return f"{words} ({error})", "no claim"
         missing, ahead = difference.missing, difference.ahead
@@ -157,7 +158,7 @@ def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
 
 
 def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> Ask:
-    """Whether an arm of a study is no better than its control: it is worse, or by less than the margin different."""
+    """Whether an arm of a study is no better than its control: it is worse, or no difference beyond the margin is left."""
 
     def ask(sweep: Sweep) -> Outcome | None:
         found = _both(sweep, study, arm, control, metric)
@@ -165,11 +166,13 @@ def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> A
             return None
         words = f"{metric}: {_measured(sweep, found, metric)}"
         try:
-            difference = compare(Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin)
+            difference = compare(Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin, confidence=confidence(sweep))
         except ConfigError as error:
             return f"{words} ({error})", "no claim"
         if difference.missing:
             return f"{words} ({difference.missing})", "no claim"
+        if difference.equivalent:
+            return f"{words} (no difference: the 90 % interval lies within {margin:g})", "agrees"
         found_out: dict[str, Verdict] = {"better": "does not agree", "not told apart": "not told apart"}
         why = f": {difference.why}" if difference.why else ""
         return f"{words} ({difference.word}{why})", found_out.get(difference.word, "agrees")

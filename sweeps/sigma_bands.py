@@ -9,7 +9,7 @@ its centre (`sigma_centre`, in log space) and its width (`sigma_width`, in decad
     python sweeps/sigma_bands.py --family hrm                HRM
     python sweeps/sigma_bands.py "arm=no noise (act_mask),sigma band (act_mask)"       another rollout with its control
     python sweeps/sigma_bands.py "arm=no noise,sigma band"   the rollout is searched too
-    python sweeps/sigma_bands.py sigma_min=3e-5              one end of the band is fixed; the width decides the other
+    python sweeps/sigma_bands.py sigma_min=3e-5              one end of the default band is fixed; the width decides the other
     python sweeps/sigma_bands.py start=FOLDER                every trial begins with a checkpoint's weights, as the log's runs did
     python sweeps/sigma_bands.py --scale full                published sizes on 9x9, all three rollouts: needs GPUs
 

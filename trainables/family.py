@@ -192,6 +192,10 @@ class Family(ABC, Generic[C]):
     def model(self, config: C) -> nn.Module:
         """The untrained model of a configuration, on the CPU: what a checkpoint's weights are loaded into."""
 
+    def checkpoint_bytes(self, config: C) -> int:
+        """About how large a checkpoint is. Default: weights and two moments, as Adam has them."""
+        return 3 * sum(parameter.numel() * parameter.element_size() for parameter in self.model(config).parameters())
+
     def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """The weights that a checkpoint's score was measured with, as `model` loads them. Default: those that were trained.
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["candidates", "fastest", "out_of_memory", "rows_of"]
 
-LEAST_ROWS = 32
+LEAST_SAMPLES = 32
 TIMED_STEPS = 3
 WORTH = 0.95
 
 
-def candidates(rows: int) -> list[int]:
-    """The batch itself, its half, quarter and so on while these are whole and at least 32 rows."""
+def candidates(rows: int, samples: int = 1) -> list[int]:
+    """The batch itself, its half, quarter and so on while these are whole and at least 32 samples, of which a row has some."""
     found = [rows]
-    while found[-1] % 2 == 0 and found[-1] // 2 >= LEAST_ROWS:
+    while found[-1] % 2 == 0 and found[-1] // 2 * samples >= LEAST_SAMPLES:
         found.append(found[-1] // 2)
     return found
 
@@ -60,7 +60,8 @@ def fastest(loop: Loop) -> int:
     best, least = 0, float("inf")
     watch, loop.watch = loop.watch, Watch([], loop.task, loop.config.eval_every)
     try:
-        for rows in candidates(len(next(iter(batch.values())))):
+        count = len(next(iter(batch.values())))
+        for rows in candidates(count, loop.task.samples(batch) // count):
             loop.micro_batch = rows
             try:
                 seconds = _seconds(loop, batch)

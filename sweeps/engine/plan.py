@@ -130,8 +130,7 @@ def check_fits(settings: Settings, space: Space, folder: Folder, history: Histor
     for trial in trials:
         _check_extension(settings, trial)
     family = settings.model_family()
-    # Weights and two moments.
-    checkpoint = max(3 * sum(p.numel() * 4 for p in family.model(config).parameters()) for config in _configs(settings, space))
+    checkpoint = max(family.checkpoint_bytes(config) for config in _configs(settings, space))
     ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
     needed, free = checkpoint * KEPT * runs, _free(folder)

@@ -33,6 +33,7 @@ def test_halves_of_at_least_32_rows() -> None:
     assert candidates(256) == [256, 128, 64, 32]
     assert candidates(96) == [96, 48]
     assert candidates(33) == [33]
+    assert candidates(16, 16) == [16, 8, 4, 2], "of rows that are 16 samples each"
 
 
 @pytest.mark.parametrize("rows", [32, 48, 128, 500])

@@ -60,12 +60,11 @@ def halts(model: RecursiveNet, steps: Tensor, q_halt: Tensor, q_continue: Tensor
     Args:
         least: segments below which a slot goes on, int64 [slots]: exploration, in training alone.
     """
-    halted = steps >= model.config.halt_max_steps
-    if training:
-        halted = halted | (q_halt > (q_continue if model.learns_to_continue else 0.0))
-        if least is not None:
-            halted = halted & (steps >= least)
-    return halted
+    last = steps >= model.config.halt_max_steps
+    if not training:
+        return last
+    wanted = q_halt > (q_continue if model.learns_to_continue else 0.0)
+    return last | (wanted if least is None else wanted & (steps >= least))
 
 
 def advance(carry: Carry, rollout: Rollout, model: RecursiveNet, *, training: bool, least: Tensor | None = None) -> Carry:

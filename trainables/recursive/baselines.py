@@ -11,7 +11,7 @@ from trainables.measure import Measure
 from trainables.recursive import maze, sudoku
 from trainables.recursive.board import U8, open_token
 from trainables.recursive.data import Boards, RecursiveData
-from trainables.recursive.metrics import LADDER, rung
+from trainables.recursive.metrics import LADDER, probed, rung
 from trainables.statistics import mean_over_units
 
 __all__ = ["baselines", "predictors", "score"]
@@ -53,29 +53,31 @@ def _most_frequent(data: RecursiveData) -> Predictor:
     return lambda inputs: np.where(inputs == blank, common, inputs)
 
 
-def score(boards: Boards, predicted: U8) -> dict[str, Measure]:
+def score(boards: Boards, predicted: U8, perturbed: int | None = None) -> dict[str, Measure]:
     """Every metric that a predictor has; means over boards.
 
     `exact`, whether the whole board is right, and `accuracy`, the share of all its cells. It has no latent start that could be perturbed,
-    so `robust` and its parts are `exact` too. As its Q, `q_accuracy` takes one that says of every board what is true of most.
+    so `robust` and its parts are `exact` too, of the boards that a trial is probed on. As its Q, `q_accuracy` takes one that says of every
+    board what is true of most.
 
     Args:
         boards: the split.
         predicted: tokens, uint8 [boards, cells].
+        perturbed: how many of the first boards these are; all by default.
     """
     right = predicted == boards.labels
     solved = right.all(axis=1).astype(np.float64)
-    exact = mean_over_units(solved, (0.0, 1.0))
+    exact, robust = (mean_over_units(values, (0.0, 1.0)) for values in (solved, solved[:perturbed]))
     return {
         "exact": exact,
-        "robust": exact,
-        **{rung(sigma): exact for sigma in LADDER},
+        "robust": robust,
+        **{rung(sigma): robust for sigma in LADDER},
         "accuracy": mean_over_units(right.mean(axis=1), (0.0, 1.0)),
         "q_accuracy": mean_over_units(solved if exact.value > 0.5 else 1 - solved, (0.0, 1.0)),
     }
 
 
 def baselines(data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
-    """`exact` and `accuracy` of every predictor on a split."""
-    boards = data.scored(split)
-    return {name: score(boards, predict(boards.inputs)) for name, predict in predictors(data).items()}
+    """Every predictor on a split."""
+    boards, perturbed = data.scored(split), probed(data, split)
+    return {name: score(boards, predict(boards.inputs), perturbed) for name, predict in predictors(data).items()}

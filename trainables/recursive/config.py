@@ -91,7 +91,7 @@ class RecursiveConfig(TrialConfig):
     )
     rollout: Literal["serial_act", "parallel_fixed", "act_mask"] = knob(
         "serial_act",
-        "streaming, a segment a step, K carries in turn; or B*K boards at once, for halt_max_steps segments, or each until it halts (log)",
+        "streaming, a segment a step, K carries in turn; or B*K boards at once, all segments counting, or those up to a halt (log)",
     )
     location: Literal["both", "z_H", "z_L"] = knob("both", "latent state that is perturbed (log: both)")
     noise: Literal["fixed", "grid", "loguniform"] = knob(

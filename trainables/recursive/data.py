@@ -41,7 +41,7 @@ class Boards:
 
     Attributes:
         inputs: uint8 [boards, cells], tokens as in `board`.
-        labels: uint8 [boards, cells]; a label of 0 (PAD) would not count, and there is none.
+        labels: uint8 [boards, cells]; there is no PAD among them.
         classes: their names up to symmetry, bytes [boards]; see `canonical`.
         guesses: difficulty, int32 [boards]; sudoku: the solver's guesses, maze: ways that leave the path.
     """

@@ -18,7 +18,7 @@ from trainables.recursive.data import RecursiveData, build, data_key
 from trainables.recursive.metrics import METRICS
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
-from trainables.recursive.start import audit_start, read_start
+from trainables.recursive.start import audit_start, read_start, same_architecture
 from trainables.recursive.task import RecursiveTask
 
 __all__ = ["HRM_FAMILY", "TRM_FAMILY", "HRMFamily", "RecursiveFamily", "TRMFamily"]
@@ -32,7 +32,6 @@ class RecursiveFamily(Family[C], Generic[C]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("robust", "lambda1")
-    budget_unit = "optimizer steps"
 
     def data_key(self, config: C) -> str:
         """Whatever decides the boards, and the checkpoint that training begins with."""
@@ -63,12 +62,24 @@ class RecursiveFamily(Family[C], Generic[C]):
         return baselines.baselines(data, split)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
-        """A fresh task."""
+        """A fresh task.
+
+        Raises:
+            ConfigError: if the start is of another architecture.
+        """
+        if data.start is not None:
+            same_architecture(data.start.name, data.start.config, config)
         return RecursiveTask(config, data, device)
 
     def model(self, config: C) -> RecursiveNet:
         """The untrained network, on the CPU."""
         return network(config)
+
+    def checkpoint_bytes(self, config: C) -> int:
+        """Beside weights and moments their average, and what ACT streams on."""
+        positions = config.prefix + config.tokens
+        carry = 8 * config.batch * config.trajectories * positions * config.hidden if config.rollout == "serial_act" else 0
+        return super().checkpoint_bytes(config) * 4 // 3 + carry
 
     def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """The averaged weights, where there are any."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 __all__ = [
     "IGNORED",
+    "accuracy",
     "continue_loss",
     "continue_target",
     "exactly_right",
@@ -83,6 +84,12 @@ def exactly_right(logits: Tensor, labels: Tensor) -> Tensor:
         labels: int64 [rows, S].
     """
     return ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of the counted tokens that are right; shapes as in `exactly_right`, float32 [rows]."""
+    counted = labels != IGNORED
+    return ((logits.argmax(-1) == labels) & counted).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
 def halting_loss(q_halt: Tensor, exact: Tensor) -> Tensor:

@@ -11,18 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.family import Metric
+from trainables.family import Metric, Split
 from trainables.measure import Measure
+from trainables.recursive import losses
 from trainables.recursive.act import halts
-from trainables.recursive.data import Boards
+from trainables.recursive.data import Boards, RecursiveData
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet
 from trainables.statistics import mean_over_units
 
-__all__ = ["LADDER", "METRICS", "Scores", "exponents", "rung", "score", "think"]
+__all__ = ["LADDER", "METRICS", "Scores", "exponents", "probed", "rung", "score", "think"]
 
 LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Standard deviations at which the basin of a solution is probed, on both latent states."""
+PROBED = 64
+"""Validation boards that are rolled out from perturbed starts too; of the test split all are."""
 EXPONENTS = 2
 EXPONENT_BOARDS = 16
 _BOARDS_AT_ONCE = 128
@@ -37,20 +40,35 @@ def rung(sigma: float) -> str:
 
 METRICS = (
     Metric("exact", "max", "boards", "share of boards whose every cell is right, from the clean start, after halt_max_steps segments"),
-    Metric("robust", "max", "boards", "share of perturbed starts from which the whole board is right, mean over the ladder of sigmas"),
+    Metric(
+        "robust",
+        "max",
+        "boards",
+        f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; on {PROBED} validation boards",
+    ),
     *(Metric(rung(sigma), "max", "boards", f"the same at sigma {sigma:g} on z_H and z_L") for sigma in LADDER),
     Metric("accuracy", "max", "boards", "share of cells that are right, clues among them, from the clean start"),
     Metric("q_accuracy", "max", "boards", "share of boards of which Q-halt says truly whether they are right, after the last segment"),
     Metric("halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", descriptive=True),
     *(
         Metric(
-            f"lambda{i}", "min", "boards", f"largest local Lyapunov exponent, number {i}, of the latent map, per segment", descriptive=True
+            f"lambda{i}",
+            "min",
+            "boards",
+            f"largest local Lyapunov exponent, number {i}, of the latent map, per segment; on {EXPONENT_BOARDS} boards",
+            descriptive=True,
         )
         for i in range(1, EXPONENTS + 1)
     ),
 )
 
 Array = npt.NDArray[np.float64]
+
+
+def probed(data: RecursiveData, split: Split) -> int:
+    """How many boards of a split, its first ones, are rolled out from perturbed starts too."""
+    boards = len(data.scored(split))
+    return boards if split == "test" else min(PROBED, boards)
 
 
 class Scores(NamedTuple):
@@ -75,14 +93,12 @@ def think(model: RecursiveNet, inputs: Tensor, labels: Tensor, noise: tuple[Tens
     limit = model.config.halt_max_steps
     said = model(inputs, torch.zeros_like(inputs[:, 0]), z_h, z_l, limit)
     logits, q = said.logits[-1], said.q_halt[-1]
-    counted = labels != -100
-    right = (logits.argmax(-1) == labels) & counted
-    exact = (right | ~counted).all(1)
+    exact = losses.exactly_right(logits, labels)
     steps = torch.arange(1, limit + 1, device=q.device)[:, None]
     halted = halts(model, steps, said.q_halt, said.q_continue, training=True)
     first = torch.where(halted, steps, limit).amin(0)
     sound = logits.isfinite().flatten(1).all(1) & said.q_halt.isfinite().all(0)
-    found = (exact, right.sum(1) / counted.sum(1).clamp(min=1), (q >= 0) == exact, first)
+    found = (exact, losses.accuracy(logits, labels), (q >= 0) == exact, first)
     return Scores(*(torch.where(sound, value.double(), math.nan).cpu().numpy() for value in found))
 
 
@@ -126,15 +142,15 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
 
 
 @torch.no_grad()
-def score(model: RecursiveNet, boards: Boards, probed: int, device: torch.device) -> dict[str, Measure]:
+def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.device) -> dict[str, Measure]:
     """Every declared metric of a model in evaluation mode.
 
     Args:
-        probed: the first so many boards are rolled out from perturbed starts too.
+        perturbed: the first so many boards are rolled out from perturbed starts too.
     """
     parts = [think(model, inputs, labels) for _, inputs, labels in _parts(boards, len(boards.inputs), device)]
     clean = Scores(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    ladder = _ladder(model, boards, min(probed, len(boards.inputs)), device)
+    ladder = _ladder(model, boards, perturbed, device)
     growth = exponents(model, boards, device)
     share: dict[str, Any] = {"bounds": (0.0, 1.0)}
     return {

@@ -6,6 +6,7 @@ In bfloat16, whose unit in the last place at 1 is 2^-8, a sigma of 3e-5 would le
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from trainables.family import Perturbation
 from trainables.guards.perturbation import measured
 from trainables.recursive.config import RecursiveConfig
 
-__all__ = ["Starts", "arrived", "ramped", "starts"]
+__all__ = ["Starts", "arrived", "ramped", "starts", "together"]
 
 RESOLVED = 1e-5
 """Least sigma that is judged: below it float32 itself leaves some coordinates of size 1 as they were."""
@@ -102,4 +103,22 @@ def arrived(config: RecursiveConfig, clean: tuple[Tensor, Tensor], found: Starts
         name: measured(before.repeat(config.trajectories, 1, 1)[judged], after[judged], asked)
         for name, (before, after) in pairs.items()
         if config.location in ("both", name)
+    }
+
+
+def together(parts: Sequence[Mapping[str, Perturbation]]) -> dict[str, Perturbation]:
+    """What the noise has done in several micro-batches of about the same size, by latent state."""
+    by_state: dict[str, list[Perturbation]] = {}
+    for part in parts:
+        for name, found in part.items():
+            by_state.setdefault(name, []).append(found)
+
+    def rms(values: list[float]) -> float:
+        return math.sqrt(math.fsum(value**2 for value in values) / len(values))
+
+    return {
+        name: Perturbation(
+            rms([one.asked for one in all_]), rms([one.effective for one in all_]), math.fsum(one.changed for one in all_) / len(all_)
+        )
+        for name, all_ in by_state.items()
     }

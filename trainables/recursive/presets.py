@@ -33,7 +33,17 @@ _COMMON: dict[str, Any] = {
     "puzzle_lr": 1e-4,
     "schedule": "constant",
 }
-HRM_FIELDS: dict[str, Any] = {**_COMMON, "h_layers": 4, "l_layers": 4, "h_cycles": 2, "l_cycles": 2, "ema": 0.0, "batch": 384, "lr": 7e-5}
+HRM_FIELDS: dict[str, Any] = {
+    **_COMMON,
+    "h_layers": 4,
+    "l_layers": 4,
+    "h_cycles": 2,
+    "l_cycles": 2,
+    "ema": 0.0,
+    "batch": 384,
+    "lr": 7e-5,
+    "puzzle_lr": 7e-5,
+}
 TRM_FIELDS: dict[str, Any] = {
     **_COMMON,
     "l_layers": 2,
@@ -46,7 +56,9 @@ TRM_FIELDS: dict[str, Any] = {
 }
 _MIXER: dict[str, Any] = {**TRM_FIELDS, "mlp_t": True, "positions": "none"}
 _LOG: dict[str, Any] = {"rollout": "parallel_fixed", "ramp": 0.1, "sigma_min": 3e-5, "sigma_max": 3e-3, "noise": "loguniform", "k": 4}
-_STEPS = {"published": 26_041, "log": 50_000}
+_STEPS = {"hrm": 52_083, "trm": 65_104, "log": 50_000}
+WARMUP = 2000
+"""Optimizer steps of all of them."""
 
 
 def _shrunk(kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float) -> TrialConfig:
@@ -57,15 +69,16 @@ def _shrunk(kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], 
     """
     if not 0 < scale <= 1:
         raise ConfigError(f"scale: must be above 0 and at most 1 (got {scale})")
+    warmup = min(1.0, WARMUP / steps)
     steps = max(1, round(steps * scale))
     width = max(LEAST_WIDTH, round(fields["hidden"] * scale**0.5 / 16) * 16)
     small = {"hidden": width, "puzzle_emb": width, "batch": max(1, round(fields["batch"] * scale)), "steps": steps}
-    return kind(**{**fields, **small, "eval_every": max(1, round(steps / 20)), "warmup": min(1.0, 2000 / _STEPS["log"])})
+    return kind(**{**fields, **small, "eval_every": max(1, round(steps / 20)), "warmup": warmup})
 
 
 HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
-        "sudoku": functools.partial(_shrunk, HRMConfig, HRM_FIELDS, _STEPS["published"]),
+        "sudoku": functools.partial(_shrunk, HRMConfig, HRM_FIELDS, _STEPS["hrm"]),
         "log-baseline": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "none"}, _STEPS["log"]),
         "log-multi4": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]),
     }
@@ -74,8 +87,8 @@ HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
 
 TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
-        "sudoku": functools.partial(_shrunk, TRMConfig, _MIXER, 65_104),
-        "sudoku-attention": functools.partial(_shrunk, TRMConfig, TRM_FIELDS, 65_104),
+        "sudoku": functools.partial(_shrunk, TRMConfig, _MIXER, _STEPS["trm"]),
+        "sudoku-attention": functools.partial(_shrunk, TRMConfig, TRM_FIELDS, _STEPS["trm"]),
         "log-baseline": functools.partial(_shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]),
         "log-multi4": functools.partial(
             _shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]

@@ -42,8 +42,7 @@ def judge(config: RecursiveConfig, said: Rollout, labels: Tensor, steps: Tensor)
     if said.ahead is not None:
         target = losses.continue_target(said.ahead[0], said.ahead[1], steps >= config.halt_max_steps)
         continuing = losses.continue_loss(said.q_continue, target)
-    counted = labels != losses.IGNORED
-    right = ((said.logits.detach().argmax(-1) == labels) & counted).sum(-1) / counted.sum(-1).clamp(min=1)
+    right = losses.accuracy(said.logits.detach(), every)
     cross_entropy = losses.per_row(token(said.logits, every), every)
     return Judged(cross_entropy, losses.halting_loss(said.q_halt, exact), continuing, exact, right)
 

@@ -19,7 +19,7 @@ from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import data_key
 from trainables.storage import Folder, StorageError
 
-__all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start"]
+__all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start", "same_architecture"]
 
 ARCHITECTURE = (
     "task",
@@ -63,19 +63,18 @@ class Start:
         return {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
 
 
-def _checkpoint(place: str) -> tuple[str, Checkpoint]:
-    """The checkpoint at a folder, or the newest one of the trial at it."""
-    folder = Folder.at(place)
+def _checkpoint(place: str) -> Checkpoint:
+    """The checkpoint at a folder. A trial's newest one would be another after it has gone on, so a trial is refused."""
     try:
-        if folder.exists("manifest.json"):
+        if Folder.at(place).exists("manifest.json"):
             trial, attempt, step = place.rstrip("/").rsplit("/", 2)
-            return place, CheckpointStore(Folder.at(trial)).load(f"{attempt}/{step}")
-        found = CheckpointStore(folder).newest()
+            return CheckpointStore(Folder.at(trial)).load(f"{attempt}/{step}")
+        names = CheckpointStore(Folder.at(place)).names()
     except (DamagedCheckpoint, StorageError, ValueError) as error:
         raise ConfigError(f"start: {error}") from None
-    if found is None:
-        raise ConfigError(f"start: there is no checkpoint at {place}; give the folder of a trial or of one checkpoint")
-    return f"{place.rstrip('/')}/{found.name}", found
+    if names:
+        raise ConfigError(f"start: {place} is a trial; say which of its checkpoints, such as {place.rstrip('/')}/{names[0]}")
+    raise ConfigError(f"start: there is no checkpoint at {place}; give the folder of one, such as .../attempt-01/step-000001000")
 
 
 def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
@@ -86,15 +85,15 @@ def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
     """
     if not config.start:
         return None
-    name, found = _checkpoint(config.start)
+    name, found = config.start, _checkpoint(config.start)
     if found.record["family"] != family.name:
         raise ConfigError(f"start: {name} is of the family {found.record['family']}, this one is {family.name}")
-    _same_architecture(name, found.record["config"], config)
+    same_architecture(name, found.record["config"], config)
     arrays = {key: tensor.numpy() for key, tensor in family.scored_weights(found.state).items()}
     return Start(name, found.step, found.record["config"], arrays)
 
 
-def _same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveConfig) -> None:
+def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveConfig) -> None:
     """Refuses weights of another architecture.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +15,13 @@ from trainables.measure import Measure
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import RecursiveData, Sampler
-from trainables.recursive.metrics import score
+from trainables.recursive.metrics import probed, score
 from trainables.recursive.model import Rollout, network
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
 
 __all__ = ["RecursiveTask"]
 
-PROBED = 64
-"""Validation boards that are rolled out from perturbed starts too; of the test split all are."""
 TALLIES = ("train/accuracy", "train/exact", "train/q_accuracy", "train/steps")
 _NOISE, _LEAST = 1, 2
 
@@ -48,7 +47,9 @@ class RecursiveTask(Task):
             self._carry, self._next = self._empty(), self._empty()
         self._tallies = torch.zeros(len(TALLIES), 2, dtype=torch.float64, device=device)
         self._tallied = torch.zeros(config.batch, len(TALLIES), 2, dtype=torch.float64, device=device)
-        self._arrived: dict[str, Perturbation] = {}
+        self._arrived: dict[int, dict[str, Perturbation]] = {}
+        """Of the step under way, by the first slot of each micro-batch."""
+        self._last: Mapping[str, Perturbation] = {}
 
     def _empty(self) -> dict[str, Tensor]:
         """A carry without boards, by slot and trajectory: [rows, K, ...]."""
@@ -96,10 +97,10 @@ class RecursiveTask(Task):
         """One segment of each slot's K trajectories, one trajectory after another."""
         count, slots = self.config.trajectories, batch["slot"]
         before = act.Carry(**{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()})
-        self._arrived = {}
+        self._arrived.pop(int(slots[0]), None)
         if before.halted.any():
             clean, starts = self._starts(batch, progress)
-            self._arrived = perturb.arrived(self.config, clean, starts._replace(sigma=starts.sigma * before.halted))
+            self._arrived[int(slots[0])] = perturb.arrived(self.config, clean, starts._replace(sigma=starts.sigma * before.halted))
             before = act.begin(before, *self._copies(batch), starts.z_h, starts.z_l)
         ahead = self.net.learns_to_continue and self.config.halt_max_steps > 1
         said: Rollout = model(before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=ahead)
@@ -115,7 +116,7 @@ class RecursiveTask(Task):
         """All segments of all trajectories at once; no slot takes another board."""
         limit = self.config.halt_max_steps
         clean, starts = self._starts(batch, progress)
-        self._arrived = perturb.arrived(self.config, clean, starts)
+        self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
         inputs, labels, puzzles = self._copies(batch)
         ahead = self.net.learns_to_continue and limit > 1
         said: Rollout = model(inputs, puzzles, starts.z_h, starts.z_l, limit, ahead=ahead)
@@ -137,6 +138,8 @@ class RecursiveTask(Task):
         if self.streams:
             self._carry, self._next = self._next, self._carry
         self._tallies += self._tallied.sum(0)
+        self._last = self.perturbations() or self._last
+        self._arrived.clear()
         if self.average is not None:
             self.average.update()
 
@@ -152,23 +155,19 @@ class RecursiveTask(Task):
         return output.logits[-1].argmax(-1)
 
     def perturbations(self) -> Mapping[str, Perturbation]:
-        """Of the starts of the last step."""
-        return self._arrived
+        """Of the starts of the step under way."""
+        return perturb.together(list(self._arrived.values()))
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Every metric on a split, with the averaged weights."""
-        boards = getattr(self.data, split)
-        probed = len(boards.inputs) if split == "test" else PROBED
-        if self.average is None:
-            return score(self.net, boards, probed, self.device)
-        with self.average.applied():
-            return score(self.net, boards, probed, self.device)
+        with contextlib.nullcontext() if self.average is None else self.average.applied():
+            return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
 
     def facts(self, step: int) -> dict[str, float]:
         """How far the noise has grown, and the noise of the last step that had any."""
         if self.config.mode == "none":
             return {}
-        noise = {f"noise/{name}/{part}": value for name, found in self._arrived.items() for part, value in found._asdict().items()}
+        noise = {f"noise/{name}/{part}": value for name, found in self._last.items() for part, value in found._asdict().items()}
         return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:

@@ -52,15 +52,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("part", ["", "attempt-01/step-000000003"])
+FIRST, LAST = "attempt-01/step-000000003", "attempt-01/step-000000006"
+
+
+@pytest.mark.parametrize("part", [FIRST, LAST])
 def test_fine_tunes(part: str, trained: Path) -> None:
-    """From the averaged weights of a trial's newest checkpoint, or of the one that is named; its score is the first one."""
+    """From the averaged weights of a checkpoint; its score is the first one."""
     config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / part), "seed": 5})
     data = TRM_FAMILY.build_data(config)
     assert not admission(TRM_FAMILY, config, data).refusals
-    store = CheckpointStore(Folder.at(str(trained)))
-    found = store.load(part) if part else store.newest()
-    assert found is not None
+    found = CheckpointStore(Folder.at(str(trained))).load(part)
     task = TRM_FAMILY.task(config, data, torch.device("cpu"))
     assert digest(task.net.state_dict()) == digest(TRM_FAMILY.scored_weights(found.state))
     before = found.record["history"][-1]["metrics"]["validation/accuracy"]["value"]
@@ -69,20 +70,25 @@ def test_fine_tunes(part: str, trained: Path) -> None:
 
 def test_a_start_of_another_architecture_is_refused_by_the_field(trained: Path) -> None:
     for fields, said in (({"hidden": 32}, "hidden: must be 16"), ({"mlp_t": True, "positions": "none"}, "positions: must be learned")):
-        config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained)})
+        config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained / LAST)})
         with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
             TRM_FAMILY.build_data(config)
+        shared = TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST)}))
+        with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
+            TRM_FAMILY.task(config, shared, torch.device("cpu"))
 
 
 def test_a_start_that_is_none_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^start: there is no checkpoint at"):
         TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(tmp_path)}))
     with pytest.raises(ConfigError, match=r"is of the family trm, this one is hrm$"):
-        HRM_FAMILY.build_data(make(HRM_FAMILY.Config, {**SMALL, "start": str(trained)}))
+        HRM_FAMILY.build_data(make(HRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST)}))
+    with pytest.raises(ConfigError, match=rf"is a trial; say which of its checkpoints, such as .*{LAST}$"):
+        TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(trained)}))
 
 
 def test_a_start_that_may_have_seen_the_scored_boards_is_refused(trained: Path) -> None:
-    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained), "data_seed": 1})
+    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST), "data_seed": 1})
     (refusal,) = admission(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).refusals
     assert "overlap_start" in refusal
     assert "may have seen the boards scored here" in refusal
@@ -151,3 +157,29 @@ def test_two_workers_stream_what_one_does(tmp_path: Path) -> None:
     for found, expected in zip(mine, whole, strict=True):
         for name in ("train/accuracy", "train/steps", "loss"):
             assert found[name] == pytest.approx(expected[name], rel=1e-3), name
+
+
+def test_one_segment_is_one_segment() -> None:
+    """Exploration asks for two at least, which a limit of one does not give."""
+    config = make(TRM_FAMILY.Config, {**SMALL, "halt_max_steps": 1, "explore": 1.0})
+    last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run())[-1]
+    assert last.facts["train/steps"] == 1.0
+
+
+@pytest.mark.parametrize("micro_batch", [0, 2])
+def test_noise_is_a_fact_of_the_last_step_that_had_any(micro_batch: int) -> None:
+    """Streaming: every second step has none, the reported one among them; parts of a batch count together."""
+    config = make(
+        TRM_FAMILY.Config, {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "micro_batch": micro_batch, "steps": 8, "eval_every": 4}
+    )
+    last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run())[-1]
+    assert last.facts["noise/z_L/asked"] == pytest.approx(0.1)
+    assert last.facts["noise/z_L/effective"] == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_checkpoint_is_about_as_large_as_was_said(trained: Path, tmp_path: Path) -> None:
+    for name, fields in (("none", {}), ("streams", {**NOISY, "k": 8, "batch": 32})):
+        run(tmp_path / name, **fields)
+        written = max(file.stat().st_size for file in (tmp_path / name).rglob("state.pt"))
+        said = TRM_FAMILY.checkpoint_bytes(make(TRM_FAMILY.Config, {**SMALL, **fields}))
+        assert 0.5 * written < said < 1.5 * written, name
