@@ -76,7 +76,7 @@ def scales(family: str) -> dict[str, Scale]:
         "smoke": Scale(
             4, steps=2**13, grace=2**11, reduction=2, confirm=1, replicates=1, strata=arms, startup=2, fields=TINY, enqueue=first()
         ),
-        "laptop": Scale(20, steps=2**15, grace=2**13, reduction=4, confirm=1, replicates=5, strata=arms, fields=BOARDS, enqueue=first()),
+        "laptop": Scale(16, steps=2**15, grace=2**14, reduction=2, confirm=1, replicates=5, strata=arms, fields=BOARDS, enqueue=first()),
         "full": Scale(
             96,
             steps=2**24,
