@@ -38,7 +38,9 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
     if not confirmed and not chosen and not lines:
         return None
     compared = [y for who, points in lines.items() if not leaderboard.is_oracle(who) for _, y in points]
-    axis = scale([score.value for found in [*confirmed, *chosen] for score in found.scores] + compared)
+    scores = [score for found in [*confirmed, *chosen] for score in found.scores]
+    signed = any(score.low < 0 for score in scores)
+    axis = {"type": "linear"} if signed else scale([score.value for score in scores] + compared)
     if axis["type"] == "log":
         lines = {who: points for who, points in lines.items() if all(value > 0 for _, value in points)}
     made = _empty(history, name, axis, height)
