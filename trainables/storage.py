@@ -153,14 +153,20 @@ class Folder:
 
         Empty where the folder does not exist.
         """
-        found = self.files.get_file_info(fs.FileSelector(self.path, recursive=recursive, allow_not_found=True))
-        files = [info for info in found if info.is_file and (hidden or not info.base_name.startswith("."))]
+        files = [info for info in self._infos(recursive=recursive) if info.is_file and (hidden or not info.base_name.startswith("."))]
         return {info.path[len(self.path) + 1 :]: info.size for info in files}
 
     def folders(self) -> list[str]:
         """Names of the folders directly below, sorted."""
-        found = self.files.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
-        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+        return sorted(info.base_name for info in self._infos(recursive=False) if info.type == fs.FileType.Directory)
+
+    def _infos(self, *, recursive: bool) -> list[fs.FileInfo]:
+        """What is below; nothing where the folder does not exist."""
+        selector = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
+        try:
+            return self.files.get_file_info(selector)  # type: ignore[no-any-return]
+        except FileNotFoundError:  # it came into being after pyarrow had not found it, and before pyarrow asked whether it is there
+            return self.files.get_file_info(selector)  # type: ignore[no-any-return]
 
     def delete(self) -> None:
         """Removes the folder and all below it; nothing happens where it does not exist."""
