@@ -171,14 +171,16 @@ class RecursiveTask(Task):
         return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:
-        """The carry and the averaged weights."""
+        """The carry, the noise that `facts` tells, and the averaged weights."""
+        noise = {name: list(found) for name, found in self._last.items()}
         average = {"average": self.average.state_dict()} if self.average is not None else {}
-        return {"carry": {name: tensor.clone() for name, tensor in self.carried().items()}, **average}
+        return {"carry": {name: tensor.clone() for name, tensor in self.carried().items()}, "noise": noise, **average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         for name, tensor in self.carried().items():
             tensor.copy_(state["carry"][name])
+        self._last = {name: Perturbation(*values) for name, values in state["noise"].items()}
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 

@@ -183,3 +183,15 @@ def test_a_checkpoint_is_about_as_large_as_was_said(trained: Path, tmp_path: Pat
         written = max(file.stat().st_size for file in (tmp_path / name).rglob("state.pt"))
         said = TRM_FAMILY.checkpoint_bytes(make(TRM_FAMILY.Config, {**SMALL, **fields}))
         assert 0.5 * written < said < 1.5 * written, name
+
+
+def test_a_resumed_trial_tells_the_noise_of_before(tmp_path: Path) -> None:
+    """Streaming, with a report after each step: the second step of each board has no noise of its own."""
+    config = make(TRM_FAMILY.Config, {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "steps": 4, "eval_every": 1, "ramp": 0.0})
+    data = TRM_FAMILY.build_data(config)
+    whole = [report.facts for report in Loop(TRM_FAMILY, config, data).run()]
+    store = [CheckpointStore(Folder.at(str(tmp_path)), attempt) for attempt in (1, 2)]
+    next(Loop(TRM_FAMILY, config, data, store=store[0]).run())
+    resumed = [report.facts for report in Loop(TRM_FAMILY, config, data, store=store[1]).run()]
+    for name in ("noise/z_H/asked", "noise/z_H/effective", "noise/z_L/changed"):
+        assert [facts[name] for facts in resumed] == [facts[name] for facts in whole], name
