@@ -25,7 +25,8 @@ TINY: Mapping[str, Any] = {**SMALL, "train_boards": 500, "validation_boards": 64
 SEARCHED = ("batch", "lr", "weight_decay")
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
-    family: {name: value for name, value in fields.items() if name not in SEARCHED}
+    family: {**{name: value for name, value in fields.items() if name not in SEARCHED}, "micro_batch": "auto"}
     for family, fields in (("hrm", HRM_FIELDS), ("trm", TRM_FIELDS))
 }
-"""By family: the published settings on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), but for what is searched."""
+"""By family: the published settings on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), but for what is searched.
+Micro-batches are as large as fits."""

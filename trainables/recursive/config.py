@@ -134,6 +134,11 @@ class RecursiveConfig(TrialConfig):
         return 1 if self.rollout == "serial_act" else self.halt_max_steps
 
     @property
+    def samples_per_board(self) -> int:
+        """What a board costs in one optimizer step: trajectories times segments."""
+        return self.trajectories * self.segments
+
+    @property
     def inner(self) -> int:
         """SwiGLU's inner width."""
         return self.inner_of(self.hidden)

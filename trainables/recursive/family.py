@@ -39,7 +39,7 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def samples_per_step(self, config: C) -> int:
         """Boards times trajectories times segments: K trajectories are not K times the compute for the same budget."""
-        return config.batch * config.trajectories * config.segments
+        return config.batch * config.samples_per_board
 
     def build_data(self, config: C) -> RecursiveData:
         """Boards of the three splits, and the weights to begin with.

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
-__all__ = ["HRM", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "parameter_count"]
+__all__ = ["HRM", "PUZZLE", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "parameter_count", "puzzle_parameters"]
 
 Q_BIAS = -5.0
 """So that nothing halts early at first (HRM, TRM)."""
+PUZZLE = "puzzle."
+"""Begins the names of the puzzle embedding's parameters."""
 
 
 class Shape(NamedTuple):
@@ -55,6 +57,11 @@ class RecursiveNet(nn.Module):
     lower: Stack
     learns_to_continue = False
     """Whether the value of going on is learned, from one more segment."""
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether training needs that segment: where only one is allowed there is nothing to go on to."""
+        return self.learns_to_continue and self.config.halt_max_steps > 1
 
     def __init__(self, config: RecursiveConfig, shape: Shape) -> None:
         super().__init__()
@@ -214,6 +221,12 @@ def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet
     return HRM(config, shape) if isinstance(config, HRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
 
 
+def puzzle_parameters(model: RecursiveNet) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The puzzle embedding, and all the rest."""
+    named = list(model.named_parameters())
+    return [tensor for name, tensor in named if name.startswith(PUZZLE)], [tensor for name, tensor in named if not name.startswith(PUZZLE)]
+
+
 def parameter_count(model: RecursiveNet) -> int:
     """Parameters as HRM and TRM count them: without the puzzle embedding."""
-    return sum(tensor.numel() for name, tensor in model.named_parameters() if not name.startswith("puzzle."))
+    return sum(tensor.numel() for tensor in puzzle_parameters(model)[1])

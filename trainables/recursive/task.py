@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from trainables.family import Batch, Perturbation, Split, Task
 from trainables.measure import Measure
@@ -16,7 +18,7 @@ from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import RecursiveData, Sampler
 from trainables.recursive.metrics import probed, score
-from trainables.recursive.model import Rollout, network
+from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
 
@@ -40,7 +42,7 @@ class RecursiveTask(Task):
         self.net = net.to(device)
         self.model: nn.Module = self.net
         self.optimizers, self.schedulers = _optimizers(config, self.net)
-        self.average = EMA(self.net, config.ema, ("puzzle.",)) if config.ema else None
+        self.average = EMA(self.net, config.ema, (PUZZLE,)) if config.ema else None
         self.sampler = Sampler(config, data.train)
         self.streams = config.rollout == "serial_act"
         if self.streams:
@@ -63,7 +65,7 @@ class RecursiveTask(Task):
 
     def samples(self, batch: Batch) -> int:
         """Boards times trajectories times segments."""
-        return len(batch["inputs"]) * self.config.trajectories * self.config.segments
+        return len(batch["inputs"]) * self.config.samples_per_board
 
     def batch(self, step: int) -> Batch:
         """See the class; a pure function of (configuration, step)."""
@@ -102,8 +104,7 @@ class RecursiveTask(Task):
             clean, starts = self._starts(batch, progress)
             self._arrived[int(slots[0])] = perturb.arrived(self.config, clean, starts._replace(sigma=starts.sigma * before.halted))
             before = act.begin(before, *self._copies(batch), starts.z_h, starts.z_l)
-        ahead = self.net.learns_to_continue and self.config.halt_max_steps > 1
-        said: Rollout = model(before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=ahead)
+        said: Rollout = model(before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=self.net.looks_ahead)
         least = batch["least"].T.flatten()
         after = act.advance(before, said, self.net, training=True, least=least)
         found = judge(self.config, said, before.labels, after.steps[None])
@@ -118,8 +119,7 @@ class RecursiveTask(Task):
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
         inputs, labels, puzzles = self._copies(batch)
-        ahead = self.net.learns_to_continue and limit > 1
-        said: Rollout = model(inputs, puzzles, starts.z_h, starts.z_l, limit, ahead=ahead)
+        said: Rollout = model(inputs, puzzles, starts.z_h, starts.z_l, limit, ahead=self.net.looks_ahead)
         steps = torch.arange(1, limit + 1, device=self.device)[:, None]
         found, counts = judge(self.config, said, labels, steps), active(self.net, said)
         last = counts & ~torch.cat([counts[1:], torch.zeros_like(counts[:1])])
@@ -192,13 +192,11 @@ def _least(config: RecursiveConfig, generator: np.random.Generator, rows: int) -
     return explored * generator.integers(2, max(2, config.halt_max_steps) + 1, size=size)
 
 
-def _optimizers(config: RecursiveConfig, net: nn.Module) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LRScheduler]]:
-    named = dict(net.named_parameters())
-    puzzle = [tensor for name, tensor in named.items() if name.startswith("puzzle.")]
-    rest = [tensor for name, tensor in named.items() if not name.startswith("puzzle.")]
+def _optimizers(config: RecursiveConfig, net: RecursiveNet) -> tuple[list[Optimizer], list[LRScheduler]]:
+    puzzle, rest = puzzle_parameters(net)
     dense: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.95), "weight_decay": config.weight_decay}
     kind = AdamATan2 if config.optimizer == "adam_atan2" else torch.optim.AdamW
-    optimizers: list[torch.optim.Optimizer] = [kind(rest, **dense)]
+    optimizers: list[Optimizer] = [kind(rest, **dense)]
     if puzzle:
         optimizers.append(SignSGD(puzzle, lr=config.puzzle_lr, weight_decay=config.puzzle_weight_decay))
     return optimizers, [schedule(optimizer, config) for optimizer in optimizers]
