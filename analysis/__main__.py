@@ -8,10 +8,11 @@
     python -m analysis note SWEEP NUMBER [TEXT]             a note on a trial, or the notes that it has
     python -m analysis export SWEEP [--to FOLDER]           trials, reports, findings and baselines as parquet and CSV
     python -m analysis dashboard SWEEP [--to FILE]          a file for optuna-dashboard, and how to open it and TensorBoard
+    python -m analysis stop SWEEP                           asks the driver of a running sweep to end, resumable, wherever it runs
     python -m analysis doctor SWEEP [--json]                what is wrong with a sweep's files, and what can be done; read-only
     python -m analysis gc SWEEP [--dry-run]                 removes checkpoints that nobody needs, and what was cut off
 
-RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, 1 where `doctor` finds damage, or 2 with one line on stderr.
+RESULTS and SWEEP are folders or s3:// gs:// URIs. Exit code 0, 1 where `doctor` finds damage or `stop` no end, 2 with one line on stderr.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any, NoReturn
 
 from rich.console import RenderableType
 
-from analysis import compare, dashboard, doctor, export, gc, notes, terminal
+from analysis import compare, dashboard, doctor, export, gc, notes, stop, terminal
 from analysis.arguments import count, price, trial_number
 from analysis.collatz import commands as collatz
 from analysis.sweep import Sweep, place
@@ -38,7 +39,7 @@ from trainables.storage import leave
 
 __all__ = ["main"]
 
-COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes, doctor, gc)
+COMMANDS: tuple[Any, ...] = (compare, collatz, export, dashboard, notes, stop, doctor, gc)
 """Modules of further commands: each has `register(commands)`, which adds its parser and sets `run`.
 
 `run` is a function of the parsed arguments; it returns the exit code, or None for 0.

@@ -66,8 +66,8 @@ def _time_placement() -> None:
     """Once the environment stands that Ray reads when it is imported, and before the placement is made."""
     prepare = environment.prepare
 
-    def prepared() -> None:
-        prepare()
+    def prepared(cluster: bool = False) -> None:
+        prepare(cluster)
         from sweeps.engine.tune import Placement
 
         _timed(Placement)

@@ -155,7 +155,7 @@ def _sweep(settings: Settings, report: Report) -> Iterator[Event]:
     director.opened({})
     steps: Counter[int] = Counter()
     while True:
-        while len(director.running()) < settings.concurrent and isinstance(found := director.next(), Assignment):
+        while len(director.running()) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):
             director.started(found.trial, found.attempt)
         if not director.running():
             break

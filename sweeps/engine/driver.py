@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import statistics
@@ -13,12 +12,12 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
-import psutil
 from rich.console import Console
 
 from sweeps.engine import environment, plan
+from sweeps.engine.address import Address
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
 from sweeps.engine.manifest import differences, manifest
@@ -36,6 +35,7 @@ from sweeps.ledger.table import leaderboard_table
 from trainables.storage import Folder
 
 if TYPE_CHECKING:
+    from sweeps.engine.nodes import Nodes, Request
     from sweeps.engine.tune import Placement
 
 __all__ = ["Driver"]
@@ -67,6 +67,7 @@ class Driver:
 
     Args:
         name: of the sweep, in `folder` below `storage`.
+        address: where it runs.
         checkpoint: bytes that a checkpoint may have.
         known: what has been read of the ledger, and the director that it was replayed into.
     """
@@ -80,11 +81,13 @@ class Driver:
         storage: str,
         lease: Lease,
         parent: Parent,
+        address: Address,
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
         self.settings, self.folder, self.name, self.storage = settings, folder, name, storage
         self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
+        self.address, self.nodes = address, cast("Nodes | None", None)
         self.console = _Console() if sys.stdout.isatty() else _Console(width=160)
         self.ledger = Ledger(folder / "ledger", known=known[0] if known else None, patience=settings.storage_patience, say=self._say)
         self.director = known[1] if known and not self.ledger.reread else plan.replayed(settings, space, self.ledger.past)
@@ -94,7 +97,6 @@ class Driver:
         self.interrupts = 0
         self._interrupted = self._room_seen = 0.0
         self._leaving: threading.Timer | None = None
-        self._ray: dict[str, psutil.Process] = {}
         self._stopping_ray = threading.Event()
         self._storage_answers = True
         self.placement: Placement | None = None
@@ -107,6 +109,9 @@ class Driver:
         for warning in plan.warnings_of(self.settings):
             self._say(f"note: {warning}")
         self._take_signals()
+        self.lease.asked = self._asked
+        if self.address.kind == "join":  # what it refuses is refused before anything is recorded
+            self.nodes = self._join()
         how = "failed"
         try:
             self._open()
@@ -153,14 +158,11 @@ class Driver:
         shelf = Shelf(self.director)
         preparing = threading.Thread(target=shelf.prepare, name="data")
         preparing.start()
-        environment.prepare()
+        if self.nodes is None:
+            self.nodes = self._start(scratch)
         from sweeps.engine import tune
 
-        try:
-            self._ray = tune.start_ray(*self._resources(), temporary=scratch)
-        except Exception as error:
-            self._say(traceback.format_exc())
-            self._leave(f"could not start Ray ({type(error).__name__})")
+        self._say(f"note: {self.nodes.title}")
         threading.Thread(target=self._watch, name="ray", daemon=True).start()
         if self.interrupts:
             raise KeyboardInterrupt
@@ -177,13 +179,16 @@ class Driver:
             retention.tick()
             self._tick()
 
-        placement = tune.Placement(self.director, self.ledger.stored, self.folder, shelf.reference, retention.ended, tick)
+        placement = tune.Placement(
+            self.director, self.ledger.stored, self.nodes, self._request(), self.folder, shelf.reference, retention.ended, tick
+        )
         self.placement = placement
         try:
             placement.run(scratch)
         finally:
             display.close()
             retention.close(RETENTION_SECONDS)
+            self.nodes.close()
         if self.director.halting:
             return "failed"
         if placement.finished:
@@ -192,21 +197,48 @@ class Driver:
             return "handed over"
         return "interrupted" if self.interrupts else "time limit"
 
-    def _resources(self) -> tuple[int, int]:
-        """CPUs and GPUs that Ray may use: what the trials of this sweep need, no more."""
+    def _request(self) -> Request:
+        from sweeps.engine.nodes import Request
+
         settings = self.settings
-        cpus = settings.concurrent * settings.cpus_per_trial * settings.workers_per_trial
-        gpus = settings.concurrent * settings.gpus_per_trial * settings.workers_per_trial
-        return max(1, math.ceil(cpus)), math.ceil(gpus)
+        return Request(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.where)
+
+    def _start(self, scratch: str) -> Nodes:
+        """Ray, on this machine alone."""
+        environment.prepare()
+        from sweeps.engine.nodes import Machine
+
+        try:
+            return Machine(self._request(), self.settings.concurrent or 1, scratch)
+        except Exception as error:
+            self._say(traceback.format_exc())
+            self._leave(f"could not start Ray ({type(error).__name__})")
+
+    def _join(self) -> Nodes:
+        """The cluster, whose job this is."""
+        environment.prepare(cluster=True)
+        from sweeps.engine.nodes import Cluster
+
+        return Cluster(self.address.text, self._request(), self.settings.concurrent, self.folder, self._wanted)
+
+    def _wanted(self) -> int:
+        """Trials that the sweep could train at a time: those that run or wait, and those that are still to be proposed."""
+        trials = list(self.director.history.trials.values())
+        to_come = self.settings.trials - sum(trial.kind == "search" for trial in trials)
+        return sum(trial.open for trial in trials) + max(0, to_come)
 
     def _tick(self) -> None:
         assert self.placement is not None
+        assert self.nodes is not None
+        for line in self.nodes.news():
+            self.director.noted(line)
+            self._say(f"note: {line}")
         now, limit = time.time(), self.settings.time_limit
         if limit is not None and now - self.began > limit:
             self.placement.halt = True
         if self.folder.local and now - self._room_seen > ROOM_SECONDS:
             self._room_seen = now
-            if short := plan.short_of_room(self.folder, self.settings.concurrent * self.checkpoint):
+            if short := plan.short_of_room(self.folder, self.nodes.slots() * self.checkpoint):
                 self.director.halting = short
                 self.placement.halt = True
 
@@ -220,14 +252,23 @@ class Driver:
         if self.interrupts and now - self._interrupted < TWICE_SECONDS:
             return
         self._interrupted = now
-        self.interrupts += 1
-        if self.interrupts > 1:  # an exception here would look to Tune like the failure of a trial
+        if self.interrupts:  # an exception here would look to Tune like the failure of a trial
+            self.interrupts += 1
             threading.Thread(target=self._leave, name="leave").start()
             return
+        self._stop("\nstopping; once more to stop at once")
+
+    def _asked(self) -> None:
+        """By `python -m analysis stop`."""
+        if not self.interrupts:
+            self._stop("asked to stop")
+
+    def _stop(self, words: str) -> None:
+        self.interrupts += 1
         if self.placement is not None:
             self.placement.halt = True  # while Ray starts it must not be disturbed: `_train` looks afterwards
         with contextlib.suppress(OSError):  # whoever reads may have been stopped by the same signal
-            print("\nstopping; once more to stop at once", file=sys.stderr)
+            print(words, file=sys.stderr)
         leave = threading.Timer(INTERRUPT_SECONDS, self._leave)
         leave.daemon = True
         leave.start()
@@ -241,7 +282,7 @@ class Driver:
     def _leave_if_lost(self) -> None:
         from sweeps.engine.tune import dead
 
-        if (lost := dead(self._ray)) and not self._stopping_ray.is_set():
+        if self.nodes and (lost := dead(self.nodes.processes)) and not self._stopping_ray.is_set():
             self._leave(f"has lost Ray, whose {lost} was ended")
 
     def _leave(self, lost: str = "") -> NoReturn:

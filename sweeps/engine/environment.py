@@ -21,13 +21,16 @@ _QUIET = {
 }
 
 
-def prepare() -> None:
+def prepare(cluster: bool = False) -> None:
     """Ray quiet, without signal handlers, snapshots and loggers of its own, and with a token that only this process tree knows.
 
     What the user has set stays. The token is not written to the disk, where `ray start` of another cluster would find it.
+
+    Args:
+        cluster: whether a running cluster is joined, or asked: its token is where Ray looks for it, by default ~/.ray/auth_token.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+    if not cluster and os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

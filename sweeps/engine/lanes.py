@@ -17,7 +17,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,8 @@ class Job:
     """Seconds for which a storage that refuses or does not answer is waited for."""
     stacks: str
     """Local file for the stacks of a process that stood still for `stuck_after` seconds."""
+    placed_on: dict[str, str] = field(default_factory=dict)
+    """Labels of the nodes on which the workers of a group may be; empty where all may."""
 
     def typed_config(self) -> TrialConfig:
         """The configuration as the family's dataclass."""
@@ -231,7 +233,9 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"job": job, "reports": reports, "verdicts": verdicts},
-        scaling_config=ScalingConfig(num_workers=job.workers, use_gpu=bool(job.gpus), resources_per_worker=resources),
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # mypy sees the one of Ray Train's first version
+            num_workers=job.workers, use_gpu=bool(job.gpus), resources_per_worker=resources, label_selector=job.placed_on or None
+        ),
         run_config=RunConfig(
             name=f"trial-{job.trial:04d}-attempt-{job.attempt:02d}",
             storage_path=scratch.name,

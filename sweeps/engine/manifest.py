@@ -12,9 +12,12 @@ from typing import Any
 
 import psutil
 
-__all__ = ["differences", "manifest"]
+__all__ = ["COMMIT", "commit", "differences", "manifest", "versions"]
 
 _PACKAGES = ("leadline", "numpy", "optuna", "pyarrow", "ray", "torch")
+COMMIT = "LEADLINE_COMMIT"
+"""Environment variable by which a submitted job knows the commit of its code, which comes without its repository."""
+CHANGED = "+changes"
 
 
 def _git(*arguments: str) -> str | None:
@@ -27,14 +30,25 @@ def _git(*arguments: str) -> str | None:
     return run.stdout.strip()
 
 
+def versions() -> dict[str, str]:
+    """Of Python and of the packages on which results rest."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def commit() -> str:
+    """The commit of this code, and whether the tree differs from it; empty where that is not known."""
+    found, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    return os.environ.get(COMMIT, "") if not found else f"{found}{CHANGED if changes else ''}"
+
+
 def manifest() -> dict[str, Any]:
     """Command, commit and whether the tree differs from it, versions, machine, process."""
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    code = commit()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}},
+        "commit": code.removesuffix(CHANGED) or None,
+        "dirty": code.endswith(CHANGED) if code else None,
+        "versions": versions(),
         "machine": {
             "host": platform.node(),
             "system": platform.platform(),

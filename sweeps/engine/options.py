@@ -35,6 +35,7 @@ class Request:
     name: str | None
     resume: str | None
     dry_run: bool
+    address: str | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +62,13 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"expected a finite number (got {text!r})")
     return number
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = [part.split("=") for part in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError(f"expected labels such as gpu=a100 (got {text!r})")
+    return {name.strip(): value.strip() for name, value in pairs}
 
 
 def _whole(text: str) -> int:
@@ -120,10 +128,17 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
     group(
         "placement",
         [
-            ("concurrent", _whole, "N", "trials at a time [what fits this machine]"),
+            ("concurrent", _whole, "N", "trials at a time [what fits this machine, or the cluster as it grows and shrinks]"),
             ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
             ("gpus-per-trial", _finite, "N", "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]"),
             ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
+            ("where", _labels, "LABEL=VALUE", "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]"),
+            (
+                "address",
+                str,
+                "ADDRESS",
+                "http://HOST:PORT of a cluster's dashboard, HOST:PORT of its head, auto, or local [RAY_ADDRESS, or auto]",
+            ),
         ],
     )
     group(
@@ -163,7 +178,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
     if given.pop("help", False):
         sys.stdout.write(_help(parser, study))
         raise SystemExit(0)
-    special = {key: given.pop(key, None) for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run")}
+    special = {key: given.pop(key, None) for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run", "address")}
     for option in ("name", "resume"):
         if special[option] is not None and not _NAME.fullmatch(special[option]):
             raise ConfigError(f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})")
@@ -178,6 +193,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         name=special["name"],
         resume=special["resume"],
         dry_run=bool(special["dry_run"]),
+        address=special["address"],
     )
 
 
@@ -199,8 +215,11 @@ def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
     return tuple({str(name): value for name, value in entry.items()} for entry in entries)
 
 
-def settings(study: Study, request: Request) -> Settings:
+def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     """The settings of a new sweep: the scale's, with what was given on the command line.
+
+    Args:
+        alone: whether it runs on this machine alone.
 
     Raises:
         ConfigError: naming the option or field.
@@ -245,8 +264,9 @@ def settings(study: Study, request: Request) -> Settings:
         **{"seed": 0, **sizes, **given},
     )
     if "concurrent" not in given:
-        fitting = plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
-        made = dataclasses.replace(made, concurrent=fitting)
+        made = dataclasses.replace(made, concurrent=_concurrent(made) if alone else None)
+    if alone and made.where:
+        raise ConfigError("where: labels are those of a cluster's nodes; this machine alone has none")
     made = dataclasses.replace(made, overrides=_typed(made))
     if "enqueue" not in request.given:
         made = dataclasses.replace(made, enqueue=tuple(_first(study, made, scale))[: made.trials])
@@ -333,8 +353,15 @@ def check_configurations(study: Study, made: Settings) -> None:
             raise ConfigError(f"enqueue: entry {index + 1}: {error}") from None
 
 
-def resumed_settings(recorded: Settings, study: Study, request: Request) -> Settings:
+def _concurrent(made: Settings) -> int:
+    return plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
+
+
+def resumed_settings(recorded: Settings, study: Study, request: Request, *, alone: bool = True) -> Settings:
     """The settings of a resumed sweep: the recorded ones, with what may change.
+
+    Args:
+        alone: whether it goes on on this machine alone, wherever it was before.
 
     Raises:
         ConfigError: for an option that would make it another sweep.
@@ -358,6 +385,8 @@ def resumed_settings(recorded: Settings, study: Study, request: Request) -> Sett
         word, least = recorded.unit, recorded.steps
         raise ConfigError(f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep")
     made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
+    if alone:
+        made = dataclasses.replace(made, concurrent=made.concurrent or _concurrent(made), where={})
     for stratum in made.strata:
         made.configure({}, stratum, 0)
     return made

@@ -114,17 +114,18 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     return [make(family.Config, proposal.config, family.name) for proposal in proposals]
 
 
-def check_fits(settings: Settings, space: Space, folder: Folder, history: History | None = None) -> int:
+def check_fits(settings: Settings, space: Space, folder: Folder, history: History | None = None, *, alone: bool = True) -> int:
     """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints. Returns the bytes that a checkpoint may have.
 
     Args:
         history: of a sweep that has begun.
+        alone: whether it is to run on this machine alone; what fits a cluster is seen when it is joined.
 
     Raises:
         ConfigError: naming the option.
     """
-    most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
-    if settings.concurrent > most:
+    most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial) if alone else math.inf
+    if settings.concurrent is not None and settings.concurrent > most:
         raise ConfigError(f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine")
     trials = history.trials.values() if history else []
     for trial in trials:
@@ -211,13 +212,13 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
     rates = [_seconds_per_step(family, config, data) for config in configs]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
     steps = expected_steps(settings)
-    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / settings.concurrent
+    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / (settings.concurrent or 1)
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
     rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
-        f"trials      {settings.trials}, {settings.concurrent} at a time, seed {settings.seed}",
+        f"trials      {settings.trials}, {settings.concurrent or 'as many as fit'} at a time, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from sweeps.engine import options, plan
+from sweeps.engine.address import Address, find
 from sweeps.engine.driver import Driver
 from sweeps.engine.study import Settings, Study
 from sweeps.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
@@ -40,9 +41,14 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
     """A driver's life; bad input ends it with one line, before anything is started or written. Returns the exit code."""
     try:
         request = options.parse(study, arguments, manual)
+        address = Address("alone") if request.dry_run else find(request.address)
+        if address.kind == "submit":
+            from sweeps.engine.job import as_job
+
+            return as_job(study, request, arguments, address)
         storage = Folder.at(request.storage)
         try:
-            return _begin(study, storage, request, parent)
+            return _begin(study, storage, request, parent, address)
         except OSError as error:
             raise ConfigError(f"storage: cannot use {storage}: {error}") from None
     except ConfigError as error:
@@ -50,7 +56,8 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
         return BAD_INPUT
 
 
-def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent) -> int:
+def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent, address: Address) -> int:
+    alone = address.kind == "alone"
     known, history, complete = None, None, False
     if request.resume:
         name = request.resume
@@ -58,7 +65,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
         events = recorded.events
         asked = next(event["settings"] for event in reversed(events) if event["type"] == "opened")
-        settings = options.resumed_settings(Settings.from_dict(asked), study, request)
+        settings = options.resumed_settings(Settings.from_dict(asked), study, request, alone=alone)
         study = study.of(settings.family)
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
@@ -72,17 +79,17 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             return DONE
     else:
         study = study.of(request.family)
-        settings = options.settings(study, request)
+        settings = options.settings(study, request, alone=alone)
         name = _free_name(storage, request.name, study.name)
     if not request.dry_run:
         _check_writable(storage)
-    checkpoint = plan.check_fits(settings, study.space, storage, history)
+    checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
         print(plan.describe(settings, study.space, known[0].events if known else ()))
         return DONE
     lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
-        driver = Driver(study.space, settings, storage / name, name, request.storage, lease, parent, checkpoint, known)
+        driver = Driver(study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known)
         return driver.conclude() if complete else driver.go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself

@@ -30,6 +30,7 @@ CHANGEABLE = (
     "gpus_per_trial",
     "stuck_after",
     "storage_patience",
+    "where",
 )
 """What a resumed sweep may change; everything else belongs to the question that it asks."""
 
@@ -163,7 +164,8 @@ class Settings:
     enqueue: tuple[dict[str, Any], ...] = ()
     time_limit: float | None = None
     target: float | None = None
-    concurrent: int = 2
+    concurrent: int | None = 2
+    """Trials at a time; None: as many as fit the cluster, as it grows and shrinks."""
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     workers_per_trial: int = 1
@@ -176,12 +178,13 @@ class Settings:
     comparable: bool = False
     stuck_after: float = 600.0
     storage_patience: float = 120.0
+    where: dict[str, str] = field(default_factory=dict)
     contrasts: tuple[dict[str, Any], ...] = ()
     least_units: int = 0
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', '-')}: must be at least 1 (got {getattr(self, name)})")
         if self.reduction < 2:
             raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")

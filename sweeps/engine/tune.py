@@ -6,18 +6,16 @@ away. A failed attempt comes back as a new proposal, so that retry and resume ar
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -25,16 +23,28 @@ from ray.tune.search import Searcher
 from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.lanes import Job, one_process, worker_group
+from sweeps.engine.nodes import Nodes, Request, placement
 from trainables.measure import Report
 from trainables.storage import Folder
 
-__all__ = ["Placement", "dead", "start_ray"]
+__all__ = ["Placement", "dead"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
 ATTEMPTS = 400
 """How many attempts one driver places before another goes on: Ray's part of it grows by some 35 KiB with each, and never shrinks."""
+MOST_PENDING = 64
+"""Processes that Tune starts at a time, at most."""
 BRIEFLY = 0.02
 """Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
+
+
+_RESERVED: dict[str, Placement] = {}
+
+
+def _reserved(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for an attempt. It pickles the class with what it refers to, so the placement is looked up here."""
+    current = _RESERVED["next"]
+    return placement(current.request, current.nodes)
 
 
 class Lane(tune.Trainable):
@@ -154,6 +164,8 @@ class Placement:
     Args:
         director: decides.
         stored: whether the event of a position is stored, after waiting so many seconds at most.
+        nodes: where attempts are placed.
+        request: what each asks for.
         folder: the sweep's folder.
         data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
         over: told the number of a trial that has ended, when its process has done with it.
@@ -164,12 +176,14 @@ class Placement:
         self,
         director: Director,
         stored: Callable[[int, float], bool],
+        nodes: Nodes,
+        request: Request,
         folder: Folder,
         data: Callable[[dict[str, Any]], tuple[str, bytes]],
         over: Callable[[int], None],
         tick: Callable[[], None],
     ) -> None:
-        self.director, self.folder, self.tick = director, folder, tick
+        self.director, self.nodes, self.request, self.folder, self.tick = director, nodes, request, folder, tick
         self._data, self._stored, self._over = data, stored, over
         self.halt = False
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
@@ -195,18 +209,13 @@ class Placement:
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         killed.count_as_failures()
         self._scratch = scratch
-        settings = self.director.settings
         # Tune would otherwise start one process at a time.
-        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(settings.concurrent))
-        grouped = settings.workers_per_trial > 1
-        request = (
-            {"CPU": 0.01 * settings.workers_per_trial * settings.cpus_per_trial}
-            if grouped
-            else {"CPU": settings.cpus_per_trial, **({"GPU": settings.gpus_per_trial} if settings.gpus_per_trial else {})}
-        )
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
+        _RESERVED["next"] = self
+        alone = self.request.workers == 1
         tuner = tune.Tuner(
-            tune.with_resources(Lane, tune.PlacementGroupFactory([request])),
-            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=not grouped),
+            tune.with_resources(Lane, _reserved),
+            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=alone),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
@@ -224,6 +233,8 @@ class Placement:
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next attempt, None to be asked again, or FINISHED. None only while something runs, or Tune would sleep."""
         found: dict[str, Any] | str | None = None
+        if not self._live:  # Tune would look at nothing else until it is given something
+            self._guarded(self.tick)
         if not (self.halt or self.error):
             found = self._guarded(lambda: self._hand_out(trial_id))
         if self.halt or self.error:
@@ -232,7 +243,7 @@ class Placement:
 
     def _hand_out(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._next is None:
-            if len(self._live) >= self.director.settings.concurrent:
+            if len(self._live) >= self.nodes.slots():
                 return None
             assignment = self.director.next()
             if not isinstance(assignment, Assignment):
@@ -311,6 +322,7 @@ class Placement:
             stuck_after=settings.stuck_after,
             patience=settings.storage_patience,
             stacks=self._stacks(assignment),
+            placed_on=self.nodes.placed_on(),
         )
 
     def _stacks(self, assignment: Assignment) -> str:
@@ -336,31 +348,7 @@ class Placement:
             return None
 
 
-def start_ray(cpus: int, gpus: int, temporary: str) -> dict[str, psutil.Process]:
-    """Starts Ray on this machine alone: on loopback, without dashboard. Returns the processes without which it is gone, by name.
-
-    Raises:
-        RuntimeError: if Ray cannot start.
-    """
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=True,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=temporary,
-    )
-    started: dict[str, psutil.Process] = {}
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            started[process.name()] = process
-    return {name: started[name] for name in ("gcs_server", "raylet")}
-
-
-def dead(processes: dict[str, psutil.Process]) -> str:
+def dead(processes: Mapping[str, psutil.Process]) -> str:
     """The name of the first that has ended; empty while all run."""
     for name, process in processes.items():
         try:

@@ -2,6 +2,7 @@
 
     <sweep>/lease/00000003.json    the third lease: who holds it, and after how many silent seconds it may be taken over
     <sweep>/lease/00000003.beat    a count that its holder raises; where it stands still, the holder is gone
+    <sweep>/lease/00000003.stop    its holder has been asked to end the sweep, resumable
     <sweep>/lease/00000003.end     it was given back
 
 A lease is taken by creating the next number, which at most one driver can do: on local disks and NFS by a hard link, which
@@ -20,7 +21,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import psutil
 
 from trainables.storage import PATIENCE, Folder, patiently
 
-__all__ = ["SECONDS", "Held", "Lease", "gone", "holder", "last"]
+__all__ = ["SECONDS", "Held", "Lease", "ask_to_stop", "gone", "holder", "last"]
 
 SECONDS = 15.0
 """Silence after which a lease may be taken over. A driver that is alive shows it three times as often."""
@@ -90,6 +91,8 @@ class Lease:
         self, folder: Folder, number: int, holder: dict[str, Any], seconds: float, lost: Callable[[str], None], patience: float = PATIENCE
     ) -> None:
         self.folder, self.number, self.holder, self.seconds = folder, number, holder, seconds
+        self.asked = lambda: None
+        """To be set: called, from the thread and perhaps more than once, when somebody has asked the holder to stop."""
         self._lost, self._patience, self._count = lost, max(patience, seconds), 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
@@ -130,11 +133,14 @@ class Lease:
         shown = time.monotonic()
         while not self._over.wait(self.seconds / 3):
             try:
-                if last(self.folder) > self.number:
-                    self._give_up(f"taken over by {_words(_read(self.folder, last(self.folder)))}")
+                files = self.folder.sizes()
+                if (newest := _last(files)) > self.number:
+                    self._give_up(f"taken over by {_words(_read(self.folder, newest))}")
                     return
-                if not self.folder.exists(f"{self.number:08d}.json"):
+                if f"{self.number:08d}.json" not in files:
                     raise OSError("the lease is not there any more")
+                if f"{self.number:08d}.stop" in files:
+                    self.asked()
                 self._count += 1
                 self.folder.write(f"{self.number:08d}.beat", json.dumps({"count": self._count}).encode())
                 shown = time.monotonic()
@@ -150,7 +156,24 @@ class Lease:
 
 def last(folder: Folder) -> int:
     """The highest lease's number; 0 where there is none."""
-    return max((int(name[:8]) for name in folder.sizes() if _NAME.fullmatch(name)), default=0)
+    return _last(folder.sizes())
+
+
+def _last(files: Iterable[str]) -> int:
+    return max((int(name[:8]) for name in files if _NAME.fullmatch(name)), default=0)
+
+
+def ask_to_stop(folder: Folder) -> str:
+    """Asks whoever holds the lease to end the sweep, resumable; he looks every few seconds. Returns who that is, in words.
+
+    Raises:
+        LookupError: if nobody holds it, as far as can be known from here.
+        OSError: if the storage refuses.
+    """
+    if not last(folder) or gone(folder):
+        raise LookupError("nobody runs it")
+    folder.write(f"{last(folder):08d}.stop", b"{}")
+    return holder(folder)
 
 
 def gone(folder: Folder) -> bool | None:

@@ -11,8 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
+
 from sweeps.engine import lanes
 from sweeps.engine.director import Assignment, Director
+from sweeps.engine.nodes import Request
 from sweeps.engine.search import Space
 from sweeps.engine.shelf import Shelf
 from sweeps.engine.study import Settings
@@ -22,9 +25,30 @@ from tests.sweeps.toy_study import STUDY
 from trainables.measure import Report
 from trainables.storage import Folder
 
-__all__ = ["play"]
+__all__ = ["Places", "play"]
 
 Reports = Iterator[tuple[Report, list[str]]]
+
+
+class Places:
+    """So many, on nodes that nobody needs to know."""
+
+    title, processes = "nowhere", dict[str, psutil.Process]()
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def slots(self) -> int:
+        return self._slots
+
+    def placed_on(self) -> dict[str, str]:
+        return {}
+
+    def news(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        pass
 
 
 def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6) -> Director:
@@ -36,7 +60,16 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
     shelf = Shelf(director)
     shelf.prepare()
     assert shelf.ready()
-    placement = Placement(director, ledger.stored, folder, lambda config: ("played", b""), lambda *_: None, lambda: None)
+    placement = Placement(
+        director,
+        ledger.stored,
+        Places(settings.concurrent or 1),
+        Request(1, 0),
+        folder,
+        lambda config: ("played", b""),
+        lambda *_: None,
+        lambda: None,
+    )
     scratch = tempfile.TemporaryDirectory(prefix="leadline-played-")
     placement._scratch = scratch.name  # as a run of it sets it; other tests play at the same time
     lanes._DATA.clear()
@@ -44,7 +77,7 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
     draw, live = random.Random(order), dict[int, Reports]()
     try:
         for _ in range(limit):
-            while len(live) < settings.concurrent and isinstance(found := director.next(), Assignment):
+            while len(live) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):
                 director.started(found.trial, found.attempt)
                 ledger.commit()
                 live[found.trial] = lanes.one_process(placement._job(found))

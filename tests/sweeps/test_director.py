@@ -48,7 +48,7 @@ class Simulation:
     def run(self, events: int = 10**9) -> Simulation:
         self.director.opened({})
         while len(self.events) < events:
-            found = self.director.next() if len(self.live) < self.director.settings.concurrent else "wait"
+            found = self.director.next() if len(self.live) < (self.director.settings.concurrent or 1) else "wait"
             if isinstance(found, Assignment):
                 self.director.started(found.trial, found.attempt)
                 self.live[found.trial] = (found, found.known)

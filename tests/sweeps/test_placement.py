@@ -15,8 +15,10 @@ from rich.console import Console
 from sweeps.engine import tune
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
+from sweeps.engine.nodes import Request
 from sweeps.engine.tune import Placement
 from sweeps.ledger.segments import Event, LedgerError
+from tests.sweeps.played import Places
 from tests.sweeps.test_director import BASE, _report
 from tests.sweeps.toy_study import STUDY
 from trainables.storage import Folder
@@ -35,7 +37,14 @@ class Stage:
         self.director = Director(dataclasses.replace(SETTINGS, concurrent=concurrent), STUDY.space, self._record)
         self.director.opened({})
         self.placement = Placement(
-            self.director, self._stored, Folder.at("/nowhere"), lambda config: ("", b""), self.over.append, lambda: None
+            self.director,
+            self._stored,
+            Places(concurrent),
+            Request(1, 0),
+            Folder.at("/nowhere"),
+            lambda config: ("", b""),
+            self.over.append,
+            lambda: None,
         )
 
     def _record(self, event: Event) -> int:

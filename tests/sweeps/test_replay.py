@@ -125,7 +125,7 @@ class World:
         director.opened({})
         live: dict[int, tuple[Assignment, int]] = {}
         while True:
-            free = len(live) < director.settings.concurrent
+            free = len(live) < (director.settings.concurrent or 1)
             found = director.next() if free and not director.halting else "wait"
             if isinstance(found, Assignment):
                 director.started(found.trial, found.attempt)
