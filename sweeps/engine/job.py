@@ -49,6 +49,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         options.settings(study, request, alone=False)
     root, script = _code()
     client = _client(address)
+    again = f"{resume_command(storage.uri, name)}{f' --address {request.address}' if request.address else ''}"
     running = _running(client, name, storage)
     if running and not request.resume:
         raise ConfigError(f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep")
@@ -58,8 +59,8 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         print(f"{name} runs there already, as job {running}: following it", flush=True)
     else:
         running = _submit(client, name, storage, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
-        print(f"submitted as job {running}; the same command with --resume {name} follows it again", flush=True)
-    return _follow(client, running, name, storage)
+        print(f"submitted as job {running}; follow it again with: {again}", flush=True)
+    return _follow(client, running, f"python -m analysis stop {shlex.quote((storage / name).uri)}", again)
 
 
 def _code() -> tuple[Path, str]:
@@ -146,25 +147,20 @@ def _submit(client: Any, name: str, storage: Folder, root: Path, words: list[str
             time.sleep(AGAIN_SECONDS)
 
 
-def _follow(client: Any, job: str, name: str, storage: Folder) -> int:
+def _follow(client: Any, job: str, stop: str, again: str) -> int:
     """Prints the job's log to its end, over connections that break; Ctrl-C detaches. Returns the exit code of the script."""
     try:
         asyncio.run(_print(client, job))
     except KeyboardInterrupt:
-        print(
-            f"\ndetached: {name} goes on without this terminal\n"
-            f"follow, or go on after it has ended: {resume_command(storage.uri, name)}\n"
-            f"stop: python -m analysis stop {shlex.quote((storage / name).uri)}",
-            flush=True,
-        )
+        print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
         return DONE
     info = client.get_job_info(job)
-    code = info.driver_exit_code
-    if code is None and info.status != "SUCCEEDED":
-        print(
-            f"{name}: job {job} has ended: {info.status}: {info.message}; go on with: {resume_command(storage.uri, name)}", file=sys.stderr
-        )
-    return int(code) if code is not None else DONE if info.status == "SUCCEEDED" else FAILED
+    if info.driver_exit_code is not None:
+        return int(info.driver_exit_code)
+    if info.status == "SUCCEEDED":
+        return DONE
+    print(f"job {job} has ended: {info.status}: {info.message}; go on with: {again}", file=sys.stderr)
+    return FAILED
 
 
 async def _print(client: Any, job: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.ledger.lease import Held, Lease, gone, last
+from sweeps.ledger.lease import Held, Lease, ask_to_stop, gone, last
 from tests.conftest import ROOT
 from trainables.storage import Folder
 
@@ -191,3 +191,20 @@ def test_storage_that_is_back_after_a_whole_lease(taken: bool, tmp_path: Path) -
     assert bool(told) is taken
     lease.release()
     assert (place / "00000001.end").exists() is not taken
+
+
+def test_its_holder_learns_that_he_is_asked_to_stop(folder: Folder) -> None:
+    with pytest.raises(LookupError, match="nobody runs it"):
+        ask_to_stop(folder)
+    lease, asked = Lease.take(folder, pytest.fail, seconds=0.3), threading.Event()
+    lease.asked = asked.set
+    assert not asked.wait(0.5)
+    assert ask_to_stop(folder).startswith(f"process {os.getpid()} on ")
+    assert asked.wait(30)
+    lease.release()
+    with pytest.raises(LookupError, match="nobody runs it"):
+        ask_to_stop(folder)
+    again, asked = Lease.take(folder, pytest.fail, seconds=0.3), threading.Event()
+    again.asked = asked.set
+    assert not asked.wait(0.5), "it was not this driver who was asked"
+    again.release()

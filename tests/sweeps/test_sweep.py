@@ -97,6 +97,19 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
     assert audit(Folder.at(str(scratch / "a"))) == [], "with two at a time, proposals are those that the order of the ledger makes"
 
 
+def test_stopped_by_whoever_reaches_the_storage(scratch: Path) -> None:
+    process = start_toy(scratch, "--name", "a", "sleep=0.05")
+    wait_for(lambda: (scratch / "a" / "trials" / "0001" / "attempt-01" / "log.txt").exists(), process)
+    stopped = command("-m", "analysis", "stop", str(scratch / "a"))
+    assert stopped.returncode == 0, stopped.stderr
+    assert re.match(r"asked process \d+ on .* to stop\nstopped; ", stopped.stdout)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "asked to stop" in err) == (130, True), out + err
+    assert history_of(scratch, "a").closed == "interrupted"
+    nobody = command("-m", "analysis", "stop", str(scratch / "a"))
+    assert (nobody.returncode, nobody.stderr) == (2, f"error: stop: nobody runs it: {scratch / 'a'}\n")
+
+
 def test_failures_are_results(scratch: Path) -> None:
     mark = scratch / "died"
     first = scratch / "first.yaml"
