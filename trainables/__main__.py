@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_MACHINE = ("guards_share", "micro_batch")
+_MACHINE = ("guards_share", "micro_batch", "gpu_memory")
 """Facts about the machine rather than the training."""
 
 

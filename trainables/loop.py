@@ -253,7 +253,8 @@ class Loop:
         )
         self.guarding += self.watch.seconds - before
         share = self.guarding / max(self.seconds + self.guarding, 1e-9)
-        return {**facts, "guards_share": share, "micro_batch": float(self.micro_batch)}, found
+        held = {"gpu_memory": float(torch.cuda.max_memory_allocated(self.device))} if self.device.type == "cuda" else {}
+        return {**facts, **held, "guards_share": share, "micro_batch": float(self.micro_batch)}, found
 
     def _save(self, metrics: dict[str, Measure], guarded: tuple[dict[str, float], list[Finding]], trained: float) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""

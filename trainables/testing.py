@@ -97,7 +97,8 @@ def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
     left_out = ("seconds", "overhead", "checkpoint")
     found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
     for plain in found:
-        plain["facts"].pop("guards_share", None)
+        for machine in ("guards_share", "gpu_memory"):
+            plain["facts"].pop(machine, None)
         plain["findings"] = [finding for finding in plain["findings"] if finding["guard"] not in MACHINE]
     return found
 

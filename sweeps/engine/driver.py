@@ -37,6 +37,7 @@ from trainables.storage import Folder
 if TYPE_CHECKING:
     from sweeps.engine.nodes import Nodes, Request
     from sweeps.engine.tune import Placement
+    from sweeps.engine.watch import Watch
 
 __all__ = ["Driver"]
 
@@ -172,10 +173,12 @@ class Driver:
         if not shelf.ready():
             return "failed"
         self.marks["data and baselines"] = time.time()
-        display, retention = Display(self.director, self.name, self.console), Retention(self.director, self.folder)
+        views: list[Display | Watch] = [Display(self.director, self.name, self.console), *self._watches()]
+        retention = Retention(self.director, self.folder)
 
         def tick() -> None:
-            display.tick()
+            for view in views:
+                view.tick()
             retention.tick()
             self._tick()
 
@@ -186,7 +189,8 @@ class Driver:
         try:
             placement.run(scratch)
         finally:
-            display.close()
+            for view in views:
+                view.close()
             retention.close(RETENTION_SECONDS)
             self.nodes.close()
         if self.director.halting:
@@ -196,6 +200,17 @@ class Driver:
         if placement.spent and not self.interrupts:
             return "handed over"
         return "interrupted" if self.interrupts else "time limit"
+
+    def _watches(self) -> list[Watch]:
+        """The leaderboard in the cluster's dashboard, and where to look for it."""
+        if self.address.kind == "alone":
+            return []
+        from sweeps.engine.watch import Watch
+
+        watch = Watch(self.director, self.name, str(self.folder), self._say, lambda: self.placement.places() if self.placement else {})
+        for line in watch.links():
+            self._say(line)
+        return [watch]
 
     def _request(self) -> Request:
         from sweeps.engine.nodes import Request
@@ -217,8 +232,10 @@ class Driver:
     def _join(self) -> Nodes:
         """The cluster, whose job this is."""
         environment.prepare(cluster=True)
+        from sweeps.engine.gauges import export_often
         from sweeps.engine.nodes import Cluster
 
+        export_often()
         return Cluster(self.address.text, self._request(), self.settings.concurrent, self.folder, self._wanted)
 
     def _wanted(self) -> int:

@@ -24,7 +24,7 @@ from trainables.storage import Folder
 __all__ = ["as_job"]
 
 SWEEP, STORAGE = "sweep", "storage"
-"""Keys of a job's metadata: the sweep's name, and its storage without options."""
+"""Keys of a job's metadata, as `Watch` keeps them: the sweep's name, and its folder without options."""
 AGENT_SECONDS = 60.0
 """How long a cluster that has just been started is given until it takes jobs."""
 _NO_AGENT = "No available agent"
@@ -120,7 +120,7 @@ def _brief(error: Exception) -> str:
 
 def _running(client: Any, name: str, storage: Folder) -> str:
     """The job that runs a sweep; empty where none does."""
-    wanted = {SWEEP: name, STORAGE: str(storage)}.items()
+    wanted = {SWEEP: name, STORAGE: str(storage / name)}.items()
     for job in client.list_jobs():
         if not job.status.is_terminal() and wanted <= (job.metadata or {}).items():
             return str(job.submission_id)
@@ -137,7 +137,7 @@ def _submit(client: Any, name: str, storage: Folder, root: Path, words: list[str
                 client.submit_job(
                     entrypoint=shlex.join(words),
                     submission_id=id_,
-                    metadata={SWEEP: name, STORAGE: str(storage)},
+                    metadata={SWEEP: name, STORAGE: str(storage / name)},
                     runtime_env={"working_dir": str(root), "excludes": list(LEFT_OUT), "env_vars": variables},
                 )
             )

@@ -5,6 +5,7 @@ A lane is a generator of reports. Closing it ends the training.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import queue
@@ -69,6 +70,8 @@ class Job:
     """Seconds for which a storage that refuses or does not answer is waited for."""
     stacks: str
     """Local file for the stacks of a process that stood still for `stuck_after` seconds."""
+    sweep: str = ""
+    """Name of the sweep, for Ray's pages."""
     placed_on: dict[str, str] = field(default_factory=dict)
     """Labels of the nodes on which the workers of a group may be; empty where all may."""
 
@@ -194,6 +197,33 @@ def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
     return _reports(job, World())
 
 
+class Channel:
+    """An actor that passes items on. Unlike Ray's queue it has no task that fails when nothing comes, which its pages would show in red."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._items: asyncio.Queue[Any] = asyncio.Queue()
+
+    def __repr__(self) -> str:
+        return f"Channel({self._name})"
+
+    async def put(self, item: Any) -> None:
+        """Adds an item."""
+        self._items.put_nowait(item)
+
+    async def take(self, seconds: float | None) -> list[Any]:
+        """The next item, alone in a list that is empty where none has come after so long."""
+        try:
+            return [await asyncio.wait_for(self._items.get(), seconds)]
+        except TimeoutError:
+            return []
+
+
+def _channel(name: str) -> Any:
+    actor: Any = ray.remote(Channel)
+    return actor.options(num_cpus=0, max_concurrency=16).remote(name)
+
+
 def _worker(loop_config: dict[str, Any]) -> None:
     """One worker of a group. The first one reports, and all wait until the report has been judged."""
     import ray.train
@@ -204,12 +234,12 @@ def _worker(loop_config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
     if world.rank == 0:
-        reports.put(get_current_placement_group())
+        ray.get(reports.put.remote(get_current_placement_group()))
     for report, notes in _reports(job, world):
         verdict = [GO_ON]
         if world.rank == 0:
-            reports.put((report.to_dict(), notes))
-            verdict = [verdicts.get()]
+            ray.get(reports.put.remote((report.to_dict(), notes)))
+            verdict = ray.get(verdicts.take.remote(None))
         if world.size > 1:
             torch.distributed.broadcast_object_list(verdict, src=0)
         if verdict[0] != GO_ON:
@@ -225,9 +255,8 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.util.placement_group import PlacementGroup, remove_placement_group
-    from ray.util.queue import Empty, Queue
 
-    reports, verdicts = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
+    reports, verdicts = (_channel(f"{job.sweep}, trial {job.trial}") for _ in range(2))
     scratch = tempfile.TemporaryDirectory(prefix="leadline-train-", ignore_cleanup_errors=True)
     resources = {"CPU": job.cpus * 0.99, **({"GPU": job.gpus} if job.gpus else {})}
     trainer = TorchTrainer(
@@ -256,24 +285,24 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
     place: PlacementGroup | None = None
     try:
         while True:
-            try:
-                found = reports.get(timeout=1.0)
-            except Empty:
+            taken = ray.get(reports.take.remote(1.0))
+            if not taken:
                 if outcome.empty():
                     continue
-                raise RuntimeError(killed(f"worker group ended: {outcome.get()}")) from None
+                raise RuntimeError(killed(f"worker group ended: {outcome.get()}"))
+            found = taken[0]
             if isinstance(found, PlacementGroup):
                 place = found
                 continue
             plain, notes = found
             yield Report.from_dict(plain), notes
-            verdicts.put(GO_ON)
+            verdicts.put.remote(GO_ON)
     finally:
         # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.
-        verdicts.put("end")
+        verdicts.put.remote("end")
         group.join(GROUP_SECONDS)
         if place is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
             remove_placement_group(place)
         for channel in (reports, verdicts):
-            channel.shutdown(force=True)
+            ray.kill(channel)
         scratch.cleanup()

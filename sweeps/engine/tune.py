@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -24,6 +26,7 @@ from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.lanes import Job, one_process, worker_group
 from sweeps.engine.nodes import Nodes, Request, placement
+from sweeps.ledger.text import Place
 from trainables.measure import Report
 from trainables.storage import Folder
 
@@ -62,7 +65,11 @@ class Lane(tune.Trainable):
             report, notes = next(self.reports)
         except StopIteration:
             raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
-        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes})}
+        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes, "place": _place()})}
+
+    def __repr__(self) -> str:
+        """Ray shows it on its page of actors; it takes it once, and the process goes on to other trials."""
+        return f"Lane({self.job.sweep})"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes on the next attempt in the same process."""
@@ -73,6 +80,11 @@ class Lane(tune.Trainable):
     def cleanup(self) -> None:
         """Ends the training and lets go of the model."""
         self.reports.close()  # type: ignore[attr-defined]
+
+
+def _place() -> list[Any]:
+    """Where this process is: node, host, process, GPUs. Of a worker group it is who leads it."""
+    return [ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), [str(gpu) for gpu in ray.get_gpu_ids()]]
 
 
 class _Searcher(Searcher):
@@ -194,6 +206,7 @@ class Placement:
         self._placed = 0
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
+        self._places: dict[int, Place] = {}
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
@@ -270,6 +283,8 @@ class Placement:
         if assignment is None or self.error:
             return False
         plain = json.loads(payload)
+        if (place := plain.get("place")) and assignment.trial not in self._places:
+            self._places[assignment.trial] = Place(place[0], place[1], place[2], tuple(place[3]))
 
         def judge() -> bool:
             for note in plain["notes"]:
@@ -299,8 +314,15 @@ class Placement:
     def ended(self, trial_id: str) -> None:
         """Tune is done with the attempt; its place is free."""
         assignment = self._live.pop(trial_id, None)
-        if assignment is not None and not self.director.history.trials[assignment.trial].open:
+        if assignment is None:
+            return
+        self._places.pop(assignment.trial, None)
+        if not self.director.history.trials[assignment.trial].open:
             self._over(assignment.trial)
+
+    def places(self) -> dict[int, Place]:
+        """Where the trials train that have reported, by number; may be asked in any thread."""
+        return dict(self._places)
 
     def _job(self, assignment: Assignment) -> Job:
         settings = self.director.settings
@@ -322,6 +344,7 @@ class Placement:
             stuck_after=settings.stuck_after,
             patience=settings.storage_patience,
             stacks=self._stacks(assignment),
+            sweep=self.folder.path.rpartition("/")[2],
             placed_on=self.nodes.placed_on(),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sweeps.ledger.segments import Event
@@ -129,6 +129,15 @@ class History:
         for event in events:
             history.apply(event)
         return history
+
+    def copy(self) -> History:
+        """One that moves on by itself, in another thread if need be; what is never changed, such as reports, is shared."""
+        twin = replace(self, manifests=[dict(manifest) for manifest in self.manifests], trials={}, _began=dict(self._began))
+        twin.baselines, twin.findings, twin.notes = list(self.baselines), list(self.findings), list(self.notes)
+        for trial in self.trials.values():
+            reports, retired, extended = list(trial.reports), set(trial.retired), list(trial.extended)
+            twin.trials[trial.number] = replace(trial, reports=reports, retired=retired, extended=extended)
+        return twin
 
     def apply(self, event: Event) -> None:
         """Moves on by one event.

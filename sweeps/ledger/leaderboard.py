@@ -32,6 +32,7 @@ __all__ = [
     "marks",
     "metric_name",
     "objective",
+    "place",
     "ranked",
     "replicate_marks",
     "rivals",
@@ -63,19 +64,19 @@ def objective(history: History) -> str:
     return metric_name(history.settings["metric"])
 
 
+def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
+    """What search trials of a stratum are ordered by: a smaller one comes first."""
+    value = _sign(history) * trial.value(objective(history))
+    if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
+        return (3, 0, math.inf, trial.number)
+    if not trial.reports:
+        return (2, 0, math.inf, trial.number)
+    return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
+
+
 def ranked(history: History, stratum: str) -> list[Trial]:
     """Search trials of a stratum, best first."""
-    metric, sign = objective(history), _sign(history)
-
-    def key(trial: Trial) -> tuple[int, int, float, int]:
-        value = sign * trial.value(metric)
-        if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
-            return (3, 0, math.inf, trial.number)
-        if not trial.reports:
-            return (2, 0, math.inf, trial.number)
-        return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
-
-    return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=key)
+    return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=lambda trial: place(history, trial))
 
 
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:

@@ -91,7 +91,7 @@ class Lease:
         self, folder: Folder, number: int, holder: dict[str, Any], seconds: float, lost: Callable[[str], None], patience: float = PATIENCE
     ) -> None:
         self.folder, self.number, self.holder, self.seconds = folder, number, holder, seconds
-        self.asked = lambda: None
+        self.asked: Callable[[], None] = lambda: None
         """To be set: called, from the thread and perhaps more than once, when somebody has asked the holder to stop."""
         self._lost, self._patience, self._count = lost, max(patience, seconds), 0
         self._over = threading.Event()

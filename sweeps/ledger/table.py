@@ -14,7 +14,7 @@ from sweeps.ledger import leaderboard
 from sweeps.ledger.history import History, Trial
 from trainables.measure import Measure
 
-__all__ = ["leaderboard_table", "number"]
+__all__ = ["against", "bounds", "leaderboard_table", "number"]
 
 
 def number(value: float | None) -> str:
@@ -22,7 +22,8 @@ def number(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
-def _span(low: float | None, high: float | None) -> str:
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval."""
     return f"{number(low)} .. {number(high)}"
 
 
@@ -52,14 +53,14 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
             trial = history.trials[row["trial"]]
             others = [number(trial.value(f"validation/{name}")) for name in beside]
-            span = [_span(row["low"], row["high"])] if interval else []
+            span = [bounds(row["low"], row["high"])] if interval else []
             cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row[spent])]
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
             unknown = Measure(math.nan, 0, math.nan, math.nan)
             value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
             kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
-            span = [_span(value.low, value.high)] if interval else []
+            span = [bounds(value.low, value.high)] if interval else []
             cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
             table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
         table.add_section()
@@ -77,11 +78,11 @@ def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequ
             row["stratum"],
             str(row["trial"]),
             number(row["value"]),
-            _span(row["low"], row["high"]),
+            bounds(row["low"], row["high"]),
             str(row["n"]),
             str(row["replicates"]),
         )
-        table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), _against(history, trial))
+        table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), against(history, trial))
     return table
 
 
@@ -93,7 +94,8 @@ def _over_replicates(history: History, trial: Trial, metric: str) -> str:
     return number(measure.value if measure else None)
 
 
-def _against(history: History, trial: Trial) -> str:
+def against(history: History, trial: Trial) -> str:
+    """A finalist beside the best trivial predictor on test, in words."""
     found = leaderboard.versus_trivial(history, trial)
     if found is None:
         return "none"
