@@ -23,7 +23,7 @@ from trainables.storage import Folder
 
 Found = TypeVar("Found")
 ROOT = Path(__file__).parent.parent
-STARTS_RAY = ("tests/sweeps/test_sweep.py", "tests/sweeps/test_memory.py", "tests/chaos/test_chaos.py")
+STARTS_RAY = ("tests/sweeps/test_sweep.py", "tests/sweeps/test_memory.py", "tests/sweeps/test_watch.py", "tests/chaos/test_chaos.py")
 """Files in which tests are marked `sweep`."""
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
