@@ -81,10 +81,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answers(port: int) -> bool:
+def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody listens on it."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 class S3Server:
@@ -92,18 +92,19 @@ class S3Server:
 
     Args:
         log: the file for its log, a line per request.
+        host: the address on which it listens.
     """
 
-    def __init__(self, log: Path) -> None:
-        self.log, self.port = log, free_port()
+    def __init__(self, log: Path, host: str = "127.0.0.1") -> None:
+        self.log, self.host, self.port = log, host, free_port()
         self.start()
 
     def start(self) -> None:
         """Starts it on the same port, with an empty bucket."""
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+            command = [sys.executable, "-m", "moto.server", "-H", self.host, "-p", str(self.port)]
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
-        while not answers(self.port):
+        while not answers(self.port, self.host):
             assert self._process.poll() is None, "the S3 server did not start"
             time.sleep(0.05)
         self.at("").files.create_dir("bucket")
@@ -111,7 +112,7 @@ class S3Server:
     @property
     def options(self) -> str:
         """Of a URI on this server."""
-        return f"scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1&allow_bucket_creation=true"
+        return f"scheme=http&endpoint_override={self.host}:{self.port}&region=us-east-1&allow_bucket_creation=true"
 
     def at(self, path: str) -> Folder:
         """A folder in the bucket."""

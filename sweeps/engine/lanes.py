@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import queue
 import random
 import resource
@@ -148,7 +149,7 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
     log = _Log(job) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
-    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()}, {world.size} worker(s): {job.config}")
+    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
