@@ -27,7 +27,7 @@ SWEEP, STORAGE = "sweep", "storage"
 """Keys of a job's metadata, as `Watch` keeps them: the sweep's name, and its folder without options."""
 AGENT_SECONDS = 60.0
 """How long a cluster that has just been started is given until it takes jobs."""
-_NO_AGENT = "No available agent"
+_NO_AGENT, _GONE = "No available agent", "does not exist"
 STOP_SECONDS = 60
 """How long a job that `ray job stop` ends may take to close its books."""
 AGAIN_SECONDS = 2.0
@@ -154,6 +154,9 @@ def _follow(client: Any, job: str, stop: str, again: str) -> int:
     except KeyboardInterrupt:
         print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
         return DONE
+    except LookupError as lost:
+        print(f"{lost}; go on with: {again}", file=sys.stderr)
+        return FAILED
     info = client.get_job_info(job)
     if info.driver_exit_code is not None:
         return int(info.driver_exit_code)
@@ -178,6 +181,8 @@ async def _print(client: Any, job: str) -> None:
             if client.get_job_status(job).is_terminal():
                 return
         except Exception as error:
+            if _GONE in str(error):
+                raise LookupError(f"the cluster does not know job {job} any more: it was started anew") from None
             if not told:
                 told = True
                 print(f"the connection to the cluster broke ({error}); trying again, Ctrl-C detaches", file=sys.stderr, flush=True)

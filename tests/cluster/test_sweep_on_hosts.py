@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +104,43 @@ def test_a_worker_that_loses_its_power(laptop: Laptop) -> None:
         hosts.boot("one")
     assert "note: node one is gone" in out
     assert {laptop.history("power").trials[number].cause for number in lost} == {"lost"}
+
+
+def test_a_worker_whose_cable_is_pulled_and_plugged_back(laptop: Laptop) -> None:
+    hosts, run = laptop.cluster.hosts, laptop.sweep("cable", *SLOWLY)
+    wait_until(lambda: bool(on(laptop, "cable", "two")), 180, "no trial trains there")
+    lost = on(laptop, "cable", "two")
+    hosts.cable("two", plugged=False)
+    try:
+        wait_until(lambda: all(laptop.history("cable").trials[number].cause == "lost" for number in lost), 90, "nobody noticed")
+    finally:
+        hosts.cable("two", plugged=True)
+    laptop.accounted("cable", run)
+
+
+def test_a_store_that_is_frozen_for_half_a_minute(laptop: Laptop) -> None:
+    run = laptop.sweep("frozen", *SLOWLY)
+    wait_until(lambda: any(trial.reports for trial in laptop.history("frozen").trials.values()), 180, "nothing is reported")
+    laptop.s3.freeze()
+    time.sleep(30)
+    laptop.s3.thaw()
+    laptop.accounted("frozen", run)
+    assert not [trial.failures for trial in laptop.history("frozen").trials.values() if trial.failures]
+
+
+def test_a_head_that_dies_and_is_brought_up_again(laptop: Laptop) -> None:
+    """Last: it takes the tunnel with it."""
+    cluster, run = laptop.cluster, laptop.sweep("head", *SLOWLY)
+    wait_until(lambda: any(trial.reports for trial in laptop.history("head").trials.values()), 180, "nothing is reported")
+    cluster.hosts.crash(HEAD)
+    cluster.hosts.boot(HEAD)
+    run.terminate()
+    run.wait(60)
+    cluster.up()
+    reports = sum(len(trial.reports) for trial in laptop.history("head").trials.values())
+    with cluster.tunnel() as url:
+        again = Laptop(cluster, url, laptop.s3)
+        words = (SCRIPT, "--storage", f"s3://bucket/sweeps?{laptop.s3.options}", "--resume", "head")
+        out = again.accounted("head", again.type(*words))
+    assert "sweep head in" in out
+    assert sum(len(trial.reports) for trial in laptop.history("head").trials.values()) > reports
