@@ -76,7 +76,7 @@ class Seen:
         """By the attempt's log; None where it has not begun, or is gone."""
         try:
             if key not in self._pids:
-                named = re.search(r" in process (\d+),", folder.read("log.txt").decode())
+                named = re.search(r" in process (\d+) on ", folder.read("log.txt").decode())
                 if not named:
                     return None
                 self._pids[key] = int(named[1])
