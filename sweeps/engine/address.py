@@ -49,7 +49,7 @@ def find(given: str | None) -> Address:
         if not here and word:
             raise ConfigError("address: no Ray cluster runs on this host; give the dashboard's URL, such as http://127.0.0.1:8265")
         return Address("submit", here, "it runs on this host; --address local would not use it") if here else Address("alone")
-    if not re.fullmatch(r"https?://[^/\s]+/?|[^/\s:]+:\d{1,5}", word):
+    if not re.fullmatch(r"https?://[^/\s@]+/?|[^/\s:@]+:\d{1,5}", word):
         raise ConfigError(f"address: must be http://HOST:PORT of a dashboard, HOST:PORT of a head, auto or local (got {word!r})")
     return Address("submit", word.rstrip("/"), source)
 

@@ -43,6 +43,8 @@ __all__ = ["Driver"]
 
 INTERRUPT_SECONDS = 10.0
 """How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
+LETTING_GO_SECONDS = 2.0
+"""How long it waits for the cluster to be told that it needs no more nodes."""
 CLOSING_SECONDS = 5.0
 """How long it then waits for the ledger."""
 RETENTION_SECONDS = 5.0
@@ -112,7 +114,10 @@ class Driver:
         self._take_signals()
         self.lease.asked = self._asked
         if self.address.kind == "join":  # what it refuses is refused before anything is recorded
-            self.nodes = self._join()
+            try:
+                self.nodes = self._join()
+            except (KeyboardInterrupt, SystemExit):
+                return INTERRUPTED
         how = "failed"
         try:
             self._open()
@@ -128,6 +133,8 @@ class Driver:
                 self._leave_if_lost()
                 self._say(traceback.format_exc())
         self._stopping_ray.set()
+        if self.nodes:
+            self.nodes.close()
         how = self._close(how)
         # Ray takes its time to stop and the views to be written: they need nothing of each other. While Ray stops it may end this process.
         stopping = threading.Thread(target=_stop_ray, name="stop-ray")
@@ -192,7 +199,6 @@ class Driver:
             for view in views:
                 view.close()
             retention.close(RETENTION_SECONDS)
-            self.nodes.close()
         if self.director.halting:
             return "failed"
         if placement.finished:
@@ -236,7 +242,7 @@ class Driver:
         from sweeps.engine.nodes import Cluster
 
         export_often()
-        return Cluster(self.address.text, self._request(), self.settings.concurrent, self.folder, self._wanted)
+        return Cluster(self.address.text, self._request(), self.settings.concurrent, self.folder, self._wanted, not self.parent.replaces)
 
     def _wanted(self) -> int:
         """Trials that the sweep could train at a time: those that run or wait, and those that are still to be proposed."""
@@ -308,7 +314,13 @@ class Driver:
         try:
             if self.placement is not None:
                 self.placement.halt = True
-            if not self.director.history.closed:  # which the main thread may be changing, so nothing but the ledger is touched
+            if self.nodes:
+                letting_go = threading.Thread(target=self.nodes.close, daemon=True)
+                letting_go.start()
+                letting_go.join(LETTING_GO_SECONDS)
+            if (
+                self.director.history.settings and not self.director.history.closed
+            ):  # which the main thread may be changing, so nothing but the ledger is touched
                 how = "interrupted" if self.interrupts else "failed"
                 self.ledger.stored(self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS)
             self.lease.release()

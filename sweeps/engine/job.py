@@ -32,7 +32,7 @@ STOP_SECONDS = 60
 """How long a job that `ray job stop` ends may take to close its books."""
 AGAIN_SECONDS = 2.0
 """Pause before the log is followed again after its connection broke."""
-LEFT_OUT = (".git", ".venv", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
+LEFT_OUT = (".*", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
 """Of the working directory, beside what .gitignore names: what no trial needs."""
 
 
@@ -51,6 +51,8 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     client = _client(address)
     again = f"{resume_command(storage.uri, name)}{f' --address {request.address}' if request.address else ''}"
     running = _running(client, name, storage)
+    if running and request.resume and (request.given or request.overrides):
+        raise ConfigError(f"resume: {name} is running; it takes options once it has ended or was stopped; without them this follows it")
     if running and not request.resume:
         raise ConfigError(f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep")
     with contextlib.suppress(BrokenPipeError):
@@ -67,6 +69,8 @@ def _code() -> tuple[Path, str]:
     """The working directory that is sent, and the script below it."""
     script, house = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[2]
     root = house if script.is_relative_to(house) else script.parent
+    if root == Path.home():
+        raise ConfigError(f"script: put {script.name} into a folder of its own, which is sent to the cluster")
     return root, str(script.relative_to(root))
 
 
@@ -108,7 +112,9 @@ def _client(address: Address) -> Any:
     try:
         return JobSubmissionClient(address.text)
     except AuthenticationError as error:
-        raise ConfigError(f"address: {address.text} wants another token: {_brief(error)}") from None
+        raise ConfigError(
+            f"address: {address.text} wants another token: {_brief(error)}; --address local uses this machine alone"
+        ) from None
     except Exception as error:
         raise ConfigError(f"address: no Ray cluster answers at {address.text}: {_brief(error)}") from None
 
@@ -121,7 +127,11 @@ def _brief(error: Exception) -> str:
 def _running(client: Any, name: str, storage: Folder) -> str:
     """The job that runs a sweep; empty where none does."""
     wanted = {SWEEP: name, STORAGE: str(storage / name)}.items()
-    for job in client.list_jobs():
+    try:
+        jobs = client.list_jobs()
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(f"address: the cluster did not name its jobs: {_brief(error)}") from None
+    for job in jobs:
         if not job.status.is_terminal() and wanted <= (job.metadata or {}).items():
             return str(job.submission_id)
     return ""
@@ -141,7 +151,7 @@ def _submit(client: Any, name: str, storage: Folder, root: Path, words: list[str
                     runtime_env={"working_dir": str(root), "excludes": list(LEFT_OUT), "env_vars": variables},
                 )
             )
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, OSError) as error:
             if _NO_AGENT not in str(error) or time.monotonic() > until:
                 raise ConfigError(f"address: the cluster did not take the job: {_brief(error)}") from None
             time.sleep(AGAIN_SECONDS)
@@ -152,12 +162,17 @@ def _follow(client: Any, job: str, stop: str, again: str) -> int:
     try:
         asyncio.run(_print(client, job))
     except KeyboardInterrupt:
-        print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
         return DONE
     except LookupError as lost:
         print(f"{lost}; go on with: {again}", file=sys.stderr)
         return FAILED
-    info = client.get_job_info(job)
+    try:
+        info = client.get_job_info(job)
+    except (RuntimeError, OSError) as error:
+        print(f"how job {job} has ended is not known ({_brief(error)}); go on with: {again}", file=sys.stderr)
+        return FAILED
     if info.driver_exit_code is not None:
         return int(info.driver_exit_code)
     if info.status == "SUCCEEDED":
@@ -180,6 +195,8 @@ async def _print(client: Any, job: str) -> None:
                 printed = max(printed, seen)
             if client.get_job_status(job).is_terminal():
                 return
+        except BrokenPipeError:  # nobody reads any more, as after `| head`
+            raise KeyboardInterrupt from None
         except Exception as error:
             if _GONE in str(error):
                 raise LookupError(f"the cluster does not know job {job} any more: it was started anew") from None

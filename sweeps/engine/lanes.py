@@ -41,6 +41,8 @@ __all__ = ["Job", "one_process", "worker_group"]
 GO_ON = "go on"
 GROUP_SECONDS = 60.0
 """How long a worker group may take to end, after it has been told to at its next report."""
+GROUP_TRIES = 2
+"""How often a worker group that does not get its places is begun again, before the attempt has failed and is placed anew."""
 LOG_SECONDS = 2.0
 """How long a line of the log may wait for the storage: it also tells that the storage does not answer."""
 
@@ -269,7 +271,7 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
         run_config=RunConfig(
             name=f"trial-{job.trial:04d}-attempt-{job.attempt:02d}",
             storage_path=scratch.name,
-            failure_config=FailureConfig(max_failures=0),
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=GROUP_TRIES),  # type: ignore[call-arg]  # as above
         ),
     )
     outcome: queue.Queue[BaseException | None] = queue.Queue()

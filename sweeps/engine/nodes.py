@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import platform
 import threading
 import time
 import uuid
@@ -23,9 +22,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.engine.manifest import versions
 from trainables.config import ConfigError
-from trainables.storage import Folder
+from trainables.storage import Folder, patiently
 
-__all__ = ["Cluster", "Machine", "Node", "Nodes", "Request", "lacking", "room", "unlike_here"]
+__all__ = ["Cluster", "Machine", "Node", "Nodes", "Request", "lacking", "nodes_of", "placement", "room", "unlike_here"]
 
 LOOK_SECONDS = 1.0
 """How often the cluster's nodes are looked at."""
@@ -33,6 +32,10 @@ PROBE_SECONDS = 60.0
 """How long the nodes that are there at first may take to answer their probe."""
 PATIENCE_SECONDS = 5.0
 """How long no node may have room before that is said."""
+AGAIN_SECONDS = 30.0
+"""Pause before what failed, or was not enough, is tried or asked for again."""
+MOST_ASKED = 1000
+"""Places for which an autoscaler is asked at a time."""
 CLOCK_SECONDS = 30.0
 """Difference from the driver's clock that is said."""
 _ID = "ray.io/node-id"
@@ -187,21 +190,36 @@ class Cluster:
     Args:
         most: trials at a time, at most; None for as many as fit.
         wanted: how many trials the sweep could still use.
+        fresh: whether a command begins here; a driver that goes on for another waits for nodes rather than give up.
 
     Raises:
-        ConfigError: if the folder is not shared between the nodes, or no trial can ever be placed.
-        ConnectionError, RuntimeError: if the cluster cannot be joined.
+        ConfigError: if the cluster cannot be joined, the folder is not shared between the nodes, or no trial can ever be placed.
     """
 
-    def __init__(self, address: str, request: Request, most: int | None, folder: Folder, wanted: Callable[[], int] = lambda: 1) -> None:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+    def __init__(
+        self,
+        address: str,
+        request: Request,
+        most: int | None,
+        folder: Folder,
+        wanted: Callable[[], int] = lambda: 1,
+        fresh: bool = True,
+    ) -> None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+        except Exception as error:
+            raise ConfigError(f"address: cannot join the cluster at {address}: {_last(error)}") from None
         self.request, self.most, self.folder, self.wanted = request, most, folder, wanted
         self.processes = dict[str, psutil.Process]()
         self._nodes: dict[str, Node] = {}
         self._refused: dict[str, str] = {}
         self._probes: dict[str, Any] = {}
         self._news: list[str] = []
-        self._asked = 0
+        self._again: dict[str, float] = {}
+        """When a node whose probe could not be carried out is probed again."""
+        self._asked, self._asked_at = 0, 0.0
+        self._blocked = False
+        """Whether nodes that would have room are refused: more of them would be no use."""
         self._empty_since: float | None = None
         self._told = ""
         self._lock = threading.Lock()
@@ -211,27 +229,29 @@ class Cluster:
         self.types = node_types()
         folder.write(self._marker, b"")
         try:
-            self._first_look()
+            self._first_look(fresh)
         except BaseException:
             self.close()
             raise
         self.title = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}: {'; '.join(map(str, self._nodes.values()))}"
         threading.Thread(target=self._follow, name="nodes", daemon=True).start()
 
-    def _first_look(self) -> None:
+    def _first_look(self, fresh: bool) -> None:
         until = time.monotonic() + PROBE_SECONDS
         self._look()
         while self._probes and time.monotonic() < until:
             time.sleep(0.05)
             self._look()
-        self._news.clear()
+        self._news = list(self._refused.values())
+        if not fresh:
+            return
         unseen = [reason for reason in self._refused.values() if reason.startswith("storage: ")]
         if unseen:
             raise ConfigError(unseen[0])
         if self._refused and not self._nodes:
             raise ConfigError(f"cluster: no node can be used: {'; '.join(self._refused.values())}")
-        self._news += self._refused.values()
-        if not self._places() and not any(room([one] * self.request.workers, self.request) for one in self.types):
+        waits = self._probes or self._again
+        if not self._places() and not waits and not any(room([one] * self.request.workers, self.request) for one in self.types):
             raise ConfigError(f"cluster: {lacking(list(self._nodes.values()), self.types, self.request)}")
 
     def slots(self) -> int:
@@ -258,7 +278,7 @@ class Cluster:
         """Takes the request to the autoscaler back."""
         self._over.set()
         with contextlib.suppress(Exception):
-            if self._asked:
+            if self.types:  # one that a driver before this one has made stands too
                 request_resources(bundles=[])
         with contextlib.suppress(Exception):
             self.folder.files.delete_file(f"{self.folder.path}/{self._marker}")
@@ -283,15 +303,17 @@ class Cluster:
         with self._lock:
             for gone in [id_ for id_ in self._nodes if id_ not in there]:
                 self._news.append(f"node {self._nodes.pop(gone).name} is gone")
-            for id_ in [id_ for id_ in (*self._probes, *self._refused) if id_ not in there]:
-                self._probes.pop(id_, None)
-                self._refused.pop(id_, None)
+            for known in (self._probes, self._refused, self._again):
+                for id_ in [id_ for id_ in known if id_ not in there]:
+                    del known[id_]
             for id_, node in there.items():
                 if id_ not in self._nodes and id_ not in self._refused:
                     self._probe(node)
             self._tell_emptiness(list(there.values()))
 
     def _probe(self, node: Node) -> None:
+        if time.monotonic() < self._again.get(node.id, 0.0):
+            return
         if node.id not in self._probes:
             here = NodeAffinitySchedulingStrategy(node.id, soft=False)
             self._probes[node.id] = self._task.options(scheduling_strategy=here).remote(self.folder.uri, self._marker)
@@ -302,8 +324,11 @@ class Cluster:
         try:
             facts = ray.get(reference)
         except Exception as error:
-            self._refuse(node, f"node {node.name} is not used: {_last(error)}")
+            if node.id not in self._again:
+                self._news.append(f"node {node.name} is not used for now, as its probe failed: {_last(error)}")
+            self._again[node.id] = time.monotonic() + AGAIN_SECONDS
             return
+        self._again.pop(node.id, None)
         if other := unlike_here(versions(), facts["versions"]):
             self._refuse(node, f"node {node.name} is not used: it has {other}")
         elif not facts["sees"]:
@@ -323,19 +348,25 @@ class Cluster:
 
     def _tell_emptiness(self, there: list[Node]) -> None:
         if self._places() or self._probes:
-            self._empty_since = None
+            self._empty_since, self._blocked, self._told = None, False, ""
             return
         now = time.monotonic()
         self._empty_since = self._empty_since or now
+        refused = [self._refused[node.id] for node in there if node.id in self._refused and _workers(node, self.request)]
+        self._blocked = bool(refused)
         if now - self._empty_since > PATIENCE_SECONDS:
-            self._say(lacking(there, self.types, self.request))
+            self._say("; ".join(refused) if refused else lacking(there, self.types, self.request))
 
     def _ask(self) -> None:
-        """The autoscaler, for as many places as the sweep could use; anew only where that has changed."""
-        wanted = self.wanted() if self.most is None else min(self.wanted(), self.most)
-        if not self.types or wanted == self._asked:
+        """The autoscaler, for as many places as the sweep could use; anew where that has changed, and now and then while they are short.
+
+        What is asked for is the cluster's: another sweep may have asked for something else.
+        """
+        wanted = 0 if self._blocked else min(self.wanted(), MOST_ASKED, *([] if self.most is None else [self.most]))
+        short, now = self.slots() < wanted, time.monotonic()
+        if not self.types or (wanted == self._asked and not (short and now - self._asked_at > AGAIN_SECONDS)):
             return
-        self._asked = wanted
+        self._asked, self._asked_at = wanted, now
         bundles = [self.request.worker] * (wanted * self.request.workers)
         request_resources(bundles=bundles, bundle_label_selectors=[dict(self.request.where)] * len(bundles))
 
@@ -360,7 +391,8 @@ def node_types(home: Path | None = None) -> list[Node]:
 
 def _facts(uri: str, marker: str) -> dict[str, Any]:
     """Run on a node: what it has, and whether it sees the sweep's folder."""
-    return {"host": platform.node(), "versions": versions(), "sees": Folder.at(uri).exists(marker), "time": time.time()}
+    folder = Folder.at(uri)
+    return {"versions": versions(), "sees": patiently(lambda: folder.exists(marker), folder, seconds=PROBE_SECONDS), "time": time.time()}
 
 
 def _last(error: Exception) -> str:
@@ -368,10 +400,15 @@ def _last(error: Exception) -> str:
     return lines[-1].strip() if lines else type(error).__name__
 
 
+def nodes_of(labels: Mapping[str, str]) -> set[str]:
+    """The ids of the nodes that a selector names; empty where it names none."""
+    return set(labels[_ID].removeprefix("in(").removesuffix(")").split(",")) - {""} if _ID in labels else set()
+
+
 def placement(request: Request, nodes: Nodes) -> tune.PlacementGroupFactory:
     """What Tune reserves for the next trial: its one worker's place, or a crumb for whoever leads its worker group."""
     grouped = request.workers > 1
-    bundle = {"CPU": 0.01 * request.workers * request.cpus} if grouped else request.worker
+    bundle = {"CPU": 0.01 * request.cpus} if grouped else request.worker  # k workers on a node leave room for it: they take 0.99 each
     chosen = nodes.placed_on()
     further: dict[str, Any] = {"bundle_label_selector": [chosen]} if chosen else {}
     return tune.PlacementGroupFactory([bundle], **further)

@@ -64,7 +64,9 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         # Whoever goes on for another has no reason to doubt that the sweep is there.
         recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
         events = recorded.events
-        asked = next(event["settings"] for event in reversed(events) if event["type"] == "opened")
+        asked = next((event["settings"] for event in reversed(events) if event["type"] == "opened"), None)
+        if asked is None:
+            raise ConfigError(f"resume: {name} was ended before it began; begin it anew under another name")
         settings = options.resumed_settings(Settings.from_dict(asked), study, request, alone=alone)
         study = study.of(settings.family)
         known = recorded, plan.replayed(settings, study.space, events)

@@ -11,7 +11,7 @@ import logging
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.lanes import Job, one_process, worker_group
-from sweeps.engine.nodes import Nodes, Request, placement
+from sweeps.engine.nodes import Nodes, Request, nodes_of, placement
 from sweeps.ledger.text import Place
 from trainables.measure import Report
 from trainables.storage import Folder
@@ -121,6 +121,9 @@ class _Scheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP)  # the latter leaves it standing where it is
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        for trial in self._placement.stranded(tune_controller.get_trials()):
+            self._placement.failed(trial.trial_id, "lost: the nodes that it could be placed on went away before it began")
+            tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
         return super().choose_trial_to_run(tune_controller)
 
@@ -319,6 +322,13 @@ class Placement:
         self._places.pop(assignment.trial, None)
         if not self.director.history.trials[assignment.trial].open:
             self._over(assignment.trial)
+
+    def stranded(self, trials: Iterable[Any]) -> list[Any]:
+        """Tune's trials that wait for a place on nodes of which none is left, although there are others."""
+        now = nodes_of(self.nodes.placed_on())
+        waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live] if now else []
+        then = {trial.trial_id: nodes_of(trial.config[_NUMBER]["placed_on"]) for trial in waiting}
+        return [trial for trial in waiting if then[trial.trial_id] and not then[trial.trial_id] & now]
 
     def places(self) -> dict[int, Place]:
         """Where the trials train that have reported, by number; may be asked in any thread."""

@@ -36,7 +36,7 @@ class Place:
     Attributes:
         node: Ray's id of the node, in hexadecimal.
         host: the node's name or address.
-        pid: process on that node; of a worker group, its first worker's.
+        pid: process on that node; of a worker group, that which leads it.
         gpus: the GPUs of that node that the process sees.
     """
 

@@ -79,7 +79,7 @@ def test_a_place_is_reserved_on_nodes_that_passed_their_probe() -> None:
     assert alone.bundles == [{"CPU": 2, "GPU": 0.5}]
     assert "bundle_label_selector" not in kept(alone)
     chosen = placement(Request(2, 0.5, workers=2), Chosen(1))
-    assert chosen.bundles == [{"CPU": 0.04}]
+    assert chosen.bundles == [{"CPU": 0.02}]
     assert kept(chosen)["bundle_label_selector"] == [{"ray.io/node-id": "in(b,c)"}]
 
 

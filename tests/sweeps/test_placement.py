@@ -179,3 +179,31 @@ def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     console = Console(record=True, width=160, file=io.StringIO())
     Display(stage.director, "a", console).close()
     assert console.export_text() == "note: trial 0: damaged checkpoint, going back one: x\n"
+
+
+def test_an_attempt_whose_nodes_are_gone_before_it_began_is_lost() -> None:
+    stage = Stage()
+
+    class Moving(Places):
+        ids = "a,b"
+
+        def placed_on(self) -> dict[str, str]:
+            return {"ray.io/node-id": f"in({self.ids})"}
+
+    stage.placement.nodes = moving = Moving(2)
+    config = stage.placement.suggest("x")
+    assert isinstance(config, dict)
+    trials = [
+        SimpleNamespace(trial_id="x", status="PENDING", config=config),
+        SimpleNamespace(trial_id="y", status="PENDING", config=config),
+    ]
+    assert stage.placement.stranded(trials) == []
+    moving.ids = "b,c"
+    assert stage.placement.stranded(trials) == []
+    moving.ids = "c"
+    assert stage.placement.stranded(trials) == trials[:1], "the other is no attempt of this driver"
+    moving.ids = ""
+    assert stage.placement.stranded(trials) == [], "where there is no node at all it may come back"
+    trials[0].status = "RUNNING"
+    moving.ids = "c"
+    assert stage.placement.stranded(trials) == []
