@@ -32,7 +32,7 @@ STOP_SECONDS = 60
 """How long a job that `ray job stop` ends may take to close its books."""
 AGAIN_SECONDS = 2.0
 """Pause before the log is followed again after its connection broke."""
-LEFT_OUT = (".*", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
+LEFT_OUT = (".?*", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
 """Of the working directory, beside what .gitignore names: what no trial needs."""
 
 
