@@ -187,7 +187,8 @@ class Hosts:
     def _plug_in(self, host: str) -> None:
         cable, pid = self._cable(host), self._pid(host)
         subprocess.run(["ip", "link", "delete", cable], capture_output=True)  # of a host that has crashed: the kernel takes its time
-        _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        address = f"02:00:00:00:00:{11 + self.names.index(host):02x}"  # a host that is booted again keeps its network card
+        _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "address", address, "netns", str(pid))
         _ip("link", "set", cable, "master", self.bridge, "up")
         inside = ["nsenter", "--target", str(pid), "--net", "ip"]
         for change in (["link", "set", "lo", "up"], ["link", "set", "eth0", "up"]):
