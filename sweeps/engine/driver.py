@@ -189,9 +189,7 @@ class Driver:
             retention.tick()
             self._tick()
 
-        placement = tune.Placement(
-            self.director, self.ledger.stored, self.nodes, self._request(), self.folder, shelf.reference, retention.ended, tick
-        )
+        placement = tune.Placement(self.director, self.ledger.stored, self.nodes, self.folder, shelf.reference, retention.ended, tick)
         self.placement = placement
         try:
             placement.run(scratch)

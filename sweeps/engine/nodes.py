@@ -106,7 +106,7 @@ def room(nodes: Sequence[Node], request: Request) -> int:
 
 
 def _workers(node: Node, request: Request) -> int:
-    if any(node.labels.get(name) != value for name, value in request.where.items()):
+    if not _labelled(node, request):
         return 0
     counts = [node.resources.get(name, 0.0) / amount for name, amount in request.worker.items() if name != "GPU" or amount >= 1]
     if 0 < request.gpus < 1:  # a share lies on one GPU
@@ -114,11 +114,20 @@ def _workers(node: Node, request: Request) -> int:
     return int(min(counts) + 1e-9)
 
 
+def _labelled(node: Node, request: Request) -> bool:
+    return all(node.labels.get(name) == value for name, value in request.where.items())
+
+
+def _may_be_added(types: Sequence[Node], request: Request) -> bool:
+    """Whether enough nodes of one type would have room for a trial."""
+    return any(room([one] * request.workers, request) for one in types)
+
+
 def lacking(nodes: Sequence[Node], types: Sequence[Node], request: Request) -> str:
     """Why not one trial fits, in a line: which resource no node has, and whether a type of node that may be added has it."""
-    if any(room([one] * request.workers, request) for one in types):
+    if _may_be_added(types, request):
         return f"no node has room for a trial, which needs {request}; waiting for the autoscaler, whose node types have it"
-    labelled = [node for node in nodes if all(node.labels.get(name) == value for name, value in request.where.items())]
+    labelled = [node for node in nodes if _labelled(node, request)]
     missing = [name for name, amount in request.worker.items() if not any(node.resources.get(name, 0.0) >= amount for node in labelled)]
     what = ", ".join(missing) if labelled else "a node with these labels"
     there = "; ".join(map(str, nodes)) or "none"
@@ -251,7 +260,7 @@ class Cluster:
         if self._refused and not self._nodes:
             raise ConfigError(f"cluster: no node can be used: {'; '.join(self._refused.values())}")
         waits = self._probes or self._again
-        if not self._places() and not waits and not any(room([one] * self.request.workers, self.request) for one in self.types):
+        if not self._places() and not waits and not _may_be_added(self.types, self.request):
             raise ConfigError(f"cluster: {lacking(list(self._nodes.values()), self.types, self.request)}")
 
     def slots(self) -> int:
@@ -405,10 +414,13 @@ def nodes_of(labels: Mapping[str, str]) -> set[str]:
     return set(labels[_ID].removeprefix("in(").removesuffix(")").split(",")) - {""} if _ID in labels else set()
 
 
-def placement(request: Request, nodes: Nodes) -> tune.PlacementGroupFactory:
-    """What Tune reserves for the next trial: its one worker's place, or a crumb for whoever leads its worker group."""
+def placement(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for the next trial: its one worker's place, or a crumb for whoever leads its worker group.
+
+    Args:
+        chosen: labels of the nodes that may be used, as `Nodes.placed_on` gives them.
+    """
     grouped = request.workers > 1
     bundle = {"CPU": 0.01 * request.cpus} if grouped else request.worker  # k workers on a node leave room for it: they take 0.99 each
-    chosen = nodes.placed_on()
-    further: dict[str, Any] = {"bundle_label_selector": [chosen]} if chosen else {}
+    further: dict[str, Any] = {"bundle_label_selector": [dict(chosen)]} if chosen else {}
     return tune.PlacementGroupFactory([bundle], **further)

@@ -41,13 +41,10 @@ BRIEFLY = 0.02
 """Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
 
 
-_RESERVED: dict[str, Placement] = {}
-
-
 def _reserved(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for an attempt. It pickles the class with what it refers to, so the placement is looked up here."""
-    current = _RESERVED["next"]
-    return placement(current.request, current.nodes)
+    """What Tune reserves for an attempt."""
+    job = Job(**config[_NUMBER])
+    return placement(Request(job.cpus, job.gpus, job.workers), job.placed_on)
 
 
 class Lane(tune.Trainable):
@@ -180,7 +177,6 @@ class Placement:
         director: decides.
         stored: whether the event of a position is stored, after waiting so many seconds at most.
         nodes: where attempts are placed.
-        request: what each asks for.
         folder: the sweep's folder.
         data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
         over: told the number of a trial that has ended, when its process has done with it.
@@ -192,13 +188,12 @@ class Placement:
         director: Director,
         stored: Callable[[int, float], bool],
         nodes: Nodes,
-        request: Request,
         folder: Folder,
         data: Callable[[dict[str, Any]], tuple[str, bytes]],
         over: Callable[[int], None],
         tick: Callable[[], None],
     ) -> None:
-        self.director, self.nodes, self.request, self.folder, self.tick = director, nodes, request, folder, tick
+        self.director, self.nodes, self.folder, self.tick = director, nodes, folder, tick
         self._data, self._stored, self._over = data, stored, over
         self.halt = False
         """Set to end the run as soon as Tune looks: live trials stay unfinished."""
@@ -227,8 +222,7 @@ class Placement:
         self._scratch = scratch
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
-        _RESERVED["next"] = self
-        alone = self.request.workers == 1
+        alone = self.director.settings.workers_per_trial == 1
         tuner = tune.Tuner(
             tune.with_resources(Lane, _reserved),
             tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=alone),

@@ -15,7 +15,6 @@ import psutil
 
 from sweeps.engine import lanes
 from sweeps.engine.director import Assignment, Director
-from sweeps.engine.nodes import Request
 from sweeps.engine.search import Space
 from sweeps.engine.shelf import Shelf
 from sweeps.engine.study import Settings
@@ -64,7 +63,6 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
         director,
         ledger.stored,
         Places(settings.concurrent or 1),
-        Request(1, 0),
         folder,
         lambda config: ("played", b""),
         lambda *_: None,

@@ -10,7 +10,6 @@ import pytest
 from sweeps.engine.job import _arguments
 from sweeps.engine.nodes import Node, Request, lacking, node_types, placement, room, unlike_here
 from sweeps.engine.options import Request as Asked
-from tests.sweeps.played import Places
 from trainables.config import ConfigError
 from trainables.storage import Folder
 
@@ -68,17 +67,13 @@ def test_the_autoscalers_node_types_are_those_of_ray_up(tmp_path: Path) -> None:
 
 
 def test_a_place_is_reserved_on_nodes_that_passed_their_probe() -> None:
-    class Chosen(Places):
-        def placed_on(self) -> dict[str, str]:
-            return {"ray.io/node-id": "in(b,c)"}
-
     def kept(factory: Any) -> dict[str, Any]:
         return dict(factory._bound.kwargs)
 
-    alone = placement(Request(2, 0.5), Places(1))
+    alone = placement(Request(2, 0.5), {})
     assert alone.bundles == [{"CPU": 2, "GPU": 0.5}]
     assert "bundle_label_selector" not in kept(alone)
-    chosen = placement(Request(2, 0.5, workers=2), Chosen(1))
+    chosen = placement(Request(2, 0.5, workers=2), {"ray.io/node-id": "in(b,c)"})
     assert chosen.bundles == [{"CPU": 0.02}]
     assert kept(chosen)["bundle_label_selector"] == [{"ray.io/node-id": "in(b,c)"}]
 

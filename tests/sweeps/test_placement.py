@@ -15,7 +15,6 @@ from rich.console import Console
 from sweeps.engine import tune
 from sweeps.engine.director import Director
 from sweeps.engine.display import Display
-from sweeps.engine.nodes import Request
 from sweeps.engine.tune import Placement
 from sweeps.ledger.segments import Event, LedgerError
 from tests.sweeps.played import Places
@@ -40,7 +39,6 @@ class Stage:
             self.director,
             self._stored,
             Places(concurrent),
-            Request(1, 0),
             Folder.at("/nowhere"),
             lambda config: ("", b""),
             self.over.append,
