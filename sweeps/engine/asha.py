@@ -6,7 +6,9 @@ Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020).
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from sweeps.ledger.rungs import rungs
@@ -43,7 +45,9 @@ class Asha:
     budget: int
     mode: Literal["min", "max"] = "min"
     table: dict[int, dict[int, float]] = field(init=False)
-    """Rung step -> trial -> value, in order of arrival."""
+    """Rung step -> trial -> value, in order of arrival. It only grows."""
+    _ordered: dict[int, list[float]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """The values of each rung, the best first: sorting them anew at each report would cost a long sweep's replay minutes."""
 
     def __post_init__(self) -> None:
         self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
@@ -76,7 +80,9 @@ class Asha:
     def cutoff(self, rung: int) -> float:
         """The value that a trial must not be worse than, from what the rung holds now."""
         sign = 1.0 if self.mode == "min" else -1.0
-        ordered = sorted(sign * value for value in self.table[rung].values())
+        values, ordered = self.table[rung].values(), self._ordered.setdefault(rung, [])
+        for value in islice(reversed(values), len(values) - len(ordered)):
+            insort(ordered, sign * value)
         # In whole numbers: (n - 1) times the float 1/reduction may fall short of a rank by its last bit.
         whole, part = divmod(len(ordered) - 1, self.reduction)
         low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]

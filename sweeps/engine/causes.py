@@ -7,8 +7,9 @@ from typing import Literal
 
 __all__ = ["Cause", "bystander", "cause_of", "halved", "killed", "last_line", "named", "rows_tried"]
 
-Cause = Literal["error", "memory", "storage", "stuck", "lost"]
-"""An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process that went away."""
+Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
+"""An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
+went away; a machine that was announced to go away."""
 
 _FOUND: dict[Cause, str] = {
     "storage": r"^(\w+\.)*StorageError\b",
@@ -36,11 +37,11 @@ def last_line(error: str) -> str:
 
 
 def cause_of(error: str) -> Cause:
-    """The cause of a failure, from its text: a traceback, Ray's words, or our own last line (`stuck: ...`, `lost: ...`)."""
+    """The cause of a failure, from its text: a traceback, Ray's words, or our own last line, such as `stuck: ...`."""
     last = last_line(error)
-    for own in ("stuck", "lost"):
-        if last.startswith(f"{own}: "):
-            return own
+    own: tuple[Cause, ...] = ("stuck", "lost", "preempted")
+    if said := next((cause for cause in own if last.startswith(f"{cause}: ")), None):
+        return said
     return next((cause for cause, pattern in _FOUND.items() if re.search(pattern, error, re.MULTILINE)), "error")
 
 

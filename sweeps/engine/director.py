@@ -148,27 +148,31 @@ class Director:
         """An attempt ended by an exception or with its machine. Returns whether the trial is tried again.
 
         What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
-        refused, nothing is counted, and the sweep must halt.
+        refused, nothing is counted, and the sweep must halt. Nor is an attempt that was lost after it had brought a report, as
+        machines come and go: reports are finite. One that brought none may be lost by what its configuration does.
         """
         trial = self.history.trials[number]
         if not trial.open:
             return False
         cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
-        final = cause != "storage" and trial.failures + 1 > self.settings.max_failures
+        excused = cause == "lost" and len(trial.reports) > trial.earlier
+        counted = cause not in ("storage", "preempted") and not excused
+        final = counted and trial.failures - trial.excused + 1 > self.settings.max_failures
         if cause == "memory":
             tried = rows_tried(error) or tried
             smaller = halved(tried)
             final = final or smaller is None
             change = {} if final else {"micro_batch": smaller}
         brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
-        self.news.append(f"trial {number}: attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}")
+        how = "ended" if cause == "preempted" else f"failed ({cause})"
+        self.news.append(f"trial {number}: attempt {trial.attempts} {how}: {brief}; {_next(cause, final, change)}")
         halvings = trial.cause == "memory" and trial.micro_batch is not None
         if final and cause == "memory" and (halvings or halved(tried) is None) and not bystander(error):
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
         event = {"type": "failed", "trial": number, "attempt": trial.attempts, "cause": cause, "error": error, "final": final}
-        self._new({**event, **change})
+        self._new({**event, **change, **({"excused": True} if excused else {})})
         return not final
 
     def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:

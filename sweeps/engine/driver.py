@@ -220,7 +220,8 @@ class Driver:
         from sweeps.engine.nodes import Request
 
         settings = self.settings
-        return Request(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.where)
+        most = settings.most_workers_per_trial or settings.workers_per_trial
+        return Request(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.where, most)
 
     def _start(self, scratch: str) -> Nodes:
         """Ray, on this machine alone."""

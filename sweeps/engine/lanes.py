@@ -27,6 +27,7 @@ import ray
 import torch
 
 from sweeps.engine.causes import killed, named
+from sweeps.ledger.text import Place
 from trainables import registry
 from trainables.checkpoint import CheckpointStore
 from trainables.config import TrialConfig, make
@@ -36,7 +37,7 @@ from trainables.micro import out_of_memory
 from trainables.storage import Folder, patiently
 from trainables.watchdog import Watchdog
 
-__all__ = ["Job", "one_process", "worker_group"]
+__all__ = ["Job", "Lane", "one_process", "worker_group"]
 
 GO_ON = "go on"
 GROUP_SECONDS = 60.0
@@ -45,6 +46,9 @@ GROUP_TRIES = 2
 """How often a worker group that does not get its places is begun again, before the attempt has failed and is placed anew."""
 LOG_SECONDS = 2.0
 """How long a line of the log may wait for the storage: it also tells that the storage does not answer."""
+
+Lane = Iterator[tuple[Report, list[str], list[Place]]]
+"""Reports, each with the warnings that came before it and the places of the trial's processes."""
 
 _DATA: dict[str, Any] = {}
 """The data that this process holds, by key: mapped from the object store, never copied."""
@@ -195,9 +199,17 @@ def _held(loop: Loop | None) -> str:
     return f"out of memory {tried}; the process held at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.3g} GB"
 
 
-def one_process(job: Job) -> Iterator[tuple[Report, list[str]]]:
+def place() -> Place:
+    """Where this process is."""
+    gpus = tuple(str(gpu) for gpu in ray.get_gpu_ids())
+    return Place(ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), gpus)
+
+
+def one_process(job: Job) -> Lane:
     """Trains in this process."""
-    return _reports(job, World())
+    here = [place()]
+    for report, notes in _reports(job, World()):
+        yield report, notes, here
 
 
 class Channel:
@@ -236,6 +248,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
     reports, verdicts = loop_config["reports"], loop_config["verdicts"]
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
+    ray.get(reports.put.remote(place()))
     if world.rank == 0:
         ray.get(reports.put.remote(get_current_placement_group()))
     for report, notes in _reports(job, world):
@@ -249,7 +262,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
             return
 
 
-def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
+def worker_group(job: Job) -> Lane:
     """Trains in a Ray Train worker group of `job.workers` workers.
 
     Raises:
@@ -285,7 +298,8 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
 
     group = threading.Thread(target=fit, name="worker-group", daemon=True)
     group.start()
-    place: PlacementGroup | None = None
+    bundles: PlacementGroup | None = None
+    places: list[Place] = []
     try:
         while True:
             taken = ray.get(reports.take.remote(1.0))
@@ -295,17 +309,19 @@ def worker_group(job: Job) -> Iterator[tuple[Report, list[str]]]:
                 raise RuntimeError(killed(f"worker group ended: {outcome.get()}"))
             found = taken[0]
             if isinstance(found, PlacementGroup):
-                place = found
-                continue
-            plain, notes = found
-            yield Report.from_dict(plain), notes
-            verdicts.put.remote(GO_ON)
+                bundles = found
+            elif isinstance(found, Place):
+                places.append(found)
+            else:
+                plain, notes = found
+                yield Report.from_dict(plain), notes, places
+                verdicts.put.remote(GO_ON)
     finally:
         # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.
         verdicts.put.remote("end")
         group.join(GROUP_SECONDS)
-        if place is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
-            remove_placement_group(place)
+        if bundles is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
+            remove_placement_group(bundles)
         for channel in (reports, verdicts):
             ray.kill(channel)
         scratch.cleanup()

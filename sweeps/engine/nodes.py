@@ -17,6 +17,7 @@ import psutil
 import ray
 import yaml
 from ray import tune
+from ray._private.state import state
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -51,6 +52,8 @@ class Request:
     gpus: float
     workers: int = 1
     where: Mapping[str, str] = field(default_factory=dict)
+    most_workers: int = 1
+    """Workers of a trial where there is room for more than `workers`."""
 
     @property
     def worker(self) -> dict[str, float]:
@@ -89,8 +92,14 @@ class Nodes(Protocol):
     def slots(self) -> int:
         """How many trials fit at a time, now."""
 
+    def workers(self) -> int:
+        """How many workers of trials fit at a time, now."""
+
     def placed_on(self) -> dict[str, str]:
         """Labels of the nodes that may be used, as a selector; empty where all may."""
+
+    def leaving(self) -> set[str]:
+        """Ids of the nodes that have been told to go away, and still train."""
 
     def news(self) -> list[str]:
         """What has happened to the nodes since somebody asked, a line each."""
@@ -101,8 +110,12 @@ class Nodes(Protocol):
 
 def room(nodes: Sequence[Node], request: Request) -> int:
     """How many trials fit on the nodes at a time; the workers of one may be on several."""
-    workers = sum(_workers(node, request) for node in nodes)
-    return workers // request.workers
+    return workers_on(nodes, request) // request.workers
+
+
+def workers_on(nodes: Sequence[Node], request: Request) -> int:
+    """How many workers of trials fit on the nodes at a time."""
+    return sum(_workers(node, request) for node in nodes)
 
 
 def _workers(node: Node, request: Request) -> int:
@@ -172,15 +185,23 @@ class Machine:
             with contextlib.suppress(psutil.NoSuchProcess):
                 started[process.name()] = process
         self.processes = {name: started[name] for name in ("gcs_server", "raylet")}
-        self._trials = trials
+        self._trials, self._workers = trials, trials * request.workers
 
     def slots(self) -> int:
         """As many as were asked for."""
         return self._trials
 
+    def workers(self) -> int:
+        """Those of as many trials as were asked for."""
+        return self._workers
+
     def placed_on(self) -> dict[str, str]:
         """There is no choice."""
         return {}
+
+    def leaving(self) -> set[str]:
+        """None."""
+        return set()
 
     def news(self) -> list[str]:
         """None."""
@@ -221,6 +242,7 @@ class Cluster:
         self.request, self.most, self.folder, self.wanted = request, most, folder, wanted
         self.processes = dict[str, psutil.Process]()
         self._nodes: dict[str, Node] = {}
+        self._leaving: set[str] = set()
         self._refused: dict[str, str] = {}
         self._probes: dict[str, Any] = {}
         self._news: list[str] = []
@@ -268,6 +290,11 @@ class Cluster:
         with self._lock:
             return self._places()
 
+    def workers(self) -> int:
+        """As many as fit the nodes that may be used."""
+        with self._lock:
+            return workers_on(list(self._nodes.values()), self.request)
+
     def _places(self) -> int:
         places = room(list(self._nodes.values()), self.request)
         return places if self.most is None else min(places, self.most)
@@ -276,6 +303,11 @@ class Cluster:
         """Nodes that have passed their probe, and the labels that were asked for."""
         with self._lock:
             return {_ID: f"in({','.join(sorted(self._nodes))})", **self.request.where}
+
+    def leaving(self) -> set[str]:
+        """Nodes for which there was a notice, as of a spot machine that is taken back."""
+        with self._lock:
+            return set(self._leaving)
 
     def news(self) -> list[str]:
         """Nodes that came, went or were refused."""
@@ -308,10 +340,16 @@ class Cluster:
             self._news.append(line)
 
     def _look(self) -> None:
-        there = {entry["NodeID"]: _node(entry) for entry in _entries() if entry["Alive"]}
+        alive = {entry["NodeID"]: _node(entry) for entry in _entries() if entry["Alive"]}
+        notices = {id_: deadline for id_, deadline in _draining().items() if id_ in alive}
+        there = {id_: node for id_, node in alive.items() if id_ not in notices}
         with self._lock:
-            for gone in [id_ for id_ in self._nodes if id_ not in there]:
+            for gone in [id_ for id_ in self._nodes if id_ not in alive]:
                 self._news.append(f"node {self._nodes.pop(gone).name} is gone")
+            for warned in self._nodes.keys() & notices.keys():
+                left = f" in {max(0.0, notices[warned] - time.time()):.0f} s" if notices[warned] else ""
+                self._news.append(f"node {self._nodes.pop(warned).name} goes away{left}: no trial is placed there any more")
+            self._leaving = set(notices)
             for known in (self._probes, self._refused, self._again):
                 for id_ in [id_ for id_ in known if id_ not in there]:
                     del known[id_]
@@ -376,12 +414,17 @@ class Cluster:
         if not self.types or (wanted == self._asked and not (short and now - self._asked_at > AGAIN_SECONDS)):
             return
         self._asked, self._asked_at = wanted, now
-        bundles = [self.request.worker] * (wanted * self.request.workers)
+        bundles = [self.request.worker] * (wanted * max(self.request.workers, self.request.most_workers))
         request_resources(bundles=bundles, bundle_label_selectors=[dict(self.request.where)] * len(bundles))
 
 
 def _entries() -> list[dict[str, Any]]:
     return ray.nodes()  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _draining() -> dict[str, float]:
+    """Nodes with a notice, and when they go, in seconds since the epoch; 0 where that is not known. Ray 2.60 has no public word for it."""
+    return {id_: milliseconds / 1000 for id_, milliseconds in state.get_draining_nodes().items()}
 
 
 def _node(entry: Mapping[str, Any]) -> Node:

@@ -132,6 +132,7 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
             ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
             ("gpus-per-trial", _finite, "N", "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]"),
             ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
+            ("most-workers-per-trial", _whole, "N", "up to so many, if there is room when an attempt begins [--workers-per-trial]"),
             ("where", _labels, "LABEL=VALUE", "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]"),
             (
                 "address",

@@ -181,11 +181,18 @@ class Settings:
     where: dict[str, str] = field(default_factory=dict)
     contrasts: tuple[dict[str, Any], ...] = ()
     least_units: int = 0
+    most_workers_per_trial: int | None = None
+    """Where there is room when an attempt begins; None: `workers_per_trial`, always."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', '-')}: must be at least 1 (got {getattr(self, name)})")
+        if (self.most_workers_per_trial or self.workers_per_trial) < self.workers_per_trial:
+            raise ConfigError(
+                f"most-workers-per-trial: must be at least the {self.workers_per_trial} of --workers-per-trial "
+                f"(got {self.most_workers_per_trial})"
+            )
         if self.reduction < 2:
             raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
         if self.confirm < 0:
@@ -208,6 +215,13 @@ class Settings:
     def rungs(self) -> list[int]:
         """Steps at which ASHA judges."""
         return rungs(self.grace, self.reduction, self.steps)
+
+    def workers(self, config: Mapping[str, Any], free: int) -> int:
+        """Of an attempt, where there is room for `free`: as many as are wanted, and share its batch."""
+        most = min(free, self.most_workers_per_trial or self.workers_per_trial)
+        rows = config.get("batch")
+        fair = [n for n in range(self.workers_per_trial, most + 1) if not isinstance(rows, int) or not rows % n]
+        return max(fair, default=self.workers_per_trial)
 
     def model_family(self) -> Family[Any]:
         """The family."""

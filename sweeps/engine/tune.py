@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
-import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -54,15 +52,15 @@ class Lane(tune.Trainable):
         """Takes on an attempt."""
         self.job = Job(**config[_NUMBER])
         lane = one_process if self.job.workers == 1 else worker_group
-        self.reports: Iterator[tuple[Report, list[str]]] = lane(self.job)
+        self.reports = lane(self.job)
 
     def step(self) -> dict[str, Any]:
         """Trains until the next report. It travels as text: Tune flattens and inspects dictionaries at length."""
         try:
-            report, notes = next(self.reports)
+            report, notes, places = next(self.reports)
         except StopIteration:
             raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
-        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes, "place": _place()})}
+        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes, "places": [asdict(place) for place in places]})}
 
     def __repr__(self) -> str:
         """Ray shows it on its page of actors; it takes it once, and the process goes on to other trials."""
@@ -77,11 +75,6 @@ class Lane(tune.Trainable):
     def cleanup(self) -> None:
         """Ends the training and lets go of the model."""
         self.reports.close()  # type: ignore[attr-defined]
-
-
-def _place() -> list[Any]:
-    """Where this process is: node, host, process, GPUs. Of a worker group it is who leads it."""
-    return [ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), [str(gpu) for gpu in ray.get_gpu_ids()]]
 
 
 class _Searcher(Searcher):
@@ -204,7 +197,9 @@ class Placement:
         self._placed = 0
         self.error: BaseException | None = None
         self._live: dict[str, Assignment] = {}
-        self._places: dict[int, Place] = {}
+        self._workers: dict[str, int] = {}
+        """Of each live attempt."""
+        self._places: dict[int, list[Place]] = {}
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
@@ -222,7 +217,8 @@ class Placement:
         self._scratch = scratch
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
-        alone = self.director.settings.workers_per_trial == 1
+        settings = self.director.settings
+        alone = (settings.most_workers_per_trial or settings.workers_per_trial) == 1
         tuner = tune.Tuner(
             tune.with_resources(Lane, _reserved),
             tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=alone),
@@ -253,7 +249,8 @@ class Placement:
 
     def _hand_out(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._next is None:
-            if len(self._live) >= self.nodes.slots():
+            free = self.nodes.workers() - sum(self._workers.values())
+            if len(self._live) >= self.nodes.slots() or free < self.director.settings.workers_per_trial:
                 return None
             assignment = self.director.next()
             if not isinstance(assignment, Assignment):
@@ -263,7 +260,7 @@ class Placement:
                 self.spent = not self._live
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1
-            job = self._job(assignment)
+            job = self._job(assignment, free)
             self.director.started(assignment.trial, assignment.attempt)
             self._next = self.director.position, assignment, {_NUMBER: asdict(job)}
         position, assignment, config = self._next
@@ -272,6 +269,7 @@ class Placement:
                 return None
         self._next = None
         self._live[trial_id] = assignment
+        self._workers[trial_id] = config[_NUMBER]["workers"]
         return config
 
     def reported(self, trial: Any, payload: str) -> bool:
@@ -280,14 +278,16 @@ class Placement:
         if assignment is None or self.error:
             return False
         plain = json.loads(payload)
-        if (place := plain.get("place")) and assignment.trial not in self._places:
-            self._places[assignment.trial] = Place(place[0], place[1], place[2], tuple(place[3]))
+        self._places[assignment.trial] = [Place(**{**place, "gpus": tuple(place["gpus"])}) for place in plain["places"]]
 
         def judge() -> bool:
             for note in plain["notes"]:
                 self.director.noted(f"trial {assignment.trial}: {note}")
                 self.director.news.append(f"trial {assignment.trial}: note: {note}")
-            return self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
+            goes_on = self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
+            if goes_on and (warned := self._to_move(assignment.trial)):
+                self.director.failed(assignment.trial, f"preempted: node {warned.host} goes away")
+            return goes_on and not warned
 
         if self._guarded(judge):
             return True
@@ -311,6 +311,7 @@ class Placement:
     def ended(self, trial_id: str) -> None:
         """Tune is done with the attempt; its place is free."""
         assignment = self._live.pop(trial_id, None)
+        self._workers.pop(trial_id, None)
         if assignment is None:
             return
         self._places.pop(assignment.trial, None)
@@ -324,11 +325,21 @@ class Placement:
         then = {trial.trial_id: nodes_of(trial.config[_NUMBER]["placed_on"]) for trial in waiting}
         return [trial for trial in waiting if then[trial.trial_id] and not then[trial.trial_id] & now]
 
-    def places(self) -> dict[int, Place]:
-        """Where the trials train that have reported, by number; may be asked in any thread."""
+    def _to_move(self, trial: int) -> Place | None:
+        """Where a trial should not stay, if there is room for it elsewhere: a place on a node that goes away."""
+        leaving = self.nodes.leaving()
+        if not leaving:
+            return None
+        warned = {number: [place for place in places if place.node in leaving] for number, places in list(self._places.items())}
+        staying = len(self._live) - sum(map(bool, warned.values()))
+        return next(iter(warned[trial]), None) if staying < self.nodes.slots() else None
+
+    def places(self) -> dict[int, Sequence[Place]]:
+        """Where the trials train that have reported, by number, each of its processes; may be asked in any thread."""
         return dict(self._places)
 
-    def _job(self, assignment: Assignment) -> Job:
+    def _job(self, assignment: Assignment, free: int) -> Job:
+        """What its lane needs, where so many workers fit."""
         settings = self.director.settings
         key, reference = self._data(assignment.config)
         return Job(
@@ -341,7 +352,7 @@ class Placement:
             data=reference,
             cpus=settings.cpus_per_trial,
             gpus=settings.gpus_per_trial,
-            workers=settings.workers_per_trial,
+            workers=settings.workers(assignment.config, free),
             metric=settings.metric,
             test=assignment.test,
             known=assignment.known,

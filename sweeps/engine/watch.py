@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeps.engine.dashboard import JobPage, LogPage, submission
@@ -46,7 +46,7 @@ class Watch:
         name: str,
         storage: str,
         say: Callable[[str], None] = lambda text: None,
-        places: Callable[[], Mapping[int, Place]] = dict,
+        places: Callable[[], Mapping[int, Sequence[Place]]] = dict,
         job: str | None = None,
     ) -> None:
         self._director, self._name, self._storage, self._say, self._places = director, name, storage, say, places
@@ -55,7 +55,7 @@ class Watch:
         self._rungs: dict[str, dict[int, int]] = {}
         self._seen = 0.0
         self._failed: set[str] = set()
-        self._shown: Mapping[int, Place] | None = None
+        self._shown: Mapping[int, Sequence[Place]] | None = None
         self._gauges: Gauges | None = None
         self._log: LogPage | None = None
         self._job: JobPage | None = None
@@ -136,7 +136,7 @@ class Watch:
             changed = True
         return changed
 
-    def _write_log(self, places: Mapping[int, Place]) -> None:
+    def _write_log(self, places: Mapping[int, Sequence[Place]]) -> None:
         if self._log:
             self._log.write(self._board.text(places))
 

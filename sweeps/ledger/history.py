@@ -35,9 +35,13 @@ class Trial:
     reason: str = ""
     attempts: int = 0
     failures: int = 0
-    """Attempts that ended by an exception or were lost; not those that ended because the store refused."""
+    """Attempts that ended by an exception or were lost; not those that ended because the store refused, or as their node was to go away."""
+    excused: int = 0
+    """Failures that do not count against the trial: its process or machine went away when the attempt had brought a report."""
     cause: str = ""
-    """Of the last failure: error, memory, storage, stuck or lost."""
+    """Of the last failure: error, memory, storage, stuck, lost or preempted."""
+    earlier: int = 0
+    """Reports that were there when the last attempt began."""
     micro_batch: int | str | None = None
     """That of the next attempt, where it is not the configuration's: smaller, as memory did not suffice, or measured."""
     reports: list[Report] = field(default_factory=list)
@@ -213,7 +217,7 @@ class History:
         if (changed := self.budgeted(trial)) and trial.attempts:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
-        trial.status, trial.attempts = "running", event["attempt"]
+        trial.status, trial.attempts, trial.earlier = "running", event["attempt"], len(trial.reports)
         self._began[trial.number] = event["time"]
 
     def _on_reported(self, event: Event) -> None:
@@ -238,7 +242,8 @@ class History:
         trial = self.trials[event["trial"]]
         self._leave(trial, event)
         trial.cause = event.get("cause", "error")
-        trial.failures += trial.cause != "storage"
+        trial.failures += trial.cause not in ("storage", "preempted")
+        trial.excused += event.get("excused", False)
         trial.micro_batch = event.get("micro_batch", trial.micro_batch)
         trial.status, trial.reason = ("failed" if event["final"] else "waiting"), event["error"]
 

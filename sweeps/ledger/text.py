@@ -11,7 +11,7 @@ import math
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class Place:
     Attributes:
         node: Ray's id of the node, in hexadecimal.
         host: the node's name or address.
-        pid: process on that node; of a worker group, that which leads it.
+        pid: process on that node.
         gpus: the GPUs of that node that the process sees.
     """
 
@@ -144,11 +144,11 @@ class Board:
             f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
         )
 
-    def text(self, places: Mapping[int, Place] | None = None, now: float | None = None) -> str:
+    def text(self, places: Mapping[int, Sequence[Place]] | None = None, now: float | None = None) -> str:
         """The whole leaderboard.
 
         Args:
-            places: of trials that run, as far as known.
+            places: of the processes of trials that run, as far as known.
             now: seconds since the epoch.
         """
         history = self.history
@@ -171,11 +171,10 @@ class Board:
             *failed,
         ]
 
-    def _running(self, places: Mapping[int, Place]) -> list[str]:
-        history, unknown = self.history, Place("-", "-", 0)
+    def _running(self, places: Mapping[int, Sequence[Place]]) -> list[str]:
+        history, unknown = self.history, [Place("-", "-", 0)]
         lines = ["", "running now", _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node")]
-        for trial in self.running():
-            place = places.get(trial.number, unknown)
+        for trial, place in [(running, place) for running in self.running() for place in places.get(running.number, unknown)]:
             lines.append(
                 _row(
                     trial.number if trial.kind == "search" else f"{trial.number} (of {trial.of})", trial.attempts, trial.stratum,

@@ -55,7 +55,7 @@ class Seen:
                 self.history.apply(event)
                 self.reports += event["type"] == "reported"
                 self.retries += event["type"] == "started" and event["attempt"] > 1
-                self.failures += event["type"] == "failed" and event["cause"] != "storage"
+                self.failures += event["type"] == "failed" and event["cause"] != "storage" and not event.get("excused")
             self._next = span.last + 1
             self._starts[self._next] = begun + len(events)
         return self.history

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -21,12 +20,9 @@ from sweeps.engine.study import Settings
 from sweeps.engine.tune import Placement
 from sweeps.ledger.segments import Ledger
 from tests.sweeps.toy_study import STUDY
-from trainables.measure import Report
 from trainables.storage import Folder
 
 __all__ = ["Places", "play"]
-
-Reports = Iterator[tuple[Report, list[str]]]
 
 
 class Places:
@@ -35,13 +31,20 @@ class Places:
     title, processes = "nowhere", dict[str, psutil.Process]()
 
     def __init__(self, slots: int) -> None:
-        self._slots = slots
+        self.free = slots
+        self.going = set[str]()
 
     def slots(self) -> int:
-        return self._slots
+        return self.free
+
+    def workers(self) -> int:
+        return self.free
 
     def placed_on(self) -> dict[str, str]:
         return {}
+
+    def leaving(self) -> set[str]:
+        return self.going
 
     def news(self) -> list[str]:
         return []
@@ -72,13 +75,13 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
     placement._scratch = scratch.name  # as a run of it sets it; other tests play at the same time
     lanes._DATA.clear()
     lanes._DATA["played"] = settings.model_family().build_data(settings.configure({}, settings.strata[0], 0))
-    draw, live = random.Random(order), dict[int, Reports]()
+    draw, live = random.Random(order), dict[int, lanes.Lane]()
     try:
         for _ in range(limit):
             while len(live) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):
                 director.started(found.trial, found.attempt)
                 ledger.commit()
-                live[found.trial] = lanes.one_process(placement._job(found))
+                live[found.trial] = lanes.one_process(placement._job(found, 1))
             if not live:
                 director.closed("done")
                 break
@@ -95,7 +98,7 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
 
 def _report(director: Director, number: int, live: dict[int, Any]) -> None:
     try:
-        report, notes = next(live[number])
+        report, notes, _ = next(live[number])
     except Exception as error:
         director.failed(number, f"Traceback: {error!r}")
         del live[number]

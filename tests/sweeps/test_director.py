@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.study import Settings
 from sweeps.ledger import leaderboard
+from sweeps.ledger.history import History
 from sweeps.ledger.segments import Event
 from tests.sweeps.toy_study import STUDY
 from trainables.config import ConfigError
@@ -164,6 +165,28 @@ def test_a_failing_trial_is_tried_again_a_bounded_number_of_times() -> None:
     assert numbers == [(0, 1), (0, 2)]
     assert director.history.trials[0].status == "failed"
     assert "boom" in leaderboard.board(director.history, "x")["rows"][0]["reason"]
+
+
+def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
+    events = list[Event]()
+    director = Director(dataclasses.replace(BASE, max_failures=1, trials=1, confirm=0), STUDY.space, events.append)
+    director.opened({})
+
+    def attempt(reports: int, error: str = "lost: the process or its machine went away") -> bool:
+        found = director.next()
+        assert isinstance(found, Assignment)
+        director.started(found.trial, found.attempt)
+        for _ in range(reports):
+            assert director.reported(0, _report(found.config, director.history.trials[0].step + 1, False)).action == "continue"
+        return director.failed(0, error)
+
+    assert [attempt(2), attempt(1), attempt(0), attempt(1)] == [True] * 4
+    assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
+    trial = director.history.trials[0]
+    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (5, 4, 3, "waiting")
+    assert not attempt(0)
+    assert History.of(events).trials[0] == director.history.trials[0]
+    assert trial.status == "failed"
 
 
 def test_an_infeasible_proposal_is_recorded_and_passed_over() -> None:

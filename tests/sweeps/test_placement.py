@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from sweeps.engine.director import Director
 from sweeps.engine.display import Display
 from sweeps.engine.tune import Placement
 from sweeps.ledger.segments import Event, LedgerError
+from sweeps.ledger.text import Place
 from tests.sweeps.played import Places
 from tests.sweeps.test_director import BASE, _report
 from tests.sweeps.toy_study import STUDY
@@ -28,17 +30,18 @@ SETTINGS = dataclasses.replace(BASE, trials=4, confirm=0, concurrent=2)
 class Stage:
     """A placement over a ledger that stores when it is told to."""
 
-    def __init__(self, concurrent: int = 2) -> None:
+    def __init__(self, concurrent: int = 2, **further: Any) -> None:
         self.events = list[Event]()
         self.stored = 10**9
         self.waits = list[float]()
         self.over = list[int]()
-        self.director = Director(dataclasses.replace(SETTINGS, concurrent=concurrent), STUDY.space, self._record)
+        self.director = Director(dataclasses.replace(SETTINGS, concurrent=concurrent, **further), STUDY.space, self._record)
         self.director.opened({})
+        self.places = Places(concurrent)
         self.placement = Placement(
             self.director,
             self._stored,
-            Places(concurrent),
+            self.places,
             Folder.at("/nowhere"),
             lambda config: ("", b""),
             self.over.append,
@@ -53,10 +56,11 @@ class Stage:
         self.waits.append(within)
         return position <= self.stored
 
-    def report(self, trial_id: str, step: int) -> bool:
+    def report(self, trial_id: str, step: int, node: str = "one") -> bool:
         """Whether the trial goes on after a report of that step."""
         assignment = self.placement._live[trial_id]
-        payload = json.dumps({"report": _report(assignment.config, step, False).to_dict(), "notes": []})
+        report, places = _report(assignment.config, step, False), [Place(node, node, 1)]
+        payload = json.dumps({"report": report.to_dict(), "notes": [], "places": [asdict(place) for place in places]})
         return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
 
     def end(self, trial_id: str) -> list[str]:
@@ -112,6 +116,41 @@ def test_an_end_takes_effect_once_it_is_stored() -> None:
     assert stage.placement.recorded_ends() == [], "each once"
     stage.placement.ended("a")
     assert stage.over == [0]
+
+
+def test_an_attempt_has_as_many_workers_as_have_room() -> None:
+    stage = Stage(2, workers_per_trial=1, most_workers_per_trial=3)
+    stage.places.free = 4
+
+    def workers(trial_id: str) -> int | None:
+        found = stage.placement.suggest(trial_id)
+        return found["assignment"]["workers"] if isinstance(found, dict) else None
+
+    assert [workers("a"), workers("b"), workers("c")] == [3, 1, None]
+    stage.end("a")
+    stage.placement.ended("a")
+    assert workers("d") == 3
+
+
+@pytest.mark.parametrize(("batch", "free", "found"), [(64, 9, 8), (64, 7, 4), (64, 1, 2), (None, 7, 7)])
+def test_workers_share_a_batch(batch: int | None, free: int, found: int) -> None:
+    settings = dataclasses.replace(SETTINGS, workers_per_trial=2, most_workers_per_trial=8)
+    assert settings.workers({"batch": batch}, free) == found
+
+
+@pytest.mark.parametrize(("slots", "moves"), [(2, True), (1, False)])
+def test_a_trial_moves_from_a_node_that_goes_away_where_there_is_room(slots: int, moves: bool) -> None:
+    stage = Stage(2)
+    for trial_id in ("a", "b"):
+        stage.placement.suggest(trial_id)
+    assert stage.report("a", 1, node="one")
+    assert stage.report("b", 1, node="two")
+    stage.places.going, stage.places.free = {"two"}, slots
+    assert stage.report("a", 2, node="one"), "it may stay"
+    assert stage.report("b", 2, node="two") is not moves
+    trial = stage.director.history.trials[1]
+    assert (trial.status, trial.cause, trial.step) == (("waiting", "preempted", 2) if moves else ("running", "", 2))
+    assert [trial.trial_id for trial in stage.placement.recorded_ends()] == ["b"] * moves
 
 
 def test_a_ledger_that_fails_ends_the_run() -> None:
@@ -171,7 +210,7 @@ def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     stage = Stage()
     stage.placement.suggest("a")
     report = _report(stage.placement._live["a"].config, 1, False).to_dict()
-    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"]})
+    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": []})
     stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
     assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]
     console = Console(record=True, width=160, file=io.StringIO())

@@ -53,7 +53,7 @@ def test_the_text_names_every_trial_with_value_interval_units_and_marks() -> Non
 
 def test_running_trials_are_shown_where_they_run() -> None:
     found = played(MIDDLE).director
-    places = {trial.number: Place("ab12", "worker-1", 4711, ("3",)) for trial in found.running()[:1]}
+    places = {trial.number: [Place("ab12", "worker-1", 4711, ("3",))] for trial in found.running()[:1]}
     text = Board(found.history, "demo").text(places).splitlines()
     start = text.index("running now") + 2
     shown = [line.split(" | ") for line in text[start : start + 4]]
@@ -123,7 +123,7 @@ def test_a_watch_without_ray_says_once_what_it_cannot_show_and_the_sweep_goes_on
     source, said = Played(), list[str]()
     asked = threading.Event()
 
-    def places() -> dict[int, Place]:
+    def places() -> dict[int, list[Place]]:
         asked.set()
         raise ArithmeticError("nobody knows")
 

@@ -83,7 +83,7 @@ def main(name: str, folder: Path) -> None:
 
     ray.init(address="auto", log_to_driver=False)
     played, node = Played(), ray.get_runtime_context().get_node_id()
-    places = {number: Place(node, "the-head", os.getpid(), ("0",)) for number in range(SETTINGS.trials)}
+    places = {number: [Place(node, "the-head", os.getpid(), ("0",))] for number in range(SETTINGS.trials)}
     watch = Watch(played.director, name, STORAGE, print, lambda: places)
     print(*watch.links(), sep="\n", flush=True)
     played.run(MIDDLE)
