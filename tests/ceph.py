@@ -54,28 +54,33 @@ log_file = {place}/$name.log
 [mon.a]
 mon_addr = 127.0.0.1:{monitor}
 [client.rgw]
-rgw_frontends = beast endpoint=127.0.0.1:{gateway}
+rgw_frontends = beast endpoint={host}:{gateway}
 rgw_enable_apis = s3
 """
 
 
 class Ceph:
-    """Its gateway can be killed, frozen and started again; what it has stored stays."""
+    """Its gateway can be killed, frozen and started again; what it has stored stays.
 
-    def __init__(self) -> None:
+    Args:
+        host: the address on which the gateway listens.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.place = Path(tempfile.mkdtemp(prefix="ceph-"))  # short, as paths of sockets must be
         self.port = free_port()
         self._running: list[subprocess.Popen[bytes]] = []
         for name in ("mon", "osd", "mgr"):
             (self.place / name).mkdir()
         fsid, monitor = str(uuid.uuid4()), free_port()
-        words = _CONFIGURATION.format(fsid=fsid, monitor=monitor, gateway=self.port, place=self.place, bytes=_BYTES)
+        words = _CONFIGURATION.format(fsid=fsid, monitor=monitor, host=host, gateway=self.port, place=self.place, bytes=_BYTES)
         (self.place / "ceph.conf").write_text(words)
         try:
             self._start_store(fsid, monitor)
             self.start()
             self._run("radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=test", "--display-name=test")
-            self._run("radosgw-admin", "-n", "client.rgw", "key", "create", "--uid=test", f"--access-key={KEY}", f"--secret-key={SECRET}")
+            self.grant(KEY, SECRET)
         except BaseException:
             self.end()
             raise
@@ -87,23 +92,37 @@ class Ceph:
         self._spawn("ceph-mon", "-f", "-i", "a")
         number = self._run("ceph", "osd", "create").strip()
         self._run("ceph-osd", "--mkfs", "-i", number)
-        self._spawn("ceph-osd", "-f", "-i", number)
         self._spawn("ceph-mgr", "-f", "-i", "x")
-        _until(lambda: "1 up" in self._run("ceph", "--connect-timeout", "5", "osd", "stat", refused=""))
+        stores = [self._spawn("ceph-osd", "-f", "-i", number)]
+
+        def up() -> bool:
+            if stores[-1].poll() is not None:  # it may ask the monitor before it has its map, and ends at the answer "wrong fsid"
+                stores.append(self._spawn("ceph-osd", "-f", "-i", number))
+            return "1 up" in self._run("ceph", "--connect-timeout", "5", "osd", "stat", refused="")
+
+        _until(up)
 
     def start(self) -> None:
         """Starts the gateway."""
         self._gateway = self._spawn("radosgw", "-f", "-n", "client.rgw")
-        _until(lambda: answers(self.port))
+        _until(lambda: answers(self.port, self.host))
 
     @property
     def options(self) -> str:
         """Of a URI on the gateway."""
-        return f"scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1&allow_bucket_creation=true"
+        return f"scheme=http&endpoint_override={self.host}:{self.port}&region=us-east-1&allow_bucket_creation=true"
 
     def at(self, path: str) -> Folder:
         """A folder in a bucket."""
         return Folder.at(f"s3://bucket/{path}?{self.options}")
+
+    def grant(self, key: str, secret: str) -> None:
+        """Lets a key in."""
+        self._run("radosgw-admin", "-n", "client.rgw", "key", "create", "--uid=test", f"--access-key={key}", f"--secret-key={secret}")
+
+    def revoke(self, key: str) -> None:
+        """Lets it in no more."""
+        self._run("radosgw-admin", "-n", "client.rgw", "key", "rm", "--uid=test", f"--access-key={key}")
 
     def kill(self) -> None:
         """The gateway, by SIGKILL."""

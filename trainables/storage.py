@@ -23,7 +23,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from pyarrow import fs
 
@@ -51,6 +51,12 @@ _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 # Answers rather than failures: waiting changes nothing about them.
 _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
+_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]|Expired", re.IGNORECASE)
+"""What S3 says of credentials that are not, or no longer, taken."""
+_LOCAL = fs.LocalFileSystem()
+_CONNECTED: dict[str, Any] = {}
+"""File systems by scheme, bucket and options. One reads its credentials when it is made, and from their file each five minutes."""
+
 _Found = TypeVar("_Found")
 _OPEN: set[Future[Any]] = set()
 """Tries that have not returned yet."""
@@ -67,7 +73,6 @@ class StorageError(OSError):
 class Folder:
     """A folder; `path` is absolute on its file system, `uri` names it to other processes. It exists once it holds a file."""
 
-    files: Any
     path: str
     uri: str
 
@@ -81,7 +86,7 @@ class Folder:
         if "://" not in uri:
             _refuse_one_slash(uri)
             path = str(Path(uri).absolute())
-            return Folder(fs.LocalFileSystem(), path, path)
+            return Folder(path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
             raise ConfigError("storage: credentials belong in the environment, not in the URI")
         for name in parse_qs(uri.partition("?")[2], keep_blank_values=True):
@@ -89,10 +94,20 @@ class Folder:
                 raise ConfigError(f"storage: {name}: credentials belong in the environment, not in the URI")
         shown, whole = uri.partition("?")[0], _one_request(uri)
         try:
-            files, path = fs.FileSystem.from_uri(whole)
+            _CONNECTED[_root(uri)], path = fs.FileSystem.from_uri(whole)
         except (ValueError, OSError) as error:
             raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(whole, shown)}") from None
-        return Folder(files, path.rstrip("/"), uri)
+        return Folder(path.rstrip("/"), uri)
+
+    @property
+    def files(self) -> Any:
+        """Its file system, of pyarrow; one for all folders of a bucket."""
+        if "://" not in self.uri:
+            return _LOCAL
+        root = _root(self.uri)
+        if root not in _CONNECTED:
+            _CONNECTED[root], _ = fs.FileSystem.from_uri(root)
+        return _CONNECTED[root]
 
     @property
     def local(self) -> bool:
@@ -101,7 +116,7 @@ class Folder:
 
     def __truediv__(self, name: str) -> Folder:
         base, mark, options = self._parted()
-        return Folder(self.files, f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
+        return Folder(f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
 
     def __str__(self) -> str:
         return self._parted()[0]
@@ -173,6 +188,12 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):  # another may remove it at the same time
             if self.exists():
                 self.files.delete_dir(self.path)
+
+
+def _root(uri: str) -> str:
+    """The URI of the bucket, or whatever else a file system of its own is needed for."""
+    parts = urlsplit(_one_request(uri))
+    return urlunsplit((parts.scheme, parts.netloc, "" if parts.netloc else "/", parts.query, ""))
 
 
 def _refuse_one_slash(path: str) -> None:
@@ -256,6 +277,8 @@ def patiently(
                 raise
             except OSError as error:
                 cause = error
+                if _REFUSED.search(str(error)):  # credentials that were renewed meanwhile are read anew
+                    _CONNECTED.clear()
                 limit = min(limit, time.monotonic() + pause) if ended is last else limit
             else:
                 if said:

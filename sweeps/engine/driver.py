@@ -113,6 +113,8 @@ class Driver:
             self._say(f"note: {warning}")
         self._take_signals()
         self.lease.asked = self._asked
+        if self.parent.replaces and self.lease.stop_was_asked():
+            self._asked()
         if self.address.kind == "join":  # what it refuses is refused before anything is recorded
             try:
                 self.nodes = self._join()
@@ -229,7 +231,7 @@ class Driver:
         from sweeps.engine.nodes import Machine
 
         try:
-            return Machine(self._request(), self.settings.concurrent or 1, scratch)
+            return Machine(self._request(), plan.at_a_time(self.settings), scratch)
         except Exception as error:
             self._say(traceback.format_exc())
             self._leave(f"could not start Ray ({type(error).__name__})")

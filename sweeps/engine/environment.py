@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 
-__all__ = ["prepare"]
+__all__ = ["QUIET", "prepare"]
 
-_QUIET = {
+QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -19,6 +20,7 @@ _QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "1000000",
 }
+"""Also for the processes of a job. Trials of nodes that go away are moved by the engine, not by Ray Train."""
 
 
 def prepare(cluster: bool = False) -> None:
@@ -29,7 +31,7 @@ def prepare(cluster: bool = False) -> None:
     Args:
         cluster: whether a running cluster is joined, or asked: its token is where Ray looks for it, by default ~/.ray/auth_token.
     """
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not cluster and os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:

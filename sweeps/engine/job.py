@@ -139,7 +139,7 @@ def _running(client: Any, name: str, storage: Folder) -> str:
 
 def _submit(client: Any, name: str, storage: Folder, root: Path, words: list[str]) -> str:
     id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    variables = {JOB: id_, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+    variables = {**environment.QUIET, JOB: id_, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
     until = time.monotonic() + AGENT_SECONDS
     while True:
         try:

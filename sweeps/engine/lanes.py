@@ -151,11 +151,12 @@ def _loop(job: Job, world: World, log: Callable[[str], None], alive: Callable[[]
     )
 
 
-def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
+def _reports(job: Job, world: World, hosts: str = "") -> Iterator[tuple[Report, list[str]]]:
     """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
     log = _Log(job) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
-    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}")
+    workers = f"{world.size} worker(s){f' on {hosts}' if hosts else ''}"
+    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {workers}: {job.config}")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
@@ -251,7 +252,10 @@ def _worker(loop_config: dict[str, Any]) -> None:
     ray.get(reports.put.remote(place()))
     if world.rank == 0:
         ray.get(reports.put.remote(get_current_placement_group()))
-    for report, notes in _reports(job, world):
+    hosts = [platform.node()] * world.size
+    if world.size > 1:
+        torch.distributed.all_gather_object(hosts, platform.node())
+    for report, notes in _reports(job, world, " ".join(hosts)):
         verdict = [GO_ON]
         if world.rank == 0:
             ray.get(reports.put.remote((report.to_dict(), notes)))

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import yaml
 
-from sweeps.engine import plan
 from sweeps.engine.search import Search
 from sweeps.engine.study import CHANGEABLE, Scale, Settings, Study
 from trainables.config import ConfigError, describe, did_you_mean, parse_overrides, to_dict
@@ -264,8 +263,6 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
         **{"seed": 0, **sizes, **given},
     )
-    if "concurrent" not in given:
-        made = dataclasses.replace(made, concurrent=_concurrent(made) if alone else None)
     if alone and made.where:
         raise ConfigError("where: labels are those of a cluster's nodes; this machine alone has none")
     made = dataclasses.replace(made, overrides=_typed(made))
@@ -354,10 +351,6 @@ def check_configurations(study: Study, made: Settings) -> None:
             raise ConfigError(f"enqueue: entry {index + 1}: {error}") from None
 
 
-def _concurrent(made: Settings) -> int:
-    return plan.fitting(made.cpus_per_trial, made.gpus_per_trial, made.workers_per_trial)
-
-
 def resumed_settings(recorded: Settings, study: Study, request: Request, *, alone: bool = True) -> Settings:
     """The settings of a resumed sweep: the recorded ones, with what may change.
 
@@ -387,7 +380,7 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
         raise ConfigError(f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep")
     made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
     if alone:
-        made = dataclasses.replace(made, concurrent=made.concurrent or _concurrent(made), where={})
+        made = dataclasses.replace(made, where={})
     for stratum in made.strata:
         made.configure({}, stratum, 0)
     return made

@@ -49,6 +49,15 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     return max(1, min(counts))
 
 
+def at_a_time(settings: Settings) -> int:
+    """Trials on this machine: as many as were asked for, or fit.
+
+    Raises:
+        ConfigError: if not even one does.
+    """
+    return settings.concurrent or fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+
+
 def expected_search(settings: Settings) -> float:
     """Mean optimizer steps of a search trial, or samples, whichever the budget counts, if every rung lets one in `reduction` go on."""
     levels = [*settings.rungs, settings.steps]
@@ -212,13 +221,13 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
     rates = [_seconds_per_step(family, config, data) for config in configs]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
     steps = expected_steps(settings)
-    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / (settings.concurrent or 1)
+    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / at_a_time(settings)
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
     rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
-        f"trials      {settings.trials}, {settings.concurrent or 'as many as fit'} at a time, seed {settings.seed}",
+        f"trials      {settings.trials}, {at_a_time(settings)} at a time, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),

@@ -164,8 +164,8 @@ class Settings:
     enqueue: tuple[dict[str, Any], ...] = ()
     time_limit: float | None = None
     target: float | None = None
-    concurrent: int | None = 2
-    """Trials at a time; None: as many as fit the cluster, as it grows and shrinks."""
+    concurrent: int | None = None
+    """Trials at a time; None: as many as fit this machine, or the cluster as it grows and shrinks."""
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     workers_per_trial: int = 1

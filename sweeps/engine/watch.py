@@ -59,6 +59,7 @@ class Watch:
         self._gauges: Gauges | None = None
         self._log: LogPage | None = None
         self._job: JobPage | None = None
+        self._links: dict[str, str] = {}
         self._attempt("metrics", self._open_gauges)
         self._attempt("the leaderboard among Ray's logs", self._open_log)
         self._attempt("Ray's job page", lambda: self._open_job(job))
@@ -73,10 +74,12 @@ class Watch:
 
     def _open_log(self) -> None:
         self._log = LogPage(f"leaderboard-{self._name}.log")
+        self._links["leaderboard"] = self._log.link
 
     def _open_job(self, job: str | None) -> None:
         if found := submission() if job is None else job:
             self._job = JobPage(found)
+            self._links["job page"] = self._job.link
 
     def _listen(self) -> None:
         """Events are never changed once they are recorded, so that they can be passed on as they are."""
@@ -91,8 +94,7 @@ class Watch:
 
     def links(self) -> list[str]:
         """Where to look, a line each; none where there is no dashboard."""
-        pages = {"job page": self._job.link if self._job else "", "leaderboard": self._log.link if self._log else ""}
-        return [f"{what:<12} {link}" for what, link in pages.items() if link]
+        return [f"{what:<12} {link}" for what, link in self._links.items() if link]
 
     def tick(self) -> None:
         """To be called often, where the director is: takes a copy of the few numbers that no event has."""

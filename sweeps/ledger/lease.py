@@ -129,6 +129,10 @@ class Lease:
         self._thread.join(RELEASE_SECONDS)
         patiently(lambda: self.folder.write(f"{self.number:08d}.end", b"{}"), self.folder, seconds=RELEASE_SECONDS)
 
+    def stop_was_asked(self) -> bool:
+        """Whether the holder before this one was asked to stop: it may have ended before it looked."""
+        return patiently(lambda: self.folder.exists(f"{self.number - 1:08d}.stop"), self.folder, seconds=self._patience)
+
     def _keep(self) -> None:
         shown = time.monotonic()
         while not self._over.wait(self.seconds / 3):

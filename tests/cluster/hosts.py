@@ -150,7 +150,8 @@ class Hosts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wire(self) -> None:
-        _ip("link", "add", self.bridge, "type", "bridge")
+        # An address of its own: otherwise it takes the lowest of its ports', and hosts lose the gateway for a while as others boot.
+        _ip("link", "add", self.bridge, "address", "02:00:00:00:00:01", "type", "bridge")
         _ip("address", "add", f"{self.gateway}/{self.network.prefixlen}", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
         self.home.mkdir()

@@ -1,137 +1,153 @@
-"""A sweep from a laptop on a real cluster of hosts, on S3, while hosts and the store fail: every trial is accounted for."""
+"""A sweep from a laptop on a real cluster of hosts, on a real S3, while hosts and the store fail: every trial is accounted for."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from sweeps.ledger.history import History
-from sweeps.ledger.reading import LedgerError
-from sweeps.ledger.segments import read
-from tests.cluster.hosts import ROOT, wait_until
-from tests.cluster.testbed import HEAD, LAPTOP, WORKERS, Cluster
-from tests.conftest import S3Server
-from tests.sweeps.books import audit
+from tests.ceph import KEY, SECRET
+from tests.cluster.hosts import wait_until
+from tests.cluster.laptop import SCRIPT, SLOWLY, Laptop, outcome
+from tests.cluster.testbed import HEAD, WORKERS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-CREDENTIALS = "[default]\naws_access_key_id = id\naws_secret_access_key = secret\n"
-SCRIPT = "tests/sweeps/toy_study.py"
-SIZES = ("--trials", "6", "--confirm", "0", "--stuck-after", "60s")
-SLOWLY = ("sleep=0.5", "lr=0.1", "offset=0.0")
-"""Nobody is worse than another, so that no rung stops a trial."""
-
-
-class Laptop:
-    """Where sweeps are typed."""
-
-    def __init__(self, cluster: Cluster, url: str, s3: S3Server) -> None:
-        self.cluster, self.url, self.s3 = cluster, url, s3
-
-    def type(self, *words: str) -> subprocess.Popen[str]:
-        """Python on the project's folder, with the token and the dashboard's address."""
-        environment = {**self.cluster.environment, "RAY_ADDRESS": self.url, "PYTHONPATH": str(ROOT)}
-        command = [*self.cluster.hosts.enter(LAPTOP, environment), "env", "-C", str(ROOT), "python", *words]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def sweep(self, name: str, *words: str) -> subprocess.Popen[str]:
-        """A sweep of that name; its options are the toy's."""
-        return self.type(SCRIPT, *SIZES, "--storage", f"s3://bucket/sweeps?{self.s3.options}", "--name", name, *words)
-
-    def history(self, name: str) -> History:
-        """What the ledger says by now."""
-        try:
-            return History.of(read(self.s3.at(f"sweeps/{name}/ledger")))
-        except LedgerError:
-            return History()
-
-    def accounted(self, name: str, run: subprocess.Popen[str]) -> str:
-        """Waits for the end, checks ledger and exit code, and gives what was printed."""
-        out, _ = run.communicate(timeout=600)
-        assert run.returncode == 0, out
-        history = self.history(name)
-        assert history.closed == "done", out
-        assert [trial.number for trial in history.search_trials()] == list(range(6))
-        assert not [trial.number for trial in history.trials.values() if trial.open or trial.status == "failed"], out
-        assert audit(self.s3.at(f"sweeps/{name}")) == []
-        return out
-
-
-@pytest.fixture(scope="module")
-def laptop(cluster: Cluster, s3_credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """With a tunnel to the dashboard and a store that all hosts reach."""
-    for host in (HEAD, *WORKERS, LAPTOP):
-        place = cluster.hosts.own(host, "home/.aws")
-        place.mkdir(exist_ok=True)
-        (place / "credentials").write_text(CREDENTIALS)
-    server = S3Server(tmp_path_factory.mktemp("s3") / "log", cluster.hosts.gateway)
-    with cluster.tunnel() as url:
-        yield Laptop(cluster, url, server)
-    server.kill()
-
-
-def on(laptop: Laptop, name: str, host: str) -> list[int]:
-    """Trials that have reported and train on a host, by the ledger and the logs of their attempts."""
-    found = []
-    for trial in laptop.history(name).trials.values():
-        log = laptop.s3.at(f"sweeps/{name}/trials/{trial.number:04d}/attempt-{trial.attempts:02d}")
-        if trial.status == "running" and trial.reports and f" on {host}," in log.read("log.txt").decode():
-            found.append(trial.number)
-    return found
 
 
 def test_it_finishes_on_both_workers_and_none_on_the_head(laptop: Laptop) -> None:
-    out = laptop.accounted("whole", laptop.sweep("whole"))
+    out = laptop.ended("nothing", "whole", laptop.sweep("whole"))
     assert re.search(rf"note: on the Ray cluster at {laptop.cluster.address}: .*{HEAD} no CPU", out), out
-    hosts = {
-        re.findall(r" on (\w+),", laptop.s3.at(f"sweeps/whole/trials/{number:04d}/attempt-01").read("log.txt").decode())[0]
-        for number in range(6)
-    }
-    assert hosts == set(WORKERS)
+    assert laptop.everywhere("whole") == set(WORKERS)
+    outcome("the command, until the first step", next(line for line in out.splitlines() if line.startswith("first step")).split(None, 2)[2])
 
 
 def test_a_worker_that_loses_its_power(laptop: Laptop) -> None:
     hosts, run = laptop.cluster.hosts, laptop.sweep("power", *SLOWLY)
-    wait_until(lambda: bool(on(laptop, "power", "one")), 180, "no trial trains there")
-    lost = on(laptop, "power", "one")
+    lost = laptop.reported("power", "one")
+    moment, before = time.time(), laptop.history("power")
     hosts.crash("one")
     try:
-        out = laptop.accounted("power", run)
+        out, _ = run.communicate(timeout=600)
     finally:
         hosts.boot("one")
     assert "note: node one is gone" in out
-    assert {laptop.history("power").trials[number].cause for number in lost} == {"lost"}
+    history = laptop.history("power")
+    assert {history.trials[number].cause for number in lost} == {"lost"}
+    assert not [trial.number for trial in history.trials.values() if trial.failures > trial.excused], "no fault of theirs"
+    noticed = max(event["time"] for event in laptop.events("power") if event["type"] == "failed") - moment
+    steps = {number: (before.trials[number].step, _resumed(laptop.log("power", number, 2))) for number in lost}
+    assert all(from_ >= known for known, from_ in steps.values()), steps
+    words = f"noticed after {noticed:.1f} s, at work again after {laptop.anew('power', lost, moment):.1f} s from the last checkpoint"
+    laptop.ended("a worker loses its power", "power", run, words)
+
+
+def _resumed(log: str) -> int:
+    """The step from which an attempt went on."""
+    return int(re.findall(r"resumed from attempt-\d+/step-(\d+)", log)[0])
 
 
 def test_a_worker_whose_cable_is_pulled_and_plugged_back(laptop: Laptop) -> None:
     hosts, run = laptop.cluster.hosts, laptop.sweep("cable", *SLOWLY)
-    wait_until(lambda: bool(on(laptop, "cable", "two")), 180, "no trial trains there")
-    lost = on(laptop, "cable", "two")
+    lost = laptop.reported("cable", "two")
     hosts.cable("two", plugged=False)
     try:
-        wait_until(lambda: all(laptop.history("cable").trials[number].cause == "lost" for number in lost), 90, "nobody noticed")
+        noticed = wait_until(lambda: all(laptop.history("cable").trials[number].cause == "lost" for number in lost), 90, "nobody noticed")
     finally:
         hosts.cable("two", plugged=True)
-    laptop.accounted("cable", run)
+    laptop.ended("a worker's cable is pulled, and plugged back", "cable", run, f"noticed after {noticed:.1f} s")
+
+
+def test_a_worker_that_is_told_to_go_away(laptop: Laptop) -> None:
+    hosts, run = laptop.cluster.hosts, laptop.sweep("notice", *SLOWLY)
+    warned = laptop.reported("notice", "two")
+    id_ = laptop.cluster.node("two")
+    notice = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot", "--deadline-remaining-seconds=90"]
+    drain = ["ray", "drain-node", f"--address={laptop.cluster.address}", f"--node-id={id_}", *notice]
+    hosts.run(HEAD, *drain, environment=laptop.cluster.environment)
+
+    def moved() -> bool:
+        return not laptop.on("notice", "two")
+
+    seconds = wait_until(moved, 60, "they stay")
+    hosts.crash("two")
+    try:
+        out, _ = run.communicate(timeout=600)
+    finally:
+        hosts.boot("two")
+    assert re.search(r"note: node two goes away in \d+ s: no trial is placed there any more", out), out
+    trials = laptop.history("notice").trials
+    assert {trials[number].cause for number in warned} <= {"preempted", ""}, "one may have ended in time"
+    assert "preempted" in {trials[number].cause for number in warned}
+    assert not [trial.number for trial in trials.values() if trial.failures]
+    laptop.ended("a worker is told to go away (spot notice)", "notice", run, f"its trials move within {seconds:.1f} s, no step is lost")
 
 
 def test_a_store_that_is_frozen_for_half_a_minute(laptop: Laptop) -> None:
     run = laptop.sweep("frozen", *SLOWLY)
-    wait_until(lambda: any(trial.reports for trial in laptop.history("frozen").trials.values()), 180, "nothing is reported")
-    laptop.s3.freeze()
+    laptop.reported("frozen")
+    laptop.store.freeze()
     time.sleep(30)
-    laptop.s3.thaw()
-    laptop.accounted("frozen", run)
+    laptop.store.thaw()
+    laptop.ended("the S3 does not answer for 30 s", "frozen", run)
     assert not [trial.failures for trial in laptop.history("frozen").trials.values() if trial.failures]
+
+
+def test_credentials_that_expire_and_are_renewed(laptop: Laptop) -> None:
+    run = laptop.sweep("renewed", *SLOWLY)
+    laptop.reported("renewed")
+    store, key = laptop.store, "another-key"
+    store.grant(key, SECRET)
+    store.revoke(KEY)
+    time.sleep(10)
+    laptop.give(key, SECRET)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", key)
+            laptop.ended("the S3's credentials expire, and are renewed 10 s later", "renewed", run)
+    finally:
+        store.grant(KEY, SECRET)
+        laptop.give(KEY, SECRET)
+        store.revoke(key)
+    assert not [trial.failures for trial in laptop.history("renewed").trials.values() if trial.failures]
+
+
+def test_one_trial_on_two_hosts_is_the_trial_on_one(laptop: Laptop) -> None:
+    """Two workers of two CPUs each, on hosts of two: gloo over the network between them."""
+    finals = []
+    for name, workers in (("alone", "1"), ("ddp", "2")):
+        words = ("--cpus-per-trial", "2", "--workers-per-trial", workers, "--concurrent", "2")
+        run = laptop.sweep(name, *words)
+        laptop.ended(f"nothing; {workers} worker(s) of two CPUs a trial", name, run)
+        finals.append([trial.reports[-1].metrics["validation/error"].value for trial in laptop.history(name).trials.values()])
+    for number in range(len(finals[1])):
+        assert sorted(laptop.hosts("ddp", number, 1)) == sorted(WORKERS)
+    assert finals[1] == pytest.approx(finals[0], abs=1e-6)
+    most = max(abs(alone - together) for alone, together in zip(*finals, strict=True))
+    outcome("the same trials with one worker, and with two on two hosts", f"they differ by {most:.1e} at most")
+
+
+def test_a_group_that_loses_a_host_goes_on_with_fewer_workers(laptop: Laptop) -> None:
+    hosts = laptop.cluster.hosts
+    sizes = ("--cpus-per-trial", "2", "--workers-per-trial", "1", "--most-workers-per-trial", "2")
+    run = laptop.sweep("elastic", *sizes, *SLOWLY)
+    lost = laptop.reported("elastic", "two")
+    assert {len(laptop.hosts("elastic", number, 1)) for number in lost} == {2}
+    hosts.crash("two")
+    try:
+        wait_until(lambda: all(laptop.hosts("elastic", number, 2) for number in lost), 180, "it is not begun again")
+        assert [laptop.hosts("elastic", number, 2) for number in lost] == [["one"]]
+    finally:
+        hosts.boot("two")
+    laptop.ended("one of the two hosts of a trial loses its power", "elastic", run, "the trial goes on with one worker on the other")
+    trial = laptop.history("elastic").trials[lost[0]]
+    assert (trial.cause, trial.failures - trial.excused) == ("lost", 0)
 
 
 def test_a_head_that_dies_and_is_brought_up_again(laptop: Laptop) -> None:
     """Last: it takes the tunnel with it."""
     cluster, run = laptop.cluster, laptop.sweep("head", *SLOWLY)
-    wait_until(lambda: any(trial.reports for trial in laptop.history("head").trials.values()), 180, "nothing is reported")
+    laptop.reported("head")
     cluster.hosts.crash(HEAD)
     cluster.hosts.boot(HEAD)
     run.terminate()
@@ -139,8 +155,8 @@ def test_a_head_that_dies_and_is_brought_up_again(laptop: Laptop) -> None:
     cluster.up()
     reports = sum(len(trial.reports) for trial in laptop.history("head").trials.values())
     with cluster.tunnel() as url:
-        again = Laptop(cluster, url, laptop.s3)
-        words = (SCRIPT, "--storage", f"s3://bucket/sweeps?{laptop.s3.options}", "--resume", "head")
-        out = again.accounted("head", again.type(*words))
+        again = Laptop(cluster, url, laptop.store)
+        run = again.type(SCRIPT, "--storage", laptop.storage, "--resume", "head")
+        out = again.ended("the head dies; `ray up`, `--resume`", "head", run)
     assert "sweep head in" in out
     assert sum(len(trial.reports) for trial in laptop.history("head").trials.values()) > reports

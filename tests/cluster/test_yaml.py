@@ -12,20 +12,29 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
+from moto import mock_aws
+from moto.core.authorization import enable_iam_authentication
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.tags import TAG_RAY_CLUSTER_NAME
 
 from tests.cluster.hosts import ROOT, VENV, wait_until
 
 CLOUD = ("cluster.yaml", "clusters/gcp.yaml")
 FILES = (*CLOUD, "clusters/onprem.yaml")
-SHIPPED = (*FILES, "clusters/node.sh", "clusters/aws_role.sh")
+SHIPPED = (*FILES, "clusters/node.sh", "clusters/aws_role.sh", "clusters/notice.py")
 WORKER_PORTS = range(10_002, 20_000)
 TELLS = """#!/bin/sh
 echo Ray runtime started
 [ "$1" = start ] && { env; echo "ARGUMENTS=$*"; } > $HOME/seen.part && mv $HOME/seen.part $HOME/seen || true
+"""
+WATCHES = """#!/bin/sh
+{ env; echo "ARGUMENTS=$*"; trap; echo "FOLDER=$PWD"; } > $HOME/watches.part && mv $HOME/watches.part $HOME/watches
 """
 Config = dict[str, Any]
 
@@ -53,13 +62,19 @@ def bash(command: str, home: Path, **environment: str) -> subprocess.CompletedPr
 def started(file: str, kind: str, home: Path) -> dict[str, str]:
     """Environment and arguments with which the file's commands start Ray on a node of that kind."""
     stand_in(home / "leadline" / ".venv" / "bin" / "ray", TELLS)
+    stand_in(home / "leadline" / ".venv" / "bin" / "python", WATCHES)
     shutil.copytree(ROOT / "clusters", home / "leadline" / "clusters")
     first, *others = load(file)[f"{kind}_start_ray_commands"]
     assert re.fullmatch(r"(pkill -f '\[r\]ay start .\*--block'; )?ray stop", first)
     for command in others:
         bash(command, home, RAY_HEAD_IP="10.0.0.1")
-    wait_until((home / "seen").exists, 20, "ray was not started")
-    return dict(line.split("=", 1) for line in (home / "seen").read_text().splitlines() if "=" in line)
+    return told(home / "seen")
+
+
+def told(file: Path) -> dict[str, str]:
+    """What a stand-in has written there."""
+    wait_until(file.exists, 20, f"nothing was started that writes {file.name}")
+    return dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -119,6 +134,17 @@ def test_the_head_takes_no_trials_and_shows_its_dashboard_to_itself_alone(file: 
     assert int(options["dashboard-port"]) not in WORKER_PORTS
     assert int(options["port"]) not in WORKER_PORTS
     assert options["autoscaling-config"].endswith("/ray_bootstrap_config.yaml")
+
+
+@pytest.mark.parametrize(("file", "cloud"), list(zip(CLOUD, ("aws", "gcp"), strict=True)))
+def test_workers_in_the_cloud_watch_for_notices(file: str, cloud: str, tmp_path: Path) -> None:
+    started(file, "worker", tmp_path)
+    seen = told(tmp_path / "watches")
+    assert seen["ARGUMENTS"] == f"clusters/notice.py {cloud}"
+    assert seen["RAY_AUTH_MODE"] == "token"
+    assert Path(seen["FOLDER"]) == tmp_path / "leadline"
+    assert (tmp_path / "leadline" / "notice.log").exists()
+    assert all("notice.py" not in command for command in load(file)["head_start_ray_commands"])
 
 
 def test_on_premise_the_first_version_of_the_autoscaler_runs(tmp_path: Path) -> None:
@@ -202,15 +228,70 @@ def test_the_head_makes_one_token_in_silence(file: str, tmp_path: Path) -> None:
     assert config["cluster_synced_files"] == ["~/.ray/auth_token"]
 
 
-def test_the_role_may_use_its_bucket_and_no_other(tmp_path: Path) -> None:
+def documents(bucket: str, home: Path) -> tuple[Config, Config]:
+    """What clusters/aws_role.sh gives to AWS: who may take the role, and what it may."""
     stand_in(
-        tmp_path / "bin" / "aws",
-        '#!/bin/sh\ncase "$*" in sts*) echo 12;; *get-role*) exit 1;; *) printf "%s\\n" "$@" >> $HOME/asked;; esac\n',
+        home / "bin" / "aws",
+        '#!/bin/sh\ncase "$*" in sts*) echo 123456789012;; *get-role*) exit 1;; *) printf "%s\\n" "$@" >> $HOME/asked;; esac\n',
     )
-    bash(f"sh {ROOT}/clusters/aws_role.sh sweeps-of-mine", tmp_path, PATH=f"{tmp_path}/bin:/usr/bin:/bin")
-    documents = re.findall(r"^\{.*?\}\]\}$", (tmp_path / "asked").read_text(), re.DOTALL | re.MULTILINE)
-    trust, may = (json.loads(document)["Statement"] for document in documents)
-    assert trust[0]["Principal"] == {"Service": "ec2.amazonaws.com"}
-    s3 = [one["Resource"] for one in may if one["Action"].startswith("s3:")]
-    assert s3 == [["arn:aws:s3:::sweeps-of-mine", "arn:aws:s3:::sweeps-of-mine/*"]]
-    assert [one["Resource"] for one in may if one["Action"] == "iam:PassRole"] == ["arn:aws:iam::12:role/leadline"]
+    bash(f"sh {ROOT}/clusters/aws_role.sh {bucket}", home, PATH=f"{home}/bin:/usr/bin:/bin")
+    trust, may = re.findall(r"^\{.*?\}\]\}$", (home / "asked").read_text(), re.DOTALL | re.MULTILINE)
+    return json.loads(trust), json.loads(may)
+
+
+def allowed(may: Config, action: str) -> list[Config]:
+    """The statements that name an action."""
+    found: list[Config] = [
+        one for one in may["Statement"] if action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
+    ]
+    return found
+
+
+def test_the_role_may_use_its_bucket_and_no_other(tmp_path: Path) -> None:
+    trust, may = documents("sweeps-of-mine", tmp_path)
+    assert trust["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
+    assert [one["Resource"] for one in allowed(may, "s3:*")] == [["arn:aws:s3:::sweeps-of-mine", "arn:aws:s3:::sweeps-of-mine/*"]]
+    assert [one["Resource"] for one in allowed(may, "iam:PassRole")] == ["arn:aws:iam::123456789012:role/leadline"]
+
+
+def test_the_role_may_end_and_tag_machines_of_ray_only(tmp_path: Path) -> None:
+    _, may = documents("sweeps-of-mine", tmp_path)
+    assert {one["Effect"] for one in may["Statement"]} == {"Allow"}
+    assert "ec2:*" not in json.dumps(may)
+    rays = {"StringLike": {f"aws:ResourceTag/{TAG_RAY_CLUSTER_NAME}": "*"}}
+    for action in ("TerminateInstances", "StopInstances", "StartInstances"):
+        assert [one["Condition"] for one in allowed(may, f"ec2:{action}")] == [rays]
+    new = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+    assert [one["Condition"] for one in allowed(may, "ec2:CreateTags")] == [new, rays]
+    spot = {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}
+    assert [one["Condition"] for one in allowed(may, "iam:CreateServiceLinkedRole")] == [spot]
+
+
+def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against moto, which looks at the actions and resources of a policy and knows too little of a request to judge the conditions."""
+    _, may = documents("sweeps-of-mine", tmp_path)
+    for statement in may["Statement"]:
+        statement.pop("Condition", None)
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    with mock_aws():
+        iam, ec2 = boto3.client("iam"), boto3.client("ec2")
+        iam.create_user(UserName="head")
+        iam.put_user_policy(UserName="head", PolicyName="leadline", PolicyDocument=json.dumps(may))
+        key = iam.create_access_key(UserName="head")["AccessKey"]
+        credentials = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+        subnet, image = ec2.describe_subnets()["Subnets"][0]["SubnetId"], ec2.describe_images()["Images"][0]["ImageId"]
+        worker = load("cluster.yaml")["available_node_types"]["l4"]["node_config"] | {"SubnetIds": [subnet], "ImageId": image}
+        del worker["IamInstanceProfile"]  # moto knows the profile by its ARN only
+        config = load("cluster.yaml")["provider"] | {"aws_credentials": credentials}
+        provider: Any = AWSNodeProvider(config, "leadline")  # type: ignore[no-untyped-call]
+        with enable_iam_authentication():
+            provider.create_node(worker, {"ray-node-kind": "worker"}, 1)
+            nodes = provider.non_terminated_nodes({"ray-node-kind": "worker"})
+            provider.set_node_tags(nodes[0], {"ray-node-status": "up-to-date"})
+            provider.terminate_nodes(nodes)
+            with pytest.raises(ClientError, match=r"AccessDenied|UnauthorizedOperation"):
+                boto3.client("ec2", **credentials).create_key_pair(KeyName="another")
+        assert len(nodes) == 1
+        assert ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ray-node-status"]}])["Tags"][0]["Value"] == "up-to-date"

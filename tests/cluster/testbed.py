@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.hosts import ROOT, VENV, Hosts, wait_until
 
-__all__ = ["HEAD", "LAPTOP", "WORKERS", "Cluster"]
+__all__ = ["HEAD", "LAPTOP", "SPARE", "WORKERS", "Cluster"]
 
-HEAD, WORKERS, LAPTOP = "head", ("one", "two"), "laptop"
+HEAD, WORKERS, SPARE, LAPTOP = "head", ("one", "two"), "spare", "laptop"
 ONPREM = ROOT / "clusters" / "onprem.yaml"
 GET = """
 import sys, urllib.error, urllib.request
@@ -31,20 +32,24 @@ class Cluster:
 
     Args:
         hosts: that have no Ray yet.
+        workers: those of them that are workers.
     """
 
-    def __init__(self, hosts: Hosts) -> None:
-        self.hosts = hosts
+    def __init__(self, hosts: Hosts, workers: Sequence[str] = WORKERS) -> None:
+        self.hosts, self.nodes = hosts, (HEAD, *workers)
         self.address = f"{hosts.ip(HEAD)}:6379"
         self.yaml = hosts.own(LAPTOP, "home/onprem.yaml")
-        addresses = {"head_ip: HEAD": f"head_ip: {hosts.ip(HEAD)}", "WORKER, WORKER": ", ".join(hosts.ip(worker) for worker in WORKERS)}
+        addresses = {"head_ip: HEAD": f"head_ip: {hosts.ip(HEAD)}", "WORKER, WORKER": ", ".join(hosts.ip(worker) for worker in workers)}
         text = ONPREM.read_text()
         for blank, address in addresses.items():
             assert text.count(blank) == 1
             text = text.replace(blank, address)
         self.yaml.write_text(text)
-        for node in (HEAD, *WORKERS):
+        self._spares = [SPARE] if SPARE in hosts.names else []
+        for node in (*self.nodes, *self._spares):
             _install(hosts.own(node, "home/leadline"))
+        for spare in self._spares:
+            shutil.copytree(ROOT / "clusters", hosts.own(spare, "home/leadline/clusters"))
 
     @property
     def token(self) -> str:
@@ -68,9 +73,12 @@ class Cluster:
     def up(self) -> float:
         """`ray up`, until all nodes are there and the laptop has the token. Gives the seconds they took after it."""
         self.ray("up", "--yes")
-        self.hosts.own(LAPTOP, "home/.ray").mkdir(exist_ok=True)
+        for host in (LAPTOP, *self._spares):
+            self.hosts.own(host, "home/.ray").mkdir(exist_ok=True)
         self.ray("rsync-down", "~/.ray/auth_token", str(self.hosts.home / ".ray" / "auth_token"))
-        return wait_until(lambda: len(self.alive()) == 1 + len(WORKERS), 180, "not all nodes are there")
+        for spare in self._spares:
+            shutil.copy(self.hosts.own(LAPTOP, "home/.ray/auth_token"), self.hosts.own(spare, "home/.ray"))
+        return wait_until(lambda: len(self.alive()) == len(self.nodes), 180, "not all nodes are there")
 
     def down(self) -> float:
         """`ray down`, until no node runs anything. Gives the seconds that the workers took after `ray down` was done."""
@@ -82,7 +90,7 @@ class Cluster:
 
     def running(self) -> list[str]:
         """Command lines of whatever runs on the nodes."""
-        return [line for node in (HEAD, *WORKERS) for line in self.hosts.processes(node)]
+        return [line for node in self.nodes for line in self.hosts.processes(node)]
 
     def get(self, path: str, *token: str) -> str:
         """What the dashboard answers to a request on the head, or the code of its refusal."""
@@ -97,6 +105,30 @@ class Cluster:
     def python(self, code: str, host: str = HEAD, timeout: float = 120) -> str:
         """What a Python program on a node prints: a driver of the cluster if it calls `ray.init(address="auto")`."""
         return self.hosts.run(host, "python", "-c", code, timeout=timeout, environment=self.environment).stdout
+
+    @contextmanager
+    def spare(self, before: str = "", *options: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
+        """The spare host as a further node with the label spare=yes, which nobody starts again but this.
+
+        Args:
+            before: a command of the shell that comes first.
+            *options: further ones of `ray start`.
+            environment: variables of all that Ray starts there.
+        """
+        words = [f"--address={self.address}", "--num-cpus=2", "--labels=spare=yes", "--object-store-memory=100000000", *options]
+        start = f". ~/leadline/clusters/node.sh; {before or ':'} && exec ray start {' '.join(words)}"
+        self.hosts.run(SPARE, "bash", "-c", start, environment={**self.environment, **(environment or {})})
+        try:
+            wait_until(lambda: SPARE in self.alive(), 60, "the spare host is no node")
+            yield
+        finally:
+            self.hosts.run(SPARE, "ray", "stop", "--force", check=False)
+            wait_until(lambda: SPARE not in self.alive(), 60, "the spare host is still a node")
+
+    def node(self, host: str) -> str:
+        """Ray's id of the node that runs there."""
+        found = json.loads(self.get("/api/v0/nodes", self.token))["data"]["result"]["result"]
+        return next(str(node["node_id"]) for node in found if node["state"] == "ALIVE" and node["node_ip"] == self.hosts.ip(host))
 
     @contextmanager
     def tunnel(self) -> Iterator[str]:

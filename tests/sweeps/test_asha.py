@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +98,17 @@ def test_the_best_so_far_always_goes_on(values: list[float], reduction: int) -> 
         if asha.report(trial, 1, value).action == "stop":
             assert value > best
         best = min(best, value)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@given(values=st.lists(st.floats(-1, 1), min_size=1, max_size=50), reduction=st.integers(2, 5), asked=st.integers(1, 7))
+def test_the_cut_off_is_the_quantile_of_all_that_have_arrived(
+    mode: Literal["min", "max"], values: list[float], reduction: int, asked: int
+) -> None:
+    """However many have come since it was last asked for."""
+    asha = Asha(grace=1, reduction=reduction, budget=10, mode=mode)
+    for trial, value in enumerate(values):
+        asha.table[1][trial] = value
+        if trial % asked == 0:
+            share = 1 / reduction if mode == "min" else 1 - 1 / reduction
+            assert asha.cutoff(1) == pytest.approx(np.quantile(values[: trial + 1], share), abs=1e-12)

@@ -70,6 +70,18 @@ def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:
     lease.release()
 
 
+def test_who_follows_learns_that_the_holder_before_was_asked_to_stop(folder: Folder) -> None:
+    first = Lease.take(folder, pytest.fail)
+    assert not first.stop_was_asked()
+    ask_to_stop(folder)
+    first.release()
+    second = Lease.take(folder, pytest.fail)
+    second.release()
+    third = Lease.take(folder, pytest.fail)
+    third.release()
+    assert (second.stop_was_asked(), third.stop_was_asked()) == (True, False)
+
+
 def test_a_process_of_another_container_is_not_taken_for_dead(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path))
     lease = Lease.take(folder, pytest.fail)

@@ -1,0 +1,134 @@
+"""The laptop from which sweeps are typed, and what they come to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+from sweeps.ledger.history import History
+from sweeps.ledger.reading import LedgerError
+from sweeps.ledger.segments import Event, read
+from tests.ceph import Ceph
+from tests.cluster.hosts import ROOT, wait_until
+from tests.cluster.testbed import HEAD, LAPTOP, SPARE, WORKERS, Cluster
+from tests.sweeps.books import audit
+from trainables.storage import Folder
+
+__all__ = ["OUTCOMES", "SCRIPT", "SIZES", "SLOWLY", "Laptop", "outcome"]
+
+OUTCOMES: list[tuple[str, str]] = []
+"""Lines of the table that ends the run."""
+SCRIPT = "tests/sweeps/toy_study.py"
+TRIALS = 6
+SIZES = ("--trials", str(TRIALS), "--confirm", "0", "--stuck-after", "60s")
+SLOWLY = ("sleep=0.5", "lr=0.1", "offset=0.0")
+"""Nobody is worse than another, so that no rung stops a trial."""
+REPORTED_SECONDS = 180.0
+
+
+def outcome(fault: str, seen: str) -> None:
+    """A line of the table."""
+    OUTCOMES.append((fault, seen))
+
+
+class Laptop:
+    """Where sweeps are typed.
+
+    Args:
+        url: of the dashboard, as seen there.
+    """
+
+    def __init__(self, cluster: Cluster, url: str, store: Ceph) -> None:
+        self.cluster, self.url, self.store = cluster, url, store
+
+    def give(self, key: str, secret: str) -> None:
+        """Writes credentials into the file of each host."""
+        text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+        for host in (HEAD, *WORKERS, SPARE, LAPTOP):
+            place = self.cluster.hosts.own(host, "home/.aws")
+            place.mkdir(exist_ok=True)
+            (place / ".credentials").write_text(text)
+            (place / ".credentials").replace(place / "credentials")
+
+    @property
+    def storage(self) -> str:
+        """Of all sweeps."""
+        return f"s3://bucket/sweeps?{self.store.options}"
+
+    def type(self, *words: str) -> subprocess.Popen[str]:
+        """Python on the project's folder, with the token and the dashboard's address."""
+        environment = {**self.cluster.environment, "RAY_ADDRESS": self.url, "PYTHONPATH": str(ROOT)}
+        command = [*self.cluster.hosts.enter(LAPTOP, environment), "env", "-C", str(ROOT), "python", *words]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def sweep(self, name: str, *words: str, script: str = SCRIPT) -> subprocess.Popen[str]:
+        """A sweep of that name; its options are the toy's."""
+        return self.type(script, *SIZES, "--storage", self.storage, "--name", name, *words)
+
+    def folder(self, name: str) -> Folder:
+        """Of a sweep."""
+        return self.store.at(f"sweeps/{name}")
+
+    def events(self, name: str) -> list[Event]:
+        """What the ledger has by now."""
+        try:
+            return list(read(self.folder(name) / "ledger"))
+        except LedgerError:
+            return []
+
+    def history(self, name: str) -> History:
+        """What they come to."""
+        return History.of(self.events(name))
+
+    def reported(self, name: str, host: str = "") -> list[int]:
+        """Waits until a trial has reported, and trains on that host. Gives those that do."""
+        wait_until(lambda: bool(self.on(name, host)), REPORTED_SECONDS, "no trial trains there")
+        return self.on(name, host)
+
+    def on(self, name: str, host: str = "") -> list[int]:
+        """Trials that have reported and train on a host, or anywhere."""
+        trials = self.history(name).trials.values()
+        return [t.number for t in trials if t.status == "running" and t.reports and host in ("", *self.hosts(name, t.number, t.attempts))]
+
+    def log(self, name: str, trial: int, attempt: int) -> str:
+        """Of an attempt; empty where it has none."""
+        try:
+            return self.folder(name).read(f"trials/{trial:04d}/attempt-{attempt:02d}/log.txt").decode()
+        except FileNotFoundError:
+            return ""
+
+    def hosts(self, name: str, trial: int, attempt: int) -> list[str]:
+        """Where an attempt has trained, by its log."""
+        found = re.findall(r" in process \d+ on (\w+), \d+ worker\(s\)(?: on ([\w ]+))?:", self.log(name, trial, attempt))
+        return found[-1][1].split() or [found[-1][0]] if found else []
+
+    def everywhere(self, name: str) -> set[str]:
+        """Where the attempts of a sweep have trained."""
+        attempts = [(trial.number, attempt + 1) for trial in self.history(name).trials.values() for attempt in range(trial.attempts)]
+        return {host for trial, attempt in attempts for host in self.hosts(name, trial, attempt)}
+
+    def accounted(self, name: str, run: subprocess.Popen[str]) -> str:
+        """Waits for the end, checks ledger and exit code, and gives what was printed."""
+        out, _ = run.communicate(timeout=600)
+        assert run.returncode == 0, out
+        history = self.history(name)
+        assert history.closed == "done", out
+        assert [trial.number for trial in history.search_trials()] == list(range(TRIALS))
+        assert not [trial.number for trial in history.trials.values() if trial.open or trial.status == "failed"], out
+        assert audit(self.folder(name)) == []
+        return out
+
+    def ended(self, fault: str, name: str, run: subprocess.Popen[str], further: str = "") -> str:
+        """As `accounted`, with a line in the table."""
+        began = time.monotonic()
+        out = self.accounted(name, run)
+        attempts = sum(trial.attempts for trial in self.history(name).trials.values())
+        seen = f"{TRIALS} of {TRIALS} trials end, none failed, {attempts} attempts; the ledger's audit finds nothing"
+        outcome(fault, f"{seen}{f'; {further}' if further else ''} ({time.monotonic() - began:.0f} s more)")
+        return out
+
+    def anew(self, name: str, trials: list[int], since: float) -> float:
+        """Seconds from a moment (since the epoch) to the first report of each of these trials after it, the longest."""
+        reports = [event for event in self.events(name) if event["type"] == "reported" and event["time"] > since]
+        return float(max(min(event["time"] for event in reports if event["trial"] == trial) for trial in trials)) - since
