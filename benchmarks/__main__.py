@@ -1,8 +1,8 @@
 """All benchmarks, one after the other, and the table of their ratios for the README.
 
-    python -m benchmarks [data | step | recursive | guards | engine | durability] ... [--reference PATH]
+    python -m benchmarks [data | step | recursive | guards | engine | durability | scale] ... [--reference PATH]
 
-takes about twenty-five minutes for all. Each prints what it measures; the table, in Markdown, comes last. --reference is told in
+takes about half an hour for all. Each prints what it measures; the table, in Markdown, comes last. --reference is told in
 `benchmarks.recursive`.
 """
 
@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import collatz_data, durability, engine, guards, recursive, step
+from benchmarks import collatz_data, durability, engine, guards, recursive, scale, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "guards": ("guards", guards.main),
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),
+    "scale": ("scale", scale.main),
 }
 
 

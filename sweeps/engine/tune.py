@@ -33,6 +33,8 @@ __all__ = ["Placement", "dead"]
 _NUMBER, _PAYLOAD = "assignment", "report"
 ATTEMPTS = 400
 """How many attempts one driver places before another goes on: Ray's part of it grows by some 35 KiB with each, and never shrinks."""
+FOR_EACH_PLACE = 100
+"""How many it places at least for each trial that trains at a time: places are idle while it waits for its last ones."""
 MOST_PENDING = 64
 """Processes that Tune starts at a time, at most."""
 BRIEFLY = 0.02
@@ -111,7 +113,7 @@ class _Scheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP)  # the latter leaves it standing where it is
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        for trial in self._placement.stranded(tune_controller.get_trials()):
+        for trial in self._placement.stranded(tune_controller.get_live_trials()):
             self._placement.failed(trial.trial_id, "lost: the nodes that it could be placed on went away before it began")
             tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
@@ -256,7 +258,7 @@ class Placement:
             if not isinstance(assignment, Assignment):
                 self.finished = assignment == "done"
                 return str(Searcher.FINISHED) if self.finished else None
-            if self._placed >= ATTEMPTS:
+            if self._placed >= max(ATTEMPTS, FOR_EACH_PLACE * self.nodes.slots()):
                 self.spent = not self._live
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1

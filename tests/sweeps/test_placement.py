@@ -180,6 +180,7 @@ def test_a_store_that_refuses_a_trial_halts_the_sweep() -> None:
 
 def test_after_its_share_of_attempts_a_driver_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "ATTEMPTS", 2)
+    monkeypatch.setattr(tune, "FOR_EACH_PLACE", 1)
     stage = Stage()
     assert [given(stage.placement.suggest(name)) for name in "ab"] == [0, 1]
     assert stage.end("a") == ["a"]
@@ -197,6 +198,7 @@ def test_after_its_share_of_attempts_a_driver_hands_over(monkeypatch: pytest.Mon
 
 def test_a_share_that_ends_with_the_sweep_is_no_handing_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "ATTEMPTS", SETTINGS.trials)
+    monkeypatch.setattr(tune, "FOR_EACH_PLACE", 1)
     stage = Stage(concurrent=1)
     for name in "abcd":
         stage.placement.suggest(name)
