@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table on a terminal, a line now and then elsewhere."""
+"""What a person sees while a sweep runs: a live table on a terminal; elsewhere, as in the log of a Ray job, lines now and then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.ledger.table import number
 
 __all__ = ["Display"]
 
-REFRESH_SECONDS, LINE_SECONDS = 0.5, 10.0
+REFRESH_SECONDS, LINE_SECONDS, TABLE_SECONDS = 0.5, 10.0, 60.0
 TOLD = 3
 """How many findings of one guard are told while a sweep runs."""
 
@@ -33,6 +33,7 @@ class Display:
     def __init__(self, director: Director, name: str, console: Console) -> None:
         self._director, self._name, self._console = director, name, console
         self._began = self._shown = time.monotonic()
+        self._tabled, self._rows_shown = -math.inf, list[list[str]]()
         self._steps_before = self._steps()
         self._told: Counter[str] = Counter()
         self._live: Live | None = None
@@ -50,7 +51,19 @@ class Display:
         if self._live:
             self._live.update(Group(self.line(), self._table()), refresh=True)
         else:
-            self._console.print(self.line(), highlight=False, soft_wrap=True)
+            self._say(self.line())
+            self._tell_rows(now)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _tell_rows(self, now: float) -> None:
+        """The table, where it has changed. Columns are parted by `|`: Ray's log viewer collapses spaces."""
+        if now - self._tabled < TABLE_SECONDS or self._rows_shown == (rows := self._rows()):
+            return
+        self._tabled, self._rows_shown = now, rows
+        for row in [self._headings(), *rows]:
+            self._say(" | ".join(row))
 
     def _tell(self) -> None:
         """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
@@ -61,7 +74,7 @@ class Display:
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
                 rest = f"; more of {kind} on the leaderboard" if self._told[kind] == TOLD else ""
-                self._console.print(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}", highlight=False, markup=False, soft_wrap=True)
+                self._say(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}")
         self._director.news.clear()
 
     def close(self) -> None:
@@ -113,27 +126,29 @@ class Display:
         planned = max(leaderboard.wanted(history), settings.confirm * settings.replicates * len(settings.strata))
         return search + max(0, planned - ended) * settings.steps
 
-    def _table(self) -> Table:
-        settings, history = self._director.settings, self._director.history
-        table = Table(title=f"{settings.metric} on validation ({settings.mode})", title_justify="left")
-        for heading in (
-            settings.stratify or "",
-            "trials",
-            *(f"rung {rung}" for rung in settings.rungs),
-            f"at {settings.steps}",
-            "best",
-            "95 %",
-            "trial",
-        ):
-            table.add_column(heading, justify="right")
+    def _headings(self) -> list[str]:
+        settings = self._director.settings
+        rungs = [f"rung {rung}" for rung in settings.rungs]
+        return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.steps}", "best", "interval", "trial"]
+
+    def _rows(self) -> list[list[str]]:
+        """Of each stratum: how far its trials have come, and the best of them."""
+        history, rows = self._director.history, list[list[str]]()
         for stratum in leaderboard.strata(history):
             ranked = leaderboard.ranked(history, stratum)
             measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None
             populations = self._director.asha[stratum].population().values()
             done = sum(trial.status == "finished" for trial in ranked)
             interval = f"{number(measure.low)}..{number(measure.high)}" if measure else "-"
-            table.add_row(
-                stratum, str(len(ranked)), *map(str, populations), str(done), number(measure.value if measure else None), interval,
-                str(ranked[0].number) if measure else "-",
-            )  # fmt: skip
+            best = [number(measure.value), interval, str(ranked[0].number)] if measure else ["-"] * 3
+            rows.append([stratum, str(len(ranked)), *map(str, populations), str(done), *best])
+        return rows
+
+    def _table(self) -> Table:
+        settings = self._director.settings
+        table = Table(title=f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %", title_justify="left")
+        for heading in self._headings():
+            table.add_column(heading, justify="right")
+        for row in self._rows():
+            table.add_row(*row)
         return table

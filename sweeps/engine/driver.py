@@ -103,6 +103,7 @@ class Driver:
         self._stopping_ray = threading.Event()
         self._storage_answers = True
         self.placement: Placement | None = None
+        self.watches: list[Watch] = []
         self.began = parent.began
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
 
@@ -182,12 +183,13 @@ class Driver:
         if not shelf.ready():
             return "failed"
         self.marks["data and baselines"] = time.time()
-        views: list[Display | Watch] = [Display(self.director, self.name, self.console), *self._watches()]
+        display, self.watches = Display(self.director, self.name, self.console), self._watches()
         retention = Retention(self.director, self.folder)
 
         def tick() -> None:
-            for view in views:
-                view.tick()
+            display.tick()
+            for watch in self.watches:
+                watch.tick()
             retention.tick()
             self._tick()
 
@@ -196,8 +198,7 @@ class Driver:
         try:
             placement.run(scratch)
         finally:
-            for view in views:
-                view.close()
+            display.close()
             retention.close(RETENTION_SECONDS)
         if self.director.halting:
             return "failed"
@@ -347,6 +348,8 @@ class Driver:
         except LedgerError as error:
             self._say(f"{error}")
             how, self._storage_answers = "failed", False
+        for watch in self.watches:  # what they show last is how it has ended
+            watch.close()
         return how
 
     def _failed(self) -> list[Trial]:

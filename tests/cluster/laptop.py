@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Callable
 
 from sweeps.ledger.history import History
 from sweeps.ledger.reading import LedgerError
@@ -22,7 +23,7 @@ OUTCOMES: list[tuple[str, str]] = []
 SCRIPT = "tests/sweeps/toy_study.py"
 TRIALS = 6
 SIZES = ("--trials", str(TRIALS), "--confirm", "0", "--stuck-after", "60s")
-SLOWLY = ("sleep=0.5", "lr=0.1", "offset=0.0")
+SLOWLY = ("sleep=0.3", "lr=0.1", "offset=0.0")
 """Nobody is worse than another, so that no rung stops a trial."""
 REPORTED_SECONDS = 180.0
 
@@ -119,13 +120,13 @@ class Laptop:
         assert audit(self.folder(name)) == []
         return out
 
-    def ended(self, fault: str, name: str, run: subprocess.Popen[str], further: str = "") -> str:
-        """As `accounted`, with a line in the table."""
+    def ended(self, fault: str, name: str, run: subprocess.Popen[str], further: Callable[[], str] = str) -> str:
+        """As `accounted`, with a line in the table, to which `further` adds what can be told then."""
         began = time.monotonic()
         out = self.accounted(name, run)
         attempts = sum(trial.attempts for trial in self.history(name).trials.values())
         seen = f"{TRIALS} of {TRIALS} trials end, none failed, {attempts} attempts; the ledger's audit finds nothing"
-        outcome(fault, f"{seen}{f'; {further}' if further else ''} ({time.monotonic() - began:.0f} s more)")
+        outcome(fault, f"{seen}{f'; {words}' if (words := further()) else ''} ({time.monotonic() - began:.0f} s more)")
         return out
 
     def anew(self, name: str, trials: list[int], since: float) -> float:

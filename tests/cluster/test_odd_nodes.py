@@ -28,7 +28,7 @@ def test_a_node_with_another_package_is_named_and_not_used(laptop: Laptop, tmp_p
     inside = f"{laptop.cluster.hosts.home}/packages"
     with laptop.cluster.spare(environment={"PYTHONPATH": inside}):
         out = laptop.ended(
-            "a node with another version of a package", "packages", laptop.sweep("packages"), "it is named, and has no trial"
+            "a node with another version of a package", "packages", laptop.sweep("packages"), lambda: "it is named, and has no trial"
         )
     assert re.search(rf"note: node {SPARE} is not used: it has optuna {re.escape(OTHER)} \(the driver has \d", out), out
     assert laptop.everywhere("packages") == set(WORKERS)
@@ -38,7 +38,7 @@ def test_a_node_whose_clock_is_five_minutes_ahead(laptop: Laptop) -> None:
     clock = {"LD_PRELOAD": FAKETIME, "FAKETIME": f"+{AHEAD}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with laptop.cluster.spare(environment=clock):
         run = laptop.sweep("clock", *THERE, "--concurrent", "2")
-        out = laptop.ended("a node's clock is 5 minutes ahead", "clock", run, "the difference is said; all six trials were there")
+        out = laptop.ended("a node's clock is 5 minutes ahead", "clock", run, lambda: "the difference is said; all six trials were there")
     found = re.search(rf"note: the clock of node {SPARE} is (\d+) s ahead", out)
     assert found is not None, out
     assert abs(int(found[1]) - AHEAD) < 60
@@ -56,7 +56,7 @@ def test_a_node_whose_disk_is_full(laptop: Laptop, place: str, mount: str) -> No
         filled = hosts.run(SPARE, "dd", "if=/dev/zero", f"of={place}/filled", "bs=1M", check=False)
         assert "No space left on device" in filled.stderr
         try:
-            laptop.ended(f"{place} of a node is full", name, run, f"trials began on {', '.join(sorted(laptop.everywhere(name)))}")
+            laptop.ended(f"{place} of a node is full", name, run, lambda: f"trials began on {', '.join(sorted(laptop.everywhere(name)))}")
         finally:
             hosts.run(SPARE, "rm", "-f", f"{place}/filled")
     if place != "/dev/shm":
