@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: sweep test test-ceph test-cluster chaos lint format bench clean
+.PHONY: sweep test test-ceph test-cluster bench-cluster chaos lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -20,10 +20,14 @@ test-ceph: $(VENV)/.installed-test
 
 # Hosts in Linux namespaces, a Ray on them, Ceph and Prometheus: needs Linux, root, and installs what it needs from Debian.
 test-cluster: $(VENV)/.installed-test
-	for program in sshd ssh ip rsync prometheus radosgw setpriv nsenter chromium; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
+	for program in sshd ssh ip rsync prometheus radosgw setpriv nsenter chromium faketime; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends openssh-server openssh-client iproute2 rsync \
-		prometheus util-linux procps chromium radosgw ceph-mon ceph-osd ceph-mgr ceph-common; fi
+		prometheus util-linux procps chromium faketime radosgw ceph-mon ceph-osd ceph-mgr ceph-common; fi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -s tests/cluster
+
+# On the same hosts: from the command to the first step, and trials a minute on one, two and three nodes.
+bench-cluster: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.cluster
 
 # CHAOS_SEED=N repeats a run, CHAOS_KILLS=N makes it longer or shorter than 100 kills; writes docs/chaos.md.
 chaos: $(VENV)/.installed-test
