@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["Cause", "bystander", "cause_of", "halved", "killed", "last_line", "named", "rows_tried"]
+__all__ = ["Cause", "bystander", "cause_of", "halved", "killed", "last_line", "named", "node_died", "rows_tried"]
 
 Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
 """An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
@@ -43,6 +43,11 @@ def cause_of(error: str) -> Cause:
     if said := next((cause for cause in own if last.startswith(f"{cause}: ")), None):
         return said
     return next((cause for cause, pattern in _FOUND.items() if re.search(pattern, error, re.MULTILINE)), "error")
+
+
+def node_died(error: str) -> bool:
+    """Whether a process was lost with its node, by Ray's words."""
+    return "its node has died" in error
 
 
 def killed(message: str, actor: str = "") -> str:

@@ -182,8 +182,10 @@ def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
 
     assert [attempt(2), attempt(1), attempt(0), attempt(1)] == [True] * 4
     assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
+    node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"
+    assert attempt(0, node)
     trial = director.history.trials[0]
-    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (5, 4, 3, "waiting")
+    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (6, 5, 4, "waiting")
     assert not attempt(0)
     assert History.of(events).trials[0] == director.history.trials[0]
     assert trial.status == "failed"
