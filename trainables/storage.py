@@ -51,7 +51,7 @@ _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 # Answers rather than failures: waiting changes nothing about them.
 _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
-_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]|Expired", re.IGNORECASE)
+_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]", re.IGNORECASE)
 """What S3 says of credentials that are not, or no longer, taken."""
 _LOCAL = fs.LocalFileSystem()
 _CONNECTED: dict[str, Any] = {}
@@ -105,14 +105,16 @@ class Folder:
         if "://" not in self.uri:
             return _LOCAL
         root = _root(self.uri)
-        if root not in _CONNECTED:
-            _CONNECTED[root], _ = fs.FileSystem.from_uri(root)
-        return _CONNECTED[root]
+        found = _CONNECTED.get(root)  # another thread may clear them
+        if found is None:
+            found, _ = fs.FileSystem.from_uri(root)
+            _CONNECTED[root] = found
+        return found
 
     @property
     def local(self) -> bool:
         """Whether the folder is on a file system of this machine."""
-        return isinstance(self.files, fs.LocalFileSystem)
+        return "://" not in self.uri or self.uri.startswith("file:")
 
     def __truediv__(self, name: str) -> Folder:
         base, mark, options = self._parted()

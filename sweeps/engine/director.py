@@ -31,7 +31,7 @@ __all__ = ["Assignment", "Director"]
 
 SEARCH_SEEDS, REPLICATE_SEEDS = 1, 2
 MOST_NODES = 10
-"""Attempts of a trial that may be lost with their nodes before they had brought a report, and do not count."""
+"""Attempts of a trial that were lost and did not count, from which on one that is lost with its node before a report counts."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Director:
         """Trials that hold a place now."""
         return [trial for trial in self.history.trials.values() if trial.status == "running"]
 
-    def started(self, trial: int, attempt: int) -> None:
-        """A place was found for an attempt."""
-        self._new({"type": "started", "trial": trial, "attempt": attempt})
+    def started(self, trial: int, attempt: int, workers: int = 1) -> None:
+        """A place was found for an attempt, for so many workers."""
+        self._new({"type": "started", "trial": trial, "attempt": attempt, "workers": workers})
 
     def reported(self, number: int, report: Report) -> Decision:
         """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
@@ -152,7 +152,7 @@ class Director:
         What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
         refused, nothing is counted, and the sweep must halt. Nor is an attempt that was lost after it had brought a report, as
         machines come and go: reports are finite. One that brought none may be lost by what its configuration does, which may fell a
-        node too: those that are lost with their nodes do not count `MOST_NODES` times.
+        node too: one that is lost with its node counts once the trial has lost `MOST_NODES` that did not.
         """
         trial = self.history.trials[number]
         if not trial.open:

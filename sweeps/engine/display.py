@@ -59,11 +59,12 @@ class Display:
 
     def _tell_rows(self, now: float) -> None:
         """The table, where it has changed. Columns are parted by `|`: Ray's log viewer collapses spaces."""
-        if now - self._tabled < TABLE_SECONDS or self._rows_shown == (rows := self._rows()):
+        if now - self._tabled < TABLE_SECONDS:
             return
-        self._tabled, self._rows_shown = now, rows
-        for row in [self._headings(), *rows]:
-            self._say(" | ".join(row))
+        before, self._tabled, self._rows_shown = self._rows_shown, now, self._rows()
+        if self._rows_shown != before:
+            for row in [self._headings(), *self._rows_shown]:
+                self._say(" | ".join(row))
 
     def _tell(self) -> None:
         """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""

@@ -223,8 +223,8 @@ class Driver:
         from sweeps.engine.nodes import Request
 
         settings = self.settings
-        most = settings.most_workers_per_trial or settings.workers_per_trial
-        return Request(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.where, most)
+        workers = settings.workers_per_trial, settings.most_workers
+        return Request(settings.cpus_per_trial, settings.gpus_per_trial, workers[0], settings.where, workers[1])
 
     def _start(self, scratch: str) -> Nodes:
         """Ray, on this machine alone."""

@@ -37,7 +37,7 @@ from trainables.micro import out_of_memory
 from trainables.storage import Folder, patiently
 from trainables.watchdog import Watchdog
 
-__all__ = ["Job", "Lane", "one_process", "worker_group"]
+__all__ = ["Job", "Reports", "one_process", "place", "worker_group"]
 
 GO_ON = "go on"
 GROUP_SECONDS = 60.0
@@ -47,7 +47,7 @@ GROUP_TRIES = 2
 LOG_SECONDS = 2.0
 """How long a line of the log may wait for the storage: it also tells that the storage does not answer."""
 
-Lane = Iterator[tuple[Report, list[str], list[Place]]]
+Reports = Iterator[tuple[Report, list[str], list[Place]]]
 """Reports, each with the warnings that came before it and the places of the trial's processes."""
 
 _DATA: dict[str, Any] = {}
@@ -81,6 +81,8 @@ class Job:
     """Name of the sweep, for Ray's pages."""
     placed_on: dict[str, str] = field(default_factory=dict)
     """Labels of the nodes on which the workers of a group may be; empty where all may."""
+    most_workers: int = 1
+    """Workers that another attempt may have."""
 
     def typed_config(self) -> TrialConfig:
         """The configuration as the family's dataclass."""
@@ -151,12 +153,11 @@ def _loop(job: Job, world: World, log: Callable[[str], None], alive: Callable[[]
     )
 
 
-def _reports(job: Job, world: World, hosts: str = "") -> Iterator[tuple[Report, list[str]]]:
+def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
     log = _Log(job) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
-    workers = f"{world.size} worker(s){f' on {hosts}' if hosts else ''}"
-    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {workers}: {job.config}")
+    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
@@ -179,6 +180,8 @@ def _watched(job: Job, world: World, say: Callable[[str], None]) -> Iterator[Rep
         with Watchdog(job.stuck_after, f"{job.stacks}.{world.rank}") as watchdog:
             try:
                 if loop is None:
+                    if world.size > 1:
+                        say(f"workers on {' '.join(_hosts(world))}")
                     loop = _loop(job, world, say, lambda: watchdog.alive())
                     reports = loop.run()
                 report = next(reports, None)
@@ -189,6 +192,13 @@ def _watched(job: Job, world: World, say: Callable[[str], None]) -> Iterator[Rep
         if report is None:
             return
         yield report
+
+
+def _hosts(world: World) -> list[str]:
+    """Of all workers, in the order of their ranks."""
+    hosts = [platform.node()] * world.size
+    torch.distributed.all_gather_object(hosts, platform.node())
+    return hosts
 
 
 def _held(loop: Loop | None) -> str:
@@ -206,7 +216,7 @@ def place() -> Place:
     return Place(ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), gpus)
 
 
-def one_process(job: Job) -> Lane:
+def one_process(job: Job) -> Reports:
     """Trains in this process."""
     here = [place()]
     for report, notes in _reports(job, World()):
@@ -252,10 +262,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
     ray.get(reports.put.remote(place()))
     if world.rank == 0:
         ray.get(reports.put.remote(get_current_placement_group()))
-    hosts = [platform.node()] * world.size
-    if world.size > 1:
-        torch.distributed.all_gather_object(hosts, platform.node())
-    for report, notes in _reports(job, world, " ".join(hosts)):
+    for report, notes in _reports(job, world):
         verdict = [GO_ON]
         if world.rank == 0:
             ray.get(reports.put.remote((report.to_dict(), notes)))
@@ -266,7 +273,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
             return
 
 
-def worker_group(job: Job) -> Lane:
+def worker_group(job: Job) -> Reports:
     """Trains in a Ray Train worker group of `job.workers` workers.
 
     Raises:

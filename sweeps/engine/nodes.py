@@ -53,7 +53,7 @@ class Request:
     workers: int = 1
     where: Mapping[str, str] = field(default_factory=dict)
     most_workers: int = 1
-    """Workers of a trial where there is room for more than `workers`."""
+    """Workers of a trial at most: where there is room for more than `workers`."""
 
     @property
     def worker(self) -> dict[str, float]:
@@ -185,7 +185,7 @@ class Machine:
             with contextlib.suppress(psutil.NoSuchProcess):
                 started[process.name()] = process
         self.processes = {name: started[name] for name in ("gcs_server", "raylet")}
-        self._trials, self._workers = trials, trials * request.workers
+        self._trials, self._request = trials, request
 
     def slots(self) -> int:
         """As many as were asked for."""
@@ -193,7 +193,7 @@ class Machine:
 
     def workers(self) -> int:
         """Those of as many trials as were asked for."""
-        return self._workers
+        return self._trials * self._request.workers
 
     def placed_on(self) -> dict[str, str]:
         """There is no choice."""
@@ -465,5 +465,7 @@ def placement(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGrou
     """
     grouped = request.workers > 1
     bundle = {"CPU": 0.01 * request.cpus} if grouped else request.worker  # k workers on a node leave room for it: they take 0.99 each
+    if request.most_workers > 1 and not grouped:
+        bundle = {**bundle, "CPU": 0.99 * request.cpus}
     further: dict[str, Any] = {"bundle_label_selector": [dict(chosen)]} if chosen else {}
     return tune.PlacementGroupFactory([bundle], **further)

@@ -185,10 +185,10 @@ class Settings:
     """Where there is room when an attempt begins; None: `workers_per_trial`, always."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial"):
+        for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial", "most_workers_per_trial"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', '-')}: must be at least 1 (got {getattr(self, name)})")
-        if (self.most_workers_per_trial or self.workers_per_trial) < self.workers_per_trial:
+        if self.most_workers < self.workers_per_trial:
             raise ConfigError(
                 f"most-workers-per-trial: must be at least the {self.workers_per_trial} of --workers-per-trial "
                 f"(got {self.most_workers_per_trial})"
@@ -212,13 +212,18 @@ class Settings:
                 raise ConfigError(f"{name.replace('_', '-')}: must be positive (got {getattr(self, name)})")
 
     @property
+    def most_workers(self) -> int:
+        """Of a trial, where there is room."""
+        return self.most_workers_per_trial or self.workers_per_trial
+
+    @property
     def rungs(self) -> list[int]:
         """Steps at which ASHA judges."""
         return rungs(self.grace, self.reduction, self.steps)
 
     def workers(self, config: Mapping[str, Any], free: int) -> int:
         """Of an attempt, where there is room for `free`: as many as are wanted, and share its batch."""
-        most = min(free, self.most_workers_per_trial or self.workers_per_trial)
+        most = min(free, self.most_workers)
         rows = config.get("batch")
         fair = [n for n in range(self.workers_per_trial, most + 1) if not isinstance(rows, int) or not rows % n]
         return max(fair, default=self.workers_per_trial)

@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 
 from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
-from sweeps.engine.lanes import Job, one_process, worker_group
+from sweeps.engine.lanes import Job, one_process, place, worker_group
 from sweeps.engine.nodes import Nodes, Request, nodes_of, placement
 from sweeps.ledger.text import Place
 from trainables.measure import Report
@@ -44,7 +44,7 @@ BRIEFLY = 0.02
 def _reserved(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """What Tune reserves for an attempt."""
     job = Job(**config[_NUMBER])
-    return placement(Request(job.cpus, job.gpus, job.workers), job.placed_on)
+    return placement(Request(job.cpus, job.gpus, job.workers, most_workers=job.most_workers), job.placed_on)
 
 
 class Lane(tune.Trainable):
@@ -52,7 +52,7 @@ class Lane(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Takes on an attempt."""
-        self.job = Job(**config[_NUMBER])
+        self.job, self.node = Job(**config[_NUMBER]), place().node
         lane = one_process if self.job.workers == 1 else worker_group
         self.reports = lane(self.job)
 
@@ -62,7 +62,8 @@ class Lane(tune.Trainable):
             report, notes, places = next(self.reports)
         except StopIteration:
             raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
-        return {_PAYLOAD: json.dumps({"report": report.to_dict(), "notes": notes, "places": [asdict(place) for place in places]})}
+        told = {"report": report.to_dict(), "notes": notes, "places": [asdict(place) for place in places], "led_from": self.node}
+        return {_PAYLOAD: json.dumps(told)}
 
     def __repr__(self) -> str:
         """Ray shows it on its page of actors; it takes it once, and the process goes on to other trials."""
@@ -114,7 +115,7 @@ class _Scheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         for trial in self._placement.stranded(tune_controller.get_live_trials()):
-            self._placement.failed(trial.trial_id, "lost: the nodes that it could be placed on went away before it began")
+            self._placement.failed(trial.trial_id, "preempted: the nodes that it could be placed on went away before it began")
             tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
         return super().choose_trial_to_run(tune_controller)
@@ -202,6 +203,8 @@ class Placement:
         self._workers: dict[str, int] = {}
         """Of each live attempt."""
         self._places: dict[int, list[Place]] = {}
+        self._led_from: dict[int, str] = {}
+        """The nodes of Tune's own processes; that of a worker group may have none of its workers."""
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
@@ -219,8 +222,7 @@ class Placement:
         self._scratch = scratch
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
-        settings = self.director.settings
-        alone = (settings.most_workers_per_trial or settings.workers_per_trial) == 1
+        alone = self.director.settings.most_workers == 1
         tuner = tune.Tuner(
             tune.with_resources(Lane, _reserved),
             tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=alone),
@@ -251,8 +253,8 @@ class Placement:
 
     def _hand_out(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._next is None:
-            free = self.nodes.workers() - sum(self._workers.values())
-            if len(self._live) >= self.nodes.slots() or free < self.director.settings.workers_per_trial:
+            free = self._free()
+            if free < self.director.settings.workers_per_trial:
                 return None
             assignment = self.director.next()
             if not isinstance(assignment, Assignment):
@@ -263,7 +265,7 @@ class Placement:
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1
             job = self._job(assignment, free)
-            self.director.started(assignment.trial, assignment.attempt)
+            self.director.started(assignment.trial, assignment.attempt, job.workers)
             self._next = self.director.position, assignment, {_NUMBER: asdict(job)}
         position, assignment, config = self._next
         while not self._stored(position, BRIEFLY):
@@ -281,15 +283,17 @@ class Placement:
             return False
         plain = json.loads(payload)
         self._places[assignment.trial] = [Place(**{**place, "gpus": tuple(place["gpus"])}) for place in plain["places"]]
+        self._led_from[assignment.trial] = plain["led_from"]
 
         def judge() -> bool:
             for note in plain["notes"]:
                 self.director.noted(f"trial {assignment.trial}: {note}")
                 self.director.news.append(f"trial {assignment.trial}: note: {note}")
             goes_on = self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
-            if goes_on and (warned := self._to_move(assignment.trial)):
-                self.director.failed(assignment.trial, f"preempted: node {warned.host} goes away")
-            return goes_on and not warned
+            if goes_on and self._to_move(assignment.trial):
+                self.director.failed(assignment.trial, "preempted: its node goes away; it goes on from this checkpoint elsewhere")
+                return False
+            return goes_on
 
         if self._guarded(judge):
             return True
@@ -306,7 +310,7 @@ class Placement:
     def failed(self, trial_id: str, error: str) -> None:
         """An attempt ended by an exception or with its process."""
         assignment = self._live.get(trial_id)
-        if assignment is not None:
+        if assignment is not None and assignment.attempt == self.director.history.trials[assignment.trial].attempts:
             self._guarded(lambda: self.director.failed(assignment.trial, self._stuck(assignment) or error))
             self.halt = self.halt or bool(self.director.halting)
 
@@ -317,6 +321,7 @@ class Placement:
         if assignment is None:
             return
         self._places.pop(assignment.trial, None)
+        self._led_from.pop(assignment.trial, None)
         if not self.director.history.trials[assignment.trial].open:
             self._over(assignment.trial)
 
@@ -327,14 +332,20 @@ class Placement:
         then = {trial.trial_id: nodes_of(trial.config[_NUMBER]["placed_on"]) for trial in waiting}
         return [trial for trial in waiting if then[trial.trial_id] and not then[trial.trial_id] & now]
 
-    def _to_move(self, trial: int) -> Place | None:
-        """Where a trial should not stay, if there is room for it elsewhere: a place on a node that goes away."""
+    def _free(self) -> int:
+        """How many workers still fit; those on nodes that go away leave room for others elsewhere."""
         leaving = self.nodes.leaving()
-        if not leaving:
-            return None
-        warned = {number: [place for place in places if place.node in leaving] for number, places in list(self._places.items())}
-        staying = len(self._live) - sum(map(bool, warned.values()))
-        return next(iter(warned[trial]), None) if staying < self.nodes.slots() else None
+        going = {trial: sum(place.node in leaving for place in places) for trial, places in self._places.items()} if leaving else {}
+        staying = [self._workers[id_] - going.get(attempt.trial, 0) for id_, attempt in self._live.items()]
+        return self.nodes.workers() - sum(staying) if sum(map(bool, staying)) < self.nodes.slots() else 0
+
+    def _to_move(self, trial: int) -> bool:
+        """Whether a trial is on a node that goes away, and has room elsewhere, also when those that wait have taken theirs."""
+        leaving = self.nodes.leaving()
+        if not leaving & {self._led_from[trial], *(place.node for place in self._places[trial])}:
+            return False
+        waiting = sum(other.status == "waiting" for other in self.director.history.trials.values())
+        return self._free() >= (waiting + 1) * self.director.settings.workers_per_trial
 
     def places(self) -> dict[int, Sequence[Place]]:
         """Where the trials train that have reported, by number, each of its processes; may be asked in any thread."""
@@ -363,6 +374,7 @@ class Placement:
             stacks=self._stacks(assignment),
             sweep=self.folder.path.rpartition("/")[2],
             placed_on=self.nodes.placed_on(),
+            most_workers=settings.most_workers,
         )
 
     def _stacks(self, assignment: Assignment) -> str:

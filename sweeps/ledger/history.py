@@ -40,6 +40,8 @@ class Trial:
     """Failures that do not count against the trial: its process or machine went away when the attempt had brought a report."""
     cause: str = ""
     """Of the last failure: error, memory, storage, stuck, lost or preempted."""
+    workers: list[int] = field(default_factory=list)
+    """Data-parallel workers of its attempts, each number once: sums of floating-point numbers depend on it."""
     earlier: int = 0
     """Reports that were there when the last attempt began."""
     micro_batch: int | str | None = None
@@ -140,7 +142,7 @@ class History:
         twin.baselines, twin.findings, twin.notes = list(self.baselines), list(self.findings), list(self.notes)
         for trial in self.trials.values():
             reports, retired, extended = list(trial.reports), set(trial.retired), list(trial.extended)
-            twin.trials[trial.number] = replace(trial, reports=reports, retired=retired, extended=extended)
+            twin.trials[trial.number] = replace(trial, reports=reports, retired=retired, extended=extended, workers=list(trial.workers))
         return twin
 
     def apply(self, event: Event) -> None:
@@ -218,6 +220,8 @@ class History:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts, trial.earlier = "running", event["attempt"], len(trial.reports)
+        if (workers := event.get("workers", 1)) not in trial.workers:
+            trial.workers.append(workers)
         self._began[trial.number] = event["time"]
 
     def _on_reported(self, event: Event) -> None:

@@ -112,8 +112,10 @@ def marks(history: History, trial: Trial) -> list[str]:
         found.append("not finite")
     found += [*_extended(trial), *_beside_trivial(history, trial)]
     if trial.failures:
-        cause = f" ({trial.cause})" if trial.cause else ""
+        cause = f" ({trial.cause})" if trial.cause not in ("", "storage", "preempted") else ""
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
+    if len(trial.workers) > 1:
+        found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")
     if trial.status == "failed":
         found.append(textwrap.shorten(trial.brief, BRIEF, placeholder=" ..."))
     return found + [finding.mark for finding in trial.findings if finding.failed]

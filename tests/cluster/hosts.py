@@ -22,7 +22,7 @@ VENV = ROOT / ".venv"
 SSH_OPTIONS = "Host *\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
 SSHD_OPTIONS = "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUsePAM no\nStrictModes no\nMaxStartups 100\n"
 NAMESPACES = ("--net", "--mount", "--uts", "--ipc", "--pid")
-OWN = {"tmp": "/tmp", "home": "{home}", "ssh": "/etc/ssh", "passwd": "/etc/passwd", "names": "/etc/hosts"}
+OWN = {"tmp": "/tmp", "home": "{home}", "ssh": "/etc/ssh", "passwd": "/etc/passwd", "names": "/etc/hosts", "dns": "/etc/resolv.conf"}
 """What a host has of its own, and where it sees it."""
 
 
@@ -174,6 +174,7 @@ class Hosts:
             f"root:x:0:0:root:{self.home}:/bin/bash" if u.startswith("root:") else u for u in Path("/etc/passwd").read_text().splitlines()
         ]
         (place / "passwd").write_text("\n".join(users) + "\n")
+        (place / "dns").touch()  # there is none, which is known at once; the machine's own would be waited for
         (place / "names").write_text("127.0.0.1 localhost\n" + "".join(f"{self.ip(name)} {name}\n" for name in self.names))
 
     def _init(self, host: str) -> str:

@@ -101,8 +101,9 @@ class Laptop:
 
     def hosts(self, name: str, trial: int, attempt: int) -> list[str]:
         """Where an attempt has trained, by its log."""
-        found = re.findall(r" in process \d+ on (\w+), \d+ worker\(s\)(?: on ([\w ]+))?:", self.log(name, trial, attempt))
-        return found[-1][1].split() or [found[-1][0]] if found else []
+        log = self.log(name, trial, attempt)
+        group = re.findall(r" workers on ([\w ]+)\n", log)
+        return group[-1].split() if group else re.findall(r" in process \d+ on (\w+),", log)
 
     def everywhere(self, name: str) -> set[str]:
         """Where the attempts of a sweep have trained."""

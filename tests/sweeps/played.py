@@ -75,7 +75,7 @@ def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: 
     placement._scratch = scratch.name  # as a run of it sets it; other tests play at the same time
     lanes._DATA.clear()
     lanes._DATA["played"] = settings.model_family().build_data(settings.configure({}, settings.strata[0], 0))
-    draw, live = random.Random(order), dict[int, lanes.Lane]()
+    draw, live = random.Random(order), dict[int, lanes.Reports]()
     try:
         for _ in range(limit):
             while len(live) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):

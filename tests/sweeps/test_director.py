@@ -191,6 +191,19 @@ def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
     assert trial.status == "failed"
 
 
+def test_a_trial_that_changed_its_workers_is_marked() -> None:
+    director = Director(dataclasses.replace(BASE, trials=1, confirm=0), STUDY.space)
+    director.opened({})
+    marks = []
+    for workers in (2, 2, 1):
+        found = director.next()
+        assert isinstance(found, Assignment)
+        director.started(0, found.attempt, workers)
+        director.failed(0, "preempted: its node goes away")
+        marks.append(leaderboard.marks(director.history, director.history.trials[0]))
+    assert marks == [[], [], ["trained by 2 and 1 workers in turn"]]
+
+
 def test_an_infeasible_proposal_is_recorded_and_passed_over() -> None:
     chosen = dataclasses.replace(BASE, enqueue=({"lr": 0.05},), overrides={})
 

@@ -56,11 +56,11 @@ class Stage:
         self.waits.append(within)
         return position <= self.stored
 
-    def report(self, trial_id: str, step: int, node: str = "one") -> bool:
+    def report(self, trial_id: str, step: int, node: str = "one", led_from: str = "") -> bool:
         """Whether the trial goes on after a report of that step."""
         assignment = self.placement._live[trial_id]
-        report, places = _report(assignment.config, step, False), [Place(node, node, 1)]
-        payload = json.dumps({"report": report.to_dict(), "notes": [], "places": [asdict(place) for place in places]})
+        told = {"report": _report(assignment.config, step, False).to_dict(), "notes": [], "led_from": led_from or node}
+        payload = json.dumps({**told, "places": [asdict(Place(node, node, 1))]})
         return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
 
     def end(self, trial_id: str) -> list[str]:
@@ -138,19 +138,45 @@ def test_workers_share_a_batch(batch: int | None, free: int, found: int) -> None
     assert settings.workers({"batch": batch}, free) == found
 
 
-@pytest.mark.parametrize(("slots", "moves"), [(2, True), (1, False)])
-def test_a_trial_moves_from_a_node_that_goes_away_where_there_is_room(slots: int, moves: bool) -> None:
-    stage = Stage(2)
-    for trial_id in ("a", "b"):
+@pytest.mark.parametrize(("free", "moved"), [(3, ["b", "c"]), (2, ["b"]), (1, [])])
+def test_trials_move_from_a_node_that_goes_away_where_there_is_room(free: int, moved: list[str]) -> None:
+    stage = Stage(3)
+    for trial_id, node in (("a", "one"), ("b", "two"), ("c", "two")):
         stage.placement.suggest(trial_id)
-    assert stage.report("a", 1, node="one")
-    assert stage.report("b", 1, node="two")
-    stage.places.going, stage.places.free = {"two"}, slots
+        assert stage.report(trial_id, 1, node=node)
+    stage.places.going, stage.places.free = {"two"}, free
     assert stage.report("a", 2, node="one"), "it may stay"
-    assert stage.report("b", 2, node="two") is not moves
-    trial = stage.director.history.trials[1]
-    assert (trial.status, trial.cause, trial.step) == (("waiting", "preempted", 2) if moves else ("running", "", 2))
-    assert [trial.trial_id for trial in stage.placement.recorded_ends()] == ["b"] * moves
+    assert [trial_id for trial_id in ("b", "c") if not stage.report(trial_id, 2, node="two")] == moved
+    trials = stage.director.history.trials.values()
+    assert [(trial.status, trial.cause) for trial in trials if trial.status == "waiting"] == [("waiting", "preempted")] * len(moved)
+    assert {trial.step for trial in trials} == {2}, "what it had reported stands"
+    assert [trial.trial_id for trial in stage.placement.recorded_ends()] == moved
+    for trial_id in moved:
+        stage.placement.ended(trial_id)
+    again = [stage.placement.suggest(trial_id) for trial_id in ("d", "e")]
+    assert [given(found) for found in again if found] == [1, 2][: len(moved)], "also while others are still on the node"
+
+
+def test_a_group_moves_with_whoever_leads_it() -> None:
+    stage = Stage(1, workers_per_trial=2)
+    stage.places.free = 4
+    stage.placement.suggest("a")
+    assert stage.report("a", 1, node="one", led_from="two")
+    stage.places.going = {"two"}
+    assert not stage.report("a", 2, node="one", led_from="two")
+    assert stage.director.history.trials[0].cause == "preempted"
+
+
+def test_what_an_earlier_attempt_says_late_is_not_taken_for_the_next_one() -> None:
+    stage = Stage(2)
+    stage.placement.suggest("a")
+    assert stage.report("a", 1, node="two")
+    stage.places.going = {"two"}
+    assert not stage.report("a", 2, node="two")
+    assert given(stage.placement.suggest("b")) == 0
+    stage.placement.failed("a", "lost: the process or its machine went away")
+    trial = stage.director.history.trials[0]
+    assert (trial.status, trial.attempts, trial.failures) == ("running", 2, 0)
 
 
 def test_a_ledger_that_fails_ends_the_run() -> None:
@@ -212,7 +238,7 @@ def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     stage = Stage()
     stage.placement.suggest("a")
     report = _report(stage.placement._live["a"].config, 1, False).to_dict()
-    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": []})
+    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": [], "led_from": ""})
     stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
     assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]
     console = Console(record=True, width=160, file=io.StringIO())
