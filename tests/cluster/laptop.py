@@ -21,8 +21,7 @@ __all__ = ["OUTCOMES", "SCRIPT", "SIZES", "SLOWLY", "Laptop", "outcome"]
 OUTCOMES: list[tuple[str, str]] = []
 """Lines of the table that ends the run."""
 SCRIPT = "tests/sweeps/toy_study.py"
-TRIALS = 6
-SIZES = ("--trials", str(TRIALS), "--confirm", "0", "--stuck-after", "60s")
+SIZES = ("--trials", "6", "--confirm", "0", "--stuck-after", "60s")
 SLOWLY = ("sleep=0.3", "lr=0.1", "offset=0.0")
 """Nobody is worse than another, so that no rung stops a trial."""
 REPORTED_SECONDS = 180.0
@@ -116,7 +115,7 @@ class Laptop:
         assert run.returncode == 0, out
         history = self.history(name)
         assert history.closed == "done", out
-        assert [trial.number for trial in history.search_trials()] == list(range(TRIALS))
+        assert [trial.number for trial in history.search_trials()] == list(range(history.settings["trials"]))
         assert not [trial.number for trial in history.trials.values() if trial.open or trial.status == "failed"], out
         assert audit(self.folder(name)) == []
         return out
@@ -125,8 +124,9 @@ class Laptop:
         """As `accounted`, with a line in the table, to which `further` adds what can be told then."""
         began = time.monotonic()
         out = self.accounted(name, run)
-        attempts = sum(trial.attempts for trial in self.history(name).trials.values())
-        seen = f"{TRIALS} of {TRIALS} trials end, none failed, {attempts} attempts; the ledger's audit finds nothing"
+        trials = self.history(name).trials.values()
+        attempts = sum(trial.attempts for trial in trials)
+        seen = f"all {len(trials)} trials end, none failed, {attempts} attempts; the ledger's audit finds nothing"
         outcome(fault, f"{seen}{f'; {words}' if (words := further()) else ''} ({time.monotonic() - began:.0f} s more)")
         return out
 

@@ -15,7 +15,6 @@ from tests.cluster.testbed import SPARE, WORKERS
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 OTHER = "4.5.0"
 """A version of Optuna that is not the one in constraints.txt."""
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 AHEAD = 300
 THERE = ("--where", "spare=yes")
 
@@ -35,10 +34,12 @@ def test_a_node_with_another_package_is_named_and_not_used(laptop: Laptop, tmp_p
 
 
 def test_a_node_whose_clock_is_five_minutes_ahead(laptop: Laptop) -> None:
-    clock = {"LD_PRELOAD": FAKETIME, "FAKETIME": f"+{AHEAD}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    with laptop.cluster.spare(environment=clock):
-        run = laptop.sweep("clock", *THERE, "--concurrent", "2")
-        out = laptop.ended("a node's clock is 5 minutes ahead", "clock", run, lambda: "the difference is said; all six trials were there")
+    library = laptop.cluster.hosts.own(SPARE, "home/ahead.so")
+    compiler = ["cc", "-shared", "-fPIC", f"-DAHEAD={AHEAD}", "-o", str(library), str(Path(__file__).with_name("ahead.c")), "-ldl"]
+    subprocess.run(compiler, check=True)
+    with laptop.cluster.spare(environment={"LD_PRELOAD": f"{laptop.cluster.hosts.home}/ahead.so"}):
+        run = laptop.sweep("clock", *THERE, "--trials", "3")
+        out = laptop.ended("a node's clock is 5 minutes ahead", "clock", run, lambda: "the difference is said; all trials were there")
     found = re.search(rf"note: the clock of node {SPARE} is (\d+) s ahead", out)
     assert found is not None, out
     assert abs(int(found[1]) - AHEAD) < 60
@@ -66,7 +67,18 @@ def test_a_node_whose_disk_is_full(laptop: Laptop, place: str, mount: str) -> No
 def test_two_trials_share_a_gpu(laptop: Laptop) -> None:
     """Ray counts one GPU on the node; there is none, so that the family of this study takes the CPU for it."""
     with laptop.cluster.spare("", "--num-gpus=1"):
-        words = ("tests/cluster/shared_gpu.py", *SIZES, "--gpus-per-trial", "0.5", "--storage", laptop.storage, "--name", "gpu")
+        words = (
+            "tests/cluster/shared_gpu.py",
+            *SIZES,
+            "--trials",
+            "4",
+            "--gpus-per-trial",
+            "0.5",
+            "--storage",
+            laptop.storage,
+            "--name",
+            "gpu",
+        )
         laptop.accounted("gpu", laptop.type(*words, *SLOWLY))
     history, events = laptop.history("gpu"), laptop.events("gpu")
     facts = [report.facts for trial in history.trials.values() for report in trial.reports]
@@ -77,4 +89,4 @@ def test_two_trials_share_a_gpu(laptop: Laptop) -> None:
             alive = alive | {event["trial"]} if event["action"] == "continue" else alive - {event["trial"]}
             most = max(most, len(alive))
     assert most == 2
-    outcome("six trials of half a GPU on a node of one (logical)", "two at a time, both on GPU 0, each held to half of its memory")
+    outcome("four trials of half a GPU on a node of one (logical)", "two at a time, both on GPU 0, each held to half of its memory")

@@ -116,9 +116,9 @@ def test_one_trial_on_two_hosts_is_the_trial_on_one(laptop: Laptop) -> None:
     """Two workers of two CPUs each, on hosts of two: gloo over the network between them."""
     finals = []
     for name, workers in (("alone", "1"), ("ddp", "2")):
-        words = ("--cpus-per-trial", "2", "--workers-per-trial", workers, "--concurrent", "2")
+        words = ("--trials", "2", "--cpus-per-trial", "2", "--workers-per-trial", workers)
         run = laptop.sweep(name, *words)
-        laptop.ended(f"nothing; {workers} worker(s) of two CPUs a trial", name, run)
+        laptop.accounted(name, run)
         finals.append([trial.reports[-1].metrics["validation/error"].value for trial in laptop.history(name).trials.values()])
     for number in range(len(finals[1])):
         assert sorted(laptop.hosts("ddp", number, 1)) == sorted(WORKERS)
@@ -129,7 +129,7 @@ def test_one_trial_on_two_hosts_is_the_trial_on_one(laptop: Laptop) -> None:
 
 def test_a_group_that_loses_a_host_goes_on_with_fewer_workers(laptop: Laptop) -> None:
     hosts = laptop.cluster.hosts
-    sizes = ("--cpus-per-trial", "2", "--workers-per-trial", "1", "--most-workers-per-trial", "2")
+    sizes = ("--trials", "3", "--cpus-per-trial", "2", "--workers-per-trial", "1", "--most-workers-per-trial", "2")
     run = laptop.sweep("elastic", *sizes, *SLOWLY)
     lost = laptop.reported("elastic", "two")
     assert {len(laptop.hosts("elastic", number, 1)) for number in lost} == {2}
