@@ -16,6 +16,7 @@ from trainables.config import ConfigError
 
 __all__ = ["register", "stop"]
 
+STARTING = "; a job that was submitted just now may still be starting, try again in a minute"
 SECONDS = 60.0
 """How long the driver is waited for."""
 
@@ -24,16 +25,18 @@ def stop(path: str, seconds: float = SECONDS, say: Callable[[str], None] = print
     """Asks the driver to end and waits until it has given its lease back. Returns whether it has.
 
     Raises:
-        ConfigError: if no driver runs, or the sweep has ended.
-        ValueError: if there is no sweep.
+        ConfigError: if there is no sweep, no driver runs it, or it has ended.
     """
     folder = place(path)
-    Sweep.open(folder)
+    try:
+        Sweep.open(folder)
+    except ValueError as error:
+        raise ConfigError(f"stop: {error}{STARTING}") from None
     leases = folder / "lease"
     try:
         who = lease.ask_to_stop(leases)
     except LookupError as error:
-        raise ConfigError(f"stop: {error}: {folder}") from None
+        raise ConfigError(f"stop: {error}: {folder}{STARTING}") from None
     say(f"asked {who} to stop")
     until = time.monotonic() + seconds
     while not lease.gone(leases):

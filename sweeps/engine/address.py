@@ -17,6 +17,7 @@ JOB = "LEADLINE_JOB"
 """Environment variable that a submitted job has: its submission id."""
 _CURRENT = "ray_current_cluster"
 """File in Ray's temporary folder in which `ray start` leaves the address of its cluster."""
+_GIVEN = ("--address", "RAY_ADDRESS")
 CONNECT_SECONDS = 2.0
 
 
@@ -31,6 +32,11 @@ class Address:
     text: str = ""
     found: str = ""
 
+    @property
+    def given(self) -> bool:
+        """Whether another shell might not find it."""
+        return self.found in _GIVEN
+
 
 def find(given: str | None) -> Address:
     """What `--address` says, else RAY_ADDRESS, else the cluster that runs on this host, else this machine alone.
@@ -40,7 +46,7 @@ def find(given: str | None) -> Address:
     """
     if os.environ.get(JOB):
         return Address("join", os.environ.get("RAY_ADDRESS", "auto"), "as a job")
-    source = "--address" if given else "RAY_ADDRESS"
+    source = _GIVEN[0] if given else _GIVEN[1]
     word = given or os.environ.get("RAY_ADDRESS", "")
     if word == "local":
         return Address("alone", found=source)

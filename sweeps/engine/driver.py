@@ -139,6 +139,10 @@ class Driver:
         if self.nodes:
             self.nodes.close()
         how = self._close(how)
+        if self.address.kind == "join":  # one connection is closed soon, and whoever touches Ray afterwards ends this process
+            code = self._end(how)
+            _stop_ray()
+            return code
         # Ray takes its time to stop and the views to be written: they need nothing of each other. While Ray stops it may end this process.
         stopping = threading.Thread(target=_stop_ray, name="stop-ray")
         stopping.start()

@@ -49,7 +49,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         options.settings(study, request, alone=False)
     root, script = _code()
     client = _client(address)
-    again = f"{resume_command(storage.uri, name)}{f' --address {request.address}' if request.address else ''}"
+    again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
     running = _running(client, name, storage)
     if running and request.resume and (request.given or request.overrides):
         raise ConfigError(f"resume: {name} is running; it takes options once it has ended or was stopped; without them this follows it")
@@ -83,7 +83,7 @@ def _arguments(given: Sequence[str], request: options.Request, name: str, storag
     if said["--enqueue"]:
         path = Path(said["--enqueue"]).resolve()
         if not path.is_relative_to(root):
-            raise ConfigError(f"enqueue: {path} must lie below {root}, which is sent to the cluster")
+            raise ConfigError(f"enqueue: {path} must lie below {root}, which is sent to the cluster; copy it there")
         certain += ["--enqueue", str(path.relative_to(root))]
     return [*words, *certain, "--storage", storage.uri]
 
@@ -111,12 +111,14 @@ def _client(address: Address) -> Any:
         logging.getLogger(loud).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address.text)
-    except AuthenticationError as error:
+    except AuthenticationError:
         raise ConfigError(
-            f"address: {address.text} wants another token: {_brief(error)}; --address local uses this machine alone"
+            f"address: {address.text} wants another token than the one here, or one at all: copy the head's ~/.ray/auth_token and set "
+            "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE; --address local uses this machine alone"
         ) from None
     except Exception as error:
-        raise ConfigError(f"address: no Ray cluster answers at {address.text}: {_brief(error)}") from None
+        hint = "is it the dashboard's URL, such as http://127.0.0.1:8265, and does its tunnel stand (`ray dashboard`)?"
+        raise ConfigError(f"address: no Ray cluster answers at {address.text}; {hint} ({_brief(error)})") from None
 
 
 def _brief(error: Exception) -> str:

@@ -75,6 +75,11 @@ class Node:
     resources: Mapping[str, float]
     labels: Mapping[str, str]
 
+    @property
+    def own_labels(self) -> str:
+        """Its labels in words, without those that Ray gives."""
+        return " with " + (", ".join(f"{name}={value}" for name, value in self.labels.items() if "/" not in name) or "no labels")
+
     def __str__(self) -> str:
         has = ", ".join(f"{name} {self.resources[name]:g}" for name in ("CPU", "GPU") if name in self.resources) or "no CPU"
         return f"{self.name} {has}"
@@ -143,7 +148,7 @@ def lacking(nodes: Sequence[Node], types: Sequence[Node], request: Request) -> s
     labelled = [node for node in nodes if _labelled(node, request)]
     missing = [name for name, amount in request.worker.items() if not any(node.resources.get(name, 0.0) >= amount for node in labelled)]
     what = ", ".join(missing) if labelled else "a node with these labels"
-    there = "; ".join(map(str, nodes)) or "none"
+    there = "; ".join(f"{node}{'' if labelled else node.own_labels}" for node in nodes) or "none"
     further = f"no node type has it either ({'; '.join(map(str, types))})" if types else "the cluster adds none by itself"
     return f"a trial needs {request}: {what or 'more at a time'} is missing; nodes: {there}; {further}"
 

@@ -210,8 +210,12 @@ def warnings_of(settings: Settings) -> list[str]:
     return found
 
 
-def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> str:
-    """The plan as text, of a sweep that may have begun; builds the data and times a few steps to say how long it will take."""
+def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where: str = "") -> str:
+    """The plan as text, of a sweep that may have begun; builds the data and times a few steps to say how long it will take.
+
+    Args:
+        where: the address of the cluster that it is to run on, which is not asked; empty for this machine.
+    """
     family = settings.model_family()
     configs = _configs(settings, space)
     began = time.perf_counter()
@@ -220,14 +224,16 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
     rates = [_seconds_per_step(family, config, data) for config in configs]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
-    steps = expected_steps(settings)
-    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / at_a_time(settings)
+    steps, at_once = expected_steps(settings), (settings.concurrent or 1) if where else at_a_time(settings)
+    seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / at_once
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
+    how_many = f"{settings.concurrent or 'as many as fit'} at a time on the cluster at {where}" if where else f"{at_once} at a time"
+    alone = ", one trial at a time" if where and not settings.concurrent else ""
     rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
-        f"trials      {settings.trials}, {at_a_time(settings)} at a time, seed {settings.seed}",
+        f"trials      {settings.trials}, {how_many}, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
@@ -236,7 +242,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = ()) -> st
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
-        f"time        about {seconds / 60:.1f} min at {rate}, data {built:.1f} s",
+        f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings)),
         *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
         "next proposals" if past else "first proposals",

@@ -41,8 +41,8 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
     """A driver's life; bad input ends it with one line, before anything is started or written. Returns the exit code."""
     try:
         request = options.parse(study, arguments, manual)
-        address = Address("alone") if request.dry_run else find(request.address)
-        if address.kind == "submit":
+        address = find(request.address)
+        if address.kind == "submit" and not request.dry_run:
             from sweeps.engine.job import as_job
 
             return as_job(study, request, arguments, address)
@@ -87,7 +87,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
-        print(plan.describe(settings, study.space, known[0].events if known else ()))
+        print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
         return DONE
     lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
@@ -132,7 +132,8 @@ def _check_resumable(settings: Settings, history: History, name: str) -> None:
 
 def _free_name(storage: Folder, asked: str | None, study: str) -> str:
     name = asked or f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if (storage / name).exists():
+    folder = storage / name
+    if folder.sizes() or set(folder.folders()) - {"lease"}:  # a lease alone is of one that was refused
         raise ConfigError(f"name: {name} exists in {storage}; go on with it by --resume {name}, or choose another name")
     return name
 

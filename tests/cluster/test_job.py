@@ -134,5 +134,5 @@ def test_a_token_that_is_wrong_or_missing_is_refused(cluster: Head, tmp_path: Pa
             [sys.executable, TOY[0]], cwd=ROOT, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
         )
         assert run.returncode == 2, run.stderr
-        assert f"error: address: {cluster.url} wants another token: " in run.stderr
+        assert f"error: address: {cluster.url} wants another token than the one here, or one at all: copy" in run.stderr
         assert "Traceback" not in run.stderr

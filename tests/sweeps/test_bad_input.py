@@ -12,7 +12,7 @@ import pytest
 
 from sweeps.engine.director import Director
 from sweeps.engine.manifest import manifest
-from sweeps.engine.run import drive
+from sweeps.engine.run import _free_name, drive
 from sweeps.engine.study import Study
 from sweeps.engine.supervisor import Parent
 from sweeps.ledger import segments
@@ -22,6 +22,7 @@ from sweeps.lookahead import STUDY as LOOKAHEAD
 from tests.conftest import ROOT, command
 from tests.sweeps.test_director import BASE, Simulation
 from tests.sweeps.toy_study import STUDY
+from trainables.config import ConfigError
 from trainables.storage import Folder
 
 
@@ -154,6 +155,24 @@ def test_a_search_space_in_which_old_trials_do_not_fit_is_refused_before_anythin
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: sleep: trial 0 has none, and the space now asks for one from [0, 1]; ")
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".writable"} == before
+
+
+def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "--address", "http://127.0.0.1:1", "--gpus-per-trial", "1"]
+    with pytest.raises(SystemExit) as end:
+        main(LOOKAHEAD, "", words)
+    assert end.value.code == 0
+    assert "as many as fit at a time on the cluster at http://127.0.0.1:1, seed 0" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_which_only_a_refused_begin_is_left_is_free(tmp_path: Path) -> None:
+    folder = Folder.at(str(tmp_path)) / "x"
+    (folder / "lease").write("00000001.json", b"{}")
+    assert _free_name(Folder.at(str(tmp_path)), "x", "toy") == "x"
+    folder.write("report.html", b"")
+    with pytest.raises(ConfigError, match=r"^name: x exists in "):
+        _free_name(Folder.at(str(tmp_path)), "x", "toy")
 
 
 def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
