@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["Cause", "bystander", "cause_of", "halved", "killed", "last_line", "named", "node_died", "rows_tried"]
+__all__ = ["Cause", "blameless", "bystander", "cause_of", "halved", "killed", "last_line", "named", "rows_tried"]
 
 Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
 """An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
@@ -15,11 +15,13 @@ _FOUND: dict[Cause, str] = {
     "storage": r"^(\w+\.)*StorageError\b",
     "memory": r"^out of memory|killed due to the node running low on memory|^(\w+\.)*(\w*MemoryError|OutOfMemoryError)\b"
     r"|^\w*Error: .*([Cc]an(no|')t allocate memory|not enough memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED)",
-    "lost": r"The actor died unexpectedly before finishing this task|^ray\.exceptions\.(ActorUnavailable|NodeDied|WorkerCrashed)Error",
+    "lost": r"The actor died unexpectedly before finishing this task|^ray\.exceptions\.(ActorUnavailable|NodeDied|WorkerCrashed)Error"
+    r"|^The worker group startup timed out",
 }
 """In order: lines of a traceback, or of what Ray says of a process. torch's allocator for the host raises a plain RuntimeError."""
 
 _NOTE = re.compile(r"^out of memory with micro-batches of (\d+) rows?\b", re.MULTILINE)
+_NO_GROUP = "The worker group startup timed out"
 _KILLED = "killed due to the node running low on memory"
 _WORKER = re.compile(r"Actor\(RayTrainWorker, (\w+)\)")
 _HELD = re.compile(r"Actor\((\w+)\).*?actual memory used=([\d.]+)GB")
@@ -45,9 +47,9 @@ def cause_of(error: str) -> Cause:
     return next((cause for cause, pattern in _FOUND.items() if re.search(pattern, error, re.MULTILINE)), "error")
 
 
-def node_died(error: str) -> bool:
-    """Whether a process was lost with its node, by Ray's words."""
-    return "its node has died" in error
+def blameless(error: str) -> bool:
+    """Whether a process was lost with its node, or a worker group did not get its places, by Ray's words."""
+    return "its node has died" in error or _NO_GROUP in error
 
 
 def killed(message: str, actor: str = "") -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sweeps.engine.asha import Asha, Decision
-from sweeps.engine.causes import Cause, bystander, cause_of, halved, last_line, named, node_died, rows_tried
+from sweeps.engine.causes import Cause, blameless, bystander, cause_of, halved, last_line, named, rows_tried
 from sweeps.engine.recorded import changed, unlike
 from sweeps.engine.search import Outcome, Search, Space, seed_of
 from sweeps.engine.study import Settings
@@ -152,13 +152,13 @@ class Director:
         What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
         refused, nothing is counted, and the sweep must halt. Nor is an attempt that was lost after it had brought a report, as
         machines come and go: reports are finite. One that brought none may be lost by what its configuration does, which may fell a
-        node too: one that is lost with its node counts once the trial has lost `MOST_NODES` that did not.
+        node too: one that is lost with its node, or finds no places, counts once the trial has lost `MOST_NODES` that did not.
         """
         trial = self.history.trials[number]
         if not trial.open:
             return False
         cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
-        excused = cause == "lost" and (len(trial.reports) > trial.earlier or (node_died(error) and trial.excused < MOST_NODES))
+        excused = cause == "lost" and (len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES))
         counted = cause not in ("storage", "preempted") and not excused
         final = counted and trial.failures - trial.excused + 1 > self.settings.max_failures
         if cause == "memory":

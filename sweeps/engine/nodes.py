@@ -106,6 +106,9 @@ class Nodes(Protocol):
     def leaving(self) -> set[str]:
         """Ids of the nodes that have been told to go away, and still train."""
 
+    def look(self) -> None:
+        """Learns which are there, at once: Ray may say that a process was lost before it is known here that its node was."""
+
     def news(self) -> list[str]:
         """What has happened to the nodes since somebody asked, a line each."""
 
@@ -208,6 +211,9 @@ class Machine:
         """None."""
         return set()
 
+    def look(self) -> None:
+        """It is there."""
+
     def news(self) -> list[str]:
         """None."""
         return []
@@ -258,7 +264,7 @@ class Cluster:
         """Whether nodes that would have room are refused: more of them would be no use."""
         self._empty_since: float | None = None
         self._told = ""
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
         self._over = threading.Event()
         self._marker = f".seen-{uuid.uuid4().hex[:8]}"
         self._task = ray.remote(num_cpus=0, max_retries=0)(_facts)
@@ -314,6 +320,11 @@ class Cluster:
         with self._lock:
             return set(self._leaving)
 
+    def look(self) -> None:
+        """As it is done each second."""
+        with contextlib.suppress(Exception):  # where the head is away there is nothing to learn
+            self._look()
+
     def news(self) -> list[str]:
         """Nodes that came, went or were refused."""
         with self._lock:
@@ -345,6 +356,10 @@ class Cluster:
             self._news.append(line)
 
     def _look(self) -> None:
+        with self._looking:  # of two threads, so that nobody goes by what was so before
+            self._look_once()
+
+    def _look_once(self) -> None:
         alive = {entry["NodeID"]: _node(entry) for entry in _entries() if entry["Alive"]}
         notices = {id_: deadline for id_, deadline in _draining().items() if id_ in alive}
         there = {id_: node for id_, node in alive.items() if id_ not in notices}

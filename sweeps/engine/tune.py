@@ -311,6 +311,7 @@ class Placement:
         """An attempt ended by an exception or with its process."""
         assignment = self._live.get(trial_id)
         if assignment is not None and assignment.attempt == self.director.history.trials[assignment.trial].attempts:
+            self.nodes.look()
             self._guarded(lambda: self.director.failed(assignment.trial, self._stuck(assignment) or error))
             self.halt = self.halt or bool(self.director.halting)
 

@@ -46,6 +46,9 @@ class Places:
     def leaving(self) -> set[str]:
         return self.going
 
+    def look(self) -> None:
+        pass
+
     def news(self) -> list[str]:
         return []
 

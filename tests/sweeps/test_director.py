@@ -184,8 +184,9 @@ def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
     assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
     node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"
     assert attempt(0, node)
+    assert attempt(0, "RuntimeError: worker group ended: Training failed\nThe worker group startup timed out after 60.0 seconds")
     trial = director.history.trials[0]
-    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (6, 5, 4, "waiting")
+    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (7, 6, 5, "waiting")
     assert not attempt(0)
     assert History.of(events).trials[0] == director.history.trials[0]
     assert trial.status == "failed"
