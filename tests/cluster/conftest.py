@@ -33,9 +33,9 @@ def store(cluster: Cluster) -> Iterator[Ceph]:
         server.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def laptop(cluster: Cluster, store: Ceph) -> Iterator[Laptop]:
-    """With a tunnel to the dashboard, and credentials for the store on all hosts."""
+    """With a tunnel to the dashboard, which ends with the file, and credentials for the store on all hosts."""
     with cluster.tunnel() as url:
         typed = Laptop(cluster, url, store)
         typed.give(KEY, SECRET)
