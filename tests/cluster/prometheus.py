@@ -61,7 +61,9 @@ class Prometheus:
             with urllib.request.urlopen(address, timeout=10) as answer:
                 found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
                 return found
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as error:
+            if error.code == 503:  # it listens, and is not up yet
+                return []
             raise
         except (urllib.error.URLError, ConnectionError):
             return []

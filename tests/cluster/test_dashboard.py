@@ -235,9 +235,12 @@ def test_every_query_of_the_grafana_dashboard_finds_finite_values(
         until(lambda: prometheus.query("ray_leadline_trials"))
         assert prometheus.query(asked) == []
         return
-    found = until(lambda: prometheus.query(asked))
-    assert {series["metric"]["sweep"] for series in found} == {NAME}
-    assert all(math.isfinite(float(series["value"][1])) for series in found)
+
+    def finite() -> list[dict[str, Any]]:
+        found = prometheus.query(asked)
+        return found if all(math.isfinite(float(series["value"][1])) for series in found) else []
+
+    assert {series["metric"]["sweep"] for series in until(finite)} == {NAME}
 
 
 def test_the_metrics_are_the_ledgers(sweep: Watched, prometheus: Prometheus) -> None:
