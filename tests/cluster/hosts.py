@@ -36,10 +36,13 @@ class Hosts:
         names: of the hosts.
 
     Raises:
+        RuntimeError: this project lies in /tmp.
         subprocess.CalledProcessError: the kernel refuses, or a program is missing.
     """
 
     def __init__(self, *names: str) -> None:
+        if ROOT.is_relative_to("/tmp"):
+            raise RuntimeError(f"{ROOT}: the hosts, which have a /tmp of their own, would not see the project; move it elsewhere")
         self.names = names
         self.bridge = f"lead{os.getpid()}"
         self.network = _free_network()
