@@ -264,6 +264,8 @@ class Cluster:
         """Whether nodes that would have room are refused: more of them would be no use."""
         self._empty_since: float | None = None
         self._told = ""
+        self._first = True
+        """Whether the nodes that are there at first are being probed."""
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._over = threading.Event()
         self._marker = f".seen-{uuid.uuid4().hex[:8]}"
@@ -284,7 +286,7 @@ class Cluster:
         while self._probes and time.monotonic() < until:
             time.sleep(0.05)
             self._look()
-        self._news = list(self._refused.values())
+        self._first = False
         if not fresh:
             return
         unseen = [reason for reason in self._refused.values() if reason.startswith("storage: ")]
@@ -404,7 +406,8 @@ class Cluster:
             )
         else:
             self._nodes[node.id] = node
-            self._news.append(f"node {node} has joined")
+            if not self._first:  # those are in the title
+                self._news.append(f"node {node} has joined")
             if abs(ahead := facts["time"] - time.time()) > CLOCK_SECONDS:
                 word = "ahead" if ahead > 0 else "behind"
                 self._news.append(f"the clock of node {node.name} is {abs(ahead):.0f} s {word}; times are by the clocks of their nodes")
