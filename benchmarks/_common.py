@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["TIMES", "Result", "machine", "row", "verdict"]
+__all__ = ["TIMES", "Result", "machine", "row", "verdict", "verdicts"]
 
 TIMES = "LEADLINE_TIMES"
 """The environment's name for the folder in which `benchmarks.timed_family` leaves its times."""
@@ -38,3 +38,11 @@ def row(name: str, values: Sequence[float], unit: str, digits: int = 2) -> str:
 def verdict(result: Result) -> str:
     """The line with the ratio and its target."""
     return f"ratio {result.ratio:.3f}, target {result.target}: {result.what}"
+
+
+def verdicts(results: list[Result]) -> list[Result]:
+    """Prints their lines, and gives them back."""
+    print()
+    for result in results:
+        print(verdict(result))
+    return results

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._common import Result, machine, verdict
+from benchmarks._common import Result, machine, verdicts
 from benchmarks.sleep_family import REPORTS
 from sweeps.ledger.segments import Event, read
 from tests.cluster.hosts import ROOT, Hosts
@@ -93,10 +93,7 @@ def _brought_up(nodes: int, store_log: Path) -> Run:
     with Hosts(HEAD, *WORKERS, LAPTOP) as hosts:
         cluster = Cluster(hosts, WORKERS[:nodes])
         cluster.up()
-        for host in (HEAD, *WORKERS, LAPTOP):
-            place = hosts.own(host, "home/.aws")
-            place.mkdir()
-            (place / "credentials").write_text("[default]\naws_access_key_id = id\naws_secret_access_key = secret\n")
+        hosts.give("id", "secret")
         store = S3Server(store_log, hosts.gateway)
         try:
             with cluster.tunnel() as url:
@@ -117,16 +114,13 @@ def main() -> list[Result]:
     print("\nfrom the command to the first step, on three nodes")
     for what, seconds in runs[len(WORKERS)].parts.items():
         print(f"  {what:<40}{seconds:8.1f} s")
-    print()
     results = []
     for nodes in (2, 3):
         ratio = runs[nodes].rate / (nodes * runs[1].rate)
         results.append(Result(f"trials a minute on {nodes} nodes / {nodes} times those on one", ratio, TARGET))
     ideal = len(WORKERS) * PLACES * 60 / SECONDS
     results.append(Result("trials a minute on three nodes / as many as would fit without a pause between them", runs[3].rate / ideal, "-"))
-    for result in results:
-        print(verdict(result))
-    return results
+    return verdicts(results)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks._common import TIMES, Result, machine, row, verdict
+from benchmarks._common import TIMES, Result, machine, row, verdicts
 from benchmarks.engine import ROOT, call
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.driver import Driver
@@ -337,10 +337,7 @@ def main(names: Sequence[str] = ()) -> list[Result]:
     for name, _, given in [word.partition("=") for word in names or PARTS]:
         print(f"\n{name}")
         results += PARTS[name](*([given] if given else []))
-    print()
-    for result in results:
-        print(verdict(result))
-    return results
+    return verdicts(results)
 
 
 if __name__ == "__main__":

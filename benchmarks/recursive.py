@@ -33,7 +33,7 @@ from typing import Any
 
 import torch
 
-from benchmarks._common import Result, machine, row, verdict
+from benchmarks._common import Result, machine, row, verdicts
 from benchmarks._reference import ReferenceStep, reference
 from trainables.family import Family
 from trainables.loop import Loop
@@ -201,10 +201,7 @@ def main(paths: Sequence[Path] = (), *, quick: bool = False, shared: bool = Fals
             print(f"NO REFERENCE for {title} in {', '.join(map(str, paths))}")
         found += results
     found += _four(rounds, clock, quick)
-    print()
-    for result in found:
-        print(verdict(result))
-    return found
+    return verdicts(found)
 
 
 if __name__ == "__main__":

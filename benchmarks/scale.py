@@ -43,7 +43,7 @@ import psutil
 from pydantic_core import from_json
 from rich.console import Console
 
-from benchmarks._common import Result, machine, verdict
+from benchmarks._common import Result, machine, verdicts
 from benchmarks.durability import BATCH, _event, _places, _settings, recorded_report
 from benchmarks.engine import ROOT
 from sweeps.engine.director import Assignment, Director
@@ -482,10 +482,7 @@ def main(names: Sequence[str] = ()) -> list[Result]:
         found |= PARTS[name]()
     known = {what: row for what, row in RATIOS.items() if row[0] in found and row[1] in found}
     results = [Result(what, found[a] / found[b] * scale, target) for what, (a, b, scale, target) in known.items()]
-    print()
-    for result in results:
-        print(verdict(result))
-    return results
+    return verdicts(results)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
 """An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
 went away; a machine that was announced to go away."""
 
+_NO_GROUP = "The worker group startup timed out"
 _FOUND: dict[Cause, str] = {
     "storage": r"^(\w+\.)*StorageError\b",
     "memory": r"^out of memory|killed due to the node running low on memory|^(\w+\.)*(\w*MemoryError|OutOfMemoryError)\b"
     r"|^\w*Error: .*([Cc]an(no|')t allocate memory|not enough memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED)",
     "lost": r"The actor died unexpectedly before finishing this task|^ray\.exceptions\.(ActorUnavailable|NodeDied|WorkerCrashed)Error"
-    r"|^The worker group startup timed out",
+    rf"|^{_NO_GROUP}",
 }
 """In order: lines of a traceback, or of what Ray says of a process. torch's allocator for the host raises a plain RuntimeError."""
 
 _NOTE = re.compile(r"^out of memory with micro-batches of (\d+) rows?\b", re.MULTILINE)
-_NO_GROUP = "The worker group startup timed out"
 _KILLED = "killed due to the node running low on memory"
 _WORKER = re.compile(r"Actor\(RayTrainWorker, (\w+)\)")
 _HELD = re.compile(r"Actor\((\w+)\).*?actual memory used=([\d.]+)GB")

@@ -21,7 +21,7 @@ from sweeps.engine.recorded import changed, unlike
 from sweeps.engine.search import Outcome, Search, Space, seed_of
 from sweeps.engine.study import Settings
 from sweeps.ledger import leaderboard
-from sweeps.ledger.history import History, Trial
+from sweeps.ledger.history import UNCOUNTED, History, Trial
 from sweeps.ledger.reading import uncollected
 from sweeps.ledger.segments import Event
 from trainables.config import ConfigError, make, to_dict
@@ -159,7 +159,7 @@ class Director:
             return False
         cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
         excused = cause == "lost" and (len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES))
-        counted = cause not in ("storage", "preempted") and not excused
+        counted = cause not in UNCOUNTED and not excused
         final = counted and trial.failures - trial.excused + 1 > self.settings.max_failures
         if cause == "memory":
             tried = rows_tried(error) or tried

@@ -11,10 +11,12 @@ from sweeps.ledger.segments import Event
 from trainables.finding import Finding, latest
 from trainables.measure import Measure, Report
 
-__all__ = ["Baseline", "History", "Status", "Trial"]
+__all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 Kind = Literal["search", "replicate"]
+UNCOUNTED = ("storage", "preempted")
+"""Causes for which an attempt ends that are no failures: the store refused, or the node was announced to go away."""
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Trial:
     reason: str = ""
     attempts: int = 0
     failures: int = 0
-    """Attempts that ended by an exception or were lost; not those that ended because the store refused, or as their node was to go away."""
+    """Attempts that ended by an exception or were lost; none of the causes in `UNCOUNTED`."""
     excused: int = 0
     """Failures that do not count against the trial: its process or machine went away when the attempt had brought a report."""
     cause: str = ""
@@ -246,7 +248,7 @@ class History:
         trial = self.trials[event["trial"]]
         self._leave(trial, event)
         trial.cause = event.get("cause", "error")
-        trial.failures += trial.cause not in ("storage", "preempted")
+        trial.failures += trial.cause not in UNCOUNTED
         trial.excused += event.get("excused", False)
         trial.micro_batch = event.get("micro_batch", trial.micro_batch)
         trial.status, trial.reason = ("failed" if event["final"] else "waiting"), event["error"]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sweeps.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
-from sweeps.ledger.history import Baseline, History, Trial
+from sweeps.ledger.history import UNCOUNTED, Baseline, History, Trial
 from trainables.admission import is_oracle
 from trainables.measure import Measure
 
@@ -112,7 +112,7 @@ def marks(history: History, trial: Trial) -> list[str]:
         found.append("not finite")
     found += [*_extended(trial), *_beside_trivial(history, trial)]
     if trial.failures:
-        cause = f" ({trial.cause})" if trial.cause not in ("", "storage", "preempted") else ""
+        cause = f" ({trial.cause})" if trial.cause not in ("", *UNCOUNTED) else ""
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
     if len(trial.workers) > 1:
         found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")

@@ -38,7 +38,7 @@ def laptop(cluster: Cluster, store: Ceph) -> Iterator[Laptop]:
     """With a tunnel to the dashboard, which ends with the file, and credentials for the store on all hosts."""
     with cluster.tunnel() as url:
         typed = Laptop(cluster, url, store)
-        typed.give(KEY, SECRET)
+        typed.cluster.hosts.give(KEY, SECRET)
         yield typed
 
 

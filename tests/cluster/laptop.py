@@ -12,7 +12,7 @@ from sweeps.ledger.reading import LedgerError
 from sweeps.ledger.segments import Event, read
 from tests.ceph import Ceph
 from tests.cluster.hosts import ROOT, wait_until
-from tests.cluster.testbed import HEAD, LAPTOP, SPARE, WORKERS, Cluster
+from tests.cluster.testbed import LAPTOP, Cluster
 from tests.sweeps.books import audit
 from trainables.storage import Folder
 
@@ -41,15 +41,6 @@ class Laptop:
 
     def __init__(self, cluster: Cluster, url: str, store: Ceph) -> None:
         self.cluster, self.url, self.store = cluster, url, store
-
-    def give(self, key: str, secret: str) -> None:
-        """Writes credentials into the file of each host."""
-        text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
-        for host in (HEAD, *WORKERS, SPARE, LAPTOP):
-            place = self.cluster.hosts.own(host, "home/.aws")
-            place.mkdir(exist_ok=True)
-            (place / ".credentials").write_text(text)
-            (place / ".credentials").replace(place / "credentials")
 
     @property
     def storage(self) -> str:

@@ -100,14 +100,14 @@ def test_credentials_that_expire_and_are_renewed(laptop: Laptop) -> None:
     store.grant(key, SECRET)
     store.revoke(KEY)
     time.sleep(10)
-    laptop.give(key, SECRET)
+    laptop.cluster.hosts.give(key, SECRET)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ACCESS_KEY_ID", key)
             laptop.ended("the S3's credentials expire, and are renewed 10 s later", "renewed", run)
     finally:
         store.grant(KEY, SECRET)
-        laptop.give(KEY, SECRET)
+        laptop.cluster.hosts.give(KEY, SECRET)
         store.revoke(key)
     assert not [trial.failures for trial in laptop.history("renewed").trials.values() if trial.failures]
 
