@@ -46,6 +46,7 @@ from benchmarks.engine import ROOT, call
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.driver import Driver
 from sweeps.engine.run import drive
+from sweeps.engine.search import Space
 from sweeps.engine.study import Settings
 from sweeps.engine.supervisor import DONE, Parent, supervise
 from sweeps.ledger import reading
@@ -148,10 +149,10 @@ def _settings(trials: int, reports: int) -> Settings:
     )  # fmt: skip
 
 
-def _sweep(settings: Settings, report: Report) -> Iterator[Event]:
+def _sweep(settings: Settings, report: Report, space: Space) -> Iterator[Event]:
     """The events of a sweep whose trials all tie, so that no rung stops one."""
     events: list[Event] = []
-    director = Director(settings, STUDY.space, events.append)
+    director = Director(settings, space, events.append)
     director.opened({})
     steps: Counter[int] = Counter()
     while True:
@@ -171,7 +172,7 @@ def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Resul
     """Seconds of wall time from a resume's command line to the driver that would start Ray."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         folder = Folder.at(place) / "sweep" / "ledger"
-        count = _record(folder, _settings(trials, reports))
+        count = record(folder, _settings(trials, reports), recorded_report(), STUDY.space)
         files, size = len(folder.sizes()), sum(folder.sizes().values())
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
             times = fresh.submit(_resumes, place, "sweep", rounds).result()
@@ -183,10 +184,10 @@ def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Resul
     return [Result(f"resume of {count:,} events up to Ray's start, seconds of wall time", whole, "<= 5")]
 
 
-def _record(folder: Folder, settings: Settings) -> int:
+def record(folder: Folder, settings: Settings, report: Report, space: Space) -> int:
     """Writes the events of `_sweep` into a ledger; how many there are."""
     ledger, position = Ledger(folder), 0
-    for event in _sweep(settings, recorded_report()):
+    for event in _sweep(settings, report, space):
         position = ledger.append(event)
         if position % BATCH == 0:
             ledger.commit()

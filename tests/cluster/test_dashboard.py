@@ -12,7 +12,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from sweeps.ledger.text import Board
 from tests.cluster.laptop import outcome
 from tests.cluster.prometheus import DASHBOARD, QUERIES, Prometheus
 from tests.conftest import ROOT, S3Server
-from tests.sweeps.head import Head, head, until
+from tests.sweeps.head import Head, behind, head, until
 from tests.sweeps.watched import AT_A_TIME, MIDDLE, Played
 from trainables.storage import Folder
 
@@ -91,8 +90,7 @@ class Watched:
 
     def board(self) -> str:
         """The leaderboard's file, as the log viewer gets it."""
-        query = self.links()["leaderboard"].partition("viewer?")[2].replace("nodeId", "node_id").replace("fileName", "filename")
-        return str(self.ray.get(f"/api/v0/logs/file?{query}&lines=50000"))
+        return self.ray.viewed(self.links()["leaderboard"])
 
 
 @pytest.fixture(scope="module")
@@ -257,18 +255,10 @@ def test_the_metrics_are_the_ledgers(sweep: Watched, prometheus: Prometheus) -> 
 
 def test_how_far_the_leaderboard_is_behind(sweep: Watched) -> None:
     """Prints it. Times of a machine that others use are no ground for a failure."""
-    seen: dict[tuple[int, int], float] = {}
-    began = time.time()
-    while time.time() < began + WATCHED_SECONDS:
-        for row in (line.split(" | ") for line in sweep.board().splitlines()):
-            if len(row) == 8 and row[0].isdigit():
-                seen.setdefault((int(row[1]), int(row[6])), time.time())
-        time.sleep(0.1)
-    reports = [event for event in sweep.events() if event["type"] == "reported" and (event["trial"], event["report"]["step"]) in seen]
-    behind = [seen[event["trial"], event["report"]["step"]] - event["time"] for event in reports if event["time"] > began]
-    assert behind, "there were reports"
-    said = f"{statistics.median(behind):.2f} s later, the last {max(behind):.2f} s"
-    outcome(f"{len(behind)} reports of a sweep, until Ray's log viewer gets them", f"half of them within {said}")
+    found = behind(sweep.board, sweep.events, WATCHED_SECONDS)
+    assert found, "there were reports"
+    said = f"{statistics.median(found):.2f} s later, the last {max(found):.2f} s"
+    outcome(f"{len(found)} reports of a sweep, until Ray's log viewer gets them", f"half of them within {said}")
 
 
 def test_a_sweep_that_is_stopped_leaves_its_last_leaderboard(sweep: Watched) -> None:

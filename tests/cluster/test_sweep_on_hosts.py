@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.ceph import KEY, SECRET
 from tests.cluster.hosts import wait_until
 from tests.cluster.laptop import SCRIPT, SLOWLY, Laptop, outcome
-from tests.cluster.testbed import HEAD, WORKERS
+from tests.cluster.testbed import HEAD, SPARE, WORKERS
+from trainables.storage import Folder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -91,6 +93,43 @@ def test_a_store_that_is_frozen_for_half_a_minute(laptop: Laptop) -> None:
     laptop.store.thaw()
     laptop.ended("the S3 does not answer for 30 s", "frozen", run)
     assert not [trial.failures for trial in laptop.history("frozen").trials.values() if trial.failures]
+
+
+class Mounted(Laptop):
+    """As the laptop, with a folder of the spare host as storage, which the cluster's nodes mount (sshfs)."""
+
+    @property
+    def storage(self) -> str:
+        """As the nodes see it; the laptop does not."""
+        return str(self.cluster.hosts.home / "mounted")
+
+    def folder(self, name: str) -> Folder:
+        """On the host that serves it."""
+        return Folder.at(str(self.cluster.hosts.own(SPARE, f"home/served/{name}")))
+
+
+@pytest.fixture
+def mounted(laptop: Laptop) -> Iterator[Mounted]:
+    """Ended with the test."""
+    hosts, found = laptop.cluster.hosts, Mounted(laptop.cluster, laptop.url, laptop.store)
+    hosts.own(SPARE, "home/served").mkdir()
+    for node in laptop.cluster.nodes:
+        hosts.own(node, "home/mounted").mkdir()
+        options = "reconnect,dir_cache=no,sftp_server=/usr/lib/openssh/sftp-server"
+        hosts.run(node, "sshfs", "-o", options, f"{SPARE}:{hosts.home}/served", found.storage)
+    yield found
+    for node in laptop.cluster.nodes:
+        hosts.run(node, "umount", "--lazy", found.storage)
+
+
+def test_a_mounted_folder_whose_server_is_away_for_a_while(mounted: Mounted) -> None:
+    hosts, run = mounted.cluster.hosts, mounted.sweep("mounted", *SLOWLY)
+    mounted.reported("mounted")
+    hosts.cable(SPARE, plugged=False)
+    time.sleep(20)
+    hosts.cable(SPARE, plugged=True)
+    mounted.ended("storage is a mounted folder, whose server has no cable for 20 s", "mounted", run)
+    assert not [trial.failures for trial in mounted.history("mounted").trials.values() if trial.failures]
 
 
 def test_credentials_that_expire_and_are_renewed(laptop: Laptop) -> None:

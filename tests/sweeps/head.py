@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeps.ledger.segments import Event
 from tests.conftest import ROOT, free_port
 
-__all__ = ["Head", "head", "until"]
+__all__ = ["Head", "behind", "head", "until"]
 
 START_SECONDS = 120.0
 
@@ -74,6 +75,11 @@ class Head:
             text = answer.read().decode()
             return json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
 
+    def viewed(self, link: str) -> str:
+        """The file behind a link to the log viewer, as that gets it."""
+        query = link.partition("viewer?")[2].replace("nodeId", "node_id").replace("fileName", "filename")
+        return str(self.get(f"/api/v0/logs/file?{query}&lines=50000"))
+
     def play(self, name: str) -> str:
         """Submits a job that plays a sweep (see `tests.sweeps.watched`) up to its middle, and waits for that. Returns its id."""
         command = f"cd {ROOT} && {sys.executable} -m tests.sweeps.watched {name} {self.folder}"
@@ -103,6 +109,25 @@ class Head:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def behind(board: Callable[[], str], events: Callable[[], list[Event]], seconds: float) -> list[float]:
+    """Seconds from each report's event to the leaderboard that first shows it, of the reports that come while it is looked at.
+
+    Args:
+        board: the leaderboard's text, now.
+        events: of the sweep, at the end.
+        seconds: for which it is looked at, each tenth of one.
+    """
+    seen: dict[tuple[int, int], float] = {}
+    began = time.time()
+    while time.time() < began + seconds:
+        for row in (line.split(" | ") for line in board().splitlines()):
+            if len(row) == 8 and row[0].isdigit():
+                seen.setdefault((int(row[1]), int(row[6])), time.time())
+        time.sleep(0.1)
+    reports = [(event["time"], (event["trial"], event["report"]["step"])) for event in events() if event["type"] == "reported"]
+    return [seen[which] - at for at, which in reports if which in seen and at > began]
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""How far the leaderboard in Ray's dashboard is behind the ledger, of a sweep with thousands of trials.
+
+    python -m benchmarks.behind [TRIALS]
+
+takes about two minutes. 5,000 trials of the sleeping family are written as ended, with reports that are made up; then the sweep is resumed
+as a job on a Ray head of its own, with further trials that are real: two at a time, a report each second. Each report is looked for
+in the leaderboard's file as the log viewer gets it, ten times a second.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from benchmarks._common import Result, machine, row, verdicts
+from benchmarks._sleep_sweep import STUDY
+from benchmarks.durability import record
+from benchmarks.engine import ROOT
+from benchmarks.sleep_family import REPORTS
+from sweeps.engine.study import Settings
+from sweeps.ledger.segments import read
+from tests.sweeps.head import Head, behind, head, until
+from trainables.measure import Measure, Report
+from trainables.storage import Folder
+
+__all__ = ["main"]
+
+TRIALS, FURTHER = 5000, 200
+PAUSE, SECONDS = 1.0, 60.0
+NAME = "behind"
+
+
+def _resumed(place: str, ray: Head, trials: int) -> list[float]:
+    words = ["-m", "benchmarks._sleep_sweep", "--resume", NAME, "--storage", place, "--trials", str(trials + FURTHER)]
+    typed = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, env={**ray.environment, "RAY_ADDRESS": ray.url}, stdout=subprocess.PIPE, text=True
+    )
+    said: list[str] = []
+
+    def link() -> str:
+        assert typed.stdout is not None
+        said.append(typed.stdout.readline())
+        assert said[-1] or typed.poll() is None, "".join(said)
+        found = re.match(r"leaderboard +(http\S+)", said[-1])
+        return found[1] if found else ""
+
+    try:
+        where = until(link)
+        until(lambda: f" {trials} | {STUDY.name}" in ray.viewed(where))
+        return behind(lambda: ray.viewed(where), lambda: list(read(Folder.at(place) / NAME / "ledger")), SECONDS)
+    finally:
+        typed.kill()
+        typed.wait()
+
+
+def main(trials: int = TRIALS) -> list[Result]:
+    """Measures and prints; see the module's text."""
+    print(machine())
+    settings = Settings(
+        study=STUDY.name, family=str(STUDY.family), metric="loss", mode="min", sampler="random", scale="laptop", stratify=None,
+        strata=("all",), trials=trials, steps=REPORTS, grace=1, reduction=4, startup=trials, seed=0, confirm=0, replicates=1, fields={},
+        overrides={"pause": PAUSE}, concurrent=2,
+    )  # fmt: skip
+    report = Report(1, 1, PAUSE, 0.0, {"validation/loss": Measure.exact(1.0)})
+    with tempfile.TemporaryDirectory(prefix="ll-") as place, head() as ray:
+        count = record(Folder.at(place) / NAME / "ledger", settings, report, STUDY.space)
+        print(f"{count:,} events of {trials:,} trials that have ended; then reports of two that train")
+        found = _resumed(place, ray, trials)
+    print(row(f"    {len(found)} reports, until the log viewer gets them; min, median, max", found, "s"))
+    return verdicts([Result(f"leaderboard of {trials:,} trials behind the ledger, median, seconds", statistics.median(found), "<= 2")])
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
