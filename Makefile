@@ -20,8 +20,8 @@ test-ceph: $(VENV)/.installed-test
 
 # Hosts in Linux namespaces, a Ray on them, Ceph and Prometheus: needs Linux, root, and installs what it needs from Debian.
 test-cluster: $(VENV)/.installed-test
-	for program in sshd ssh ip rsync prometheus radosgw setpriv nsenter chromium cc; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
-	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends openssh-server openssh-client iproute2 rsync \
+	for program in sshd ssh ip rsync sshfs prometheus radosgw setpriv nsenter chromium cc; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends openssh-server openssh-client iproute2 rsync sshfs \
 		prometheus util-linux procps chromium gcc libc6-dev radosgw ceph-mon ceph-osd ceph-mgr ceph-common; fi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -s tests/cluster
 

@@ -29,7 +29,7 @@ from pyarrow import fs
 
 from trainables.config import ConfigError
 
-__all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "leave", "patiently"]
+__all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "leave", "patiently", "reconnect_where_refused"]
 
 PATIENCE = 120.0
 """Seconds for which a store that refuses or does not answer is waited for."""
@@ -234,6 +234,12 @@ def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
         os.close(directory)
 
 
+def reconnect_where_refused(error: OSError) -> None:
+    """Has credentials read anew, which may have been renewed meanwhile, if it was them that S3 refused."""
+    if _REFUSED.search(str(error)):
+        _CONNECTED.clear()
+
+
 def patiently(
     action: Callable[[], _Found],
     what: object,
@@ -279,8 +285,7 @@ def patiently(
                 raise
             except OSError as error:
                 cause = error
-                if _REFUSED.search(str(error)):  # credentials that were renewed meanwhile are read anew
-                    _CONNECTED.clear()
+                reconnect_where_refused(error)
                 limit = min(limit, time.monotonic() + pause) if ended is last else limit
             else:
                 if said:

@@ -11,13 +11,13 @@ Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
 """An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
 went away; a machine that was announced to go away."""
 
-_NO_GROUP = "The worker group startup timed out"
+_NO_GROUP = ("The worker group startup timed out", "At least one of the worker actors failed to initialize")
 _FOUND: dict[Cause, str] = {
     "storage": r"^(\w+\.)*StorageError\b",
     "memory": r"^out of memory|killed due to the node running low on memory|^(\w+\.)*(\w*MemoryError|OutOfMemoryError)\b"
     r"|^\w*Error: .*([Cc]an(no|')t allocate memory|not enough memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED)",
     "lost": r"The actor died unexpectedly before finishing this task|^ray\.exceptions\.(ActorUnavailable|NodeDied|WorkerCrashed)Error"
-    rf"|^{_NO_GROUP}",
+    rf"|^({'|'.join(_NO_GROUP)})",
 }
 """In order: lines of a traceback, or of what Ray says of a process. torch's allocator for the host raises a plain RuntimeError."""
 
@@ -49,7 +49,7 @@ def cause_of(error: str) -> Cause:
 
 def blameless(error: str) -> bool:
     """Whether a process was lost with its node, or a worker group did not get its places, by Ray's words."""
-    return "its node has died" in error or _NO_GROUP in error
+    return any(words in error for words in ("its node has died", *_NO_GROUP))
 
 
 def killed(message: str, actor: str = "") -> str:

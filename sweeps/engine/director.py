@@ -27,9 +27,11 @@ from sweeps.ledger.segments import Event
 from trainables.config import ConfigError, make, to_dict
 from trainables.measure import Report
 
-__all__ = ["Assignment", "Director"]
+__all__ = ["MOVED", "Assignment", "Director"]
 
 SEARCH_SEEDS, REPLICATE_SEEDS = 1, 2
+MOVED = "moved"
+"""Of a trial in the news: its attempt ended as its node was to go away."""
 MOST_NODES = 10
 """Attempts of a trial that were lost and did not count, from which on one that is lost with its node before a report counts."""
 
@@ -167,8 +169,8 @@ class Director:
             final = final or smaller is None
             change = {} if final else {"micro_batch": smaller}
         brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
-        how = "ended" if cause == "preempted" else f"failed ({cause})"
-        self.news.append(f"trial {number}: attempt {trial.attempts} {how}: {brief}; {_next(cause, final, change)}")
+        told = f"attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}"
+        self.news.append(f"trial {number}: {brief.replace('preempted', MOVED, 1) if cause == 'preempted' else told}")
         halvings = trial.cause == "memory" and trial.micro_batch is not None
         if final and cause == "memory" and (halvings or halved(tried) is None) and not bystander(error):
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"

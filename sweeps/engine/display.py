@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from sweeps.engine.director import Director
+from sweeps.engine.director import MOVED, Director
 from sweeps.engine.plan import expected_search
 from sweeps.ledger import leaderboard
 from sweeps.ledger.table import number
@@ -70,11 +70,12 @@ class Display:
         """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
         for line in self._director.news:
             kind = line.split(": ")[1]
-            whose = "note" if kind == "note" else "failure" if kind.startswith("attempt ") else "guard"
+            whose = "note" if kind in ("note", MOVED) else "failure" if kind.startswith("attempt ") else "guard"
             kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
-                rest = f"; more of {kind} on the leaderboard" if self._told[kind] == TOLD else ""
+                more = "; further ones that move are not told of" if kind == MOVED else f"; more of {kind} on the leaderboard"
+                rest = more if self._told[kind] == TOLD else ""
                 self._say(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}")
         self._director.news.clear()
 

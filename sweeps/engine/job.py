@@ -51,14 +51,13 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     client = _client(address)
     again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
     running = _running(client, name, storage)
-    if running and request.resume and (request.given or request.overrides):
-        raise ConfigError(f"resume: {name} is running; it takes options once it has ended or was stopped; without them this follows it")
     if running and not request.resume:
         raise ConfigError(f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep")
     with contextlib.suppress(BrokenPipeError):
         print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
     if running:
-        print(f"{name} runs there already, as job {running}: following it", flush=True)
+        deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
+        print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
         running = _submit(client, name, storage, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)

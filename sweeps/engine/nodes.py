@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import sys
 import threading
 import time
 import uuid
@@ -268,6 +269,7 @@ class Cluster:
         """Whether the nodes that are there at first are being probed."""
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="nodes", daemon=True)
         self._marker = f".seen-{uuid.uuid4().hex[:8]}"
         self._task = ray.remote(num_cpus=0, max_retries=0)(_facts)
         self.types = node_types()
@@ -278,7 +280,7 @@ class Cluster:
             self.close()
             raise
         self.title = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}: {'; '.join(map(str, self._nodes.values()))}"
-        threading.Thread(target=self._follow, name="nodes", daemon=True).start()
+        self._thread.start()
 
     def _first_look(self, fresh: bool) -> None:
         until = time.monotonic() + PROBE_SECONDS
@@ -315,7 +317,8 @@ class Cluster:
     def placed_on(self) -> dict[str, str]:
         """Nodes that have passed their probe, and the labels that were asked for."""
         with self._lock:
-            return {_ID: f"in({','.join(sorted(self._nodes))})", **self.request.where}
+            # Interned: each attempt keeps it, and a name has 57 characters.
+            return {_ID: sys.intern(f"in({','.join(sorted(self._nodes))})"), **self.request.where}
 
     def leaving(self) -> set[str]:
         """Nodes for which there was a notice, as of a spot machine that is taken back."""
@@ -336,6 +339,8 @@ class Cluster:
     def close(self) -> None:
         """Takes the request to the autoscaler back."""
         self._over.set()
+        if self._thread.is_alive():  # it may be asking for nodes
+            self._thread.join(2 * LOOK_SECONDS)
         with contextlib.suppress(Exception):
             if self.types:  # one that a driver before this one has made stands too
                 request_resources(bundles=[])
@@ -346,7 +351,8 @@ class Cluster:
         while not self._over.wait(LOOK_SECONDS):
             try:
                 self._look()
-                self._ask()
+                if not self._over.is_set():
+                    self._ask()
             except Exception as error:  # the head is away; the driver learns that by itself
                 if self._over.wait(LOOK_SECONDS):
                     return
@@ -417,7 +423,7 @@ class Cluster:
         self._news.append(reason)
 
     def _tell_emptiness(self, there: list[Node]) -> None:
-        if self._places() or self._probes:
+        if self._places() or self._probes or self._again:
             self._empty_since, self._blocked, self._told = None, False, ""
             return
         now = time.monotonic()

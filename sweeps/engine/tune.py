@@ -10,8 +10,8 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sweeps.engine import killed
 from sweeps.engine.director import Assignment, Director
 from sweeps.engine.lanes import Job, one_process, place, worker_group
 from sweeps.engine.nodes import Nodes, Request, nodes_of, placement
+from sweeps.ledger.history import Trial
 from sweeps.ledger.text import Place
 from trainables.measure import Report
 from trainables.storage import Folder
@@ -163,6 +164,21 @@ class _Tick(tune.Callback):
         return {}
 
 
+@dataclass
+class _Live:
+    """An attempt that Tune has; where it trains is known from its first report on."""
+
+    assignment: Assignment
+    workers: int
+    places: list[Place] = field(default_factory=list)
+    led_from: str = ""
+    """The node of Tune's own process; that of a worker group may have none of its workers."""
+
+    def on(self, nodes: Set[str]) -> int:
+        """How many of its workers are on these nodes."""
+        return sum(place.node in nodes for place in self.places)
+
+
 class Placement:
     """Carries the director's assignments to processes of Ray Tune, and their reports back.
 
@@ -199,12 +215,7 @@ class Placement:
         """Whether there is more to place, and another driver should do it."""
         self._placed = 0
         self.error: BaseException | None = None
-        self._live: dict[str, Assignment] = {}
-        self._workers: dict[str, int] = {}
-        """Of each live attempt."""
-        self._places: dict[int, list[Place]] = {}
-        self._led_from: dict[int, str] = {}
-        """The nodes of Tune's own processes; that of a worker group may have none of its workers."""
+        self._live: dict[str, _Live] = {}
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
@@ -253,8 +264,8 @@ class Placement:
 
     def _hand_out(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._next is None:
-            free = self._free()
-            if free < self.director.settings.workers_per_trial:
+            free, _ = room = self._room(kept=True)
+            if not self._fits(1, room) and not (self._waiting_for_leaving() and self._fits(1, self._room())):
                 return None
             assignment = self.director.next()
             if not isinstance(assignment, Assignment):
@@ -264,7 +275,7 @@ class Placement:
                 self.spent = not self._live
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1
-            job = self._job(assignment, free)
+            job = self._job(assignment, max(free, self.director.settings.workers_per_trial))
             self.director.started(assignment.trial, assignment.attempt, job.workers)
             self._next = self.director.position, assignment, {_NUMBER: asdict(job)}
         position, assignment, config = self._next
@@ -272,26 +283,25 @@ class Placement:
             if self._live or self.halt:  # else nothing runs, and nobody is kept waiting here
                 return None
         self._next = None
-        self._live[trial_id] = assignment
-        self._workers[trial_id] = config[_NUMBER]["workers"]
+        self._live[trial_id] = _Live(assignment, config[_NUMBER]["workers"])
         return config
 
     def reported(self, trial: Any, payload: str) -> bool:
         """Whether the trial goes on after this report."""
-        assignment = self._live.get(trial.trial_id)
-        if assignment is None or self.error:
+        live = self._live.get(trial.trial_id)
+        if live is None or self.error:
             return False
-        plain = json.loads(payload)
-        self._places[assignment.trial] = [Place(**{**place, "gpus": tuple(place["gpus"])}) for place in plain["places"]]
-        self._led_from[assignment.trial] = plain["led_from"]
+        plain, number = json.loads(payload), live.assignment.trial
+        live.places = [Place(**{**place, "gpus": tuple(place["gpus"])}) for place in plain["places"]]
+        live.led_from = plain["led_from"]
 
         def judge() -> bool:
             for note in plain["notes"]:
-                self.director.noted(f"trial {assignment.trial}: {note}")
-                self.director.news.append(f"trial {assignment.trial}: note: {note}")
-            goes_on = self.director.reported(assignment.trial, Report.from_dict(plain["report"])).action == "continue"
-            if goes_on and self._to_move(assignment.trial):
-                self.director.failed(assignment.trial, "preempted: its node goes away; it goes on from this checkpoint elsewhere")
+                self.director.noted(f"trial {number}: {note}")
+                self.director.news.append(f"trial {number}: note: {note}")
+            goes_on = self.director.reported(number, Report.from_dict(plain["report"])).action == "continue"
+            if goes_on and self._to_move(live):
+                self.director.failed(number, "preempted: its node goes away; it goes on from this checkpoint elsewhere")
                 return False
             return goes_on
 
@@ -309,48 +319,66 @@ class Placement:
 
     def failed(self, trial_id: str, error: str) -> None:
         """An attempt ended by an exception or with its process."""
-        assignment = self._live.get(trial_id)
-        if assignment is not None and assignment.attempt == self.director.history.trials[assignment.trial].attempts:
+        live = self._live.get(trial_id)
+        if live is not None and live.assignment.attempt == self._trial(live).attempts:
             self.nodes.look()
-            self._guarded(lambda: self.director.failed(assignment.trial, self._stuck(assignment) or error))
+            self._guarded(lambda: self.director.failed(live.assignment.trial, self._stuck(live.assignment) or error))
             self.halt = self.halt or bool(self.director.halting)
 
     def ended(self, trial_id: str) -> None:
         """Tune is done with the attempt; its place is free."""
-        assignment = self._live.pop(trial_id, None)
-        self._workers.pop(trial_id, None)
-        if assignment is None:
-            return
-        self._places.pop(assignment.trial, None)
-        self._led_from.pop(assignment.trial, None)
-        if not self.director.history.trials[assignment.trial].open:
-            self._over(assignment.trial)
+        live = self._live.pop(trial_id, None)
+        if live is not None and not self._trial(live).open:
+            self._over(live.assignment.trial)
+
+    def _trial(self, live: _Live) -> Trial:
+        return self.director.history.trials[live.assignment.trial]
 
     def stranded(self, trials: Iterable[Any]) -> list[Any]:
-        """Tune's trials that wait for a place on nodes of which none is left, although there are others."""
-        now = nodes_of(self.nodes.placed_on())
-        waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live] if now else []
+        """Tune's trials that wait for a place, of whose nodes some are gone, while there are others on which they may not be."""
+        waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live]
+        now = nodes_of(self.nodes.placed_on()) if waiting else set()
         then = {trial.trial_id: nodes_of(trial.config[_NUMBER]["placed_on"]) for trial in waiting}
-        return [trial for trial in waiting if then[trial.trial_id] and not then[trial.trial_id] & now]
+        return [trial for trial in waiting if then[trial.trial_id] - now and now - then[trial.trial_id]]
 
-    def _free(self) -> int:
-        """How many workers still fit; those on nodes that go away leave room for others elsewhere."""
-        leaving = self.nodes.leaving()
-        going = {trial: sum(place.node in leaving for place in places) for trial, places in self._places.items()} if leaving else {}
-        staying = [self._workers[id_] - going.get(attempt.trial, 0) for id_, attempt in self._live.items()]
-        return self.nodes.workers() - sum(staying) if sum(map(bool, staying)) < self.nodes.slots() else 0
+    def _room(self, *, kept: bool = False, without: _Live | None = None) -> tuple[int, int]:
+        """How many workers still fit, and trials; what is on nodes that go away takes no room from others.
 
-    def _to_move(self, trial: int) -> bool:
-        """Whether a trial is on a node that goes away, and has room elsewhere, also when those that wait have taken theirs."""
-        leaving = self.nodes.leaving()
-        if not leaving & {self._led_from[trial], *(place.node for place in self._places[trial])}:
-            return False
-        waiting = sum(other.status == "waiting" for other in self.director.history.trials.values())
-        return self._free() >= (waiting + 1) * self.director.settings.workers_per_trial
+        Args:
+            kept: whether room is kept for the trials there, to which they may move.
+            without: an attempt that would give its places back.
+        """
+        leaving, least = self.nodes.leaving(), self.director.settings.workers_per_trial
+        held = [self._next[2][_NUMBER]["workers"]] if self._next else []
+        for live in self._live.values():
+            stay = live.workers - live.on(leaving)
+            if live is not without:
+                held.append(max(stay, least) if kept and self._goes(live, leaving) else stay)
+        return self.nodes.workers() - sum(held), self.nodes.slots() - sum(map(bool, held))
+
+    def _fits(self, trials: int, room: tuple[int, int]) -> bool:
+        return room[0] >= trials * self.director.settings.workers_per_trial and room[1] >= trials
+
+    def _goes(self, live: _Live, leaving: Set[str]) -> bool:
+        """Whether an attempt that nobody has ended trains on a node that goes away, or is led from there."""
+        trial = self._trial(live)
+        trains = trial.status == "running" and trial.attempts == live.assignment.attempt
+        return trains and bool(live.on(leaving) or live.led_from in leaving)
+
+    def _waiting(self) -> int:
+        return sum(trial.status == "waiting" for trial in self.director.history.trials.values())
+
+    def _waiting_for_leaving(self) -> bool:
+        """Whether a trial waits while a node goes away: it comes before those that train there."""
+        return bool(self.nodes.leaving()) and self._waiting() > 0
+
+    def _to_move(self, live: _Live) -> bool:
+        """Whether it is on a node that goes away, and has room elsewhere, also when those that wait have taken theirs."""
+        return self._goes(live, self.nodes.leaving()) and self._fits(self._waiting() + 1, self._room(without=live))
 
     def places(self) -> dict[int, Sequence[Place]]:
         """Where the trials train that have reported, by number, each of its processes; may be asked in any thread."""
-        return dict(self._places)
+        return {live.assignment.trial: live.places for live in list(self._live.values()) if live.places}
 
     def _job(self, assignment: Assignment, free: int) -> Job:
         """What its lane needs, where so many workers fit."""

@@ -222,7 +222,7 @@ class History:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts, trial.earlier = "running", event["attempt"], len(trial.reports)
-        if (workers := event.get("workers", 1)) not in trial.workers:
+        if (workers := event.get("workers", self.settings.get("workers_per_trial", 1))) not in trial.workers:
             trial.workers.append(workers)
         self._began[trial.number] = event["time"]
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from trainables.storage import PATIENCE, Folder, patiently
+from trainables.storage import PATIENCE, Folder, patiently, reconnect_where_refused
 
 __all__ = ["SECONDS", "Held", "Lease", "ask_to_stop", "gone", "holder", "last"]
 
@@ -149,6 +149,7 @@ class Lease:
                 self.folder.write(f"{self.number:08d}.beat", json.dumps({"count": self._count}).encode())
                 shown = time.monotonic()
             except OSError as error:
+                reconnect_where_refused(error)
                 if time.monotonic() - shown > self._patience:
                     self._give_up(f"the storage has refused for {self._patience:g} s: {error}")
                     return

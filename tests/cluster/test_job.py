@@ -79,13 +79,14 @@ def test_it_goes_on_when_nobody_follows_and_is_followed_again_rather_than_begun_
     until(lambda: (tmp_path / "b" / "ledger").exists() and history(tmp_path, "b").trials)
     twice, _ = typed(cluster, *TOY, *words, "--name", "b").communicate(timeout=60)
     assert "error: name: b is running on" in twice
-    second = typed(cluster, *TOY[:1], *words, "--resume", "b")
+    second = typed(cluster, *TOY, *words, "sleep=0.1", "--resume", "b")
     assert second.stdout is not None
     seen = ""
     while "sweep b in" not in seen:
         assert second.poll() is None, seen
         seen += second.stdout.readline()
     assert "b runs there already, as job b-" in seen
+    assert ": following it; it takes no options while it runs\n" in seen
     os.killpg(second.pid, signal.SIGKILL)  # the laptop is gone
     second.wait()
     time.sleep(1)

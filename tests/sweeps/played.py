@@ -31,11 +31,11 @@ class Places:
     title, processes = "nowhere", dict[str, psutil.Process]()
 
     def __init__(self, slots: int) -> None:
-        self.free = slots
+        self.free = self.most = slots
         self.going = set[str]()
 
     def slots(self) -> int:
-        return self.free
+        return min(self.free, self.most)
 
     def workers(self) -> int:
         return self.free

@@ -16,6 +16,7 @@ import pytest
 
 from sweeps.ledger.lease import Held, Lease, ask_to_stop, gone, last
 from tests.conftest import ROOT
+from trainables import storage
 from trainables.storage import Folder
 
 HOLDER = """
@@ -53,6 +54,25 @@ def test_a_lease_is_held_once_and_taken_again_when_it_is_given_back(folder: Fold
     folder.write("notes.json", b"{}")
     assert last(folder) == 2
     second.release()
+
+
+def test_credentials_that_are_refused_are_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is made up; tests/cluster revokes a key of a real store."""
+    lease = Lease.take(Folder.at(str(tmp_path)), pytest.fail, seconds=0.15)
+    connected, refused = {"s3://bucket": object()}, threading.Event()
+    sizes = Folder.sizes
+
+    def refuses(folder: Folder) -> dict[str, int]:
+        if not refused.is_set():
+            refused.set()
+            raise OSError("When listing objects: AWS Error INVALID_ACCESS_KEY_ID during ListObjectsV2 operation")
+        return sizes(folder)
+
+    monkeypatch.setattr(storage, "_CONNECTED", connected)
+    monkeypatch.setattr(Folder, "sizes", refuses)
+    assert refused.wait(30)
+    lease.release()
+    assert not connected
 
 
 def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweeps.engine import nodes
 from sweeps.engine.job import _arguments
-from sweeps.engine.nodes import Node, Request, lacking, node_types, placement, room, unlike_here
+from sweeps.engine.nodes import Cluster, Node, Request, lacking, node_types, placement, room, unlike_here
 from sweeps.engine.options import Request as Asked
 from trainables.config import ConfigError
 from trainables.storage import Folder
@@ -64,6 +66,38 @@ def test_the_autoscalers_node_types_are_those_of_ray_up(tmp_path: Path) -> None:
     assert node_types(tmp_path) == [Node("", "gpu", {"CPU": 8, "GPU": 1}, {"gpu": "a10g"})]
     (tmp_path / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\navailable_node_types:\n  local: {resources: {CPU: 8}}\n")
     assert node_types(tmp_path) == []
+
+
+def test_an_autoscaler_is_asked_for_what_the_sweep_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Ray's part nothing is there: what would be asked is noted."""
+    asked: list[tuple[int, Any]] = []
+    monkeypatch.setattr(
+        nodes, "request_resources", lambda bundles, bundle_label_selectors: asked.append((len(bundles), bundle_label_selectors[:1]))
+    )
+    cluster, wanted = Cluster.__new__(Cluster), [3]
+    cluster.request, cluster.most, cluster.types, cluster.wanted = Request(1, 1, 2, {"gpu": "a100"}, 2), None, [], lambda: wanted[0]
+    cluster._nodes, cluster._lock, cluster._blocked, cluster._asked, cluster._asked_at = {}, threading.Lock(), False, 0, 0.0
+
+    def ask() -> list[tuple[int, Any]]:
+        asked.clear()
+        cluster._ask()
+        return list(asked)
+
+    assert ask() == [], "there is no autoscaler"
+    cluster.types = [LARGE]
+    assert ask() == [(6, [{"gpu": "a100"}])], "two workers of each of three trials"
+    assert ask() == [], "it has been asked"
+    cluster._asked_at -= nodes.AGAIN_SECONDS + 1
+    assert [count for count, _ in ask()] == [6], "they are not there yet, and another sweep may have asked for less"
+    cluster._nodes = {"1": LARGE, "2": LARGE, "3": LARGE}
+    cluster._asked_at -= nodes.AGAIN_SECONDS + 1
+    assert ask() == [], "they are there"
+    cluster.most = 2
+    assert [count for count, _ in ask()] == [4]
+    cluster.most, wanted[0] = None, 10**6
+    assert [count for count, _ in ask()] == [2 * nodes.MOST_ASKED]
+    cluster._blocked = True
+    assert [count for count, _ in ask()] == [0], "more of what is refused is no use"
 
 
 def test_a_place_is_reserved_on_nodes_that_passed_their_probe() -> None:

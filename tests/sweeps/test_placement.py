@@ -58,7 +58,7 @@ class Stage:
 
     def report(self, trial_id: str, step: int, node: str = "one", led_from: str = "") -> bool:
         """Whether the trial goes on after a report of that step."""
-        assignment = self.placement._live[trial_id]
+        assignment = self.placement._live[trial_id].assignment
         told = {"report": _report(assignment.config, step, False).to_dict(), "notes": [], "led_from": led_from or node}
         payload = json.dumps({**told, "places": [asdict(Place(node, node, 1))]})
         return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
@@ -150,11 +150,54 @@ def test_trials_move_from_a_node_that_goes_away_where_there_is_room(free: int, m
     trials = stage.director.history.trials.values()
     assert [(trial.status, trial.cause) for trial in trials if trial.status == "waiting"] == [("waiting", "preempted")] * len(moved)
     assert {trial.step for trial in trials} == {2}, "what it had reported stands"
+    said = [f"trial {'abc'.index(one)}: moved: its node goes away; it goes on from this checkpoint elsewhere" for one in moved]
+    assert stage.director.news == said
+    console = Console(record=True, width=160, file=io.StringIO())
+    Display(stage.director, "a", console).close()
+    assert console.export_text() == "".join(f"note: {line}\n" for line in said)
     assert [trial.trial_id for trial in stage.placement.recorded_ends()] == moved
     for trial_id in moved:
         stage.placement.ended(trial_id)
     again = [stage.placement.suggest(trial_id) for trial_id in ("d", "e")]
     assert [given(found) for found in again if found] == [1, 2][: len(moved)], "also while others are still on the node"
+
+
+def test_no_new_trial_takes_the_room_of_those_that_are_to_move() -> None:
+    stage = Stage(3)
+    for trial_id, node in (("a", "one"), ("b", "two"), ("c", "two")):
+        stage.placement.suggest(trial_id)
+        assert stage.report(trial_id, 1, node=node)
+    stage.places.going = {"two"}
+    assert stage.placement.suggest("d") is None
+    assert not stage.report("b", 2, node="two")
+    assert given(stage.placement.suggest("d")) == 1
+    assert not stage.report("c", 2, node="two")
+    assert given(stage.placement.suggest("e")) == 2
+    assert stage.placement.suggest("f") is None, "also while Tune has not ended what has moved"
+    stage.placement.ended("b")
+    stage.placement.ended("c")
+    assert stage.placement.suggest("f") is None
+
+
+def test_one_trial_at_a_time_moves_too() -> None:
+    stage = Stage(3)
+    stage.places.most = 1
+    stage.placement.suggest("a")
+    assert stage.report("a", 1, node="two")
+    stage.places.going = {"two"}
+    assert stage.placement.suggest("b") is None
+    assert not stage.report("a", 2, node="two")
+    assert given(stage.placement.suggest("b")) == 0
+
+
+def test_a_group_of_which_a_part_goes_away_goes_on_with_the_rest() -> None:
+    stage = Stage(1, workers_per_trial=1, most_workers_per_trial=2)
+    stage.places.free = 2
+    stage.placement.suggest("a")
+    assert stage.report("a", 1, node="one")
+    stage.placement._live["a"].places.append(Place("two", "two", 2, ()))
+    stage.places.going, stage.places.free = {"two"}, 1
+    assert stage.placement._to_move(stage.placement._live["a"])
 
 
 def test_a_group_moves_with_whoever_leads_it() -> None:
@@ -222,6 +265,18 @@ def test_after_its_share_of_attempts_a_driver_hands_over(monkeypatch: pytest.Mon
     assert left == [2], "proposed once, and left to the next driver"
 
 
+def test_a_driver_of_many_places_hands_over_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "ATTEMPTS", 2)
+    monkeypatch.setattr(tune, "FOR_EACH_PLACE", 3)
+    stage = Stage(concurrent=1, trials=9)
+    for number, name in enumerate("abc"):
+        assert given(stage.placement.suggest(name)) == number
+        stage.end(name)
+        stage.placement.ended(name)
+    assert stage.placement.suggest("d") == Searcher.FINISHED
+    assert stage.placement.spent
+
+
 def test_a_share_that_ends_with_the_sweep_is_no_handing_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "ATTEMPTS", SETTINGS.trials)
     monkeypatch.setattr(tune, "FOR_EACH_PLACE", 1)
@@ -237,7 +292,7 @@ def test_a_share_that_ends_with_the_sweep_is_no_handing_over(monkeypatch: pytest
 def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     stage = Stage()
     stage.placement.suggest("a")
-    report = _report(stage.placement._live["a"].config, 1, False).to_dict()
+    report = _report(stage.placement._live["a"].assignment.config, 1, False).to_dict()
     payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": [], "led_from": ""})
     stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
     assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]
@@ -263,10 +318,12 @@ def test_an_attempt_whose_nodes_are_gone_before_it_began_is_lost() -> None:
         SimpleNamespace(trial_id="y", status="PENDING", config=config),
     ]
     assert stage.placement.stranded(trials) == []
-    moving.ids = "b,c"
-    assert stage.placement.stranded(trials) == []
-    moving.ids = "c"
-    assert stage.placement.stranded(trials) == trials[:1], "the other is no attempt of this driver"
+    for ids in ("b", "a,b,c"):
+        moving.ids = ids
+        assert stage.placement.stranded(trials) == [], "it may still be placed, and on no others while it waits"
+    for ids in ("c", "b,c"):
+        moving.ids = ids
+        assert stage.placement.stranded(trials) == trials[:1], "the other is no attempt of this driver"
     moving.ids = ""
     assert stage.placement.stranded(trials) == [], "where there is no node at all it may come back"
     trials[0].status = "RUNNING"
