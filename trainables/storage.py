@@ -9,6 +9,7 @@ Storage may fail: `patiently` waits for it, for a limited time, where a `Folder`
 from __future__ import annotations
 
 import atexit
+import configparser
 import contextlib
 import faulthandler
 import os
@@ -23,7 +24,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from pyarrow import fs
 
@@ -54,8 +55,10 @@ _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectory
 _REFUSED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]", re.IGNORECASE)
 """What S3 says of credentials that are not, or no longer, taken."""
 _LOCAL = fs.LocalFileSystem()
-_CONNECTED: dict[str, Any] = {}
-"""File systems by scheme, bucket and options. One reads its credentials when it is made, and from their file each five minutes."""
+_CONNECTED: dict[str, tuple[Any, str]] = {}
+"""File systems by scheme, bucket and options, each with the path of its bucket.
+
+One reads its credentials when it is made, and from their file each five minutes."""
 
 _Found = TypeVar("_Found")
 _OPEN: set[Future[Any]] = set()
@@ -63,6 +66,21 @@ _OPEN: set[Future[Any]] = set()
 
 # Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+
+
+def _has_keys() -> bool:
+    """Whether keys for S3 are in the environment or in the credentials file, in the profile that is chosen."""
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        return True
+    file = configparser.RawConfigParser(strict=False)
+    with contextlib.suppress(configparser.Error, OSError, RuntimeError, UnicodeDecodeError):
+        file.read(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path("~/.aws/credentials").expanduser())
+    return file.has_option(os.environ.get("AWS_PROFILE") or "default", "aws_access_key_id")
+
+
+# Else the SDK asks Amazon's metadata service each time it connects, which takes 4 to 14 s wherever packets to that are dropped.
+if _has_keys():
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 
 
 class StorageError(OSError):
@@ -92,24 +110,19 @@ class Folder:
         for name in parse_qs(uri.partition("?")[2], keep_blank_values=True):
             if _SECRET.search(name):
                 raise ConfigError(f"storage: {name}: credentials belong in the environment, not in the URI")
-        shown, whole = uri.partition("?")[0], _one_request(uri)
         try:
-            _CONNECTED[_root(uri)], path = fs.FileSystem.from_uri(whole)
+            _, base = _connected(uri)
         except (ValueError, OSError) as error:
-            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(whole, shown)}") from None
-        return Folder(path.rstrip("/"), uri)
+            shown, root = uri.partition("?")[0], _root(uri)
+            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(root, root.partition('?')[0])}") from None
+        return Folder(base + unquote(urlsplit(uri).path).rstrip("/"), uri)
 
     @property
     def files(self) -> Any:
         """Its file system, of pyarrow; one for all folders of a bucket."""
         if "://" not in self.uri:
             return _LOCAL
-        root = _root(self.uri)
-        found = _CONNECTED.get(root)  # another thread may clear them
-        if found is None:
-            found, _ = fs.FileSystem.from_uri(root)
-            _CONNECTED[root] = found
-        return found
+        return _connected(self.uri)[0]
 
     @property
     def local(self) -> bool:
@@ -190,6 +203,16 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):  # another may remove it at the same time
             if self.exists():
                 self.files.delete_dir(self.path)
+
+
+def _connected(uri: str) -> tuple[Any, str]:
+    """The file system of a bucket, and the bucket's path on it. To connect may take seconds, so that it is done once."""
+    root = _root(uri)
+    found = _CONNECTED.get(root)  # another thread may clear them
+    if found is None:
+        files, base = fs.FileSystem.from_uri(root)
+        found = _CONNECTED[root] = files, base.rstrip("/")
+    return found
 
 
 def _root(uri: str) -> str:

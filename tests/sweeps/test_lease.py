@@ -59,7 +59,7 @@ def test_a_lease_is_held_once_and_taken_again_when_it_is_given_back(folder: Fold
 def test_credentials_that_are_refused_are_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal is made up; tests/cluster revokes a key of a real store."""
     lease = Lease.take(Folder.at(str(tmp_path)), pytest.fail, seconds=0.15)
-    connected, refused = {"s3://bucket": object()}, threading.Event()
+    connected, refused = {"s3://bucket": (object(), "bucket")}, threading.Event()
     sizes = Folder.sizes
 
     def refuses(folder: Folder) -> dict[str, int]:
