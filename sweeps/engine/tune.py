@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ FOR_EACH_PLACE = 100
 """How many it places at least for each trial that trains at a time: places are idle while it waits for its last ones."""
 MOST_PENDING = 64
 """Processes that Tune starts at a time, at most."""
+TAKEN_SECONDS = 1.0
+"""How long a trial's end waits at most for another attempt to take the process of the one that has ended before it."""
 BRIEFLY = 0.02
 """Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
 
@@ -216,9 +219,17 @@ class Placement:
         self._placed = 0
         self.error: BaseException | None = None
         self._live: dict[str, _Live] = {}
+        self._reused = director.settings.most_workers == 1
+        """Whether a process goes on to other attempts: worker groups do not."""
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
+        self._vacated = 0.0
+        """When a place was given up that the next attempt has not taken yet; 0 where there is none, or none to take it."""
+        self._handed = False
+        """Whether an attempt was handed out in this step of Tune's."""
+        self._dry = False
+        """Whether there was nothing to hand out when there was last room."""
         """Tune's trials that have ended, each with the position of its end."""
         self._scratch = ""
 
@@ -233,10 +244,9 @@ class Placement:
         self._scratch = scratch
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
-        alone = self.director.settings.most_workers == 1
         tuner = tune.Tuner(
             tune.with_resources(Lane, _reserved),
-            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=alone),
+            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=self._reused),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
@@ -266,9 +276,12 @@ class Placement:
         if self._next is None:
             free, _ = room = self._room(kept=True)
             if not self._fits(1, room) and not (self._waiting_for_leaving() and self._fits(1, self._room())):
+                self._vacated = 0.0
                 return None
             assignment = self.director.next()
+            self._dry = not isinstance(assignment, Assignment)
             if not isinstance(assignment, Assignment):
+                self._vacated = 0.0
                 self.finished = assignment == "done"
                 return str(Searcher.FINISHED) if self.finished else None
             if self._placed >= max(ATTEMPTS, FOR_EACH_PLACE * self.nodes.slots()):
@@ -283,6 +296,7 @@ class Placement:
             if self._live or self.halt:  # else nothing runs, and nobody is kept waiting here
                 return None
         self._next = None
+        self._handed = True
         self._live[trial_id] = _Live(assignment, config[_NUMBER]["workers"])
         return config
 
@@ -311,11 +325,22 @@ class Placement:
         return False
 
     def recorded_ends(self) -> list[Any]:
-        """Tune's trials whose end is stored by now, each named once."""
-        ended = []
-        while self._ending and self._guarded(lambda: self._stored(self._ending[0][0], BRIEFLY)):
+        """Tune's trials whose end is stored by now, each named once; to be asked in each step.
+
+        Of processes that are given up Tune keeps one for the next attempt, and ends the others. So as long as there is something to place
+        they are given up one after the other, each when the one before is taken.
+        """
+        ended, handed, self._handed = [], self._handed, False
+        if handed and self._reused:  # it takes the process later in this step
+            self._vacated = 0.0
+            return []
+        while self._ending and not self._taken_soon() and self._guarded(lambda: self._stored(self._ending[0][0], BRIEFLY)):
             ended.append(self._ending.pop(0)[1])
+            self._vacated = time.monotonic() if self._reused and not self._dry else 0.0
         return ended
+
+    def _taken_soon(self) -> bool:
+        return bool(self._vacated) and not self.halt and time.monotonic() - self._vacated < TAKEN_SECONDS
 
     def failed(self, trial_id: str, error: str) -> None:
         """An attempt ended by an exception or with its process."""

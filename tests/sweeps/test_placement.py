@@ -64,10 +64,14 @@ class Stage:
         return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
 
     def end(self, trial_id: str) -> list[str]:
-        """Trains to the end; what may be stopped then."""
-        step = 1
+        """Trains to the end, after a step of Tune's; what may be stopped then."""
+        step, before = 1, self.ends()
         while self.report(trial_id, step):
             step += 1
+        return before + self.ends()
+
+    def ends(self) -> list[str]:
+        """What may be stopped now."""
         return [trial.trial_id for trial in self.placement.recorded_ends()]
 
 
@@ -118,6 +122,55 @@ def test_an_end_takes_effect_once_it_is_stored() -> None:
     assert stage.over == [0]
 
 
+def both_end(stage: Stage) -> None:
+    """Of two trials, while neither end is stored; then they are."""
+    for trial_id in "ab":
+        stage.placement.suggest(trial_id)
+    assert stage.ends() == []
+    stage.stored = len(stage.events)
+    for trial_id in "ab":
+        assert stage.end(trial_id) == []
+    stage.stored = 10**9
+
+
+def test_of_two_that_end_at_once_each_leaves_its_process_to_another_attempt() -> None:
+    """Tune keeps one process for whatever comes next, and ends those that are given up while it is kept."""
+    both_end(stage := Stage())
+    assert stage.ends() == ["a"]
+    stage.placement.ended("a")
+    stage.stored = len(stage.events)
+    assert stage.placement.suggest("c") is None
+    assert stage.ends() == [], "there is one to take it, whose start is not stored yet"
+    stage.stored = 10**9
+    assert given(stage.placement.suggest("c")) == 2
+    assert stage.ends() == [], "it takes it in this step"
+    assert stage.placement.suggest("d") is None
+    assert stage.ends() == ["b"]
+
+
+@pytest.mark.parametrize("why", ["nothing is left to place", "there is no room", "nobody takes it", "it halts", "groups are not reused"])
+def test_an_end_does_not_wait_for_what_does_not_come(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    further = {"trials": 2} if why.startswith("nothing") else {"most_workers_per_trial": 2} if why.startswith("groups") else {}
+    stage = Stage(**further)
+    if why.startswith("groups"):
+        stage.places.free = 4
+        both_end(stage)
+        assert stage.ends() == ["a", "b"]
+        return
+    both_end(stage)
+    assert stage.ends() == ["a"]
+    assert stage.ends() == []
+    stage.placement.ended("a")
+    if why == "nobody takes it":
+        monkeypatch.setattr(tune, "TAKEN_SECONDS", 0.0)
+    elif why == "it halts":
+        stage.placement.halt = True
+    else:
+        stage.places.free = 2 if why.startswith("nothing") else 0
+        assert stage.placement.suggest("c") in (None, Searcher.FINISHED)
+    assert stage.ends() == ["b"]
+
+
 def test_an_attempt_has_as_many_workers_as_have_room() -> None:
     stage = Stage(2, workers_per_trial=1, most_workers_per_trial=3)
     stage.places.free = 4
@@ -143,6 +196,7 @@ def test_trials_move_from_a_node_that_goes_away_where_there_is_room(free: int, m
     stage = Stage(3)
     for trial_id, node in (("a", "one"), ("b", "two"), ("c", "two")):
         stage.placement.suggest(trial_id)
+        assert stage.ends() == []
         assert stage.report(trial_id, 1, node=node)
     stage.places.going, stage.places.free = {"two"}, free
     assert stage.report("a", 2, node="one"), "it may stay"
@@ -155,11 +209,12 @@ def test_trials_move_from_a_node_that_goes_away_where_there_is_room(free: int, m
     console = Console(record=True, width=160, file=io.StringIO())
     Display(stage.director, "a", console).close()
     assert console.export_text() == "".join(f"note: {line}\n" for line in said)
-    assert [trial.trial_id for trial in stage.placement.recorded_ends()] == moved
-    for trial_id in moved:
+    for number, trial_id in enumerate(moved, 1):
+        assert stage.ends() == [trial_id]
         stage.placement.ended(trial_id)
-    again = [stage.placement.suggest(trial_id) for trial_id in ("d", "e")]
-    assert [given(found) for found in again if found] == [1, 2][: len(moved)], "also while others are still on the node"
+        assert given(stage.placement.suggest(f"{trial_id}, again")) == number, "also while others are still on the node"
+        assert stage.ends() == [], "it takes the process of the one before"
+    assert stage.placement.suggest("d") is None
 
 
 def test_no_new_trial_takes_the_room_of_those_that_are_to_move() -> None:
