@@ -224,13 +224,13 @@ class Placement:
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
         """The attempt to hand out, and the position that must be stored before."""
         self._ending: list[tuple[int, Any]] = []
+        """Tune's trials that have ended, each with the position of its end."""
         self._vacated = 0.0
         """When a place was given up that the next attempt has not taken yet; 0 where there is none, or none to take it."""
         self._handed = False
         """Whether an attempt was handed out in this step of Tune's."""
         self._dry = False
         """Whether there was nothing to hand out when there was last room."""
-        """Tune's trials that have ended, each with the position of its end."""
         self._scratch = ""
 
     def run(self, scratch: str) -> None:
@@ -279,12 +279,14 @@ class Placement:
                 self._vacated = 0.0
                 return None
             assignment = self.director.next()
-            self._dry = not isinstance(assignment, Assignment)
-            if not isinstance(assignment, Assignment):
+            share = max(ATTEMPTS, FOR_EACH_PLACE * self.nodes.slots())
+            self._dry = not isinstance(assignment, Assignment) or self._placed >= share
+            if self._dry:
                 self._vacated = 0.0
+            if not isinstance(assignment, Assignment):
                 self.finished = assignment == "done"
                 return str(Searcher.FINISHED) if self.finished else None
-            if self._placed >= max(ATTEMPTS, FOR_EACH_PLACE * self.nodes.slots()):
+            if self._dry:
                 self.spent = not self._live
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1

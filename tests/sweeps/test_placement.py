@@ -148,7 +148,9 @@ def test_of_two_that_end_at_once_each_leaves_its_process_to_another_attempt() ->
     assert stage.ends() == ["b"]
 
 
-@pytest.mark.parametrize("why", ["nothing is left to place", "there is no room", "nobody takes it", "it halts", "groups are not reused"])
+@pytest.mark.parametrize(
+    "why", ["nothing is left to place", "there is no room", "nobody takes it", "it halts", "groups are not reused", "its share is spent"]
+)
 def test_an_end_does_not_wait_for_what_does_not_come(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     further = {"trials": 2} if why.startswith("nothing") else {"most_workers_per_trial": 2} if why.startswith("groups") else {}
     stage = Stage(**further)
@@ -161,12 +163,15 @@ def test_an_end_does_not_wait_for_what_does_not_come(why: str, monkeypatch: pyte
     assert stage.ends() == ["a"]
     assert stage.ends() == []
     stage.placement.ended("a")
+    if why == "its share is spent":
+        monkeypatch.setattr(tune, "ATTEMPTS", 2)
+        monkeypatch.setattr(tune, "FOR_EACH_PLACE", 1)
     if why == "nobody takes it":
         monkeypatch.setattr(tune, "TAKEN_SECONDS", 0.0)
     elif why == "it halts":
         stage.placement.halt = True
     else:
-        stage.places.free = 2 if why.startswith("nothing") else 0
+        stage.places.free = 0 if why.startswith("there") else 2
         assert stage.placement.suggest("c") in (None, Searcher.FINISHED)
     assert stage.ends() == ["b"]
 
