@@ -70,12 +70,13 @@ os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 def _has_keys() -> bool:
     """Whether keys for S3 are in the environment or in the credentials file, in the profile that is chosen."""
-    if os.environ.get("AWS_ACCESS_KEY_ID"):
+    if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
         return True
     file = configparser.RawConfigParser(strict=False)
     with contextlib.suppress(configparser.Error, OSError, RuntimeError, UnicodeDecodeError):
         file.read(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path("~/.aws/credentials").expanduser())
-    return file.has_option(os.environ.get("AWS_PROFILE") or "default", "aws_access_key_id")
+    profile = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default"
+    return all(file.get(profile, name, fallback="") for name in ("aws_access_key_id", "aws_secret_access_key"))
 
 
 # Else the SDK asks Amazon's metadata service each time it connects, which takes 4 to 14 s wherever packets to that are dropped.
@@ -110,12 +111,14 @@ class Folder:
         for name in parse_qs(uri.partition("?")[2], keep_blank_values=True):
             if _SECRET.search(name):
                 raise ConfigError(f"storage: {name}: credentials belong in the environment, not in the URI")
+        shown = uri.partition("?")[0]
         try:
             _, base = _connected(uri)
         except (ValueError, OSError) as error:
-            shown, root = uri.partition("?")[0], _root(uri)
-            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(root, root.partition('?')[0])}") from None
-        return Folder(base + unquote(urlsplit(uri).path).rstrip("/"), uri)
+            words = str(error).replace(uri.partition("?")[2] or "?", "...")
+            raise ConfigError(f"storage: cannot use {shown}: {words}") from None
+        path = base + unquote(urlsplit(uri).path).rstrip("/")
+        return Folder(path.lstrip("/") if uri.startswith("abfs") else path, uri)
 
     @property
     def files(self) -> Any:

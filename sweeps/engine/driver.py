@@ -120,7 +120,7 @@ class Driver:
             try:
                 self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
-                self._say(f"interrupted; go on with: {self.resume}" if self.ledger.past else "interrupted before it began")
+                self._say(f"interrupted; go on with: {self.resume}" if self.director.history.manifests else "interrupted before it began")
                 return INTERRUPTED
         how = "failed"
         try:

@@ -258,8 +258,8 @@ class Cluster:
         self._refused: dict[str, str] = {}
         self._probes: dict[str, Any] = {}
         self._news: list[str] = []
-        self._again: dict[str, float] = {}
-        """When a node whose probe could not be carried out is probed again."""
+        self._again: dict[str, tuple[float, Node]] = {}
+        """Nodes whose probe could not be carried out, and when they are probed again."""
         self._asked, self._asked_at = 0, 0.0
         self._blocked = False
         """Whether nodes that would have room are refused: more of them would be no use."""
@@ -296,8 +296,7 @@ class Cluster:
             raise ConfigError(unseen[0])
         if self._refused and not self._nodes:
             raise ConfigError(f"cluster: no node can be used: {'; '.join(self._refused.values())}")
-        waits = self._probes or self._again
-        if not self._places() and not waits and not _may_be_added(self.types, self.request):
+        if not self._places() and not self._may_come() and not _may_be_added(self.types, self.request):
             raise ConfigError(f"cluster: {lacking(list(self._nodes.values()), self.types, self.request)}")
 
     def slots(self) -> int:
@@ -313,6 +312,10 @@ class Cluster:
     def _places(self) -> int:
         places = room(list(self._nodes.values()), self.request)
         return places if self.most is None else min(places, self.most)
+
+    def _may_come(self) -> bool:
+        """Whether nodes are being probed, or are to be probed again, on which a trial would fit."""
+        return bool(self._probes) or any(_workers(node, self.request) for _, node in self._again.values())
 
     def placed_on(self) -> dict[str, str]:
         """Nodes that have passed their probe, and the labels that were asked for."""
@@ -387,7 +390,7 @@ class Cluster:
             self._tell_emptiness(list(there.values()))
 
     def _probe(self, node: Node) -> None:
-        if time.monotonic() < self._again.get(node.id, 0.0):
+        if node.id in self._again and time.monotonic() < self._again[node.id][0]:
             return
         if node.id not in self._probes:
             here = NodeAffinitySchedulingStrategy(node.id, soft=False)
@@ -401,7 +404,7 @@ class Cluster:
         except Exception as error:
             if node.id not in self._again:
                 self._news.append(f"node {node.name} is not used for now, as its probe failed: {_last(error)}")
-            self._again[node.id] = time.monotonic() + AGAIN_SECONDS
+            self._again[node.id] = time.monotonic() + AGAIN_SECONDS, node
             return
         self._again.pop(node.id, None)
         if other := unlike_here(versions(), facts["versions"]):
@@ -423,7 +426,7 @@ class Cluster:
         self._news.append(reason)
 
     def _tell_emptiness(self, there: list[Node]) -> None:
-        if self._places() or self._probes or self._again:
+        if self._places() or self._may_come():
             self._empty_since, self._blocked, self._told = None, False, ""
             return
         now = time.monotonic()

@@ -39,6 +39,8 @@ FOR_EACH_PLACE = 100
 """How many it places at least for each trial that trains at a time: places are idle while it waits for its last ones."""
 MOST_PENDING = 64
 """Processes that Tune starts at a time, at most."""
+PENDING_SECONDS = 60.0
+"""After which an attempt that has not begun waits for room, rather than for its process to start."""
 TAKEN_SECONDS = 1.0
 """How long a trial's end waits at most for another attempt to take the process of the one that has ended before it."""
 BRIEFLY = 0.02
@@ -120,6 +122,8 @@ class _Scheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         for trial in self._placement.stranded(tune_controller.get_live_trials()):
             self._placement.failed(trial.trial_id, "preempted: the nodes that it could be placed on went away before it began")
+            if trial in tune_controller._staged_trials:  # Tune 2.60 would keep a place for it, and no process for others any more
+                tune_controller._unstage_trial_with_resources(trial)
             tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
         return super().choose_trial_to_run(tune_controller)
@@ -176,6 +180,7 @@ class _Live:
     places: list[Place] = field(default_factory=list)
     led_from: str = ""
     """The node of Tune's own process; that of a worker group may have none of its workers."""
+    since: float = field(default_factory=time.monotonic)
 
     def on(self, nodes: Set[str]) -> int:
         """How many of its workers are on these nodes."""
@@ -362,11 +367,16 @@ class Placement:
         return self.director.history.trials[live.assignment.trial]
 
     def stranded(self, trials: Iterable[Any]) -> list[Any]:
-        """Tune's trials that wait for a place, of whose nodes some are gone, while there are others on which they may not be."""
+        """Tune's trials that wait for a place, of whose nodes some or all are gone, while there are others on which they may not be."""
         waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live]
         now = nodes_of(self.nodes.placed_on()) if waiting else set()
-        then = {trial.trial_id: nodes_of(trial.config[_NUMBER]["placed_on"]) for trial in waiting}
-        return [trial for trial in waiting if then[trial.trial_id] - now and now - then[trial.trial_id]]
+        late = time.monotonic() - PENDING_SECONDS
+        found = []
+        for trial in waiting:
+            then = nodes_of(trial.config[_NUMBER]["placed_on"])
+            if then - now and now - then and (not then & now or self._live[trial.trial_id].since < late):
+                found.append(trial)
+        return found
 
     def _room(self, *, kept: bool = False, without: _Live | None = None) -> tuple[int, int]:
         """How many workers still fit, and trials; what is on nodes that go away takes no room from others.

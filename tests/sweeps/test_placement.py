@@ -8,9 +8,12 @@ import json
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.search import Searcher
+from ray.tune.utils.object_cache import _ObjectCache
 from rich.console import Console
 
 from sweeps.engine import tune
@@ -381,11 +384,34 @@ def test_an_attempt_whose_nodes_are_gone_before_it_began_is_lost() -> None:
     for ids in ("b", "a,b,c"):
         moving.ids = ids
         assert stage.placement.stranded(trials) == [], "it may still be placed, and on no others while it waits"
-    for ids in ("c", "b,c"):
-        moving.ids = ids
-        assert stage.placement.stranded(trials) == trials[:1], "the other is no attempt of this driver"
+    moving.ids = "b,c"
+    assert stage.placement.stranded(trials) == [], "its process may be starting"
+    stage.placement._live["x"].since -= tune.PENDING_SECONDS + 1
+    assert stage.placement.stranded(trials) == trials[:1], "the other is no attempt of this driver"
+    stage.placement._live["x"].since += tune.PENDING_SECONDS + 1
+    moving.ids = "c"
+    assert stage.placement.stranded(trials) == trials[:1]
     moving.ids = ""
     assert stage.placement.stranded(trials) == [], "where there is no node at all it may come back"
     trials[0].status = "RUNNING"
     moving.ids = "c"
     assert stage.placement.stranded(trials) == []
+
+
+def test_a_stranded_attempt_leaves_no_claim_in_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tune's controller as it is, of whose parts only the cache of processes is there."""
+    stage = Stage()
+    stage.placement.suggest("x")
+    trial: Any = Mock(trial_id="x", status="PENDING", placement_group_factory="on a and b")
+    controller, stopped = TuneController.__new__(TuneController), list[Any]()
+    controller._staged_trials, controller._actor_cache = {trial}, _ObjectCache()
+    controller._actor_cache.increase_max(trial.placement_group_factory)
+    for name, found in {"get_live_trials": [trial], "get_trials": []}.items():
+        monkeypatch.setattr(controller, name, lambda found=found: found)
+    monkeypatch.setattr(controller, "stop_trial", stopped.append)
+    monkeypatch.setattr(stage.placement, "stranded", lambda trials: trials)
+    assert tune._Scheduler(stage.placement).choose_trial_to_run(controller) is None
+    assert stopped == [trial]
+    assert not controller._staged_trials
+    assert controller._actor_cache.total_max_objects == 0
+    assert stage.director.history.trials[0].cause == "preempted"

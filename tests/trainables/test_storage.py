@@ -108,6 +108,7 @@ def test_checkpoints_are_kept_on_any_storage(folder: Folder) -> None:
         ("s3://bucket/x?secret_key=hidden", "secret_key: credentials belong in the environment"),
         ("s3://bucket/x?colour=hidden", "cannot use s3://bucket/x: .*colour"),
         ("s3://bucket/x[1]?colour=hidden", r"cannot use s3://bucket/x\[1\]: .*colour"),
+        ("s3://[bucket/x?endpoint_override=hidden", r"cannot use s3://\[bucket/x: "),
         ("nowhere://bucket/x", "cannot use nowhere://bucket/x"),
         ("s3:/foo", "s3:/foo has one slash; write s3://foo$"),
         ("gs:/foo/deep", "gs:/foo/deep has one slash; write gs://foo/deep$"),
@@ -150,11 +151,13 @@ FILE = "[default]\nregion = eu-west-1\n[work]\naws_access_key_id = id\naws_secre
     ("content", "variables", "asked"),
     [
         (None, {}, True),
-        (None, {"AWS_ACCESS_KEY_ID": "id"}, False),
+        (None, {"AWS_ACCESS_KEY_ID": "id"}, True),
+        (None, {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "hidden"}, False),
         (FILE, {}, True),
         (FILE, {"AWS_PROFILE": "work"}, False),
+        (FILE, {"AWS_DEFAULT_PROFILE": "default", "AWS_PROFILE": "work"}, True),
         ("no file of keys", {"AWS_PROFILE": "work"}, True),
-        (None, {"AWS_ACCESS_KEY_ID": "id", "AWS_EC2_METADATA_DISABLED": "false"}, True),
+        (FILE, {"AWS_PROFILE": "work", "AWS_EC2_METADATA_DISABLED": "false"}, True),
     ],
 )
 def test_who_has_keys_is_not_kept_waiting_for_amazons_metadata_service(
