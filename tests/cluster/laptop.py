@@ -122,6 +122,11 @@ class Laptop:
         return out
 
     def anew(self, name: str, trials: list[int], since: float) -> float:
-        """Seconds from a moment (since the epoch) to the first report of each of these trials after it, the longest."""
-        reports = [event for event in self.events(name) if event["type"] == "reported" and event["time"] > since]
-        return float(max(min(event["time"] for event in reports if event["trial"] == trial) for trial in trials)) - since
+        """Seconds from a moment (since the epoch), at which they were lost, to the first report of their next attempts, the longest."""
+        firsts, lost = dict[int, float](), set[int]()
+        for event in self.events(name):
+            if event["type"] == "failed" and event["time"] > since:
+                lost.add(event["trial"])
+            elif event["type"] == "reported" and event["trial"] in lost:
+                firsts.setdefault(event["trial"], event["time"])
+        return max(firsts[trial] for trial in trials) - since
