@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import shlex
 import sys
 import time
@@ -17,7 +18,7 @@ from sweeps.engine import environment, options
 from sweeps.engine.address import JOB, Address
 from sweeps.engine.manifest import COMMIT, commit
 from sweeps.engine.study import Study
-from sweeps.engine.supervisor import DONE, FAILED, resume_command
+from sweeps.engine.supervisor import DONE, FAILED, RESUME, resume_command
 from trainables.config import ConfigError
 from trainables.storage import Folder
 
@@ -59,7 +60,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
-        running = _submit(client, name, storage, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
+        running = _submit(client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)
     return _follow(client, running, f"python -m analysis stop {shlex.quote((storage / name).uri)}", again)
 
@@ -138,9 +139,9 @@ def _running(client: Any, name: str, storage: Folder) -> str:
     return ""
 
 
-def _submit(client: Any, name: str, storage: Folder, root: Path, words: list[str]) -> str:
-    id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    variables = {**environment.QUIET, JOB: id_, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
+    id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    variables = {**environment.QUIET, JOB: id_, RESUME: again, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
     until = time.monotonic() + AGENT_SECONDS
     while True:
         try:

@@ -24,9 +24,11 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "RESTARTS", "Parent", "resume_command", "supervise"]
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "RESTARTS", "RESUME", "Parent", "resume_command", "supervise"]
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RESUME = "LEADLINE_RESUME"
+"""In the environment of a job: the command that goes on with its sweep."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESTARTS = 5
 """How often a driver that has died is started again, in the life of one command."""
@@ -239,7 +241,9 @@ def _given_up(death: str, sweep: dict[str, Any], *, interrupted: bool) -> int:
 
 
 def resume_command(storage: str, name: str) -> str:
-    """What to type to go on with a sweep."""
+    """What to type to go on with a sweep: where it runs as a job, what whoever submitted that would type."""
+    if typed := os.environ.get(RESUME):
+        return typed
     script = os.path.relpath(sys.argv[0]) if sys.argv[0] else "SCRIPT"
     where = "" if storage == "results" else f" --storage {shlex.quote(storage)}"
     return f"python {script} --resume {name}{where}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.engine.supervisor import RESTARTS
+from sweeps.engine.supervisor import RESTARTS, RESUME
 from tests.conftest import ROOT
 
 DRIVER = """
@@ -114,6 +114,12 @@ def test_the_number_of_drivers_is_bounded(tmp_path: Path) -> None:
     assert code == 1
     assert err.splitlines()[-1] == "driver ended by SIGKILL; go on with: python study.py --resume a --storage here"
     assert len(book(tmp_path)) == 1 + RESTARTS
+
+
+def test_in_a_job_what_goes_on_with_the_sweep_is_what_its_submitter_would_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RESUME, "python study.py --resume a --storage here --address URL")
+    _, err = ended(start(tmp_path, f"{BEGIN}\nos.kill(os.getpid(), 9)"))
+    assert err.splitlines()[-1].endswith("; go on with: python study.py --resume a --storage here --address URL")
 
 
 def test_those_that_hand_over_as_planned_are_not_counted(tmp_path: Path) -> None:
