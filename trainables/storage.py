@@ -79,11 +79,6 @@ def _has_keys() -> bool:
     return all(file.get(profile, name, fallback="") for name in ("aws_access_key_id", "aws_secret_access_key"))
 
 
-# Else the SDK asks Amazon's metadata service each time it connects, which takes 4 to 14 s wherever packets to that are dropped.
-if _has_keys():
-    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-
-
 class StorageError(OSError):
     """What the storage refused, or did not answer, until the deadline; the message says what, how long, and the last cause."""
 
@@ -111,12 +106,12 @@ class Folder:
         for name in parse_qs(uri.partition("?")[2], keep_blank_values=True):
             if _SECRET.search(name):
                 raise ConfigError(f"storage: {name}: credentials belong in the environment, not in the URI")
-        shown = uri.partition("?")[0]
+        root = shown = uri.partition("?")[0]
         try:
+            root = _root(uri)
             _, base = _connected(uri)
         except (ValueError, OSError) as error:
-            words = str(error).replace(uri.partition("?")[2] or "?", "...")
-            raise ConfigError(f"storage: cannot use {shown}: {words}") from None
+            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(root, root.partition('?')[0])}") from None
         path = base + unquote(urlsplit(uri).path).rstrip("/")
         return Folder(path.lstrip("/") if uri.startswith("abfs") else path, uri)
 
@@ -213,6 +208,9 @@ def _connected(uri: str) -> tuple[Any, str]:
     root = _root(uri)
     found = _CONNECTED.get(root)  # another thread may clear them
     if found is None:
+        # Else the SDK asks Amazon's metadata service whenever it connects, which takes 4 to 14 s wherever packets to that are dropped.
+        if root.startswith("s3:") and _has_keys():
+            os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
         files, base = fs.FileSystem.from_uri(root)
         found = _CONNECTED[root] = files, base.rstrip("/")
     return found

@@ -109,6 +109,7 @@ def test_checkpoints_are_kept_on_any_storage(folder: Folder) -> None:
         ("s3://bucket/x?colour=hidden", "cannot use s3://bucket/x: .*colour"),
         ("s3://bucket/x[1]?colour=hidden", r"cannot use s3://bucket/x\[1\]: .*colour"),
         ("s3://[bucket/x?endpoint_override=hidden", r"cannot use s3://\[bucket/x: "),
+        ("s3://buc ket/x?colour=hidden#more", "cannot use s3://buc ket/x: Cannot parse"),
         ("nowhere://bucket/x", "cannot use nowhere://bucket/x"),
         ("s3:/foo", "s3:/foo has one slash; write s3://foo$"),
         ("gs:/foo/deep", "gs:/foo/deep has one slash; write gs://foo/deep$"),
@@ -166,7 +167,12 @@ def test_who_has_keys_is_not_kept_waiting_for_amazons_metadata_service(
     if content is not None:
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws/credentials").write_text(content)
-    said = "import os, trainables.storage; print(os.environ.get('AWS_EC2_METADATA_DISABLED', 'false'))"
+    said = """
+import os
+from trainables.storage import Folder
+Folder.at("s3://bucket/x?endpoint_override=127.0.0.1:9&region=us-east-1")
+print(os.environ.get("AWS_EC2_METADATA_DISABLED", "false"))
+"""
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], **variables}
     out = subprocess.run([sys.executable, "-c", said], cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
     assert out.strip() == ("false" if asked else "true")
