@@ -32,7 +32,7 @@ bench-cluster: $(VENV)/.installed-test
 # CHAOS_SEED=N repeats a run, CHAOS_KILLS=N makes it longer or shorter than 100 kills; writes docs/chaos.md.
 chaos: $(VENV)/.installed-test
 	command -v radosgw || { apt-get update && apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-mgr ceph-common; }
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'chaos or memory' -s tests/sweeps/test_memory.py tests/chaos
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'chaos or memory' -s tests/leadline/engine/test_memory.py tests/chaos
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -6,6 +6,6 @@ sweep = Sweep.open("results/lookahead-20260101-120000")
 model = sweep.best(lookahead=100).load()
 """
 
-from analysis.sweep import Sweep, TrialView
+from leadline.analysis.sweep import Sweep, TrialView
 
 __all__ = ["Sweep", "TrialView"]

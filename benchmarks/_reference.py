@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from trainables.config import ConfigError
+from leadline.config import ConfigError
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 
 __all__ = ["ReferenceStep", "reference"]

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._common import TIMES
-from sweeps.engine import environment, main
-from sweeps.engine.director import Director
+from leadline.engine import environment, main
+from leadline.engine.director import Director
 from sweeps.lookahead import STUDY as LOOKAHEAD
 
 if TYPE_CHECKING:
-    from sweeps.engine.tune import Placement
+    from leadline.engine.ray.placement import Placement
 
 STUDY = dataclasses.replace(LOOKAHEAD, name="timed", family="benchmarks.timed_family:TIMED")
 
@@ -68,7 +68,7 @@ def _time_placement() -> None:
 
     def prepared(cluster: bool = False) -> None:
         prepare(cluster)
-        from sweeps.engine.tune import Placement
+        from leadline.engine.ray.placement import Placement
 
         _timed(Placement)
 

@@ -22,11 +22,11 @@ from benchmarks._sleep_sweep import STUDY
 from benchmarks.durability import record
 from benchmarks.engine import ROOT
 from benchmarks.sleep_family import REPORTS
-from sweeps.engine.study import Settings
-from sweeps.ledger.segments import read
-from tests.sweeps.head import Head, behind, head, until
-from trainables.measure import Measure, Report
-from trainables.storage import Folder
+from leadline.engine.study import Settings
+from leadline.ledger.segments import read
+from leadline.measure import Measure, Report
+from leadline.storage import Folder
+from tests.leadline.ray_head import Head, behind, head, until
 
 __all__ = ["main"]
 

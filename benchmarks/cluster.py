@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks._common import Result, machine, verdicts
 from benchmarks.sleep_family import REPORTS
-from sweeps.ledger.segments import Event, read
+from leadline.ledger.segments import Event, read
 from tests.cluster.hosts import ROOT, Hosts
 from tests.cluster.testbed import HEAD, LAPTOP, Cluster
 from tests.conftest import S3Server

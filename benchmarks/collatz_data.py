@@ -28,13 +28,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from leadline.config import make
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import build
 from trainables.collatz.features import REACH, pair, table
 from trainables.collatz.orbits import random_odd, trace
 from trainables.collatz.split import TRAIN_SEEDS, Membership, partition
 from trainables.collatz.task import CollatzTask
-from trainables.config import make
 
 BATCH, HARD, LOOKAHEAD, BLOCK = 1024, 256, 100, 65_536
 LAYERS = "2048,1024,1024,512,512,512,256,128,64"

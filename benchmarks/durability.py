@@ -43,17 +43,17 @@ import psutil
 
 from benchmarks._common import TIMES, Result, machine, row, verdicts
 from benchmarks.engine import ROOT, call
-from sweeps.engine.director import Assignment, Director
-from sweeps.engine.driver import Driver
-from sweeps.engine.run import drive
-from sweeps.engine.search import Space
-from sweeps.engine.study import Settings
-from sweeps.engine.supervisor import DONE, Parent, supervise
-from sweeps.ledger import reading
-from sweeps.ledger.segments import Event, Ledger, read
+from leadline.engine.director import Assignment, Director
+from leadline.engine.driver import Driver
+from leadline.engine.run import drive
+from leadline.engine.search import Space
+from leadline.engine.study import Settings
+from leadline.engine.supervisor import DONE, Parent, supervise
+from leadline.ledger import reader
+from leadline.ledger.segments import Event, Ledger, read
+from leadline.measure import Report
+from leadline.storage import Folder
 from sweeps.lookahead import FIELDS, STUDY
-from trainables.measure import Report
-from trainables.storage import Folder
 
 BATCH = 16
 LAYERS = "64,64"
@@ -63,9 +63,9 @@ LAYERS = "64,64"
 @functools.cache
 def recorded_report(steps: int = 40) -> Report:
     """The last report of a short Collatz trial."""
+    from leadline.config import make
+    from leadline.training.loop import Loop
     from trainables.collatz.family import COLLATZ
-    from trainables.config import make
-    from trainables.loop import Loop
 
     config = make(COLLATZ.Config, {**FIELDS, "layers": LAYERS, "lookahead": 100, "steps": steps, "eval_every": steps // 2}, "collatz")
     return list(Loop(COLLATZ, config, COLLATZ.build_data(config)).run())[-1]
@@ -209,7 +209,7 @@ def _resumes(place: str, name: str, rounds: int) -> list[dict[str, float]]:
 
 def _resumed(told: Path, arguments: Sequence[str], parent: Parent) -> int:
     spent: Counter[str] = Counter()
-    for owner, method, word in ((reading, "steady", "read"), (Director, "replay", "fold")):
+    for owner, method, word in ((reader, "steady", "read"), (Director, "replay", "fold")):
         setattr(owner, method, _counted(getattr(owner, method), word, spent))
     began = time.perf_counter()
 
@@ -310,7 +310,7 @@ class Sample(NamedTuple):
 
 
 def _attempts() -> int:
-    from sweeps.engine.tune import ATTEMPTS
+    from leadline.engine.ray.placement import ATTEMPTS
 
     return ATTEMPTS
 

@@ -31,8 +31,8 @@ from pathlib import Path
 from benchmarks._common import Result, machine, row, verdict
 from benchmarks._sleep_sweep import TRIALS
 from benchmarks.sleep_family import PAUSE, REPORTS
-from sweeps.ledger.segments import read
-from trainables.storage import Folder
+from leadline.ledger.segments import read
+from leadline.storage import Folder
 
 ROUNDS = 2
 CONCURRENT = 2

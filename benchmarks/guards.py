@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from benchmarks._common import Result, machine, verdict
+from leadline.config import make
+from leadline.training.guards.guard import Guard
+from leadline.training.loop import Loop
 from sweeps import batch_size
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
-from trainables.config import make
-from trainables.guards.guard import Guard
-from trainables.loop import Loop
 
 HOOKS = ("before_forward", "before_backward", "before_update", "after_update", "report")
 TARGET = 0.02

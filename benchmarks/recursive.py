@@ -10,7 +10,7 @@
 
 It prints, in about ten minutes on 2 idle cores, seconds for
 
-ours       an optimizer step of `trainables.loop.Loop`: batch, carry, losses, backward pass, Adam-atan2, sign-SGD, sums of the loss terms.
+ours       an optimizer step of `leadline.training.loop.Loop`: batch, carry, losses, backward pass, Adam-atan2, sign-SGD, sums of the loss terms.
 reference  their carry, model and loss head, backward pass, and torch's fused AdamW, on the same boards.
 
 for HRM, TRM and TRM with its token mixer at the published sizes: 81 tokens, batch 8, float32, 2 threads, without the average of weights.
@@ -35,8 +35,8 @@ import torch
 
 from benchmarks._common import Result, machine, row, verdicts
 from benchmarks._reference import ReferenceStep, reference
-from trainables.family import Family
-from trainables.loop import Loop
+from leadline.family import Family
+from leadline.training.loop import Loop
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
 from trainables.recursive.reference import load_reference

@@ -46,20 +46,20 @@ from rich.console import Console
 from benchmarks._common import Result, machine, verdicts
 from benchmarks.durability import BATCH, _event, _places, _settings, recorded_report
 from benchmarks.engine import ROOT
-from sweeps.engine.director import Assignment, Director
-from sweeps.engine.display import Display
-from sweeps.engine.driver import Driver
-from sweeps.engine.retention import Retention
-from sweeps.engine.search import Search
-from sweeps.engine.study import Settings
-from sweeps.ledger import leaderboard, tensorboard
-from sweeps.ledger.format import Span
-from sweeps.ledger.history import History
-from sweeps.ledger.reading import scan
-from sweeps.ledger.segments import Event, Ledger
-from sweeps.ledger.text import Board
+from leadline.engine.director import Assignment, Director
+from leadline.engine.display import Display
+from leadline.engine.driver import Driver
+from leadline.engine.retention import Retention
+from leadline.engine.search import Search
+from leadline.engine.study import Settings
+from leadline.ledger import leaderboard, tensorboard
+from leadline.ledger.format import Span
+from leadline.ledger.history import History
+from leadline.ledger.leaderboard_text import Board
+from leadline.ledger.reader import scan
+from leadline.ledger.segments import Event, Ledger
+from leadline.storage import Folder
 from sweeps.lookahead import STUDY
-from trainables.storage import Folder
 
 PRICES = {"PUT": 0.005, "GET": 0.0004}
 """US dollars for 1,000 requests to S3 Standard in us-east-1: PUT, COPY, POST and LIST; GET, HEAD and others. DELETE is free."""
@@ -153,9 +153,9 @@ def _each(counts: Counter[str], number: int) -> Counter[str]:
 
 def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
     """A trial from its start to what its end removes, without the ledger; how many reports it made."""
-    from trainables.checkpoint import CheckpointStore
-    from trainables.config import make
-    from trainables.loop import Loop
+    from leadline.checkpoint import CheckpointStore
+    from leadline.config import make
+    from leadline.training.loop import Loop
 
     settings = dataclasses.replace(_settings(4, REPORTS), steps=240, grace=40)
     director = Director(settings, STUDY.space)
@@ -367,7 +367,7 @@ def _looks(director: Director) -> Found:
 
 
 def _board(history: History) -> Found:
-    """Rounds of `sweeps.engine.watch`: the first, and one after a trial's event."""
+    """Rounds of `leadline.engine.ray.live_leaderboard`: the first, and one after a trial's event."""
     board, event = Board(history, "scale"), {"type": "reported", "trial": 0}
 
     def turn() -> None:
@@ -382,7 +382,7 @@ def _board(history: History) -> Found:
 
 def waves(attempts: int | None = None) -> Found:
     """Shares of places that train."""
-    from sweeps.engine.tune import ATTEMPTS
+    from leadline.engine.ray.placement import ATTEMPTS
 
     most, found = attempts or ATTEMPTS, Found()
     print(f"share of places that train, {most} attempts a driver: one in three goes on, none is stopped; then 20, 100 a place")

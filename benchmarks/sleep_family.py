@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.config import TrialConfig, configuration, knob
-from trainables.family import Batch, Family, Finding, Metric, Split, Task
-from trainables.measure import Measure
+from leadline.config import TrialConfig, configuration, knob
+from leadline.family import Batch, Family, Finding, Metric, Split, Task
+from leadline.measure import Measure
 
 __all__ = ["PAUSE", "REPORTS", "SLEEP", "SleepConfig", "SleepFamily", "SleepTask", "Still"]
 

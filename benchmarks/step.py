@@ -5,7 +5,7 @@
 prints, in about two minutes and without options, milliseconds for a training step on one thread, which is what a trial with
 one CPU has, for the log's 4.6M-parameter network (lookahead 100, batch 1,024) and for a small one (64,64, batch 256):
 
-loop       a step of `trainables.loop.Loop`: batch, losses, backward pass, AdamW, cosine schedule, sums of the loss terms.
+loop       a step of `leadline.training.loop.Loop`: batch, losses, backward pass, AdamW, cosine schedule, sums of the loss terms.
 bare       forward pass, T1 and anchor, backward pass, AdamW, cosine schedule over the tensors of `task.batch(step)`, made
            before the clock starts.
 bare+data  the same, with the batches made inside the clock.
@@ -30,14 +30,14 @@ import torch
 from torch.nn.functional import mse_loss
 
 from benchmarks._common import Result, machine, row, verdict
+from leadline.config import make
+from leadline.family import Batch
+from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.split import TRAIN_SEEDS
 from trainables.collatz.task import CollatzTask
-from trainables.config import make
-from trainables.family import Batch
-from trainables.loop import Loop
 
 ROUNDS = 20
 TARGET = 1.05

@@ -23,9 +23,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from benchmarks._common import TIMES
-from trainables.checkpoint import CheckpointStore
+from leadline.checkpoint import CheckpointStore
+from leadline.training.loop import Loop
 from trainables.collatz.family import CollatzFamily
-from trainables.loop import Loop
 
 __all__ = ["TIMED"]
 

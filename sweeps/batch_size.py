@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from leadline.engine import Scale, Study, main
 from search_spaces.batch_size import recursive, space
-from sweeps.engine import Scale, Study, main
-from sweeps.sizes import PUBLISHED, SMALL, TINY
+from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
 
 FIELDS = {"lookahead": 20, "common": 20, "ramp": 0.1, "micro_batch": "auto"}
 

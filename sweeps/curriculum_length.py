@@ -22,9 +22,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from leadline.engine import Scale, Study, main
 from search_spaces.curriculum_length import recursive, space
-from sweeps.engine import Scale, Study, main
-from sweeps.sizes import PUBLISHED, SMALL, TINY
+from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
 
 ARMS = {
     "ramp": {"mine_every": 0.0},

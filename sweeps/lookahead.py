@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from leadline.engine import Scale, Study, main
 from search_spaces.lookahead import recursive, space
-from sweeps.engine import Scale, Study, main
-from sweeps.sizes import PUBLISHED, SMALL, TINY
+from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
 
 FIELDS = {"skip": True, "anchor": 0.0, "weights": "even", "ramp": 0.0, "extra_orbits": 512, "batch": 256}
 

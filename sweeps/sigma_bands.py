@@ -23,9 +23,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from leadline.engine import Contrast, Scale, Study, main
 from search_spaces.sigma_bands import space
-from sweeps.engine import Contrast, Scale, Study, main
-from sweeps.sizes import PUBLISHED, SMALL, TINY
+from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
 
 ROLLOUTS = ("parallel_fixed", "serial_act", "act_mask")
 MARGINS = {"exact": 0.01, "robust": 0.01}

@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from leadline.storage import Folder
 from tests.conftest import answers, free_port
-from trainables.storage import Folder
 
 __all__ = ["KEY", "SECRET", "Ceph"]
 

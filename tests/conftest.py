@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from trainables.storage import Folder
+from leadline.storage import Folder
 
 Found = TypeVar("Found")
 ROOT = Path(__file__).parent.parent
-STARTS_RAY = ("tests/sweeps/test_sweep.py", "tests/sweeps/test_memory.py", "tests/sweeps/test_watch.py", "tests/chaos/test_chaos.py")
+STARTS_RAY = ("tests/leadline/engine/test_sweep.py", "tests/leadline/engine/test_memory.py", "tests/leadline/engine/ray/test_live_leaderboard.py", "tests/chaos/test_chaos.py")
 """Files in which tests are marked `sweep`."""
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks._reference import reference
 from benchmarks.recursive import contest, ratios
-from trainables.config import ConfigError
+from leadline.config import ConfigError
 from trainables.recursive.config import HRMConfig, TRMConfig
 
 MODEL = """

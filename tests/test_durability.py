@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import durability
-from sweeps.engine.director import Director
-from sweeps.ledger.reading import read
-from sweeps.ledger.segments import Ledger
+from leadline.engine.director import Director
+from leadline.ledger.reader import read
+from leadline.ledger.segments import Ledger
+from leadline.storage import Folder
 from sweeps.lookahead import STUDY
 from tests.conftest import Clock
-from trainables.storage import Folder
 
 
 def test_throughput_counts_events_that_are_stored(

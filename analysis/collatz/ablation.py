@@ -25,15 +25,15 @@ import torch
 from torch import Tensor
 
 from analysis.collatz.subject import Change, Subject, fresh_seeds, network_potential, training, values_of
+from leadline.measure import Measure
+from leadline.statistics import lacking, mean_over_units, two_way, two_way_mean
+from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ, CollatzFamily
 from trainables.collatz.features import BASE, F64, Mode
 from trainables.collatz.metrics import Potential, score
 from trainables.collatz.task import CollatzTask
-from trainables.loop import Loop
-from trainables.measure import Measure
-from trainables.statistics import lacking, mean_over_units, two_way, two_way_mean
 
 __all__ = ["Ablation", "Effect", "Group", "MaskedFamily", "ablation", "groups", "masked", "permuted", "training_mean"]
 

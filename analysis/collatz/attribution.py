@@ -20,10 +20,10 @@ from torch import nn
 
 from analysis.collatz.ablation import groups
 from analysis.collatz.subject import Subject
+from leadline.measure import Measure
+from leadline.statistics import mean_over_units
 from trainables.collatz.features import BASE, F64, I64, features, width
 from trainables.collatz.model import formula
-from trainables.measure import Measure
-from trainables.statistics import mean_over_units
 
 __all__ = ["BEYOND", "Attribution", "Position", "Share", "attribution", "formula_weights", "gradients"]
 

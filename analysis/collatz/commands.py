@@ -19,10 +19,10 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from analysis import terminal
-from analysis.arguments import count, trial_number
-from trainables.config import ConfigError
-from trainables.statistics import LEAST_REPLICATES
+from leadline.analysis import terminal
+from leadline.analysis.arguments import count, trial_number
+from leadline.config import ConfigError
+from leadline.statistics import LEAST_REPLICATES
 
 __all__ = ["register"]
 

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.collatz.subject import Subject
+from leadline.measure import Measure
+from leadline.statistics import mean_over_units
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, I64
 from trainables.collatz.metrics import Potential, margins
 from trainables.collatz.split import GROUPS, GUARDED, GuardName
-from trainables.measure import Measure
-from trainables.statistics import mean_over_units
 
 __all__ = ["Bin", "Failures", "Steps", "failures", "steps_of", "tally", "violations"]
 

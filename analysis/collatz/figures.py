@@ -14,9 +14,9 @@ from plotly.subplots import make_subplots
 from analysis.collatz.attribution import Attribution
 from analysis.collatz.failures import Steps, steps_of
 from analysis.collatz.subject import Subject
+from leadline.config import ConfigError
 from trainables.collatz.features import F64
 from trainables.collatz.metrics import margins, relative
-from trainables.config import ConfigError
 
 __all__ = ["attribution_figure", "checked", "margins_figure", "write"]
 

@@ -14,16 +14,16 @@ import numpy as np
 
 from analysis.collatz.failures import steps_of
 from analysis.collatz.subject import fresh_seeds, network_potential, sum_potential, training, values_of
+from leadline.config import ConfigError, make, to_dict
+from leadline.measure import Measure
+from leadline.statistics import lacking, mean_over_units, two_way_mean
+from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, MAX_LOOKAHEAD
 from trainables.collatz.metrics import Potential, coverage, score
 from trainables.collatz.split import LOGGED_SEEDS
-from trainables.config import ConfigError, make, to_dict
-from trainables.loop import Loop
-from trainables.measure import Measure
-from trainables.statistics import lacking, mean_over_units, two_way_mean
 
 __all__ = ["Curve", "Point", "curve", "doubled", "sentences"]
 

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from analysis.sweep import Sweep, TrialView
+from leadline.analysis.sweep import Sweep, TrialView
+from leadline.config import ConfigError, make
+from leadline.measure import Measure
 from trainables.collatz.baselines import potentials
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, I64, features
 from trainables.collatz.metrics import Potential
-from trainables.config import ConfigError, make
-from trainables.measure import Measure
 
 __all__ = ["FIRST_SEED", "SUM", "Change", "Subject", "fresh_seeds", "network_potential", "opened", "sum_potential", "training", "values_of"]
 

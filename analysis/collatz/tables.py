@@ -13,9 +13,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.ledger.leaderboard import is_oracle
-from sweeps.ledger.table import number
-from trainables.measure import Measure
+from leadline.ledger.leaderboard import is_oracle
+from leadline.ledger.leaderboard_table import number
+from leadline.measure import Measure
 
 if TYPE_CHECKING:
     from analysis.collatz.ablation import Ablation, Effect

@@ -11,11 +11,11 @@ from typing import TypeVar
 import psutil
 
 from analysis import Sweep
+from leadline.storage import Folder
 from tests.chaos.command import Command, gone
 from tests.chaos.plan import Kill
 from tests.chaos.seen import Running, Seen
 from tests.chaos.stores import Gateway, Store
-from trainables.storage import Folder
 
 __all__ = ["Attack", "Struck"]
 

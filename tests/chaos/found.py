@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeps.engine.search import Space
-from sweeps.ledger.history import History, Trial
-from sweeps.ledger.segments import read
+from leadline import registry
+from leadline.checkpoint import CheckpointStore
+from leadline.config import make
+from leadline.engine.search import Space
+from leadline.ledger.history import History, Trial
+from leadline.ledger.segments import read
+from leadline.measure import Report
+from leadline.storage import Folder
+from leadline.testing import curve, digest, training_state
+from leadline.training.loop import Loop
 from tests.conftest import command
-from tests.sweeps.books import audit
-from trainables import registry
-from trainables.checkpoint import CheckpointStore
-from trainables.config import make
-from trainables.loop import Loop
-from trainables.measure import Report
-from trainables.storage import Folder
-from trainables.testing import curve, digest, training_state
+from tests.leadline.ledger_audit import audit
 
 __all__ = ["Found", "board", "examine"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from sweeps.ledger.format import Malformed, decode, in_order
-from sweeps.ledger.history import History
-from trainables.storage import Folder
+from leadline.ledger.format import Malformed, decode, in_order
+from leadline.ledger.history import History
+from leadline.storage import Folder
 
 __all__ = ["Running", "Seen"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from leadline.storage import TEMPORARY, Folder
 from tests.ceph import Ceph
 from tests.chaos.plan import Aim
-from trainables.storage import TEMPORARY, Folder
 
 __all__ = ["Disk", "Gateway", "Store", "unfinished", "waiting"]
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from leadline.engine.search import Space
+from leadline.engine.study import Settings
+from leadline.ledger.history import History
+from leadline.ledger.segments import read
+from leadline.storage import Folder
 from search_spaces import lookahead
-from sweeps.engine.search import Space
-from sweeps.engine.study import Settings
-from sweeps.ledger.history import History
-from sweeps.ledger.segments import read
 from tests.ceph import Ceph
 from tests.chaos.attack import Attack
 from tests.chaos.command import Command
@@ -26,11 +27,10 @@ from tests.chaos.plan import SHORT, Kill, dealt, plan
 from tests.chaos.stores import Disk, Gateway, Store
 from tests.chaos.table import Scene, markdown, page
 from tests.conftest import ROOT
-from tests.sweeps import toy_study
-from tests.sweeps.books import audit, without_clocks
-from tests.sweeps.played import play
-from tests.sweeps.toy import TRAINED
-from trainables.storage import Folder
+from tests.leadline import toy_study
+from tests.leadline.in_process_sweep import play
+from tests.leadline.ledger_audit import audit, without_clocks
+from tests.leadline.toy import TRAINED
 
 SWEEP_SEED = "3"
 KILLS = 100
@@ -73,7 +73,7 @@ class Script:
         return [*self.options, "--concurrent", str(self.concurrent), "--seed", SWEEP_SEED]
 
 
-TOY = ("-m", "tests.sweeps.toy_study")
+TOY = ("-m", "tests.leadline.toy_study")
 SMALL = Script("toy", TOY, ("sleep=0.02", "ballast=8"), 1)
 LONG_TOY = "--steps", "81", "--grace", "3", "ballast=6"
 LONG_COLLATZ = "--scale", "smoke", "--steps", "1800", "--grace", "100", "--replicates", "2"

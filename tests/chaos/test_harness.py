@@ -13,25 +13,25 @@ import numpy as np
 import psutil
 import pytest
 
-from sweeps.engine import options
-from sweeps.engine.director import Assignment, Director
-from sweeps.ledger.segments import Ledger, read
+from leadline.checkpoint import CheckpointStore
+from leadline.config import make
+from leadline.engine import options
+from leadline.engine.director import Assignment, Director
+from leadline.ledger.segments import Ledger, read
+from leadline.storage import Folder
+from leadline.training.loop import Loop
 from tests.chaos.attack import Struck
 from tests.chaos.found import Found, examine
 from tests.chaos.plan import SHORT, Kill, dealt, plan
 from tests.chaos.seen import Seen
 from tests.chaos.stores import Disk, unfinished, waiting
 from tests.chaos.table import Scene, page
-from tests.sweeps.toy import TOY
-from tests.sweeps.toy_study import STUDY
-from trainables.checkpoint import CheckpointStore
-from trainables.config import make
-from trainables.loop import Loop
-from trainables.storage import Folder
+from tests.leadline.toy import TOY
+from tests.leadline.toy_study import STUDY
 
 WRITER = """
 import sys
-from trainables.storage import Folder
+from leadline.storage import Folder
 place = Folder.at(sys.argv[1])
 for number in range(10**6):
     {body}

@@ -7,20 +7,20 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from sweeps.ledger.history import History
-from sweeps.ledger.reading import LedgerError
-from sweeps.ledger.segments import Event, read
+from leadline.ledger.history import History
+from leadline.ledger.reader import LedgerError
+from leadline.ledger.segments import Event, read
+from leadline.storage import Folder
 from tests.ceph import Ceph
 from tests.cluster.hosts import ROOT, wait_until
 from tests.cluster.testbed import LAPTOP, Cluster
-from tests.sweeps.books import audit
-from trainables.storage import Folder
+from tests.leadline.ledger_audit import audit
 
 __all__ = ["OUTCOMES", "SCRIPT", "SIZES", "SLOWLY", "Laptop", "outcome"]
 
 OUTCOMES: list[tuple[str, str]] = []
 """Lines of the table that ends the run."""
-SCRIPT = "tests/sweeps/toy_study.py"
+SCRIPT = "tests/leadline/toy_study.py"
 SIZES = ("--trials", "6", "--confirm", "0", "--stuck-after", "60s")
 SLOWLY = ("sleep=0.3", "lr=0.1", "offset=0.0")
 """Nobody is worse than another, so that no rung stops a trial."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT, free_port
-from tests.sweeps.head import until
+from tests.leadline.ray_head import until
 
 __all__ = ["DASHBOARD", "QUERIES", "Prometheus"]
 

@@ -7,9 +7,10 @@ import os
 
 import torch
 
-from sweeps.engine import lanes, main
-from tests.sweeps.toy import Toy, ToyConfig, ToyTask
-from tests.sweeps.toy_study import STUDY
+from leadline.engine import main
+from leadline.engine.ray import workers
+from tests.leadline.toy import Toy, ToyConfig, ToyTask
+from tests.leadline.toy_study import STUDY
 
 SHARE = [0.0]
 
@@ -32,7 +33,7 @@ class Shared(Toy):
         return SharedTask(config, device)
 
 
-lanes._device = _device
+workers._device = _device
 SHARED = Shared()
 
 if __name__ == "__main__":

@@ -20,16 +20,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from sweeps.ledger.history import History
-from sweeps.ledger.reading import LedgerError
-from sweeps.ledger.segments import Event, read
-from sweeps.ledger.text import Board
+from leadline.ledger.history import History
+from leadline.ledger.leaderboard_text import Board
+from leadline.ledger.reader import LedgerError
+from leadline.ledger.segments import Event, read
+from leadline.storage import Folder
 from tests.cluster.laptop import outcome
 from tests.cluster.prometheus import DASHBOARD, QUERIES, Prometheus
 from tests.conftest import ROOT, S3Server
-from tests.sweeps.head import Head, behind, head, until
-from tests.sweeps.watched import AT_A_TIME, MIDDLE, Played
-from trainables.storage import Folder
+from tests.leadline.dashboard_job import AT_A_TIME, MIDDLE, Played
+from tests.leadline.ray_head import Head, behind, head, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.ledger.history import History
-from sweeps.ledger.segments import read
+from leadline.ledger.history import History
+from leadline.ledger.segments import read
+from leadline.storage import Folder
 from tests.conftest import ROOT
-from tests.sweeps.head import Head, head, until
-from trainables.storage import Folder
+from tests.leadline.ray_head import Head, head, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-TOY = ("tests/sweeps/toy_study.py", "--confirm", "0", "--trials", "4")
+TOY = ("tests/leadline/toy_study.py", "--confirm", "0", "--trials", "4")
 
 
 @pytest.fixture(scope="module")

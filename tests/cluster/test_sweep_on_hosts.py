@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from leadline.storage import Folder
 from tests.ceph import KEY, SECRET
 from tests.cluster.hosts import wait_until
 from tests.cluster.laptop import SCRIPT, SLOWLY, Laptop, outcome
 from tests.cluster.testbed import HEAD, SPARE, WORKERS
-from trainables.storage import Folder
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

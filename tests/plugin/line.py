@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from trainables.config import TrialConfig, configuration, knob
-from trainables.family import Family, Finding, Metric, Task
-from trainables.statistics import mean_over_units
+from leadline.config import TrialConfig, configuration, knob
+from leadline.family import Family, Finding, Metric, Task
+from leadline.statistics import mean_over_units
 
 
 @configuration

@@ -3,7 +3,7 @@
 python line_study.py --trials 4
 """
 
-from sweeps.engine import Scale, Study, main
+from leadline.engine import Scale, Study, main
 
 
 def space(trial, scale):

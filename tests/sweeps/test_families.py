@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
+from leadline import registry
+from leadline.config import ConfigError
+from leadline.engine import Scale, Study, options
+from leadline.engine.director import Assignment, Director
+from leadline.engine.study import Settings
+from leadline.ledger.history import Trial
+from leadline.ledger.segments import Ledger
+from leadline.storage import Folder
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
-from sweeps.engine import Scale, Study, options
-from sweeps.engine.director import Assignment, Director
-from sweeps.engine.study import Settings
-from sweeps.ledger.history import Trial
-from sweeps.ledger.segments import Ledger
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from sweeps.sigma_bands import STUDY as SIGMA_BANDS
+from tests.leadline.engine.test_bad_input import main
+from tests.leadline.engine.test_director import BASE
+from tests.leadline.engine.test_director import Simulation as Toys
+from tests.leadline.toy_study import STUDY as TOY
 from tests.plugin.line_study import STUDY as LINE
-from tests.sweeps.test_bad_input import main
-from tests.sweeps.test_director import BASE
-from tests.sweeps.test_director import Simulation as Toys
-from tests.sweeps.toy_study import STUDY as TOY
-from trainables import registry
-from trainables.config import ConfigError
-from trainables.storage import Folder
 
 STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS]
 ASKED = [(study, family) for study in STUDIES for family in study.families]

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadline import registry
+from leadline.config import ConfigError, make
+from leadline.engine.director import Assignment, Director
+from leadline.engine.search import Pinned, Search
+from leadline.engine.study import Settings
+from leadline.ledger.history import Trial
+from leadline.ledger.segments import Event
+from leadline.measure import Measure, Report
 from search_spaces.sigma_bands import CENTRES, WIDTHS, band, space
-from sweeps.engine.director import Assignment, Director
-from sweeps.engine.search import Pinned, Search
-from sweeps.engine.study import Settings
-from sweeps.ledger.history import Trial
-from sweeps.ledger.segments import Event
 from sweeps.sigma_bands import ARMS, LOG, MATCHED, PAIRS, STUDY
 from tests.sweeps.test_families import proposed, settings_of
-from trainables import registry
-from trainables.config import ConfigError, make
-from trainables.measure import Measure, Report
 
 NOISE = {"sigma_centre", "sigma_width", "mode", "k", "ramp", "p_clean", "location"}
 

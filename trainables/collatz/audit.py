@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadline.family import Finding
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
 from trainables.collatz.features import window
 from trainables.collatz.orbits import from_limbs
 from trainables.collatz.split import CORE_BELOW, EXTRA, GROUPS, GUARDED, LOGGED, TEST, TRAIN
-from trainables.family import Finding
 
 __all__ = ["MIN_TEST_ORBITS", "audit"]
 

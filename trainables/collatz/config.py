@@ -10,9 +10,9 @@ from typing import Literal
 
 import pydantic
 
+from leadline.config import Ints, TrialConfig, configuration, knob
 from trainables.collatz.features import MAX_LOOKAHEAD, Mode
 from trainables.collatz.split import TRAIN_SEEDS
-from trainables.config import Ints, TrialConfig, configuration, knob
 
 __all__ = ["CollatzConfig"]
 

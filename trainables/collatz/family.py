@@ -7,6 +7,9 @@ from typing import ClassVar
 
 import torch
 
+from leadline.config import TrialConfig
+from leadline.family import Family, Finding, Metric, Split
+from leadline.measure import Measure
 from trainables.collatz import audit, baselines
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
@@ -14,9 +17,6 @@ from trainables.collatz.metrics import METRICS
 from trainables.collatz.model import LyapunovNet, network
 from trainables.collatz.presets import PRESETS
 from trainables.collatz.task import CollatzTask
-from trainables.config import TrialConfig
-from trainables.family import Family, Finding, Metric, Split
-from trainables.measure import Measure
 
 __all__ = ["COLLATZ", "CollatzFamily"]
 

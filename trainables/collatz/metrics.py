@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leadline.family import Metric, Split
+from leadline.measure import Measure
+from leadline.statistics import mean_over_units
 from trainables.collatz.data import CollatzData, Rows
 from trainables.collatz.features import F64, I64
 from trainables.collatz.split import LOGGED_SEEDS
-from trainables.family import Metric, Split
-from trainables.measure import Measure
-from trainables.statistics import mean_over_units
 
 __all__ = ["METRICS", "Potential", "coverage", "margins", "population", "relative", "score", "worst_margin"]
 

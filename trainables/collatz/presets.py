@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from leadline.config import ConfigError
 from trainables.collatz.config import CollatzConfig
-from trainables.config import ConfigError
 
 __all__ = ["LAYERS", "LEAST_WIDTH", "LOGGED_RESULTS", "PRESETS", "RUNS", "LoggedResult", "logged"]
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from leadline.family import Batch, Split, Task
+from leadline.measure import Measure
 from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
@@ -18,8 +20,6 @@ from trainables.collatz.metrics import population, score
 from trainables.collatz.mining import Miner
 from trainables.collatz.model import DRIFT_COEFFICIENT, network
 from trainables.collatz.sampler import Part, Sampler
-from trainables.family import Batch, Split, Task
-from trainables.measure import Measure
 
 __all__ = ["CollatzTask"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trainables.family import Finding
-from trainables.guards.overlap import overlap
+from leadline.family import Finding
+from leadline.training.guards.overlap import overlap
 from trainables.recursive import maze, sudoku
 from trainables.recursive.board import BLANK, BOARDS_OF_FOUR, DIGIT, FLOOR, GOAL, START, SUDOKU_BOXES, U8, WALL, open_token
 from trainables.recursive.canonical import Names, names

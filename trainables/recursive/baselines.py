@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainables.family import Split
-from trainables.measure import Measure
+from leadline.family import Split
+from leadline.measure import Measure
+from leadline.statistics import mean_over_units
 from trainables.recursive import maze, sudoku
 from trainables.recursive.board import U8, open_token
 from trainables.recursive.data import Boards, RecursiveData
 from trainables.recursive.metrics import LADDER, probed, rung
-from trainables.statistics import mean_over_units
 
 __all__ = ["baselines", "predictors", "score"]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 import pydantic
 
-from trainables.config import Floats, TrialConfig, configuration, knob
+from leadline.config import Floats, TrialConfig, configuration, knob
 from trainables.recursive.board import board_problem
 
 __all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trainables.config import ConfigError
-from trainables.family import Split
+from leadline.config import ConfigError
+from leadline.family import Split
 from trainables.recursive import cache, maze, sudoku
 from trainables.recursive.board import BLANK, I64, U8, board_problem
 from trainables.recursive.canonical import Names, canonical, names

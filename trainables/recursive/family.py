@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from trainables.config import TrialConfig
-from trainables.family import Family, Finding, Metric, Split
-from trainables.measure import Measure
+from leadline.config import TrialConfig
+from leadline.family import Family, Finding, Metric, Split
+from leadline.measure import Measure
 from trainables.recursive import audit, baselines
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.data import RecursiveData, build, data_key

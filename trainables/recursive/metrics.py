@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.family import Metric, Split
-from trainables.measure import Measure
+from leadline.family import Metric, Split
+from leadline.measure import Measure
+from leadline.statistics import mean_over_units
 from trainables.recursive import losses
 from trainables.recursive.act import halts
 from trainables.recursive.data import Boards, RecursiveData
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet
-from trainables.statistics import mean_over_units
 
 __all__ = ["LADDER", "METRICS", "Scores", "exponents", "probed", "rung", "score", "think"]
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.family import Perturbation
-from trainables.guards.perturbation import measured
+from leadline.family import Perturbation
+from leadline.training.guards.perturbation import measured
 from trainables.recursive.config import RecursiveConfig
 
 __all__ = ["Starts", "arrived", "ramped", "starts", "together"]

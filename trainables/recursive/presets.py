@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from trainables.config import ConfigError, TrialConfig
+from leadline.config import ConfigError, TrialConfig
 from trainables.recursive.config import HRMConfig, TRMConfig
 
 __all__ = ["HRM_FIELDS", "HRM_PRESETS", "TRM_FIELDS", "TRM_PRESETS"]

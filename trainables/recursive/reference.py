@@ -24,7 +24,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from trainables.config import ConfigError
+from leadline.config import ConfigError
 from trainables.recursive.model import RecursiveNet
 
 __all__ = ["load_reference", "our_name"]

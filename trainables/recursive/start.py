@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.checkpoint import Checkpoint, CheckpointStore, DamagedCheckpoint
-from trainables.config import ConfigError, make
-from trainables.family import Family
-from trainables.finding import Finding
+from leadline.checkpoint import Checkpoint, CheckpointStore, DamagedCheckpoint
+from leadline.config import ConfigError, make
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.storage import Folder, StorageError
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import data_key
-from trainables.storage import Folder, StorageError
 
 __all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start", "same_architecture"]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainables.config import ConfigError
+from leadline.config import ConfigError
 from trainables.recursive.board import BLANK, DIGIT, SUDOKU_BOXES, U8
 
 __all__ = ["Rules", "Solved", "full_grids", "generate", "propagated", "rules", "solve"]

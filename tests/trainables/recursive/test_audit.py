@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.config import make
-from trainables.family import Finding
+from leadline.config import make
+from leadline.family import Finding
 from trainables.recursive import audit as auditing
 from trainables.recursive.audit import audit
 from trainables.recursive.board import BLANK, FLOOR, GOAL, START, WALL

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.config import ConfigError, make
+from leadline.config import ConfigError, make
 from trainables.recursive import cache, data
 from trainables.recursive.baselines import baselines, predictors, score
 from trainables.recursive.board import BLANK, FLOOR, PATH

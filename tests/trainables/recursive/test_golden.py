@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from leadline.config import ConfigError
 from tests.trainables.recursive.recorded import ACT, TRAJECTORIES, Recorded
-from trainables.config import ConfigError
 from trainables.recursive import act
 from trainables.recursive.config import HRMConfig, TRMConfig
 from trainables.recursive.model import Rollout, Shape, network, parameter_count

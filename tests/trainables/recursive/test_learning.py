@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from trainables.config import make
-from trainables.loop import Loop
+from leadline.config import make
+from leadline.training.loop import Loop
 from trainables.recursive.family import TRM_FAMILY
 from trainables.recursive.model import RecursiveNet, parameter_count
 

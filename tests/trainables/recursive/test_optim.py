@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.config import make
+from leadline.config import make
 from trainables.recursive.config import TRMConfig
 from trainables.recursive.optim import BLOCK, EMA, AdamATan2, SignSGD, rate, schedule
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.guards.guard import Interval
-from trainables.guards.perturbation import EffectivePerturbation, measured
-from trainables.measure import Measure
+from leadline.measure import Measure
+from leadline.training.guards.guard import Interval
+from leadline.training.guards.perturbation import EffectivePerturbation, measured
 from trainables.recursive.config import TRMConfig
 from trainables.recursive.data import build
 from trainables.recursive.family import TRM_FAMILY

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from leadline.testing import FamilyContract
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
-from trainables.testing import FamilyContract
 
 TINY = {
     "train_boards": 48,

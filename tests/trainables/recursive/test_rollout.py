@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.config import make
+from leadline.config import make
 from trainables.recursive.act import halts
 from trainables.recursive.config import TRMConfig
 from trainables.recursive.data import RecursiveData, build

@@ -8,7 +8,7 @@ import numpy as np
 import pynauty
 import pytest
 
-from trainables.config import ConfigError
+from leadline.config import ConfigError
 from trainables.recursive import sudoku
 from trainables.recursive.board import BLANK, BOARDS_OF_FOUR, DIGIT, FEWEST_CLUES, SUDOKU_BOXES, U8, board_problem
 from trainables.recursive.canonical import graph, names

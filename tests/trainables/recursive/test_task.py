@@ -13,15 +13,15 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from trainables.admission import admission
-from trainables.checkpoint import CheckpointStore
-from trainables.config import ConfigError, make
-from trainables.loop import Loop, World
-from trainables.measure import Report
+from leadline.admission import admission
+from leadline.checkpoint import CheckpointStore
+from leadline.config import ConfigError, make
+from leadline.measure import Report
+from leadline.storage import Folder
+from leadline.testing import digest
+from leadline.training.loop import Loop, World
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
 from trainables.recursive.metrics import LADDER, rung
-from trainables.storage import Folder
-from trainables.testing import digest
 
 SMALL: dict[str, Any] = {
     "train_boards": 48,

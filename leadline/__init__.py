@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps whose leaderboard cannot fool you."""

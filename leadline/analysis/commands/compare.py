@@ -1,0 +1,189 @@
+"""`python -m analysis compare A B`: two sweeps, or two arms of one, by the confirmed best of each.
+
+python -m analysis compare results/x results/y              every stratum that both have
+python -m analysis compare results/x:10 results/x:100       two arms of one sweep
+python -m analysis compare A B --margin 0.01                says "no difference" only with such a margin
+python -m analysis compare A B --at samples                 validation, where both had seen as many samples
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import warnings
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from leadline.analysis.comparison import Arm, Comparison, compare
+from leadline.analysis.report.answers import interval
+from leadline.analysis.sweep import Sweep, place
+from leadline.analysis.terminal import console
+from leadline.config import ConfigError
+from leadline.ledger.leaderboard_table import number
+
+__all__ = ["arms", "register", "run", "table"]
+
+
+def register(commands: Any) -> None:
+    """Adds the command `compare`."""
+    parser = commands.add_parser("compare", help="the difference between two sweeps or two arms")
+    parser.add_argument("a", metavar="A", help="SWEEP or SWEEP:STRATUM")
+    parser.add_argument("b", metavar="B", help="SWEEP or SWEEP:STRATUM")
+    parser.add_argument("--metric", metavar="M", help="name of a metric [A's objective]")
+    parser.add_argument("--split", choices=("test", "validation"), help="[test; validation with --at samples or time]")
+    parser.add_argument("--margin", type=_margin, metavar="X", help="a difference that would not matter, in the metric's unit")
+    parser.add_argument("--at", choices=("steps", "samples", "time"), default="steps", help="what is equal in both arms [steps]")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(run=run)
+
+
+def _margin(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"must be a number above 0 (got {word!r})")
+    return value
+
+
+def run(given: argparse.Namespace) -> None:
+    """Prints the comparison.
+
+    Raises:
+        ConfigError: if the two cannot be compared.
+    """
+    split = given.split or ("test" if given.at == "steps" else "validation")
+    if given.at != "steps" and split == "test":
+        raise ConfigError(f"split: test is scored once, at the end; --at {given.at} compares validation")
+    found = []
+    for a, b in arms(given.a, given.b):
+        found.append(compare(a, b, given.metric or a.sweep.settings["metric"], split, given.at, given.margin))
+    if given.json:
+        print(json.dumps([_plain(comparison) for comparison in found], indent=2, allow_nan=False))
+        return
+    screen = console()
+    for comparison in found:
+        screen.print(Text(_title(comparison)), table(comparison), "", sep="\n")
+
+
+def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
+    """The pairs to compare: the two that are named, or those of every stratum that both sweeps have confirmed.
+
+    Raises:
+        ConfigError: if there is none, or if both are the same.
+        ValueError: if one is no sweep.
+    """
+    (one, first), (other, second) = _named(a), _named(b)
+    if first is not None or second is not None:
+        first, second = first or _same(one, second), second or _same(other, first)
+    if str(one.folder) == str(other.folder) and first == second:
+        raise ConfigError("b: it is the same as A; name two sweeps, or two strata as in SWEEP:10 SWEEP:100")
+    if first is not None and second is not None:
+        return [(Arm.of(one, first), Arm.of(other, second))]
+    shared = [stratum for stratum in one.strata if stratum in other.strata]
+    if not shared:
+        raise ConfigError(f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; name one of each")
+    return _confirmed(one, other, shared)
+
+
+def _confirmed(one: Sweep, other: Sweep, shared: list[str]) -> list[tuple[Arm, Arm]]:
+    pairs, problems = [], []
+    for stratum in shared:
+        try:
+            pairs.append((Arm.of(one, stratum), Arm.of(other, stratum)))
+        except ConfigError as error:
+            problems.append(error)
+    if not pairs:
+        raise problems[0]
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=2)
+    return pairs
+
+
+def _named(text: str) -> tuple[Sweep, str | None]:
+    """SWEEP or SWEEP:STRATUM; a URI's own colon divides nothing, and neither does one in a folder's name."""
+    path, colon, stratum = text.rpartition(":")
+    if not colon or "/" in stratum or place(text).exists("ledger"):
+        return Sweep.open(text), None
+    sweep = Sweep.open(path)
+    if stratum not in sweep.strata:
+        raise ConfigError(f"{text}: no stratum {stratum!r} in {sweep.name}; it has {', '.join(sweep.strata)}")
+    return sweep, stratum
+
+
+def _same(sweep: Sweep, stratum: str | None) -> str:
+    """The stratum of a sweep that was named without one."""
+    if stratum in sweep.strata or len(sweep.strata) == 1:
+        return stratum if stratum in sweep.strata and stratum is not None else sweep.strata[0]
+    raise ConfigError(f"{sweep.name}: name one of its strata, as in {sweep.name}:{sweep.strata[0]}; it has {', '.join(sweep.strata)}")
+
+
+def _title(found: Comparison) -> str:
+    better = "smaller" if found.mode == "min" else "larger"
+    where = "each at the end of its budget" if found.at == "steps" else f"at {found.at}, the most that both reached"
+    return f"{found.metric}, {better} is better, {where}"
+
+
+def table(found: Comparison) -> Table:
+    """The comparison for a terminal, a row for each thing to know."""
+    multiplier = f"{found.found.multiplier():.2g} standard errors (Bloom 1995)"
+    power = f"{number(found.found.detectable())}: the smallest with 80 % power, two-sided at 5 %: {multiplier}"
+    rows = [
+        ("A", f"{interval(found.values[0])}  {found.a.label}, trial {found.a.trial.number}"),
+        ("B", f"{interval(found.values[1])}  {found.b.label}, trial {found.b.trial.number}"),
+        ("A - B", f"{interval(found.found.measure())}, 95 %: {found.resampled}"),
+        ("detectable", power if found.found.error > 0 else "not known: nothing varies"),
+        *([("margin", _kept(found))] if found.margin is not None else []),
+        *(("note", note) for note in found.notes),
+        ("verdict", found.verdict),
+    ]
+    made = Table.grid(padding=(0, 2))
+    for name, text in rows:
+        made.add_row(Text(name), Text(text))
+    return made
+
+
+def _kept(found: Comparison) -> str:
+    """Whether the difference keeps the margin that was given."""
+    low, high = found.found.interval(0.9)
+    if low == high == 0:
+        return f"{found.margin:g}: nothing varies, so there is no interval to lie within it"
+    return f"{found.margin:g}: the 90 % interval [{number(low)}, {number(high)}] {'lies' if found.equivalent else 'does not lie'} within it"
+
+
+def _plain(found: Comparison) -> dict[str, Any]:
+    """The comparison as plain JSON values; numbers that are not finite as None."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    def arm(side: int) -> dict[str, Any]:
+        one = (found.a, found.b)[side]
+        plain = {key: value for key, value in found.values[side].to_dict().items() if key != "n"}
+        return {"arm": one.label, "trial": one.trial.number, **plain, "replicates": found.replicates[side]}
+
+    (low, high), (low90, high90) = found.found.interval(), found.found.interval(0.9)
+    numbers = {"difference": found.found.value, "low": low, "high": high, "low90": low90, "high90": high90}
+    return {
+        "metric": found.metric,
+        "mode": found.mode,
+        "at": found.at,
+        "a": arm(0),
+        "b": arm(1),
+        **{name: finite(value) for name, value in numbers.items()},
+        "standard_error": finite(found.found.error),
+        "detectable": finite(found.found.detectable()),
+        "n": found.n,
+        "differing": found.differing,
+        "resampled": found.resampled,
+        "margin": found.margin,
+        "ahead": found.ahead or None,
+        "equivalent": found.equivalent,
+        "claim": not found.missing,
+        "verdict": found.verdict,
+        "notes": list(found.notes),
+    }

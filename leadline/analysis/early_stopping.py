@@ -1,0 +1,102 @@
+"""Which trials were stopped before their budget, where and why, and what early stopping saved.
+
+Early stopping is ASHA's alone: what a trial left unrun because its objective was not finite, or because the sweep's target was
+reached, is told apart from it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.ledger.rungs import rungs as places
+
+__all__ = ["NOT_FINITE", "TARGET", "Stopped", "at_rungs", "rungs", "saved_seconds", "stopped"]
+
+NOT_FINITE, TARGET = "value not finite", "target reached"
+
+_RUNG = re.compile(r"rung (\d+):")
+_TARGET = "target "
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What happened at a rung, or to trials that stopped for one other reason, where `rung` is None.
+
+    Attributes:
+        cause: `rung 1,000`, `NOT_FINITE`, `TARGET`, or what else the ledger gives as the reason.
+        judged: trials that were compared at the rung; of another reason, those that stopped.
+        trials: numbers of those that stopped.
+        left: the budget that these left unspent, in the sweep's unit.
+    """
+
+    rung: int | None
+    cause: str
+    judged: int
+    trials: list[int]
+    left: int
+
+
+def rungs(history: History) -> list[int]:
+    """Where trials are judged, in the unit of the budget: the grace period and its multiples by the reduction factor, below the budget."""
+    settings = history.settings
+    return places(int(settings["grace"]), int(settings["reduction"]), int(settings["steps"]))
+
+
+def _rung(trial: Trial) -> int | None:
+    match = _RUNG.match(trial.reason)
+    return int(match[1]) if match else None
+
+
+def _other(history: History, trial: Trial) -> str:
+    """Why a trial stopped, if not at a rung."""
+    if not math.isfinite(trial.value(leaderboard.objective(history))):
+        return NOT_FINITE
+    return TARGET if trial.reason.startswith(_TARGET) else trial.reason or "no reason given"
+
+
+def _spent(history: History, trial: Trial) -> int:
+    return history.spent(trial.reports[-1]) if trial.reports else 0
+
+
+def _judged(history: History, rung: int) -> int:
+    """Trials that were compared at a rung: those that got there with a finite value."""
+    metric = leaderboard.objective(history)
+    sound = [
+        [r for r in trial.reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)] for trial in history.search_trials()
+    ]
+    return sum(any(history.spent(report) >= rung for report in reports) for reports in sound)
+
+
+def _row(history: History, rung: int | None, cause: str, judged: int, trials: list[Trial]) -> Stopped:
+    budget = int(history.settings["steps"])
+    return Stopped(rung, cause, judged, [trial.number for trial in trials], sum(budget - _spent(history, trial) for trial in trials))
+
+
+def stopped(history: History) -> list[Stopped]:
+    """A row for each rung at which a search trial was judged, then one for each other reason for which trials stopped."""
+    at: dict[int, list[Trial]] = {rung: [] for rung in rungs(history)}
+    others: dict[str, list[Trial]] = {}
+    for trial in [trial for trial in history.search_trials() if trial.status == "stopped"]:
+        rung = _rung(trial)
+        if rung is None:
+            others.setdefault(_other(history, trial), []).append(trial)
+        else:
+            at.setdefault(rung, []).append(trial)
+    found = [_row(history, rung, f"rung {rung:,}", _judged(history, rung), trials) for rung, trials in sorted(at.items())]
+    return [row for row in found if row.judged] + [_row(history, None, cause, len(trials), trials) for cause, trials in others.items()]
+
+
+def at_rungs(history: History) -> list[Trial]:
+    """Search trials that ASHA stopped."""
+    return [trial for trial in history.search_trials() if trial.status == "stopped" and _rung(trial) is not None]
+
+
+def saved_seconds(history: History) -> float:
+    """Training time that trials stopped by ASHA would have taken for the rest of their budget, each at its own speed so far."""
+    budget = int(history.settings["steps"])
+    trials = [trial for trial in at_rungs(history) if _spent(history, trial)]
+    return sum(trial.reports[-1].seconds * (budget / _spent(history, trial) - 1) for trial in trials)

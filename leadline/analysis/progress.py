@@ -1,0 +1,95 @@
+"""How far a sweep is, in words and numbers, from its history alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+from leadline.analysis import early_stopping
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Status, Trial
+from leadline.measure import Report
+
+__all__ = ["STALE_SECONDS", "best", "brief", "clock", "counts", "done", "duration", "saved_steps", "spent", "state", "unit"]
+
+STALE_SECONDS = 900.0
+"""A sweep that is not closed and has recorded nothing for so long may have been killed."""
+
+_HOW = {"done": "finished"}
+
+
+def state(history: History, now: float | None = None, gone: bool | None = None) -> str:
+    """`finished`, `failed`, `interrupted` or `time limit` as the driver closed it; otherwise `running`, `killed` or `silent for ...`.
+
+    Args:
+        now: seconds since the epoch; None for the clock.
+        gone: whether its driver is known to have ended; None where it is not known.
+    """
+    if history.closed:
+        return _HOW.get(history.closed, history.closed)
+    if gone is not None:
+        return "killed" if gone else "running"
+    silent = (time.time() if now is None else now) - history.last_time
+    return "running" if silent < STALE_SECONDS else f"silent for {duration(silent)}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: `40 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 1440:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def clock(moment: float) -> str:
+    """Seconds since the epoch as `2026-01-31 12:00:00 UTC`; a dash for none."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "-"
+
+
+def done(history: History) -> int:
+    """Search trials of which no more is to come."""
+    return sum(not trial.open for trial in history.search_trials())
+
+
+def counts(trials: list[Trial]) -> str:
+    """Trials by status, as in `3 finished, 9 stopped`; `none` where there are none."""
+    found = Counter(trial.status for trial in trials)
+    order: tuple[Status, ...] = ("finished", "stopped", "failed", "running", "waiting")
+    return ", ".join(f"{found[status]} {status}" for status in order if found[status]) or "none"
+
+
+def saved_steps(history: History) -> tuple[int, int, int]:
+    """(trials that ASHA stopped, steps that these did not run, steps that all search trials would run in full).
+
+    Where the budget counts samples, samples. What trials left for another reason is in `leadline.analysis.early_stopping.stopped`.
+    """
+    budget, trials = int(history.settings["steps"]), early_stopping.at_rungs(history)
+    left = sum(budget - history.spent(trial.reports[-1]) for trial in trials if trial.reports)
+    return len(trials), left, budget * len(history.search_trials())
+
+
+def unit(history: History) -> str:
+    """What the budget, rungs and `spent` count: `steps` of the optimizer, or training `samples`."""
+    return str(history.settings.get("unit", "steps"))
+
+
+def spent(history: History, report: Report) -> str:
+    """`4,096 samples (step 64)`, or `step 400` where the budget counts steps."""
+    step = f"step {report.step:,}"
+    return step if unit(history) == "steps" else f"{history.spent(report):,} {unit(history)} ({step})"
+
+
+def brief(reason: str) -> str:
+    """The last line of a reason, which is the error where the reason is a traceback."""
+    lines = reason.strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def best(history: History, stratum: str) -> Trial | None:
+    """The best trial that finished, if one did."""
+    return next(iter(leaderboard.finalists(history, stratum, 1)), None)

@@ -1,0 +1,170 @@
+"""What a sweep answers, in sentences: per stratum a value with its interval and n, beside the best trivial predictor."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from leadline.analysis import progress
+from leadline.ledger import leaderboard
+from leadline.ledger.confirmed import Versus, finished
+from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import number
+from leadline.measure import Measure
+from leadline.statistics import LEAST_DIFFERING, rule_of_three
+
+__all__ = ["MIXED", "Answer", "answers", "interval", "luck"]
+
+MIXED = "better by one metric and worse by another than"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One stratum's answer.
+
+    Attributes:
+        verdict: better than, worse than, not told apart from, `MIXED`, or empty where nothing is claimed.
+        versus: the confirmed best beside the best trivial predictor, by the objective; None where there is none.
+        besides: the same by the other metrics that have values per unit.
+        luck: how many configurations were looked at and what that does to the winner's score; empty before there are two replicates.
+    """
+
+    stratum: str
+    label: str
+    sentence: str
+    verdict: str
+    versus: Versus | None = None
+    besides: tuple[Versus, ...] = ()
+    luck: str = ""
+
+    @property
+    def contrary(self) -> list[Versus]:
+        """Metrics by which the confirmed best is worse than a trivial predictor, though by the objective it is not."""
+        return leaderboard.contrary(self.versus, self.besides)
+
+
+def answers(history: History, unit: str) -> list[Answer]:
+    """One answer per stratum, in the study's order.
+
+    Args:
+        unit: what `n` counts, in the plural.
+    """
+    return [_answer(history, stratum, unit) for stratum in leaderboard.strata(history)]
+
+
+def _answer(history: History, stratum: str, unit: str) -> Answer:
+    field = history.settings["stratify"]
+    label = f"{field} {stratum}" if field else "all trials"
+    leader = progress.best(history, stratum)
+    if best := next(iter(leaderboard.confirmed(history, stratum)), None):
+        return _confirmed(history, best, label, unit)
+    sentence = _unconfirmed(history, leader, stratum, unit) if leader else _unfinished(history, stratum)
+    return Answer(stratum, label, sentence, "")
+
+
+def interval(measure: Measure) -> str:
+    """`0.42 [0.40, 0.44]`; the value alone where it is exact."""
+    value = number(measure.value)
+    return value if measure.low == measure.value == measure.high else f"{value} [{number(measure.low)}, {number(measure.high)}]"
+
+
+def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
+    found = leaderboard.versus_trivial(history, trial, unit=unit)
+    besides = tuple(leaderboard.besides(history, trial, unit))
+    made = Answer(trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum))
+    verdict = MIXED if made.contrary and made.verdict == "better than" else made.verdict
+    words = [f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.", *_remarks(history, trial, unit)]
+    return dataclasses.replace(made, sentence=" ".join(words), verdict=verdict)
+
+
+def _score(history: History, trial: Trial, unit: str) -> str:
+    measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
+    assert measure is not None, "a replicate has finished"
+    count = len(leaderboard.confirmed(history, trial.stratum))
+    among = f", best of {count} confirmed" if count > 1 else ""
+    place = f"{history.settings['metric']} on {measure.n} test {unit}, {runs} replicate{'s' if runs > 1 else ''}{among}"
+    return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
+
+
+def _compared(found: Versus | None, unit: str) -> str:
+    """The finalist beside the best trivial predictor on test: a claim only where enough was measured for one."""
+    if found is None:
+        return "no trivial predictor was scored on the test split"
+    place = f"{found.name}, at {number(found.other.value)}"
+    if found.missing:
+        return f"beside the best trivial predictor there, {place}, no claim is made: {found.missing}"
+    how = f"paired by {unit}: {interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
+    if found.difference and found.differing < LEAST_DIFFERING:
+        how += f"; they differ on {found.differing} of them, too few to tell"
+    return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})"
+
+
+def _contrary(answer: Answer) -> str:
+    """By which other metrics it is worse."""
+    found = [f"{one.metric} ({one.name} at {number(one.other.value)}, paired: {interval(one.difference)})"
+             for one in answer.contrary if one.difference]  # fmt: skip
+    word = "but" if answer.verdict == "better than" else "and"
+    return f", {word} worse by {' and '.join(found)}" if found else ""
+
+
+def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
+    measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
+    assert measure is not None, "a replicate has finished"
+    found = []
+    if measure.value == 0 and measure.low == 0:
+        share = 100 * rule_of_three(measure.n)
+        found.append(f"All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three).")
+    if marks := leaderboard.replicate_marks(history, trial):
+        found.append(f"Its replicates' guards: {', '.join(marks)}.")
+    if runs == 1:
+        found.append("One replicate: the interval leaves out the spread between seeds.")
+    elif runs < history.settings["replicates"]:
+        found.append(f"{history.settings['replicates']} replicates were asked for.")
+    return found
+
+
+def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> str:
+    name = leaderboard.objective(history)
+    measure, trivial = trial.measure(name), leaderboard.best_trivial(history, stratum, name)
+    assert measure is not None, "the best trial has reported"
+    lines = "no trivial predictor was scored on the validation split"
+    if trivial:
+        lines = f"the best trivial predictor there, {trivial.name}, is at {number(trivial.metrics[name].value)}"
+    confirm = "not confirmed yet" if history.settings["confirm"] else "confirmation was not asked for"
+    place = f"{history.settings['metric']} on {measure.n} validation {unit}"
+    chosen = f"It was chosen on these {unit}, which flatters it; no claim is made; {confirm}."
+    return f"trial {trial.number} leads at {interval(measure)} ({place}): {lines}. {chosen}"
+
+
+def luck(history: History, stratum: str) -> str:
+    """How many configurations of a stratum were looked at, what the best of so many would score by luck, and what the winner scored.
+
+    The winner is the search's, whichever finalist is ahead after confirmation.
+    """
+    winner = progress.best(history, stratum)
+    found = leaderboard.luck(history, winner) if winner else None
+    if found is None:
+        return ""
+    side, other = ("below", "above") if history.settings["mode"] == "min" else ("above", "below")
+    several = "" if found.everywhere == found.looked else f" ({found.everywhere} over all strata)"
+    plural = "s were" if found.looked != 1 else " was"
+    sentence = f"{found.looked} configuration{plural} looked at{several}."
+    if found.looked > 1:
+        expected = f"{number(found.expected)} {side} their mean by luck"
+        sentence += f" The best of {found.looked} equally good configurations would score {expected} on validation"
+        sentence += f" (standard deviation {number(found.spread)} over {found.replicates} replicates)"
+        sentence += f"; the winner's score there was {number(abs(found.seen))} {side if found.seen >= 0 else other} its replicates' mean."
+    return sentence
+
+
+def _unfinished(history: History, stratum: str) -> str:
+    ranked = leaderboard.ranked(history, stratum)
+    reported = [trial for trial in ranked if trial.reports]
+    if not ranked:
+        return "no trial has been proposed."
+    if not reported:
+        return f"no trial has reported ({progress.counts(ranked)})."
+    first, settings = reported[0], history.settings
+    spent = f"{history.spent(first.reports[-1]):,} of {settings['steps']:,} {settings.get('unit', 'steps')}"
+    far = f"trial {first.number} is at {number(first.value(leaderboard.objective(history)))} after {spent}"
+    return f"no trial has finished with a finite value ({progress.counts(ranked)}); {far}."

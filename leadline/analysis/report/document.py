@@ -1,0 +1,159 @@
+"""The report: one HTML file that needs nothing else, neither network nor other files. A view of the ledger and of the notes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from leadline.analysis import cost, early_stopping, headlines, notes, pairwise, planned, progress, scores, verdicts
+from leadline.analysis.report import answers, figures, guard_findings, tables
+from leadline.analysis.sweep import Sweep
+from leadline.analysis.terminal import text
+from leadline.ledger.history import History
+from leadline.ledger.leaderboard_table import number
+from leadline.storage import Folder
+
+__all__ = ["answered", "page", "write"]
+
+FILE = "report.html"
+
+
+def write(folder: Folder, name: str, price: float | None = None) -> str:
+    """Writes `report.html` into a sweep's folder, from its ledger, and returns the file's path or URI.
+
+    Args:
+        folder: the sweep's folder.
+        name: the sweep's name, for the title.
+        price: of an hour of the driver's machine; None says nothing about money.
+
+    Raises:
+        ValueError: if there is no sweep.
+        LedgerError: if its ledger is damaged before its last segment.
+        OSError: if the storage refuses.
+    """
+    opened = Sweep.open(folder)
+    folder.write(FILE, page(Sweep(name, folder, opened.history), price).encode())
+    return str(folder / FILE)
+
+
+def answered(folder: Folder) -> list[str]:
+    """What a sweep answers to the comparisons that its study planned, a sentence each; raises as `write` does."""
+    return [one.sentence for one in planned.contrasts(Sweep.open(folder))]
+
+
+def page(sweep: Sweep, price: float | None = None) -> str:
+    """The report of a sweep, finished or not, as an HTML document; `price` as in `write`."""
+    environment = Environment(
+        loader=PackageLoader("leadline.analysis.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "plain": lambda words: words.replace("`", ""),
+        "text": text,
+        "brief": progress.brief,
+        "clock": progress.clock,
+        "duration": progress.duration,
+        "figure": _figure,
+    }
+    return environment.get_template(FILE).render(_context(sweep, price), plotly=Markup(get_plotlyjs()))
+
+
+def _figure(figure: go.Figure) -> Markup:
+    """The figure as JSON that may stand inside a script element."""
+    plain = figure.to_json()
+    for character in "<>&":
+        plain = plain.replace(character, f"\\u{ord(character):04x}")
+    return Markup(plain)
+
+
+def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
+    history = sweep.history
+    top = _top(sweep)
+    return {**top, **_figures(history), **_tables(sweep, top["unit"]), "cost": cost.rows(history, price)}
+
+
+def _top(sweep: Sweep) -> dict[str, Any]:
+    history, settings = sweep.history, sweep.settings
+    metric = scores.metric(history, settings["metric"])
+    found, compared = answers.answers(history, metric.unit), pairwise.pairs(sweep)
+    return {
+        "sweep": sweep.name,
+        "question": settings.get("question", ""),
+        "settings": settings,
+        "label": settings["stratify"] or "stratum",
+        "metric": metric.name,
+        "unit": metric.unit,
+        "doc": metric.doc,
+        "state": sweep.state,
+        "incomplete": tables.incomplete(history),
+        "counts": progress.counts(history.search_trials()),
+        "last": history.last_time,
+        "written": time.time(),
+        "answers": found,
+        "headline": tables.headline(history, found),
+        "besides": tables.besides(found),
+        "contrasts": planned.contrasts(sweep),
+        "pairs": compared,
+        "pairs_headline": pairwise.sentence(compared, settings["stratify"] or "stratum"),
+        "coverage": scores.coverage(history),
+        "coverage_doc": scores.metric(history, scores.COVERAGE).doc,
+    }
+
+
+def _figures(history: History) -> dict[str, Any]:
+    others = [(scores.metric(history, name), figures.answer(history, name, 320, legend=False)) for name in scores.shown(history)[1:]]
+    strata = history.settings["strata"]
+    important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
+    parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
+    return {
+        "answer_figure": figures.answer(history),
+        "has_front": figures.has_front(history),
+        "other_figures": [(metric, figure) for metric, figure in others if figure],
+        "ladders": figures.ladders(history),
+        "curves": figures.curves(history),
+        "importance": [figure for figure, _ in important if figure],
+        "importance_words": [words for _, words in important],
+        "parallel": [figure for figure, _ in parallel if figure],
+        "parallel_words": [words for _, words in parallel],
+        "parameters": figures.parameters(history),
+    }
+
+
+def _searched(history: History) -> bool:
+    return any(trial.params for trial in history.search_trials())
+
+
+def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
+    history, settings = sweep.history, sweep.settings
+    varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
+    trials, saved, whole = progress.saved_steps(history)
+    noted, problems = notes.every(sweep.folder)
+    return {
+        "settings_rows": [(name, tables.plain(value)) for name, value in settings.items()],
+        "rows": sweep.leaderboard()["rows"],
+        "spent": {trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()},
+        "budget_unit": progress.unit(history),
+        "summaries": {trial.number: tables.summary(trial, varying) for trial in history.search_trials()},
+        "fixed": fixed,
+        "confirmed": tables.confirmed(history, unit),
+        "counted": tables.counted(history),
+        "baselines": tables.baselines(history),
+        "others": tables.others(history),
+        "stopped": {"trials": trials, "saved": saved, "whole": whole, "seconds": early_stopping.saved_seconds(history)},
+        "rungs": early_stopping.stopped(history),
+        "audits": list({tuple(finding.items()): finding for finding in history.findings}.values()),
+        "guards": guard_findings.groups(history),
+        "all_trials": len(history.trials),
+        "guarded": any(trial.findings for trial in history.trials.values()),
+        "guards_share": cost.cost(history).guards_share,
+        "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings["family"])),
+        "trial_notes": noted,
+        "bad_notes": problems,
+        "notes": history.notes,
+        "manifests": [tables.manifest(manifest) for manifest in history.manifests],
+    }

@@ -1,0 +1,11 @@
+"""The report's figures, each a Plotly figure from a history alone."""
+
+from __future__ import annotations
+
+from leadline.analysis.report.figures.answer import answer, has_front
+from leadline.analysis.report.figures.curves import curves
+from leadline.analysis.report.figures.ladder import ladders
+from leadline.analysis.report.figures.parameters import parameters
+from leadline.analysis.report.figures.search import importance, parallel
+
+__all__ = ["answer", "curves", "has_front", "importance", "ladders", "parallel", "parameters"]

@@ -1,0 +1,79 @@
+"""What all figures share. Backgrounds are transparent and colours of middling lightness, so that light and dark pages both carry them.
+
+Texts that come from the ledger pass through `literal`: Plotly reads a subset of HTML in hover texts, names and tick labels. In a template
+it would read `%{...}` too, so no template holds such a text.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import plotly.graph_objects as go
+
+from leadline.ledger.history import History
+
+__all__ = ["BLUE", "COLOURS", "GREY", "GRID", "ORANGE", "SYMBOLS", "figure", "label", "literal", "scale", "stratum_name", "stratum_title"]
+
+BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
+COLOURS = (BLUE, ORANGE, "#2aa187", "#c667ab", "#a3932b", "#8f7be0", "#cf5c5c")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
+GRID = "rgba(128,128,128,0.25)"
+LOG_RATIO = 10.0
+
+
+def scale(values: Iterable[float], dense: float = 1000.0) -> dict[str, Any]:
+    """A logarithmic axis where all values are positive and span more than a factor of 10; labels at 1, 2, 5 below a factor of `dense`."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite or min(finite) <= 0 or max(finite) <= LOG_RATIO * min(finite):
+        return {"type": "linear"}
+    return {"type": "log", "tickformat": "~g", "dtick": "D2" if max(finite) < dense * min(finite) else 1}
+
+
+def figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
+    """An empty figure of the report's look.
+
+    Args:
+        height: in pixels; the width is the page's.
+        x: properties of the x axis.
+        y: properties of the y axis.
+        layout: further properties of the layout.
+    """
+    axis = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": GRID, "automargin": True, "exponentformat": "power"}
+    return go.Figure(
+        layout={
+            "template": go.layout.Template(),
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": "system-ui, sans-serif", "size": 12, "color": GREY},
+            "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+            "height": height,
+            "hovermode": "closest",
+            "colorway": COLOURS,
+            "xaxis": {**axis, **x},
+            "yaxis": {**axis, **y},
+            **layout,
+        }
+    )
+
+
+def literal(text: object) -> str:
+    """A text that Plotly shows as it stands. Quotes stay, since Plotly does not know their entities."""
+    return html.escape(str(text), quote=False)
+
+
+def label(history: History) -> str:
+    """The stratifying field, escaped."""
+    return literal(history.settings["stratify"] or "stratum")
+
+
+def stratum_name(history: History, stratum: str) -> str:
+    """`lookahead 100`, or `all trials` where there is one stratum; as it stands in the ledger."""
+    return f"{history.settings['stratify']} {stratum}" if history.settings["stratify"] else "all trials"
+
+
+def stratum_title(history: History, stratum: str) -> str:
+    """`stratum_name`, escaped."""
+    return literal(stratum_name(history, stratum))

@@ -1,0 +1,151 @@
+"""Learning curves: the objective on validation along the budget, rungs included, a figure for each stratum.
+
+Their scale is that of the trials that ran to the end; what lies far beyond it is named, since one diverged trial would flatten all others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from typing import Any
+
+import plotly.graph_objects as go
+
+from leadline.analysis import early_stopping, progress
+from leadline.analysis.report.figures.base import BLUE, GREY, ORANGE, figure, literal, scale, stratum_title
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import number
+
+__all__ = ["curves"]
+
+UNITS = {"steps": "optimizer steps", "samples": "training samples"}
+ENDS = {"stopped": "x", "failed": "x-open", "running": "triangle-right-open", "waiting": "triangle-right-open"}
+
+
+def curves(history: History) -> list[go.Figure]:
+    """One figure for each stratum in which a trial has reported a finite value, each on its own scale."""
+    return [_of(history, stratum, values) for stratum in leaderboard.strata(history) if (values := _values(history, stratum))]
+
+
+def _values(history: History, stratum: str) -> dict[int, list[float]]:
+    """By trial, the finite values that it has reported; trials without any left out."""
+    metric = leaderboard.objective(history)
+    reported = {
+        trial.number: [report.metrics[metric].value for report in trial.reports if metric in report.metrics]
+        for trial in history.search_trials()
+        if trial.stratum == stratum
+    }
+    finite = {number: [value for value in values if math.isfinite(value)] for number, values in reported.items()}
+    return {number: values for number, values in finite.items() if values}
+
+
+def _at(kind: str, value: float) -> float:
+    """Where a value lies on a linear or logarithmic axis."""
+    return value if kind == "linear" else math.log10(value) if value > 0 else -math.inf
+
+
+def _trivial(history: History, stratum: str) -> tuple[str, float] | None:
+    """Name and value of the best trivial predictor on validation."""
+    name = leaderboard.objective(history)
+    line = leaderboard.best_trivial(history, stratum, name)
+    return (line.name, line.metrics[name].value) if line else None
+
+
+def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dict[str, Any]:
+    """The scale of the trials that ran their whole budget or still run, of all where there is none: stopped ones may be far off.
+
+    It is no finer than the interval of the best, since differences that mean nothing should not look like much. Other trials
+    and the best trivial predictor widen it to at most three times that.
+    """
+    metric, leader, trivial = leaderboard.objective(history), progress.best(history, stratum), _trivial(history, stratum)
+    going = [number for number in values if history.trials[number].status == "finished" or history.trials[number].open]
+    core = [value for number in going or values for value in values[number]]
+    axis, measure = scale(core), leader.measure(metric) if leader else None
+    core = [_at(axis["type"], value) for value in [*core, *([measure.low, measure.high] if measure else [])]]
+    core = [at for at in core if math.isfinite(at)]
+    low, high = min(core), max(core)
+    others = [_at(axis["type"], value) for value in [*itertools.chain(*values.values()), *([trivial[1]] if trivial else [])]]
+    near = [at for at in others if 2 * low - high <= at <= 2 * high - low]
+    low, high = min([low, *near]), max([high, *near])
+    margin = 0.05 * (high - low) or 0.05 * abs(low) or 0.1
+    return {**axis, "range": [low - margin, high + margin], "title": {"text": literal(metric)}}
+
+
+def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Figure:
+    x = {"title": {"text": UNITS[progress.unit(history)]}, "range": [0, history.settings["steps"] * 1.03], "tickformat": "~s"}
+    made = figure(320, x, _axis(history, stratum, values), showlegend=False)
+    title = {"text": stratum_title(history, stratum), "x": 0.5, "y": 0.97, "yanchor": "top", "font": {"size": 15}}
+    made.update_layout(margin_t=70, title=title)
+    for rung in early_stopping.rungs(history):
+        made.add_vline(x=rung, line={"color": GREY, "width": 1, "dash": "dot"}, opacity=0.7)
+    leader = progress.best(history, stratum)
+    for trial in reversed(leaderboard.ranked(history, stratum)):
+        if trial.reports:
+            made.add_trace(_curve(history, trial, best=trial is leader))
+    said = [*_add_trivial(made, history, stratum), *_beyond(made, values)]
+    above = {"xref": "paper", "yref": "paper", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom", "align": "right"}
+    if said:
+        made.add_annotation(text="<br>".join(said), showarrow=False, **above)
+    return made
+
+
+def _side(made: go.Figure, value: float) -> int:
+    """0 for a value on the plot's scale, -1 for one below it, 1 for one above it."""
+    low, high = made.layout.yaxis.range
+    at = _at(made.layout.yaxis.type, value)
+    return int(at > high) - int(at < low)
+
+
+def _add_trivial(made: go.Figure, history: History, stratum: str) -> list[str]:
+    """A dashed line at the best trivial predictor, or its text where it lies beyond the scale."""
+    trivial = _trivial(history, stratum)
+    if trivial is None:
+        return []
+    name, value = trivial
+    hover = f"{literal(name)}: {number(value)}"
+    if side := _side(made, value):
+        return [f"{'below' if side < 0 else 'above'} this scale: {hover}"]
+    line, ends = {"color": GREY, "dash": "dash"}, [0, history.settings["steps"]]
+    made.add_trace(go.Scatter(x=ends, y=[value, value], mode="lines", line=line, hovertext=hover, hoverinfo="text"))
+    return []
+
+
+def _beyond(made: go.Figure, values: dict[int, list[float]]) -> list[str]:
+    """How many trials leave the scale, and how far."""
+    found = []
+    for side, word, extreme in ((-1, "below", min), (1, "above", max)):
+        outside = [extreme(reported) for reported in values.values() if _side(made, extreme(reported)) == side]
+        if outside:
+            found.append(f"{len(outside)} trial{'s' if len(outside) > 1 else ''} {word} this scale, to {number(extreme(outside))}")
+    return found
+
+
+def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
+    metric = leaderboard.objective(history)
+    points = [(report, report.metrics[metric].value) for report in trial.reports if metric in report.metrics]
+    full = trial.status == "finished"
+    about = _about(history, trial, best)
+    colour = ORANGE if best else BLUE if full or trial.open else GREY
+    return go.Scatter(
+        x=[history.spent(report) for report, _ in points],
+        y=[value if math.isfinite(value) else None for _, value in points],
+        mode="lines+markers",
+        opacity=1.0 if full or trial.open else 0.55,
+        line={"color": colour, "width": 2.6 if best else 1.4, "dash": "dot" if trial.status == "failed" else "solid"},
+        marker={
+            "color": colour,
+            "symbol": ["circle"] * (len(points) - 1) + [ENDS.get(trial.status, "circle")],
+            "size": [3] * (len(points) - 1) + [7],
+            "line": {"width": 0},
+        },
+        hovertext=[f"{about}<br>{progress.spent(history, report)}: {number(value)}" for report, value in points],
+        hoverinfo="text",
+    )
+
+
+def _about(history: History, trial: Trial, best: bool) -> str:
+    reason = "<br>".join(map(literal, textwrap.wrap(progress.brief(trial.reason)[:160], 44)))
+    where = progress.spent(history, trial.reports[-1])
+    return f"trial {trial.number}{', the best' if best else ''}<br>{trial.status} at {where}{f'<br>{reason}' if reason else ''}"

@@ -1,0 +1,72 @@
+"""The objective on validation against each searched parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from leadline.analysis import progress
+from leadline.analysis.report.figures.base import COLOURS, SYMBOLS, figure, literal, scale
+from leadline.analysis.terminal import text
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import number
+
+__all__ = ["parameters"]
+
+
+def parameters(history: History) -> list[go.Figure]:
+    """The objective on validation against each searched parameter, a colour and symbol per stratum, hollow before the whole budget."""
+    metric = leaderboard.objective(history)
+    trials = [trial for trial in history.search_trials() if math.isfinite(trial.value(metric))]
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    axis = scale(trial.value(metric) for trial in trials)
+    return [_parameter(history, name, [trial for trial in trials if name in trial.params], axis) for name in names]
+
+
+def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[str, Any]) -> go.Figure:
+    values = [trial.params[name] for trial in trials]
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    continuous = numeric and any(isinstance(value, float) for value in values)
+    strata = leaderboard.strata(history)
+    x: dict[str, Any] = {
+        "title": {"text": literal(name)},
+        **(scale(map(float, values), dense=60.0) if continuous else {"type": "category"}),
+    }
+    if not continuous:
+        x["categoryorder"] = "array"
+        x["categoryarray"] = list(dict.fromkeys(literal(text(value)) for value in (sorted(values) if numeric else values)))
+    y = {"title": {"text": literal(leaderboard.objective(history))}, **axis}
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
+    made = figure(300, x, y, showlegend=len(strata) > 1, legend=legend)
+    for index, stratum in enumerate(strata):
+        chosen = [trial for trial in trials if trial.stratum == stratum]
+        made.add_trace(_scatter(history, name, stratum, chosen, index, continuous))
+    return made
+
+
+def _scatter(history: History, name: str, stratum: str, trials: Sequence[Trial], index: int, continuous: bool) -> go.Scatter:
+    metric, symbol = leaderboard.objective(history), SYMBOLS[index % len(SYMBOLS)]
+    values = [trial.value(metric) for trial in trials]
+    xs = [trial.params[name] if continuous else literal(text(trial.params[name])) for trial in trials]
+    return go.Scatter(
+        x=xs,
+        y=values,
+        name=literal(stratum),
+        mode="markers",
+        marker={
+            "color": COLOURS[index % len(COLOURS)],
+            "size": 8,
+            "symbol": [symbol if trial.status == "finished" else f"{symbol}-open" for trial in trials],
+            "opacity": [1.0 if trial.status == "finished" else 0.6 for trial in trials],
+        },
+        hovertext=[
+            f"trial {trial.number}, {trial.status} at {progress.spent(history, trial.reports[-1])}"
+            f"<br>{literal(name)} = {x if isinstance(x, str) else text(x)}<br>{number(value)}"
+            for trial, x, value in zip(trials, xs, values, strict=True)
+        ],
+        hoverinfo="text",
+    )

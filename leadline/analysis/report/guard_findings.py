@@ -1,0 +1,62 @@
+"""What the guards found, by guard: how many trials, what was measured, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leadline.finding import Finding
+from leadline.ledger.history import History, Trial
+
+__all__ = ["ADVICE", "Group", "advice", "groups"]
+
+ADVICE: Mapping[str, str] = {
+    "baseline": "Do not quote the score without the predictor that beats it. Train longer, or ask whether the metric rewards the task.",
+    "overlap": "Split again by the unit that repeats, and discard scores on the rows that were seen in training.",
+    "input": "The outputs hardly depend on the inputs: look for saturation, masks, padding and a loss that a constant satisfies.",
+    "gradient": "Look for a detach, a no_grad block or an unused submodule; freeze on purpose what is not to be trained.",
+    "no_op": "Remove it, or give it weight: as it stands, the run is the same without it.",
+    "learning_rate": "Training has stopped, whatever the budget says: feed the schedule with evaluations, not with batches, or slow it.",
+    "perturbation": "Perturb in float32, or larger: at this precision most of it is rounded away.",
+    "spike": "Lower the learning rate or clip the gradient, and look at the batch of that step.",
+    "plateau": "Compare with the learning rate and the curriculum of that moment before calling it a limit of the model.",
+    "throughput": "The machine was slow or shared: compare by steps or samples, not by time.",
+    "memory": "Halve the micro-batch, or look for tensors that are kept from step to step.",
+}
+"""What to do, by how a guard's name begins or by a word in it."""
+
+OTHERWISE = "Read the sentence, and judge the score with it."
+
+
+@dataclass(frozen=True)
+class Group:
+    """The failed findings of one guard: pairs of a trial and its last word, in order of trials."""
+
+    guard: str
+    found: list[tuple[Trial, Finding]]
+
+    @property
+    def trials(self) -> int:
+        """Distinct trials that it marks."""
+        return len({trial.number for trial, _ in self.found})
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return advice(self.guard)
+
+
+def advice(guard: str) -> str:
+    """What to do about a guard's or an audit's finding; a general sentence for a name that is not known."""
+    known = [text for name, text in ADVICE.items() if guard.startswith(name)]
+    return next(iter(known or [text for name, text in ADVICE.items() if name in guard]), OTHERWISE)
+
+
+def groups(history: History) -> list[Group]:
+    """Failed guards, most trials first, over the search and the confirmation runs."""
+    by_guard: dict[str, list[tuple[Trial, Finding]]] = {}
+    for _, trial in sorted(history.trials.items()):
+        for finding in trial.findings:
+            if finding.failed:
+                by_guard.setdefault(finding.guard, []).append((trial, finding))
+    return sorted((Group(guard, found) for guard, found in by_guard.items()), key=lambda group: (-group.trials, group.guard))

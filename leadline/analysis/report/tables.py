@@ -1,0 +1,179 @@
+"""Rows of the report's tables, as plain values."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from leadline.analysis import progress, scores
+from leadline.analysis.report.answers import MIXED, Answer, interval
+from leadline.analysis.scores import Reading
+from leadline.analysis.terminal import text
+from leadline.ledger import leaderboard
+from leadline.ledger.confirmed import NOT_TOLD_APART
+from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import number
+from leadline.measure import Measure
+
+__all__ = ["baselines", "besides", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
+
+
+WORDS = ("better than", MIXED, "worse than", NOT_TOLD_APART)
+"""Verdicts in the order in which a headline says them."""
+
+
+def incomplete(history: History) -> str:
+    """What is still missing, in words; empty where the sweep is complete."""
+    settings, searched = history.settings, history.search_trials()
+    missing = []
+    if len(searched) < settings["trials"]:
+        missing.append(f"{len(searched)} of {settings['trials']} trials have been proposed")
+    if unfinished := [trial for trial in history.trials.values() if trial.open]:
+        missing.append(f"{len(unfinished)} trials have not ended ({progress.counts(unfinished)})")
+    wanted = leaderboard.wanted(history)
+    ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
+    if not missing and ended < wanted:
+        missing.append(f"{ended} of {wanted} confirmation runs have ended")
+    return "; ".join(missing)
+
+
+def headline(history: History, found: Sequence[Answer]) -> str:
+    """All strata's answers in one sentence, with the paired difference of each; empty where nothing is confirmed."""
+    groups: dict[str, list[str]] = {}
+    for answer in found:
+        if reading := scores.confirmed(history, answer.stratum, history.settings["metric"]):
+            groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
+    at = " at" if history.settings["stratify"] else ""
+    claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in WORDS if word in groups]
+    first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
+    sentence = "; ".join([*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])])
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _place(history: History, answer: Answer, reading: Reading) -> str:
+    """`lookahead 10 (hinge -0.013 [-0.017, -0.010])`: the paired difference where something is claimed, else the value."""
+    versus = answer.versus if answer.verdict else None
+    differences = [versus, *answer.contrary] if versus and versus.difference else []
+    words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
+    words = words or [f"{history.settings['metric']} {reading.words}{', unpaired' if versus else ''}"]
+    return f"{f'{answer.label} ' if history.settings['stratify'] else ''}({'; '.join(words)})"
+
+
+def _less(difference: Measure) -> str:
+    """`lower by 0.014 [0.011, 0.018]` where the interval excludes 0, as `differing by ...` where it does not."""
+    if difference.low <= 0 <= difference.high:
+        return f"differing by {interval(difference)}" if difference.low < difference.high else "equal"
+    low, high = sorted(map(abs, (difference.low, difference.high)))
+    return f"{'lower' if difference.high < 0 else 'higher'} by {interval(Measure(abs(difference.value), difference.n, low, high))}"
+
+
+def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
+    """(stratum, metric, trivial predictor and its value, paired difference, verdict) by each metric that has values per unit."""
+    return [
+        (
+            answer.stratum,
+            one.metric,
+            f"{one.name} ({number(one.other.value)})",
+            interval(one.difference) if one.difference else "-",
+            f"no claim: {one.missing}" if one.missing else one.verdict.removesuffix(" than").removesuffix(" from"),
+        )
+        for answer in found
+        for one in answer.besides
+    ]
+
+
+def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[str, Any]]:
+    """Names of the fields that differ between trials of a stratum, and the values of those that are the same in all."""
+    names = dict.fromkeys(name for trial in trials for name in trial.config if name != stratify)
+    values = {name: [trial.config[name] for trial in trials if name in trial.config] for name in names}
+    fixed = {name: found[0] for name, found in values.items() if all(value == found[0] for value in found)}
+    return [name for name in names if name not in fixed], fixed
+
+
+def summary(trial: Trial, names: Iterable[str]) -> str:
+    """`lr=0.001 width=64`: the named fields of a configuration."""
+    return " ".join(f"{name}={text(trial.config[name])}" for name in names if name in trial.config)
+
+
+def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
+    """Confirmed finalists, best first within each stratum, beside the best trivial predictor on test."""
+    rows = []
+    for row in leaderboard.confirmations(history):
+        trial = history.trials[row["trial"]]
+        runs = ", ".join(
+            str(run.number) if run.status == "finished" else f"{run.number} ({run.status})" for run in history.replicates(trial.number)
+        )
+        validation = trial.value(leaderboard.objective(history))
+        rows.append({**row, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
+    return rows
+
+
+def _against(history: History, trial: Trial, unit: str) -> str:
+    found = leaderboard.versus_trivial(history, trial, unit=unit)
+    if found is None:
+        return "no trivial predictor on test"
+    if found.missing:
+        return f"no claim: {found.missing}; {found.name} at {number(found.other.value)}"
+    worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
+    by = f"; worse by {', '.join(worse)}" if worse else ""
+    return f"{found.verdict} {found.name} ({number(found.other.value)}){by}"
+
+
+def counted(history: History) -> list[tuple[str, str, str]]:
+    """(stratum, metric, least to most over replicates) of every exact count of the best confirmed finalist."""
+    rows = []
+    for stratum in leaderboard.strata(history):
+        reading = scores.confirmed(history, stratum, history.settings["metric"])
+        for name, count in leaderboard.counts(history, reading.trial).items() if reading else ():
+            least, most = number(count.low), number(count.high)
+            words = least if least == most else f"{least} to {most}, median {number(count.median)}"
+            rows.append((stratum, name, f"{words} ({count.replicates} replicate{'s' if count.replicates > 1 else ''}, n = {count.n})"))
+    return rows
+
+
+def baselines(history: History) -> list[dict[str, Any]]:
+    """Trivial predictors by stratum with the objective on validation and test."""
+    metric = history.settings["metric"]
+    rows = []
+    for line in history.baselines:
+        measures = {split: line.metrics[f"{split}/{metric}"] for split in ("validation", "test") if f"{split}/{metric}" in line.metrics}
+        if measures:
+            rows.append({"stratum": line.stratum, "name": line.name, "oracle": leaderboard.is_oracle(line.name), "measures": measures})
+    order = leaderboard.strata(history)
+    return sorted(rows, key=lambda row: order.index(row["stratum"]) if row["stratum"] in order else len(order))
+
+
+def others(history: History) -> dict[str, Any]:
+    """Every validation metric of the best trial of each stratum and of the trivial predictors: names, and rows of values."""
+    best = {stratum: next(iter(leaderboard.ranked(history, stratum)), None) for stratum in leaderboard.strata(history)}
+    shown = [trial for trial in best.values() if trial and trial.reports]
+    names = list(dict.fromkeys(name for trial in shown for name in trial.reports[-1].metrics if name.startswith("validation/")))
+    rows: list[tuple[str, str, list[float | None]]] = []
+    for stratum, trial in best.items():
+        if trial and trial.reports:
+            rows.append((stratum, f"trial {trial.number}", [trial.value(name) for name in names]))
+        lines = [line for line in history.baselines if line.stratum == stratum]
+        rows += [(stratum, line.name, [line.metrics[name].value if name in line.metrics else None for name in names]) for line in lines]
+    return {"names": [name.removeprefix("validation/") for name in names], "rows": rows}
+
+
+def plain(value: Any) -> str:
+    """A setting in one line; `nothing` for what is empty."""
+    if isinstance(value, dict):
+        inside = {name: f"({plain(entry)})" if isinstance(entry, dict) else text(entry) for name, entry in value.items()}
+        return ", ".join(f"{name}={words}" for name, words in inside.items()) or "nothing"
+    if isinstance(value, list | tuple) and any(isinstance(entry, dict) for entry in value):
+        return "; ".join(map(plain, value))
+    return "nothing" if value is None or value in ([], (), "") else text(value)
+
+
+def manifest(recorded: dict[str, Any]) -> dict[str, str]:
+    """Command, commit, versions and machine of a run of the driver, in words."""
+    dirty = {True: ", with uncommitted changes", False: ", clean"}.get(recorded.get("dirty"), "")  # type: ignore[arg-type]
+    return {
+        "command": shlex.join(map(str, recorded.get("command", []))) or "-",
+        "commit": f"{recorded['commit']}{dirty}" if recorded.get("commit") else "not recorded",
+        "versions": ", ".join(f"{name} {value}" for name, value in recorded.get("versions", {}).items()) or "-",
+        "machine": ", ".join(f"{name} {value}" for name, value in recorded.get("machine", {}).items()) or "-",
+    }

@@ -1,0 +1,266 @@
+"""A sweep as a researcher opens it: its trials, its leaderboard, and the weights of any trial.
+
+Everything is read from the ledger; nothing is unpickled. torch is imported by `TrialView.load` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leadline.ledger import leaderboard, lease, segments
+from leadline.ledger.history import History, Status, Trial
+from leadline.ledger.reader import READING_PATIENCE
+from leadline.measure import Report
+from leadline.storage import Folder
+
+if TYPE_CHECKING:
+    import pandas
+    from torch import nn
+
+    from leadline.checkpoint import Checkpoint, CheckpointStore
+
+__all__ = ["Sweep", "TrialView", "place", "sweep_names"]
+
+
+def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
+    """The folder at a local path, also with a trailing slash, `.` or `..`, or at a URI.
+
+    Raises:
+        ConfigError: if the URI is not understood, or has one slash for two.
+    """
+    if isinstance(path_or_uri, Folder):
+        return path_or_uri
+    text = os.fspath(path_or_uri)
+    folder = Folder.at(text)
+    return folder if "://" in text else Folder.at(os.path.abspath(text))
+
+
+def sweep_names(results: Folder) -> list[str]:
+    """Names of the folders directly below that have a ledger, sorted.
+
+    Raises:
+        ValueError: if `results` is a file.
+    """
+    try:
+        return [name for name in results.folders() if (results / name).exists("ledger")]
+    except NotADirectoryError:
+        raise ValueError(f"{results} is a file, not a folder") from None
+
+
+def _not_a_sweep(folder: Folder) -> ValueError:
+    if not folder.exists():
+        return ValueError(f"{folder}: there is no such folder")
+    if found := sweep_names(folder):
+        return ValueError(f"{folder} is not a sweep, it holds sweeps; name one of them: {', '.join(found)}")
+    inside = sorted([f"{name}/" for name in folder.folders()] + list(folder.sizes()))
+    return ValueError(f"{folder} is not a sweep: it has no ledger; it holds {', '.join(inside[:20]) or 'nothing'}")
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """A trial of a sweep, with its checkpoints."""
+
+    sweep: Sweep
+    trial: Trial
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its sweep."""
+        return self.trial.number
+
+    @property
+    def stratum(self) -> str:
+        """The value of the stratifying field, as text."""
+        return self.trial.stratum
+
+    @property
+    def status(self) -> Status:
+        """Waiting, running, finished (the whole budget), stopped (by a decision) or failed."""
+        return self.trial.status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain values."""
+        return self.trial.config
+
+    @property
+    def reports(self) -> list[Report]:
+        """One report per evaluation, in order of steps."""
+        return self.trial.reports
+
+    @property
+    def replicates(self) -> list[TrialView]:
+        """The trial's confirmation runs from fresh seeds."""
+        return [TrialView(self.sweep, run) for run in self.sweep.history.replicates(self.number)]
+
+    @property
+    def store(self) -> CheckpointStore:
+        """The trial's checkpoints."""
+        from leadline.checkpoint import CheckpointStore
+
+        return CheckpointStore(self.sweep.folder / "trials" / f"{self.number:04d}", patience=READING_PATIENCE)
+
+    def curve(self, metric: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric named `split/metric`; of the validation split where no split is named.
+
+        Raises:
+            ValueError: if no report holds the metric, naming those that are held.
+        """
+        name = metric if "/" in metric else leaderboard.metric_name(metric)
+        found = [(report.step, report.metrics[name].value) for report in self.reports if name in report.metrics]
+        if self.reports and not found:
+            held = sorted({key for report in self.reports for key in report.metrics})
+            raise ValueError(f"metric: trial {self.number} has no {name!r}; it has {', '.join(held)}")
+        return found
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint of the last report; where it is damaged or missing, the newest intact one, with warnings that say so.
+
+        Raises:
+            ValueError: if none is intact.
+        """
+        store = self.store
+        wanted = self.reports[-1].checkpoint if self.reports else None
+        names = store.names()
+        order = names if wanted is None else [wanted, *(name for name in names if name != wanted)]
+        found = next(store.intact(order), None)
+        if found is None:
+            raise ValueError(f"trial {self.number}: no intact checkpoint at {store.folder} ({len(names)} there, status {self.status})")
+        if wanted is not None and found.name != wanted:
+            warnings.warn(
+                f"trial {self.number}: using {found.name}, not {wanted} of its last report, whose values it does not have",
+                stacklevel=2,
+            )
+        return found
+
+    def load(self) -> nn.Module:
+        """The model with the weights of `checkpoint()`, on the CPU, in eval mode.
+
+        Raises:
+            ConfigError: if the family is not installed or no longer accepts the configuration.
+            ValueError: if no checkpoint is intact, or the weights do not fit the model.
+        """
+        from leadline import registry
+        from leadline.config import make
+
+        family = registry.family(self.sweep.settings["family"])
+        model: nn.Module = family.model(make(family.Config, self.config, family.name))
+        found = self.checkpoint()
+        try:
+            model.load_state_dict(family.scored_weights(found.state))
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"trial {self.number}: the weights of {found.name} do not fit the model of {family.name}: {error}") from None
+        return model.eval()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's record, as it stood when it was opened."""
+
+    name: str
+    folder: Folder
+    history: History
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.name!r}, {len(self.history.trials)} trials)"
+
+    @staticmethod
+    def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
+        """Reads the ledger of the sweep in a folder, also while it runs. A damaged tail is named in a warning.
+
+        Raises:
+            ValueError: if there is no sweep; the message says what is there.
+            LedgerError: if the ledger is damaged before its last segment.
+        """
+        folder = place(path_or_uri)
+        if not folder.exists("ledger"):
+            raise _not_a_sweep(folder)
+        history = History.of(segments.read(folder / "ledger"))
+        if not history.settings:
+            raise ValueError(f"{folder} is not a sweep yet: its ledger does not say what was asked for")
+        return Sweep(folder.path.rsplit("/", 1)[-1], folder, history)
+
+    @property
+    def state(self) -> str:
+        """How it ended, or whether it runs; see `leadline.analysis.progress.state`."""
+        from leadline.analysis import progress
+
+        return progress.state(self.history, gone=lease.gone(self.folder / "lease"))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the sweep was asked for, as plain values."""
+        return self.history.settings
+
+    @property
+    def strata(self) -> list[str]:
+        """Values of the stratifying field, as text, in the study's order."""
+        return leaderboard.strata(self.history)
+
+    @property
+    def trials(self) -> list[TrialView]:
+        """All trials in order of their numbers, replicates included."""
+        return [TrialView(self, trial) for _, trial in sorted(self.history.trials.items())]
+
+    def trial(self, number: int) -> TrialView:
+        """The trial of that number.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if number not in self.history.trials:
+            known = f"0 to {max(self.history.trials)}" if self.history.trials else "none yet"
+            raise ValueError(f"trial: {self.name} has no trial {number}; it has {known}")
+        return TrialView(self, self.history.trials[number])
+
+    def best(self, **where: Any) -> TrialView:
+        """The best search trial on validation that finished its whole budget.
+
+        Args:
+            where: the stratum, by the study's stratifying field, as in `best(lookahead=100)`; not needed where there is one.
+
+        Raises:
+            ValueError: if the stratum is not named, unknown, or without a finished trial.
+        """
+        stratum = self._stratum(where)
+        found = leaderboard.finalists(self.history, stratum, 1)
+        if not found:
+            count = len(leaderboard.ranked(self.history, stratum))
+            raise ValueError(f"{self._field} {stratum}: none of its {count} trials finished with a finite value")
+        return TrialView(self, found[0])
+
+    def leaderboard(self) -> dict[str, Any]:
+        """The leaderboard as plain JSON values; see `leadline.ledger.leaderboard.board`."""
+        return leaderboard.board(self.history, self.name)
+
+    def table(self) -> pandas.DataFrame:
+        """All trials in order of their numbers, a row each; see `leadline.analysis.frame.table` for the columns."""
+        from leadline.analysis.frame import table
+
+        return table(self.history)
+
+    def reports(self) -> pandas.DataFrame:
+        """Every metric and fact of every report, a row each; see `leadline.analysis.frame.reports` for the columns."""
+        from leadline.analysis.frame import reports
+
+        return reports(self.history)
+
+    @property
+    def _field(self) -> str:
+        return self.settings["stratify"] or "stratum"
+
+    def _stratum(self, where: dict[str, Any]) -> str:
+        values = ", ".join(self.strata)
+        for name in where:
+            if name != self.settings["stratify"]:
+                hint = f"it is stratified by {self._field}: {values}" if self.settings["stratify"] else "it has a single stratum"
+                raise ValueError(f"{name}: {self.name} cannot be divided by it; {hint}")
+        if not where and len(self.strata) > 1:
+            raise ValueError(f"{self._field}: name one of {values}; trials that differ in it are not compared")
+        wanted = str(next(iter(where.values()))) if where else self.strata[0]
+        if wanted not in self.strata:
+            raise ValueError(f"{self._field}: no {wanted} in {self.name}; it has {values}")
+        return wanted

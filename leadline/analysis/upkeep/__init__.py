@@ -1,0 +1,1 @@
+"""Keeping the files of sweeps in order."""

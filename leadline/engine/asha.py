@@ -1,0 +1,93 @@
+"""ASHA's core, stopping variant: (trial, step, value) in, decision and reason out. Pure: no clock, no storage, no Ray.
+
+Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from leadline.ledger.rungs import rungs
+
+__all__ = ["Asha", "Decision"]
+
+Action = Literal["continue", "stop", "finish"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a trial after a report, and why, in words for the leaderboard."""
+
+    action: Action
+    reason: str = ""
+
+
+@dataclass
+class Asha:
+    """The rungs of one stratum.
+
+    A trial that reaches a rung goes on while its value is within the best 1/reduction quantile of the values recorded
+    there so far, its own included (linear interpolation; ties go on). The first to arrive always goes on.
+
+    Args:
+        grace: first rung, in steps.
+        reduction: one in how many goes on; the factor between rungs.
+        budget: steps of a whole trial.
+        mode: whether smaller or larger values are better.
+    """
+
+    grace: int
+    reduction: int
+    budget: int
+    mode: Literal["min", "max"] = "min"
+    table: dict[int, dict[int, float]] = field(init=False)
+    """Rung step -> trial -> value, in order of arrival. It only grows."""
+    _ordered: dict[int, list[float]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """The values of each rung, the best first: sorting them anew at each report would cost a long sweep's replay minutes."""
+
+    def __post_init__(self) -> None:
+        self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
+
+    def extend(self, budget: int) -> None:
+        """A longer budget, in steps, brings rungs that nobody has been judged at; those there are keep what they hold."""
+        self.budget = budget
+        for step in rungs(self.grace, self.reduction, budget):
+            self.table.setdefault(step, {})
+
+    def report(self, trial: int, step: int, value: float) -> Decision:
+        """Judges a trial at every rung that it has reached and not been judged at. NaN and infinity stop at once."""
+        if not math.isfinite(value):
+            return Decision("stop", f"step {step}: the objective is {value}")
+        reason = ""
+        for rung, values in self.table.items():
+            if rung > step:
+                break
+            if trial in values:
+                continue
+            values[trial] = value
+            cut = self.cutoff(rung)
+            if value > cut if self.mode == "min" else value < cut:
+                return Decision("stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials")
+            reason = f"rung {rung}: {value:.4g} is within the cut-off {cut:.4g} of {len(values)} trials"
+        if step >= self.budget:
+            return Decision("finish", "budget reached")
+        return Decision("continue", reason)
+
+    def cutoff(self, rung: int) -> float:
+        """The value that a trial must not be worse than, from what the rung holds now."""
+        sign = 1.0 if self.mode == "min" else -1.0
+        values, ordered = self.table[rung].values(), self._ordered.setdefault(rung, [])
+        for value in islice(reversed(values), len(values) - len(ordered)):
+            insort(ordered, sign * value)
+        # In whole numbers: (n - 1) times the float 1/reduction may fall short of a rank by its last bit.
+        whole, part = divmod(len(ordered) - 1, self.reduction)
+        low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
+        return sign * (low + (high - low) * part / self.reduction)
+
+    def population(self) -> dict[int, int]:
+        """Trials judged at each rung."""
+        return {rung: len(values) for rung, values in self.table.items()}

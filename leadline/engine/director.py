@@ -1,0 +1,381 @@
+"""The director decides: what runs next, what a report means, when the sweep is over. Ray only places.
+
+It is a fold over the ledger's events with an outlet for new ones. Feeding it a recorded ledger leaves it where the driver
+was, searcher and rungs included: resume is replay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leadline.config import ConfigError, make, to_dict
+from leadline.engine.asha import Asha, Decision
+from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, last_line, named, rows_tried
+from leadline.engine.recorded_params import changed, unlike
+from leadline.engine.search import Outcome, Search, Space, seed_of
+from leadline.engine.study import Settings
+from leadline.ledger import leaderboard
+from leadline.ledger.history import UNCOUNTED, History, Trial
+from leadline.ledger.reader import uncollected
+from leadline.ledger.segments import Event
+from leadline.measure import Report
+
+__all__ = ["MOVED", "Assignment", "Director"]
+
+SEARCH_SEEDS, REPLICATE_SEEDS = 1, 2
+MOVED = "moved"
+"""Of a trial in the news: its attempt ended as its node was to go away."""
+MOST_NODES = 10
+"""Attempts of a trial that were lost and did not count, from which on one that is lost with its node before a report counts."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One attempt at one trial, to be placed. Reports up to step `known` are recorded already."""
+
+    trial: int
+    attempt: int
+    config: dict[str, Any]
+    test: bool
+    known: int
+
+
+class Director:
+    """Decides for one sweep.
+
+    Args:
+        settings: what was asked for.
+        space: the search space.
+        record: takes each new event and returns its position at once: whoever carries out what was decided waits until that is stored.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        space: Space,
+        record: Callable[[Event], int | None] = lambda event: None,
+    ) -> None:
+        self.settings, self.record = settings, record
+        self.history = History()
+        self.position = 0
+        """That of the last event recorded."""
+        self.stopping = ""
+        """Why the search has ended before its last trial, if it has; finalists are confirmed all the same."""
+        self.first_step = 0.0
+        """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
+        self.news: list[str] = []
+        """Faults that guards have found, and failures, since somebody looked, a line each; whoever tells them empties it."""
+        self.halting = ""
+        """Why the sweep must stop where it stands, if it must: a store that refuses is no fault of the trials."""
+        self.remarks: list[str] = []
+        """What a resumed sweep's user should know before it goes on, a line each: a longer budget, a search space that has changed."""
+        self._finished: list[int] = []
+        """Search trials that spent the whole budget, in the order in which they did."""
+        self._due: list[int] = []
+        """Those that spent a shorter one, and were not judged yet at the rungs that the longer one brings."""
+        self._drawn: dict[tuple[str, str], tuple[str, str]] = {}
+        """By stratum and parameter: what the last recorded trial drew it from, and what it would be drawn from now."""
+        self._search = {
+            str(stratum): Search(
+                space,
+                settings.scale,
+                sampler=settings.sampler,
+                seed=seed_of(settings.seed, index),
+                mode=settings.mode,
+                startup=settings.startup,
+                pinned={**settings.overrides, **settings.dealt(stratum)},
+            )
+            for index, stratum in enumerate(settings.strata)
+        }
+        self.asha = self._rungs(settings.steps)
+
+    def _rungs(self, budget: int) -> dict[str, Asha]:
+        settings = self.settings
+        return {str(stratum): Asha(settings.grace, settings.reduction, budget, settings.mode) for stratum in settings.strata}
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Takes over recorded events. Trials that were running wait for a new attempt."""
+        with uncollected():
+            for event in events:
+                self._fold(event)
+        for trial in self.history.trials.values():
+            if trial.status == "running":
+                trial.status = "waiting"
+
+    def next(self) -> Assignment | Literal["wait", "done"]:
+        """The next attempt to place: trials that wait first, then new proposals, then confirmation."""
+        waiting = [trial for trial in self.history.trials.values() if trial.status == "waiting"]
+        if self.stopping:
+            for left in [trial for trial in waiting if trial.kind == "search"]:
+                self._judged(left, Decision("stop", self.stopping))
+                waiting.remove(left)
+        trial = waiting[0] if waiting else self._propose()
+        if trial is None:
+            return "wait" if self.running() else "done"
+        config = {**trial.trained_config, **self.history.budgeted(trial)}
+        return Assignment(trial.number, trial.attempts + 1, config, trial.kind == "replicate", trial.step)
+
+    def running(self) -> list[Trial]:
+        """Trials that hold a place now."""
+        return [trial for trial in self.history.trials.values() if trial.status == "running"]
+
+    def started(self, trial: int, attempt: int, workers: int = 1) -> None:
+        """A place was found for an attempt, for so many workers."""
+        self._new({"type": "started", "trial": trial, "attempt": attempt, "workers": workers})
+
+    def reported(self, number: int, report: Report) -> Decision:
+        """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
+        trial = self.history.trials[number]
+        if not trial.open:
+            return Decision("stop", "ended before")
+        if report.step <= trial.step:
+            return Decision("continue")
+        decision = self._decide(trial, report)
+        if not self.first_step:
+            past = trial.reports[-1] if trial.reports else None
+            self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
+        event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
+        known = {finding.mark for finding in trial.findings if finding.failed}
+        new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
+        self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
+        self._new(event)
+        return decision
+
+    def failed(self, number: int, error: str) -> bool:
+        """An attempt ended by an exception or with its machine. Returns whether the trial is tried again.
+
+        What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
+        refused, nothing is counted, and the sweep must halt. Nor is an attempt that was lost after it had brought a report, as
+        machines come and go: reports are finite. One that brought none may be lost by what its configuration does, which may fell a
+        node too: one that is lost with its node, or finds no places, counts once the trial has lost `MOST_NODES` that did not.
+        """
+        trial = self.history.trials[number]
+        if not trial.open:
+            return False
+        cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
+        excused = cause == "lost" and (len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES))
+        counted = cause not in UNCOUNTED and not excused
+        final = counted and trial.failures - trial.excused + 1 > self.settings.max_failures
+        if cause == "memory":
+            tried = rows_tried(error) or tried
+            smaller = halved(tried)
+            final = final or smaller is None
+            change = {} if final else {"micro_batch": smaller}
+        brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
+        told = f"attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}"
+        self.news.append(f"trial {number}: {brief.replace('preempted', MOVED, 1) if cause == 'preempted' else told}")
+        halvings = trial.cause == "memory" and trial.micro_batch is not None
+        if final and cause == "memory" and (halvings or halved(tried) is None) and not bystander(error):
+            error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
+        if cause == "storage":
+            self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
+        event = {"type": "failed", "trial": number, "attempt": trial.attempts, "cause": cause, "error": error, "final": final}
+        self._new({**event, **change, **({"excused": True} if excused else {})})
+        return not final
+
+    def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:
+        """Records a trivial predictor's measures."""
+        self._new({"type": "baseline", "stratum": stratum, "name": name, "metrics": metrics})
+
+    def finding(self, stratum: str, guard: str, failed: bool, number: float, sentence: str) -> None:
+        """Records what an audit found."""
+        self._new({"type": "finding", "guard": guard, "stratum": stratum, "failed": failed, "number": number, "sentence": sentence})
+
+    def noted(self, text: str) -> None:
+        """Records a remark, such as a damaged file that was passed over."""
+        self._new({"type": "noted", "text": text})
+
+    def retired(self, trial: int, checkpoints: list[str]) -> None:
+        """Records that checkpoints that reports name are not kept any more."""
+        self._new({"type": "retired", "trial": trial, "checkpoints": checkpoints})
+
+    def opened(self, manifest: dict[str, Any]) -> None:
+        """Records that a driver runs the sweep, and where; then what changes with a longer budget or another search space."""
+        before = self.history.budget
+        self._new({"type": "opened", "settings": self.settings.to_dict(), "manifest": manifest})
+        due = [self.history.trials[number] for number in self._due]
+        for trial in due:
+            self._judged(trial, self._rejudge(trial))
+        found = [self._extension(due)] if due or 0 < before < self.history.budget else []
+        found += dict.fromkeys(changed(name, was, now) for (_, name), (was, now) in self._drawn.items() if was != now)
+        for remark in [remark for remark in found if remark not in self.history.notes]:
+            self.noted(remark)
+            self.remarks.append(remark)
+
+    def closed(self, how: str) -> None:
+        """Records how this driver ended."""
+        self._new({"type": "closed", "how": how})
+
+    def _new(self, event: Event) -> None:
+        stamped = {**event, "time": time.time()}
+        self.position = self.record(stamped) or 0
+        self._fold(stamped, live=True)
+
+    def _fold(self, event: Event, live: bool = False) -> None:
+        """One event into history, searcher and rungs; live ones have passed through searcher and rungs when they were made."""
+        kind, before = event["type"], self.history.budget
+        if kind == "proposed" and not live and event["kind"] == "search":
+            self._replay_proposal(event)
+        if kind == "judged" and not live and event["trial"] in self._due:
+            self._rejudge(self.history.trials[event["trial"]])
+        self.history.apply(event)
+        if kind == "reported" and not live:
+            trial = self.history.trials[event["trial"]]
+            self._decide(trial, trial.reports[-1])
+        if kind == "opened":
+            self._adopt(before)
+        if kind == "judged" and event["trial"] in self._due:
+            self._due.remove(event["trial"])
+        if kind in ("proposed", "reported", "judged", "failed") and not self.history.trials[event["trial"]].open:
+            self._ended(self.history.trials[event["trial"]])
+
+    def _ended(self, trial: Trial) -> None:
+        if trial.kind != "search":
+            return
+        self._tell(trial)
+        if trial.status == "finished":
+            self._finished.append(trial.number)
+            self._check_target(trial)
+
+    def _adopt(self, before: int) -> None:
+        """What an opening changes: a longer budget than `before` takes back that trials had finished, and another target is another end."""
+        if not before:
+            self.asha = self._rungs(self.history.budget)
+        elif before < self.history.budget:
+            for asha in self.asha.values():
+                asha.extend(self.history.budget)
+            self._due += self._finished
+            self._finished = []
+            for search in self._search.values():
+                search.reopen(self._due)
+        self.stopping = ""
+        for number in self._finished:
+            self._check_target(self.history.trials[number])
+
+    def _rejudge(self, trial: Trial) -> Decision:
+        """A trial that had spent a shorter budget, at the rungs that the longer one brings, from its last value."""
+        last = trial.reports[-1]
+        value = trial.value(leaderboard.metric_name(self.settings.metric))
+        spent, budget = self.settings.spent(last), self.history.budget
+        decision = self.asha[trial.stratum].report(trial.number, spent, value)
+        if decision.action == "stop":
+            return Decision("stop", f"{decision.reason}; it stays at {spent}, as the budget was raised to {budget}")
+        return Decision("continue", "; ".join(filter(None, [decision.reason, f"goes on from {spent} to {budget}"])))
+
+    def _judged(self, trial: Trial, decision: Decision) -> None:
+        """Records a decision on a trial that waits, without a report of it."""
+        self._new({"type": "judged", "trial": trial.number, "action": decision.action, "reason": decision.reason})
+
+    def _extension(self, due: list[Trial]) -> str:
+        on = [trial for trial in due if trial.open]
+        return (
+            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had finished a shorter one, "
+            f"{len(on)} go on from their checkpoints; schedules and curricula are fractions of a budget, so that an extended trial is not "
+            "the same as one that begins with the longer budget: it is marked"
+        )
+
+    def _replay_proposal(self, event: Event) -> None:
+        number, stratum, was = event["trial"], event["stratum"], event["config"]
+        fields = self._search[stratum].replay(number, event["params"])
+        for name, now in self._search[stratum].distributions(number).items():
+            self._drawn[stratum, name] = (event.get("distributions", {}).get(name, now), now)
+        if not event.get("infeasible") and any(was.get(name) != value for name, value in fields.items()):
+            family = self.settings.model_family()
+            known = {field.name for field in dataclasses.fields(family.Config)}
+            typed = to_dict(make(family.Config, {**{name: value for name, value in was.items() if name in known}, **fields}, family.name))
+            unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
+
+    def _decide(self, trial: Trial, report: Report) -> Decision:
+        name = leaderboard.metric_name(self.settings.metric)
+        value = report.value(name)
+        if trial.kind == "search":
+            decision = self.asha[trial.stratum].report(trial.number, self.settings.spent(report), value)
+            return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
+        if not math.isfinite(value):
+            return Decision("stop", f"step {report.step}: the objective is {value}")
+        return Decision("finish", "budget reached") if self.settings.spent(report) >= self.history.budget else Decision("continue")
+
+    def _tell(self, trial: Trial) -> None:
+        name = leaderboard.metric_name(self.settings.metric)
+        curve = [] if trial.infeasible else [(self.settings.spent(report), report.value(name)) for report in trial.reports]
+        stopped = (trial.status == "stopped" and bool(trial.reports)) or trial.infeasible  # one that never ran teaches nothing
+        outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if stopped else "failed"
+        self._search[trial.stratum].tell(trial.number, outcome, curve)
+
+    def _check_target(self, trial: Trial) -> None:
+        target = self.history.settings.get("target")
+        if target is None or self.stopping:
+            return
+        value = trial.value(leaderboard.metric_name(self.settings.metric))
+        if value <= target if self.settings.mode == "min" else value >= target:
+            self.stopping = f"target {target:g} reached by trial {trial.number} with {value:.4g}"
+
+    def _propose(self) -> Trial | None:
+        while not self.stopping and (index := len(self.history.search_trials())) < self.settings.trials:
+            trial = self._propose_search(len(self.history.trials), index)
+            if trial is not None:
+                return trial
+        return self._propose_replicate(len(self.history.trials))
+
+    def _propose_search(self, number: int, index: int) -> Trial | None:
+        """Proposes and records trial `number`; None where its configuration is impossible, which is recorded too."""
+        given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
+        stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
+        stratum = self._dealt_next() if stratum is None else next(s for s in self.settings.strata if s == stratum)
+        params, fields = self._search[str(stratum)].ask(number, given)
+        fields |= {name: value for name, value in given.items() if name not in params}
+        try:
+            config = to_dict(self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS)))
+        except ConfigError as error:
+            self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
+            return None
+        return self._record_proposal(number, str(stratum), "search", None, params, config)
+
+    def _dealt_next(self) -> Any:
+        """The first stratum with the fewest trials: enqueued ones count towards their stratum's share."""
+        counts = Counter(trial.stratum for trial in self.history.search_trials())
+        return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
+
+    def _propose_replicate(self, number: int) -> Trial | None:
+        """The next confirmation run, of strata whose search has ended."""
+        ongoing = ("running",) if self.stopping else ("running", "waiting")
+        searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
+        for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
+            for finalist in leaderboard.finalists(self.history, stratum, self.settings.confirm):
+                runs = self.history.replicates(finalist.number)
+                for run in runs[: self.settings.replicates]:
+                    if self._outgrown(run):
+                        self._judged(run, Decision("continue", f"trial {finalist.number} is a finalist at {self.history.budget} too"))
+                        return run
+                done = len(runs)
+                if done < self.settings.replicates:
+                    config = {**finalist.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
+                    return self._record_proposal(number, stratum, "replicate", finalist.number, {}, config)
+        return None
+
+    def _outgrown(self, run: Trial) -> bool:
+        """Whether a replicate was stopped for a longer budget alone, not because it diverged."""
+        sound = not run.reports or math.isfinite(run.value(leaderboard.metric_name(self.settings.metric)))
+        return run.status == "stopped" and run.budget < self.history.budget and sound
+
+    def _record_proposal(
+        self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any], infeasible: str = ""
+    ) -> Trial:
+        event = {"type": "proposed", "trial": number, "stratum": stratum, "kind": kind, "of": of, "params": params, "config": config}
+        distributions = self._search[stratum].distributions(number) if kind == "search" else {}
+        self._new({**event, "distributions": distributions, "infeasible": infeasible})
+        return self.history.trials[number]
+
+
+def _next(cause: Cause, final: bool, change: dict[str, Any]) -> str:
+    """What follows on a failure, in words."""
+    if final or cause == "storage":
+        return "given up" if final else "it goes on when the sweep is resumed"
+    return f"tried again with {named(change['micro_batch'])}" if change else "tried again"

@@ -1,0 +1,156 @@
+"""What a person sees while a sweep runs: a live table on a terminal; elsewhere, as in the log of a Ray job, lines now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from leadline.engine.director import MOVED, Director
+from leadline.engine.plan import expected_search
+from leadline.ledger import leaderboard
+from leadline.ledger.leaderboard_table import number
+
+__all__ = ["Display"]
+
+REFRESH_SECONDS, LINE_SECONDS, TABLE_SECONDS = 0.5, 10.0, 60.0
+TOLD = 3
+"""How many findings of one guard are told while a sweep runs."""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+class Display:
+    """Shows a director's state. `tick` may be called as often as one likes."""
+
+    def __init__(self, director: Director, name: str, console: Console) -> None:
+        self._director, self._name, self._console = director, name, console
+        self._began = self._shown = time.monotonic()
+        self._tabled, self._rows_shown = -math.inf, list[list[str]]()
+        self._steps_before = self._steps()
+        self._told: Counter[str] = Counter()
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def tick(self) -> None:
+        """Tells what guards have found; refreshes, if it is time."""
+        self._tell()
+        now = time.monotonic()
+        if now - self._shown < (REFRESH_SECONDS if self._live else LINE_SECONDS):
+            return
+        self._shown = now
+        if self._live:
+            self._live.update(Group(self.line(), self._table()), refresh=True)
+        else:
+            self._say(self.line())
+            self._tell_rows(now)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _tell_rows(self, now: float) -> None:
+        """The table, where it has changed. Columns are parted by `|`: Ray's log viewer collapses spaces."""
+        if now - self._tabled < TABLE_SECONDS:
+            return
+        before, self._tabled, self._rows_shown = self._rows_shown, now, self._rows()
+        if self._rows_shown != before:
+            for row in [self._headings(), *self._rows_shown]:
+                self._say(" | ".join(row))
+
+    def _tell(self) -> None:
+        """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
+        for line in self._director.news:
+            kind = line.split(": ")[1]
+            whose = "note" if kind in ("note", MOVED) else "failure" if kind.startswith("attempt ") else "guard"
+            kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
+            self._told[kind] += 1
+            if self._told[kind] <= TOLD:
+                more = "; further ones that move are not told of" if kind == MOVED else f"; more of {kind} on the leaderboard"
+                rest = more if self._told[kind] == TOLD else ""
+                self._say(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}")
+        self._director.news.clear()
+
+    def close(self) -> None:
+        """Takes the live table away."""
+        self._tell()
+        if self._live:
+            self._live.stop()
+
+    def line(self) -> str:
+        """The state in one line."""
+        history = self._director.history
+        trials = history.trials.values()
+        states = Counter(trial.status for trial in trials if trial.kind == "search")
+        replicates = [trial for trial in trials if trial.kind == "replicate"]
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        confirming = f"; confirming {sum(not run.open for run in replicates)}/{leaderboard.wanted(history)}" if replicates else ""
+        settings = self._director.settings
+        return (
+            f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
+            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; best so far {self._best()}"
+        )
+
+    def _best(self) -> str:
+        found = []
+        for stratum in leaderboard.strata(self._director.history):
+            ranked = leaderboard.ranked(self._director.history, stratum)
+            value = ranked[0].value(leaderboard.objective(self._director.history)) if ranked else math.nan
+            found.append(f"{stratum}: {number(value)}")
+        return ", ".join(found)
+
+    def _steps(self) -> int:
+        history = self._director.history
+        return sum(history.spent(trial.reports[-1]) for trial in history.trials.values() if trial.reports)
+
+    def _time_left(self) -> str:
+        steps = self._steps()
+        rate = (steps - self._steps_before) / max(time.monotonic() - self._began, 1e-9)
+        if rate <= 0:
+            return "?"
+        return "~" + _clock(self._left() / rate)
+
+    def _left(self) -> float:
+        """Steps that are still to come: of search trials, as far as they are expected to go, and of confirmation runs."""
+        settings, history = self._director.settings, self._director.history
+        each, searched = expected_search(settings), history.search_trials()
+        spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
+        search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))
+        ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
+        planned = max(leaderboard.wanted(history), settings.confirm * settings.replicates * len(settings.strata))
+        return search + max(0, planned - ended) * settings.steps
+
+    def _headings(self) -> list[str]:
+        settings = self._director.settings
+        rungs = [f"rung {rung}" for rung in settings.rungs]
+        return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.steps}", "best", "interval", "trial"]
+
+    def _rows(self) -> list[list[str]]:
+        """Of each stratum: how far its trials have come, and the best of them."""
+        history, rows = self._director.history, list[list[str]]()
+        for stratum in leaderboard.strata(history):
+            ranked = leaderboard.ranked(history, stratum)
+            measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None
+            populations = self._director.asha[stratum].population().values()
+            done = sum(trial.status == "finished" for trial in ranked)
+            interval = f"{number(measure.low)}..{number(measure.high)}" if measure else "-"
+            best = [number(measure.value), interval, str(ranked[0].number)] if measure else ["-"] * 3
+            rows.append([stratum, str(len(ranked)), *map(str, populations), str(done), *best])
+        return rows
+
+    def _table(self) -> Table:
+        settings = self._director.settings
+        table = Table(title=f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %", title_justify="left")
+        for heading in self._headings():
+            table.add_column(heading, justify="right")
+        for row in self._rows():
+            table.add_row(*row)
+        return table

@@ -1,0 +1,386 @@
+"""The command line that every sweep has. Bad input ends here: one line that names the field, exit code 2, nothing started."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from leadline.config import ConfigError, describe, did_you_mean, parse_overrides, to_dict
+from leadline.engine.search import Search
+from leadline.engine.study import CHANGEABLE, Scale, Settings, Study
+
+__all__ = ["Request", "parse", "resumed_settings", "settings"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The command line, parsed: `given` holds the options that were named."""
+
+    given: dict[str, Any]
+    overrides: dict[str, str]
+    family: str | None
+    scale: str | None
+    storage: str
+    name: str | None
+    resume: str | None
+    dry_run: bool
+    address: str | None = None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").removeprefix("unrecognized arguments: ")
+        option = message.split()[0].split("/")[0].split("=")[0].rstrip(":")
+        if option.startswith("-") and option not in self._option_string_actions:
+            message = f"{option}: unknown option; {did_you_mean(option, self._option_string_actions) or 'see --help'}"
+        raise ConfigError(message.removeprefix("--"))
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)?", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 30m or 2h (got {text!r})")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2] or "s"]
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a finite number (got {text!r})")
+    return number
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = [part.split("=") for part in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError(f"expected labels such as gpu=a100 (got {text!r})")
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number (got {text!r})") from None
+
+
+def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
+    parser = _Parser(
+        prog=f"python sweeps/{study.name}.py",
+        description=manual,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+        usage="%(prog)s [options] [field=value ...]",
+    )
+    if "laptop" not in study.scales:
+        raise ConfigError(f"scale: the study {study.name} has none called laptop, the default; it has {', '.join(study.scales)}")
+    laptop = study.scales["laptop"]
+
+    def group(title: str, rows: Sequence[tuple[str, Any, str, str]]) -> None:
+        section = parser.add_argument_group(title)
+        for option, kind, metavar, text in rows:
+            section.add_argument(f"--{option}", type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
+
+    sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
+    unit = "samples" if study.budget == "samples" else "optimizer steps"
+    first = "the study's own" if laptop.enqueue else "none"
+    group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{families[0]}]")])
+    search = parser.add_argument_group("size (defaults are those of --scale laptop)")
+    search.add_argument(
+        "--scale", choices=sorted(study.scales), default=argparse.SUPPRESS, help="preset of all sizes; full is the log's own [laptop]"
+    )
+    for option, counted, text in (
+        ("trials", "trials", "configurations that the search tries, over all strata"),
+        ("steps", unit, "budget of a whole trial"),
+        ("grace", unit, "first rung, and the interval between reports"),
+        ("reduction", "factor", "one in how many trials goes on at a rung, and the factor between rungs"),
+        ("confirm", "trials per stratum", "finalists that are trained again from fresh seeds and scored on the test split"),
+        ("replicates", "runs", "fresh seeds per finalist"),
+    ):
+        word = study.budget if option == "steps" else option
+        shown = f"{text} [{sizes[option]} {counted}]"
+        search.add_argument(f"--{word}", dest=option, type=_whole, metavar="N", default=argparse.SUPPRESS, help=shown)
+    group(
+        "search",
+        [
+            ("seed", _whole, "N", "seed of all proposals, initialisations and samples [0]"),
+            ("enqueue", str, "FILE", f"YAML list of configurations to try first, each a mapping of fields [{first}]"),
+            ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
+            ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
+            ("stuck-after", _duration, "TIME", "end and retry a trial that makes no step for this time, with its stacks [10m]"),
+        ],
+    )
+    group(
+        "placement",
+        [
+            ("concurrent", _whole, "N", "trials at a time [what fits this machine, or the cluster as it grows and shrinks]"),
+            ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
+            ("gpus-per-trial", _finite, "N", "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]"),
+            ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
+            ("most-workers-per-trial", _whole, "N", "up to so many, if there is room when an attempt begins [--workers-per-trial]"),
+            ("where", _labels, "LABEL=VALUE", "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]"),
+            (
+                "address",
+                str,
+                "ADDRESS",
+                "http://HOST:PORT of a cluster's dashboard, HOST:PORT of its head, auto, or local [RAY_ADDRESS, or auto]",
+            ),
+        ],
+    )
+    group(
+        "results",
+        [
+            ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
+            ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
+            ("storage-patience", _duration, "TIME", "wait so long for a storage that refuses or is silent, then stop, resumable [2m]"),
+            ("resume", str, "NAME", f"go on with that sweep; a larger --trials or --{study.budget} extends it"),
+        ],
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--dry-run", action="store_true", default=argparse.SUPPRESS, help="print the plan and start nothing")
+    other.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="print this")
+    parser.add_argument("overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched")
+    return parser
+
+
+def _help(parser: _Parser, study: Study) -> str:
+    from leadline import registry
+
+    family = registry.family(study.family)
+    lines = [f"  {f'{name}={kind}':<40} {doc} [{default}]" for name, kind, default, doc in describe(family.Config)]
+    return parser.format_help() + f"\nfields of {family.name}:\n" + "\n".join(lines) + "\n"
+
+
+def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
+    """Reads the command line.
+
+    Raises:
+        ConfigError: for anything that cannot be accepted as such.
+        SystemExit: after printing the help.
+    """
+    families, study = study.families, study.of(_family(arguments))
+    parser = _parser(study, manual, families)
+    given = vars(parser.parse_intermixed_args(list(arguments)))
+    if given.pop("help", False):
+        sys.stdout.write(_help(parser, study))
+        raise SystemExit(0)
+    special = {key: given.pop(key, None) for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run", "address")}
+    for option in ("name", "resume"):
+        if special[option] is not None and not _NAME.fullmatch(special[option]):
+            raise ConfigError(f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})")
+    if special["name"] and special["resume"]:
+        raise ConfigError("name: a resumed sweep keeps its name; give --resume alone")
+    return Request(
+        given=given,
+        overrides=parse_overrides(special["overrides"] or []),
+        family=special["family"],
+        scale=special["scale"],
+        storage=special["storage"] or "results",
+        name=special["name"],
+        resume=special["resume"],
+        dry_run=bool(special["dry_run"]),
+        address=special["address"],
+    )
+
+
+def _family(arguments: Sequence[str]) -> str | None:
+    """What `--family` says, by which the other options' defaults go."""
+    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--family")
+    found: str | None = finder.parse_known_args(list(arguments))[0].family
+    return found
+
+
+def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
+    try:
+        entries = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"enqueue: cannot read {path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"enqueue: {path} must hold a list of mappings, such as '- {{lr: 0.001}}'")
+    return tuple({str(name): value for name, value in entry.items()} for entry in entries)
+
+
+def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
+    """The settings of a new sweep: the scale's, with what was given on the command line.
+
+    Args:
+        alone: whether it runs on this machine alone.
+
+    Raises:
+        ConfigError: naming the option or field.
+    """
+    study = study.of(request.family)
+    scale_name = request.scale or "laptop"
+    scale: Scale = study.scales[scale_name]
+    sizes = {name: getattr(scale, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")}
+    given = {key: value for key, value in request.given.items() if key != "enqueue"}
+    if given.get("seed", 0) < 0:
+        raise ConfigError(f"seed: must not be negative (got {given['seed']})")
+    overrides: dict[str, Any] = dict(request.overrides)
+    for reserved, option in (("steps", study.budget), ("seed", "seed"), ("eval_every", "grace")):
+        if reserved in overrides:
+            raise ConfigError(f"{reserved}: say --{option}, which the whole sweep needs to know")
+    if study.stratify and study.stratify in overrides:
+        sizes["strata"] = _strata(study, overrides.pop(study.stratify))
+    shared = {name: value for name, value in study.shared(sizes["strata"]).items() if name not in overrides}
+    from leadline import registry
+
+    family = registry.family(study.family)
+    metric = family.metric(study.metric or family.objective)
+    made = Settings(
+        study=study.name,
+        family=study.family,
+        metric=metric.name,
+        mode=metric.mode,
+        sampler=study.sampler,
+        scale=scale_name,
+        stratify=study.stratify,
+        fields={**scale.fields, **shared},
+        overrides=overrides,
+        question=study.question,
+        arms={name: dict(fields) for name, fields in study.arms.items()},
+        unit=study.budget,
+        comparable=study.comparable,
+        beside=family.beside,
+        modes={one.name: one.mode for one in family.metrics},
+        contrasts=_contrasts(study, sizes["strata"]),
+        least_units=study.least_units,
+        enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),
+        **{"seed": 0, **sizes, **given},
+    )
+    if alone and made.where:
+        raise ConfigError("where: labels are those of a cluster's nodes; this machine alone has none")
+    made = dataclasses.replace(made, overrides=_typed(made))
+    if "enqueue" not in request.given:
+        made = dataclasses.replace(made, enqueue=tuple(_first(study, made, scale))[: made.trials])
+    check_configurations(study, made)
+    return made
+
+
+def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """Those of the strata that are there, as plain values."""
+    return tuple(
+        {"a": one.a, "b": one.b, "margins": dict(one.margins)} for one in study.contrasts if {one.a, one.b} <= set(map(str, strata))
+    )
+
+
+def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any]]:
+    """The study's own configurations to try first: of each, what the space asks for where this much is fixed."""
+    for stratum in made.strata:
+        fixed = {**made.overrides, **made.dealt(stratum)}
+        for entry in scale.enqueue.get(str(stratum), ()):
+            search = Search(study.space, made.scale, sampler="random", seed=0, mode=made.mode, startup=1, pinned=fixed)
+            asked, _ = search.ask(0, {name: value for name, value in entry.items() if name not in fixed})
+            dealt = {made.stratify: stratum} if made.stratify else {}
+            yield {**dealt, **{name: value for name, value in entry.items() if name in asked}}
+
+
+def _typed(made: Settings) -> dict[str, Any]:
+    """The overrides as the configuration has them. A stratum's own fields win in it, so others say what they come to.
+
+    Raises:
+        ConfigError: if every stratum fixes one of them, so that it would be ignored.
+    """
+    found: dict[str, Any] = {}
+    for stratum in made.strata:
+        config, dealt = to_dict(made.configure({}, stratum, 0)), made.dealt(stratum)
+        found |= {name: config[name] for name in made.overrides if name not in dealt}
+    for name in made.overrides:
+        if name not in found:
+            raise ConfigError(f"{name}: is fixed by every arm ({', '.join(map(str, made.strata))}), so this would be ignored")
+    return found
+
+
+def _strata(study: Study, text: str) -> tuple[Any, ...]:
+    """`lookahead=10,20` as the strata themselves, or `arm=ramp,no hard seeds`."""
+    found: list[Any] = []
+    for word in map(str.strip, text.split(",")):
+        if study.arms:
+            if word not in study.arms:
+                raise ConfigError(f"{study.stratify}: no {word!r}; the arms are {', '.join(study.arms)}")
+            found.append(word)
+            continue
+        try:
+            found.append(int(word))
+        except ValueError:
+            raise ConfigError(f"{study.stratify}: expected whole numbers such as 10,100 (got {word!r})") from None
+    if len(set(found)) != len(found):
+        raise ConfigError(f"{study.stratify}: a value is given twice in {text}")
+    return tuple(found)
+
+
+def check_configurations(study: Study, made: Settings) -> None:
+    """Tries a configuration in every stratum, and every enqueued one, so that a bad field fails before anything starts."""
+    from leadline.engine.director import Director
+
+    for stratum in made.strata:
+        made.configure({}, stratum, 0)
+    if len(made.enqueue) > made.trials:
+        raise ConfigError(f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials")
+    for index, entry in enumerate(made.enqueue):
+        dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]
+        if dealt not in made.strata:
+            raise ConfigError(f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}")
+        fixed = {"steps", "seed", "eval_every", *made.overrides, *made.fields, *made.dealt(dealt)} - {made.stratify}
+        if found := [name for name in entry if name in fixed]:
+            raise ConfigError(f"enqueue: entry {index + 1}: {found[0]}: is fixed for the whole sweep")
+        single = dataclasses.replace(made, enqueue=(entry,), trials=1)
+        director = Director(single, study.space)
+        director.opened({})
+        try:
+            director.next()
+            failed = next(iter(director.history.trials.values()))
+            if failed.status == "failed":
+                raise ConfigError(failed.reason.removeprefix("infeasible: "))
+        except (ConfigError, KeyError, ValueError) as error:
+            raise ConfigError(f"enqueue: entry {index + 1}: {error}") from None
+
+
+def resumed_settings(recorded: Settings, study: Study, request: Request, *, alone: bool = True) -> Settings:
+    """The settings of a resumed sweep: the recorded ones, with what may change.
+
+    Args:
+        alone: whether it goes on on this machine alone, wherever it was before.
+
+    Raises:
+        ConfigError: for an option that would make it another sweep.
+    """
+    if recorded.study != study.name:
+        raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
+    study = study.of(recorded.family)
+    asked = {name: (value, getattr(recorded, name)) for name, value in request.given.items() if name not in CHANGEABLE}
+    asked["family"] = (request.family or recorded.family, recorded.family)
+    asked["scale"] = (request.scale or recorded.scale, recorded.scale)
+    words = dict(request.overrides)
+    if recorded.stratify in words:
+        asked[recorded.stratify] = (_strata(study, words.pop(recorded.stratify)), recorded.strata)
+    typed = _typed(dataclasses.replace(recorded, overrides={**recorded.overrides, **words}))
+    asked |= {name: (typed[name], recorded.overrides.get(name, "no value")) for name in words}
+    for name, (value, before) in asked.items():
+        if value != before:
+            raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")
+    changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
+    if changed.get("steps", recorded.steps) < recorded.steps:
+        word, least = recorded.unit, recorded.steps
+        raise ConfigError(f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep")
+    made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
+    if alone:
+        made = dataclasses.replace(made, where={})
+    for stratum in made.strata:
+        made.configure({}, stratum, 0)
+    return made

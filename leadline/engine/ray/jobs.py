@@ -1,0 +1,208 @@
+"""Ray: a sweep as a Ray job: submits its script, follows the log, reattaches to a sweep that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from leadline.config import ConfigError
+from leadline.engine import environment, options
+from leadline.engine.address import JOB, Address
+from leadline.engine.manifest import COMMIT, commit
+from leadline.engine.study import Study
+from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
+from leadline.storage import Folder
+
+__all__ = ["as_job"]
+
+SWEEP, STORAGE = "sweep", "storage"
+"""Keys of a job's metadata, as `Watch` keeps them: the sweep's name, and its folder without options."""
+AGENT_SECONDS = 60.0
+"""How long a cluster that has just been started is given until it takes jobs."""
+_NO_AGENT, _GONE = "No available agent", "does not exist"
+STOP_SECONDS = 60
+"""How long a job that `ray job stop` ends may take to close its books."""
+AGAIN_SECONDS = 2.0
+"""Pause before the log is followed again after its connection broke."""
+LEFT_OUT = (".?*", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
+"""Of the working directory, beside what .gitignore names: what no trial needs."""
+
+
+def as_job(study: Study, request: options.Request, arguments: Sequence[str], address: Address) -> int:
+    """Submits the script as a job and follows it, or follows the job that runs the sweep already. Returns the exit code.
+
+    Raises:
+        ConfigError: for bad input, or a cluster that does not answer.
+    """
+    os.environ["RAY_ADDRESS"] = address.text
+    os.environ.pop("RAY_API_SERVER_ADDRESS", None)
+    name, storage = request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}", Folder.at(request.storage)
+    if not request.resume:
+        options.settings(study, request, alone=False)
+    root, script = _code()
+    client = _client(address)
+    again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
+    running = _running(client, name, storage)
+    if running and not request.resume:
+        raise ConfigError(f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep")
+    with contextlib.suppress(BrokenPipeError):
+        print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
+    if running:
+        deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
+        print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
+    else:
+        running = _submit(client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
+        print(f"submitted as job {running}; follow it again with: {again}", flush=True)
+    return _follow(client, running, f"python -m analysis stop {shlex.quote((storage / name).uri)}", again)
+
+
+def _code() -> tuple[Path, str]:
+    """The working directory that is sent, and the script below it."""
+    script, house = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[2]
+    root = house if script.is_relative_to(house) else script.parent
+    if root == Path.home():
+        raise ConfigError(f"script: put {script.name} into a folder of its own, which is sent to the cluster")
+    return root, str(script.relative_to(root))
+
+
+def _arguments(given: Sequence[str], request: options.Request, name: str, storage: Folder, root: Path) -> list[str]:
+    """The command line with what this machine alone knows made certain: name, storage, files."""
+    words, said = list(given), dict[str, str]()
+    for option in ("--address", "--name", "--storage", "--enqueue"):
+        words, said[option] = _without(words, option)
+    certain = [] if request.resume else ["--name", name]
+    if said["--enqueue"]:
+        path = Path(said["--enqueue"]).resolve()
+        if not path.is_relative_to(root):
+            raise ConfigError(f"enqueue: {path} must lie below {root}, which is sent to the cluster; copy it there")
+        certain += ["--enqueue", str(path.relative_to(root))]
+    return [*words, *certain, "--storage", storage.uri]
+
+
+def _without(words: list[str], option: str) -> tuple[list[str], str]:
+    """The words without an option and its value, and the value; of several the last."""
+    left, value = list[str](), ""
+    rest = iter(words)
+    for word in rest:
+        if word == option:
+            value = next(rest, "")
+        elif word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+        else:
+            left.append(word)
+    return left, value
+
+
+def _client(address: Address) -> Any:
+    environment.prepare(cluster=True)
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    for loud in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):  # they name each file that is left out
+        logging.getLogger(loud).setLevel(logging.ERROR)
+    try:
+        return JobSubmissionClient(address.text)
+    except AuthenticationError:
+        raise ConfigError(
+            f"address: {address.text} wants another token than the one here, or one at all: copy the head's ~/.ray/auth_token and set "
+            "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE; --address local uses this machine alone"
+        ) from None
+    except Exception as error:
+        hint = "is it the dashboard's URL, such as http://127.0.0.1:8265, and does its tunnel stand (`ray dashboard`)?"
+        raise ConfigError(f"address: no Ray cluster answers at {address.text}; {hint} ({_brief(error)})") from None
+
+
+def _brief(error: Exception) -> str:
+    """Its first sentence, in a line."""
+    return " ".join(str(error).split()).partition(". ")[0]
+
+
+def _running(client: Any, name: str, storage: Folder) -> str:
+    """The job that runs a sweep; empty where none does."""
+    wanted = {SWEEP: name, STORAGE: str(storage / name)}.items()
+    try:
+        jobs = client.list_jobs()
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(f"address: the cluster did not name its jobs: {_brief(error)}") from None
+    for job in jobs:
+        if not job.status.is_terminal() and wanted <= (job.metadata or {}).items():
+            return str(job.submission_id)
+    return ""
+
+
+def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
+    id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    variables = {**environment.QUIET, JOB: id_, RESUME: again, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+    until = time.monotonic() + AGENT_SECONDS
+    while True:
+        try:
+            return str(
+                client.submit_job(
+                    entrypoint=shlex.join(words),
+                    submission_id=id_,
+                    metadata={SWEEP: name, STORAGE: str(storage / name)},
+                    runtime_env={"working_dir": str(root), "excludes": list(LEFT_OUT), "env_vars": variables},
+                )
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            if _NO_AGENT not in str(error) or time.monotonic() > until:
+                raise ConfigError(f"address: the cluster did not take the job: {_brief(error)}") from None
+            time.sleep(AGAIN_SECONDS)
+
+
+def _follow(client: Any, job: str, stop: str, again: str) -> int:
+    """Prints the job's log to its end, over connections that break; Ctrl-C detaches. Returns the exit code of the script."""
+    try:
+        asyncio.run(_print(client, job))
+    except KeyboardInterrupt:
+        with contextlib.suppress(BrokenPipeError):
+            print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
+        return DONE
+    except LookupError as lost:
+        print(f"{lost}; go on with: {again}", file=sys.stderr)
+        return FAILED
+    try:
+        info = client.get_job_info(job)
+    except (RuntimeError, OSError) as error:
+        print(f"how job {job} has ended is not known ({_brief(error)}); go on with: {again}", file=sys.stderr)
+        return FAILED
+    if info.driver_exit_code is not None:
+        return int(info.driver_exit_code)
+    if info.status == "SUCCEEDED":
+        return DONE
+    print(f"job {job} has ended: {info.status}: {info.message}; go on with: {again}", file=sys.stderr)
+    return FAILED
+
+
+async def _print(client: Any, job: str) -> None:
+    printed, told = 0, False
+    while True:
+        try:
+            seen = 0
+            lines: AsyncIterator[str] = client.tail_job_logs(job)
+            async for text in lines:  # a connection begins with the whole log
+                new, seen = text[max(0, printed - seen) :], seen + len(text)
+                if new:
+                    sys.stdout.write(new)
+                    sys.stdout.flush()
+                printed = max(printed, seen)
+            if client.get_job_status(job).is_terminal():
+                return
+        except BrokenPipeError:  # nobody reads any more, as after `| head`
+            raise KeyboardInterrupt from None
+        except Exception as error:
+            if _GONE in str(error):
+                raise LookupError(f"the cluster does not know job {job} any more: it was started anew") from None
+            if not told:
+                told = True
+                print(f"the connection to the cluster broke ({error}); trying again, Ctrl-C detaches", file=sys.stderr, flush=True)
+        await asyncio.sleep(AGAIN_SECONDS)

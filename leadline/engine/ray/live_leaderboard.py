@@ -1,0 +1,160 @@
+"""Ray: the leaderboard in Ray's dashboard: on the job page, among the logs, as metrics.
+
+All three are views of the history, rendered in a thread of their own. That thread has a history of its own, which it moves on
+by the same events as the director's: nothing is shared but a queue of events, and the event loop of Ray Tune never waits.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from leadline.engine.director import Director
+from leadline.engine.ray.gauges import Gauges
+from leadline.engine.ray.ray_dashboard import JobPage, LogPage, submission
+from leadline.ledger.leaderboard_text import Board, Place
+from leadline.ledger.segments import Event
+
+__all__ = ["Place", "Watch"]
+
+SECONDS = 1.0
+"""Between two rounds, at least."""
+SHARE = 0.25
+"""Of a core, at most, that the rounds may take once one takes longer than `SECONDS` of it."""
+CLOSING_SECONDS = 10.0
+"""How long `close` waits for the last round."""
+
+
+class Watch:
+    """Shows a director's sweep in the dashboard of the Ray that this process has joined.
+
+    Args:
+        director: whose `record` is listened to from now on; its history is copied once.
+        name: of the sweep.
+        storage: where it is, without options or secrets, as `str(Folder)` gives it.
+        say: told once what cannot be shown, and why.
+        places: by trial, where those that run train, as far as known; called in a thread of its own.
+        job: submission id of the Ray job whose driver this process is; found out if it is None, empty where there is none.
+    """
+
+    def __init__(
+        self,
+        director: Director,
+        name: str,
+        storage: str,
+        say: Callable[[str], None] = lambda text: None,
+        places: Callable[[], Mapping[int, Sequence[Place]]] = dict,
+        job: str | None = None,
+    ) -> None:
+        self._director, self._name, self._storage, self._say, self._places = director, name, storage, say, places
+        self._board = Board(director.history.copy(), name, storage)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._rungs: dict[str, dict[int, int]] = {}
+        self._seen = 0.0
+        self._failed: set[str] = set()
+        self._shown: Mapping[int, Sequence[Place]] | None = None
+        self._gauges: Gauges | None = None
+        self._log: LogPage | None = None
+        self._job: JobPage | None = None
+        self._links: dict[str, str] = {}
+        self._attempt("metrics", self._open_gauges)
+        self._attempt("the leaderboard among Ray's logs", self._open_log)
+        self._attempt("Ray's job page", lambda: self._open_job(job))
+        self._listen()
+        self.tick()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def _open_gauges(self) -> None:
+        self._gauges = Gauges(self._name)
+
+    def _open_log(self) -> None:
+        self._log = LogPage(f"leaderboard-{self._name}.log")
+        self._links["leaderboard"] = self._log.link
+
+    def _open_job(self, job: str | None) -> None:
+        if found := submission() if job is None else job:
+            self._job = JobPage(found)
+            self._links["job page"] = self._job.link
+
+    def _listen(self) -> None:
+        """Events are never changed once they are recorded, so that they can be passed on as they are."""
+        record = self._director.record
+
+        def listened(event: Event) -> int | None:
+            position = record(event)
+            self._events.put(event)
+            return position
+
+        self._director.record = listened
+
+    def links(self) -> list[str]:
+        """Where to look, a line each; none where there is no dashboard."""
+        return [f"{what:<12} {link}" for what, link in self._links.items() if link]
+
+    def tick(self) -> None:
+        """To be called often, where the director is: takes a copy of the few numbers that no event has."""
+        now = time.monotonic()
+        if now - self._seen >= SECONDS / 2:
+            self._seen = now
+            self._rungs = {stratum: asha.population() for stratum, asha in self._director.asha.items()}
+
+    def close(self) -> None:
+        """Shows the last state, and ends."""
+        self._stop.set()
+        self._thread.join(CLOSING_SECONDS)
+
+    def _run(self) -> None:
+        spent = 0.0
+        while not self._stop.wait(max(SECONDS - spent, spent * (1 / SHARE - 1))):
+            began = time.thread_time()
+            self._attempt("the leaderboard in Ray's dashboard", self._round)
+            spent = time.thread_time() - began
+        self._attempt("the leaderboard in Ray's dashboard", self._round)
+
+    def _round(self) -> None:
+        changed, places = self._take(), dict(self._places())
+        if not self._board.history.settings:
+            return
+        if self._gauges:
+            gauges = self._gauges
+            self._attempt("metrics", lambda: gauges.set(self._board, self._rungs))
+        if changed or places != self._shown:
+            self._attempt("the leaderboard among Ray's logs", lambda: self._write_log(places))
+            self._attempt("Ray's job page", self._write_job)
+            self._shown = places
+
+    def _take(self) -> bool:
+        """Moves this thread's history on by what has happened. Whether anything has."""
+        changed = self._shown is None
+        while not self._events.empty():
+            event = self._events.get()
+            self._board.history.apply(event)
+            self._board.touch(event)
+            changed = True
+        return changed
+
+    def _write_log(self, places: Mapping[int, Sequence[Place]]) -> None:
+        if self._log:
+            self._log.write(self._board.text(places))
+
+    def _write_job(self) -> None:
+        if self._job:
+            board, history = self._board, self._board.history
+            best, progress = board.summary(), board.progress()
+            told = {"job_name": self._name, "sweep": self._name, "storage": self._storage, "progress": progress, "best": "; ".join(best)}
+            message = [*best, f"{self._name}, {history.closed or 'running'}: {progress}"]
+            self._job.write("\n".join(message), told)
+
+    def _attempt(self, what: str, action: Callable[[], Any]) -> None:
+        """A view that fails costs the sweep nothing, is told of once, and tried again."""
+        try:
+            action()
+        except Exception as error:
+            if what not in self._failed:
+                self._failed.add(what)
+                self._say(f"note: {what} cannot be shown ({type(error).__name__}: {error}); the sweep goes on without")

@@ -1,0 +1,91 @@
+"""Ray: the data of a sweep, built and judged before anything is trained, and shared through the object store."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from leadline.admission import audited, compared
+from leadline.config import make
+from leadline.engine.director import Director
+from leadline.finding import Finding
+
+__all__ = ["Shelf"]
+
+
+class Shelf:
+    """The data of a sweep: built once per key, audited, measured by trivial predictors, shared through the object store.
+
+    It fails closed: a sweep is refused for the reasons of `leadline.admission`.
+    """
+
+    def __init__(self, director: Director) -> None:
+        self._director, self._settings = director, director.settings
+        self._family = director.settings.model_family()
+        self._built: dict[str, Any] = {}
+        self._references: dict[str, tuple[Any, bytes]] = {}
+        self._lines: list[tuple[str, str, dict[str, Any]]] = []
+        self._findings: list[tuple[str, Finding]] = []
+        self._refusals: list[str] = []
+        self._error: BaseException | None = None
+
+    def prepare(self) -> None:
+        """Builds and measures; runs while Ray starts. What it finds is recorded by `ready`."""
+        try:
+            for stratum in self._settings.strata:
+                config = self._settings.configure({}, stratum, 0)
+                self._measure(config, self._data(config, str(stratum)), str(stratum))
+        except Exception as error:
+            self._error = error
+
+    def ready(self) -> bool:
+        """Records baselines and findings; False, each reason said in one line, if the sweep is refused.
+
+        Raises:
+            Exception: what building the data raised.
+        """
+        if self._error is not None:
+            raise self._error
+        known = {(line["guard"], line["sentence"]) for line in self._director.history.findings}
+        for stratum, finding in self._findings:
+            if (finding.guard, finding.sentence) in known:
+                continue
+            self._director.finding(stratum, finding.guard, finding.failed, finding.number, finding.sentence)
+        measured = {(line.stratum, line.name) for line in self._director.history.baselines}
+        for stratum, name, metrics in self._lines:
+            if (stratum, name) not in measured:
+                self._director.baseline(stratum, name, metrics)
+        reasons = list(dict.fromkeys(self._refusals))
+        for reason in reasons:
+            print(f"refused {reason}", file=sys.stderr)
+        return not reasons
+
+    def reference(self, config: dict[str, Any]) -> tuple[str, bytes]:
+        """The key of a configuration's data and its pickled reference in Ray's object store."""
+        import ray
+
+        typed = make(self._family.Config, config, self._family.name)
+        key = self._family.data_key(typed)
+        if key not in self._references:
+            reference = ray.put(self._built[key])
+            self._references[key] = (reference, ray.cloudpickle.dumps(reference))  # type: ignore[no-untyped-call]
+        return key, self._references[key][1]
+
+    def _data(self, config: Any, stratum: str) -> Any:
+        key = self._family.data_key(config)
+        if key not in self._built:
+            self._built[key] = self._family.build_data(config)
+            findings, refusals = audited(self._family, config, self._built[key])
+            self._findings += [(stratum, finding) for finding in findings]
+            self._refusals += refusals
+        return self._built[key]
+
+    def _measure(self, config: Any, data: Any, stratum: str) -> None:
+        scores: dict[str, dict[str, Any]] = {}
+        baselines, refusals = compared(self._family, config, data)
+        for split, found in baselines.items():
+            for name, measures in found.items():
+                plain = {f"{split}/{metric}": measure.to_dict(units=split == "test") for metric, measure in measures.items()}
+                scores.setdefault(name, {}).update(plain)
+        self._lines += [(stratum, name, metrics) for name, metrics in scores.items()]
+        self._refusals += [f"{reason} (stratum {stratum})" for reason in refusals]

@@ -1,0 +1,147 @@
+"""Runs a study from its command line to its leaderboard."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from leadline.config import ConfigError
+from leadline.engine import options, plan
+from leadline.engine.address import Address, find
+from leadline.engine.driver import Driver
+from leadline.engine.study import Settings, Study
+from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
+from leadline.ledger.history import History
+from leadline.ledger.lease import Held, Lease
+from leadline.ledger.reader import READING_PATIENCE, LedgerError, Scan, scan
+from leadline.storage import PATIENCE, Folder
+
+__all__ = ["drive", "main"]
+
+
+def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None) -> None:
+    """The whole of a sweep script: exits with 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+    Args:
+        study: what the script asks.
+        manual: its docstring, shown by `--help`.
+        arguments: the command line; None for the process's own.
+    """
+
+    def driver(given: Sequence[str], parent: Parent) -> int:
+        return drive(study, manual, given, parent)
+
+    sys.exit(supervise(driver, sys.argv[1:] if arguments is None else arguments))
+
+
+def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -> int:
+    """A driver's life; bad input ends it with one line, before anything is started or written. Returns the exit code."""
+    try:
+        request = options.parse(study, arguments, manual)
+        address = find(request.address)
+        if address.kind == "submit" and not request.dry_run:
+            from leadline.engine.ray.jobs import as_job
+
+            return as_job(study, request, arguments, address)
+        storage = Folder.at(request.storage)
+        try:
+            return _begin(study, storage, request, parent, address)
+        except OSError as error:
+            raise ConfigError(f"storage: cannot use {storage}: {error}") from None
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent, address: Address) -> int:
+    alone = address.kind == "alone"
+    known, history, complete = None, None, False
+    if request.resume:
+        name = request.resume
+        # Whoever goes on for another has no reason to doubt that the sweep is there.
+        recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
+        events = recorded.events
+        asked = next((event["settings"] for event in reversed(events) if event["type"] == "opened"), None)
+        if asked is None:
+            raise ConfigError(f"resume: {name} was ended before it began; begin it anew under another name")
+        settings = options.resumed_settings(Settings.from_dict(asked), study, request, alone=alone)
+        study = study.of(settings.family)
+        known = recorded, plan.replayed(settings, study.space, events)
+        history = known[1].history
+        _check_resumable(settings, history, name)
+        if parent.replaces:
+            parent.running(name, request.storage, request.given.get("time_limit"))
+        complete = not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events)
+        if complete and not parent.replaces:
+            more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
+            print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
+            return DONE
+    else:
+        study = study.of(request.family)
+        settings = options.settings(study, request, alone=alone)
+        name = _free_name(storage, request.name, study.name)
+    if not request.dry_run:
+        _check_writable(storage)
+    checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
+    if request.dry_run:
+        print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
+        return DONE
+    lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
+    try:
+        driver = Driver(study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known)
+        return driver.conclude() if complete else driver.go()
+    finally:
+        with contextlib.suppress(OSError):  # it then runs out by itself
+            lease.release()
+
+
+def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: str) -> Lease:
+    def lost(reason: str) -> None:
+        try:
+            print(f"\n{name}: this driver may not write any more: {reason}; go on with: {resume}", file=sys.stderr, flush=True)
+        finally:
+            parent.ended(FAILED)
+            os._exit(FAILED)
+
+    try:
+        return Lease.take(folder / "lease", lost, patience=patience)
+    except Held as holder:
+        raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
+
+
+def _recorded(storage: Folder, name: str, patience: float) -> Scan:
+    try:
+        found = scan(storage / name / "ledger", patience)
+    except LedgerError as error:
+        raise ConfigError(f"resume: {error}; `python -m analysis doctor {storage / name}` says what can be done") from None
+    if found.segments:
+        return found
+    if not (storage / name).exists():
+        raise ConfigError(f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}")
+    raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew under another name")
+
+
+def _check_resumable(settings: Settings, history: History, name: str) -> None:
+    proposed = len(history.search_trials())
+    if settings.trials < proposed:
+        raise ConfigError(f"trials: {settings.trials} are fewer than the {proposed} that {name} has proposed already")
+
+
+def _free_name(storage: Folder, asked: str | None, study: str) -> str:
+    name = asked or f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = storage / name
+    if folder.sizes() or set(folder.folders()) - {"lease"}:  # a lease alone is of one that was refused
+        raise ConfigError(f"name: {name} exists in {storage}; go on with it by --resume {name}, or choose another name")
+    return name
+
+
+def _check_writable(storage: Folder) -> None:
+    try:
+        name = f".writable-{os.getpid()}"
+        storage.write(name, b"")
+        storage.files.delete_file(f"{storage.path}/{name}")
+    except OSError as error:
+        raise ConfigError(f"storage: cannot write to {storage}: {error}") from None

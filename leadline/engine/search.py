@@ -1,0 +1,207 @@
+"""The searcher: Optuna by ask and tell. No Ray here.
+
+A proposal is a pure function of (study seed, trial number, history): the sampler is seeded anew for every number, and
+replaying a history leaves the study as it was.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.trial import Trial as OptunaTrial
+from optuna.trial import TrialState
+
+from leadline.config import ConfigError
+from leadline.engine.recorded_params import Recorded
+
+__all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+Space = Callable[[Any, str], dict[str, Any]]
+"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration.
+
+Parameters bear the names of the fields that they set: a field that the user fixes is then not searched. A space whose parameters bear
+other names looks at the trial's `fixed`, the fields that the user or the stratum fixes, and asks for nothing that they settle.
+"""
+
+Outcome = Literal["finished", "stopped", "failed"]
+
+_UNUSED = optuna.samplers.RandomSampler(seed=0)
+"""Where nothing is left to sample."""
+
+
+def seed_of(*parts: int) -> int:
+    """A 63-bit seed from numbers, by numpy's SeedSequence."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Pinned:
+    """A trial on which some parameters are given: asking for one returns it, and the sampler never sees it."""
+
+    def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
+        self._trial, self._given = trial, given
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """What is given."""
+        return self._given
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._trial, name)
+        if not name.startswith("suggest_"):
+            return method
+
+        def suggest(parameter: str, *args: Any, **kwargs: Any) -> Any:
+            return self._given[parameter] if parameter in self._given else method(parameter, *args, **kwargs)
+
+        return suggest
+
+
+class Search:
+    """One stratum's Optuna study, in memory; the ledger is its storage.
+
+    Args:
+        space: what is searched.
+        scale: passed on to the space.
+        sampler: "tpe" (multivariate, constant liar) or "random", the control.
+        seed: the study's seed.
+        mode: whether smaller or larger values are better.
+        startup: trials drawn at random before TPE begins.
+        pinned: fields that the user fixed; they are not searched.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scale: str,
+        *,
+        sampler: Literal["tpe", "random"],
+        seed: int,
+        mode: Literal["min", "max"],
+        startup: int,
+        pinned: Mapping[str, Any],
+    ) -> None:
+        self._space, self._scale, self._sampler, self._seed, self._startup = space, scale, sampler, seed, startup
+        self._pinned = dict(pinned)
+        self._mode = mode
+        self._asked: dict[int, dict[str, Any]] = {}
+        self._told: dict[int, tuple[Outcome, Sequence[tuple[int, float]]]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._storage = optuna.storages.InMemoryStorage()
+        self.study = optuna.create_study(direction="minimize" if self._mode == "min" else "maximize", storage=self._storage)
+        self._trials: dict[int, OptunaTrial] = {}
+
+    def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Proposes trial `number`.
+
+        Args:
+            given: parameters to take instead of sampling them, of an enqueued configuration.
+
+        Returns:
+            the searched parameters and the configuration's fields.
+
+        Raises:
+            ConfigError: if a given parameter lies outside the space, or a given field is one that the space sets without asking for it.
+        """
+        self.study.sampler = self._new_sampler(number)
+        if given:
+            self.study.enqueue_trial(dict(given))
+        trial = self.study.ask()
+        fields = self._fields(trial, given or {})
+        for name in [name for name in given or {} if name in fields and name not in trial.params]:
+            raise ConfigError(f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}")
+        # TPE leaves all that it drew on a trial, used or not, for others to read while it runs: a ledger knows what was used.
+        identity = self._storage.get_study_id_from_name(self.study.study_name)
+        place = self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
+        self._storage.set_trial_system_attr(place, "tpe:relative_params:0", "")
+        self._open(number, trial)
+        return dict(trial.params), {**fields, **self._pinned}
+
+    def _open(self, number: int, trial: OptunaTrial) -> None:
+        trial.set_user_attr("trial", number)
+        self._trials[number], self._asked[number] = trial, dict(trial.params)
+
+    def replay(self, number: int, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes over a recorded proposal: the study is then as if it had just been made. Nothing is sampled.
+
+        Returns:
+            the configuration's fields, as the space makes them of the parameters now.
+
+        Raises:
+            ConfigError: naming the parameter, if the space has changed and the proposal does not fit it any more.
+        """
+        known = Recorded(dict(params), number)
+        fields = self._space(Pinned(known, self._pinned), self._scale)
+        known.complete()
+        self.study.sampler = _UNUSED
+        if params:
+            self.study.enqueue_trial(dict(params))
+        self._open(number, self.study.ask(dict(known.distributions)))
+        return {**fields, **self._pinned}
+
+    def reopen(self, numbers: Collection[int]) -> None:
+        """Trials that have ended go on. Optuna takes no end back: the study is made anew from what it was asked and told."""
+        asked, told = self._asked, self._told
+        self._asked, self._told = {}, {}
+        self._begin()
+        for number, params in asked.items():
+            self.replay(number, params)
+            if number in told and number not in numbers:
+                self.tell(number, *told[number])
+
+    def distributions(self, number: int) -> dict[str, str]:
+        """What each parameter of an open trial was drawn from, as Optuna's JSON."""
+        found = self._trials[number].distributions
+        return {name: optuna.distributions.distribution_to_json(distribution) for name, distribution in found.items()}
+
+    def _fields(self, trial: OptunaTrial, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs the space. A given value outside its range, which Optuna takes with a warning, is refused."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Fixed parameter", UserWarning)
+            # Choices that are no plain values do not survive the ledger.
+            warnings.filterwarnings("error", "Choices for a categorical", UserWarning)
+            try:
+                return self._space(Pinned(trial, self._pinned), self._scale)
+            except ConfigError:
+                raise
+            except (UserWarning, ValueError) as error:
+                names = [name for name in given if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))]
+                raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None
+
+    def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
+        """Ends a trial: finished ones as COMPLETE, stopped ones as PRUNED with their curve, lost ones as FAIL.
+
+        A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE ranks last: the region is
+        avoided, whereas a FAIL would teach it nothing. Values are given at the end alone, as TPE does not read those of
+        running trials and Optuna cannot take one back.
+
+        Args:
+            curve: (step, value) of every report, in order.
+        """
+        trial = self._trials.pop(number)
+        self._told[number] = outcome, list(curve)
+        if outcome == "failed":
+            self.study.tell(trial, state=TrialState.FAIL)
+            return
+        diverged = not curve or not math.isfinite(curve[-1][1])
+        for step, value in [] if diverged else curve:
+            trial.report(value, step)
+        if outcome == "finished" and not diverged:
+            self.study.tell(trial, curve[-1][1])
+        else:
+            self.study.tell(trial, state=TrialState.PRUNED)
+
+    def _new_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = seed_of(self._seed, number) % 2**32
+        if self._sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup)

@@ -1,0 +1,209 @@
+"""What the replicates of a finalist say: its test score, the trivial predictors beside it, exact counts, and the part of luck."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadline.ledger.history import Baseline, History, Trial
+from leadline.measure import Measure
+from leadline.statistics import LEAST_DIFFERING, best_by_luck, differing, lacking, over_replicates, two_way
+
+__all__ = [
+    "NOT_TOLD_APART",
+    "Count",
+    "Luck",
+    "Versus",
+    "confirmation",
+    "counts",
+    "exact",
+    "finished",
+    "lost",
+    "luck",
+    "missing",
+    "scores",
+    "verdict",
+    "versus",
+]
+
+NOT_TOLD_APART = "not told apart from"
+
+
+def finished(history: History, trial: Trial) -> list[Trial]:
+    """The trial's replicates that spent their whole budget."""
+    return [run for run in history.replicates(trial.number) if run.status == "finished"]
+
+
+def scores(history: History, trial: Trial, name: str) -> list[Measure]:
+    """A metric, named `split/metric`, in the last report of each finished replicate that has it."""
+    found = [run.measure(name) for run in finished(history, trial)]
+    return [score for score in found if score is not None]
+
+
+def exact(found: list[Measure]) -> bool:
+    """Whether these are counts and the like, which have neither units nor width, or no value at all where nothing was counted."""
+    values = [(score.low, score.value, score.high) for score in found if not math.isnan(score.value)]
+    return bool(values) and all(low == value == high for low, value, high in values) and not any(score.units for score in found)
+
+
+def confirmation(history: History, trial: Trial, metric: str | None = None) -> Measure | None:
+    """A finalist's test score over its finished replicates and the test units; None before the first has finished.
+
+    Args:
+        metric: a metric's name without its split; None for the objective. Another one that is an exact count has no
+            interval, and so no confirmation: see `counts`.
+    """
+    found = scores(history, trial, f"test/{metric or history.settings['metric']}")
+    if not found or (metric not in (None, history.settings["metric"]) and exact(found)):
+        return None
+    return over_replicates(found)
+
+
+def missing(history: History, trial: Trial, name: str, unit: str = "units") -> str:
+    """Why nothing may be claimed from a finalist's replicates by a metric, named `test/metric`; empty where something may.
+
+    A replicate that was lost is not left out in silence: those that remain may be the lucky ones.
+    """
+    found = [score for score in scores(history, trial, name) if math.isfinite(score.value)]
+    units = min((len(score.units) or score.n for score in found), default=0)
+    few = lacking(len(found), units, unit, history.settings.get("least_units", 0))
+    return "; ".join([*lost(history, trial, name), *([f"only {few}"] if few else [])])
+
+
+def lost(history: History, trial: Trial, name: str) -> list[str]:
+    """Replicates of a finalist without a finite score, and why, as in `replicate 43 failed`."""
+    words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
+    runs = history.replicates(trial.number)
+    ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
+    return ended + [
+        f"the score of replicate {run.number} is not finite"
+        for run in runs
+        if run.status == "finished" and not math.isfinite(run.value(name))
+    ]
+
+
+@dataclass(frozen=True)
+class Count:
+    """An exact count over replicates: its median, smallest and largest value. `n` is what one replicate counted over.
+
+    `replicates` are those that have a value.
+    """
+
+    median: float
+    low: float
+    high: float
+    n: int
+    replicates: int
+
+
+def counts(history: History, trial: Trial) -> dict[str, Count]:
+    """The exact counts among a finalist's test metrics, by their names without the split, in the order of its reports."""
+    runs = [run for run in finished(history, trial) if run.reports]
+    names = dict.fromkeys(name for run in runs for name in run.reports[-1].metrics if name.startswith("test/"))
+    found = {name.removeprefix("test/"): scores(history, trial, name) for name in names}
+    return {name: _count(measures) for name, measures in found.items() if exact(measures)}
+
+
+def _count(measures: list[Measure]) -> Count:
+    values = [measure.value for measure in measures if not math.isnan(measure.value)]
+    return Count(statistics.median(values), min(values), max(values), measures[0].n, len(values))
+
+
+def verdict(measure: Measure, other: float, mode: str) -> str:
+    """`better than`, `worse than` or `not told apart from`, by whether the 95 % interval excludes the other value."""
+    if not all(map(math.isfinite, (measure.low, measure.high, other))):
+        return NOT_TOLD_APART
+    if measure.low <= other <= measure.high:
+        return NOT_TOLD_APART
+    return "better than" if (measure.high < other) == (mode == "min") else "worse than"
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A finalist beside a trivial predictor on the test split.
+
+    Attributes:
+        name: the predictor's.
+        metric: by which they are compared.
+        other: the predictor's measure.
+        difference: the finalist's value less the predictor's on the same units, over replicates and units; None where
+            the ledger has no value per unit, and the finalist's own interval is compared with the predictor's value.
+        word: `better than`, `worse than` or `not told apart from`, as the numbers have it.
+        differing: units on which the two differ, without which nothing is told apart; 0 where the ledger has no value per unit.
+        missing: why nothing is claimed; empty where something is.
+    """
+
+    name: str
+    metric: str
+    other: Measure
+    difference: Measure | None
+    word: str
+    missing: str
+    differing: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """`word` where it may be claimed, otherwise empty."""
+        return "" if self.missing else self.word
+
+
+def versus(
+    history: History, trial: Trial, line: Baseline, metric: str | None = None, mode: str | None = None, unit: str = "units"
+) -> Versus | None:
+    """A finalist beside a trivial predictor on test; None where one of them has no score there.
+
+    Args:
+        metric: a metric's name without its split; None for the objective.
+        mode: min or max; None for the objective's.
+        unit: what the metric's `n` counts, for `missing`.
+    """
+    metric, mode = metric or str(history.settings["metric"]), mode or str(history.settings["mode"])
+    name = f"test/{metric}"
+    found, other = scores(history, trial, name), line.metrics.get(name)
+    if not found or other is None:
+        return None
+    lacks = missing(history, trial, name, unit)
+    if not all(score.units and len(score.units) == len(other.units) for score in found):
+        return Versus(line.name, metric, other, None, verdict(over_replicates(found), other.value, mode), lacks)
+    table = np.array([score.units for score in found]) - np.array(other.units)
+    difference, units = two_way(table).measure(), differing(table)
+    word = verdict(difference, 0.0, mode) if units >= LEAST_DIFFERING else NOT_TOLD_APART
+    return Versus(line.name, metric, other, difference, word, lacks, units)
+
+
+@dataclass(frozen=True)
+class Luck:
+    """What looking at many configurations does to the winner's score, on the scale of the objective on validation.
+
+    Attributes:
+        looked: configurations of the stratum that have reported.
+        everywhere: the same over all strata.
+        replicates: finished replicates of the search's winner.
+        spread: standard deviation over them of their score at full budget.
+        expected: how far beyond their common mean the best of `looked` equally good configurations would score by luck.
+        seen: how far beyond its replicates' mean the winner scored in the search; negative where it scored worse.
+    """
+
+    looked: int
+    everywhere: int
+    replicates: int
+    spread: float
+    expected: float
+    seen: float
+
+
+def luck(history: History, trial: Trial) -> Luck | None:
+    """The part of luck in a finalist's validation score; None with fewer than two replicates or values that are not finite."""
+    name = f"validation/{history.settings['metric']}"
+    values = [score.value for score in scores(history, trial, name)]
+    if len(values) < 2 or not all(map(math.isfinite, (*values, trial.value(name)))):
+        return None
+    reported = [other for other in history.search_trials() if other.reports]
+    looked = sum(other.stratum == trial.stratum for other in reported)
+    spread = statistics.stdev(values)
+    ahead = statistics.fmean(values) - trial.value(name)
+    seen = ahead if history.settings["mode"] == "min" else -ahead
+    return Luck(looked, len(reported), len(values), spread, best_by_luck(spread, looked), seen)

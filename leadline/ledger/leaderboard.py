@@ -1,0 +1,262 @@
+"""The leaderboard: a view of the history.
+
+Within a stratum, trials that reached their whole budget come first, by value; then those that did not, by how far they
+got and then by value, because values at different steps cannot be compared; failed ones last.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from leadline.admission import is_oracle
+from leadline.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
+from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
+from leadline.measure import Measure
+
+__all__ = [
+    "besides",
+    "best_trivial",
+    "board",
+    "confirmation",
+    "confirmations",
+    "confirmed",
+    "contrary",
+    "counts",
+    "finalists",
+    "is_oracle",
+    "luck",
+    "marks",
+    "metric_name",
+    "objective",
+    "place",
+    "ranked",
+    "replicate_marks",
+    "rivals",
+    "strata",
+    "versus_trivial",
+    "wanted",
+]
+
+BRIEF = 160
+"""Characters of a failure's last line that are shown among the marks; the whole is the reason."""
+
+
+def strata(history: History) -> list[str]:
+    """The strata in the study's order."""
+    return [str(value) for value in history.settings["strata"]]
+
+
+def _sign(history: History) -> float:
+    return 1.0 if history.settings["mode"] == "min" else -1.0
+
+
+def metric_name(metric: str) -> str:
+    """`validation/<metric>`, as reports name the objective."""
+    return f"validation/{metric}"
+
+
+def objective(history: History) -> str:
+    """The objective's name in reports."""
+    return metric_name(history.settings["metric"])
+
+
+def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
+    """What search trials of a stratum are ordered by: a smaller one comes first."""
+    value = _sign(history) * trial.value(objective(history))
+    if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
+        return (3, 0, math.inf, trial.number)
+    if not trial.reports:
+        return (2, 0, math.inf, trial.number)
+    return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
+
+
+def ranked(history: History, stratum: str) -> list[Trial]:
+    """Search trials of a stratum, best first."""
+    return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=lambda trial: place(history, trial))
+
+
+def finalists(history: History, stratum: str, count: int) -> list[Trial]:
+    """The `count` best trials of a stratum that finished with a finite value."""
+    metric = objective(history)
+    done = [trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))]
+    return done[:count]
+
+
+def rivals(history: History, stratum: str, name: str, mode: str | None = None) -> list[Baseline]:
+    """The trivial predictors of a stratum that score on a metric: best first, those not finite last, oracles left out.
+
+    Args:
+        name: `split/metric`.
+        mode: min or max; None for the objective's.
+    """
+    found = [line for line in history.baselines if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)]
+    sign = 1.0 if (mode or history.settings["mode"]) == "min" else -1.0
+    values = {id(line): sign * line.metrics[name].value for line in found}
+    return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
+
+
+def best_trivial(history: History, stratum: str, name: str, mode: str | None = None) -> Baseline | None:
+    """The first of the rivals, if its score is finite."""
+    found = rivals(history, stratum, name, mode)[:1]
+    return next((line for line in found if math.isfinite(line.metrics[name].value)), None)
+
+
+def marks(history: History, trial: Trial) -> list[str]:
+    """What a reader must know before believing a trial's value."""
+    found = []
+    if trial.reports and not math.isfinite(trial.value(objective(history))):
+        found.append("not finite")
+    found += [*_extended(trial), *_beside_trivial(history, trial)]
+    if trial.failures:
+        cause = f" ({trial.cause})" if trial.cause not in ("", *UNCOUNTED) else ""
+        found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
+    if len(trial.workers) > 1:
+        found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")
+    if trial.status == "failed":
+        found.append(textwrap.shorten(trial.brief, BRIEF, placeholder=" ..."))
+    return found + [finding.mark for finding in trial.findings if finding.failed]
+
+
+def _extended(trial: Trial) -> list[str]:
+    """Its schedules and curriculum followed shorter budgets at first."""
+    return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
+
+
+def _beside_trivial(history: History, trial: Trial) -> list[str]:
+    """Whether trivial predictors do as well; a tie is no lead, and neither is one that the trial's own interval takes back."""
+    metric, sign = objective(history), _sign(history)
+    measure, trivial = trial.measure(metric), rivals(history, trial.stratum, metric)
+    if measure is None or not trivial:
+        return []
+    better = sum(sign * line.metrics[metric].value <= sign * measure.value for line in trivial)
+    if better:
+        return [f"behind {better} of {len(trivial)} trivial ({trivial[0].name})"]
+    if measure.low <= trivial[0].metrics[metric].value <= measure.high:
+        return [f"{trivial[0].name} within its interval"]
+    return []
+
+
+def _row(history: History, trial: Trial) -> dict[str, Any]:
+    measure = (trial.measure(objective(history)) or Measure(math.nan, 0, math.nan, math.nan)).to_dict()
+    last = trial.reports[-1] if trial.reports else None
+    return {
+        "trial": trial.number,
+        "stratum": trial.stratum,
+        "status": trial.status,
+        **{key: measure[key] for key in ("value", "n", "low", "high")},
+        "step": trial.step,
+        "samples": trial.samples,
+        "seconds": round(last.seconds, 3) if last else 0.0,
+        "reason": trial.reason,
+        "marks": marks(history, trial),
+        "checkpoint": f"trials/{trial.number:04d}/{last.checkpoint}" if last and last.checkpoint else None,
+        "config": trial.trained_config,
+    }
+
+
+def replicate_marks(history: History, trial: Trial) -> list[str]:
+    """Guards that failed in a finalist's finished replicates, and in how many, as in `plateau (4 of 5)`."""
+    runs = finished(history, trial)
+    failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}
+    found = Counter(mark for run in runs for mark in dict.fromkeys([*_extended(run), *failed[run.number]]))
+    return [f"{mark} ({count} of {len(runs)})" for mark, count in found.items()]
+
+
+def versus_trivial(
+    history: History, trial: Trial, metric: str | None = None, mode: str | None = None, unit: str = "units"
+) -> Versus | None:
+    """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished.
+
+    Args:
+        metric: see `leadline.ledger.confirmed.versus`, as for `mode` and `unit`.
+    """
+    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings['metric']}", mode)
+    return versus(history, trial, line, metric, mode, unit) if line else None
+
+
+def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]:
+    """A finalist beside the best trivial predictor by each other metric that has values per unit on test.
+
+    A claim by the objective alone, where the finalist is worse by another metric, would fool its reader.
+    """
+    found = (
+        versus_trivial(history, trial, name, mode, unit)
+        for name, mode in history.settings.get("modes", {}).items()
+        if name != history.settings["metric"]
+    )
+    return [one for one in found if one and one.difference]
+
+
+def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
+    """The finalist beside the best trivial predictor, by the objective and then by the other metrics, as plain values."""
+    first = versus_trivial(history, trial)
+    found = [*([first] if first else []), *besides(history, trial)]
+    return [
+        {
+            "metric": one.metric,
+            "predictor": one.name,
+            "predictor_value": one.other.to_dict()["value"],
+            "difference": one.difference.to_dict() if one.difference else None,
+            "verdict": one.verdict or None,
+            "missing": one.missing,
+        }
+        for one in found
+    ]
+
+
+def wanted(history: History) -> int:
+    """Confirmation runs that the finalists, as they stand, ask for."""
+    count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
+    return count * int(history.settings["replicates"])
+
+
+def contrary(found: Versus | None, others: Iterable[Versus]) -> list[Versus]:
+    """Those of the other metrics by which a finalist is worse, though by the objective it is not."""
+    return [one for one in others if one.verdict == "worse than" and not (found and found.verdict == "worse than")]
+
+
+def confirmed(history: History, stratum: str) -> list[Trial]:
+    """Finalists of a stratum of which a replicate has finished, best mean on test first, those not finite last."""
+    name, means = f"test/{history.settings['metric']}", {}
+    for trial in finalists(history, stratum, int(history.settings["confirm"])):
+        if values := [score.value for score in scores(history, trial, name)]:
+            mean = sum(values) / len(values)
+            means[trial.number] = _sign(history) * mean if math.isfinite(mean) else math.inf
+    return [history.trials[number] for number in sorted(means, key=lambda number: means[number])]
+
+
+def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:
+    """The table of confirmed finalists, best first within each stratum; of one stratum where it is named."""
+    rows = []
+    for stratum in strata(history) if only is None else [only]:
+        for trial in confirmed(history, stratum):
+            score = confirmation(history, trial)
+            assert score is not None, "a replicate has finished"
+            plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
+            rows.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": len(finished(history, trial)), "split": "test"})
+            rows[-1] |= {"n": score.n, "marks": replicate_marks(history, trial), "against": _against(history, trial)}
+    return rows
+
+
+def board(history: History, name: str) -> dict[str, Any]:
+    """The whole leaderboard as plain JSON values."""
+    metric = objective(history)
+    baselines = [
+        {"name": line.name, "stratum": line.stratum, **{key: line.metrics[metric].to_dict()[key] for key in ("value", "n")}}
+        for line in history.baselines
+        if metric in line.metrics
+    ]
+    rows = [_row(history, trial) for stratum in strata(history) for trial in ranked(history, stratum)]
+    settings = history.settings
+    return {
+        "sweep": name,
+        "metric": settings["metric"],
+        "mode": settings["mode"],
+        "rows": rows,
+        "confirmed": confirmations(history),
+        "baselines": baselines,
+    }

@@ -1,0 +1,106 @@
+"""The leaderboard as a table for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.measure import Measure
+
+__all__ = ["against", "bounds", "leaderboard_table", "number"]
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, or a dash."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval."""
+    return f"{number(low)} .. {number(high)}"
+
+
+def _table(title: str, columns: str) -> Table:
+    """A table whose columns never wrap but for the last; names that begin with `<` are aligned left."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    names = columns.split(", ")
+    for column in names:
+        table.add_column(column.lstrip("<"), justify="left" if column.startswith("<") else "right", no_wrap=column != names[-1])
+    return table
+
+
+def leaderboard_table(history: History, name: str, top: int | None = 3, width: int = 160) -> Group:
+    """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed.
+
+    Args:
+        width: columns of the terminal; a narrow one gets fewer columns, never values that are cut off.
+    """
+    board = leaderboard.board(history, name)
+    label, objective = history.settings["stratify"] or "stratum", leaderboard.objective(history)
+    title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
+    beside = history.settings.get("beside", ()) if width >= 150 else ()
+    interval = ["95 %"] if width >= 110 else []
+    spent = "samples" if history.settings.get("unit") == "samples" else "step"
+    table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))
+    for stratum in leaderboard.strata(history):
+        for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
+            trial = history.trials[row["trial"]]
+            others = [number(trial.value(f"validation/{name}")) for name in beside]
+            span = [bounds(row["low"], row["high"])] if interval else []
+            cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row[spent])]
+            table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
+        for line in [line for line in history.baselines if line.stratum == stratum]:
+            unknown = Measure(math.nan, 0, math.nan, math.nan)
+            value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
+            kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
+            span = [bounds(value.low, value.high)] if interval else []
+            cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
+            table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
+        table.add_section()
+    return Group(table, _confirmed(history, board, label, beside)) if board["confirmed"] else Group(table)
+
+
+def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequence[str]) -> Table:
+    table = _table(
+        "confirmed: fresh seeds, on the test split, which the search has not seen",
+        ", ".join([f"{label}, trial, value, 95 %, n, seeds", *beside, "<best trivial on test"]),
+    )
+    for row in board["confirmed"]:
+        trial = history.trials[row["trial"]]
+        cells = (
+            row["stratum"],
+            str(row["trial"]),
+            number(row["value"]),
+            bounds(row["low"], row["high"]),
+            str(row["n"]),
+            str(row["replicates"]),
+        )
+        table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), against(history, trial))
+    return table
+
+
+def _over_replicates(history: History, trial: Trial, metric: str) -> str:
+    """A metric beside the objective: a count's median, smallest and largest value, otherwise the mean."""
+    if count := leaderboard.counts(history, trial).get(metric):
+        return f"{number(count.median)} ({number(count.low)} to {number(count.high)})" if count.replicates > 1 else number(count.median)
+    measure = leaderboard.confirmation(history, trial, metric)
+    return number(measure.value if measure else None)
+
+
+def against(history: History, trial: Trial) -> str:
+    """A finalist beside the best trivial predictor on test, in words."""
+    found = leaderboard.versus_trivial(history, trial)
+    if found is None:
+        return "none"
+    word = f"no claim, {found.missing}" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
+    worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
+    by = f"; worse by {', '.join(worse)}" if worse else ""
+    marks = "".join(f"; {mark}" for mark in leaderboard.replicate_marks(history, trial))
+    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}{marks}"

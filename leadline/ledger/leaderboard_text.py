@@ -1,0 +1,239 @@
+"""The leaderboard as plain text that follows a running sweep: a file for a log viewer, a few lines for a status message.
+
+Columns are separated by `|`, as Ray's log viewer collapses spaces; it takes what follows a percent sign for a comment. The
+line of a trial of which nothing new is known is kept, so that a text of many trials costs what has changed since the last
+one, a sort and a join.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import against, bounds, number
+
+__all__ = ["MOST", "Board", "Place", "gpu_memory", "pace", "states"]
+
+MOST = 20_000
+"""Trials of a stratum that are listed: Ray's log viewer shows the last 50,000 lines of a file."""
+MARKS = 400
+"""Characters of a trial's marks that are shown."""
+_EVERY = ("opened", "closed", "baseline")
+"""Events that may change the line of any trial."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an attempt trains.
+
+    Attributes:
+        node: Ray's id of the node, in hexadecimal.
+        host: the node's name or address.
+        pid: process on that node.
+        gpus: the GPUs of that node that the process sees.
+    """
+
+    node: str
+    host: str
+    pid: int
+    gpus: tuple[str, ...] = ()
+
+
+def pace(trial: Trial) -> tuple[float, float]:
+    """Samples and steps per second between the last two reports, evaluation and saving included; NaN before the first."""
+    if not trial.reports:
+        return math.nan, math.nan
+    last, past = trial.reports[-1], trial.reports[-2] if len(trial.reports) > 1 else None
+    seconds = last.seconds + last.overhead - (past.seconds + past.overhead if past else 0.0)
+    if seconds <= 0:
+        return math.nan, math.nan
+    return (last.samples - (past.samples if past else 0)) / seconds, (last.step - (past.step if past else 0)) / seconds
+
+
+def gpu_memory(trial: Trial) -> float:
+    """The most bytes that the trial has held on its GPU, as its last report has it; NaN where it does not."""
+    return trial.reports[-1].facts.get("gpu_memory", math.nan) if trial.reports else math.nan
+
+
+def states(history: History) -> dict[str, int]:
+    """Search trials by state, each state named."""
+    found = Counter(trial.status for trial in history.trials.values() if trial.kind == "search")
+    return {state: found[state] for state in ("waiting", "running", "finished", "stopped", "failed")}
+
+
+class Board:
+    """The leaderboard of a history that moves on.
+
+    Args:
+        history: may change between calls, as long as `touch` is told.
+        name: of the sweep.
+        storage: where the sweep is, without options or secrets.
+    """
+
+    def __init__(self, history: History, name: str, storage: str = "") -> None:
+        self.history, self._name, self._storage = history, name, storage
+        self._lines: dict[int, tuple[tuple[int, int, float, int], str]] = {}
+        self._order: dict[str, list[Trial]] = {}
+        self._settled: tuple[int, list[str]] | None = None
+        """Replicates that the finalists ask for, and the table of those confirmed: as they were when a trial last ended."""
+
+    def touch(self, event: Mapping[str, Any]) -> None:
+        """Takes note of an event that the history has just taken."""
+        if event["type"] in _EVERY:
+            self._lines.clear()
+            self._settled = None
+        elif trial := self.history.trials.get(event.get("trial", -1)):
+            self._lines.pop(trial.number, None)
+            if trial.kind == "replicate" or not trial.open:
+                self._settled = None
+        self._order.clear()
+
+    def ranked(self, stratum: str) -> list[Trial]:
+        """Search trials of a stratum, best first, as `leaderboard.ranked` has them."""
+        if not self._order:
+            order: dict[str, list[Trial]] = {stratum: [] for stratum in leaderboard.strata(self.history)}
+            for trial in self.history.trials.values():
+                if trial.kind == "search":
+                    self._line(trial)
+                    order[trial.stratum].append(trial)
+            for found in order.values():
+                found.sort(key=lambda trial: self._lines[trial.number][0])
+            self._order = order
+        return self._order[stratum]
+
+    def best(self, stratum: str) -> Trial | None:
+        """The first of a stratum, if it has a finite value."""
+        first = self.ranked(stratum)[:1]
+        return first[0] if first and math.isfinite(first[0].value(leaderboard.objective(self.history))) else None
+
+    def running(self) -> list[Trial]:
+        """Trials that hold a place, replicates included."""
+        return [trial for trial in self.history.trials.values() if trial.status == "running"]
+
+    def progress(self) -> str:
+        """Trials by state, in a line."""
+        history = self.history
+        found = states(history)
+        counts = ", ".join(f"{count} {state}" for state, count in found.items() if count)
+        runs = [trial for trial in history.trials.values() if trial.kind == "replicate"]
+        confirming = f"; confirming {sum(not run.open for run in runs)} of {self._settle()[0]}" if runs else ""
+        return f"{sum(found.values())} of {history.settings['trials']} trials ({counts or 'none yet'}){confirming}"
+
+    def summary(self) -> list[str]:
+        """The best trial so far of each stratum, a line each."""
+        return [self._best_line(stratum) for stratum in leaderboard.strata(self.history)]
+
+    def _best_line(self, stratum: str) -> str:
+        history, trial = self.history, self.best(stratum)
+        where = f"{history.settings['stratify']} {stratum}: " if history.settings["stratify"] else ""
+        if trial is None:
+            return f"{where}no value yet"
+        measure = trial.measure(leaderboard.objective(history))
+        assert measure is not None, "it has a finite value"
+        marks = ", ".join(leaderboard.marks(history, trial)) or "none"
+        spent = "" if trial.status == "finished" else f", {trial.status} at {history.spent(trial.reports[-1])} of {history.budget}"
+        return (
+            f"{where}trial {trial.number}, {history.settings['metric']} {number(measure.value)} "
+            f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
+        )
+
+    def text(self, places: Mapping[int, Sequence[Place]] | None = None, now: float | None = None) -> str:
+        """The whole leaderboard.
+
+        Args:
+            places: of the processes of trials that run, as far as known.
+            now: seconds since the epoch.
+        """
+        history = self.history
+        if not history.settings:
+            return f"{self._name}: nothing recorded yet\n"
+        lines = [*self._head(time.time() if now is None else now), *self._running(places or {})]
+        lines += self._settle()[1]
+        for stratum in leaderboard.strata(history):
+            lines += ["", *self._stratum(stratum)]
+        return "\n".join(lines) + "\n"
+
+    def _head(self, now: float) -> list[str]:
+        settings = self.history.settings
+        failed = [f"guard: {found['guard']}: {found['sentence']}" for found in self.history.findings if found["failed"]]
+        return [
+            f"sweep {self._name} in {self._storage}" if self._storage else f"sweep {self._name}",
+            f"{settings['metric']} on validation, {settings['mode']}imised; n counts independent units, intervals are of 95 per cent",
+            f"written {_clock(now)}, last event {_clock(self.history.last_time)}, {self.history.closed or 'running'}: {self.progress()}",
+            *(f"best: {line}" for line in self.summary()),
+            *failed,
+        ]
+
+    def _running(self, places: Mapping[int, Sequence[Place]]) -> list[str]:
+        history, unknown = self.history, [Place("-", "-", 0)]
+        lines = ["", "running now", _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node")]
+        for trial, place in [(running, place) for running in self.running() for place in places.get(running.number, unknown)]:
+            lines.append(
+                _row(
+                    trial.number if trial.kind == "search" else f"{trial.number} (of {trial.of})", trial.attempts, trial.stratum,
+                    history.spent(trial.reports[-1]) if trial.reports else 0, number(trial.value(leaderboard.objective(history))),
+                    number(pace(trial)[0]), place.host, place.pid or "-", ",".join(place.gpus) or "-", place.node,
+                )
+            )  # fmt: skip
+        return lines if len(lines) > 3 else []
+
+    def _settle(self) -> tuple[int, list[str]]:
+        if self._settled is None:
+            self._settled = leaderboard.wanted(self.history), self._confirmed()
+        return self._settled
+
+    def _confirmed(self) -> list[str]:
+        rows = leaderboard.confirmations(self.history)
+        if not rows:
+            return []
+        lines = ["", "confirmed: fresh seeds, on the test split, which the search has not seen"]
+        lines.append(_row("stratum", "trial", "value", "interval", "n", "seeds", "best trivial on test"))
+        for row in rows:
+            beside = against(self.history, self.history.trials[row["trial"]])
+            interval = bounds(row["low"], row["high"])
+            lines.append(_row(row["stratum"], row["trial"], number(row["value"]), interval, row["n"], row["replicates"], beside))
+        return lines
+
+    def _stratum(self, stratum: str) -> Iterable[str]:
+        history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
+        yield f"{history.settings['stratify'] or 'stratum'} {stratum}: {len(order)} trials, best first"
+        for line in leaderboard.rivals(history, stratum, metric):
+            value = line.metrics[metric]
+            yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)
+        yield _row("place", "trial", "status", "value", "interval", "n", history.settings.get("unit", "steps"), "marks")
+        for index, trial in enumerate(order[:MOST], 1):
+            yield f"{index} | {self._lines[trial.number][1]}"
+        if order[MOST:]:
+            yield f"and {len(order) - MOST} more"
+
+    def _line(self, trial: Trial) -> tuple[tuple[int, int, float, int], str]:
+        if (known := self._lines.get(trial.number)) is None:
+            history = self.history
+            known = self._lines[trial.number] = leaderboard.place(history, trial), _row(*_cells(history, trial))
+        return known
+
+
+def _cells(history: History, trial: Trial) -> list[object]:
+    measure = trial.measure(leaderboard.objective(history))
+    scored = (number(measure.value), bounds(measure.low, measure.high), measure.n) if measure else ("-", "-", "-")
+    spent = history.spent(trial.reports[-1]) if trial.reports else 0
+    return [trial.number, trial.status, *scored, spent, _short(", ".join(leaderboard.marks(history, trial)) or "-")]
+
+
+def _row(*cells: object) -> str:
+    return " | ".join(str(cell) for cell in cells)
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, MARKS, placeholder=" ...") if len(text) > MARKS else text
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

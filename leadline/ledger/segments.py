@@ -1,0 +1,191 @@
+"""The ledger: an append-only sequence of events in immutable numbered segments with a hash chain; `format` says what is in one.
+
+    <sweep>/ledger/00000001-00000256.jsonl    what was compacted
+    <sweep>/ledger/00000257.jsonl             a group of events
+
+One writer commits events in groups. Object stores have no append, so a group is a new file; a segment that exists already
+is never replaced, so of two writers one fails. (Where creating is a check before writing, as on S3, two that write within one
+round trip are not told apart: that is what the lease is for.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from leadline.ledger.compaction import COMPACT, TRY_SECONDS, Compaction, Part
+from leadline.ledger.format import SCHEMA, START, Event, Span, encode, lines
+from leadline.ledger.reader import LedgerError, Scan, listed, read, scan
+from leadline.storage import Folder, patiently
+
+__all__ = ["SCHEMA", "Event", "Ledger", "LedgerError", "read"]
+
+GROUP_SECONDS = 0.2
+PATIENCE = 60.0
+"""Seconds for which a storage that refuses, or does not answer, is waited for."""
+SILENCE = 5.0
+"""Seconds without a segment after which a writer looks for another one's: a lease is taken over after more."""
+
+
+class Ledger:
+    """The one writer of a sweep's ledger.
+
+    `append` returns at once; what it has been given is stored with the next group, in the same order. Whoever must not act before an
+    event is stored asks `stored`, or waits in `commit`. A storage that refuses is waited for; a failure to store is raised by all of them.
+
+    Args:
+        folder: the ledger's.
+        known: what has been read of it, which is not read again where no file has come or gone since.
+        patience: seconds for which a storage that refuses, or does not answer, is waited for.
+        compact: segments that are compacted into one.
+        say: told when such waiting begins and when it is over, and what was found damaged; warnings by default.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        known: Scan | None = None,
+        patience: float = PATIENCE,
+        compact: int = COMPACT,
+        say: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
+    ) -> None:
+        self.folder, self._patience, self._say = folder, patience, say
+        found = known if known and known.names == listed(folder, patience) else scan(folder, patience)
+        self.reread = found is not known
+        self.past = found.events
+        self._segment, self._previous = (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
+        if found.torn:
+            self._set_aside(found.torn, found.problem)
+        self._compaction = self._compacting(found, compact)
+        self._pending: list[Event] = []
+        self._appended = self._stored = 0
+        self._urgent = self._closed = False
+        self._error: BaseException | None = None
+        self._wake = threading.Condition()
+        self._written = time.time()
+        self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._writer.start()
+
+    def append(self, event: Mapping[str, Any]) -> int:
+        """Queues an event for the next group; its position, for `stored`."""
+        with self._wake:
+            self._raise_error()
+            self._pending.append(dict(event))
+            self._appended += 1
+            self._wake.notify_all()
+            return self._appended
+
+    def stored(self, position: int, within: float = 0.0) -> bool:
+        """Whether the event of that position, and all before it, are stored; the group does not wait for its full time any more.
+
+        Args:
+            within: seconds to wait for it.
+
+        Raises:
+            LedgerError: if it could not be.
+        """
+        with self._wake:
+            if self._stored < position:
+                self._urgent = True
+                self._wake.notify_all()
+                self._wake.wait_for(lambda: self._stored >= position or self._error is not None, within)
+            self._raise_error()
+            return self._stored >= position
+
+    def commit(self) -> None:
+        """Waits until every event appended so far is stored.
+
+        Raises:
+            LedgerError: if it could not be.
+        """
+        self.stored(self._appended, within=threading.TIMEOUT_MAX)
+
+    def close(self) -> None:
+        """Commits and ends the writer."""
+        self.commit()
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        self._writer.join()
+        self._compaction.close()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise LedgerError(f"ledger: cannot write to {self.folder}: {self._error}") from self._error
+
+    def _say_where(self, text: str) -> None:
+        self._say(f"ledger: {self.folder}/{text}")
+
+    def _set_aside(self, torn: Span, problem: str) -> None:
+        self._say(f"ledger: damaged tail set aside: {problem}")
+        self.folder.write(f"{torn.name}.damaged-{time.time_ns()}", self.folder.read(torn.name))
+        self.folder.files.delete_file(f"{self.folder.path}/{torn.name}")
+
+    def _compacting(self, found: Scan, count: int) -> Compaction:
+        """Compaction goes on with the small segments that earlier drivers have left."""
+        compaction = Compaction(self.folder, count, self._patience, self._say)
+        compaction.remove(found.covered)
+        for segment in found.segments:
+            if segment.span.compacted:
+                compaction.flush()
+            else:
+                body = lines(segment.events)
+                compaction.add(Part(segment.span.first, segment.previous, segment.closing, len(segment.events), body))
+        return compaction
+
+    def _write(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._pending or self._closed)
+                if self._closed and not self._pending:
+                    return
+                self._wake.wait_for(lambda: self._urgent or self._closed, timeout=GROUP_SECONDS)
+                group, self._pending, self._urgent = self._pending, [], False
+            try:
+                self._store(group)
+            except Exception as error:
+                with self._wake:
+                    self._error = error
+                    self._wake.notify_all()
+                return
+            with self._wake:
+                self._stored += len(group)
+                self._wake.notify_all()
+
+    def _store(self, group: list[Event]) -> None:
+        span, body = Span(self._segment + 1, self._segment + 1), lines(group)
+        content = encode(span, self._previous, len(group), body)
+        patiently(
+            lambda: self._publish(span, content),
+            span.name,
+            seconds=self._patience,
+            try_seconds=TRY_SECONDS,
+            size=len(content),
+            say=self._say_where,
+        )
+        part = Part(span.first, self._previous, hashlib.sha256(content).hexdigest(), len(group), body)
+        self._segment, self._previous, self._written = part.number, part.closing, time.time()
+        self._compaction.add(part)
+
+    def _publish(self, span: Span, content: bytes) -> None:
+        """Stores a segment, unless an earlier try has; whoever was silent for long looks whether another has gone on meanwhile.
+
+        Raises:
+            OSError: where the ledger that has begun is not there, as a mount that is gone: a new one must not begin in its place.
+        """
+        if span.first > 1 and self.folder.local and not self.folder.exists():
+            raise OSError("the ledger is not there any more; put it, or its mount, back")
+        try:
+            self.folder.write(span.name, content, exclusive=True)
+        except FileExistsError:
+            if self.folder.read(span.name) != content:
+                raise FileExistsError(f"{self.folder}/{span.name} is another writer's") from None
+        if time.time() - self._written > SILENCE:
+            others = [name for name in self.folder.sizes() if (other := Span.of(name)) and other != span and other.last >= span.last]
+            if others:
+                raise FileExistsError(f"{self.folder}/{min(others)} is another writer's") from None

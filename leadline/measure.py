@@ -1,0 +1,117 @@
+"""What is measured and reported: values with their number of independent units and an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from leadline.finding import Finding
+
+__all__ = ["Measure", "Measures", "Report"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value, the number `n` of independent units behind it, and its 95 % interval [low, high].
+
+    A value without spread (an exact count, a rate of the machine) has low = high = value. `units` are the values of the
+    single units, in the family's order, where the value is their mean.
+    """
+
+    value: float
+    n: int
+    low: float
+    high: float
+    units: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):  # numpy's scalars, as a mean gives them, do not survive a checkpoint
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @staticmethod
+    def exact(value: float, n: int = 1) -> Measure:
+        """A value that is not an estimate."""
+        return Measure(float(value), n, float(value), float(value))
+
+    def to_dict(self, *, units: bool = False) -> dict[str, Any]:
+        """Plain JSON values; non-finite numbers as None. `units`: the single units too."""
+        numbers = {name: getattr(self, name) for name in ("value", "low", "high")}
+        plain: dict[str, Any] = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
+        return {**plain, "n": self.n, **({"units": list(self.units)} if units and self.units else {})}
+
+    @staticmethod
+    def from_dict(plain: dict[str, Any]) -> Measure:
+        """The inverse of `to_dict`; None comes back as NaN."""
+        value, low, high = [math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])]
+        return Measure(value, int(plain["n"]), low, high, tuple(plain.get("units", ())))
+
+
+class Measures(Mapping[str, Measure]):
+    """Recorded measures by name, each made when it is asked for: most of a long ledger's never are.
+
+    Args:
+        plain: name to `Measure.to_dict`.
+    """
+
+    def __init__(self, plain: Mapping[str, dict[str, Any]]) -> None:
+        self._plain = plain
+
+    def __getitem__(self, name: str) -> Measure:
+        return Measure.from_dict(self._plain[name])
+
+    def value(self, name: str) -> float:
+        """That of a measure, which need not be made for it."""
+        number = self._plain[name]["value"]
+        return math.nan if number is None else float(number)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plain
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a trial says at each evaluation.
+
+    `step` is the trial's own count of optimizer steps, monotonic across attempts. `seconds` are those of training alone,
+    `overhead` those of evaluating, saving, guards and the choice of a micro-batch, both summed over all attempts. Metrics
+    are named `split/metric`; `findings` are what the guards have found since the report before.
+    """
+
+    step: int
+    samples: int
+    seconds: float
+    overhead: float
+    metrics: Mapping[str, Measure]
+    facts: dict[str, float] = field(default_factory=dict)
+    checkpoint: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    def value(self, name: str) -> float:
+        """The value of a metric.
+
+        Raises:
+            KeyError: if it is not reported.
+        """
+        return self.metrics.value(name) if isinstance(self.metrics, Measures) else self.metrics[name].value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""
+        facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
+        metrics = {name: measure.to_dict(units=name.startswith("test/")) for name, measure in self.metrics.items()}
+        return {**vars(self), "metrics": metrics, "facts": facts, "findings": [finding.to_dict() for finding in self.findings]}
+
+    @staticmethod
+    def from_dict(plain: dict[str, Any]) -> Report:
+        """The inverse of `to_dict`."""
+        facts = {name: math.nan if value is None else value for name, value in plain["facts"].items()}
+        metrics = Measures(plain["metrics"])
+        findings = tuple(Finding.from_dict(finding) for finding in plain.get("findings", ()))
+        return Report(**{**plain, "metrics": metrics, "facts": facts, "findings": findings})

@@ -1,0 +1,462 @@
+"""The contract suite: what any model family, of this package or of another, must do to be swept.
+
+    class TestCollatz(FamilyContract):
+        family = COLLATZ
+        small = {"layers": "16", "steps": 60, "eval_every": 20}
+        bad = [{"layers": "16,0"}, {"lookahead": 0}]
+        learns = ({"steps": 400}, "hinge", "ln n")
+
+in a test module is all that it takes; pytest then runs the inherited tests. This module alone of the package imports pytest,
+which the extra `leadline[test]` installs, and nothing else of the package imports this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import math
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from leadline.admission import SCORED, admission
+from leadline.checkpoint import Checkpoint, CheckpointStore
+from leadline.config import ConfigError, TrialConfig, describe, make
+from leadline.family import Family, Task
+from leadline.measure import Report
+from leadline.storage import Folder, _Tries
+from leadline.training.loop import Loop
+
+__all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
+
+CPU = torch.device("cpu")
+MACHINE = ("throughput", "memory")
+"""Guards whose findings are about the machine."""
+
+
+def digest(state: Any) -> str:
+    """sha256 of nested mappings, sequences, tensors, arrays and plain values, in hexadecimal.
+
+    Bit-exact: 0.0 and -0.0 differ, as do float32 and float64, or shapes [2, 3] and [3, 2]. The order in which a mapping was filled does
+    not count, and a tuple equals a list.
+
+    Raises:
+        TypeError: for a value of any other type.
+    """
+    found = hashlib.sha256()
+    for part in _parts(state):
+        found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()
+
+
+def _parts(value: Any) -> Iterable[bytes]:
+    """The value as byte strings, each container's length before its content."""
+    if isinstance(value, Mapping):
+        yield f"mapping {len(value)}".encode()
+        for key in sorted(value, key=lambda key: (type(key).__name__, repr(key))):
+            yield from (*_parts(key), *_parts(value[key]))
+    elif isinstance(value, list | tuple):
+        yield f"sequence {len(value)}".encode()
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, torch.Tensor):
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        yield from (f"{value.dtype} {tuple(value.shape)}".encode(), flat.view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, np.ndarray | np.generic):
+        yield from (f"numpy {value.dtype.str} {value.shape}".encode(), value.tobytes())
+    elif value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        yield f"{type(value).__name__} {value!r}".encode()
+    else:
+        raise TypeError(f"digest: {type(value).__name__} is not plain data")
+
+
+def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """All that training goes on from: the checkpoint's state without wall-clock times and without guards, which train nothing."""
+    counts = {name: count for name, count in checkpoint.state["counts"].items() if name not in ("seconds", "overhead", "guarding")}
+    return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
+
+
+def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Reports as plain values, without what depends on the clock or the memory, and without the checkpoints' names."""
+    left_out = ("seconds", "overhead", "checkpoint")
+    found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
+    for plain in found:
+        for machine in ("guards_share", "gpu_memory"):
+            plain["facts"].pop(machine, None)
+        plain["findings"] = [finding for finding in plain["findings"] if finding["guard"] not in MACHINE]
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its reports, its newest checkpoint, and how many calls were made on the way by the package's and family's code."""
+
+    reports: list[Report]
+    checkpoint: Checkpoint
+    calls: int
+
+    def same_as(self, other: Outcome) -> bool:
+        """Whether reports and training state are equal, bit for bit."""
+        return curve(self.reports) == curve(other.reports) and self.digest == other.digest
+
+    @property
+    def digest(self) -> str:
+        """That of the training state."""
+        return digest(training_state(self.checkpoint))
+
+
+class _Calls:
+    """Counts the calls that this package and the family make while it is entered, and dies by SIGKILL at number `fatal`.
+
+    A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in the middle of a checkpoint, which
+    is written in a thread of its own while this one waits. How often it looks up from waiting depends on the disk, and is not counted.
+    """
+
+    WAITING = _Tries.next.__code__
+
+    def __init__(self, family: Family[Any], fatal: int = 0) -> None:
+        self.owners = {__name__.partition(".")[0], type(family).__module__.partition(".")[0]}
+        self.fatal, self.count = fatal, 0
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> _Calls:
+        self.before = sys.getprofile(), threading.getprofile()
+        threading.setprofile(self._called)
+        sys.setprofile(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(self.before[0])
+        threading.setprofile(self.before[1])
+
+    def _called(self, frame: FrameType, event: str, _: Any) -> None:
+        above = frame.f_back.f_code if frame.f_back else None
+        if not event.endswith("call") or self.WAITING in (frame.f_code, above):
+            return
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners:
+            self.count = number = next(self._numbers)
+            if number == self.fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(family: Family[Any], config: TrialConfig, data: Any, store: CheckpointStore, *, fatal: int = 0) -> Outcome:
+    """Trains to the end of the budget, from the store's newest checkpoint if there is one.
+
+    Args:
+        fatal: the call, counted from 1, at which this process is killed by SIGKILL; 0 for none.
+    """
+    loop = Loop(family, config, data, store=store)
+    with _Calls(family, fatal) as calls:
+        reports = list(loop.run())
+    checkpoint = store.newest()
+    assert checkpoint is not None, "a finished run has left no checkpoint that can be read back"
+    assert checkpoint.name == store.names()[0], f"{store.names()[0]} cannot be read back: its state must be plain values and tensors"
+    return Outcome(reports, checkpoint, calls.count)
+
+
+def _life(family: Family[Any], config: Mapping[str, Any], folder: str, attempt: int, threads: int, fatal: int) -> None:
+    """What a process does that is born to be killed."""
+    torch.set_num_threads(threads)
+    typed = make(family.Config, config, family.name)
+    train(family, typed, family.build_data(typed), CheckpointStore(Folder.at(folder), attempt), fatal=fatal)
+
+
+def _exit_code(target: Callable[..., None], *arguments: Any) -> int:
+    """That of a function in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+class _Fatal(CheckpointStore):
+    """Kills its process by SIGKILL when it has published so many checkpoints: before anybody hears of the last one."""
+
+    publications = 2
+
+    def publish(self, step: int, state: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+        name = super().publish(step, state, record)
+        self.publications -= 1
+        if not self.publications:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name
+
+
+def _untold(family: Family[Any], config: Mapping[str, Any], folder: str, threads: int, told: str) -> None:
+    """What a process does that dies between publish and report; `told` gets the steps of the reports that came out."""
+    torch.set_num_threads(threads)
+    typed = make(family.Config, config, family.name)
+    for report in Loop(family, typed, family.build_data(typed), store=_Fatal(Folder.at(folder))).run():
+        with open(told, "a") as listener:
+            listener.write(f"{report.step}\n")
+
+
+def _rates(task: Task) -> list[float]:
+    return [float(group["lr"]) for optimizer in task.optimizers for group in optimizer.param_groups]
+
+
+def _disturb(seed: int) -> None:
+    """Other random work in this process."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def shared(data: Any) -> Any:
+    """The data as trials get it: through pickle, with arrays that nobody may write to."""
+    buffers: list[pickle.PickleBuffer] = []
+    content = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+    return pickle.loads(content, buffers=[bytes(buffer.raw()) for buffer in buffers])  # noqa: S301  (written in the line above)
+
+
+class FamilyContract:
+    """Subclass it in a test module, as the module's docstring shows.
+
+    Attributes:
+        family: the family, an object at the top level of an importable module.
+        small: fields of a configuration that trains in seconds and evaluates at least three times.
+        bad: configurations that must be refused, each an addition to `small` with the offending field among its keys.
+        learns: (fields added to `small`, metric, baseline): this run must beat the baseline, and its own untrained self.
+        undefined: metrics whose documentation says that they may be no number.
+        kills: how often the run of `test_goes_on_after_being_killed` is killed.
+    """
+
+    family: ClassVar[Family[Any]]
+    small: ClassVar[Mapping[str, Any]]
+    bad: ClassVar[Sequence[Mapping[str, Any]]]
+    learns: ClassVar[tuple[Mapping[str, Any], str, str]]
+    undefined: ClassVar[Collection[str]] = ()
+    kills: ClassVar[int] = 3
+
+    @classmethod
+    def config(cls, **fields: Any) -> Any:
+        """The small configuration, with other fields."""
+        return make(cls.family.Config, {**cls.small, **fields}, cls.family.name)
+
+    @classmethod
+    def task(cls, data: Any, **fields: Any) -> Task:
+        """A fresh task of the small configuration."""
+        return cls.family.task(cls.config(**fields), data, CPU)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def one_thread(cls) -> Iterator[None]:
+        """Small tensors gain nothing from several threads, which wait for each other on a busy machine."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def data(cls) -> Any:
+        """Data of the small configuration."""
+        return shared(cls.family.build_data(cls.config()))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def whole(cls, data: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+        """An uninterrupted run."""
+        folder = Folder.at(str(tmp_path_factory.mktemp("whole")))
+        outcome = train(cls.family, cls.config(), data, CheckpointStore(folder))
+        assert len(outcome.reports) >= 3, "small: at least three evaluations are needed"
+        return outcome
+
+    def test_learns(self) -> None:
+        """A short run beats a trivial baseline, and the untrained model."""
+        fields, name, baseline = self.learns
+        config = self.config(**fields)
+        data = shared(self.family.build_data(config))
+        loop = Loop(self.family, config, data)
+        loop.task.model.eval()
+        with torch.no_grad():
+            untrained = loop.task.evaluate("validation")[name].value
+        trained = list(loop.run())[-1].metrics[f"validation/{name}"].value
+        trivial = self.family.baselines(config, data, "validation")[baseline][name].value
+        sign = 1 if self.family.metric(name).mode == "min" else -1
+        assert sign * trained < sign * trivial, f"{name}: {trained} after training, {trivial} by {baseline!r}"
+        assert sign * trained < sign * untrained, f"{name}: {trained} after training, {untrained} before"
+
+    def test_goes_on_after_being_abandoned(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """A run that is dropped after each of its reports ends as if it had not been."""
+        folder = Folder.at(str(tmp_path))
+        for known in range(len(whole.reports) - 1):
+            reports = Loop(self.family, self.config(), data, store=CheckpointStore(folder, known + 1)).run()
+            heard = [next(reports) for _ in range(known + 1)]
+            reports.close()  # type: ignore[attr-defined]
+            assert curve(heard) == curve(whole.reports[: known + 1]), "the reports of earlier attempts come first, unchanged"
+            _disturb(known)
+        assert train(self.family, self.config(), data, CheckpointStore(folder, len(whole.reports))).same_as(whole)
+
+    def test_goes_on_after_being_killed(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """A run whose process is killed at random instants ends as if it had not been; CONTRACT_SEED repeats the instants."""
+        seed = int(os.environ.get("CONTRACT_SEED", random.SystemRandom().randrange(2**32)))
+        instants = [random.Random(f"{seed} {kill}").randint(1, whole.calls // self.kills) for kill in range(self.kills)]
+        told = f"CONTRACT_SEED={seed}: killed at calls {instants} of {whole.calls}"
+        print(told)
+        for attempt, instant in enumerate(instants, 1):
+            assert self._lived(tmp_path, attempt, instant) == -signal.SIGKILL, told
+        assert self._lived(tmp_path, self.kills + 1, 0) == 0, told
+        resumed = train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path)), self.kills + 2))
+        assert curve(resumed.reports) == curve(whole.reports), told
+        assert resumed.digest == whole.digest, told
+
+    def _lived(self, folder: Path, attempt: int, fatal: int) -> int:
+        """Exit code of an attempt in a process of its own."""
+        return _exit_code(_life, self.family, dict(self.small), str(folder), attempt, torch.get_num_threads(), fatal)
+
+    def test_what_was_published_is_reported_after_a_kill(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """Killed between publishing the second checkpoint and reporting it: who heard the first report gets the second one next."""
+        told = tmp_path / "told"
+        arguments = (self.family, dict(self.small), str(tmp_path / "trial"), torch.get_num_threads(), str(told))
+        assert _exit_code(_untold, *arguments) == -signal.SIGKILL
+        known = [int(line) for line in told.read_text().splitlines()]
+        assert known == [whole.reports[0].step]
+        resumed = train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "trial")), 2))
+        missing = next(report for report in resumed.reports if report.step not in known)
+        assert str(missing.checkpoint).startswith("attempt-01/"), "it was trained again rather than taken from the checkpoint"
+        assert curve([missing]) == curve(whole.reports[1:2])
+        assert resumed.same_as(whole)
+
+    def test_goes_on_under_a_longer_budget(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """A finished run goes on to twice its budget, from its last checkpoint, at the rates of a run that has had it all along."""
+        longer = self.config(steps=2 * self.config().steps)
+        train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "once"))))
+        shutil.copytree(tmp_path / "once", tmp_path / "often")
+        begun = Loop(self.family, longer, data)
+        list(begun.run(self.config().steps))
+        loop = Loop(self.family, longer, data, store=CheckpointStore(Folder.at(str(tmp_path / "often")), 2))
+        reports = loop.run()
+        assert curve(next(reports) for _ in whole.reports) == curve(whole.reports), "what the shorter run reported comes first"
+        if not any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in loop.task.schedulers):
+            assert _rates(loop.task) == _rates(begun.task), "schedules follow the longer budget"
+        assert next(reports).step > self.config().steps
+        reports.close()  # type: ignore[attr-defined]
+        often = train(self.family, longer, data, CheckpointStore(Folder.at(str(tmp_path / "often")), 3))
+        assert often.reports[-1].step == longer.steps
+        assert train(self.family, longer, data, CheckpointStore(Folder.at(str(tmp_path / "once")), 2)).same_as(often)
+
+    def test_deterministic(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """A second run in this process, after other random work, is equal bit for bit."""
+        _disturb(1234)
+        assert train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path)))).same_as(whole)
+
+    def test_another_seed_differs(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
+        """Another seed gives other weights and other scores."""
+        config = self.config(seed=self.config().seed + 1)
+        other = train(self.family, config, data, CheckpointStore(Folder.at(str(tmp_path))))
+        assert digest(other.checkpoint.state["model"]) != digest(whole.checkpoint.state["model"])
+        assert curve(other.reports) != curve(whole.reports)
+
+    def test_survives_nan(self, data: Any, tmp_path: Path) -> None:
+        """A weight that is no number shows in the next report's objective; nothing raises."""
+        loop = Loop(self.family, self.config(), data, store=CheckpointStore(Folder.at(str(tmp_path))))
+        reports = loop.run()
+        next(reports)
+        with torch.no_grad():
+            next(p for p in loop.task.model.parameters() if p.requires_grad).fill_(math.nan)
+        for report in reports:
+            objective = report.metrics[f"validation/{self.family.objective}"].value
+            assert not math.isfinite(objective), f"{self.family.objective} is {objective} for weights that are no numbers"
+
+    def test_refuses_bad_configurations(self) -> None:
+        """Each of `bad` is a ConfigError that begins with the name of a field."""
+        for fields in self.bad:
+            with pytest.raises(ConfigError) as caught:
+                self.config(**fields)
+            assert str(caught.value).partition(":")[0].partition(".")[0] in fields, f"{dict(fields)}: {caught.value}"
+
+    def test_batch_is_a_function_of_the_step(self, data: Any) -> None:
+        """The same rows for the same step, in any order, whatever ran before; equal shares for two workers."""
+        steps = (0, 1, self.config().steps - 1)
+        task = self.task(data)
+        first = {step: digest(task.batch(step)) for step in steps}
+        _disturb(99)
+        task = self.task(data)
+        assert {step: digest(task.batch(step)) for step in reversed(steps)} == first
+        for step in steps:
+            rows = {name: len(tensor) for name, tensor in task.batch(step).items()}
+            assert len(set(rows.values())) == 1, f"leading dimensions of step {step}: {rows}"
+            assert not any(count % 2 for count in rows.values()), f"rows that two workers cannot share: {rows}"
+
+    def test_baselines_are_present(self, data: Any) -> None:
+        """Validation and test have at least one trivial predictor, each scored on the objective."""
+        for split in SCORED:
+            found = self.family.baselines(self.config(), data, split)
+            assert found, f"{split}: no baselines"
+            for name, measures in found.items():
+                assert measures[self.family.objective].n > 0, f"{split}: {name}"
+
+    def test_audits_are_present(self, data: Any) -> None:
+        """The data's audits say something, and none of them failed."""
+        findings = self.family.audit(self.config(), data)
+        assert findings, "no audits"
+        assert all(finding.guard and finding.sentence for finding in findings)
+        assert not [finding for finding in findings if finding.failed]
+
+    def test_is_admitted(self, data: Any) -> None:
+        """Nothing for which a sweep or `python -m trainables` would refuse it: no word of overlap, or a metric with oracles alone."""
+        refusals = admission(self.family, self.config(), data).refusals
+        assert not refusals, "; ".join(refusals)
+
+    def test_metrics_are_those_declared(self, data: Any) -> None:
+        """Each declared metric is reported on validation and, in confirmation, on test: finite, with n, within its interval."""
+        declared = [metric.name for metric in self.family.metrics]
+        assert len(set(declared)) == len(declared)
+        assert self.family.metric(self.family.objective).name not in self.undefined
+        last = list(Loop(self.family, self.config(), data, test=True).run())[-1]
+        strange = set(last.metrics) ^ {f"{split}/{name}" for split in SCORED for name in declared}
+        assert not strange, f"either declared or reported: {sorted(strange)}"
+        for name, measure in last.metrics.items():
+            assert measure.n > 0, name
+            if math.isfinite(measure.value) or name.partition("/")[2] not in self.undefined:
+                assert -math.inf < measure.low <= measure.value <= measure.high < math.inf, f"{name}: {measure.to_dict()}"
+
+    def test_model_takes_the_weights_of_a_checkpoint(self, data: Any, whole: Outcome) -> None:
+        """`family.model` and a checkpoint give the scores that were reported with it."""
+        model = self.family.model(self.config())
+        model.load_state_dict(whole.checkpoint.state["model"])
+        task = self.task(data)
+        task.model.load_state_dict(model.state_dict())
+        task.load_state_dict(whole.checkpoint.state["task"])
+        task.model = model.eval()
+        with torch.no_grad():
+            found = {f"validation/{name}": measure.to_dict() for name, measure in task.evaluate("validation").items()}
+        assert found == curve(whole.reports)[-1]["metrics"]
+
+    def test_documented(self, data: Any) -> None:
+        """Every field, metric and public method says what it is."""
+        silent = [name for name, _, _, doc in describe(self.family.Config) if not doc]
+        silent += [metric.name for metric in self.family.metrics if not (metric.doc and metric.unit)]
+        assert not silent, f"no documentation: {silent}"
+        for owner in (type(self.family), self.family.Config, type(self.task(data))):
+            methods = [method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")]
+            silent = [found.__qualname__ for found in (owner, *methods) if not found.__doc__]
+            assert not silent, f"no docstring: {silent}"
+
+    def test_imports_no_engine(self) -> None:
+        """The family's module can be used where neither Ray nor Optuna is installed."""
+        code = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*{'ray', 'optuna'}.intersection(sys.modules))"
+        path = os.pathsep.join(part for part in sys.path if part)
+        command = [sys.executable, "-c", code, type(self.family).__module__]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+        assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -1,0 +1,199 @@
+"""Trains one configuration in this process, without Ray, under a debugger if you like.
+
+    python -m trainables                                      the families that are installed
+    python -m trainables collatz --help                       the fields of a family
+    python -m trainables collatz lookahead=100 steps=2000     one configuration
+    python -m trainables collatz --preset run7 --scale 0.02   a published run's configuration, shrunk; fields may follow
+    python -m trainables --from results/NAME 7                trial 7 of a sweep again, from its ledger row
+    python -m trainables --from results/NAME 7 steps=500      the same with another field
+
+Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
+checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads N` gives it more than the one thread of a trial.
+A family whose audit fails or says nothing of overlap, or that has no trivial predictor, is refused, as in a sweep. Exit code 0, 2
+for bad input or a refusal, 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from leadline import registry
+from leadline.config import ConfigError, TrialConfig, describe, did_you_mean, make, parse_overrides, to_dict
+from leadline.family import Family
+from leadline.measure import Measure
+
+if TYPE_CHECKING:
+    from leadline.checkpoint import CheckpointStore
+
+__all__ = ["main"]
+
+_MACHINE = ("guards_share", "micro_batch", "gpu_memory")
+"""Facts about the machine rather than the training."""
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--from", dest="sweep")
+    parser.add_argument("--preset")
+    parser.add_argument("--scale")
+    parser.add_argument("--save")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", default="1")
+    parser.add_argument("-h", "--help", action="store_true")
+    try:
+        parsed, unknown = parser.parse_known_intermixed_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error).removeprefix("argument --")) from None
+    if unknown:
+        option = unknown[0].split("=")[0]
+        raise ConfigError(f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}")
+    return parsed
+
+
+def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
+    """Family and configuration of a trial."""
+    from leadline.ledger.history import History
+    from leadline.ledger.segments import LedgerError, read
+    from leadline.storage import Folder
+
+    folder = Folder.at(sweep)
+    if not folder.exists("ledger"):
+        raise ConfigError(f"from: there is no sweep at {sweep}")
+    try:
+        history = History.of(read(folder / "ledger"))
+    except LedgerError as error:
+        raise ConfigError(f"from: {error}") from None
+    if not number.isdigit() or int(number) not in history.trials:
+        raise ConfigError(f"from: {sweep} has no trial {number}; it has 0 to {max(history.trials, default=0)}")
+    trial = history.trials[int(number)]
+    if trial.extended:
+        before = ", then ".join(map(str, trial.extended))
+        print(f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on")
+    return history.settings["family"], trial.trained_config
+
+
+def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:
+    """The fields of a preset; none without a name."""
+    if name is None:
+        if scale is not None:
+            raise ConfigError("scale: shrinks a preset, so say which: --preset NAME")
+        return {}
+    if name not in family.presets:
+        raise ConfigError(f"preset: {family.name} has no {name!r}; it has {', '.join(family.presets) or 'none'}")
+    try:
+        return to_dict(family.presets[name](float(scale or 1)))
+    except ConfigError:
+        raise
+    except ValueError:
+        raise ConfigError(f"scale: must be a number (got {scale!r})") from None
+
+
+def _help(words: list[str]) -> str:
+    text = __doc__ or ""
+    for name in words[:1]:
+        fields = describe(registry.family(name).Config)
+        presets = registry.family(name).presets
+        text += f"\npresets of {name}: {', '.join(presets)}\n" if presets else ""
+        text += f"\nfields of {name}:\n" + "".join(f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields)
+    return text
+
+
+def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
+    shown = []
+    for metric in family.metrics:
+        measure = measures.get(f"validation/{metric.name}", measures.get(metric.name))
+        if measure:
+            spread = f" [{measure.low:.4g}, {measure.high:.4g}] n={measure.n}" if measure.low != measure.high else ""
+            shown.append(f"{metric.name} {measure.value:.4g}{spread}")
+    return ", ".join(shown)
+
+
+def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialConfig) -> None:
+    """Refuses to go on from the checkpoint of another run; the interval between evaluations may change."""
+    found = store.newest() if store else None
+    if store is None or found is None:
+        return
+    before = {**found.record["config"], "family": found.record["family"]}
+    for name, value in {"family": family.name, **to_dict(config)}.items():
+        if name != "eval_every" and before.get(name) != value:
+            raise ConfigError(f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere")
+
+
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> bool:
+    """Whether it was trained, rather than refused."""
+    import torch
+
+    from leadline.admission import admission
+    from leadline.checkpoint import CheckpointStore
+    from leadline.storage import Folder
+    from leadline.training.loop import Loop
+
+    config = make(family.Config, values, family.name)
+    if not threads.isdigit() or int(threads) < 1:
+        raise ConfigError(f"threads: must be a whole number of at least 1 (got {threads!r})")
+    torch.set_num_threads(int(threads))
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: cannot use {device}: {str(error).splitlines()[0]}") from None
+    data = family.build_data(config)
+    admitted = admission(family, config, data)
+    for finding in admitted.findings:
+        print(f"{finding.guard}: {finding.sentence}")
+    for reason in admitted.refusals:
+        print(f"refused {reason}", file=sys.stderr)
+    if admitted.refusals:
+        return False
+    store = CheckpointStore(Folder.at(save)) if save else None
+    _same_run(store, family, config)
+    for report in Loop(family, config, data, store=store, device=place).run():
+        scores = _show(family, report.metrics)
+        print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")
+        for found in report.findings:
+            print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
+    told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
+    print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
+    for name, measures in admitted.baselines["validation"].items():
+        print(f"{name}: {_show(family, measures)}")
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code: 0, or 2 after a line about bad input, or one for each reason to refuse the family."""
+    try:
+        parsed = _parse(arguments)
+        words = list(parsed.words)
+        if parsed.help or (not words and not parsed.sweep):
+            print(_help(words) if parsed.help else f"{__doc__}\nfamilies: {', '.join(registry.names())}")
+            return 0
+        if parsed.sweep:
+            if parsed.preset or parsed.scale:
+                raise ConfigError("preset: a trial of a sweep has its own configuration; give either --from or --preset")
+            if not words:
+                raise ConfigError("from: say which trial, as in --from results/NAME 7")
+            name, values = _from_ledger(parsed.sweep, words.pop(0))
+        else:
+            name = words.pop(0)
+            values = _preset(registry.family(name), parsed.preset, parsed.scale)
+        trained = _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: save: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0 if trained else 2
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    from leadline.storage import leave  # pyarrow, which `--help` does not need
+
+    leave(code)

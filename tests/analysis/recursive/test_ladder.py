@@ -1,0 +1,58 @@
+"""Success along a ladder of sigmas, where the basin's edge is seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from leadline.analysis import scores
+from leadline.analysis.report import document, figures
+from leadline.ledger.history import History
+from leadline.measure import Measure
+from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
+from trainables.recursive.metrics import LADDER
+
+
+def test_a_ladder_is_read_on_test_for_the_confirmed_best_of_each_arm() -> None:
+    sweep = made({CONTROL: 0.5, NOISY: 0.7})
+    (ladder,) = figures.ladders(sweep.history)
+    assert (ladder.name, ladder.splits) == ("success", "test")
+    assert [float(rung) for rung in ladder.rungs] == list(LADDER)
+    for stratum in (CONTROL, NOISY):
+        read = [one.measure.value for one in ladder.rows[stratum] if one]
+        assert read == sorted(read, reverse=True)
+        assert read[0] == scores.confirmed(sweep.history, stratum, "success_1e-05").measure.value  # type: ignore[union-attr]
+    lines = {line.name: line for line in ladder.drawn.data}
+    assert list(lines) == [CONTROL, NOISY]
+    assert list(lines[NOISY].x) == list(LADDER)
+    assert lines[NOISY].y[0] > lines[CONTROL].y[0]
+    assert all(width > 0 for width in lines[NOISY].error_y.array)
+    assert ladder.drawn.layout.xaxis.type == "log"
+
+
+def test_before_confirmation_it_is_read_on_validation() -> None:
+    sweep = made()
+    sweep.history.trials = {number: trial for number, trial in sweep.history.trials.items() if trial.of is None or trial.stratum == NOISY}
+    (ladder,) = figures.ladders(sweep.history)
+    assert ladder.splits == "validation and test"
+    for trial in sweep.history.trials.values():
+        trial.reports[-1].metrics.pop("validation/success_1e-01", None)  # type: ignore[attr-defined]
+    (ladder,) = figures.ladders(sweep.history)
+    assert dict(ladder.table)[CONTROL][-1] == "-"
+    assert len(ladder.drawn.data[0].x) == len(LADDER) - 1
+
+
+@pytest.mark.parametrize(
+    "names", [["success_1e-05", "success_1e-04"], ["logged_27", "logged_703", "logged_626331"], ["a_1e-05", "b_1e-04", "c_1e-03"]]
+)
+def test_other_metrics_are_no_ladder(names: list[str]) -> None:
+    history: History = made().history
+    for trial in history.trials.values():
+        measures = {f"test/{name}": Measure.exact(1.0) for name in names}
+        object.__setattr__(trial.reports[-1], "metrics", {**measures, **{f"validation/{name}": Measure.exact(1.0) for name in names}})
+    assert figures.ladders(history) == []
+
+
+def test_the_report_shows_figure_and_table() -> None:
+    page = document.page(made())
+    assert "success by strength" in page
+    assert "success_1e-05 to success_1e-01" in page

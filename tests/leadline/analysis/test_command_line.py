@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadline.analysis import terminal
+from leadline.analysis.commands.command import main
+
+Build = Any
+
+ROW = ["trial", "stratum", "status", "value", "n", "low", "high", "step", "samples", "seconds", "reason", "marks", "checkpoint", "config"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line of a refused command."""
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return err
+
+
+def test_list(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = build("whole")
+    whole.train()
+    folder = whole.close()
+    part = build("part")
+    part.train(2)
+    part.close("")
+    assert main(["list", f"{folder.parent}/"]) == 0
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if "whole" in line)
+    assert "finished" in row
+    assert "12/12" in row
+    assert "(trial " in row
+    assert "running" in next(line for line in out.splitlines() if "part" in line)
+
+
+def test_list_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", str(tmp_path)]) == 0
+    assert "no sweep in" in capsys.readouterr().out
+
+
+def test_list_names_an_unreadable_sweep(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = build().close()
+    (folder / "ledger" / "00000001.jsonl").rename(folder / "ledger" / "00000009.jsonl")
+    (folder / "ledger" / "00000010.jsonl").write_text("x\n")
+    assert main(["list", str(folder.parent)]) == 0
+    assert "unreadable" in capsys.readouterr().out
+
+
+def test_leaderboard_json_schema(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", str(finished), "--json"]) == 0
+    out, err = capsys.readouterr()
+    board = json.loads(out)
+    assert err == ""
+    assert list(board) == ["sweep", "metric", "mode", "rows", "confirmed", "baselines"]
+    assert (board["sweep"], board["metric"], board["mode"]) == ("demo", "hinge", "min")
+    assert {tuple(row) for row in board["rows"]} == {tuple(ROW)}
+    confirmed = {("trial", "stratum", "value", "low", "high", "replicates", "split", "n", "marks", "against")}
+    assert {tuple(row) for row in board["confirmed"]} == confirmed
+    first = board["confirmed"][0]["against"][0]
+    assert (first["metric"], first["predictor"], first["verdict"], first["missing"]) == ("hinge", "sum of ln T^k", "better than", "")
+    assert first["difference"]["low"] < first["difference"]["value"] < first["difference"]["high"] < 0
+    assert {tuple(row) for row in board["baselines"]} == {("name", "stratum", "value", "n")}
+
+
+def test_leaderboard_of_a_running_sweep(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    made = build()
+    made.train(2)
+    made.ledger.commit()
+    assert main(["leaderboard", str(made.folder), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
+    made.close()
+
+
+def test_warnings_leave_json_alone(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    made = build()
+    made.train(2)
+    folder = made.close()
+    last = max((folder / "ledger").glob("*.jsonl"))
+    last.write_bytes(last.read_bytes()[:-5])
+    assert main(["leaderboard", str(folder), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["sweep"] == "demo"
+    assert err.startswith("warning: ledger: damaged tail")
+
+
+def test_leaderboard_top(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(*words: str) -> int:
+        assert main(["leaderboard", str(finished), *words]) == 0
+        return capsys.readouterr().out.count("\n")
+
+    assert lines("--top", "1") + 2 == lines("--top", "2") <= lines()
+
+
+def test_trial_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trial", str(finished), "3"]) == 0
+    failed = capsys.readouterr().out
+    assert "3, 3 of them failed" in failed
+    assert "<script>alert('no')" in failed
+    assert main(["trial", str(finished), "0"]) == 0
+    trained = capsys.readouterr().out
+    for words in ("search, lookahead 10", "(searched)", "attempt-01/step-000000100", "1.0"):
+        assert words in trained
+
+
+def test_trial_page_of_a_budget_in_samples(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made.train(1)
+    assert main(["trial", str(made.close()), "0"]) == 0
+    out = capsys.readouterr().out
+    assert "finished after 12,800 of 12,800 samples, step 400" in out
+    assert "samples ┃ step" in out
+    assert "  3,200 │  100" in out
+
+
+def test_a_pipe_has_room_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal.console().width == terminal.PIPED_WIDTH
+    monkeypatch.setenv("COLUMNS", "77")
+    assert terminal.console().width == 77
+
+
+def test_trial_page_verifies_checkpoints(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    from leadline.checkpoint import CheckpointStore
+    from leadline.storage import Folder
+
+    made = build()
+    made.train(1)
+    folder = made.close()
+    store = CheckpointStore(Folder.at(str(folder / "trials" / "0000")))
+    store.publish(100, {"model": {}}, {})
+    store.publish(200, {"model": {}}, {})
+    (folder / "trials/0000/attempt-01/step-000000200/state.pt").write_bytes(b"x")
+    assert main(["trial", str(folder), "0"]) == 0
+    out = capsys.readouterr().out
+    assert "intact" in out
+    assert "damaged" in out
+
+
+def test_report(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = build().close()
+    assert main(["report", f"{folder}/"]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+    assert main(["report", str(folder), "--output", str(tmp_path / "other.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "other.html")
+    assert (tmp_path / "other.html").read_text().startswith("<!doctype html>")
+
+
+def test_bad_input_is_one_line(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = str(finished)
+    assert "no such folder" in refused(capsys, "list", str(tmp_path / "none"))
+    assert "no ledger; it holds nothing" in refused(capsys, "leaderboard", str(tmp_path))
+    assert "top: must be a whole number" in refused(capsys, "leaderboard", sweep, "--top", "0")
+    assert "top: applies to the table" in refused(capsys, "leaderboard", sweep, "--json", "--top", "2")
+    assert "no trial 99" in refused(capsys, "trial", sweep, "99")
+    assert "must be a trial's number" in refused(capsys, "trial", sweep, "seven")
+    assert "is a folder" in refused(capsys, "report", sweep, "--output", str(tmp_path))
+    assert "output" in refused(capsys, "report", sweep, "--output", str(tmp_path / "none" / "x.html"))
+    assert "invalid choice" in refused(capsys, "leaderbord", sweep)
+    assert "command" in refused(capsys)
+    assert "storage" in refused(capsys, "leaderboard", "nothing://x/y")
+    (tmp_path / "file").write_text("x")
+    for command in ("leaderboard", "list"):
+        assert "is a file, not a folder" in refused(capsys, command, str(tmp_path / "file"))
+
+
+def test_leaderboard_does_not_import_torch(finished: Path) -> None:
+    program = "import sys; from leadline.analysis.commands.command import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
+    for words in (["leaderboard", str(finished)], ["leaderboard", str(finished), "--json"], ["list", str(finished.parent)]):
+        run = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60, check=True)
+        assert run.stderr == "False\n"
+
+
+def test_a_closed_pipe_is_no_error(finished: Path) -> None:
+    command = f"{sys.executable} -m analysis leaderboard {finished} --json | true"
+    run = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in run.stderr
+    assert run.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["trial", "somewhere"], "NUMBER: is missing; usage: python -m analysis trial"),
+        (["report"], "SWEEP: is missing; usage: "),
+        (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; did you mean --figure?\n"),
+        (["lookahead", "somewhere", "7", "--replicate=5"], "--replicate: is not understood; did you mean --replicates?\n"),
+        (["leaderboard", "somewhere", "--figure"], "--figure: is not understood; usage: python -m analysis leaderboard "),
+        (["trial", "somewhere", "7", "8"], "8: is not understood; usage: python -m analysis trial "),
+        (["--jsn", "list"], "--jsn: is not understood; usage: "),
+        (["trial", "s3:/foo", "7"], "storage: s3:/foo has one slash; write s3://foo\n"),
+        (["somewhat"], "command: invalid choice: 'somewhat'"),
+    ],
+)
+def test_a_word_that_is_missing_or_unknown_is_named_first(words: list[str], start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"error: {start}")

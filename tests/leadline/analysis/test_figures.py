@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import Sweep
+from leadline.analysis import progress, scores
+from leadline.analysis.report import figures
+from leadline.analysis.report.figures.answer import front
+from leadline.ledger import leaderboard
+from leadline.ledger.history import Baseline, History
+from leadline.measure import Measure
+
+Build = Any
+
+
+@pytest.fixture
+def history(finished: Path) -> History:
+    return Sweep.open(finished).history
+
+
+def traces(history: History, metric: str = "") -> dict[str, Any]:
+    drawn = figures.answer(history, metric)
+    assert drawn is not None
+    return {trace.name: trace for trace in drawn.data}
+
+
+def test_every_replicate_is_a_point(history: History) -> None:
+    points = traces(history)["replicates on test"]
+    assert len(points.x) == 2 * 5, "the best finalist of each stratum"
+    for stratum in ("10", "100"):
+        reading = scores.confirmed(history, stratum, "hinge")
+        assert reading is not None
+        assert sorted(y for x, y in zip(points.x, points.y, strict=True) if x == stratum) == sorted(s.value for s in reading.scores)
+
+
+def test_means_have_intervals_and_counts_least_and_most(history: History) -> None:
+    mean = traces(history)["confirmed on test"]
+    reading = scores.confirmed(history, "10", "hinge")
+    assert reading is not None
+    assert not reading.exact
+    assert mean.y[0] == reading.measure.value
+    assert mean.error_y.array[0] == pytest.approx(reading.measure.high - reading.measure.value)
+    counts = scores.confirmed(history, "10", "logged_violations")
+    assert counts is not None
+    assert counts.exact
+    values = [score.value for score in counts.scores]
+    assert (counts.measure.low, counts.measure.high) == (min(values), max(values))
+    assert counts.words == f"{min(values):g} to {max(values):g} in 5 replicates"
+    assert traces(history, "logged_violations")["confirmed on test"].y[0] == counts.measure.value
+
+
+def test_the_front_never_rises(history: History) -> None:
+    found = [reading for stratum in ("10", "100") if (reading := scores.confirmed(history, stratum, "hinge"))]
+    assert found[1].measure.value < found[0].measure.value
+    assert [one.stratum for one in front(history, "hinge", found)] == ["10", "100"]
+    assert [one.stratum for one in front(history, "hinge", found[::-1])] == ["100", "100"]
+    assert [one.stratum for one in front(history, "margin_p5", found)] == ["10", "10"], "of which more is better"
+
+
+def test_there_is_a_front_over_numbers_alone(history: History) -> None:
+    name = "front: best confirmed up to here"
+    assert name in traces(history)
+    for trial in history.trials.values():
+        trial.stratum = {"10": "some", "100": "more"}[trial.stratum]
+    history.settings["strata"] = ["some", "more"]
+    assert name not in traces(history)
+
+
+def test_no_value_no_figure(history: History) -> None:
+    assert figures.answer(history, "nothing") is None
+
+
+def test_metrics_that_are_shown(history: History) -> None:
+    assert scores.shown(history) == ["hinge"]
+    history.settings["beside"] = ["logged_violations", "nothing"]
+    history.baselines.append(Baseline("sum", "10", {"test/common_hinge": Measure.exact(0.5, 9)}))
+    assert scores.shown(history) == ["hinge", "logged_violations", "common_hinge"]
+
+
+def test_coverage_is_that_of_test(history: History) -> None:
+    assert scores.coverage(history) == []
+    measures = {"validation/coverage": Measure.exact(0.25, 9), "test/coverage": Measure.exact(0.75, 9)}
+    history.baselines.append(Baseline("sum", "100", measures))
+    assert scores.coverage(history) == [("100", 0.75)]
+
+
+def test_the_best_trivial_predictor_follows_the_metric(history: History) -> None:
+    lines = (("low", -2.0), ("high", -1.0), ("oracle: all", 9.0))
+    history.baselines = [Baseline(name, "10", {"test/margin_p5": Measure.exact(value, 9)}) for name, value in lines]
+    found = scores.trivial(history, "10", "margin_p5", "test")
+    assert found is not None
+    assert found[0] == "high"
+
+
+def test_curves_show_the_rungs(history: History) -> None:
+    for drawn in figures.curves(history):
+        assert [shape.x0 for shape in drawn.layout.shapes] == [100, 200]
+
+
+def test_has_front_says_what_is_drawn(history: History) -> None:
+    name = "front: best confirmed up to here"
+    assert figures.has_front(history)
+    assert figures.has_front(history, "logged_violations") == (name in traces(history, "logged_violations"))
+    for strata in (["some", "more"], ["100", "10"]):
+        renamed = dict(zip(leaderboard.strata(history), strata, strict=True))
+        for trial in history.trials.values():
+            trial.stratum = renamed[trial.stratum]
+        history.settings["strata"] = strata
+        assert not figures.has_front(history)
+        assert name not in traces(history)
+
+
+def test_one_confirmed_stratum_is_no_front(history: History) -> None:
+    for trial in history.trials.values():
+        if trial.kind == "replicate" and trial.stratum == "100":
+            trial.status = "failed"
+    assert not figures.has_front(history)
+
+
+@pytest.mark.parametrize("hostile", ["<b>x</b>", "%{y}", 'a "b" & c'])
+def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
+    history.settings["strata"] = ["10", hostile]
+    for trial in history.trials.values():
+        trial.stratum = trial.stratum.replace("100", hostile)
+    history.baselines = [dataclasses.replace(line, stratum=line.stratum.replace("100", hostile)) for line in history.baselines]
+    drawn = figures.answer(history)
+    assert drawn is not None
+    shown = html.escape(hostile, quote=False)
+    assert list(drawn.layout.xaxis.categoryarray) == ["10", shown]
+    for trace in drawn.data:
+        assert trace.hovertemplate is None, "which would put the value in the place of %{y}"
+        assert {*trace.x} <= {"10", shown}
+        assert any(shown in words for words in trace.hovertext)
+
+
+def test_hover_texts_say_the_unit_of_the_budget(history: History) -> None:
+    trial = history.trials[0]
+    steps = trial.reports[-1].step
+    for unit, words in (("steps", f"at step {steps}<br>"), ("samples", f"at {32 * steps:,} samples (step {steps})<br>")):
+        history.settings["unit"] = unit
+        for figure in (figures.curves(history)[0], *figures.parameters(history)):
+            assert any("trial 0" in text and words in text for trace in figure.data for text in _texts(trace))
+        assert figures.curves(history)[0].layout.xaxis.title.text == f"{'optimizer' if unit == 'steps' else 'training'} {unit}"
+
+
+def _texts(trace: Any) -> list[str]:
+    return [trace.hovertext] if isinstance(trace.hovertext, str) else list(trace.hovertext)
+
+
+def test_a_diverged_trial_does_not_flatten_the_others(history: History) -> None:
+    stopped = next(trial for trial in history.search_trials() if trial.status == "stopped" and trial.stratum == "10")
+    stopped.reports[0] = dataclasses.replace(stopped.reports[0], metrics={"validation/hinge": Measure(1e6, 96, 9e5, 2e6)})
+    first, second = figures.curves(history)
+    assert first.layout.yaxis.range[1] < 10
+    assert "above this scale, to 1e+06" in first.layout.annotations[0].text
+    assert not any("1e+06" in note.text for note in second.layout.annotations)
+
+
+def test_the_scale_is_no_finer_than_the_interval_of_the_best(history: History) -> None:
+    best = progress.best(history, "10")
+    assert best is not None
+    measure = Measure(best.value("validation/hinge"), 96, -7.0, 7.0)
+    best.reports[-1] = dataclasses.replace(best.reports[-1], metrics={"validation/hinge": measure})
+    low, high = figures.curves(history)[0].layout.yaxis.range
+    assert low < -7 < 7 < high
+
+
+def test_names_from_the_ledger_are_escaped(history: History) -> None:
+    history.settings["stratify"] = "<a href='javascript:x'>f</a>"
+    for trial in history.trials.values():
+        trial.params["<a href='javascript:y'>p</a>"] = trial.number
+    history.baselines.append(Baseline("<a href='javascript:z'>b</a>", "10", {"test/hinge": Measure.exact(0.5, 9)}))
+    drawn = [figures.answer(history), *figures.curves(history), *figures.parameters(history), figures.parallel(history, "10")[0]]
+    assert figures.importance(history, "10")[1].startswith("<a href='javascript:x'>f</a> 10: "), "the page escapes it"
+    for figure in drawn:
+        assert figure is not None
+        assert "<a href" not in json.dumps(figure.to_plotly_json(), default=list)

@@ -1,0 +1,82 @@
+"""Strata beside each other, where the study means them to be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import Sweep
+from leadline.analysis.comparison import Arm, compare
+from leadline.analysis.pairwise import pairs, sentence
+from leadline.analysis.report import document
+from leadline.statistics import mean_over_units
+
+
+@pytest.fixture
+def sweep(finished: Path) -> Sweep:
+    """Strata 10 and 100, whose values a test may replace by `scored`."""
+    opened = Sweep.open(finished)
+    opened.settings["comparable"] = True
+    return opened
+
+
+def scored(sweep: Sweep, stratum: str, shift: float, noise: float = 0.02) -> None:
+    units = np.random.default_rng(7).normal(size=128)
+    generator = np.random.default_rng(int(stratum))
+    for run in Arm.of(sweep, stratum).runs:
+        values = mean_over_units(units + shift + noise * generator.normal(size=128))
+        run.reports[-1] = dataclasses.replace(run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": values})
+
+
+def test_strata_that_hold_different_information_are_not_compared(finished: Path) -> None:
+    assert pairs(Sweep.open(finished)) == []
+    assert sentence([], "lookahead") == ""
+
+
+@pytest.mark.parametrize(("shift", "word", "than"), [(0.05, "better", "than"), (0.0, "not told apart", "from")])
+def test_the_best_is_told_apart_or_not(sweep: Sweep, shift: float, word: str, than: str) -> None:
+    scored(sweep, "10", 0.0)
+    scored(sweep, "100", shift)
+    (pair,) = pairs(sweep)
+    assert pair.difference is not None
+    assert pair.difference.value <= 0
+    assert pair.word == word
+    assert sentence([pair], "arm").startswith(f"For this model class and budget, arm {pair.a} is {word} {than} {pair.b} (")
+
+
+def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
+    (alone,) = pairs(sweep)
+    plain = compare(Arm.of(sweep, alone.a), Arm.of(sweep, alone.b), "hinge").found
+    assert alone.difference is not None
+    assert (alone.difference.low, alone.difference.high) == plain.interval(0.95)
+    sweep.settings["strata"] = [*sweep.settings["strata"], "20"]
+    for trial in [trial for trial in sweep.history.trials.values() if trial.stratum == "100"]:
+        number = trial.number + 1000
+        of = None if trial.of is None else trial.of + 1000
+        sweep.history.trials[number] = dataclasses.replace(trial, number=number, of=of, stratum="20", reports=list(trial.reports))
+    found = pairs(sweep)
+    assert [{pair.a, pair.b} for pair in found] == [set(two) for two in itertools.combinations(["100", "20", "10"], 2)]
+    wider = next(pair.difference for pair in found if {pair.a, pair.b} == {"10", "100"})
+    assert wider is not None
+    assert wider.low < alone.difference.low < alone.difference.high < wider.high
+
+
+def test_too_few_replicates_make_no_claim(sweep: Sweep) -> None:
+    for stratum in sweep.strata:
+        best = Arm.of(sweep, stratum).trial
+        del sweep.history.trials[sweep.history.replicates(best.number)[0].number]
+    (pair,) = pairs(sweep)
+    assert pair.word == "no claim: only 4 of 5 replicates"
+    assert sentence([pair], "lookahead") == ""
+
+
+def test_the_report_shows_the_pairs_and_says_the_best(sweep: Sweep) -> None:
+    page = document.page(sweep)
+    assert "Each lookahead beside every other" in page
+    assert sentence(pairs(sweep), "lookahead") in page
+    sweep.settings["comparable"] = False
+    assert "beside every other" not in document.page(sweep)

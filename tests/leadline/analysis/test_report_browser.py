@@ -1,0 +1,151 @@
+"""The report in a real browser: what a person sees, at desktop and phone width, on light and dark."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from analysis import Sweep
+from leadline.analysis import notes
+from leadline.analysis.report import document
+from leadline.finding import Finding
+from tests.leadline.analysis.conftest import SETTINGS, Synthetic
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+LONG = "a_metric_with_a_very_long_name_that_has_no_place_to_break_in_a_narrow_window" * 2
+CONTRAST = """element => {
+  const channel = x => (x /= 255) <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+  const weights = [0.2126, 0.7152, 0.0722];
+  const light = color => color.match(/[\\d.]+/g).slice(0, 3).reduce((sum, x, i) => sum + weights[i] * channel(Number(x)), 0);
+  const opaque = node => {
+    const color = getComputedStyle(node).backgroundColor;
+    return /, 0\\)$|transparent/.test(color) ? opaque(node.parentElement) : color;
+  };
+  const pair = [light(getComputedStyle(element).color), light(opaque(element))].sort((a, b) => a - b);
+  return (pair[1] + 0.05) / (pair[0] + 0.05);
+}"""
+"""The contrast ratio of an element's text with what is behind it (WCAG 2.1, 1.4.3)."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with everything in it: enough trials for importances, findings, notes, several metrics, long words."""
+    settings = dataclasses.replace(SETTINGS, trials=44, question="How far ahead must it look?", beside=("logged_violations",))
+    made = Synthetic(tmp_path_factory.mktemp("browser") / "demo", settings)
+    made.open()
+    made.baselines()
+    made.train()
+    sweep = Sweep.open(made.close())
+    for number in (0, 1, 2):
+        trial = sweep.history.trials[number]
+        found = Finding("gradient_coverage", True, 0.0625, f"{LONG} has a gradient on 1 step of 16", "body")
+        trial.reports[-1] = dataclasses.replace(trial.reports[-1], findings=(found,))
+    notes.add(sweep, 1, LONG, "ada")
+    path = Path(str(sweep.folder)) / "report.html"
+    path.write_text(document.page(sweep, 1.2), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.fail("no chromium is found: apt-get update && apt-get install --yes chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module", params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], ids=lambda p: f"{p[0]}-{p[1]}")
+def shown(request: pytest.FixtureRequest, browser: Browser, source: Path) -> Iterator[tuple[Page, list[str]]]:
+    """The report in one window, and what went wrong there."""
+    width, scheme = request.param
+    problems: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    page = context.new_page()
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(source.as_uri())
+    page.wait_for_function("[...document.querySelectorAll('.figure')].every(box => box.querySelector('svg.main-svg'))")
+    yield page, problems
+    context.close()
+
+
+def figures(page: Page) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(
+        """[...document.querySelectorAll('.figure')].map(box => {
+          const size = box.querySelector('svg.main-svg').getBoundingClientRect();
+          const marks = box.querySelectorAll('.trace path, .trace rect, .trace .points path, .points path').length;
+          return { name: box.getAttribute('aria-label'), width: size.width, height: size.height, marks };
+        })"""
+    )
+    return found
+
+
+def test_nothing_goes_wrong(shown: tuple[Page, list[str]]) -> None:
+    assert shown[1] == []
+
+
+def test_every_figure_is_drawn(shown: tuple[Page, list[str]]) -> None:
+    found = figures(shown[0])
+    assert len(found) == 1 + 1 + 2 + 3 + 2 + 2, "answer, another metric, curves, parameters, importances, parallel coordinates"
+    for figure in found:
+        assert figure["width"] >= 200, figure
+        assert figure["height"] >= 100, figure
+        assert figure["marks"] > 0, figure
+
+
+def test_the_page_does_not_overflow(shown: tuple[Page, list[str]]) -> None:
+    wide, window = shown[0].evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= window
+    outside = shown[0].evaluate(
+        """[...document.querySelectorAll('main p, main li, main h1, main h2, main .figure, main .scroll')]
+          .filter(node => !node.closest('.swipe, .scroll .figure') && node.getBoundingClientRect().right > innerWidth + 0.5)
+          .map(node => node.textContent.slice(0, 60))"""
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize(
+    "selector", ["main > header > p", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"]
+)
+def test_text_is_readable(shown: tuple[Page, list[str]], selector: str) -> None:
+    elements = shown[0].locator(selector)
+    assert elements.count() > 0
+    assert elements.first.evaluate(CONTRAST) >= 4.5
+
+
+def test_axes_are_readable(shown: tuple[Page, list[str]]) -> None:
+    colours = shown[0].evaluate("[...document.querySelectorAll('.xtick text, .ytick text')].map(text => getComputedStyle(text).fill)")
+    expected = shown[0].evaluate("getComputedStyle(document.body).color")
+    assert set(colours) == {expected}
+
+
+def test_tables_sort_on_click(shown: tuple[Page, list[str]]) -> None:
+    page = shown[0]
+    heading = page.locator("table.sortable th", has_text="trial")
+
+    def column() -> list[int]:
+        cells: list[str] = page.locator("table.sortable tbody tr td:nth-child(2)").all_inner_texts()
+        return [int(cell) for cell in cells]
+
+    heading.locator("button").click()
+    assert column() == sorted(column())
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.locator("button").click()
+    assert column() == sorted(column(), reverse=True)
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+def test_links_lead_somewhere(shown: tuple[Page, list[str]]) -> None:
+    missing = shown[0].evaluate(
+        "[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href')).filter(href => !document.querySelector(href))"
+    )
+    assert missing == []

@@ -1,0 +1,147 @@
+"""The shelf fails closed: what it refuses, and what it records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from leadline.engine.director import Director
+from leadline.engine.ray.shared_data import Shelf
+from leadline.family import Finding, Metric
+from leadline.ledger.history import History
+from leadline.ledger.segments import Event
+from leadline.measure import Measure
+from leadline.training.guards.overlap import overlap
+from tests.leadline.engine.test_director import BASE
+from tests.leadline.toy import TOY, Toy
+from tests.leadline.toy_study import STUDY
+
+Baselines = dict[str, dict[str, Measure]]
+ZERO: Baselines = {"zero": {"error": Measure(1.0, 3, 0.5, 1.5, (0.5, 1.0, 1.5))}}
+
+
+class Audited(Toy):
+    """The toy with another audit, or other trivial predictors."""
+
+    name = "audited"
+
+    def __init__(self) -> None:
+        self.found: Callable[[], list[Finding]] = lambda: [Finding("overlap_rows", False, 0, "none")]
+        self.scores: dict[str, Baselines] = {"validation": ZERO, "test": ZERO}
+
+    def audit(self, config: Any, data: Any) -> list[Finding]:
+        return self.found()
+
+    def baselines(self, config: Any, data: Any, split: str) -> Baselines:
+        return self.scores[split]
+
+
+FAMILY = Audited()
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Audited:
+    made = Audited()
+    monkeypatch.setattr("tests.leadline.engine.ray.test_shared_data.FAMILY", made)
+    return made
+
+
+def _prepared(past: list[Event] | None = None) -> tuple[bool, list[Event]]:
+    events: list[Event] = list(past or [])
+    director = Director(dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"), STUDY.space, events.append)
+    director.replay(past or [])
+    if not past:
+        director.opened({})
+    shelf = Shelf(director)
+    shelf.prepare()
+    return shelf.ready(), events
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    assert _prepared()[0] is False
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("refused ")
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+@pytest.mark.usefixtures("family")
+def test_a_family_with_audit_and_baselines_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    ready, events = _prepared()
+    assert ready
+    assert not capsys.readouterr().err
+    history = History.of(events)
+    assert [(line.stratum, line.name) for line in history.baselines] == [("1", "zero"), ("2", "zero")]
+    assert [finding["guard"] for finding in history.findings] == ["overlap_rows"]
+
+
+@pytest.mark.usefixtures("family")
+def test_trivial_predictors_keep_their_units_on_test_alone() -> None:
+    line = History.of(_prepared()[1]).baselines[0]
+    assert line.metrics["test/error"].units == (0.5, 1.0, 1.5)
+    assert line.metrics["validation/error"].units == ()
+
+
+@pytest.mark.usefixtures("family")
+def test_what_a_ledger_knows_is_not_recorded_again() -> None:
+    _, events = _prepared()
+    assert _prepared(events) == (True, events)
+
+
+def test_an_audit_that_raises_refuses(family: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> list[Finding]:
+        raise KeyError("no such\ncolumn")
+
+    family.found = broken
+    _refused(capsys, "audit: audited's raised KeyError")
+
+
+def test_an_audit_of_nothing_refuses(family: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    family.found = lambda: [overlap([1, 2], [], "test rows")]
+    _refused(capsys, "audit: audited's raised ValueError: scored: no rows")
+
+
+@pytest.mark.parametrize("found", [[], [Finding("table", False, 0, "the rows are whole")]])
+def test_an_audit_without_overlap_refuses(family: Audited, capsys: pytest.CaptureFixture[str], found: list[Finding]) -> None:
+    family.found = lambda: found
+    _refused(capsys, "audit: audited's has no finding named overlap")
+
+
+def test_a_failed_audit_refuses_and_is_recorded(family: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    family.found = lambda: [overlap(["jump", "walk"], ["jump"], "test commands")]
+    _refused(capsys, "by the overlap_test_commands audit: 1 of 1 test commands (100.0%)")
+    assert [finding["failed"] for finding in History.of(_prepared()[1]).findings] == [True]
+
+
+def test_oracles_are_no_trivial_predictors(family: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    oracle: Baselines = {"oracle: the answer": ZERO["zero"]}
+    family.scores = {"validation": oracle, "test": oracle}
+    assert _prepared()[0] is False
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"refused baselines: audited has none that is not an oracle (stratum {stratum})" for stratum in (1, 2)]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_without_baselines_refuses(family: Audited, capsys: pytest.CaptureFixture[str], split: str) -> None:
+    family.scores[split] = {}
+    assert _prepared()[0] is False
+    assert f"refused baselines: audited has none on {split}/error (stratum 1)" in capsys.readouterr().err
+
+
+def test_a_metric_without_baseline_refuses(family: Audited, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Audited, "metrics", (*Toy.metrics, Metric("rank", "min", "rows", "mean rank")))
+    assert _prepared()[0] is False
+    assert "has none on validation/rank, test/rank (stratum 1)" in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_built_raises(family: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _prepared()
+
+
+def test_the_toy_passes() -> None:
+    assert [finding.guard for finding in TOY.audit(TOY.Config(), None)] == ["overlap"]

@@ -1,0 +1,322 @@
+"""Bad input: one line that names the field, exit code 2, nothing started, nothing written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadline.config import ConfigError
+from leadline.engine.director import Director
+from leadline.engine.manifest import manifest
+from leadline.engine.run import _free_name, drive
+from leadline.engine.study import Study
+from leadline.engine.supervisor import Parent
+from leadline.ledger import segments
+from leadline.ledger.lease import Lease
+from leadline.ledger.segments import Ledger
+from leadline.storage import Folder
+from sweeps.lookahead import STUDY as LOOKAHEAD
+from tests.conftest import ROOT, command
+from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.toy_study import STUDY
+
+
+def main(study: Study, manual: str, arguments: list[str], *, replaces: bool = False) -> None:
+    """As a script, but for the process that it would fork."""
+    raise SystemExit(drive(study, manual, arguments, Parent(time.time(), "/nowhere", replaces=replaces)))
+
+
+CASES = [
+    (["--trails", "5"], "trails"),
+    (["--trials", "x"], "trials"),
+    (["--trials", "0"], "trials"),
+    (["--trials"], "trials"),
+    (["--steps", "1"], "steps"),
+    (["--grace", "0"], "grace"),
+    (["--reduction", "1"], "reduction"),
+    (["--seed", "-1"], "seed"),
+    (["--scale", "huge"], "scale"),
+    (["--target", "nan"], "target"),
+    (["--time-limit", "3y"], "time-limit"),
+    (["--storage-patience", "0"], "storage-patience"),
+    (["--concurrent", "0"], "concurrent"),
+    (["--concurrent", "999"], "concurrent"),
+    (["--cpus-per-trial", "999"], "cpus-per-trial"),
+    (["--cpus-per-trial", "nan"], "cpus-per-trial"),
+    (["--gpus-per-trial", "99"], "gpus-per-trial"),
+    (["--workers-per-trial", "999"], "cpus-per-trial"),
+    (["--enqueue", "/nowhere.yaml"], "enqueue"),
+    (["--name", "../outside"], "name"),
+    (["--name", "a/b"], "name"),
+    (["--name", ".."], "name"),
+    (["--name", "a", "--resume", "b"], "name"),
+    (["--resume", "nothing"], "resume"),
+    (["--storage", "/proc/nowhere"], "storage"),
+    (["--storage", "s3://key:secret@bucket/x"], "storage"),
+    (["lr"], "lr"),
+    (["lr=1", "lr=2"], "lr"),
+    (["lr=nan"], "lr"),
+    (["lr=-1"], "lr"),
+    (["lr=fast"], "lr"),
+    (["learning=1"], "learning"),
+    (["steps=5"], "steps"),
+    (["level=1,1"], "level"),
+    (["level=x"], "level"),
+    (["level=77"], "level"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "field"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", arguments)
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith(f"error: {field}: ")
+    assert said.err.count("\n") == 1
+    assert "secret" not in said.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--dry_run", "dry_run: unknown option; did you mean --dry-run?"),
+        ("--trails=5", "trails: unknown option; did you mean --trials?"),
+        ("--xyz", "xyz: unknown option; see --help"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", [option, "--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize("value", ["lookahead=0", "batch=0", "lr=-0.1", "margin=nan", "layers=0", "features=none"])
+def test_fields_of_the_first_family(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", [value, "--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {value.split('=')[0]}")
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A finished sweep's ledger, made without Ray."""
+    ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
+    for event in Simulation(BASE).run().events:
+        ledger.append(event)
+    ledger.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["--name", "done"], "name"),
+        (["--resume", "done", "--seed", "77"], "seed"),
+        (["--resume", "done", "--steps", "8"], "steps"),
+        (["--resume", "done", "--trials", "3"], "trials"),
+        (["--resume", "done", "--scale", "smoke"], "scale"),
+        (["--resume", "done", "lr=0.2"], "lr"),
+    ],
+)
+def test_what_exists_is_neither_overwritten_nor_changed(
+    finished: Path, arguments: list[str], field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), *arguments])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {field}: ")
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_a_search_space_in_which_old_trials_do_not_fit_is_refused_before_anything_starts(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def space(trial: Any, scale: str) -> dict[str, Any]:
+        return {**STUDY.space(trial, scale), "sleep": trial.suggest_float("sleep", 0.0, 1.0)}
+
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    changed = dataclasses.replace(STUDY, space=space)
+    with pytest.raises(SystemExit) as ended:
+        main(changed, "", ["--storage", str(finished), "--resume", "done", "--trials", "20", "--concurrent", "1"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: sleep: trial 0 has none, and the space now asks for one from [0, 1]; ")
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".writable"} == before
+
+
+def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "--address", "http://127.0.0.1:1", "--gpus-per-trial", "1"]
+    with pytest.raises(SystemExit) as end:
+        main(LOOKAHEAD, "", words)
+    assert end.value.code == 0
+    assert "as many as fit at a time on the cluster at http://127.0.0.1:1, seed 0" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_which_only_a_refused_begin_is_left_is_free(tmp_path: Path) -> None:
+    folder = Folder.at(str(tmp_path)) / "x"
+    (folder / "lease").write("00000001.json", b"{}")
+    assert _free_name(Folder.at(str(tmp_path)), "x", "toy") == "x"
+    folder.write("report.html", b"")
+    with pytest.raises(ConfigError, match=r"^name: x exists in "):
+        _free_name(Folder.at(str(tmp_path)), "x", "toy")
+
+
+def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done", "--steps", "27", "--concurrent", "1", "--dry-run"])
+    assert ended.value.code == 0
+    plan = capsys.readouterr().out
+    assert "note        the budget is now 27 steps: of " in plan
+    assert "next proposals" in plan
+
+
+def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(LOOKAHEAD, "", ["--storage", str(finished), "--resume", "done"])
+    assert capsys.readouterr().err == "error: resume: done belongs to the study toy, not to lookahead\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("lr: 1", "must hold a list"),
+        ("- {lr: 0.1, speed: 3}", "entry 1: speed: unknown field"),
+        ("- {lr: 0.1}\n- {lr: 7}", "entry 2: lr: outside the search space"),
+        ("- {offset: 0.5, level: 77}", "entry 1: level: "),
+        ("- {lr: [}", "cannot read"),
+    ],
+)
+def test_a_bad_enqueue_file_names_its_entry(tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "first.yaml").write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--enqueue", str(tmp_path / "first.yaml"), "--storage", str(tmp_path / "r")])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: enqueue: ")
+    assert said in error
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("- {steps: 3}", "steps: is fixed"), ("- {lr: 0.1}", "lr: is fixed"), ("- {}\n" * 9, "9 entries are more")]
+)
+def test_an_enqueued_entry_that_would_be_ignored_is_refused(
+    tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "first.yaml").write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--enqueue", str(tmp_path / "first.yaml"), "--storage", str(tmp_path / "r"), "lr=0.2"])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Folder.at(str(tmp_path / "busy"))
+    ledger = Ledger(folder / "ledger")
+    Director(BASE, STUDY.space, ledger.append).opened(manifest())
+    ledger.close()
+    lease = Lease.take(folder / "lease", pytest.fail)  # by this process, which runs
+    before = segments.read(folder / "ledger")
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "busy", "--concurrent", "1"])
+    assert ended.value.code == 2
+    assert f"error: resume: busy is still run by process {os.getpid()} on " in capsys.readouterr().err
+    lease.release()
+    assert segments.read(folder / "ledger") == before
+
+
+def test_rows_that_the_workers_cannot_share_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: batch: 3 rows cannot be shared by 2 workers")
+
+
+def test_no_room_for_the_checkpoints_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The one mock here: a disk cannot be filled for a test.
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "lower --trials or choose another --storage" in capsys.readouterr().err
+
+
+def test_bad_input_is_refused_before_ray_is_imported() -> None:
+    program = (
+        "import sys\nfrom tests.leadline.toy_study import STUDY, main\n"
+        "try: main(STUDY, '', ['lr=-1'])\nexcept SystemExit as end: print(end.code, 'ray' in sys.modules)"
+    )
+    assert command("-c", program, PYTHONPATH=str(ROOT)).stdout == "2 False\n"
+
+
+def test_help_names_every_option_and_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "What it asks.", ["--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    options = "trials steps grace reduction concurrent seed replicates confirm time-limit target storage name resume dry-run"
+    for option in [*options.split(), "cpus-per-trial", "gpus-per-trial", "workers-per-trial", "scale", "enqueue"]:
+        assert f"--{option}" in said
+    assert "What it asks." in said
+    assert "lookahead=int" in said
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(LOOKAHEAD, "", ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "layers=8"])
+    plan = capsys.readouterr().out
+    assert ended.value.code == 0
+    for line in (
+        "trials      6",
+        "strata      lookahead = 10, 100",
+        "rungs       10, 30 of 90",
+        "fixed       skip=True, ",
+        "common=100, layers=8\n",
+        "time        about",
+    ):
+        assert line in plan
+    assert "warning     3 trials per stratum" not in plan
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
+    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.close()
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("psutil.cpu_count", lambda: BASE.concurrent)
+    ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
+    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.close()
+    before = segments.read(Folder.at(str(finished / "done" / "ledger")))
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(finished), "--resume", "done"], replaces=True)
+    assert ended.value.code == 0
+    assert "best         level 1: trial" in capsys.readouterr().out
+    assert (finished / "done" / "report.html").stat().st_size > 10_000
+    assert segments.read(Folder.at(str(finished / "done" / "ledger"))) == before

@@ -1,0 +1,306 @@
+"""The director without Ray: a simulated sweep drives it, and a cut ledger is replayed into a new one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadline.config import ConfigError
+from leadline.engine.director import Assignment, Director
+from leadline.engine.study import Settings
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History
+from leadline.ledger.segments import Event
+from leadline.measure import Measure, Report
+from tests.leadline.toy_study import STUDY
+
+BASE = Settings(
+    study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),
+    trials=12, steps=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=3,
+)  # fmt: skip
+
+
+def _report(config: dict[str, Any], step: int, test: bool) -> Report:
+    """A made-up curve that depends on the configuration alone."""
+    value = config["offset"] + 1 / (step + 10 * config["lr"]) + (config["seed"] % 97) / 1e4
+    units = tuple(value + unit / 100 for unit in range(4))
+    metrics = {"validation/error": Measure(value, 4, value - 0.1, value + 0.1)}
+    if test and step == config["steps"]:
+        metrics["test/error"] = Measure(value + 0.015, 4, value - 0.1, value + 0.1, units)
+    return Report(step, step, float(step), 0.0, metrics)
+
+
+class Simulation:
+    """Places what the director assigns, in a seeded random order."""
+
+    def __init__(self, chosen: Settings, seed: int = 0, past: list[Event] | None = None) -> None:
+        self.events: list[Event] = list(past or [])
+        self.director = Director(chosen, STUDY.space, self.events.append)
+        self.director.replay(past or [])
+        self.random = random.Random(seed)
+        self.live: dict[int, tuple[Assignment, int]] = {}
+
+    def run(self, events: int = 10**9) -> Simulation:
+        self.director.opened({})
+        while len(self.events) < events:
+            found = self.director.next() if len(self.live) < (self.director.settings.concurrent or 1) else "wait"
+            if isinstance(found, Assignment):
+                self.director.started(found.trial, found.attempt)
+                self.live[found.trial] = (found, found.known)
+            elif found == "done" and not self.live:
+                break
+            if self.live:
+                self._step()
+        return self
+
+    def _step(self) -> None:
+        number = self.random.choice(sorted(self.live))
+        assignment, step = self.live[number]
+        decision = self.director.reported(number, _report(assignment.config, step + 1, assignment.test))
+        if decision.action == "continue":
+            self.live[number] = (assignment, step + 1)
+        else:
+            del self.live[number]
+
+
+def _timeless(events: list[Event]) -> list[Event]:
+    return [{key: value for key, value in event.items() if key != "time"} for event in events if event["type"] != "opened"]
+
+
+def test_a_sweep_ends_with_every_trial_closed_and_its_finalists_confirmed() -> None:
+    history = Simulation(BASE).run().director.history
+    assert len(history.search_trials()) == 12
+    assert not any(trial.open for trial in history.trials.values())
+    assert {trial.stratum for trial in history.search_trials()} == {"1", "2"}
+    assert any(trial.status == "stopped" and "cut-off" in trial.reason for trial in history.search_trials())
+    board = leaderboard.board(history, "toy")
+    assert [row["stratum"] for row in board["confirmed"]] == ["1", "2"]
+    assert all(row["replicates"] == 2 and row["low"] < row["value"] < row["high"] for row in board["confirmed"])
+
+
+def test_replicates_have_seeds_of_their_own_that_the_strata_share() -> None:
+    history = Simulation(BASE).run().director.history
+    seeds = {stratum: [t.config["seed"] for t in history.trials.values() if t.of is not None and t.stratum == stratum] for stratum in "12"}
+    assert seeds["1"] == seeds["2"]
+    assert len({*seeds["1"], *(t.config["seed"] for t in history.search_trials())}) == 3
+
+
+def test_the_same_seed_gives_the_same_ledger_but_for_clocks() -> None:
+    assert _timeless(Simulation(BASE).run().events) == _timeless(Simulation(BASE).run().events)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(1, 150), order=st.integers(0, 10))
+def test_replay_leaves_rungs_searchers_and_trials_as_they_were(cut: int, order: int) -> None:
+    before = Simulation(BASE, seed=order).run(cut)
+    after = Director(BASE, STUDY.space)
+    after.replay(before.events)
+    assert {s: a.table for s, a in after.asha.items()} == {s: a.table for s, a in before.director.asha.items()}
+    for stratum in ("1", "2"):
+        one, two = (d._search[stratum].study.trials for d in (before.director, after))
+        assert [(t.state, t.params, t.values, t.intermediate_values) for t in one] == [
+            (t.state, t.params, t.values, t.intermediate_values) for t in two
+        ]
+    assert [t.number for t in after.running()] == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(cut=st.integers(1, 120), order=st.integers(0, 5))
+def test_a_sweep_cut_anywhere_and_resumed_loses_and_doubles_nothing(cut: int, order: int) -> None:
+    before = Simulation(BASE, seed=order).run(cut)
+    resumed = Simulation(BASE, seed=order + 1, past=before.events).run()
+    history = resumed.director.history
+    assert len(history.search_trials()) == BASE.trials
+    assert not any(trial.open for trial in history.trials.values())
+    seen = [(event["trial"], event["report"]["step"]) for event in resumed.events if event["type"] == "reported"]
+    assert len(seen) == len(set(seen))
+    proposals = [event["trial"] for event in resumed.events if event["type"] == "proposed"]
+    assert len(proposals) == len(set(proposals))
+
+
+def test_one_at_a_time_a_cut_sweep_ends_as_the_whole_one() -> None:
+    single = dataclasses.replace(BASE, concurrent=1)
+    whole = Simulation(single).run()
+    for cut in (3, 17, 40, 77):
+        resumed = Simulation(single, past=Simulation(single).run(cut).events).run()
+        assert leaderboard.board(resumed.director.history, "x") == leaderboard.board(whole.director.history, "x")
+
+
+def test_an_extended_sweep_goes_on_with_new_numbers() -> None:
+    first = Simulation(BASE).run()
+    more = Simulation(dataclasses.replace(BASE, trials=18), past=first.events).run()
+    assert len(more.director.history.search_trials()) == 18
+    assert set(first.director.history.trials) <= set(more.director.history.trials)
+
+
+def test_a_nan_report_stops_the_trial_and_never_ranks() -> None:
+    director = Director(BASE, STUDY.space)
+    director.opened({})
+    found = director.next()
+    assert isinstance(found, Assignment)
+    director.started(found.trial, found.attempt)
+    nan = Report(1, 1, 1.0, 0.0, {"validation/error": Measure(math.nan, 4, math.nan, math.nan)})
+    decision = director.reported(found.trial, nan)
+    assert (decision.action, decision.reason) == ("stop", "step 1: the objective is nan")
+    assert leaderboard.finalists(director.history, found.config["level"], 3) == []
+    assert leaderboard.board(director.history, "x")["rows"][0]["marks"] == ["not finite"]
+
+
+def test_a_failing_trial_is_tried_again_a_bounded_number_of_times() -> None:
+    director = Director(dataclasses.replace(BASE, max_failures=1), STUDY.space)
+    director.opened({})
+    numbers = []
+    for again in (True, False):
+        found = director.next()
+        assert isinstance(found, Assignment)
+        numbers.append((found.trial, found.attempt))
+        director.started(found.trial, found.attempt)
+        assert director.failed(found.trial, "Traceback: boom") is again
+    assert numbers == [(0, 1), (0, 2)]
+    assert director.history.trials[0].status == "failed"
+    assert "boom" in leaderboard.board(director.history, "x")["rows"][0]["reason"]
+
+
+def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
+    events = list[Event]()
+    director = Director(dataclasses.replace(BASE, max_failures=1, trials=1, confirm=0), STUDY.space, events.append)
+    director.opened({})
+
+    def attempt(reports: int, error: str = "lost: the process or its machine went away") -> bool:
+        found = director.next()
+        assert isinstance(found, Assignment)
+        director.started(found.trial, found.attempt)
+        for _ in range(reports):
+            assert director.reported(0, _report(found.config, director.history.trials[0].step + 1, False)).action == "continue"
+        return director.failed(0, error)
+
+    assert [attempt(2), attempt(1), attempt(0), attempt(1)] == [True] * 4
+    assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
+    node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"
+    assert attempt(0, node)
+    assert attempt(0, "RuntimeError: worker group ended: Training failed\nThe worker group startup timed out after 60.0 seconds")
+    trial = director.history.trials[0]
+    assert (trial.attempts, trial.failures, trial.excused, trial.status) == (7, 6, 5, "waiting")
+    assert not attempt(0)
+    assert History.of(events).trials[0] == director.history.trials[0]
+    assert trial.status == "failed"
+
+
+def test_a_trial_that_changed_its_workers_is_marked() -> None:
+    director = Director(dataclasses.replace(BASE, trials=1, confirm=0), STUDY.space)
+    director.opened({})
+    marks = []
+    for workers in (2, 2, 1):
+        found = director.next()
+        assert isinstance(found, Assignment)
+        director.started(0, found.attempt, workers)
+        director.failed(0, "preempted: its node goes away")
+        marks.append(leaderboard.marks(director.history, director.history.trials[0]))
+    assert marks == [[], [], ["trained by 2 and 1 workers in turn"]]
+
+
+def test_an_infeasible_proposal_is_recorded_and_passed_over() -> None:
+    chosen = dataclasses.replace(BASE, enqueue=({"lr": 0.05},), overrides={})
+
+    def space(trial: Any, scale: str) -> dict[str, Any]:
+        lr = trial.suggest_float("lr", 0.01, 0.1)
+        return {"lr": lr, "offset": 0.5 if lr == 0.05 else 13.0}
+
+    director = Director(chosen, space)
+    director.opened({})
+    found = director.next()  # the enqueued one is possible
+    assert isinstance(found, Assignment)
+    director.started(found.trial, found.attempt)
+    assert director.next() == "wait"
+    history = director.history
+    assert [trial.status for trial in history.search_trials()] == ["running"] + ["failed"] * 11
+    assert all(trial.reason == "infeasible: offset: 13 is impossible" for trial in history.search_trials()[1:])
+
+
+def test_a_report_that_is_known_already_changes_nothing() -> None:
+    simulation = Simulation(dataclasses.replace(BASE, concurrent=1)).run(8)
+    director = simulation.director
+    trial = director.running()[0]
+    count = len(simulation.events)
+    assert director.reported(trial.number, _report(trial.config, trial.step, False)).action == "continue"
+    assert len(simulation.events) == count
+
+
+@pytest.mark.parametrize(("chosen", "later"), [("auto", 64), ("1/2", 64), (32, 32), (0, 0)])
+def test_a_later_attempt_trains_with_the_micro_batch_that_was_measured(chosen: int | str, later: int) -> None:
+    """Where the ledger knows it; a number that was chosen stays as it is."""
+    director = Director(dataclasses.replace(BASE, fields={"micro_batch": chosen}), STUDY.space)
+    director.opened({})
+    first = director.next()
+    assert isinstance(first, Assignment)
+    director.started(first.trial, first.attempt)
+    assert first.config["micro_batch"] == chosen
+    report = dataclasses.replace(_report(first.config, 1, first.test), facts={"micro_batch": 64.0})
+    director.reported(first.trial, report)
+    director.failed(first.trial, "lost")
+    again = director.next()
+    assert isinstance(again, Assignment)
+    assert (again.trial, again.attempt) == (first.trial, 2)
+    assert again.config == {**first.config, "micro_batch": later}
+
+
+def test_the_target_ends_the_search_and_finalists_are_confirmed() -> None:
+    history = Simulation(dataclasses.replace(BASE, trials=40, target=0.5)).run().director.history
+    assert any(t.status == "finished" and t.value("validation/error") <= 0.5 for t in history.search_trials())
+    assert len(history.search_trials()) < 40
+    assert leaderboard.confirmations(history)[0]["replicates"] == 2
+
+
+def test_a_reached_target_is_remembered_by_replay() -> None:
+    chosen = dataclasses.replace(BASE, trials=40, target=0.5)
+    whole = Simulation(chosen).run()
+    again = Director(chosen, STUDY.space)
+    again.replay(whole.events)
+    assert again.stopping == whole.director.stopping != ""
+    assert again.next() == "done"
+
+
+def test_a_configuration_that_would_change_the_data_is_infeasible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.leadline.toy.Toy.data_key", lambda self, config: f"sleep {config.sleep}")
+    with pytest.raises(ConfigError, match="sleep: would change the data"):
+        BASE.configure({"sleep": 1.0}, 1, 0)
+    assert BASE.configure({"lr": 0.5}, 1, 0)
+
+
+def test_a_replicate_that_diverges_is_stopped() -> None:
+    simulation = Simulation(BASE).run()
+    run = next(trial for trial in simulation.director.history.trials.values() if trial.of is not None)
+    run.status, run.reports = "running", []
+    nan = Report(1, 1, 1.0, 0.0, {"validation/error": Measure(math.nan, 4, math.nan, math.nan)})
+    assert simulation.director.reported(run.number, nan).action == "stop"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"trials": 0}, "trials"),
+        ({"steps": 1, "grace": 2}, "steps"),
+        ({"reduction": 1}, "reduction"),
+        ({"confirm": -1}, "confirm"),
+        ({"cpus_per_trial": 0}, "cpus-per-trial"),
+        ({"gpus_per_trial": 1.5}, "gpus-per-trial"),
+        ({"time_limit": -1.0}, "time-limit"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{field}: "):
+        dataclasses.replace(BASE, **change)
+
+
+def test_enqueued_trials_count_towards_the_share_of_their_stratum() -> None:
+    entries = tuple({"level": 2, "lr": lr, "offset": 0.5} for lr in (0.01, 0.02, 0.03, 0.04))
+    history = Simulation(dataclasses.replace(BASE, enqueue=entries)).run().director.history
+    strata = [trial.stratum for trial in history.search_trials()]
+    assert (strata.count("1"), strata.count("2")) == (6, 6)
+    assert strata[:8] == ["2"] * 4 + ["1"] * 4

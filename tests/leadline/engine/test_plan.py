@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from leadline.config import ConfigError
+from leadline.engine import plan
+from leadline.engine.director import Assignment, Director
+from leadline.family import Batch, Split
+from leadline.ledger.segments import Event
+from leadline.measure import Measure, Report
+from leadline.storage import Folder
+from tests.conftest import Clock
+from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.training.guards.faulty import Faulty, FaultyConfig, FaultyTask, config
+
+
+def test_expected_steps_are_those_of_successive_halving() -> None:
+    # 9 trials of a single stratum, rungs 1 and 3 of 9: 9 * 1 + 3 * 2 + 1 * 6, and 2 replicates of 9.
+    chosen = dataclasses.replace(BASE, strata=(1,), trials=9, confirm=1, replicates=2)
+    assert plan.expected_steps(chosen) == 9 + 6 + 6 + 18
+
+
+def test_a_simulated_sweep_costs_no_less_than_expected() -> None:
+    """ASHA's stopping variant lets early arrivals through, never fewer than one in `reduction`."""
+    history = Simulation(BASE).run().director.history
+    assert sum(trial.step for trial in history.trials.values()) >= plan.expected_steps(BASE)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"steps": 1}, "no rung above grace 1"),
+        ({"trials": 4}, "fewer than the reduction 3"),
+        ({"trials": 4, "startup": 2}, "the search is random"),
+        ({}, None),
+    ],
+)
+def test_sizes_that_make_a_search_pointless_are_said(change: dict[str, int], said: str | None) -> None:
+    found = plan.warnings_of(dataclasses.replace(BASE, **change))  # type: ignore[arg-type]
+    assert (found == []) if said is None else any(said in line for line in found)
+
+
+def test_what_does_not_fit_here_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"^cpus-per-trial: .* more than the \d+ CPUs"):
+        plan.fitting(1e6, 0, 1)
+    with pytest.raises(ConfigError, match=r"^gpus-per-trial: "):
+        plan.fitting(1, 1e6, 1)
+    assert plan.fitting(1, 0, 1) >= 1
+
+
+class TimedTask(FaultyTask):
+    """A step takes 1 s, an evaluation 10 s."""
+
+    clock: Clock
+    seen: list[float]
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        self.seen.append(progress)
+        return self.clock.passes(1, super().losses(model, batch, progress))
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        return self.clock.passes(10, super().evaluate(split))
+
+
+class Timed(Faulty):
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.seen = clock, list[float]()
+
+    def task(self, config: FaultyConfig, data: Any, device: torch.device) -> TimedTask:
+        task = TimedTask(config, data, device)
+        task.clock, task.seen = self.clock, self.seen
+        return task
+
+
+@pytest.mark.parametrize(("steps", "every", "rate"), [(1000, 250, 1 + 10 / 250), (1000, 16, 1 + 10 / 16), (3, 250, 1 + 10 / 3), (1, 1, 11)])
+def test_a_step_is_timed_on_the_trials_own_schedule(steps: int, every: int, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its part of the reports, and without the choice of a micro-batch."""
+    family = Timed(Clock(monkeypatch))
+    monkeypatch.setattr("leadline.training.loop.fastest", lambda loop: family.clock.passes(1000 if steps > 1 else 0, 16))
+    chosen = config(steps=steps, eval_every=every, micro_batch="auto")
+    assert plan._seconds_per_step(family, chosen, family.build_data(chosen)) == pytest.approx(rate)
+    assert family.seen == [step / steps for step in range(min(35, steps))]
+
+
+def _rows(trial: Any, scale: str) -> dict[str, Any]:
+    return {"batch": trial.suggest_categorical("batch", [64, 384]), "layers": "4"}
+
+
+def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
+    """1,536 samples are 24 batches of 64 or 4 of 384; 1,792 are 28 of 64 and 7 of the default's 256."""
+    samples = dataclasses.replace(
+        BASE, study="rows", family="collatz", metric="hinge", stratify=None, strata=(None,), trials=6, steps=1536, grace=768,
+        reduction=2, fields={"pool": 64}, unit="samples", confirm=0, concurrent=1,
+    )  # fmt: skip
+    events: list[Event] = []
+    director = Director(samples, _rows, events.append)
+    director.opened({})
+    while isinstance(found := director.next(), Assignment):
+        director.started(found.trial, found.attempt)
+        for step in (found.config["eval_every"], found.config["steps"]):
+            metrics = {"validation/hinge": Measure(1.0, 4, 0.0, 2.0)}
+            director.reported(found.trial, Report(step, step * found.config["batch"], 1.0, 0.0, metrics))
+    director.closed("done")
+    assert {trial.config["steps"] for trial in director.history.trials.values()} == {4, 24}
+    assert plan.complete(samples, _rows, events)
+    longer = dataclasses.replace(samples, steps=4608)
+    assert not plan.complete(longer, _rows, events)
+    plan.check_fits(longer, _rows, Folder.at("."), director.history)
+    going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
+    assert going.config["steps"] * going.config["batch"] == 4608
+    with pytest.raises(ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"):
+        plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), director.history)
+
+
+def test_a_space_that_names_no_field_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"^space: proposes nothing .* speed: unknown field"):
+        plan.check_fits(
+            dataclasses.replace(BASE, concurrent=1), lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)}, Folder.at(".")
+        )

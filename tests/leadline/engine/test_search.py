@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import pytest
+from optuna.trial import TrialState
+
+from leadline.config import ConfigError
+from leadline.engine.search import Pinned, Search, seed_of
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    fields = {"x": trial.suggest_float("x", 0.0, 1.0), "kind": trial.suggest_categorical("kind", ["a", "b"])}
+    if fields["kind"] == "b":
+        fields["depth"] = trial.suggest_int("depth", 1, 5)
+    return fields
+
+
+def _search(sampler: Literal["tpe", "random"] = "tpe", pinned: dict[str, Any] | None = None, seed: int = 1) -> Search:
+    return Search(space, "laptop", sampler=sampler, seed=seed, mode="min", startup=3, pinned=pinned or {})
+
+
+def _play(search: Search, numbers: range) -> list[dict[str, Any]]:
+    found = []
+    for number in numbers:
+        params, _ = search.ask(number)
+        search.tell(number, "finished", [(1, params["x"])])
+        found.append(params)
+    return found
+
+
+def test_a_proposal_depends_on_seed_number_and_history_alone() -> None:
+    assert _play(_search(), range(12)) == _play(_search(), range(12))
+    assert _play(_search(), range(3)) != _play(_search(seed=2), range(3))
+
+
+def test_replaying_recorded_parameters_leaves_the_study_as_it_was() -> None:
+    live = _search()
+    recorded = _play(live, range(8))
+    replayed = _search()
+    for number, params in enumerate(recorded):
+        assert replayed.replay(number, params).items() >= params.items()
+        replayed.tell(number, "finished", [(1, params["x"])])
+    assert [trial.params for trial in replayed.study.trials] == [trial.params for trial in live.study.trials]
+    assert replayed.ask(8)[0] == live.ask(8)[0]
+
+
+def test_a_trial_that_goes_on_is_open_again_and_nothing_else_has_changed() -> None:
+    search, other = _search(), _search()
+    recorded = _play(search, range(8))
+    search.reopen({2, 5})
+    for number, params in enumerate(recorded):
+        other.replay(number, params)
+        if number not in (2, 5):
+            other.tell(number, "finished", [(1, params["x"])])
+    assert [(t.state, t.params, t.values) for t in search.study.trials] == [(t.state, t.params, t.values) for t in other.study.trials]
+    assert search.ask(8) == other.ask(8)
+    search.tell(2, "stopped", [(1, 0.5), (3, 0.6)])
+    assert search.study.trials[2].state == TrialState.PRUNED
+
+
+def test_what_was_drawn_and_not_used_is_forgotten() -> None:
+    """TPE lets others read all that it drew for a running trial, its unused branch included; a ledger knows nothing of that."""
+    live = _search()
+    _play(live, range(4))
+    params, _ = live.ask(4, {"kind": "a"})
+    replayed = _search()
+    for trial in live.study.trials[:4]:
+        replayed.replay(trial.user_attrs["trial"], trial.params)
+        replayed.tell(trial.user_attrs["trial"], "finished", [(1, trial.params["x"])])
+    replayed.replay(4, params)
+    assert [live.ask(number)[0] for number in (5, 6)] == [replayed.ask(number)[0] for number in (5, 6)]
+
+
+def test_tpe_leaves_its_start_up_and_beats_random() -> None:
+    """The same seeds: only the sampler differs once three trials are told."""
+    tpe = [params["x"] for params in _play(_search("tpe"), range(40))]
+    random = [params["x"] for params in _play(_search("random"), range(40))]
+    assert sum(tpe[20:]) < 0.5 * sum(random[20:])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "curve", "state", "values"),
+    [
+        ("finished", [(1, 0.5), (2, 0.4)], TrialState.COMPLETE, {1: 0.5, 2: 0.4}),
+        ("stopped", [(1, 0.5)], TrialState.PRUNED, {1: 0.5}),
+        ("stopped", [(1, 0.5), (2, math.nan)], TrialState.PRUNED, {}),
+        ("finished", [(1, math.inf)], TrialState.PRUNED, {}),
+        ("stopped", [], TrialState.PRUNED, {}),
+        ("failed", [(1, 0.5)], TrialState.FAIL, {}),
+    ],
+)
+def test_outcomes_are_told_as_what_they_are(
+    outcome: Literal["finished", "stopped", "failed"], curve: list[tuple[int, float]], state: TrialState, values: dict[int, float]
+) -> None:
+    search = _search()
+    search.ask(0)
+    search.tell(0, outcome, curve)
+    trial = search.study.trials[0]
+    assert (trial.state, trial.intermediate_values) == (state, values)
+    assert trial.user_attrs["trial"] == 0
+
+
+def test_a_diverging_region_is_avoided() -> None:
+    search = _search()
+    for number in range(30):
+        params, _ = search.ask(number)
+        bad = params["x"] > 0.5
+        search.tell(number, "stopped" if bad else "finished", [(1, math.nan if bad else 1.0)])
+    later = [search.ask(number)[0]["x"] for number in range(30, 50)]
+    assert sum(x > 0.5 for x in later) < 7
+
+
+def test_a_pinned_field_is_not_searched() -> None:
+    params, fields = _search(pinned={"kind": "a"}).ask(0)
+    assert set(params) == {"x"}
+    assert fields["kind"] == "a"
+
+
+@pytest.mark.parametrize(("given", "name"), [({"x": 7.0}, "x"), ({"kind": "z"}, "kind"), ({"x": 0.5, "kind": "b", "depth": 9}, "depth")])
+def test_an_enqueued_value_outside_the_space_is_refused_by_name(given: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}: "):
+        _search().ask(0, given)
+
+
+def test_choices_that_the_ledger_cannot_keep_are_refused() -> None:
+    search = Search(
+        lambda trial, scale: {"layers": trial.suggest_categorical("layers", [(64, 64), (128,)])},
+        "laptop", sampler="tpe", seed=1, mode="min", startup=3, pinned={},
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="Choices for a categorical"):
+        search.ask(0)
+
+
+def test_pinned_passes_everything_else_on() -> None:
+    class Asked:
+        number = 3
+
+        def suggest_float(self, name: str, low: float, high: float) -> float:
+            return low
+
+    pinned = Pinned(Asked(), {"a": 9.0})
+    assert (pinned.number, pinned.suggest_float("a", 0, 1), pinned.suggest_float("b", 0, 1)) == (3, 9.0, 0)
+
+
+def test_seeds_are_stable_across_versions() -> None:
+    assert seed_of(0, 1) == 2918264622725855778
+    assert 0 <= seed_of(1, 2, 3) < 2**63
+
+
+def test_a_given_field_that_the_space_derives_is_refused() -> None:
+    def derived(trial: Any, scale: str) -> dict[str, Any]:
+        width = trial.suggest_int("width", 4, 8)
+        return {"layers": [width, width]}
+
+    search = Search(derived, "laptop", sampler="random", seed=1, mode="min", startup=1, pinned={})
+    with pytest.raises(ConfigError, match=r"^layers: is set by the search space, whose parameters are width$"):
+        search.ask(0, {"layers": [9, 9]})

@@ -1,0 +1,194 @@
+"""The parent of a driver: real forks and real signals, and drivers that only pretend to have a sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from leadline.engine.supervisor import RESTARTS, RESUME
+from tests.conftest import ROOT
+
+DRIVER = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])  # the module alone: its package imports torch
+from supervisor import supervise
+
+book = Path(sys.argv[1])
+
+def write(*words):
+    with book.open("a") as stream:
+        print(*words, file=stream, flush=True)
+
+def interrupted(number, frame):
+    write("signal", number)
+    raise SystemExit(130)
+
+def drive(arguments, parent):
+    write("driver", *arguments)
+    {body}
+
+sys.exit(supervise(drive, ["--trials", "3"]))
+"""
+BEGIN = "parent.running('a', 'here', None)"
+
+
+def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
+    script = tmp_path / "study.py"
+    script.write_text(DRIVER.format(body=body.replace("\n", "\n    ")))
+    arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "sweeps" / "engine")]
+    pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, start_new_session=True)
+
+
+def book(tmp_path: Path) -> list[str]:
+    """What the drivers wrote."""
+    path = tmp_path / "book"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def wait_for_driver(tmp_path: Path, process: subprocess.Popen[str], word: str = "ready") -> psutil.Process:
+    deadline = time.monotonic() + 60
+    while word not in book(tmp_path):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return psutil.Process(process.pid).children()[0]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Also where nobody reaps it, as in a container whose first process does not."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+WAITING = f"signal.signal(signal.SIGTERM, interrupted); signal.signal(signal.SIGINT, interrupted)\n{BEGIN}\nwrite('ready')\ntime.sleep(60)"
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 130])
+def test_the_code_of_a_driver_that_ends_by_itself_is_that_of_the_command(code: int, tmp_path: Path) -> None:
+    assert ended(start(tmp_path, f"{BEGIN}\nreturn {code}")) == (code, "")
+    assert book(tmp_path) == ["driver --trials 3"]
+    assert not list(tmp_path.glob("leadline-*")), "its temporary folder is gone"
+
+
+def test_help_ends_as_it_asks(tmp_path: Path) -> None:
+    assert ended(start(tmp_path, "raise SystemExit(0)")) == (0, "")
+
+
+def test_a_driver_that_was_killed_is_replaced_by_one_that_resumes(tmp_path: Path) -> None:
+    body = f"if len(arguments) > 2: return 0\n{BEGIN}\n(Path(parent.scratch) / 'left').touch()\nos.kill(os.getpid(), 9)"
+    code, err = ended(start(tmp_path, body))
+    assert (code, err) == (0, f"driver ended by SIGKILL; started again by replay (1 of {RESTARTS})\n")
+    assert book(tmp_path) == ["driver --trials 3", "driver --resume a --storage here"]
+    assert not list(tmp_path.glob("leadline-*"))
+
+
+def test_one_that_leaves_without_a_word_was_ended(tmp_path: Path) -> None:
+    code, err = ended(start(tmp_path, f"if len(arguments) > 2: return 0\n{BEGIN}\nos._exit(1)"))
+    assert (code, "driver ended with code 1 in the middle; started again" in err) == (0, True)
+
+
+def test_one_that_asks_for_another_gets_it(tmp_path: Path) -> None:
+    body = f"if len(arguments) > 2: return 0\n{BEGIN}\nparent.ended(1, 'has lost Ray, whose raylet was ended')\nreturn 1"
+    code, err = ended(start(tmp_path, body))
+    assert (code, "driver has lost Ray, whose raylet was ended; started again by replay" in err) == (0, True)
+
+
+def test_the_number_of_drivers_is_bounded(tmp_path: Path) -> None:
+    code, err = ended(start(tmp_path, f"{BEGIN}\nos.kill(os.getpid(), 9)"))
+    assert code == 1
+    assert err.splitlines()[-1] == "driver ended by SIGKILL; go on with: python study.py --resume a --storage here"
+    assert len(book(tmp_path)) == 1 + RESTARTS
+
+
+def test_in_a_job_what_goes_on_with_the_sweep_is_what_its_submitter_would_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RESUME, "python study.py --resume a --storage here --address URL")
+    _, err = ended(start(tmp_path, f"{BEGIN}\nos.kill(os.getpid(), 9)"))
+    assert err.splitlines()[-1].endswith("; go on with: python study.py --resume a --storage here --address URL")
+
+
+def test_those_that_hand_over_as_planned_are_not_counted(tmp_path: Path) -> None:
+    handing = f"{BEGIN}\nparent.ended(1, 'has done its share', planned=True)\nreturn 1"
+    body = f"if len(book.read_text().splitlines()) > {RESTARTS + 3}: return 0\n{handing}"
+    code, err = ended(start(tmp_path, body))
+    assert (code, err.splitlines()) == (0, ["driver has done its share; started again by replay"] * (RESTARTS + 3))
+
+
+def test_one_that_replaces_another_and_is_refused_says_how_to_go_on(tmp_path: Path) -> None:
+    body = f"if parent.replaces: return 2\n{BEGIN}\nos.kill(os.getpid(), 9)"
+    code, err = ended(start(tmp_path, body))
+    assert (code, err.splitlines()[-1]) == (1, "driver could not go on; go on with: python study.py --resume a --storage here")
+
+
+def test_one_that_dies_before_it_has_a_sweep_is_not_replaced(tmp_path: Path) -> None:
+    assert ended(start(tmp_path, "os.kill(os.getpid(), 9)")) == (1, "driver ended by SIGKILL\n")
+    assert len(book(tmp_path)) == 1
+
+
+def test_what_is_left_of_a_time_limit_goes_to_the_next_driver(tmp_path: Path) -> None:
+    begin = "if not parent.replaces: parent.running('a', 'here', 3600)"
+    body = f"if len(book.read_text().splitlines()) > 2: return 0\n{begin}\nos.kill(os.getpid(), 9)"
+    assert ended(start(tmp_path, body))[0] == 0
+    limits = [line.split("--time-limit ")[1] for line in book(tmp_path)[1:]]
+    assert len(limits) == 2, "also to the one after a driver that has died before it said anything"
+    assert all(3000 < float(limit.rstrip("s")) <= 3600 for limit in limits)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on_once_and_nothing_is_started_again(number: signal.Signals, tmp_path: Path) -> None:
+    process = start(tmp_path, WAITING)
+    wait_for_driver(tmp_path, process)
+    process.send_signal(number)
+    assert ended(process) == (130, "")
+    assert book(tmp_path) == ["driver --trials 3", "ready", f"signal {number.value}"]
+
+
+def test_a_signal_to_the_process_group_reaches_the_driver_once(tmp_path: Path) -> None:
+    process = start(tmp_path, WAITING)
+    driver = wait_for_driver(tmp_path, process)
+    assert os.getpgid(driver.pid) == driver.pid != os.getpgid(process.pid), "a group of its own"
+    os.killpg(process.pid, signal.SIGINT)
+    assert ended(process) == (130, "")
+    assert book(tmp_path) == ["driver --trials 3", "ready", f"signal {signal.SIGINT.value}"]
+
+
+def test_interrupted_before_there_is_a_handler(tmp_path: Path) -> None:
+    process = start(tmp_path, f"{BEGIN}\nwrite('ready')\ntime.sleep(60)")
+    wait_for_driver(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    code, err = ended(process)
+    assert (code, err) == (130, "interrupted; go on with: python study.py --resume a --storage here\n")
+
+
+def test_a_driver_whose_parent_dies_ends_as_if_interrupted(tmp_path: Path) -> None:
+    process = start(tmp_path, WAITING)
+    driver = wait_for_driver(tmp_path, process)
+    process.kill()
+    deadline = time.monotonic() + 60
+    while not has_ended(driver):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert book(tmp_path)[-1] == f"signal {signal.SIGTERM.value}"
+    process.communicate()
+
+
+def test_an_exception_is_told_and_ends_the_command(tmp_path: Path) -> None:
+    code, err = ended(start(tmp_path, "raise ArithmeticError('told')"))
+    assert code == 1
+    assert err.strip().endswith("ArithmeticError: told")
+    assert len(book(tmp_path)) == 1

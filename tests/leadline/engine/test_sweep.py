@@ -1,0 +1,231 @@
+"""Whole sweeps as a user runs them: real Ray, real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadline.config import make
+from leadline.engine.driver import TWICE_SECONDS
+from leadline.ledger.history import History
+from leadline.ledger.segments import read
+from leadline.storage import Folder
+from leadline.training.loop import Loop
+from tests.conftest import ROOT, command
+from tests.leadline.ledger_audit import audit
+from tests.leadline.toy import TOY as TOY_FAMILY
+
+pytestmark = pytest.mark.sweep
+
+TOY = ("-m", "tests.leadline.toy_study")
+
+
+def history_of(storage: Path, name: str) -> History:
+    return History.of(read(Folder.at(str(storage / name / "ledger"))))
+
+
+def board_of(storage: Path, name: str) -> dict[str, Any]:
+    run = command("-m", "analysis", "leaderboard", str(storage / name), "--json")
+    assert run.returncode == 0, run.stderr
+    board: dict[str, Any] = json.loads(run.stdout)
+    return board
+
+
+def toy(storage: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return command(*TOY, "--storage", str(storage), *arguments, PYTHONPATH=str(ROOT))
+
+
+def start_toy(storage: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *TOY, "--storage", str(storage), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Waits for a state, not for a time; the limit only ends a hang."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> None:
+    """The signal goes to the whole process group, as `timeout` and job schedulers send it."""
+    process = start_toy(scratch, "--name", "a", "sleep=0.05")
+    wait_for(lambda: (scratch / "a" / "trials" / "0002" / "attempt-01" / "log.txt").exists(), process)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "toy_study.py --resume a --storage" in out + err  # by the parent, where Ray has ended the driver after all was done
+    assert history_of(scratch, "a").closed == "interrupted"
+    again = start_toy(scratch, "--resume", "a")
+    wait_for(lambda: len(history_of(scratch, "a").manifests) == 2, again)
+    again.send_signal(signal.SIGINT)
+    assert again.stderr is not None
+    while "once more to stop at once" not in again.stderr.readline():
+        assert again.poll() is None
+    time.sleep(TWICE_SECONDS)
+    again.send_signal(signal.SIGINT)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 130, out + err
+    assert "toy_study.py --resume a --storage" in out + err
+    done = toy(scratch, "--resume", "a", "--trials", "10", "--steps", "36", "--confirm", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = history_of(scratch, "a")
+    assert len(history.search_trials()) == 10
+    assert not any(trial.open for trial in history.trials.values())
+    assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True, True]
+    assert "note: the budget is now 36 steps: of " in done.stdout
+    assert {trial.step for trial in history.search_trials() if trial.status == "finished"} == {36}
+    assert audit(Folder.at(str(scratch / "a"))) == [], "with two at a time, proposals are those that the order of the ledger makes"
+
+
+def test_stopped_by_whoever_reaches_the_storage(scratch: Path) -> None:
+    process = start_toy(scratch, "--name", "a", "sleep=0.05")
+    wait_for(lambda: (scratch / "a" / "trials" / "0001" / "attempt-01" / "log.txt").exists(), process)
+    stopped = command("-m", "analysis", "stop", str(scratch / "a"))
+    assert stopped.returncode == 0, stopped.stderr
+    assert re.match(r"asked process \d+ on .* to stop\nstopped; ", stopped.stdout)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "asked to stop" in err) == (130, True), out + err
+    assert history_of(scratch, "a").closed == "interrupted"
+    nobody = command("-m", "analysis", "stop", str(scratch / "a"))
+    assert (nobody.returncode, f"error: stop: nobody runs it: {scratch / 'a'}; a job that" in nobody.stderr) == (2, True)
+
+
+def test_failures_are_results(scratch: Path) -> None:
+    mark = scratch / "died"
+    first = scratch / "first.yaml"
+    equal = "lr: 0.1, offset: 0.0"  # none of them is worse
+    still = f"hang_once: '{mark}-still', {equal}"  # the first, as the others go on beside it
+    entries = (still, "raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hold: 1.0e+9, {equal}")
+    first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
+    run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "10s")
+    assert run.returncode == 0, run.stdout + run.stderr
+    trials = history_of(scratch, "f").trials
+    stood, raised, diverged, died, large = (trials[number] for number in range(5))
+    assert (raised.status, raised.attempts, raised.step) == ("failed", 3, 0)
+    assert "ArithmeticError: asked to fail at step 1" in raised.reason
+    assert (diverged.status, diverged.reason) == ("stopped", "step 3: the objective is nan")
+    assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
+    assert (stood.attempts, stood.failures, stood.open) == (2, 1, False)
+    errors = [
+        event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 0
+    ]
+    assert errors[0].endswith("stuck: no step for 10 s, so the process was ended; its stacks stand above")
+    assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
+    assert [report.step for report in died.reports] == list(range(3, 28, 3))
+    assert (large.status, large.attempts, large.step) == ("failed", 3, 12)
+    assert large.brief == "infeasible: out of memory with micro-batches of 1 row, the smallest tried"
+    assert "the process held at most" in large.reason.splitlines()[-1]
+    assert "failure: trial 1: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again" in run.stdout
+    assert [trial.cause for trial in (raised, died, stood, large)] == ["error", "lost", "stuck", "memory"]
+    board = command("-m", "analysis", "leaderboard", str(scratch / "f")).stdout
+    assert "3 failed attempts (error), ArithmeticError: asked to fail at step 1" in " ".join(board.split())
+    assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0003" / "attempt-02" / "log.txt").read_text()
+
+
+def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:
+    run = toy(scratch, "--name", "leaky", "leak=true")
+    assert run.returncode == 1
+    assert "refused by the overlap audit: 3 training rows are also scored" in run.stderr
+    assert history_of(scratch, "leaky").trials == {}
+
+
+def test_two_workers_train_one_trial_together(scratch: Path) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two CPUs")
+    options = ("--scale", "smoke", "--trials", "1", "level=1", "lr=0.1", "offset=0")
+    run = toy(scratch, "--name", "two", "--workers-per-trial", "2", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    two = history_of(scratch, "two").trials[0]
+    assert two.status == "finished"
+    alone = list(Loop(TOY_FAMILY, make(TOY_FAMILY.Config, two.config), None).run())
+    assert [report.step for report in two.reports] == [report.step for report in alone] == [4, 8]
+    for one, other in zip(alone, two.reports, strict=True):
+        assert other.metrics["validation/error"].value == pytest.approx(one.metrics["validation/error"].value, abs=1e-6)
+
+
+def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
+    for name in ("line.py", "line_study.py"):
+        source = (ROOT / "tests" / "plugin" / name).read_text()
+        assert source.count("\n") < 60
+        (scratch / name).write_text(source)
+    run = command("line_study.py", "--name", "x", "--trials", "4", cwd=scratch)
+    assert run.returncode == 0, run.stdout + run.stderr
+    board = board_of(scratch / "results", "x")
+    assert {row["status"] for row in board["rows"]} <= {"finished", "stopped"}
+    assert board["rows"][0]["value"] < 0.1 < board["baselines"][0]["value"]
+    assert board["confirmed"][0]["replicates"] == 2
+
+
+def test_the_lookahead_sweep_from_command_to_loaded_model(scratch: Path) -> None:
+    run = command("sweeps/lookahead.py", "--scale", "smoke", "--name", "s", "--storage", str(scratch), "--concurrent", "1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stderr == ""
+    for said in ("confirmed", "best         lookahead 100: trial", "report       ", "sweep        ", "first step   after", "per trial    "):
+        assert said in run.stdout
+    assert "(pid=" not in run.stdout
+    assert "WARNING" not in run.stdout
+    _check_board(board_of(scratch, "s"))
+    assert (scratch / "s" / "report.html").stat().st_size > 10_000
+    _check_tensorboard(scratch / "s" / "tensorboard")
+    _check_reuse(scratch / "s", scratch)
+    program = "import sys, analysis as a; m = a.Sweep.open(sys.argv[1]).best(lookahead=100).load(); print(type(m).__name__, m.training)"
+    assert command("-c", program, str(scratch / "s")).stdout == "LyapunovNet False\n"
+
+
+def _check_board(board: dict[str, Any]) -> None:
+    assert [len([row for row in board["rows"] if row["stratum"] == stratum]) for stratum in ("10", "100")] == [3, 3]
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 64 for row in board["rows"])
+    assert {(row["stratum"], row["split"], row["replicates"]) for row in board["confirmed"]} == {("10", "test", 1), ("100", "test", 1)}
+    assert {line["name"] for line in board["baselines"] if line["stratum"] == "100"} >= {"ln n", "constant", "sum of ln T^k"}
+
+
+def _check_tensorboard(folder: Path) -> None:
+    """Reads the event files with TensorBoard itself: a curve and the hyperparameters of a trial."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "trial-0000"))
+    events.Reload()
+    assert events.Scalars("validation/hinge")[0].step == 10
+    hparams = EventAccumulator(str(folder / "trial-0000" / "hparams"))
+    hparams.Reload()
+    assert "_hparams_/session_start_info" in hparams.PluginTagToContent("hparams")
+
+
+def _check_reuse(sweep: Path, scratch: Path) -> None:
+    """A trial of a process that had run others before equals the same trial in a fresh process, bit for bit."""
+    logs = {path.parent.parent.name: path.read_text() for path in sweep.glob("trials/*/attempt-01/log.txt")}
+    processes = {number: log.split(" in process ")[1].split(",")[0] for number, log in logs.items()}
+    assert len(set(processes.values())) == 1, "one place, no failure: one process ran all trials"
+    finished = [trial.number for trial in history_of(sweep.parent, sweep.name).search_trials() if trial.status == "finished"]
+    reused = f"{max(number for number in finished if number > 0):04d}"
+    fresh = command("-m", "trainables", "--from", str(sweep), str(int(reused)), "--save", str(scratch / "fresh"))
+    assert fresh.returncode == 0, fresh.stderr
+    program = (
+        "import sys\nfrom leadline.checkpoint import CheckpointStore\nfrom leadline.storage import Folder\n"
+        "from leadline.testing import digest, training_state\n"
+        "one, two = (CheckpointStore(Folder.at(path)) for path in sys.argv[1:])\n"
+        "last = one.newest()\nsame = two.load(last.name)\n"
+        "print(last.step, digest(training_state(last)) == digest(training_state(same)))"
+    )
+    compared = command("-c", program, str(sweep / "trials" / reused), str(scratch / "fresh"))
+    assert compared.stdout.split() == ["90", "True"], compared.stderr

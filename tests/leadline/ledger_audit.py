@@ -1,0 +1,300 @@
+"""An audit of a sweep's books: its ledger, by rules of their own rather than by the engine's, and its trials' folders.
+
+`violations` looks at events alone, `audit` at a whole sweep. Each violation is a line; no line, no violation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
+from leadline.engine.director import Director
+from leadline.engine.search import Space
+from leadline.engine.study import Settings
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History, Trial
+from leadline.ledger.segments import Event, read
+from leadline.measure import Report
+from leadline.storage import Folder
+from leadline.testing import curve
+from tests.leadline.toy_study import STUDY
+
+__all__ = ["audit", "violations", "without_clocks"]
+
+_FIRST_STEP = re.compile(r"^\S+ step (\d+)/", re.MULTILINE)
+_RESUMED = re.compile(r"^\S+ resumed from attempt-\d+/step-(\d+)", re.MULTILINE)
+
+
+def audit(folder: Folder, space: Space = STUDY.space) -> list[str]:
+    """What is wrong with a sweep that no driver runs now."""
+    events = read(folder / "ledger")
+    history = History.of(events)
+    found = violations(events, space)
+    for trial in history.trials.values():
+        store = CheckpointStore(folder / "trials" / f"{trial.number:04d}")
+        found += [f"trial {trial.number}: {text}" for text in (*_last(store, trial), *_repeated(store, trial, events))]
+    return found
+
+
+def violations(events: Sequence[Event], space: Space = STUDY.space) -> list[str]:
+    """What is wrong with a ledger. Where trials' lives are not as they should be, they are not replayed."""
+    found = _lives(events)
+    return [*found, *_decisions(events), *([] if found else [*_proposals(events, space), *_confirmed(events)])]
+
+
+def without_clocks(events: Sequence[Event]) -> list[Event]:
+    """What two runs of one command must agree on, and what tells them apart left out.
+
+    Clocks are: times of events; the manifest, which has the process, its start and its machine; seconds of training and of overhead;
+    the guards' share; findings of guards that watch the machine (see `leadline.testing.curve`); when a checkpoint was removed.
+    """
+    found = []
+    for event in [event for event in events if event["type"] != "retired"]:
+        plain = {name: value for name, value in event.items() if name not in ("time", "manifest")}
+        if event["type"] == "reported":
+            plain["report"] = {**curve([Report.from_dict(event["report"])])[0], "checkpoint": event["report"]["checkpoint"]}
+        found.append(plain)
+    return found
+
+
+@dataclass
+class _Life:
+    """What must be true of the next event of a trial. `ends` are the steps of whole trials, by the budgets so far."""
+
+    kind: str
+    every: int
+    ends: list[int]
+    status: str = "waiting"
+    attempts: int = 0
+    step: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def steps(self) -> set[int]:
+        """Those that may be reported next."""
+        return {min((self.step // self.every + 1) * self.every, end) for end in self.ends if end > self.step}
+
+
+def _lives(events: Sequence[Event]) -> list[str]:
+    """Numbers without gaps; nothing twice; nothing after an end, unless the budget was extended; all ended where the sweep is done."""
+    lives: dict[int, _Life] = {}
+    found: list[str] = []
+    budget = 0
+    for event in events:
+        if event["type"] in ("opened", "closed"):
+            if event["type"] == "opened":
+                _raise(lives, budget, budget := event["settings"]["steps"])
+            for life in lives.values():
+                life.status = "waiting" if life.status == "running" else life.status
+        elif event["type"] == "proposed":
+            if event["trial"] != len(lives):
+                found.append(f"trial {event['trial']} is proposed where {len(lives)} comes next")
+            config = event["config"]
+            lives[event["trial"]] = _Life(event["kind"], config.get("eval_every", 1), [config.get("steps", 1)])
+            lives[event["trial"]].status = "failed" if event["infeasible"] else "waiting"
+        elif event["type"] in ("started", "reported", "failed", "judged"):
+            if event["trial"] not in lives:
+                return [*found, f"trial {event['trial']} is {event['type']} and was not proposed"]
+            found += [f"trial {event['trial']}: {text}" for text in _next(lives[event["trial"]], event)]
+    if events and events[-1] == next((event for event in reversed(events) if event["type"] == "closed"), None):
+        open_ = [number for number, life in lives.items() if life.status in ("waiting", "running", "due")]
+        found += [f"trial {number} is left open by a sweep that is done" for number in open_ if events[-1]["how"] == "done"]
+    return found
+
+
+def _raise(lives: dict[int, _Life], before: int, now: int) -> None:
+    if not 0 < before < now:
+        return
+    for life in lives.values():
+        life.ends.append(life.ends[-1] * now // before)
+        if life.kind == "replicate" and life.status in ("waiting", "running", "finished"):
+            life.status = "resting"
+        elif life.status == "finished":
+            life.status = "due"
+
+
+def _next(life: _Life, event: Event) -> Iterator[str]:
+    kind = event["type"]
+    wanted = {"started": ("waiting",), "reported": ("running",), "failed": ("running",), "judged": ("due", "resting", "waiting")}[kind]
+    if life.status not in wanted:
+        yield f"{kind} when it is {life.status}"
+    if kind == "started":
+        if event["attempt"] != life.attempts + 1:
+            yield f"attempt {event['attempt']} follows attempt {life.attempts}"
+        life.status, life.attempts = "running", event["attempt"]
+    elif kind == "reported":
+        step = event["report"]["step"]
+        if step not in life.steps():
+            yield f"step {step} follows step {life.step}"
+        life.step = step
+        life.status = {"continue": "running", "finish": "finished", "stop": "stopped"}[event["action"]]
+    elif kind == "failed":
+        life.status = "failed" if event["final"] else "waiting"
+    elif kind == "judged":
+        life.status = "waiting" if event["action"] == "continue" else "stopped"
+
+
+def _decisions(events: Sequence[Event]) -> list[str]:
+    """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact arithmetic; NaN and the target apart."""
+    found: list[str] = []
+    kinds: dict[int, tuple[str, str]] = {}
+    last: dict[int, tuple[int, float]] = {}
+    judged: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+    finished: dict[int, float] = {}
+    due: list[int] = []
+    settings: dict[str, Any] = {}
+    for event in events:
+        if event["type"] == "opened":
+            if event["settings"]["steps"] != settings.get("steps"):
+                due, finished = [*due, *finished], {}
+            settings = event["settings"]
+        elif event["type"] == "proposed":
+            kinds[event["trial"]] = event["kind"], event["stratum"]
+        elif event["type"] in ("reported", "judged") and event["trial"] in kinds:
+            number = event["trial"]
+            kind, stratum = kinds[number]
+            if event["type"] == "reported":
+                report = Report.from_dict(event["report"])
+                spent = report.samples if settings["unit"] == "samples" else report.step
+                last[number] = spent, report.metrics[f"validation/{settings['metric']}"].value
+            elif kind == "replicate":
+                continue
+            elif number in due:
+                found += [f"trial {number} is judged before trial {due[0]}, which came first"] if due[0] != number else []
+                due.remove(number)
+            spent, value = last.get(number, (0, 0.0))
+            action = _alone(spent, value, settings) if kind == "replicate" else _asha(judged, stratum, number, spent, value, settings)
+            if kind == "search":
+                action = "stop" if action == "continue" and _reached(finished, settings) else action
+                finished |= {number: value} if action == "finish" else {}
+            if action != event["action"]:
+                found.append(f"trial {number}: {event['action']} after {spent}, where the order of arrivals says {action}")
+    return found
+
+
+def _reached(finished: dict[int, float], settings: dict[str, Any]) -> bool:
+    target = settings["target"]
+    return target is not None and any(value <= target if settings["mode"] == "min" else value >= target for value in finished.values())
+
+
+def _alone(spent: int, value: float, settings: dict[str, Any]) -> str:
+    return "stop" if not math.isfinite(value) else "finish" if spent >= settings["steps"] else "continue"
+
+
+def _asha(
+    judged: dict[tuple[str, int], dict[int, float]], stratum: str, number: int, spent: int, value: float, settings: dict[str, Any]
+) -> str:
+    if not math.isfinite(value):
+        return "stop"
+    sign = 1 if settings["mode"] == "min" else -1
+    rung = settings["grace"]
+    while rung < settings["steps"] and rung <= spent:
+        rivals = judged[stratum, rung]
+        if number not in rivals:
+            rivals[number] = sign * value
+            ordered = sorted(map(Fraction, rivals.values()))
+            place = Fraction(len(ordered) - 1, settings["reduction"])
+            low, rest = ordered[math.floor(place)], place - math.floor(place)
+            cut = low + rest * (ordered[math.ceil(place)] - low)
+            if float(cut) != rivals[number] and Fraction(sign * value) > cut:
+                return "stop"
+        rung *= settings["reduction"]
+    return "finish" if spent >= settings["steps"] else "continue"
+
+
+def _proposals(events: Sequence[Event], space: Space) -> list[str]:
+    """Each proposal is the one that a director makes which knows the events before it, and nothing else."""
+    made: list[Event] = []
+    director: Director | None = None
+    for event in events:
+        if event["type"] == "opened":
+            settings = Settings.from_dict(event["settings"])
+            director = director or Director(settings, space, made.append)
+            director.settings = settings
+        assert director is not None, "a ledger begins with `opened`"
+        if event["type"] != "proposed":
+            director._fold(event)
+            continue
+        made.clear()
+        if event["kind"] == "search":
+            director._propose_search(event["trial"], len(director.history.search_trials()))
+        else:
+            director._propose_replicate(event["trial"])
+        if not made or _timeless(made[0]) != _timeless(event):
+            return [
+                f"trial {event['trial']} is proposed as {event['params']}, where the history says {made[0]['params'] if made else None}"
+            ]
+    return []
+
+
+def _timeless(event: Event) -> Event:
+    plain: Event = json.loads(json.dumps(event))
+    return {name: value for name, value in plain.items() if name != "time"}
+
+
+def _confirmed(events: Sequence[Event]) -> list[str]:
+    """A sweep that is done has tried all it was asked for, and every finalist has all its replicates, scored on test."""
+    history = History.of(events)
+    if history.closed != "done":
+        return []
+    settings, found = history.settings, []
+    if len(history.search_trials()) != settings["trials"] and settings["target"] is None:
+        found.append(f"{len(history.search_trials())} of {settings['trials']} trials were proposed")
+    for stratum in leaderboard.strata(history):
+        for trial in leaderboard.finalists(history, stratum, settings["confirm"]):
+            runs = history.replicates(trial.number)
+            if len(runs) < settings["replicates"] or any(run.open for run in runs):
+                found.append(f"finalist {trial.number} has {len(runs)} of {settings['replicates']} replicates")
+            whole = [run for run in runs if run.status == "finished"]
+            found += [f"replicate {run.number} has no score on test" for run in whole if not run.measure(f"test/{settings['metric']}")]
+    return found
+
+
+def _last(store: CheckpointStore, trial: Trial) -> Iterator[str]:
+    """An ended trial's last report has an intact checkpoint, whose report history is the ledger's."""
+    if trial.open or not trial.reports or trial.reports[-1].checkpoint is None:
+        return
+    try:
+        record = store.load(trial.reports[-1].checkpoint).record
+    except DamagedCheckpoint as error:
+        yield f"the checkpoint of its last report is not intact: {error}"
+        return
+    if curve(map(Report.from_dict, record["history"])) != curve(trial.reports):
+        yield f"{trial.reports[-1].checkpoint} holds another report history than the ledger"
+
+
+def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> Iterator[str]:
+    """An attempt goes on from the newest checkpoint that was there when it began, or a newer one: no more is trained twice."""
+    published = {name: _written(store, name) for name in store.names()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        intact = {found.name: found.step for found in store.intact(published)} if trial.attempts > 1 else {}
+    for event in events:
+        if event["type"] != "started" or event["trial"] != trial.number:
+            continue
+        attempt = event["attempt"]
+        before = [step for name, step in intact.items() if published[name] <= event["time"] and _attempt(name) < attempt]
+        log = f"attempt-{attempt:02d}/log.txt"
+        text = store.folder.read(log).decode() if before and store.folder.exists(log) else ""
+        resumed, stepped = _RESUMED.search(text), _FIRST_STEP.search(text)
+        if resumed and int(resumed[1]) < max(before):
+            yield f"attempt {attempt} went on from step {int(resumed[1])}, and there was one of step {max(before)}"
+        elif stepped and int(stepped[1]) <= max(before):
+            yield f"attempt {attempt} trained to step {stepped[1]} again, and there was a checkpoint of step {max(before)}"
+
+
+def _attempt(name: str) -> int:
+    return int(name.split("/")[0].removeprefix("attempt-"))
+
+
+def _written(store: CheckpointStore, name: str) -> float:
+    """When a checkpoint came to exist, in seconds since the epoch."""
+    info = store.folder.files.get_file_info(f"{store.folder.path}/{name}/manifest.json")
+    return float(info.mtime_ns) / 1e9
