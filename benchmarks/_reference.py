@@ -39,7 +39,9 @@ class ReferenceStep:
 
     def __init__(self, head: torch.nn.Module, config: RecursiveConfig) -> None:
         self.head = head.train()
-        self.optimizer = torch.optim.AdamW(head.parameters(), lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            head.parameters(), lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True
+        )
         self.carry: Any = None
 
     def state(self) -> Mapping[str, Tensor]:
@@ -134,5 +136,7 @@ def _stand_ins() -> dict[str, ModuleType]:
 def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     """All [rows, positions, heads, width], in and out."""
     return (
-        scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal).transpose(1, 2).contiguous()
+        scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal)
+        .transpose(1, 2)
+        .contiguous()
     )

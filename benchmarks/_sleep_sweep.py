@@ -26,7 +26,9 @@ STUDY = Study(
     family="benchmarks.sleep_family:SLEEP",
     space=space,
     stratify=None,
-    scales={"laptop": Scale(trials=TRIALS, steps=REPORTS, grace=1, reduction=4, confirm=0, replicates=1, strata=("all",))},
+    scales={
+        "laptop": Scale(trials=TRIALS, steps=REPORTS, grace=1, reduction=4, confirm=0, replicates=1, strata=("all",))
+    },
 )
 
 if __name__ == "__main__":

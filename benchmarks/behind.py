@@ -38,7 +38,11 @@ NAME = "behind"
 def _resumed(place: str, ray: Head, trials: int) -> list[float]:
     words = ["-m", "benchmarks._sleep_sweep", "--resume", NAME, "--storage", place, "--trials", str(trials + FURTHER)]
     typed = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, env={**ray.environment, "RAY_ADDRESS": ray.url}, stdout=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        cwd=ROOT,
+        env={**ray.environment, "RAY_ADDRESS": ray.url},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     said: list[str] = []
 
@@ -66,14 +70,22 @@ def main(trials: int = TRIALS) -> list[Result]:
         strata=("all",), trials=trials, steps=REPORTS, grace=1, reduction=4, startup=trials, seed=0, confirm=0, replicates=1, fields={},
         overrides={"pause": PAUSE}, concurrent=2,
     )  # fmt: skip
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the job's `python` is this one
+    os.environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the job's `python` is this one
+    )
     report = Report(1, 1, PAUSE, 0.0, {"validation/loss": Measure.exact(1.0)})
     with tempfile.TemporaryDirectory(prefix="ll-") as place, head() as ray:
         count = record(Folder.at(place) / NAME / "ledger", settings, report, STUDY.space)
         print(f"{count:,} events of {trials:,} trials that have ended; then reports of two that train")
         found = _resumed(place, ray, trials)
     print(row(f"    {len(found)} reports, until the log viewer gets them; min, median, max", found, "s"))
-    return verdicts([Result(f"leaderboard of {trials:,} trials behind the ledger, median, seconds", statistics.median(found), "<= 2")])
+    return verdicts(
+        [
+            Result(
+                f"leaderboard of {trials:,} trials behind the ledger, median, seconds", statistics.median(found), "<= 2"
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -58,10 +58,29 @@ def sweep(hosts: Hosts, cluster: Cluster, url: str, store: S3Server, nodes: int)
     """The sweep of sleeping trials on so many nodes, typed on the laptop."""
     environment = {**cluster.environment, "RAY_ADDRESS": url, "PYTHONPATH": str(ROOT)}
     name, trials = f"sleep-{nodes}", ROUNDS * PLACES * nodes
-    words = ["-m", "benchmarks._sleep_sweep", "--storage", f"s3://bucket/sweeps?{store.options}", "--name", name, "--trials", str(trials)]
-    command = [*hosts.enter(LAPTOP, environment), "env", "-C", str(ROOT), "python", *words, f"pause={SECONDS / REPORTS}"]
+    words = [
+        "-m",
+        "benchmarks._sleep_sweep",
+        "--storage",
+        f"s3://bucket/sweeps?{store.options}",
+        "--name",
+        name,
+        "--trials",
+        str(trials),
+    ]
+    command = [
+        *hosts.enter(LAPTOP, environment),
+        "env",
+        "-C",
+        str(ROOT),
+        "python",
+        *words,
+        f"pause={SECONDS / REPORTS}",
+    ]
     began, submitted, said = time.time(), 0.0, ""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as typed:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as typed:
         assert typed.stdout is not None
         for line in typed.stdout:
             said += line
@@ -79,7 +98,10 @@ def _parts(events: list[Event], began: float, submitted: float, said: str) -> di
     assert found is not None, said
     driver = {what: float(seconds) for what, seconds in re.findall(r"(.*?) ([\d.]+)(?:, |$)", found[2])}
     laptop = submitted - began
-    before = {"on the laptop: imports, checks, submitting": laptop, "Ray starts the job": whole - laptop - float(found[1])}
+    before = {
+        "on the laptop: imports, checks, submitting": laptop,
+        "Ray starts the job": whole - laptop - float(found[1]),
+    }
     return {**before, **driver, "in all": whole}
 
 
@@ -119,7 +141,13 @@ def main() -> list[Result]:
         ratio = runs[nodes].rate / (nodes * runs[1].rate)
         results.append(Result(f"trials a minute on {nodes} nodes / {nodes} times those on one", ratio, TARGET))
     ideal = len(WORKERS) * PLACES * 60 / SECONDS
-    results.append(Result("trials a minute on three nodes / as many as would fit without a pause between them", runs[3].rate / ideal, "-"))
+    results.append(
+        Result(
+            "trials a minute on three nodes / as many as would fit without a pause between them",
+            runs[3].rate / ideal,
+            "-",
+        )
+    )
     return verdicts(results)
 
 

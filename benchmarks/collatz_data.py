@@ -128,7 +128,10 @@ def main() -> dict[str, float]:
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
     print(f"{os.cpu_count()} cores, {platform.machine()}, {versions}")
     start = time.perf_counter()
-    config = make(CollatzConfig, {"lookahead": LOOKAHEAD, "batch": BATCH, "layers": LAYERS, "ramp": 0, "start_seeds": len(TRAIN_SEEDS)})
+    config = make(
+        CollatzConfig,
+        {"lookahead": LOOKAHEAD, "batch": BATCH, "layers": LAYERS, "ramp": 0, "start_seeds": len(TRAIN_SEEDS)},
+    )
     data = build(config.pool, config.data_seed)
     print(f"tables with {data.pool} random rows built in {time.perf_counter() - start:.2f} s")
     task = CollatzTask(config, data, torch.device("cpu"))
@@ -150,7 +153,10 @@ def main() -> dict[str, float]:
     rest = whole[0] - b[0]
     print("   ".join(f"{name} {ratio:.0f}" for name, ratio in ratios.items()))
     show(f"optimizer step of the log's network, {torch.get_num_threads()} threads, with (b)", whole)
-    print("share of a step with it: " + ", ".join(f"({name}) {t / (rest + t):.2%}" for name, t in (("a", a[0]), ("b", b[0]), ("c", c[0]))))
+    print(
+        "share of a step with it: "
+        + ", ".join(f"({name}) {t / (rest + t):.2%}" for name, t in (("a", a[0]), ("b", b[0]), ("c", c[0])))
+    )
     return {**ratios, "share (c)": c[0] / (rest + c[0])}
 
 

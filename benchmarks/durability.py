@@ -67,13 +67,24 @@ def recorded_report(steps: int = 40) -> Report:
     from leadline.training.loop import Loop
     from trainables.collatz.family import COLLATZ
 
-    config = make(COLLATZ.Config, {**FIELDS, "layers": LAYERS, "lookahead": 100, "steps": steps, "eval_every": steps // 2}, "collatz")
+    config = make(
+        COLLATZ.Config,
+        {**FIELDS, "layers": LAYERS, "lookahead": 100, "steps": steps, "eval_every": steps // 2},
+        "collatz",
+    )
     return list(Loop(COLLATZ, config, COLLATZ.build_data(config)).run())[-1]
 
 
 def _event(report: Report, step: int) -> Event:
     moved = dataclasses.replace(report, step=step, samples=256 * step)
-    return {"type": "reported", "trial": 0, "report": moved.to_dict(), "action": "continue", "reason": "", "time": time.time()}
+    return {
+        "type": "reported",
+        "trial": 0,
+        "report": moved.to_dict(),
+        "action": "continue",
+        "reason": "",
+        "time": time.time(),
+    }
 
 
 def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -> list[Result]:
@@ -84,12 +95,17 @@ def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -
         for where, folder in [("there", Folder.at(uri) / f"{time.time_ns()}")] if uri else _places(stack):
             where += f" ({_file_system(folder)})" if folder.local else ""
             events, latencies = _rate(
-                folder, report, batches if folder.local else max(1, batches // 4), singles if folder.local else max(1, singles // 4)
+                folder,
+                report,
+                batches if folder.local else max(1, batches // 4),
+                singles if folder.local else max(1, singles // 4),
             )
             size = len(json.dumps(_event(report, 1)))
             print(f"{where}: {events:,.0f} events of {size:,} bytes a second, {BATCH} at a time")
             print(row("    one event, confirmed", [1e3 * latency for latency in latencies], "ms"))
-            found.append(Result(f"events a second into the ledger, {where}", events, ">= 1000" if folder.local else "none"))
+            found.append(
+                Result(f"events a second into the ledger, {where}", events, ">= 1000" if folder.local else "none")
+            )
     return found
 
 
@@ -176,7 +192,9 @@ def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Resul
         files, size = len(folder.sizes()), sum(folder.sizes().values())
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
             times = fresh.submit(_resumes, place, "sweep", rounds).result()
-    print(f"{count:,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files; wall time of {rounds} resumes, min, median, max")
+    print(
+        f"{count:,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files; wall time of {rounds} resumes, min, median, max"
+    )
     print(row("    from the command line to the driver, without Ray", [time["whole"] for time in times], "s"))
     for what, name in (("reading", "read"), ("folding, with searcher and rungs,", "fold")):
         print(row(f"      {what} {times[0][f'{name}s']}x", [time[name] for time in times], "s"))
@@ -237,16 +255,31 @@ def share(trials: int = 8, reports: int = 9, seconds: float = 1.0) -> list[Resul
     interval = max(1, round(seconds * 400 / recorded_report(400).seconds))
     with tempfile.TemporaryDirectory(prefix="ll-") as place, tempfile.TemporaryDirectory(prefix="ll-") as times:
         os.environ[TIMES] = times
-        sizes = ["--trials", str(trials), "--grace", str(interval), "--steps", str(reports * interval), "--confirm", "0"]
+        sizes = [
+            "--trials",
+            str(trials),
+            "--grace",
+            str(interval),
+            "--steps",
+            str(reports * interval),
+            "--confirm",
+            "0",
+        ]
         fixed = ["lookahead=100", f"layers={LAYERS}"]
-        _, _, said = call("benchmarks._timed_sweep", "--storage", place, "--name", "timed", "--concurrent", "2", *sizes, *fixed)
+        _, _, said = call(
+            "benchmarks._timed_sweep", "--storage", place, "--name", "timed", "--concurrent", "2", *sizes, *fixed
+        )
         lines, held = _told(Path(times), "process-*.jsonl"), _told(Path(times), "placement.jsonl")
     spent: defaultdict[str, float] = defaultdict(float)
     for name, passed in [pair for line in [*lines, *held] for pair in line.items()]:
         spent[name] += passed
     count = len(lines)
-    spent["between"] *= trials / max(1, sum("between" in line for line in lines))  # a process's first trial has none before it
-    print(f"{count} reports of {trials} trials, one each {interval} steps; ms for each report, and for each second of its training")
+    spent["between"] *= trials / max(
+        1, sum("between" in line for line in lines)
+    )  # a process's first trial has none before it
+    print(
+        f"{count} reports of {trials} trials, one each {interval} steps; ms for each report, and for each second of its training"
+    )
     for name, text in SHARES.items():
         print(f"    {text:<92}{1e3 * spent[name] / count:10.1f}{1e3 * spent[name] / spent['training']:10.1f}")
     print("\n".join(f"    the sweep says: {line}" for line in said.splitlines() if line.startswith("per trial")))
@@ -254,7 +287,13 @@ def share(trials: int = 8, reports: int = 9, seconds: float = 1.0) -> list[Resul
     durable = sum(spent[name] for name in ("saving", "waiting", "start", "end")) / count / seconds
     every = sum(spent[name] for name in ("saving", "waiting", "between")) / count / seconds
     print(f"    with all that is between two trials of a process: {every:.2%} of {seconds:g} s of training")
-    return [Result(f"saving, waiting and places held for the ledger, of {seconds:g} s of training for each report", durable, "<= 0.03")]
+    return [
+        Result(
+            f"saving, waiting and places held for the ledger, of {seconds:g} s of training for each report",
+            durable,
+            "<= 0.03",
+        )
+    ]
 
 
 SHARES = {
@@ -275,10 +314,22 @@ def _told(folder: Path, pattern: str) -> list[dict[str, float]]:
 def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Result]:
     """The largest resident memory of a driver from trial `early` on, as a multiple of that at trial `early`."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
-        command = [sys.executable, "-m", "benchmarks._sleep_sweep", "--storage", place, "--name", "sleep", "--concurrent", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks._sleep_sweep",
+            "--storage",
+            place,
+            "--name",
+            "sleep",
+            "--concurrent",
+            "2",
+        ]
         sizes = ["--trials", str(trials), "--steps", "1", "--grace", "1", f"pause={pause}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with subprocess.Popen([*command, *sizes], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sweep:
+        with subprocess.Popen(
+            [*command, *sizes], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as sweep:
             samples = list(_resident(sweep))
         events = read(Folder.at(place) / "sleep" / "ledger")
     ends = [event["time"] for event in events if event["type"] == "reported"]
@@ -286,17 +337,25 @@ def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Re
         raise RuntimeError(f"{len(ends)} of {trials} trials ran to their end")
     drivers = [event["manifest"]["pid"] for event in events if event["type"] == "opened"]
     training = [sample for sample in samples if sample.process in drivers and sample.moment <= ends[-1]]
-    print(f"{trials} trials in {ends[-1] - ends[0]:.0f} s, by {len(drivers)} drivers in turn, of {_attempts()} attempts at most")
-    print("    resident memory of the driver's process alone, with the pages that it shares with its parent, until the last report:")
+    print(
+        f"{trials} trials in {ends[-1] - ends[0]:.0f} s, by {len(drivers)} drivers in turn, of {_attempts()} attempts at most"
+    )
+    print(
+        "    resident memory of the driver's process alone, with the pages that it shares with its parent, until the last report:"
+    )
     for number, driver in enumerate(drivers, 1):
         sizes_of = [sample.size for sample in training if sample.process == driver]
-        print(f"    driver {number}: {sizes_of[-1] / 2**20:.0f} MiB at its end, at most {max(sizes_of) / 2**20:.0f} MiB")
+        print(
+            f"    driver {number}: {sizes_of[-1] / 2**20:.0f} MiB at its end, at most {max(sizes_of) / 2**20:.0f} MiB"
+        )
     first = [sample.size for sample in training if sample.moment <= ends[early - 1]][-1]
     largest = max([first, *(sample.size for sample in training if sample.moment > ends[early - 1])])
     print(f"    trial {early}: {first / 2**20:.0f} MiB; the most from there on: {largest / 2**20:.0f} MiB")
     return [
         Result(
-            f"resident memory of a driver over {len(drivers)}, the most from trial {early} on / trial {early}", largest / first, "<= 1.1"
+            f"resident memory of a driver over {len(drivers)}, the most from trial {early} on / trial {early}",
+            largest / first,
+            "<= 1.1",
         )
     ]
 
@@ -324,7 +383,12 @@ def _resident(sweep: subprocess.Popen[bytes]) -> Iterator[Sample]:
                 yield Sample(time.time(), child.pid, child.memory_info().rss)
 
 
-PARTS: dict[str, Callable[..., list[Result]]] = {"throughput": throughput, "replay": replay, "share": share, "memory": memory}
+PARTS: dict[str, Callable[..., list[Result]]] = {
+    "throughput": throughput,
+    "replay": replay,
+    "share": share,
+    "memory": memory,
+}
 
 
 def main(names: Sequence[str] = ()) -> list[Result]:

@@ -64,7 +64,12 @@ def call(module: str, *arguments: str) -> tuple[float, float, str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.time()
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     end = time.time()
     if done.returncode:
@@ -85,9 +90,13 @@ def plain() -> Run:
 def engine() -> Run:
     """The trials as a sweep. Its ledger has the moments."""
     with tempfile.TemporaryDirectory(prefix="ll-") as folder:
-        start, end, said = call("benchmarks._sleep_sweep", "--storage", folder, "--name", "sleep", "--concurrent", str(CONCURRENT))
+        start, end, said = call(
+            "benchmarks._sleep_sweep", "--storage", folder, "--name", "sleep", "--concurrent", str(CONCURRENT)
+        )
         events = read(Folder.at(folder) / "sleep" / "ledger")
-    times = {kind: [event["time"] for event in events if event["type"] == kind] for kind in ("started", "reported", "closed")}
+    times = {
+        kind: [event["time"] for event in events if event["type"] == kind] for kind in ("started", "reported", "closed")
+    }
     _check(sum(event["type"] == "reported" and event["action"] == "finish" for event in events), said)
     moments = {
         "imports and Ray's start": times["started"][0],
@@ -129,9 +138,13 @@ def main() -> list[Result]:
     print("\nwhat the engine itself says of its last run:")
     print("\n".join(line for line in engines[-1].said.splitlines() if line.startswith(("first step", "per trial"))))
     ratios = [b.wall / a.wall for a, b in pairs]
-    found = Result(f"{TRIALS} trials of 1 s, engine / plain Ray Tune", statistics.median(ratios), f"at most {TARGET:.2f}")
+    found = Result(
+        f"{TRIALS} trials of 1 s, engine / plain Ray Tune", statistics.median(ratios), f"at most {TARGET:.2f}"
+    )
     print(f"\n{row('engine / tune, from start to exit', ratios, '', 3)}")
-    print(row("engine / tune, without imports and Ray's start", [b.after_start / a.after_start for a, b in pairs], "", 3))
+    print(
+        row("engine / tune, without imports and Ray's start", [b.after_start / a.after_start for a, b in pairs], "", 3)
+    )
     print(verdict(found))
     return [found]
 

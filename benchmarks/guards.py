@@ -74,7 +74,9 @@ def main() -> list[Result]:
         share("batch 4096", data, **LARGE),
         share("batch 4096, micro-batch auto", data, **{**LARGE, "micro_batch": "auto"}),
     ]
-    found = Result("all guards, share of the training time (the largest of four runs)", max(shares), f"at most {TARGET}")
+    found = Result(
+        "all guards, share of the training time (the largest of four runs)", max(shares), f"at most {TARGET}"
+    )
     print(f"\n{verdict(found)}")
     return [found]
 

@@ -132,7 +132,9 @@ def check(title: str, loop: Loop, theirs: ReferenceStep) -> None:
     other = theirs(batch["inputs"], batch["labels"])
     own = loop._train_until(1)["loss"]
     if not abs(own - other) <= TOLERANCE * abs(other):
-        raise RuntimeError(f"{title}: ours does not do the reference's work: its first loss is {own:.8g}, the reference's {other:.8g}")
+        raise RuntimeError(
+            f"{title}: ours does not do the reference's work: its first loss is {own:.8g}, the reference's {other:.8g}"
+        )
 
 
 def _step(theirs: ReferenceStep, task: RecursiveTask, number: int) -> float:
@@ -176,11 +178,18 @@ def _four(rounds: int, clock: Callable[[], float], quick: bool) -> list[Result]:
             ratio = rollouts(family, rounds=4 * rounds, clock=clock, **small, batch=boards)
             target = ">= 2" if boards == 1 else "for information"
             found.append(
-                Result(f"4 trajectories of {family.name} at width 64, {boards} boards of 16 cells: one by one / at once", ratio, target)
+                Result(
+                    f"4 trajectories of {family.name} at width 64, {boards} boards of 16 cells: one by one / at once",
+                    ratio,
+                    target,
+                )
             )
     if not quick:
         large = {"hidden": 512, "heads": 8, "size": 9, "halt_max_steps": 1, "batch": 2}
-        for family, layers in ((TRM_FAMILY, {"l_layers": 2, "h_cycles": 3, "l_cycles": 6}), (HRM_FAMILY, {"l_layers": 4, "h_layers": 4})):
+        for family, layers in (
+            (TRM_FAMILY, {"l_layers": 2, "h_cycles": 3, "l_cycles": 6}),
+            (HRM_FAMILY, {"l_layers": 4, "h_layers": 4}),
+        ):
             ratio = rollouts(family, rounds=rounds, clock=clock, **large, **layers)
             found.append(Result(f"the same of {family.name} at width 512, 2 boards of 81 cells", ratio, ">= 0.9"))
     return found
@@ -193,7 +202,9 @@ def main(paths: Sequence[Path] = (), *, quick: bool = False, shared: bool = Fals
     rounds = 1 if quick else ROUNDS
     print(f"{machine()}, {torch.get_num_threads()} threads, {'processor time' if shared else 'clock time'}")
     if not paths:
-        print("NO REFERENCE: only our own steps are timed. Name a checkout of TinyRecursiveModels or HRM with --reference PATH")
+        print(
+            "NO REFERENCE: only our own steps are timed. Name a checkout of TinyRecursiveModels or HRM with --reference PATH"
+        )
     found: list[Result] = []
     for title in MODELS:
         results = steps(title, paths, rounds=rounds, clock=clock, hidden=64 if quick else 512)

@@ -188,14 +188,24 @@ def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
 def ledger(seconds: float = 4.0) -> Found:
     """Bytes, segments and CPU of events."""
     report, found, events = recorded_report(), Found(), list(_events(TEMPLATES, [EACH]))
-    sizes = {kind: statistics.median(len(json.dumps(event)) for event in events if event["type"] == kind) for kind in _kinds(events)}
-    found["bytes of a trial"] = sizes["proposed"] + sizes["started"] + REPORTS * sizes["reported"] + 700  # the last for `retired`
+    sizes = {
+        kind: statistics.median(len(json.dumps(event)) for event in events if event["type"] == kind)
+        for kind in _kinds(events)
+    }
+    found["bytes of a trial"] = (
+        sizes["proposed"] + sizes["started"] + REPORTS * sizes["reported"] + 700
+    )  # the last for `retired`
     for kind in ("proposed", "started", "reported"):
         _say(f"bytes of an event: {kind}", sizes[kind], unit="bytes")
     with _server() as server:
         for rate in (17, 100, 500):
             segments, requested = _paced(server, rate, seconds, report)
-            _say(f"{rate} events a second (S3): segments, requests a second", segments / seconds, requested / seconds, unit="")
+            _say(
+                f"{rate} events a second (S3): segments, requests a second",
+                segments / seconds,
+                requested / seconds,
+                unit="",
+            )
             found[f"segments at {rate}"] = segments / seconds
     with contextlib.ExitStack() as stack:
         for where, folder in _places(stack):
@@ -225,7 +235,9 @@ def _paced(server: Any, rate: int, seconds: float, report: Any) -> tuple[int, in
 def _reporting(folder: Folder, count: int) -> float:
     """CPU milliseconds of a report, client's side: director, rungs, history, JSON, hash, write."""
     book = Ledger(folder)
-    director = Director(dataclasses.replace(_settings(BATCH, count // BATCH), stratify=None, strata=("all",)), STUDY.space, book.append)
+    director = Director(
+        dataclasses.replace(_settings(BATCH, count // BATCH), stratify=None, strata=("all",)), STUDY.space, book.append
+    )
     director.opened({})
     report, steps = recorded_report(), 0
     for _ in range(BATCH):
@@ -269,7 +281,14 @@ def _events(trials: int, steps: Sequence[int]) -> Iterator[Event]:
             report = {**from_json(plain), "step": step, "samples": 256 * step}
             report["metrics"]["validation/hinge"]["value"] = float(draw.random())
             action = "finish" if step == steps[-1] else "continue"
-            yield {"type": "reported", "trial": number, "report": report, "action": action, "reason": "", "time": first["time"]}
+            yield {
+                "type": "reported",
+                "trial": number,
+                "report": report,
+                "action": action,
+                "reason": "",
+                "time": first["time"],
+            }
 
 
 def searcher() -> Found:
@@ -289,7 +308,12 @@ def searcher() -> Found:
         found[f"ask at {count}"] = _median(lambda asking=asking: search.ask(next(asking)), ASKED)  # type: ignore[misc]
         for number in numbers:
             search.tell(number, "failed", [])
-        _say(f"{count:,} told trials: TPE's proposal; a trial replayed and told", found[f"ask at {count}"], spent, unit="ms")
+        _say(
+            f"{count:,} told trials: TPE's proposal; a trial replayed and told",
+            found[f"ask at {count}"],
+            spent,
+            unit="ms",
+        )
     return found
 
 
@@ -299,7 +323,9 @@ def replay() -> Found:
     for trials, reports in ((1000, REPORTS), (4000, REPORTS), (4000, 1), (30_000, 1)):
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
             count, spent, size = fresh.submit(_replayed, trials, reports).result()
-        _say(f"{trials:,} trials of {reports} reports, {count:,} events: CPU, memory", spent, size / 2**20, unit="s, MiB")
+        _say(
+            f"{trials:,} trials of {reports} reports, {count:,} events: CPU, memory", spent, size / 2**20, unit="s, MiB"
+        )
         found |= {f"replay {trials} {reports}": spent, f"memory {trials} {reports}": size}
     found["reading"] = _reading(list(_events(1000, _steps(REPORTS))))
     _say("an event read from disk and checked, beside that: CPU", found["reading"], unit="ms")
@@ -336,7 +362,11 @@ def scans(sizes: Sequence[int] = (1000, 5000, 100_000)) -> Found:
     for count in sizes:
         director = Director(dataclasses.replace(_settings(count + TEMPLATES, REPORTS), sampler="random"), STUDY.space)
         director.replay(_events(count, _steps(1)))
-        rows = {"director.next() in confirmation, per proposal": _over(director), **_looks(director), **_board(director.history)}
+        rows = {
+            "director.next() in confirmation, per proposal": _over(director),
+            **_looks(director),
+            **_board(director.history),
+        }
         found |= {f"{name} at {count}": value for name, value in rows.items()}
     for name in rows:
         _say(name, *(found[f"{name} at {count}"] for count in sizes), unit="ms")
@@ -385,9 +415,16 @@ def waves(attempts: int | None = None) -> Found:
     from leadline.engine.ray.placement import ATTEMPTS
 
     most, found = attempts or ATTEMPTS, Found()
-    print(f"share of places that train, {most} attempts a driver: one in three goes on, none is stopped; then 20, 100 a place")
+    print(
+        f"share of places that train, {most} attempts a driver: one in three goes on, none is stopped; then 20, 100 a place"
+    )
     for places in (16, 64, 128, 256, 512, 1000):
-        shares = [_stopped(most, places), _busy([REPORTS] * most, places), _stopped(20 * places, places), _stopped(100 * places, places)]
+        shares = [
+            _stopped(most, places),
+            _busy([REPORTS] * most, places),
+            _stopped(20 * places, places),
+            _stopped(100 * places, places),
+        ]
         _say(f"{places} places", *shares, unit="")
         found |= {f"busy at {places}": shares[0], f"busy at {places}, none stopped": shares[1]}
     return found
@@ -409,7 +446,10 @@ def _busy(lengths: list[int], places: int) -> float:
 def head() -> Found:
     """CPU of drivers; what starting costs falls out of the differences."""
     few, reports, trials = (_sweep(*sizes) for sizes in ((8, 1), (8, 100), (88, 1)))
-    found = {"report under Tune": 1e3 * (reports[0] - few[0]) / (8 * 99), "trial under Tune": 1e3 * (trials[0] - few[0]) / 80}
+    found = {
+        "report under Tune": 1e3 * (reports[0] - few[0]) / (8 * 99),
+        "trial under Tune": 1e3 * (trials[0] - few[0]) / 80,
+    }
     _say("driver's CPU before and after all trials; wall time of that sweep", *few, unit="s")
     _say("driver's CPU for each report", found["report under Tune"], unit="ms")
     _say("driver's CPU for each trial, its one report included", found["trial under Tune"], unit="ms")

@@ -47,7 +47,14 @@ LOG = "2048,1024,1024,512,512,512,256,128,64"
 
 def configuration(layers: str, batch: int) -> CollatzConfig:
     """All hard seeds are in use from the start; neither an evaluation nor the anchor's decay comes before the end."""
-    fields = {"layers": layers, "batch": batch, "lookahead": 100, "ramp": 0, "start_seeds": len(TRAIN_SEEDS), "anchor_decay_start": 1}
+    fields = {
+        "layers": layers,
+        "batch": batch,
+        "lookahead": 100,
+        "ramp": 0,
+        "start_seeds": len(TRAIN_SEEDS),
+        "anchor_decay_start": 1,
+    }
     return make(CollatzConfig, {**fields, "steps": 100_000, "eval_every": 100_000})
 
 
@@ -113,9 +120,13 @@ class Contest:
             RuntimeError: if they did not do the same work.
         """
         trained = [list(model.parameters()) for model in (self.loop.task.model, self.bare.model, self.fed.model)]
-        largest = max(float((a - b).detach().abs().max()) for one in trained[1:] for a, b in zip(trained[0], one, strict=True))
+        largest = max(
+            float((a - b).detach().abs().max()) for one in trained[1:] for a, b in zip(trained[0], one, strict=True)
+        )
         if not largest <= WEIGHT_TOLERANCE:
-            raise RuntimeError(f"the loops did not do the same work: weights differ by {largest:g} after {self.done} steps")
+            raise RuntimeError(
+                f"the loops did not do the same work: weights differ by {largest:g} after {self.done} steps"
+            )
         return largest
 
 
@@ -142,7 +153,9 @@ def main() -> list[Result]:
     data = build(large.pool, large.data_seed)
     full = compare("log's network", large, data, steps=2)
     small = compare("64,64", configuration("64,64", 256), data, steps=50)
-    found = Result("step of the log's network, Loop / bare PyTorch", median(full.ratios("loop", "bare")), f"at most {TARGET:.2f}")
+    found = Result(
+        "step of the log's network, Loop / bare PyTorch", median(full.ratios("loop", "bare")), f"at most {TARGET:.2f}"
+    )
     print(f"\n{verdict(found)}")
     print(f"for information: 64,64 network loop/bare {median(small.ratios('loop', 'bare')):.3f}, ", end="")
     print(f"with the data in both {median(small.ratios('loop', 'bare+data')):.3f}; data's share of a step ", end="")

@@ -71,7 +71,10 @@ def aws(url: str) -> Notice | None:
         raise
     try:
         found = json.loads(text)
-        return Notice(f"AWS: {found['action']} at {found['time']}", datetime.strptime(found["time"], "%Y-%m-%dT%H:%M:%S%z").timestamp())
+        return Notice(
+            f"AWS: {found['action']} at {found['time']}",
+            datetime.strptime(found["time"], "%Y-%m-%dT%H:%M:%S%z").timestamp(),
+        )
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"not a notice: {text[:200]!r}") from None
 
@@ -145,7 +148,14 @@ def watch(cloud: Cloud, raylet: Raylet, ray: Path) -> None:
 
 def _drain(raylet: Raylet, notice: Notice, ray: Path) -> None:
     left = max(1, int(notice.when - time.time()))
-    why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", notice.what, "--deadline-remaining-seconds", str(left)]
+    why = [
+        "--reason",
+        "DRAIN_NODE_REASON_PREEMPTION",
+        "--reason-message",
+        notice.what,
+        "--deadline-remaining-seconds",
+        str(left),
+    ]
     command = [str(ray), "drain-node", "--address", raylet.head, "--node-id", raylet.node, *why]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DRAIN_SECONDS)
     if done.returncode:

@@ -76,8 +76,12 @@ def configuration(cls: type[_T]) -> type[_T]:
 class TrialConfig:
     """What every family's configuration has."""
 
-    steps: int = knob(2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9)
-    eval_every: int = knob(250, "interval between evaluations on validation, which are the reports", unit="optimizer steps", ge=1)
+    steps: int = knob(
+        2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9
+    )
+    eval_every: int = knob(
+        250, "interval between evaluations on validation, which are the reports", unit="optimizer steps", ge=1
+    )
     micro_batch: pydantic.NonNegativeInt | Literal["auto"] | Share = knob(
         0,
         "rows of one forward and backward pass, whose gradients are added up; 0: the whole batch; 1/4: a quarter; auto: the fastest here",
@@ -105,7 +109,9 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field, *inside = first["loc"] or ("configuration",)
-        place = ".".join([str(field), *(str(part) for part in inside if isinstance(part, int))])  # not the parts of a union
+        place = ".".join(
+            [str(field), *(str(part) for part in inside if isinstance(part, int))]
+        )  # not the parts of a union
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         if first["type"] == "value_error" and not first["loc"]:

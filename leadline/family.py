@@ -165,7 +165,9 @@ class Family(ABC, Generic[C]):
         """
         rows = getattr(config, "batch", None)
         if not isinstance(rows, int):
-            raise ConfigError(f"batch: {self.name} has no such field, so a budget in samples needs its `samples_per_step`")
+            raise ConfigError(
+                f"batch: {self.name} has no such field, so a budget in samples needs its `samples_per_step`"
+            )
         return rows
 
     @abstractmethod

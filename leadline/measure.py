@@ -44,7 +44,9 @@ class Measure:
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Measure:
         """The inverse of `to_dict`; None comes back as NaN."""
-        value, low, high = [math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])]
+        value, low, high = [
+            math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])
+        ]
         return Measure(value, int(plain["n"]), low, high, tuple(plain.get("units", ())))
 
 
@@ -106,7 +108,12 @@ class Report:
         """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""
         facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
         metrics = {name: measure.to_dict(units=name.startswith("test/")) for name, measure in self.metrics.items()}
-        return {**vars(self), "metrics": metrics, "facts": facts, "findings": [finding.to_dict() for finding in self.findings]}
+        return {
+            **vars(self),
+            "metrics": metrics,
+            "facts": facts,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Report:

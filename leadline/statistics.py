@@ -50,7 +50,9 @@ def rule_of_three(n: int) -> float:
     return min(1.0, 3.0 / n)
 
 
-def mean_over_units(values: Sequence[float] | Array, bounds: tuple[float, float] = (-math.inf, math.inf), resamples: int = 1000) -> Measure:
+def mean_over_units(
+    values: Sequence[float] | Array, bounds: tuple[float, float] = (-math.inf, math.inf), resamples: int = 1000
+) -> Measure:
     """Mean over independent units with a 95 % bootstrap interval (percentile method, Efron and Tibshirani 1993, ch. 13).
 
     Args:
@@ -155,7 +157,9 @@ def two_way(*blocks: Array, resamples: int = 4000) -> TwoWay:
             two blocks, the second with its sign changed.
         resamples: bootstrap samples, drawn with a fixed seed. Equal blocks are not resampled again: a report asks for most several times.
     """
-    return _two_way(resamples, *((block.shape, np.ascontiguousarray(block, dtype=np.float64).tobytes()) for block in blocks))
+    return _two_way(
+        resamples, *((block.shape, np.ascontiguousarray(block, dtype=np.float64).tobytes()) for block in blocks)
+    )
 
 
 @functools.lru_cache(maxsize=128)
@@ -172,7 +176,9 @@ def _two_way(resamples: int, *plain: tuple[tuple[int, ...], bytes]) -> TwoWay:
     generator = np.random.default_rng(SEED)
     rows = max(1, CELLS // n)
     draws = (
-        [_draw(blocks, generator, min(rows, resamples - start)) for start in range(0, resamples, rows)] if total else [np.full(1, value)]
+        [_draw(blocks, generator, min(rows, resamples - start)) for start in range(0, resamples, rows)]
+        if total
+        else [np.full(1, value)]
     )
     return TwoWay(value, n, math.sqrt(total), freedom, np.concatenate(draws))
 

@@ -52,7 +52,9 @@ _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 # Answers rather than failures: waiting changes nothing about them.
 _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
-_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]", re.IGNORECASE
+)
 """What S3 says of credentials that are not, or no longer, taken."""
 _LOCAL = fs.LocalFileSystem()
 _CONNECTED: dict[str, tuple[Any, str]] = {}
@@ -111,7 +113,9 @@ class Folder:
             root = _root(uri)
             _, base = _connected(uri)
         except (ValueError, OSError) as error:
-            raise ConfigError(f"storage: cannot use {shown}: {str(error).replace(root, root.partition('?')[0])}") from None
+            raise ConfigError(
+                f"storage: cannot use {shown}: {str(error).replace(root, root.partition('?')[0])}"
+            ) from None
         path = base + unquote(urlsplit(uri).path).rstrip("/")
         return Folder(path.lstrip("/") if uri.startswith("abfs") else path, uri)
 
@@ -181,7 +185,11 @@ class Folder:
 
         Empty where the folder does not exist.
         """
-        files = [info for info in self._infos(recursive=recursive) if info.is_file and (hidden or not info.base_name.startswith("."))]
+        files = [
+            info
+            for info in self._infos(recursive=recursive)
+            if info.is_file and (hidden or not info.base_name.startswith("."))
+        ]
         return {info.path[len(self.path) + 1 :]: info.size for info in files}
 
     def folders(self) -> list[str]:
@@ -193,7 +201,9 @@ class Folder:
         selector = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
         try:
             return self.files.get_file_info(selector)  # type: ignore[no-any-return]
-        except FileNotFoundError:  # it came into being after pyarrow had not found it, and before pyarrow asked whether it is there
+        except (
+            FileNotFoundError
+        ):  # it came into being after pyarrow had not found it, and before pyarrow asked whether it is there
             return self.files.get_file_info(selector)  # type: ignore[no-any-return]
 
     def delete(self) -> None:
@@ -234,7 +244,9 @@ def _refuse_one_slash(path: str) -> None:
 def _one_request(uri: str) -> str:
     """The URI with the option by which pyarrow stores a small file in one request to S3 rather than the three of a multipart upload."""
     option = "allow_delayed_open"
-    return uri if not uri.startswith("s3://") or f"{option}=" in uri else f"{uri}{'&' if '?' in uri else '?'}{option}=true"
+    return (
+        uri if not uri.startswith("s3://") or f"{option}=" in uri else f"{uri}{'&' if '?' in uri else '?'}{option}=true"
+    )
 
 
 def _write_local(target: Path, content: bytes, exclusive: bool) -> None:

@@ -88,7 +88,11 @@ def _parts(value: Any) -> Iterable[bytes]:
 
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """All that training goes on from: the checkpoint's state without wall-clock times and without guards, which train nothing."""
-    counts = {name: count for name, count in checkpoint.state["counts"].items() if name not in ("seconds", "overhead", "guarding")}
+    counts = {
+        name: count
+        for name, count in checkpoint.state["counts"].items()
+        if name not in ("seconds", "overhead", "guarding")
+    }
     return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
 
 
@@ -166,7 +170,9 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
         reports = list(loop.run())
     checkpoint = store.newest()
     assert checkpoint is not None, "a finished run has left no checkpoint that can be read back"
-    assert checkpoint.name == store.names()[0], f"{store.names()[0]} cannot be read back: its state must be plain values and tensors"
+    assert checkpoint.name == store.names()[0], (
+        f"{store.names()[0]} cannot be read back: its state must be plain values and tensors"
+    )
     return Outcome(reports, checkpoint, calls.count)
 
 
@@ -303,7 +309,9 @@ class FamilyContract:
             reports = Loop(self.family, self.config(), data, store=CheckpointStore(folder, known + 1)).run()
             heard = [next(reports) for _ in range(known + 1)]
             reports.close()  # type: ignore[attr-defined]
-            assert curve(heard) == curve(whole.reports[: known + 1]), "the reports of earlier attempts come first, unchanged"
+            assert curve(heard) == curve(whole.reports[: known + 1]), (
+                "the reports of earlier attempts come first, unchanged"
+            )
             _disturb(known)
         assert train(self.family, self.config(), data, CheckpointStore(folder, len(whole.reports))).same_as(whole)
 
@@ -333,7 +341,9 @@ class FamilyContract:
         assert known == [whole.reports[0].step]
         resumed = train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "trial")), 2))
         missing = next(report for report in resumed.reports if report.step not in known)
-        assert str(missing.checkpoint).startswith("attempt-01/"), "it was trained again rather than taken from the checkpoint"
+        assert str(missing.checkpoint).startswith("attempt-01/"), (
+            "it was trained again rather than taken from the checkpoint"
+        )
         assert curve([missing]) == curve(whole.reports[1:2])
         assert resumed.same_as(whole)
 
@@ -346,8 +356,12 @@ class FamilyContract:
         list(begun.run(self.config().steps))
         loop = Loop(self.family, longer, data, store=CheckpointStore(Folder.at(str(tmp_path / "often")), 2))
         reports = loop.run()
-        assert curve(next(reports) for _ in whole.reports) == curve(whole.reports), "what the shorter run reported comes first"
-        if not any(isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in loop.task.schedulers):
+        assert curve(next(reports) for _ in whole.reports) == curve(whole.reports), (
+            "what the shorter run reported comes first"
+        )
+        if not any(
+            isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) for scheduler in loop.task.schedulers
+        ):
             assert _rates(loop.task) == _rates(begun.task), "schedules follow the longer budget"
         assert next(reports).step > self.config().steps
         reports.close()  # type: ignore[attr-defined]
@@ -376,7 +390,9 @@ class FamilyContract:
             next(p for p in loop.task.model.parameters() if p.requires_grad).fill_(math.nan)
         for report in reports:
             objective = report.metrics[f"validation/{self.family.objective}"].value
-            assert not math.isfinite(objective), f"{self.family.objective} is {objective} for weights that are no numbers"
+            assert not math.isfinite(objective), (
+                f"{self.family.objective} is {objective} for weights that are no numbers"
+            )
 
     def test_refuses_bad_configurations(self) -> None:
         """Each of `bad` is a ConfigError that begins with the name of a field."""
@@ -429,7 +445,9 @@ class FamilyContract:
         for name, measure in last.metrics.items():
             assert measure.n > 0, name
             if math.isfinite(measure.value) or name.partition("/")[2] not in self.undefined:
-                assert -math.inf < measure.low <= measure.value <= measure.high < math.inf, f"{name}: {measure.to_dict()}"
+                assert -math.inf < measure.low <= measure.value <= measure.high < math.inf, (
+                    f"{name}: {measure.to_dict()}"
+                )
 
     def test_model_takes_the_weights_of_a_checkpoint(self, data: Any, whole: Outcome) -> None:
         """`family.model` and a checkpoint give the scores that were reported with it."""
@@ -449,7 +467,9 @@ class FamilyContract:
         silent += [metric.name for metric in self.family.metrics if not (metric.doc and metric.unit)]
         assert not silent, f"no documentation: {silent}"
         for owner in (type(self.family), self.family.Config, type(self.task(data))):
-            methods = [method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")]
+            methods = [
+                method for name, method in inspect.getmembers(owner, inspect.isfunction) if not name.startswith("_")
+            ]
             silent = [found.__qualname__ for found in (owner, *methods) if not found.__doc__]
             assert not silent, f"no docstring: {silent}"
 

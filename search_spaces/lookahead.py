@@ -17,7 +17,10 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         scale: "full" searches around the log's own network, the others around one that trains in seconds.
     """
     full = scale == "full"
-    large = ["1024,512,512,256,256,256,128,64,32", "2048,1024,1024,512,512,512,256,128,64"]  # half of the log's widths, and these
+    large = [
+        "1024,512,512,256,256,256,128,64,32",
+        "2048,1024,1024,512,512,512,256,128,64",
+    ]  # half of the log's widths, and these
     return {
         "lr": trial.suggest_float("lr", 1e-5 if full else 1e-4, 1e-3 if full else 1e-2, log=True),
         "layers": trial.suggest_categorical("layers", large if full else ["32,32", "64,64", "128,128"]),

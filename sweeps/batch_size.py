@@ -29,9 +29,22 @@ def recursive_scales(family: str) -> dict[str, Scale]:
     """Those of a recursive family."""
     tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
     return {
-        "smoke": Scale(4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny),
-        "laptop": Scale(24, steps=3 * 2**14, grace=3 * 2**12, reduction=4, confirm=1, replicates=5, strata=(8, 32, 128), fields=small),
-        "full": Scale(64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large),
+        "smoke": Scale(
+            4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
+        ),
+        "laptop": Scale(
+            24,
+            steps=3 * 2**14,
+            grace=3 * 2**12,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=(8, 32, 128),
+            fields=small,
+        ),
+        "full": Scale(
+            64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large
+        ),
     }
 
 
@@ -55,8 +68,27 @@ STUDY = Study(
     budget="samples",
     comparable=True,
     scales={
-        "smoke": Scale(6, steps=2**14, grace=2**12, reduction=2, confirm=1, replicates=1, strata=(64, 1024), startup=2, fields=FIELDS),
-        "laptop": Scale(40, steps=2**20, grace=2**16, reduction=4, confirm=1, replicates=5, strata=(64, 256, 1024, 4096), fields=FIELDS),
+        "smoke": Scale(
+            6,
+            steps=2**14,
+            grace=2**12,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=(64, 1024),
+            startup=2,
+            fields=FIELDS,
+        ),
+        "laptop": Scale(
+            40,
+            steps=2**20,
+            grace=2**16,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=(64, 256, 1024, 4096),
+            fields=FIELDS,
+        ),
         "full": Scale(
             100,
             steps=2**26,

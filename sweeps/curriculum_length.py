@@ -35,18 +35,29 @@ ARMS = {
 FIELDS = {"lookahead": 20, "common": 20}
 
 NOISY = {"mode": "single_perturbed_ce", "p_clean": 0.25}
-SIGMA_ARMS: dict[str, dict[str, Any]] = {"ramp": NOISY, "full noise from the start": {**NOISY, "ramp": 0.0}, "no noise": {"mode": "none"}}
+SIGMA_ARMS: dict[str, dict[str, Any]] = {
+    "ramp": NOISY,
+    "full noise from the start": {**NOISY, "ramp": 0.0},
+    "no noise": {"mode": "none"},
+}
 
 
 def recursive_scales(family: str) -> dict[str, Scale]:
     """Those of a recursive family, over arms of noise."""
     tiny, small, large = (
-        {"batch": 16, **fields, "rollout": "parallel_fixed"} for fields in (TINY, SMALL, {**PUBLISHED[family], "batch": 64})
+        {"batch": 16, **fields, "rollout": "parallel_fixed"}
+        for fields in (TINY, SMALL, {**PUBLISHED[family], "batch": 64})
     )
     return {
-        "smoke": Scale(6, steps=16, grace=4, reduction=2, confirm=1, replicates=1, strata=tuple(SIGMA_ARMS), startup=2, fields=tiny),
-        "laptop": Scale(24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small),
-        "full": Scale(60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large),
+        "smoke": Scale(
+            6, steps=16, grace=4, reduction=2, confirm=1, replicates=1, strata=tuple(SIGMA_ARMS), startup=2, fields=tiny
+        ),
+        "laptop": Scale(
+            24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
+        ),
+        "full": Scale(
+            60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
+        ),
     }
 
 
@@ -70,8 +81,12 @@ STUDY = Study(
     arms=ARMS,
     comparable=True,
     scales={
-        "smoke": Scale(8, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS),
-        "laptop": Scale(40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS),
+        "smoke": Scale(
+            8, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS
+        ),
+        "laptop": Scale(
+            40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS
+        ),
         "full": Scale(
             96,
             steps=100_000,

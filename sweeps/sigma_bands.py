@@ -66,7 +66,10 @@ PUBLISHED_RATE = {"lr": 1e-4, "weight_decay": 1.0, "batch": 64}
 
 def first(**other: Any) -> dict[str, tuple[dict[str, Any]]]:
     """What each arm tries first: the log's settings, or the same without noise."""
-    return {name: ({**LOG, **other, "batch": other.get("batch", 16) // 4} if name in NOISY else {**COMMON, **other},) for name in ARMS}
+    return {
+        name: ({**LOG, **other, "batch": other.get("batch", 16) // 4} if name in NOISY else {**COMMON, **other},)
+        for name in ARMS
+    }
 
 
 def scales(family: str) -> dict[str, Scale]:
@@ -74,9 +77,28 @@ def scales(family: str) -> dict[str, Scale]:
     arms, large = MATCHED[:2], PUBLISHED[family]
     return {
         "smoke": Scale(
-            4, steps=2**13, grace=2**11, reduction=2, confirm=1, replicates=1, strata=arms, startup=2, fields=TINY, enqueue=first()
+            4,
+            steps=2**13,
+            grace=2**11,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=arms,
+            startup=2,
+            fields=TINY,
+            enqueue=first(),
         ),
-        "laptop": Scale(16, steps=2**15, grace=2**14, reduction=2, confirm=1, replicates=5, strata=arms, fields=BOARDS, enqueue=first()),
+        "laptop": Scale(
+            16,
+            steps=2**15,
+            grace=2**14,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=arms,
+            fields=BOARDS,
+            enqueue=first(),
+        ),
         "full": Scale(
             96,
             steps=2**24,

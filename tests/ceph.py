@@ -74,7 +74,9 @@ class Ceph:
         for name in ("mon", "osd", "mgr"):
             (self.place / name).mkdir()
         fsid, monitor = str(uuid.uuid4()), free_port()
-        words = _CONFIGURATION.format(fsid=fsid, monitor=monitor, host=host, gateway=self.port, place=self.place, bytes=_BYTES)
+        words = _CONFIGURATION.format(
+            fsid=fsid, monitor=monitor, host=host, gateway=self.port, place=self.place, bytes=_BYTES
+        )
         (self.place / "ceph.conf").write_text(words)
         try:
             self._start_store(fsid, monitor)
@@ -96,7 +98,9 @@ class Ceph:
         stores = [self._spawn("ceph-osd", "-f", "-i", number)]
 
         def up() -> bool:
-            if stores[-1].poll() is not None:  # it may ask the monitor before it has its map, and ends at the answer "wrong fsid"
+            if (
+                stores[-1].poll() is not None
+            ):  # it may ask the monitor before it has its map, and ends at the answer "wrong fsid"
                 stores.append(self._spawn("ceph-osd", "-f", "-i", number))
             return "1 up" in self._run("ceph", "--connect-timeout", "5", "osd", "stat", refused="")
 
@@ -118,7 +122,16 @@ class Ceph:
 
     def grant(self, key: str, secret: str) -> None:
         """Lets a key in."""
-        self._run("radosgw-admin", "-n", "client.rgw", "key", "create", "--uid=test", f"--access-key={key}", f"--secret-key={secret}")
+        self._run(
+            "radosgw-admin",
+            "-n",
+            "client.rgw",
+            "key",
+            "create",
+            "--uid=test",
+            f"--access-key={key}",
+            f"--secret-key={secret}",
+        )
 
     def revoke(self, key: str) -> None:
         """Lets it in no more."""
@@ -149,7 +162,9 @@ class Ceph:
 
     def _run(self, name: str, *arguments: str, refused: str | None = None) -> str:
         """What a command prints; or `refused`, if it is given, where the command fails."""
-        done = subprocess.run(self._command(name, arguments), capture_output=True, text=True, timeout=_SECONDS, env=_environment())
+        done = subprocess.run(
+            self._command(name, arguments), capture_output=True, text=True, timeout=_SECONDS, env=_environment()
+        )
         assert done.returncode == 0 or refused is not None, f"{name}: {done.stderr}"
         return done.stdout if done.returncode == 0 else str(refused)
 

@@ -23,12 +23,20 @@ from leadline.storage import Folder
 
 Found = TypeVar("Found")
 ROOT = Path(__file__).parent.parent
-STARTS_RAY = ("tests/leadline/engine/test_sweep.py", "tests/leadline/engine/test_memory.py", "tests/leadline/engine/ray/test_live_leaderboard.py", "tests/chaos/test_chaos.py")
+STARTS_RAY = (
+    "tests/leadline/engine/test_sweep.py",
+    "tests/leadline/engine/test_memory.py",
+    "tests/leadline/engine/ray/test_live_leaderboard.py",
+    "tests/chaos/test_chaos.py",
+)
 """Files in which tests are marked `sweep`."""
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
-for name in ("COLUMNS", "LINES"):  # which workers of pytest-xdist are given: a table is as wide as where nobody says how wide
+for name in (
+    "COLUMNS",
+    "LINES",
+):  # which workers of pytest-xdist are given: a table is as wide as where nobody says how wide
     os.environ.pop(name, None)
 
 
@@ -166,7 +174,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB of its own."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield place
@@ -195,8 +205,15 @@ class Clock:
         return found
 
 
-def command(*arguments: str, timeout: float = 240, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, timeout: float = 240, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs Python on the arguments as a user would."""
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout, env={**os.environ, **environment}
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **environment},
     )

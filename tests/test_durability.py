@@ -35,11 +35,13 @@ def test_throughput_counts_events_that_are_stored(
 
 def test_the_replayed_sweep_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     durability.replay(trials=8, reports=4)
-    assert "49 events of 8 trials" in capsys.readouterr().out  # it was opened; per trial a proposal, a start and four reports
+    assert (
+        "49 events of 8 trials" in capsys.readouterr().out
+    )  # it was opened; per trial a proposal, a start and four reports
     settings = durability._settings(8, 4)
     director = Director(settings, STUDY.space)
     director.replay(durability._sweep(settings, durability.recorded_report(), STUDY.space))
     assert [trial.status for trial in director.history.trials.values()] == ["finished"] * 8
-    assert {rung: sum(rungs.population()[rung] for rungs in director.asha.values()) for rung in settings.rungs} == dict.fromkeys(
-        settings.rungs, 8
-    )
+    assert {
+        rung: sum(rungs.population()[rung] for rungs in director.asha.values()) for rung in settings.rungs
+    } == dict.fromkeys(settings.rungs, 8)

@@ -153,7 +153,9 @@ class MaskedFamily(CollatzFamily):
         return task
 
 
-def ablation(subject: Subject, steps: int | None = None, replicates: int = 1, log: Callable[[str], None] = lambda line: None) -> Ablation:
+def ablation(
+    subject: Subject, steps: int | None = None, replicates: int = 1, log: Callable[[str], None] = lambda line: None
+) -> Ablation:
     """All groups in all ways.
 
     Args:
@@ -222,11 +224,16 @@ def _in_place(subject: Subject, group: Group, mean: Tensor, intact: Scores) -> l
 
     def effect(way: str, runs: list[Scores]) -> Effect:
         values = {name: mean_over_units(_values(runs, name).mean(0), bounds) for name, bounds in METRICS.items()}
-        differences = {name: mean_over_units((_values(runs, name) - values_of(intact[name])).mean(0)) for name in METRICS}
+        differences = {
+            name: mean_over_units((_values(runs, name) - values_of(intact[name])).mean(0)) for name in METRICS
+        }
         return Effect(group.name, way, values, differences, ONE_NETWORK, _spread(runs))
 
     hidden = [scores(masked(group.columns, mean))]
-    return [effect("masked", hidden), effect("permuted", [scores(permuted(group.columns, seed)) for seed in range(PERMUTATIONS)])]
+    return [
+        effect("masked", hidden),
+        effect("permuted", [scores(permuted(group.columns, seed)) for seed in range(PERMUTATIONS)]),
+    ]
 
 
 def _spread(runs: list[Scores]) -> tuple[float, float] | None:

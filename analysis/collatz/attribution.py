@@ -142,7 +142,9 @@ def attribution(subject: Subject) -> Attribution:
     lookahead, mode = config.lookahead, config.features
     rows = data.scored("validation")
     orbit = np.repeat(np.arange(len(rows.count)), rows.count)
-    index = np.concatenate([np.arange(first, first + count) for first, count in zip(rows.first, rows.count, strict=True)])
+    index = np.concatenate(
+        [np.arange(first, first + count) for first, count in zip(rows.first, rows.count, strict=True)]
+    )
     x = features(data.nodes, index, lookahead, mode)
     values, slopes = gradients(subject.model, x)
     line = formula("full", lookahead)
@@ -172,7 +174,9 @@ def attribution(subject: Subject) -> Attribution:
         for i in range(lookahead)
     ]
     beyond = [
-        _shares(own[:, base:], others[:, base:], tuple(range(p, lookahead)), f"k beyond {p}, of all k") for p in BEYOND if p < lookahead
+        _shares(own[:, base:], others[:, base:], tuple(range(p, lookahead)), f"k beyond {p}, of all k")
+        for p in BEYOND
+        if p < lookahead
     ]
     return Attribution(
         trial=subject.name,

@@ -53,10 +53,16 @@ def register(commands: Any) -> None:
         if name in ("ablation", "lookahead"):
             few = 1 if name == "ablation" else LEAST_REPLICATES
             command.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
-            command.add_argument("--replicates", type=count, default=few, metavar="R", help="fresh seeds of each training [%(default)s]")
+            command.add_argument(
+                "--replicates", type=count, default=few, metavar="R", help="fresh seeds of each training [%(default)s]"
+            )
         if name == "lookahead":
-            command.add_argument("--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]")
-            command.add_argument("--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200")
+            command.add_argument(
+                "--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]"
+            )
+            command.add_argument(
+                "--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200"
+            )
         command.set_defaults(run=functools.partial(_interruptible, run))
 
 

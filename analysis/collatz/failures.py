@@ -120,10 +120,18 @@ def _dimensions(steps: Steps, lookahead: int, seeds: bool) -> Iterator[tuple[str
     yield "all", ["all steps"], np.zeros(len(steps.orbit), dtype=np.int64)
     if seeds:
         found = list(dict.fromkeys(steps.seed.tolist()))
-        yield "seed", [f"seed {seed}" for seed in found], np.array([found.index(seed) for seed in steps.seed.tolist()], dtype=np.int64)
+        yield (
+            "seed",
+            [f"seed {seed}" for seed in found],
+            np.array([found.index(seed) for seed in steps.seed.tolist()], dtype=np.int64),
+        )
     fifth = FIFTHS * steps.place // (steps.place + steps.remaining)
     yield "position", [f"fifth {i + 1} of {FIFTHS}" for i in range(FIFTHS)], fifth
-    yield "remaining", [f"remaining <= {lookahead}", f"remaining > {lookahead}"], (steps.remaining > lookahead).astype(np.int64)
+    yield (
+        "remaining",
+        [f"remaining <= {lookahead}", f"remaining > {lookahead}"],
+        (steps.remaining > lookahead).astype(np.int64),
+    )
     yield "kind", ["decay steps", "growth steps"], steps.growth.astype(np.int64)
     edges = [f"log10(n) {low} to {high}" for low, high in itertools.pairwise(SIZES)] + [f"log10(n) from {SIZES[-1]}"]
     yield "log10(n)", edges, np.searchsorted(np.array(SIZES[1:]), steps.log10, side="right").astype(np.int64)
@@ -135,7 +143,9 @@ def _share(orbit: I64, violated: Mask) -> Measure:
     return mean_over_units(own, (0.0, 1.0))
 
 
-def tally(steps: Steps, network: Mask, formula: Mask, lookahead: int, chosen: Mask | None = None, shares: bool = True) -> list[Bin]:
+def tally(
+    steps: Steps, network: Mask, formula: Mask, lookahead: int, chosen: Mask | None = None, shares: bool = True
+) -> list[Bin]:
     """One bin after the other; those without steps are left out. Each dimension's counts add up to those of `all`.
 
     Args:
@@ -163,7 +173,8 @@ def failures(subject: Subject) -> Failures:
     data, lookahead = subject.data, subject.config.lookahead
     network, formula = subject.potential(), subject.formula()
     test, logged = (
-        (steps_of(data, split), violations(data, split, network), violations(data, split, formula)) for split in ("test", "logged")
+        (steps_of(data, split), violations(data, split, network), violations(data, split, formula))
+        for split in ("test", "logged")
     )
     return Failures(
         trial=subject.name,

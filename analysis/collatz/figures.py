@@ -85,12 +85,16 @@ def margins_figure(subject: Subject) -> go.Figure:
     Where an orbit has a shaded part, the input contains the answer there.
     """
     drawn = [*_chosen(subject, "logged", None), *_chosen(subject, "test", WORST)]
-    figure = make_subplots(rows=len(drawn), cols=1, subplot_titles=[title for title, _, _ in drawn], vertical_spacing=0.3 / len(drawn))
+    figure = make_subplots(
+        rows=len(drawn), cols=1, subplot_titles=[title for title, _, _ in drawn], vertical_spacing=0.3 / len(drawn)
+    )
     for row, (_, steps, lines) in enumerate(drawn, start=1):
         for name, colour, values in zip(("network", "zero-parameter sum"), (ORANGE, BLUE), lines, strict=True):
             figure.add_trace(_line(name, colour, values, steps, first=row == 1), row=row, col=1)
         if (covered := np.flatnonzero(steps.remaining <= subject.config.lookahead)).size:
-            figure.add_vrect(x0=covered[0] - 0.5, x1=covered[-1] + 0.5, fillcolor=GREY, opacity=0.15, line_width=0, row=row, col=1)
+            figure.add_vrect(
+                x0=covered[0] - 0.5, x1=covered[-1] + 0.5, fillcolor=GREY, opacity=0.15, line_width=0, row=row, col=1
+            )
     figure.update_xaxes(title_text="steps from the seed", row=len(drawn), col=1)
     return _styled(figure, ROW * len(drawn))
 
@@ -99,7 +103,9 @@ def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.
     bad = ~(values > 0)
     hover = [
         f"step {place}, log10(n) = {size:.2f}<br>{left} steps to 1{word}<br>{name}: {value:.3g}"
-        for place, size, left, word, value in zip(steps.place, steps.log10, steps.remaining, _words(steps), values, strict=True)
+        for place, size, left, word, value in zip(
+            steps.place, steps.log10, steps.remaining, _words(steps), values, strict=True
+        )
     ]
     return go.Scatter(
         x=steps.place.tolist(),
@@ -122,7 +128,10 @@ def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.
 
 def _words(steps: Steps) -> list[str]:
     """What a hover adds where training may touch a step."""
-    return ["" if guarded else ", unguarded" if own else ", leaked" for guarded, own in zip(steps.guarded, steps.private, strict=True)]
+    return [
+        "" if guarded else ", unguarded" if own else ", leaked"
+        for guarded, own in zip(steps.guarded, steps.private, strict=True)
+    ]
 
 
 def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, Steps, list[F64]]]:
@@ -150,9 +159,13 @@ def attribution_figure(found: Attribution) -> go.Figure:
     others = [position.formula_attribution.value for position in found.positions]
     figure.add_trace(_reference(at, [position.formula for position in found.positions]), row=1, col=1)
     figure.add_trace(_reference(at, others, legend=False), row=2, col=1)
-    figure.add_trace(_profile("network, drift included", GREY, at, [position.total for position in found.positions]), row=1, col=1)
+    figure.add_trace(
+        _profile("network, drift included", GREY, at, [position.total for position in found.positions]), row=1, col=1
+    )
     bars = [_bounds(position.gradient, scale) for position in found.positions]
-    figure.add_trace(_profile("network", ORANGE, at, [position.scaled for position in found.positions], bars), row=1, col=1)
+    figure.add_trace(
+        _profile("network", ORANGE, at, [position.scaled for position in found.positions], bars), row=1, col=1
+    )
     own = [position.attribution.value / scale for position in found.positions]
     bars = [_bounds(position.attribution, scale) for position in found.positions]
     figure.add_trace(_profile("network", ORANGE, at, own, bars, legend=False), row=2, col=1)
@@ -171,11 +184,22 @@ def _bounds(measure: Any, scale: float) -> tuple[float, float]:
 
 
 def _profile(
-    name: str, colour: str, x: list[int], y: list[float], bars: list[tuple[float, float]] | None = None, legend: bool = True
+    name: str,
+    colour: str,
+    x: list[int],
+    y: list[float],
+    bars: list[tuple[float, float]] | None = None,
+    legend: bool = True,
 ) -> go.Scatter:
     error = None
     if bars:
-        error = {"type": "data", "symmetric": False, "array": [b for _, b in bars], "arrayminus": [a for a, _ in bars], "thickness": 1}
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [b for _, b in bars],
+            "arrayminus": [a for a, _ in bars],
+            "thickness": 1,
+        }
     return go.Scatter(
         x=x,
         y=y,

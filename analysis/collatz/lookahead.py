@@ -79,7 +79,9 @@ def doubled(first: int, last: int) -> list[int]:
         ConfigError: if `last` is not beyond `first`, or beyond what there is data for.
     """
     if not first < last <= MAX_LOOKAHEAD:
-        raise ConfigError(f"to: must be above the trial's own lookahead {first}, and at most {MAX_LOOKAHEAD} (got {last})")
+        raise ConfigError(
+            f"to: must be above the trial's own lookahead {first}, and at most {MAX_LOOKAHEAD} (got {last})"
+        )
     found = [first]
     while found[-1] * 2 < last:
         found.append(found[-1] * 2)
@@ -119,7 +121,9 @@ def curve(
         for r, one in enumerate(configs):
             found.append(_Scores(data, _trained(one, data), at, max(wanted)))
             hinge, counts = found[-1].hinge.mean(), sum(found[-1].logged.values())
-            log(f"lookahead {at}, replicate {r + 1} of {replicates}: hinge {hinge:.4g} on test, {counts} logged violations")
+            log(
+                f"lookahead {at}, replicate {r + 1} of {replicates}: hinge {hinge:.4g} on test, {counts} logged violations"
+            )
         points.append(_point(data, at, found, _Scores(data, sum_potential(data, at), at, max(wanted))))
     return Curve(name, tuple(config.layers), config.skip, steps, seeds, points)
 
@@ -136,7 +140,9 @@ class _Scores:
 
     def __init__(self, data: CollatzData, potential: Potential, lookahead: int, furthest: int) -> None:
         found = score(data, "test", potential, lookahead, furthest)
-        self.hinge, self.violations, self.beyond = (values_of(found[name]) for name in ("hinge", "violations", "common_violations"))
+        self.hinge, self.violations, self.beyond = (
+            values_of(found[name]) for name in ("hinge", "violations", "common_violations")
+        )
         self.logged = {seed: int(found[f"logged_{seed}"].value) for seed in LOGGED_SEEDS}
 
 
@@ -150,7 +156,9 @@ def _point(data: CollatzData, lookahead: int, runs: list[_Scores], other: _Score
     return Point(
         lookahead=lookahead,
         coverage=coverage(test.remaining, lookahead),
-        logged_coverage={seed: coverage(logged.remaining[logged.seed == seed], lookahead).value for seed in LOGGED_SEEDS},
+        logged_coverage={
+            seed: coverage(logged.remaining[logged.seed == seed], lookahead).value for seed in LOGGED_SEEDS
+        },
         hinge=two_way_mean(both("hinge"), (0.0, np.inf)),
         violations=two_way_mean(both("violations"), (0.0, 1.0)),
         sum_hinge=mean_over_units(other.hinge, (0.0, np.inf)),
@@ -158,7 +166,9 @@ def _point(data: CollatzData, lookahead: int, runs: list[_Scores], other: _Score
         difference=two_way_mean(both("violations") - other.violations),
         beyond=two_way_mean(beyond, (0.0, 1.0)) if beyond.size else unknown,
         sum_beyond=mean_over_units(other.beyond, (0.0, 1.0)) if beyond.size else unknown,
-        logged={seed: (min(counts), max(counts)) for seed in LOGGED_SEEDS if (counts := [run.logged[seed] for run in runs])},
+        logged={
+            seed: (min(counts), max(counts)) for seed in LOGGED_SEEDS if (counts := [run.logged[seed] for run in runs])
+        },
         sum_logged=other.logged,
     )
 
@@ -190,6 +200,4 @@ def _sum_sentence(points: list[Point]) -> str:
     question = places(lambda point: point.sum_logged[QUESTION] == 0)
     logged = places(lambda point: not any(point.sum_logged.values()))
     test = places(lambda point: point.sum_violations.value == 0)
-    return (
-        f"The zero-parameter sum alone is free of violations on {QUESTION} {question}; on all five logged seeds {logged}; on test {test}."
-    )
+    return f"The zero-parameter sum alone is free of violations on {QUESTION} {question}; on all five logged seeds {logged}; on test {test}."

@@ -20,7 +20,18 @@ from trainables.collatz.family import COLLATZ
 from trainables.collatz.features import F64, I64, features
 from trainables.collatz.metrics import Potential
 
-__all__ = ["FIRST_SEED", "SUM", "Change", "Subject", "fresh_seeds", "network_potential", "opened", "sum_potential", "training", "values_of"]
+__all__ = [
+    "FIRST_SEED",
+    "SUM",
+    "Change",
+    "Subject",
+    "fresh_seeds",
+    "network_potential",
+    "opened",
+    "sum_potential",
+    "training",
+    "values_of",
+]
 
 FIRST_SEED = 7_000_000
 """Seed of the first replicate, the others follow; far from those of searches, which may have picked a trial for its seed."""
@@ -87,7 +98,9 @@ def fresh_seeds(replicates: int) -> list[int]:
     return [FIRST_SEED + r for r in range(replicates)]
 
 
-def network_potential(config: CollatzConfig, data: CollatzData, model: nn.Module, change: Change | None = None) -> Potential:
+def network_potential(
+    config: CollatzConfig, data: CollatzData, model: nn.Module, change: Change | None = None
+) -> Potential:
     """V of nodes, float32 [rows]; `change` sees the inputs of all nodes of a call together."""
 
     def values(index: I64) -> npt.NDArray[np.float32]:

@@ -62,7 +62,9 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _table(title: str, width: int, columns: Sequence[Column], rows: Iterable[tuple[Sequence[str], str]]) -> RenderableType:
+def _table(
+    title: str, width: int, columns: Sequence[Column], rows: Iterable[tuple[Sequence[str], str]]
+) -> RenderableType:
     """Rows are cells, one for each column, and a style; `line` ends a section."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = [i for i, column in enumerate(columns) if width >= column.least]
@@ -85,7 +87,14 @@ def _value(measure: Measure | None) -> str:
 
 def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]]) -> RenderableType:
     """Hinge and violations of every trivial predictor."""
-    columns = [Column("predictor", left=True), Column("hinge"), Column("95 %"), Column("violations", 90), Column("95 %", 90), Column("n")]
+    columns = [
+        Column("predictor", left=True),
+        Column("hinge"),
+        Column("95 %"),
+        Column("violations", 90),
+        Column("95 %", 90),
+        Column("n"),
+    ]
     rows = []
     for name, metrics in predictors.items():
         hinge, violations = metrics["hinge"], metrics["violations"]
@@ -154,7 +163,10 @@ def ablation_page(found: Ablation, width: int) -> RenderableType:
     ]
     orbits, runs = found.intact["hinge"].n, len(found.seeds)
     whole = (("as trained", found.intact, ""), ("retrained", found.control, "line")) if width >= NARROW else ()
-    rows = [(["all", way, _value(own["hinge"]), "", "", "", "", _value(own["violations"]), "", ""], end) for way, own, end in whole]
+    rows = [
+        (["all", way, _value(own["hinge"]), "", "", "", "", _value(own["violations"]), "", ""], end)
+        for way, own, end in whole
+    ]
     rows += [(_effect_cells(effect), "line" if effect.way == "retrained" else "") for effect in found.effects]
     title = (
         f"{found.trial}: without inputs, on {orbits} test orbits. Hinge with all inputs: {_value(found.intact['hinge'])} as trained, "
@@ -173,7 +185,15 @@ def ablation_page(found: Ablation, width: int) -> RenderableType:
 def _effect_cells(effect: Effect) -> list[str]:
     spread = f"{number(effect.spread[0])} .. {number(effect.spread[1])}" if effect.spread else ""
     hinge, violations = (effect.differences[name] for name in ("hinge", "violations"))
-    first = [effect.group, effect.way, _value(effect.values["hinge"]), spread, _value(hinge), _span(hinge), effect.scope]
+    first = [
+        effect.group,
+        effect.way,
+        _value(effect.values["hinge"]),
+        spread,
+        _value(hinge),
+        _span(hinge),
+        effect.scope,
+    ]
     return [*first, _value(effect.values["violations"]), _value(violations), _span(violations)]
 
 
@@ -204,7 +224,17 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
         Column("n"),
     ]
     lines = [
-        ([share.of, _value(share.network), _span(share.network), _value(share.formula), _span(share.formula), str(share.network.n)], "")
+        (
+            [
+                share.of,
+                _value(share.network),
+                _span(share.network),
+                _value(share.formula),
+                _span(share.formula),
+                str(share.network.n),
+            ],
+            "",
+        )
         for share in (*found.groups, *found.beyond)
     ]
     use = "by which `scaled` divides" if found.slope > 0 else "not positive, so nothing is scaled"
@@ -213,7 +243,11 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
         f"Slope of V on the formula: {number(found.slope)}, {use}; it explains {found.explained:.2%} of V's variance.",
         f"Correlation of dV/dk and the formula's over {len(found.positions)} positions: {number(found.correlation)}.",
     ]
-    parts: list[RenderableType] = [_table(title, width, columns, rows), Text("\n".join(facts)), _table("", width, shares, lines)]
+    parts: list[RenderableType] = [
+        _table(title, width, columns, rows),
+        Text("\n".join(facts)),
+        _table("", width, shares, lines),
+    ]
     return Group(*parts)
 
 
@@ -271,7 +305,11 @@ def curve_page(found: Curve, sentences: list[str], width: int) -> RenderableType
     for point in found.points:
         cells = [str(point.lookahead)]
         for seed, (low, high) in point.logged.items():
-            cells += [str(low) if low == high else f"{low}..{high}", str(point.sum_logged[seed]), f"{point.logged_coverage[seed]:.0%}"]
+            cells += [
+                str(low) if low == high else f"{low}..{high}",
+                str(point.sum_logged[seed]),
+                f"{point.logged_coverage[seed]:.0%}",
+            ]
         counts.append((cells, ""))
     second = _table("violations on the logged seeds, smallest and largest over the replicates", width, logged, counts)
     return Group(_table(title, width, columns, rows), Text(note), second, Text("\n".join(sentences)))

@@ -14,7 +14,16 @@ from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
 from leadline.measure import Measure, Report
-from leadline.statistics import LEAST_DIFFERING, LEAST_REPLICATES, TwoWay, differing, lacking, over_replicates, rule_of_three, two_way
+from leadline.statistics import (
+    LEAST_DIFFERING,
+    LEAST_REPLICATES,
+    TwoWay,
+    differing,
+    lacking,
+    over_replicates,
+    rule_of_three,
+    two_way,
+)
 
 __all__ = ["Arm", "At", "Comparison", "compare", "meant", "mode_and_unit"]
 
@@ -173,7 +182,13 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
 
 
 def compare(
-    a: Arm, b: Arm, metric: str, split: str = "test", at: At = "steps", margin: float | None = None, confidence: float = 0.95
+    a: Arm,
+    b: Arm,
+    metric: str,
+    split: str = "test",
+    at: At = "steps",
+    margin: float | None = None,
+    confidence: float = 0.95,
 ) -> Comparison:
     """The difference in one metric, with its interval and what may be said of it.
 
@@ -187,12 +202,19 @@ def compare(
     """
     name = f"{split}/{metric}"
     if a.sweep.settings["family"] != b.sweep.settings["family"]:
-        raise ConfigError(f"units: {a.label} is of family {a.sweep.settings['family']}, {b.label} of {b.sweep.settings['family']}")
+        raise ConfigError(
+            f"units: {a.label} is of family {a.sweep.settings['family']}, {b.label} of {b.sweep.settings['family']}"
+        )
     mode, unit = mode_and_unit(a.sweep.settings, metric)
     limit = None if at == "steps" else _limit(a, b, at)
     scores = _scores(a, name, at, limit), _scores(b, name, at, limit)
-    if any(exact(list(found.values())) and metric != arm.sweep.settings["metric"] for arm, found in zip((a, b), scores, strict=True)):
-        raise ConfigError(f"metric: {metric} is an exact count, with a minimum and a maximum over replicates and no interval")
+    if any(
+        exact(list(found.values())) and metric != arm.sweep.settings["metric"]
+        for arm, found in zip((a, b), scores, strict=True)
+    ):
+        raise ConfigError(
+            f"metric: {metric} is an exact count, with a minimum and a maximum over replicates and no interval"
+        )
     notes = _budgets(a, b) if limit is None else _read_at(a, b, at, limit)
     by_unit = all(score.units for found in scores for score in found.values())
     if by_unit:
@@ -200,7 +222,9 @@ def compare(
     paired, chosen = _pair(*scores)
     tables = [np.array([score.units if by_unit else (score.value,) for score in found]) for found in chosen]
     n = min(score.n for found in chosen for score in found)
-    differ = differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
+    differ = (
+        differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
+    )
     counts = len(chosen[0]), len(chosen[1])
     few = lacking(min(counts), n, unit, max(arm.sweep.settings.get("least_units", 0) for arm in (a, b)))
     missing = _missing(split, by_unit, min(counts), few, [*_lost(a, name), *_lost(b, name)])
@@ -241,7 +265,9 @@ def _scores(arm: Arm, name: str, at: At, limit: float | None) -> dict[int, Measu
     for run in arm.runs:
         report = _report(run, at, limit)
         if report is None:
-            raise ConfigError(f"at: trial {run.number} of {arm.label} reported for the first time after the other's end, at {limit:g}")
+            raise ConfigError(
+                f"at: trial {run.number} of {arm.label} reported for the first time after the other's end, at {limit:g}"
+            )
         if name not in report.metrics:
             held = ", ".join(key for key in report.metrics if key.startswith(name.split("/")[0]))
             raise ConfigError(f"metric: {arm.label} has no {name}; it has {held or 'none on that split'}")
@@ -258,20 +284,32 @@ def _pair(one: dict[int, Measure], other: dict[int, Measure]) -> tuple[bool, tup
 
 
 def _resampled(n: int, unit: str, counts: tuple[int, int], paired: bool, by_unit: bool) -> str:
-    runs = f"{counts[0]} replicate{'s' if counts[0] > 1 else ''}" if paired else f"{counts[0]} and {counts[1]} replicates"
+    runs = (
+        f"{counts[0]} replicate{'s' if counts[0] > 1 else ''}" if paired else f"{counts[0]} and {counts[1]} replicates"
+    )
     seeds = "paired by seed" if paired else "whose seeds do not pair and which are drawn separately"
-    return f"{n} {unit}, paired, x {runs}, {seeds}" if by_unit else f"{runs} alone, {seeds}; the {n} {unit} are not resampled"
+    return (
+        f"{n} {unit}, paired, x {runs}, {seeds}"
+        if by_unit
+        else f"{runs} alone, {seeds}; the {n} {unit} are not resampled"
+    )
 
 
 def _lost(arm: Arm, name: str) -> list[str]:
-    return [f"{word} of {arm.label}" for word in lost(arm.sweep.history, arm.trial, name)] if name.startswith("test/") else []
+    return (
+        [f"{word} of {arm.label}" for word in lost(arm.sweep.history, arm.trial, name)]
+        if name.startswith("test/")
+        else []
+    )
 
 
 def _missing(split: str, by_unit: bool, replicates: int, few: str, lost: list[str]) -> str:
     if split != "test":
         also = f", and {replicates} of {LEAST_REPLICATES} replicates are there" if replicates < LEAST_REPLICATES else ""
         return f"both arms were chosen on the {split} split{also}"
-    return "; ".join([*lost, *([] if by_unit else ["the ledger has no values per unit"]), *([f"only {few}"] if few else [])])
+    return "; ".join(
+        [*lost, *([] if by_unit else ["the ledger has no values per unit"]), *([f"only {few}"] if few else [])]
+    )
 
 
 def _span(values: list[float]) -> str:
@@ -286,7 +324,8 @@ def _budgets(a: Arm, b: Arm) -> list[str]:
         return []
     same = len({report.samples for reports in last for report in reports}) == 1
     spent = [
-        f"{_span([report.step for report in reports])} steps ({_span([report.samples for report in reports])} samples)" for reports in last
+        f"{_span([report.step for report in reports])} steps ({_span([report.samples for report in reports])} samples)"
+        for reports in last
     ]
     return [f"{'equal samples in other steps' if same else 'the budgets differ'}: A spent {spent[0]}, B {spent[1]}"]
 
@@ -297,7 +336,9 @@ def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
     if all(value == limit for values in found for value in values):
         return []
     unit = "samples" if at == "samples" else "training seconds"
-    return [f"A was read after {_span(found[0])} {unit}, B after {_span(found[1])}: the last reports before {limit:,.6g}"]
+    return [
+        f"A was read after {_span(found[0])} {unit}, B after {_span(found[1])}: the last reports before {limit:,.6g}"
+    ]
 
 
 def _informed(a: Arm, b: Arm) -> list[str]:
@@ -306,7 +347,9 @@ def _informed(a: Arm, b: Arm) -> list[str]:
     field = one["stratify"]
     if not field or other["stratify"] != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
         return []
-    return [f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"]
+    return [
+        f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"
+    ]
 
 
 def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> list[str]:
@@ -320,16 +363,26 @@ def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> lis
     """
     if one != other or len(one) > 1:
         sizes = [" or ".join(map(str, sorted(sizes))) for sizes in (one, other)]
-        raise ConfigError(f"units: {a.label} was scored on {sizes[0]} of them, {b.label} on {sizes[1]}, so they do not pair")
+        raise ConfigError(
+            f"units: {a.label} was scored on {sizes[0]} of them, {b.label} on {sizes[1]}, so they do not pair"
+        )
     lines = {line.name: line.metrics[name].units for line in _lines(b) if name in line.metrics}
-    shared = [(line.metrics[name].units, lines[line.name]) for line in _lines(a) if name in line.metrics and line.name in lines]
+    shared = [
+        (line.metrics[name].units, lines[line.name])
+        for line in _lines(a)
+        if name in line.metrics and line.name in lines
+    ]
     if any(len(set(units)) > 1 and np.array_equal(units, others) for units, others in shared):
         return []
     keys = [_data_key(arm) for arm in (a, b)]
     if keys[0] != keys[1]:
-        raise ConfigError(f"units: {a.label} was scored on data {keys[0]}, {b.label} on {keys[1]}, so their rows do not pair")
+        raise ConfigError(
+            f"units: {a.label} was scored on data {keys[0]}, {b.label} on {keys[1]}, so their rows do not pair"
+        )
     varied = any(len(set(units)) > 1 and len(set(others)) > 1 for units, others in shared)
-    return ["no trivial predictor has the same values in both arms; the rows are taken to be the same because the data are"] * varied
+    return [
+        "no trivial predictor has the same values in both arms; the rows are taken to be the same because the data are"
+    ] * varied
 
 
 def _lines(arm: Arm) -> list[Baseline]:

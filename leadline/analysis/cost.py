@@ -60,8 +60,14 @@ def cost(history: History, trials: Sequence[Trial] | None = None) -> Cost:
     training, overhead = sum(report.seconds for report in last), sum(report.overhead for report in last)
     shares = [(report.facts.get("guards_share", math.nan), report.seconds) for report in last]
     guarding = [share / (1 - share) * seconds for share, seconds in shares if share < 1]
-    held = sum(max(0.0, trial.wall - (trial.reports[-1].seconds + trial.reports[-1].overhead if trial.reports else 0)) for trial in chosen)
-    spans = [(manifest.get("until", manifest["time"]) - manifest["time"], manifest.get("machine", {})) for manifest in history.manifests]
+    held = sum(
+        max(0.0, trial.wall - (trial.reports[-1].seconds + trial.reports[-1].overhead if trial.reports else 0))
+        for trial in chosen
+    )
+    spans = [
+        (manifest.get("until", manifest["time"]) - manifest["time"], manifest.get("machine", {}))
+        for manifest in history.manifests
+    ]
     return Cost(
         training,
         overhead,
@@ -86,7 +92,10 @@ def rows(history: History, price: float | None = None) -> list[tuple[str, str]]:
     runs = len(history.manifests)
     found = [
         ("driver's time", f"{progress.duration(whole.driver)} in {runs} run{'s' if runs > 1 else ''}"),
-        ("training", f"{progress.duration(whole.training)}, of which {progress.duration(replicates.training)} confirming finalists"),
+        (
+            "training",
+            f"{progress.duration(whole.training)}, of which {progress.duration(replicates.training)} confirming finalists",
+        ),
         ("evaluating, saving, guards", f"{progress.duration(whole.overhead)}{_share(whole.overhead, whole.training)}"),
         ("guards alone", _guards(whole)),
         ("starting, placing, waiting", progress.duration(whole.waiting)),

@@ -66,14 +66,21 @@ def _judged(history: History, rung: int) -> int:
     """Trials that were compared at a rung: those that got there with a finite value."""
     metric = leaderboard.objective(history)
     sound = [
-        [r for r in trial.reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)] for trial in history.search_trials()
+        [r for r in trial.reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)]
+        for trial in history.search_trials()
     ]
     return sum(any(history.spent(report) >= rung for report in reports) for reports in sound)
 
 
 def _row(history: History, rung: int | None, cause: str, judged: int, trials: list[Trial]) -> Stopped:
     budget = int(history.settings["steps"])
-    return Stopped(rung, cause, judged, [trial.number for trial in trials], sum(budget - _spent(history, trial) for trial in trials))
+    return Stopped(
+        rung,
+        cause,
+        judged,
+        [trial.number for trial in trials],
+        sum(budget - _spent(history, trial) for trial in trials),
+    )
 
 
 def stopped(history: History) -> list[Stopped]:
@@ -86,8 +93,12 @@ def stopped(history: History) -> list[Stopped]:
             others.setdefault(_other(history, trial), []).append(trial)
         else:
             at.setdefault(rung, []).append(trial)
-    found = [_row(history, rung, f"rung {rung:,}", _judged(history, rung), trials) for rung, trials in sorted(at.items())]
-    return [row for row in found if row.judged] + [_row(history, None, cause, len(trials), trials) for cause, trials in others.items()]
+    found = [
+        _row(history, rung, f"rung {rung:,}", _judged(history, rung), trials) for rung, trials in sorted(at.items())
+    ]
+    return [row for row in found if row.judged] + [
+        _row(history, None, cause, len(trials), trials) for cause, trials in others.items()
+    ]
 
 
 def at_rungs(history: History) -> list[Trial]:

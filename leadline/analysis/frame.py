@@ -97,7 +97,9 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "seconds": last.seconds if last else 0.0,
         "marks": "; ".join(leaderboard.marks(history, trial)),
         "checkpoint": last.checkpoint if last else None,
-        **{f"config.{name}": tuple(value) if isinstance(value, list) else value for name, value in trial.config.items()},
+        **{
+            f"config.{name}": tuple(value) if isinstance(value, list) else value for name, value in trial.config.items()
+        },
     }
 
 
@@ -128,8 +130,17 @@ def reports(history: History) -> pandas.DataFrame:
         for report in trial.reports
         for entry in _entries(report)
     ]
-    types = {"trial": "int64", "step": "int64", "samples": "int64", "spent": "int64", "seconds": "float64", "n": "int64"}
-    return pandas.DataFrame(rows, columns=list(REPORTS)).astype({**types, "value": "float64", "low": "float64", "high": "float64"})
+    types = {
+        "trial": "int64",
+        "step": "int64",
+        "samples": "int64",
+        "spent": "int64",
+        "seconds": "float64",
+        "n": "int64",
+    }
+    return pandas.DataFrame(rows, columns=list(REPORTS)).astype(
+        {**types, "value": "float64", "low": "float64", "high": "float64"}
+    )
 
 
 def _entries(report: Report) -> list[dict[str, Any]]:
@@ -154,7 +165,13 @@ def findings(history: History) -> pandas.DataFrame:
 def baselines(history: History) -> pandas.DataFrame:
     """Every metric of every trivial predictor, a row each, with `BASELINES`."""
     rows = [
-        {"name": line.name, "stratum": line.stratum, "oracle": leaderboard.is_oracle(line.name), "metric": name, **_numbers(measure)}
+        {
+            "name": line.name,
+            "stratum": line.stratum,
+            "oracle": leaderboard.is_oracle(line.name),
+            "metric": name,
+            **_numbers(measure),
+        }
         for line in history.baselines
         for name, measure in line.metrics.items()
     ]

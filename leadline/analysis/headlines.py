@@ -28,7 +28,11 @@ def _died(trial: Trial) -> bool:
 
 def _learning_rate(sweep: Sweep) -> Outcome | None:
     """The log names exhausted seeds as the cause; a learning rate that has died is another that fits, so that neither is shown."""
-    used = [trial for trial in sweep.history.trials.values() if trial.config.get("schedule") == "plateau" and trial.status == "finished"]
+    used = [
+        trial
+        for trial in sweep.history.trials.values()
+        if trial.config.get("schedule") == "plateau" and trial.status == "finished"
+    ]
     if not used:
         return None
     dead = sum(map(_died, used))
@@ -111,7 +115,11 @@ TRM = (
         arms(*_PAIR, "exact"),
     ),
     Headline(
-        f"{_NOTES}, TRM", "Noise got a much less bad final decay.", "0.6084 to 0.5508 against 0.5947 to 0.4971", _DECAY, lambda sweep: None
+        f"{_NOTES}, TRM",
+        "Noise got a much less bad final decay.",
+        "0.6084 to 0.5508 against 0.5947 to 0.4971",
+        _DECAY,
+        lambda sweep: None,
     ),
 )
 

@@ -44,7 +44,12 @@ def study_name(history: History, stratum: str, sweep: str = "") -> str:
 
 
 def study(
-    history: History, stratum: str, *, at: int | None = None, storage: BaseStorage | None = None, name: str | None = None
+    history: History,
+    stratum: str,
+    *,
+    at: int | None = None,
+    storage: BaseStorage | None = None,
+    name: str | None = None,
 ) -> optuna.Study:
     """The search trials of a stratum that have ended, as an Optuna study in the order of their numbers.
 

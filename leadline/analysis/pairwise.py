@@ -65,6 +65,8 @@ def sentence(found: list[Pair], label: str) -> str:
         if pair.a == found[0].a and not pair.word.startswith("no claim"):
             groups.setdefault(pair.word, []).append(f"{pair.b} ({pair.words})")
     claims = [
-        f"{word} {than} {', '.join(groups[word])}" for word, than in (("better", "than"), ("not told apart", "from")) if word in groups
+        f"{word} {than} {', '.join(groups[word])}"
+        for word, than in (("better", "than"), ("not told apart", "from"))
+        if word in groups
     ]
     return f"For this model class and budget, {label} {found[0].a} is {'; '.join(claims)}." if claims else ""

@@ -96,7 +96,9 @@ def contrasts(sweep: Sweep) -> list[Contrast]:
     Each "no difference" is at 5 % by itself.
     """
     planned = [
-        (one["a"], one["b"], metric, margin) for one in sweep.settings.get("contrasts", ()) for metric, margin in one["margins"].items()
+        (one["a"], one["b"], metric, margin)
+        for one in sweep.settings.get("contrasts", ())
+        for metric, margin in one["margins"].items()
     ]
     return [_of(sweep, *one, confidence=confidence(sweep)) for one in planned]
 

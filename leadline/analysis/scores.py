@@ -55,7 +55,9 @@ class Reading:
         often = f" in {runs} replicates" if runs > 1 else "" if self.split == "validation" else " in 1 replicate"
         if self.exact:
             same = measure.low == measure.high
-            return f"{number(measure.low)}{often}" if same else f"{number(measure.low)} to {number(measure.high)}{often}"
+            return (
+                f"{number(measure.low)}{often}" if same else f"{number(measure.low)} to {number(measure.high)}{often}"
+            )
         return interval(measure)
 
 
@@ -78,7 +80,11 @@ def held(history: History) -> list[str]:
 def shown(history: History) -> list[str]:
     """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
     names = held(history)
-    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *(name for name in names if name.startswith(COMMON))]
+    wanted = [
+        history.settings["metric"],
+        *history.settings.get("beside", ()),
+        *(name for name in names if name.startswith(COMMON)),
+    ]
     return [name for name in dict.fromkeys(wanted) if name in names]
 
 

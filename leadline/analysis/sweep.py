@@ -128,7 +128,9 @@ class TrialView:
         order = names if wanted is None else [wanted, *(name for name in names if name != wanted)]
         found = next(store.intact(order), None)
         if found is None:
-            raise ValueError(f"trial {self.number}: no intact checkpoint at {store.folder} ({len(names)} there, status {self.status})")
+            raise ValueError(
+                f"trial {self.number}: no intact checkpoint at {store.folder} ({len(names)} there, status {self.status})"
+            )
         if wanted is not None and found.name != wanted:
             warnings.warn(
                 f"trial {self.number}: using {found.name}, not {wanted} of its last report, whose values it does not have",
@@ -152,7 +154,9 @@ class TrialView:
         try:
             model.load_state_dict(family.scored_weights(found.state))
         except (RuntimeError, KeyError) as error:
-            raise ValueError(f"trial {self.number}: the weights of {found.name} do not fit the model of {family.name}: {error}") from None
+            raise ValueError(
+                f"trial {self.number}: the weights of {found.name} do not fit the model of {family.name}: {error}"
+            ) from None
         return model.eval()
 
 
@@ -256,7 +260,11 @@ class Sweep:
         values = ", ".join(self.strata)
         for name in where:
             if name != self.settings["stratify"]:
-                hint = f"it is stratified by {self._field}: {values}" if self.settings["stratify"] else "it has a single stratum"
+                hint = (
+                    f"it is stratified by {self._field}: {values}"
+                    if self.settings["stratify"]
+                    else "it has a single stratum"
+                )
                 raise ValueError(f"{name}: {self.name} cannot be divided by it; {hint}")
         if not where and len(self.strata) > 1:
             raise ValueError(f"{self._field}: name one of {values}; trials that differ in it are not compared")

@@ -89,18 +89,29 @@ def trial_page(view: TrialView) -> RenderableType:
         ("trial", f"{trial.number} of {sweep.name}: {kind}, {label} {trial.stratum}"),
         ("status", f"{trial.status} after {spent}{'' if unit == 'steps' else f', step {trial.step:,}'}"),
         ("reason", trial.reason.strip() or "-"),
-        ("attempts", f"{trial.attempts}, {trial.failures} of them failed; {progress.duration(trial.wall)} in its place"),
+        (
+            "attempts",
+            f"{trial.attempts}, {trial.failures} of them failed; {progress.duration(trial.wall)} in its place",
+        ),
         ("marks", "; ".join(leaderboard.marks(sweep.history, trial)) or "none"),
         ("replicates", ", ".join(f"trial {run.number} ({run.status})" for run in view.replicates) or "none"),
     ]
-    found = [(finding.mark, f"{'failed' if finding.failed else 'passed'}: {finding.sentence}") for finding in trial.findings]
-    said = [(progress.clock(note.time), f"{note.author}: {note.text}") for note in notes.read(sweep.folder, trial.number)]
+    found = [
+        (finding.mark, f"{'failed' if finding.failed else 'passed'}: {finding.sentence}") for finding in trial.findings
+    ]
+    said = [
+        (progress.clock(note.time), f"{note.author}: {note.text}") for note in notes.read(sweep.folder, trial.number)
+    ]
     facts += [("guards", "silent")] if not found else []
     parts: list[RenderableType] = [_facts(facts)]
     for heading, rows in (("guards", found), ("notes", said)):
         parts += [f"\n{heading}", _facts(rows)] if rows else []
-    config = [(name, text(value) + (" (searched)" if name in trial.params else "")) for name, value in trial.config.items()]
-    return Group(*parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view)))
+    config = [
+        (name, text(value) + (" (searched)" if name in trial.params else "")) for name, value in trial.config.items()
+    ]
+    return Group(
+        *parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view))
+    )
 
 
 def _curve(view: TrialView) -> Table:
@@ -111,7 +122,11 @@ def _curve(view: TrialView) -> Table:
         table.add_column(heading, justify="left" if heading == "checkpoint" else "right")
     for report in view.reports:
         measure = report.metrics.get(metric)
-        shown = [number(measure.value), f"{number(measure.low)}..{number(measure.high)}", str(measure.n)] if measure else ["-", "-", "-"]
+        shown = (
+            [number(measure.value), f"{number(measure.low)}..{number(measure.high)}", str(measure.n)]
+            if measure
+            else ["-", "-", "-"]
+        )
         spent = [f"{report.samples:,}"] if counted else []
         table.add_row(*spent, str(report.step), *shown, f"{report.seconds:.1f}", report.checkpoint or "-")
     return table

@@ -20,7 +20,15 @@ from leadline.statistics import LEAST_UNITS, lacking
 
 __all__ = ["Ask", "Headline", "Line", "Outcome", "Verdict", "arms", "fall", "no_gain", "reached", "verdicts"]
 
-Verdict = Literal["agrees", "does not agree", "not told apart", "explained by a trivial predictor", "confounded", "no claim", "not run"]
+Verdict = Literal[
+    "agrees",
+    "does not agree",
+    "not told apart",
+    "explained by a trivial predictor",
+    "confounded",
+    "no claim",
+    "not run",
+]
 Outcome = tuple[str, Verdict]
 """What was measured here, in words, and what follows for the headline."""
 Ask = Callable[[Sweep], Outcome | None]
@@ -134,7 +142,9 @@ def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Readin
         ahead = "" if low <= 0 <= high else "A" if (high < 0) == (mode == "min") else "B"
     else:
         try:
-            difference = compare(Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric, confidence=confidence(sweep))
+            difference = compare(
+                Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric, confidence=confidence(sweep)
+            )
         except ConfigError as error:
             return f"{words} ({error})", "no claim"
         missing, ahead = difference.missing, difference.ahead
@@ -166,7 +176,9 @@ def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> A
             return None
         words = f"{metric}: {_measured(sweep, found, metric)}"
         try:
-            difference = compare(Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin, confidence=confidence(sweep))
+            difference = compare(
+                Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin, confidence=confidence(sweep)
+            )
         except ConfigError as error:
             return f"{words} ({error})", "no claim"
         if difference.missing:
@@ -182,5 +194,9 @@ def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> A
 
 def _both(sweep: Sweep, study: str, one: str, other: str, metric: str) -> list[Reading]:
     """Two arms of a study, if both are confirmed; else none."""
-    found = [read for stratum in (one, other) if (read := _read(sweep, stratum, metric))] if sweep.settings["study"] == study else []
+    found = (
+        [read for stratum in (one, other) if (read := _read(sweep, stratum, metric))]
+        if sweep.settings["study"] == study
+        else []
+    )
     return found if len(found) == 2 else []

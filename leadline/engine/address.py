@@ -53,17 +53,29 @@ def find(given: str | None) -> Address:
     if word in ("", "auto"):
         here = _of_this_host()
         if not here and word:
-            raise ConfigError("address: no Ray cluster runs on this host; give the dashboard's URL, such as http://127.0.0.1:8265")
-        return Address("submit", here, "it runs on this host; --address local would not use it") if here else Address("alone")
+            raise ConfigError(
+                "address: no Ray cluster runs on this host; give the dashboard's URL, such as http://127.0.0.1:8265"
+            )
+        return (
+            Address("submit", here, "it runs on this host; --address local would not use it")
+            if here
+            else Address("alone")
+        )
     if not re.fullmatch(r"https?://[^/\s@]+/?|[^/\s:@]+:\d{1,5}", word):
-        raise ConfigError(f"address: must be http://HOST:PORT of a dashboard, HOST:PORT of a head, auto or local (got {word!r})")
+        raise ConfigError(
+            f"address: must be http://HOST:PORT of a dashboard, HOST:PORT of a head, auto or local (got {word!r})"
+        )
     return Address("submit", word.rstrip("/"), source)
 
 
 def _of_this_host() -> str:
     """HOST:PORT of a cluster that `ray start` has left word of, and that answers; else empty."""
     try:
-        word = (Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray" / _CURRENT).read_text().strip()
+        word = (
+            (Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray" / _CURRENT)
+            .read_text()
+            .strip()
+        )
         host, _, port = word.rpartition(":")
         with socket.create_connection((host, int(port)), CONNECT_SECONDS):
             return word

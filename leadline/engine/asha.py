@@ -71,7 +71,9 @@ class Asha:
             values[trial] = value
             cut = self.cutoff(rung)
             if value > cut if self.mode == "min" else value < cut:
-                return Decision("stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials")
+                return Decision(
+                    "stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials"
+                )
             reason = f"rung {rung}: {value:.4g} is within the cut-off {cut:.4g} of {len(values)} trials"
         if step >= self.budget:
             return Decision("finish", "budget reached")

@@ -98,7 +98,9 @@ class Director:
 
     def _rungs(self, budget: int) -> dict[str, Asha]:
         settings = self.settings
-        return {str(stratum): Asha(settings.grace, settings.reduction, budget, settings.mode) for stratum in settings.strata}
+        return {
+            str(stratum): Asha(settings.grace, settings.reduction, budget, settings.mode) for stratum in settings.strata
+        }
 
     def replay(self, events: Iterable[Event]) -> None:
         """Takes over recorded events. Trials that were running wait for a new attempt."""
@@ -140,8 +142,16 @@ class Director:
         decision = self._decide(trial, report)
         if not self.first_step:
             past = trial.reports[-1] if trial.reports else None
-            self.first_step = time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
-        event = {"type": "reported", "trial": number, "report": report.to_dict(), "action": decision.action, "reason": decision.reason}
+            self.first_step = (
+                time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
+            )
+        event = {
+            "type": "reported",
+            "trial": number,
+            "report": report.to_dict(),
+            "action": decision.action,
+            "reason": decision.reason,
+        }
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
         self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
@@ -160,7 +170,9 @@ class Director:
         if not trial.open:
             return False
         cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
-        excused = cause == "lost" and (len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES))
+        excused = cause == "lost" and (
+            len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES)
+        )
         counted = cause not in UNCOUNTED and not excused
         final = counted and trial.failures - trial.excused + 1 > self.settings.max_failures
         if cause == "memory":
@@ -176,7 +188,14 @@ class Director:
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
-        event = {"type": "failed", "trial": number, "attempt": trial.attempts, "cause": cause, "error": error, "final": final}
+        event = {
+            "type": "failed",
+            "trial": number,
+            "attempt": trial.attempts,
+            "cause": cause,
+            "error": error,
+            "final": final,
+        }
         self._new({**event, **change, **({"excused": True} if excused else {})})
         return not final
 
@@ -186,7 +205,16 @@ class Director:
 
     def finding(self, stratum: str, guard: str, failed: bool, number: float, sentence: str) -> None:
         """Records what an audit found."""
-        self._new({"type": "finding", "guard": guard, "stratum": stratum, "failed": failed, "number": number, "sentence": sentence})
+        self._new(
+            {
+                "type": "finding",
+                "guard": guard,
+                "stratum": stratum,
+                "failed": failed,
+                "number": number,
+                "sentence": sentence,
+            }
+        )
 
     def noted(self, text: str) -> None:
         """Records a remark, such as a damaged file that was passed over."""
@@ -289,7 +317,13 @@ class Director:
         if not event.get("infeasible") and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
             known = {field.name for field in dataclasses.fields(family.Config)}
-            typed = to_dict(make(family.Config, {**{name: value for name, value in was.items() if name in known}, **fields}, family.name))
+            typed = to_dict(
+                make(
+                    family.Config,
+                    {**{name: value for name, value in was.items() if name in known}, **fields},
+                    family.name,
+                )
+            )
             unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
@@ -300,12 +334,20 @@ class Director:
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
         if not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
-        return Decision("finish", "budget reached") if self.settings.spent(report) >= self.history.budget else Decision("continue")
+        return (
+            Decision("finish", "budget reached")
+            if self.settings.spent(report) >= self.history.budget
+            else Decision("continue")
+        )
 
     def _tell(self, trial: Trial) -> None:
         name = leaderboard.metric_name(self.settings.metric)
-        curve = [] if trial.infeasible else [(self.settings.spent(report), report.value(name)) for report in trial.reports]
-        stopped = (trial.status == "stopped" and bool(trial.reports)) or trial.infeasible  # one that never ran teaches nothing
+        curve = (
+            [] if trial.infeasible else [(self.settings.spent(report), report.value(name)) for report in trial.reports]
+        )
+        stopped = (
+            trial.status == "stopped" and bool(trial.reports)
+        ) or trial.infeasible  # one that never ran teaches nothing
         outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if stopped else "failed"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
@@ -352,7 +394,10 @@ class Director:
                 runs = self.history.replicates(finalist.number)
                 for run in runs[: self.settings.replicates]:
                     if self._outgrown(run):
-                        self._judged(run, Decision("continue", f"trial {finalist.number} is a finalist at {self.history.budget} too"))
+                        self._judged(
+                            run,
+                            Decision("continue", f"trial {finalist.number} is a finalist at {self.history.budget} too"),
+                        )
                         return run
                 done = len(runs)
                 if done < self.settings.replicates:
@@ -366,9 +411,24 @@ class Director:
         return run.status == "stopped" and run.budget < self.history.budget and sound
 
     def _record_proposal(
-        self, number: int, stratum: str, kind: str, of: int | None, params: dict[str, Any], config: dict[str, Any], infeasible: str = ""
+        self,
+        number: int,
+        stratum: str,
+        kind: str,
+        of: int | None,
+        params: dict[str, Any],
+        config: dict[str, Any],
+        infeasible: str = "",
     ) -> Trial:
-        event = {"type": "proposed", "trial": number, "stratum": stratum, "kind": kind, "of": of, "params": params, "config": config}
+        event = {
+            "type": "proposed",
+            "trial": number,
+            "stratum": stratum,
+            "kind": kind,
+            "of": of,
+            "params": params,
+            "config": config,
+        }
         distributions = self._search[stratum].distributions(number) if kind == "search" else {}
         self._new({**event, "distributions": distributions, "infeasible": infeasible})
         return self.history.trials[number]

@@ -74,7 +74,11 @@ class Display:
             kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
-                more = "; further ones that move are not told of" if kind == MOVED else f"; more of {kind} on the leaderboard"
+                more = (
+                    "; further ones that move are not told of"
+                    if kind == MOVED
+                    else f"; more of {kind} on the leaderboard"
+                )
                 rest = more if self._told[kind] == TOLD else ""
                 self._say(f"{whose}: {line.replace(': note: ', ': ', 1)}{rest}")
         self._director.news.clear()
@@ -92,7 +96,11 @@ class Display:
         states = Counter(trial.status for trial in trials if trial.kind == "search")
         replicates = [trial for trial in trials if trial.kind == "replicate"]
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        confirming = f"; confirming {sum(not run.open for run in replicates)}/{leaderboard.wanted(history)}" if replicates else ""
+        confirming = (
+            f"; confirming {sum(not run.open for run in replicates)}/{leaderboard.wanted(history)}"
+            if replicates
+            else ""
+        )
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
@@ -148,7 +156,9 @@ class Display:
 
     def _table(self) -> Table:
         settings = self._director.settings
-        table = Table(title=f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %", title_justify="left")
+        table = Table(
+            title=f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %", title_justify="left"
+        )
         for heading in self._headings():
             table.add_column(heading, justify="right")
         for row in self._rows():

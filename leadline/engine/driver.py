@@ -92,8 +92,12 @@ class Driver:
         self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
         self.address, self.nodes = address, cast("Nodes | None", None)
         self.console = _Console() if sys.stdout.isatty() else _Console(width=160)
-        self.ledger = Ledger(folder / "ledger", known=known[0] if known else None, patience=settings.storage_patience, say=self._say)
-        self.director = known[1] if known and not self.ledger.reread else plan.replayed(settings, space, self.ledger.past)
+        self.ledger = Ledger(
+            folder / "ledger", known=known[0] if known else None, patience=settings.storage_patience, say=self._say
+        )
+        self.director = (
+            known[1] if known and not self.ledger.reread else plan.replayed(settings, space, self.ledger.past)
+        )
         self.director.record = self.ledger.append
         self.ledger.past.clear()  # it stands in the director's history now
         self.checkpoint = checkpoint
@@ -120,7 +124,11 @@ class Driver:
             try:
                 self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
-                self._say(f"interrupted; go on with: {self.resume}" if self.director.history.manifests else "interrupted before it began")
+                self._say(
+                    f"interrupted; go on with: {self.resume}"
+                    if self.director.history.manifests
+                    else "interrupted before it began"
+                )
                 return INTERRUPTED
         how = "failed"
         try:
@@ -140,7 +148,9 @@ class Driver:
         if self.nodes:
             self.nodes.close()
         how = self._close(how)
-        if self.address.kind == "join":  # one connection is closed soon, and whoever touches Ray afterwards ends this process
+        if (
+            self.address.kind == "join"
+        ):  # one connection is closed soon, and whoever touches Ray afterwards ends this process
             code = self._end(how)
             _stop_ray()
             return code
@@ -198,7 +208,9 @@ class Driver:
             retention.tick()
             self._tick()
 
-        placement = placement.Placement(self.director, self.ledger.stored, self.nodes, self.folder, shelf.reference, retention.ended, tick)
+        placement = placement.Placement(
+            self.director, self.ledger.stored, self.nodes, self.folder, shelf.reference, retention.ended, tick
+        )
         self.placement = placement
         try:
             placement.run(scratch)
@@ -219,7 +231,13 @@ class Driver:
             return []
         from leadline.engine.ray.live_leaderboard import Watch
 
-        watch = Watch(self.director, self.name, str(self.folder), self._say, lambda: self.placement.places() if self.placement else {})
+        watch = Watch(
+            self.director,
+            self.name,
+            str(self.folder),
+            self._say,
+            lambda: self.placement.places() if self.placement else {},
+        )
         for line in watch.links():
             self._say(line)
         return [watch]
@@ -249,7 +267,14 @@ class Driver:
         from leadline.engine.ray.nodes import Cluster
 
         export_often()
-        return Cluster(self.address.text, self._request(), self.settings.concurrent, self.folder, self._wanted, not self.parent.replaces)
+        return Cluster(
+            self.address.text,
+            self._request(),
+            self.settings.concurrent,
+            self.folder,
+            self._wanted,
+            not self.parent.replaces,
+        )
 
     def _wanted(self) -> int:
         """Trials that the sweep could train at a time: those that run or wait, and those that are still to be proposed."""
@@ -329,7 +354,9 @@ class Driver:
                 self.director.history.settings and not self.director.history.closed
             ):  # which the main thread may be changing, so nothing but the ledger is touched
                 how = "interrupted" if self.interrupts else "failed"
-                self.ledger.stored(self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS)
+                self.ledger.stored(
+                    self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS
+                )
             self.lease.release()
         except (LedgerError, OSError):
             pass  # then it is as if this process had been killed
@@ -416,10 +443,17 @@ class Driver:
 
     def _unconfirmed(self, history: History) -> list[str]:
         chosen = [
-            trial for stratum in leaderboard.strata(history) for trial in leaderboard.finalists(history, stratum, self.settings.confirm)
+            trial
+            for stratum in leaderboard.strata(history)
+            for trial in leaderboard.finalists(history, stratum, self.settings.confirm)
         ]
-        lost = [run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")]
-        return [f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}" for run in lost]
+        lost = [
+            run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
+        ]
+        return [
+            f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}"
+            for run in lost
+        ]
 
     def _timing(self, history: History) -> list[str]:
         """Seconds from command to first step, and per trial beyond training, each with its parts."""

@@ -23,7 +23,13 @@ CHANGED = "+changes"
 def _git(*arguments: str) -> str | None:
     try:
         run = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -66,10 +72,14 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("commit") != now.get("commit"):
         found.append(f"the code was at commit {_short(before)}, now at {_short(now)}")
-    if now.get("dirty") and before.get("parent") != now.get("parent"):  # drivers of one command share the code that it loaded
+    if now.get("dirty") and before.get("parent") != now.get(
+        "parent"
+    ):  # drivers of one command share the code that it loaded
         found.append("the code has uncommitted changes")
     old, new = before.get("versions", {}), now.get("versions", {})
-    found += [f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]]
+    found += [
+        f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]
+    ]
     for part in ("system", "cpus"):
         was, is_now = before.get("machine", {}).get(part), now.get("machine", {}).get(part)
         if was != is_now:

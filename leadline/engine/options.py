@@ -87,7 +87,9 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
         usage="%(prog)s [options] [field=value ...]",
     )
     if "laptop" not in study.scales:
-        raise ConfigError(f"scale: the study {study.name} has none called laptop, the default; it has {', '.join(study.scales)}")
+        raise ConfigError(
+            f"scale: the study {study.name} has none called laptop, the default; it has {', '.join(study.scales)}"
+        )
     laptop = study.scales["laptop"]
 
     def group(title: str, rows: Sequence[tuple[str, Any, str, str]]) -> None:
@@ -101,14 +103,21 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
     group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{families[0]}]")])
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
-        "--scale", choices=sorted(study.scales), default=argparse.SUPPRESS, help="preset of all sizes; full is the log's own [laptop]"
+        "--scale",
+        choices=sorted(study.scales),
+        default=argparse.SUPPRESS,
+        help="preset of all sizes; full is the log's own [laptop]",
     )
     for option, counted, text in (
         ("trials", "trials", "configurations that the search tries, over all strata"),
         ("steps", unit, "budget of a whole trial"),
         ("grace", unit, "first rung, and the interval between reports"),
         ("reduction", "factor", "one in how many trials goes on at a rung, and the factor between rungs"),
-        ("confirm", "trials per stratum", "finalists that are trained again from fresh seeds and scored on the test split"),
+        (
+            "confirm",
+            "trials per stratum",
+            "finalists that are trained again from fresh seeds and scored on the test split",
+        ),
         ("replicates", "runs", "fresh seeds per finalist"),
     ):
         word = study.budget if option == "steps" else option
@@ -121,18 +130,43 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
             ("enqueue", str, "FILE", f"YAML list of configurations to try first, each a mapping of fields [{first}]"),
             ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
             ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
-            ("stuck-after", _duration, "TIME", "end and retry a trial that makes no step for this time, with its stacks [10m]"),
+            (
+                "stuck-after",
+                _duration,
+                "TIME",
+                "end and retry a trial that makes no step for this time, with its stacks [10m]",
+            ),
         ],
     )
     group(
         "placement",
         [
-            ("concurrent", _whole, "N", "trials at a time [what fits this machine, or the cluster as it grows and shrinks]"),
+            (
+                "concurrent",
+                _whole,
+                "N",
+                "trials at a time [what fits this machine, or the cluster as it grows and shrinks]",
+            ),
             ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
-            ("gpus-per-trial", _finite, "N", "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]"),
+            (
+                "gpus-per-trial",
+                _finite,
+                "N",
+                "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]",
+            ),
             ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
-            ("most-workers-per-trial", _whole, "N", "up to so many, if there is room when an attempt begins [--workers-per-trial]"),
-            ("where", _labels, "LABEL=VALUE", "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]"),
+            (
+                "most-workers-per-trial",
+                _whole,
+                "N",
+                "up to so many, if there is room when an attempt begins [--workers-per-trial]",
+            ),
+            (
+                "where",
+                _labels,
+                "LABEL=VALUE",
+                "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]",
+            ),
             (
                 "address",
                 str,
@@ -146,14 +180,23 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
         [
             ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
             ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
-            ("storage-patience", _duration, "TIME", "wait so long for a storage that refuses or is silent, then stop, resumable [2m]"),
+            (
+                "storage-patience",
+                _duration,
+                "TIME",
+                "wait so long for a storage that refuses or is silent, then stop, resumable [2m]",
+            ),
             ("resume", str, "NAME", f"go on with that sweep; a larger --trials or --{study.budget} extends it"),
         ],
     )
     other = parser.add_argument_group("other")
-    other.add_argument("--dry-run", action="store_true", default=argparse.SUPPRESS, help="print the plan and start nothing")
+    other.add_argument(
+        "--dry-run", action="store_true", default=argparse.SUPPRESS, help="print the plan and start nothing"
+    )
     other.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="print this")
-    parser.add_argument("overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched"
+    )
     return parser
 
 
@@ -178,10 +221,15 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
     if given.pop("help", False):
         sys.stdout.write(_help(parser, study))
         raise SystemExit(0)
-    special = {key: given.pop(key, None) for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run", "address")}
+    special = {
+        key: given.pop(key, None)
+        for key in ("overrides", "family", "scale", "storage", "name", "resume", "dry_run", "address")
+    }
     for option in ("name", "resume"):
         if special[option] is not None and not _NAME.fullmatch(special[option]):
-            raise ConfigError(f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})")
+            raise ConfigError(
+                f"{option}: must be letters, digits, '.', '_' or '-', without a path (got {special[option]!r})"
+            )
     if special["name"] and special["resume"]:
         raise ConfigError("name: a resumed sweep keeps its name; give --resume alone")
     return Request(
@@ -227,7 +275,10 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     study = study.of(request.family)
     scale_name = request.scale or "laptop"
     scale: Scale = study.scales[scale_name]
-    sizes = {name: getattr(scale, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")}
+    sizes = {
+        name: getattr(scale, name)
+        for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")
+    }
     given = {key: value for key, value in request.given.items() if key != "enqueue"}
     if given.get("seed", 0) < 0:
         raise ConfigError(f"seed: must not be negative (got {given['seed']})")
@@ -275,7 +326,9 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
 def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     """Those of the strata that are there, as plain values."""
     return tuple(
-        {"a": one.a, "b": one.b, "margins": dict(one.margins)} for one in study.contrasts if {one.a, one.b} <= set(map(str, strata))
+        {"a": one.a, "b": one.b, "margins": dict(one.margins)}
+        for one in study.contrasts
+        if {one.a, one.b} <= set(map(str, strata))
     )
 
 
@@ -302,7 +355,9 @@ def _typed(made: Settings) -> dict[str, Any]:
         found |= {name: config[name] for name in made.overrides if name not in dealt}
     for name in made.overrides:
         if name not in found:
-            raise ConfigError(f"{name}: is fixed by every arm ({', '.join(map(str, made.strata))}), so this would be ignored")
+            raise ConfigError(
+                f"{name}: is fixed by every arm ({', '.join(map(str, made.strata))}), so this would be ignored"
+            )
     return found
 
 
@@ -331,11 +386,15 @@ def check_configurations(study: Study, made: Settings) -> None:
     for stratum in made.strata:
         made.configure({}, stratum, 0)
     if len(made.enqueue) > made.trials:
-        raise ConfigError(f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials")
+        raise ConfigError(
+            f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials"
+        )
     for index, entry in enumerate(made.enqueue):
         dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]
         if dealt not in made.strata:
-            raise ConfigError(f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}")
+            raise ConfigError(
+                f"enqueue: entry {index + 1}: {made.stratify}: {dealt} is not among {', '.join(map(str, made.strata))}"
+            )
         fixed = {"steps", "seed", "eval_every", *made.overrides, *made.fields, *made.dealt(dealt)} - {made.stratify}
         if found := [name for name in entry if name in fixed]:
             raise ConfigError(f"enqueue: entry {index + 1}: {found[0]}: is fixed for the whole sweep")
@@ -373,11 +432,15 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
     asked |= {name: (typed[name], recorded.overrides.get(name, "no value")) for name in words}
     for name, (value, before) in asked.items():
         if value != before:
-            raise ConfigError(f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it")
+            raise ConfigError(
+                f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it"
+            )
     changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
     if changed.get("steps", recorded.steps) < recorded.steps:
         word, least = recorded.unit, recorded.steps
-        raise ConfigError(f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep")
+        raise ConfigError(
+            f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep"
+        )
     made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
     if alone:
         made = dataclasses.replace(made, where={})

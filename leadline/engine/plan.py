@@ -22,7 +22,17 @@ from leadline.ledger.segments import Event
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 
-__all__ = ["check_fits", "complete", "describe", "expected_search", "expected_steps", "fitting", "replayed", "short_of_room", "warnings_of"]
+__all__ = [
+    "check_fits",
+    "complete",
+    "describe",
+    "expected_search",
+    "expected_steps",
+    "fitting",
+    "replayed",
+    "short_of_room",
+    "warnings_of",
+]
 
 
 UNTIMED_STEPS, TIMED_STEPS = 5, 30
@@ -40,9 +50,13 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     """
     cpus, gpus = psutil.cpu_count() or 1, torch.cuda.device_count()
     if cpus_per_trial * workers > cpus:
-        raise ConfigError(f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus} CPUs here")
+        raise ConfigError(
+            f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus} CPUs here"
+        )
     if gpus_per_trial * workers > gpus:
-        raise ConfigError(f"gpus-per-trial: {gpus_per_trial:g} for each of {workers} worker(s) is more than the {gpus} GPUs here")
+        raise ConfigError(
+            f"gpus-per-trial: {gpus_per_trial:g} for each of {workers} worker(s) is more than the {gpus} GPUs here"
+        )
     counts = [int(cpus // (cpus_per_trial * workers))]
     if gpus_per_trial:
         counts.append(int(gpus // gpus_per_trial) // workers)
@@ -71,7 +85,9 @@ def expected_search(settings: Settings) -> float:
 
 def expected_steps(settings: Settings) -> float:
     """Those of the whole sweep, confirmation included."""
-    confirmed = len(settings.strata) * min(settings.confirm, settings.trials / len(settings.strata)) * settings.replicates
+    confirmed = (
+        len(settings.strata) * min(settings.confirm, settings.trials / len(settings.strata)) * settings.replicates
+    )
     return settings.trials * expected_search(settings) + confirmed * settings.steps
 
 
@@ -112,7 +128,9 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
         found.append(proposal)
     failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
     if not found and new and failed:
-        raise ConfigError(f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}")
+        raise ConfigError(
+            f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}"
+        )
     return found
 
 
@@ -123,7 +141,9 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     return [make(family.Config, proposal.config, family.name) for proposal in proposals]
 
 
-def check_fits(settings: Settings, space: Space, folder: Folder, history: History | None = None, *, alone: bool = True) -> int:
+def check_fits(
+    settings: Settings, space: Space, folder: Folder, history: History | None = None, *, alone: bool = True
+) -> int:
     """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints. Returns the bytes that a checkpoint may have.
 
     Args:
@@ -135,7 +155,9 @@ def check_fits(settings: Settings, space: Space, folder: Folder, history: Histor
     """
     most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial) if alone else math.inf
     if settings.concurrent is not None and settings.concurrent > most:
-        raise ConfigError(f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine")
+        raise ConfigError(
+            f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine"
+        )
     trials = history.trials.values() if history else []
     for trial in trials:
         _check_extension(settings, trial)
@@ -163,7 +185,11 @@ def _check_extension(settings: Settings, trial: Trial) -> None:
 def short_of_room(folder: Folder, needed: int) -> str:
     """Why the running trials may not go on, in words, where a local disk has less room than twice what they are about to write."""
     needed, free = 2 * needed + SPARE, _free(folder)
-    return f"{free / 2**20:,.0f} MiB free, the running trials need {needed / 2**20:,.0f} MiB; make room" if free < needed else ""
+    return (
+        f"{free / 2**20:,.0f} MiB free, the running trials need {needed / 2**20:,.0f} MiB; make room"
+        if free < needed
+        else ""
+    )
 
 
 def _free(folder: Folder) -> float:
@@ -195,7 +221,9 @@ def warnings_of(settings: Settings) -> list[str]:
     found = []
     per_stratum = settings.trials // len(settings.strata)
     if not settings.rungs:
-        found.append(f"{settings.unit} {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early")
+        found.append(
+            f"{settings.unit} {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early"
+        )
     elif per_stratum < settings.reduction:
         found.append(
             f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: few or none will be stopped early"
@@ -206,7 +234,9 @@ def warnings_of(settings: Settings) -> list[str]:
             f"{settings.trials} trials are no multiple of {len(settings.strata)} strata: some get one more; take {settings.trials + more}"
         )
     if settings.sampler == "tpe" and per_stratum <= settings.startup:
-        found.append(f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: the search is random")
+        found.append(
+            f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: the search is random"
+        )
     return found
 
 
@@ -228,13 +258,19 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
     seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / at_once
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}
-    how_many = f"{settings.concurrent or 'as many as fit'} at a time on the cluster at {where}" if where else f"{at_once} at a time"
+    how_many = (
+        f"{settings.concurrent or 'as many as fit'} at a time on the cluster at {where}"
+        if where
+        else f"{at_once} at a time"
+    )
     alone = ", one trial at a time" if where and not settings.concurrent else ""
     rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
         f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
         f"trials      {settings.trials}, {how_many}, seed {settings.seed}",
-        f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}" if settings.stratify else "strata      one",
+        f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}"
+        if settings.stratify
+        else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
         f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} {settings.unit}; "
@@ -244,14 +280,25 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings)),
-        *([f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"] if past else []),
+        *(
+            [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]
+            if past
+            else []
+        ),
         "next proposals" if past else "first proposals",
     ]
     director, usual = _replayed(settings, space, past), to_dict(family.Config())
     lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
     for proposal in _first_proposals(director, 4, new=not past):
-        told, searched = {**fixed, "steps": 0, "eval_every": 0, "seed": 0}, director.history.trials[proposal.trial].params
-        shown = {name: value for name, value in proposal.config.items() if name not in told and (name in searched or value != usual[name])}
+        told, searched = (
+            {**fixed, "steps": 0, "eval_every": 0, "seed": 0},
+            director.history.trials[proposal.trial].params,
+        )
+        shown = {
+            name: value
+            for name, value in proposal.config.items()
+            if name not in told and (name in searched or value != usual[name])
+        }
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)
 

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 
 from leadline.config import ConfigError
 
@@ -43,7 +49,9 @@ class Recorded(optuna.trial.FixedTrial):
         """
         for name, value in self._params.items():
             if name not in self.params:
-                raise ConfigError(f"{name}: trial {self.number} has {value}, and the space no longer asks for it; {_REMEDY}")
+                raise ConfigError(
+                    f"{name}: trial {self.number} has {value}, and the space no longer asks for it; {_REMEDY}"
+                )
 
 
 def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -54,7 +62,9 @@ def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """
     for name, value in now.items():
         if name in was and was[name] != value:
-            raise ConfigError(f"{name}: trial {number} has {was[name]}, and the space makes {value} of the same parameters now; {_REMEDY}")
+            raise ConfigError(
+                f"{name}: trial {number} has {was[name]}, and the space makes {value} of the same parameters now; {_REMEDY}"
+            )
 
 
 def range_of(distribution: BaseDistribution) -> str:

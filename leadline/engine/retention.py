@@ -61,5 +61,7 @@ class Retention:
         for name in going:
             (store.folder / name).delete()
         left = set(held) - set(going)
-        if gone := [report.checkpoint for report in trial.reports if report.checkpoint and report.checkpoint not in left]:
+        if gone := [
+            report.checkpoint for report in trial.reports if report.checkpoint and report.checkpoint not in left
+        ]:
             self._gone.put((number, gone))

@@ -62,7 +62,9 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     if request.resume:
         name = request.resume
         # Whoever goes on for another has no reason to doubt that the sweep is there.
-        recorded = _recorded(storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE)
+        recorded = _recorded(
+            storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE
+        )
         events = recorded.events
         asked = next((event["settings"] for event in reversed(events) if event["type"] == "opened"), None)
         if asked is None:
@@ -91,7 +93,9 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         return DONE
     lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
-        driver = Driver(study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known)
+        driver = Driver(
+            study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known
+        )
         return driver.conclude() if complete else driver.go()
     finally:
         with contextlib.suppress(OSError):  # it then runs out by itself
@@ -101,7 +105,11 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
 def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: str) -> Lease:
     def lost(reason: str) -> None:
         try:
-            print(f"\n{name}: this driver may not write any more: {reason}; go on with: {resume}", file=sys.stderr, flush=True)
+            print(
+                f"\n{name}: this driver may not write any more: {reason}; go on with: {resume}",
+                file=sys.stderr,
+                flush=True,
+            )
         finally:
             parent.ended(FAILED)
             os._exit(FAILED)
@@ -116,11 +124,15 @@ def _recorded(storage: Folder, name: str, patience: float) -> Scan:
     try:
         found = scan(storage / name / "ledger", patience)
     except LedgerError as error:
-        raise ConfigError(f"resume: {error}; `python -m analysis doctor {storage / name}` says what can be done") from None
+        raise ConfigError(
+            f"resume: {error}; `python -m analysis doctor {storage / name}` says what can be done"
+        ) from None
     if found.segments:
         return found
     if not (storage / name).exists():
-        raise ConfigError(f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}")
+        raise ConfigError(
+            f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}"
+        )
     raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew under another name")
 
 

@@ -97,7 +97,9 @@ class Search:
 
     def _begin(self) -> None:
         self._storage = optuna.storages.InMemoryStorage()
-        self.study = optuna.create_study(direction="minimize" if self._mode == "min" else "maximize", storage=self._storage)
+        self.study = optuna.create_study(
+            direction="minimize" if self._mode == "min" else "maximize", storage=self._storage
+        )
         self._trials: dict[int, OptunaTrial] = {}
 
     def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -118,7 +120,9 @@ class Search:
         trial = self.study.ask()
         fields = self._fields(trial, given or {})
         for name in [name for name in given or {} if name in fields and name not in trial.params]:
-            raise ConfigError(f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}")
+            raise ConfigError(
+                f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}"
+            )
         # TPE leaves all that it drew on a trial, used or not, for others to read while it runs: a ledger knows what was used.
         identity = self._storage.get_study_id_from_name(self.study.study_name)
         place = self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
@@ -174,7 +178,11 @@ class Search:
             except ConfigError:
                 raise
             except (UserWarning, ValueError) as error:
-                names = [name for name in given if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))]
+                names = [
+                    name
+                    for name in given
+                    if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))
+                ]
                 raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None
 
     def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
@@ -204,4 +212,6 @@ class Search:
         seed = seed_of(self._seed, number) % 2**32
         if self._sampler == "random":
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup)
+        return optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self._startup
+        )

@@ -133,7 +133,9 @@ class Study:
             if family in (None, one.family):
                 return one
         assert family is not None, "None is the first"
-        hint = self.without.get(family) or did_you_mean(family, self.families) or f"{self.name} has no search space for it"
+        hint = (
+            self.without.get(family) or did_you_mean(family, self.families) or f"{self.name} has no search space for it"
+        )
         *others, last = self.families
         taken = f"{', '.join(others)} or {last}" if others else last
         raise ConfigError(f"family: {self.name} takes {taken}, not {family}: {hint}")
@@ -185,7 +187,15 @@ class Settings:
     """Where there is room when an attempt begins; None: `workers_per_trial`, always."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "steps", "grace", "replicates", "concurrent", "workers_per_trial", "most_workers_per_trial"):
+        for name in (
+            "trials",
+            "steps",
+            "grace",
+            "replicates",
+            "concurrent",
+            "workers_per_trial",
+            "most_workers_per_trial",
+        ):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name.replace('_', '-')}: must be at least 1 (got {getattr(self, name)})")
         if self.most_workers < self.workers_per_trial:
@@ -256,10 +266,14 @@ class Settings:
         given = {**self.overrides, **self.dealt(stratum), "seed": seed}
         config = self._budgeted(family, {**self.fields, **fields, **given})
         if fields and family.data_key(config) != family.data_key(self._budgeted(family, {**self.fields, **given})):
-            raise ConfigError(f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line")
+            raise ConfigError(
+                f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line"
+            )
         rows = getattr(config, "batch", None)
         if isinstance(rows, int) and rows % self.workers_per_trial:
-            raise ConfigError(f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple")
+            raise ConfigError(
+                f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple"
+            )
         return config
 
     def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:

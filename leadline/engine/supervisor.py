@@ -119,7 +119,11 @@ class _Driver:
         """Why another driver should go on, in words; empty if this one has ended by itself."""
         if "code" in self.said:
             return str(self.said["again"])
-        return f"ended by {signal.Signals(-self.status).name}" if self.status < 0 else f"ended with code {self.status} in the middle"
+        return (
+            f"ended by {signal.Signals(-self.status).name}"
+            if self.status < 0
+            else f"ended with code {self.status} in the middle"
+        )
 
 
 class _Signals:
@@ -220,7 +224,9 @@ def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -
     sys.stdout.flush()
     sys.stderr.flush()
     parent.ended(code)
-    os._exit(code)  # the driver has stopped what it started; the interpreter would spend a second on what libraries leave behind
+    os._exit(
+        code
+    )  # the driver has stopped what it started; the interpreter would spend a second on what libraries leave behind
 
 
 def _follow_parent(watch: int) -> None:

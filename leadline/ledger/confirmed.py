@@ -46,7 +46,11 @@ def scores(history: History, trial: Trial, name: str) -> list[Measure]:
 def exact(found: list[Measure]) -> bool:
     """Whether these are counts and the like, which have neither units nor width, or no value at all where nothing was counted."""
     values = [(score.low, score.value, score.high) for score in found if not math.isnan(score.value)]
-    return bool(values) and all(low == value == high for low, value, high in values) and not any(score.units for score in found)
+    return (
+        bool(values)
+        and all(low == value == high for low, value, high in values)
+        and not any(score.units for score in found)
+    )
 
 
 def confirmation(history: History, trial: Trial, metric: str | None = None) -> Measure | None:
@@ -151,7 +155,12 @@ class Versus:
 
 
 def versus(
-    history: History, trial: Trial, line: Baseline, metric: str | None = None, mode: str | None = None, unit: str = "units"
+    history: History,
+    trial: Trial,
+    line: Baseline,
+    metric: str | None = None,
+    mode: str | None = None,
+    unit: str = "units",
 ) -> Versus | None:
     """A finalist beside a trivial predictor on test; None where one of them has no score there.
 

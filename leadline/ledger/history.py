@@ -140,11 +140,15 @@ class History:
 
     def copy(self) -> History:
         """One that moves on by itself, in another thread if need be; what is never changed, such as reports, is shared."""
-        twin = replace(self, manifests=[dict(manifest) for manifest in self.manifests], trials={}, _began=dict(self._began))
+        twin = replace(
+            self, manifests=[dict(manifest) for manifest in self.manifests], trials={}, _began=dict(self._began)
+        )
         twin.baselines, twin.findings, twin.notes = list(self.baselines), list(self.findings), list(self.notes)
         for trial in self.trials.values():
             reports, retired, extended = list(trial.reports), set(trial.retired), list(trial.extended)
-            twin.trials[trial.number] = replace(trial, reports=reports, retired=retired, extended=extended, workers=list(trial.workers))
+            twin.trials[trial.number] = replace(
+                trial, reports=reports, retired=retired, extended=extended, workers=list(trial.workers)
+            )
         return twin
 
     def apply(self, event: Event) -> None:
@@ -172,7 +176,11 @@ class History:
 
     def budgeted(self, trial: Trial) -> dict[str, Any]:
         """The fields of a trial's configuration that the budget decides, as it stands now."""
-        return {"steps": trial.config["steps"] * self.budget // trial.budget} if trial.budget not in (0, self.budget) else {}
+        return (
+            {"steps": trial.config["steps"] * self.budget // trial.budget}
+            if trial.budget not in (0, self.budget)
+            else {}
+        )
 
     def search_trials(self) -> list[Trial]:
         """Trials of the search, in order of their numbers."""
@@ -211,7 +219,9 @@ class History:
 
     def _on_proposed(self, event: Event) -> None:
         fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
-        self.trials[event["trial"]] = trial = Trial(event["trial"], **fields, distributions=event.get("distributions", {}))
+        self.trials[event["trial"]] = trial = Trial(
+            event["trial"], **fields, distributions=event.get("distributions", {})
+        )
         trial.budget = self.budget
         if event.get("infeasible"):
             trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"

@@ -76,13 +76,18 @@ def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
 
 def ranked(history: History, stratum: str) -> list[Trial]:
     """Search trials of a stratum, best first."""
-    return sorted((trial for trial in history.search_trials() if trial.stratum == stratum), key=lambda trial: place(history, trial))
+    return sorted(
+        (trial for trial in history.search_trials() if trial.stratum == stratum),
+        key=lambda trial: place(history, trial),
+    )
 
 
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     """The `count` best trials of a stratum that finished with a finite value."""
     metric = objective(history)
-    done = [trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))]
+    done = [
+        trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))
+    ]
     return done[:count]
 
 
@@ -93,7 +98,11 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         name: `split/metric`.
         mode: min or max; None for the objective's.
     """
-    found = [line for line in history.baselines if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)]
+    found = [
+        line
+        for line in history.baselines
+        if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
+    ]
     sign = 1.0 if (mode or history.settings["mode"]) == "min" else -1.0
     values = {id(line): sign * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
@@ -237,7 +246,15 @@ def confirmations(history: History, only: str | None = None) -> list[dict[str, A
             score = confirmation(history, trial)
             assert score is not None, "a replicate has finished"
             plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}
-            rows.append({"trial": trial.number, "stratum": stratum, **plain, "replicates": len(finished(history, trial)), "split": "test"})
+            rows.append(
+                {
+                    "trial": trial.number,
+                    "stratum": stratum,
+                    **plain,
+                    "replicates": len(finished(history, trial)),
+                    "split": "test",
+                }
+            )
             rows[-1] |= {"n": score.n, "marks": replicate_marks(history, trial), "against": _against(history, trial)}
     return rows
 
@@ -246,7 +263,11 @@ def board(history: History, name: str) -> dict[str, Any]:
     """The whole leaderboard as plain JSON values."""
     metric = objective(history)
     baselines = [
-        {"name": line.name, "stratum": line.stratum, **{key: line.metrics[metric].to_dict()[key] for key in ("value", "n")}}
+        {
+            "name": line.name,
+            "stratum": line.stratum,
+            **{key: line.metrics[metric].to_dict()[key] for key in ("value", "n")},
+        }
         for line in history.baselines
         if metric in line.metrics
     ]

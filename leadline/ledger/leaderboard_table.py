@@ -32,7 +32,9 @@ def _table(title: str, columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     names = columns.split(", ")
     for column in names:
-        table.add_column(column.lstrip("<"), justify="left" if column.startswith("<") else "right", no_wrap=column != names[-1])
+        table.add_column(
+            column.lstrip("<"), justify="left" if column.startswith("<") else "right", no_wrap=column != names[-1]
+        )
     return table
 
 
@@ -58,7 +60,9 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
             table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
         for line in [line for line in history.baselines if line.stratum == stratum]:
             unknown = Measure(math.nan, 0, math.nan, math.nan)
-            value, *rest = (line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside)))
+            value, *rest = (
+                line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside))
+            )
             kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
             span = [bounds(value.low, value.high)] if interval else []
             cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
@@ -89,7 +93,11 @@ def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequ
 def _over_replicates(history: History, trial: Trial, metric: str) -> str:
     """A metric beside the objective: a count's median, smallest and largest value, otherwise the mean."""
     if count := leaderboard.counts(history, trial).get(metric):
-        return f"{number(count.median)} ({number(count.low)} to {number(count.high)})" if count.replicates > 1 else number(count.median)
+        return (
+            f"{number(count.median)} ({number(count.low)} to {number(count.high)})"
+            if count.replicates > 1
+            else number(count.median)
+        )
     measure = leaderboard.confirmation(history, trial, metric)
     return number(measure.value if measure else None)
 

@@ -138,7 +138,11 @@ class Board:
         measure = trial.measure(leaderboard.objective(history))
         assert measure is not None, "it has a finite value"
         marks = ", ".join(leaderboard.marks(history, trial)) or "none"
-        spent = "" if trial.status == "finished" else f", {trial.status} at {history.spent(trial.reports[-1])} of {history.budget}"
+        spent = (
+            ""
+            if trial.status == "finished"
+            else f", {trial.status} at {history.spent(trial.reports[-1])} of {history.budget}"
+        )
         return (
             f"{where}trial {trial.number}, {history.settings['metric']} {number(measure.value)} "
             f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
@@ -173,8 +177,14 @@ class Board:
 
     def _running(self, places: Mapping[int, Sequence[Place]]) -> list[str]:
         history, unknown = self.history, [Place("-", "-", 0)]
-        lines = ["", "running now", _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node")]
-        for trial, place in [(running, place) for running in self.running() for place in places.get(running.number, unknown)]:
+        lines = [
+            "",
+            "running now",
+            _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node"),
+        ]
+        for trial, place in [
+            (running, place) for running in self.running() for place in places.get(running.number, unknown)
+        ]:
             lines.append(
                 _row(
                     trial.number if trial.kind == "search" else f"{trial.number} (of {trial.of})", trial.attempts, trial.stratum,
@@ -198,7 +208,9 @@ class Board:
         for row in rows:
             beside = against(self.history, self.history.trials[row["trial"]])
             interval = bounds(row["low"], row["high"])
-            lines.append(_row(row["stratum"], row["trial"], number(row["value"]), interval, row["n"], row["replicates"], beside))
+            lines.append(
+                _row(row["stratum"], row["trial"], number(row["value"]), interval, row["n"], row["replicates"], beside)
+            )
         return lines
 
     def _stratum(self, stratum: str) -> Iterable[str]:

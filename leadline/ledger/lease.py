@@ -88,7 +88,13 @@ class Lease:
     """
 
     def __init__(
-        self, folder: Folder, number: int, holder: dict[str, Any], seconds: float, lost: Callable[[str], None], patience: float = PATIENCE
+        self,
+        folder: Folder,
+        number: int,
+        holder: dict[str, Any],
+        seconds: float,
+        lost: Callable[[str], None],
+        patience: float = PATIENCE,
     ) -> None:
         self.folder, self.number, self.holder, self.seconds = folder, number, holder, seconds
         self.asked: Callable[[], None] = lambda: None
@@ -99,7 +105,9 @@ class Lease:
         self._thread.start()
 
     @staticmethod
-    def take(folder: Folder, lost: Callable[[str], None], seconds: float = SECONDS, patience: float = PATIENCE) -> Lease:
+    def take(
+        folder: Folder, lost: Callable[[str], None], seconds: float = SECONDS, patience: float = PATIENCE
+    ) -> Lease:
         """Takes the lease, at once where nobody holds it, after `seconds` of watching where its holder may be gone.
 
         Raises:

@@ -58,7 +58,9 @@ class Ledger:
         found = known if known and known.names == listed(folder, patience) else scan(folder, patience)
         self.reread = found is not known
         self.past = found.events
-        self._segment, self._previous = (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
+        self._segment, self._previous = (
+            (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
+        )
         if found.torn:
             self._set_aside(found.torn, found.problem)
         self._compaction = self._compacting(found, compact)
@@ -186,6 +188,10 @@ class Ledger:
             if self.folder.read(span.name) != content:
                 raise FileExistsError(f"{self.folder}/{span.name} is another writer's") from None
         if time.time() - self._written > SILENCE:
-            others = [name for name in self.folder.sizes() if (other := Span.of(name)) and other != span and other.last >= span.last]
+            others = [
+                name
+                for name in self.folder.sizes()
+                if (other := Span.of(name)) and other != span and other.last >= span.last
+            ]
             if others:
                 raise FileExistsError(f"{self.folder}/{min(others)} is another writer's") from None

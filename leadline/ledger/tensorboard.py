@@ -20,7 +20,9 @@ def write(history: History, folder: Folder) -> None:
     metric = leaderboard.objective(history)
     with tempfile.TemporaryDirectory(prefix="leadline-tensorboard-") as scratch:
         for trial in history.trials.values():
-            name = f"trial-{trial.number:04d}" if trial.of is None else f"replicate-{trial.number:04d}-of-{trial.of:04d}"
+            name = (
+                f"trial-{trial.number:04d}" if trial.of is None else f"replicate-{trial.number:04d}-of-{trial.of:04d}"
+            )
             with SummaryWriter(f"{scratch}/{name}") as writer:
                 for report in trial.reports:
                     values = {label: measure.value for label, measure in report.metrics.items()} | report.facts
@@ -29,7 +31,11 @@ def write(history: History, folder: Folder) -> None:
                             writer.add_scalar(label, value, report.step)
                 value = trial.value(metric)
                 plain = {
-                    key: ",".join(map(str, entry)) if isinstance(entry, list) else str(entry) if entry is None else entry
+                    key: ",".join(map(str, entry))
+                    if isinstance(entry, list)
+                    else str(entry)
+                    if entry is None
+                    else entry
                     for key, entry in trial.config.items()
                 }
                 if math.isfinite(value):

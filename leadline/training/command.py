@@ -35,7 +35,9 @@ _MACHINE = ("guards_share", "micro_batch", "gpu_memory")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False
+    )
     parser.add_argument("words", nargs="*")
     parser.add_argument("--from", dest="sweep")
     parser.add_argument("--preset")
@@ -50,7 +52,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         raise ConfigError(str(error).removeprefix("argument --")) from None
     if unknown:
         option = unknown[0].split("=")[0]
-        raise ConfigError(f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}")
+        raise ConfigError(
+            f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}"
+        )
     return parsed
 
 
@@ -72,7 +76,9 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
     trial = history.trials[int(number)]
     if trial.extended:
         before = ", then ".join(map(str, trial.extended))
-        print(f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on")
+        print(
+            f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on"
+        )
     return history.settings["family"], trial.trained_config
 
 
@@ -98,7 +104,9 @@ def _help(words: list[str]) -> str:
         fields = describe(registry.family(name).Config)
         presets = registry.family(name).presets
         text += f"\npresets of {name}: {', '.join(presets)}\n" if presets else ""
-        text += f"\nfields of {name}:\n" + "".join(f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields)
+        text += f"\nfields of {name}:\n" + "".join(
+            f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields
+        )
     return text
 
 
@@ -120,7 +128,9 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
     before = {**found.record["config"], "family": found.record["family"]}
     for name, value in {"family": family.name, **to_dict(config)}.items():
         if name != "eval_every" and before.get(name) != value:
-            raise ConfigError(f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere")
+            raise ConfigError(
+                f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere"
+            )
 
 
 def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> bool:
@@ -153,7 +163,9 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     _same_run(store, family, config)
     for report in Loop(family, config, data, store=store, device=place).run():
         scores = _show(family, report.metrics)
-        print(f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}")
+        print(
+            f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}"
+        )
         for found in report.findings:
             print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
     told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
@@ -173,14 +185,18 @@ def main(arguments: list[str]) -> int:
             return 0
         if parsed.sweep:
             if parsed.preset or parsed.scale:
-                raise ConfigError("preset: a trial of a sweep has its own configuration; give either --from or --preset")
+                raise ConfigError(
+                    "preset: a trial of a sweep has its own configuration; give either --from or --preset"
+                )
             if not words:
                 raise ConfigError("from: say which trial, as in --from results/NAME 7")
             name, values = _from_ledger(parsed.sweep, words.pop(0))
         else:
             name = words.pop(0)
             values = _preset(registry.family(name), parsed.preset, parsed.scale)
-        trained = _train(registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads)
+        trained = _train(
+            registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads
+        )
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

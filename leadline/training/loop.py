@@ -83,7 +83,9 @@ class Loop:
         self.rows = 0
         """Of the micro-batch that was trained on last."""
         self.history: list[Report] = []
-        guards = [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []  # only the first worker reports
+        guards = (
+            [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []
+        )  # only the first worker reports
         self.watch = Watch(guards, self.task, config.eval_every)
 
     def run(self, stop: int | None = None) -> Iterator[Report]:
@@ -208,7 +210,9 @@ class Loop:
             return batch
         rows = len(next(iter(batch.values())))
         if rows % self.world.size:
-            raise ConfigError(f"batch: {rows} rows cannot be shared by {self.world.size} workers per trial; take a multiple")
+            raise ConfigError(
+                f"batch: {rows} rows cannot be shared by {self.world.size} workers per trial; take a multiple"
+            )
         return {name: tensor[self.world.rank :: self.world.size] for name, tensor in batch.items()}
 
     def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float) -> Report:
@@ -241,7 +245,12 @@ class Loop:
         return report
 
     def _guarded(
-        self, facts: dict[str, float], metrics: dict[str, Measure], losses: npt.NDArray[np.float64], steps: int, seconds: float
+        self,
+        facts: dict[str, float],
+        metrics: dict[str, Measure],
+        losses: npt.NDArray[np.float64],
+        steps: int,
+        seconds: float,
     ) -> tuple[dict[str, float], list[Finding]]:
         """The facts with the guards' share of the training time, and what the guards have found."""
         metric = self.family.metric(self.family.objective)
@@ -249,14 +258,18 @@ class Loop:
         rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
         before = self.watch.seconds
         found = self.watch.report(
-            Interval(self.step, steps, self.config.steps, seconds, losses, rates, objective, minimise=metric.mode == "min")
+            Interval(
+                self.step, steps, self.config.steps, seconds, losses, rates, objective, minimise=metric.mode == "min"
+            )
         )
         self.guarding += self.watch.seconds - before
         share = self.guarding / max(self.seconds + self.guarding, 1e-9)
         held = {"gpu_memory": float(torch.cuda.max_memory_allocated(self.device))} if self.device.type == "cuda" else {}
         return {**facts, **held, "guards_share": share, "micro_batch": float(self.micro_batch)}, found
 
-    def _save(self, metrics: dict[str, Measure], guarded: tuple[dict[str, float], list[Finding]], trained: float) -> None:
+    def _save(
+        self, metrics: dict[str, Measure], guarded: tuple[dict[str, float], list[Finding]], trained: float
+    ) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""
         facts, found = guarded
         name = f"attempt-{self.store.attempt:02d}/step-{self.step:09d}" if self.store else None
@@ -269,7 +282,11 @@ class Loop:
         if self.store is None:
             return
         begun = time.perf_counter()
-        record = {"family": self.family.name, "config": to_dict(self.config), "history": [past.to_dict() for past in self.history]}
+        record = {
+            "family": self.family.name,
+            "config": to_dict(self.config),
+            "history": [past.to_dict() for past in self.history],
+        }
         self.store.publish(self.step, self.state(), record)
         self.store.retain(self._kept())
         self.overhead += time.perf_counter() - begun
@@ -311,7 +328,12 @@ class Loop:
             for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
                 scheduler.load_state_dict(saved)
         else:
-            lengthen(self.task.optimizers, self.task.schedulers, (state["optimizers"], state["schedulers"]), state["counts"]["step"])
+            lengthen(
+                self.task.optimizers,
+                self.task.schedulers,
+                (state["optimizers"], state["schedulers"]),
+                state["counts"]["step"],
+            )
         self.task.load_state_dict(state["task"])
         self.watch.load_state_dict(state["guards"])
         torch.set_rng_state(state["generators"]["cpu"])
@@ -332,4 +354,6 @@ class Loop:
         self.history = [Report.from_dict(plain) for plain in found.record["history"]]
         self.log(f"resumed from {found.name}")
         if before != self.config.steps:
-            self.log(f"the budget was {before} steps and is {self.config.steps} now: schedules and curricula follow the new one")
+            self.log(
+                f"the budget was {before} steps and is {self.config.steps} now: schedules and curricula follow the new one"
+            )

@@ -44,7 +44,11 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory did not suffice; torch's allocator for the host raises a plain RuntimeError."""
     words = str(error)
     refused = isinstance(error, RuntimeError) and any(said in words for said in REFUSALS)
-    return refused or isinstance(error, MemoryError | torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    return (
+        refused
+        or isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+    )
 
 
 def fastest(loop: Loop) -> int:

@@ -46,7 +46,10 @@ def lengthen(
     for optimizer, state in zip(optimizers, saved[0], strict=True):
         groups = state["param_groups"]
         if id(optimizer) in scheduled:
-            groups = [_with_rates(*triple) for triple in zip(groups, before[id(optimizer)], optimizer.param_groups, strict=True)]
+            groups = [
+                _with_rates(*triple)
+                for triple in zip(groups, before[id(optimizer)], optimizer.param_groups, strict=True)
+            ]
         optimizer.load_state_dict({**state, "param_groups": groups})
     for scheduler, state in zip(schedulers, saved[1], strict=True):
         if isinstance(scheduler, ReduceLROnPlateau):

@@ -42,7 +42,9 @@ class Watchdog:
             self._set = now
             faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._file)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         faulthandler.cancel_dump_traceback_later()
         self._file.close()
         if not os.path.getsize(self.path):

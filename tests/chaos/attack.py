@@ -61,7 +61,9 @@ class Attack:
         say: told of each kill, in a line.
     """
 
-    def __init__(self, command: Command, store: Store, name: str, kills: Sequence[Kill], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, command: Command, store: Store, name: str, kills: Sequence[Kill], say: Callable[[str], None]
+    ) -> None:
         self.command, self.store, self.kills, self.say = command, store, kills, say
         self.folder: Folder = store.folder(name)
         self.seen = Seen(self.folder)
@@ -94,7 +96,9 @@ class Attack:
             if code == 0:
                 raise _Over
             if code is not None:
-                assert self.command.resumes < 10 + 2 * len(self.kills), f"it does not end well:\n{self.command.said[-4000:]}"
+                assert self.command.resumes < 10 + 2 * len(self.kills), (
+                    f"it does not end well:\n{self.command.said[-4000:]}"
+                )
                 self.say(f"{time.monotonic() - self._began:5.0f} s  the command has ended with {code}; resumed")
                 self.command.resume()
             self.seen.look()

@@ -30,7 +30,13 @@ class Command:
     """
 
     def __init__(
-        self, script: Sequence[str], storage: str, name: str, options: Sequence[str], log: Path, environment: dict[str, str]
+        self,
+        script: Sequence[str],
+        storage: str,
+        name: str,
+        options: Sequence[str],
+        log: Path,
+        environment: dict[str, str],
     ) -> None:
         self.script, self.storage, self.name, self.log = script, storage, name, log
         self.resumes = 0
@@ -57,7 +63,9 @@ class Command:
     @property
     def code(self) -> int | None:
         """Exit code; None while the command or its driver, which may outlive it for a moment, still runs."""
-        return None if self.process.poll() is None or any(map(_lives, self._drivers.values())) else self.process.returncode
+        return (
+            None if self.process.poll() is None or any(map(_lives, self._drivers.values())) else self.process.returncode
+        )
 
     @property
     def said(self) -> str:

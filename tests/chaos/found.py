@@ -65,7 +65,10 @@ def examine(folder: Folder, space: Space, scratch: Path, trained: Path | None, *
         found = Found(len(trials), sum(trial.attempts for trial in trials), steps=sum(trial.step for trial in trials))
         alone = _Alone(history, scratch, idle)
         for trial in trials:
-            found.losses += [f"trial {trial.number}: {loss}" for loss in alone.compared(trial, folder / "trials" / f"{trial.number:04d}")]
+            found.losses += [
+                f"trial {trial.number}: {loss}"
+                for loss in alone.compared(trial, folder / "trials" / f"{trial.number:04d}")
+            ]
         found.losses += audit(folder, space)
     if history.closed != "done":
         found.losses.append(f"the books are closed as {history.closed or 'killed'}, not as done")
@@ -82,7 +85,10 @@ def board(sweep: str) -> dict[str, Any]:
     run = command("-m", "analysis", "leaderboard", sweep, "--json")
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout)
-    rows = [{key: value for key, value in row.items() if key not in ("seconds", "checkpoint", "marks")} for row in found["rows"]]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("seconds", "checkpoint", "marks")}
+        for row in found["rows"]
+    ]
     return {**found, "sweep": "", "rows": rows}
 
 

@@ -49,7 +49,9 @@ class Disk:
         """
         path = Path(place.path)
         before = _temporary(path) if aim == "ledger" else set()
-        within: Callable[[], bool] = (lambda: bool(_temporary(path) - before)) if aim == "ledger" else (lambda: bool(unfinished(path)))
+        within: Callable[[], bool] = (
+            (lambda: bool(_temporary(path) - before)) if aim == "ledger" else (lambda: bool(unfinished(path)))
+        )
         deadline, stopped = time.monotonic() + seconds, False
         with contextlib.suppress(psutil.NoSuchProcess):
             while not stopped and time.monotonic() < deadline:
@@ -160,5 +162,7 @@ def _temporary(folder: Path) -> set[str]:
 def waiting(port: int) -> dict[int, int]:
     """Bytes in the kernel that a server on this machine has not read, by the port of its client (proc(5), /proc/net/tcp)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = [(int(row[1].split(":")[1], 16), int(row[2].split(":")[1], 16), int(row[4].split(":")[1], 16)) for row in rows]
+    ends = [
+        (int(row[1].split(":")[1], 16), int(row[2].split(":")[1], 16), int(row[4].split(":")[1], 16)) for row in rows
+    ]
     return {client: unread for server, client, unread in ends if server == port}

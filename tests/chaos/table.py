@@ -70,7 +70,9 @@ the next checkpoint: the toy family counts them. An attempt after a failure coun
 
 def _by_victim(struck: Sequence[Struck]) -> str:
     groups: dict[str, list[Struck]] = {}
-    for victims in [(name,) for name in VICTIMS] + sorted({one.kill.victims for one in struck if len(one.kill.victims) > 1}):
+    for victims in [(name,) for name in VICTIMS] + sorted(
+        {one.kill.victims for one in struck if len(one.kill.victims) > 1}
+    ):
         chosen = [one for one in struck if one.kill.victims == victims]
         if chosen:
             groups[" and ".join(VICTIMS[victim] for victim in victims)] = chosen
@@ -93,7 +95,9 @@ def _by_victim(struck: Sequence[Struck]) -> str:
         lambda all: sum(one.retries for one in all),
         lambda all: sum(one.failures for one in all),
     ]
-    rows = [[name, *(column(chosen) for column in columns)] for name, chosen in [*groups.items(), ("sum", list(struck))]]
+    rows = [
+        [name, *(column(chosen) for column in columns)] for name, chosen in [*groups.items(), ("sum", list(struck))]
+    ]
     return _table(head, rows)
 
 
@@ -104,14 +108,35 @@ def _aimed(struck: list[Struck], aim: str) -> str:
 
 
 def _by_scene(scenes: Sequence[Scene]) -> str:
-    head = ["family", "storage", "trials at a time", "kills", "trials", "attempts", "checkpoints cut off", "damaged ones passed over"]
+    head = [
+        "family",
+        "storage",
+        "trials at a time",
+        "kills",
+        "trials",
+        "attempts",
+        "checkpoints cut off",
+        "damaged ones passed over",
+    ]
     head += ["steps", "trained twice", "losses"]
     rows: list[list[object]] = []
     for scene in scenes:
         found, counted = scene.found, scene.found.repeated
-        row = [scene.family, scene.storage, scene.concurrent, len(scene.struck), found.trials, found.attempts, found.cut_off]
-        rows.append([*row, found.damaged, found.steps, "not counted" if counted is None else counted, len(found.losses)])
-    sums = [sum(value for row in rows if isinstance(value := row[column], int)) for column in range(3, len(head))]  # of those that counted
+        row = [
+            scene.family,
+            scene.storage,
+            scene.concurrent,
+            len(scene.struck),
+            found.trials,
+            found.attempts,
+            found.cut_off,
+        ]
+        rows.append(
+            [*row, found.damaged, found.steps, "not counted" if counted is None else counted, len(found.losses)]
+        )
+    sums = [
+        sum(value for row in rows if isinstance(value := row[column], int)) for column in range(3, len(head))
+    ]  # of those that counted
     return _table(head, [*rows, ["sum", "", "", *sums]])
 
 

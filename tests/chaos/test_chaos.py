@@ -87,7 +87,10 @@ LONG = [  # what is trained two at a time must last longer, as one goes on while
 
 def attacked(script: Script, store: Store, kills: list[Kill], scratch: Path, seed: int) -> Scene:
     """The sweep under attack, and what is lost by it: nothing."""
-    print(f"\nCHAOS_SEED={seed}: {script.family} on {store.label}, {script.concurrent} at a time, {len(kills)} kills", flush=True)
+    print(
+        f"\nCHAOS_SEED={seed}: {script.family} on {store.label}, {script.concurrent} at a time, {len(kills)} kills",
+        flush=True,
+    )
     begun = script.begin(store, scratch)
     peaceful = script.in_peace(scratch) if script.concurrent == 1 else None
     attack = Attack(begun, store, "attacked", kills, lambda line: print(line, flush=True))
@@ -100,7 +103,9 @@ def attacked(script: Script, store: Store, kills: list[Kill], scratch: Path, see
             peaceful.end()
     folder = store.folder("attacked")
     toy = script.family == "toy"
-    found = examine(folder, script.space, scratch / "alone", scratch / "trained" if toy else None, **({"sleep": 0.0} if toy else {}))
+    found = examine(
+        folder, script.space, scratch / "alone", scratch / "trained" if toy else None, **({"sleep": 0.0} if toy else {})
+    )
     if peaceful and board(folder.uri) != board(str(scratch / "whole")):
         found.losses.append("leaderboard or confirmed table are not those of the undisturbed sweep")
     if any(one.state == "running" for one in struck):
@@ -108,7 +113,9 @@ def attacked(script: Script, store: Store, kills: list[Kill], scratch: Path, see
     scene = Scene(script.family, store.label, script.concurrent, struck, found)
     print(markdown([scene]), *found.losses, sep="\n")
     assert not found.losses, f"CHAOS_SEED={seed}: {found.losses}"
-    assert len(struck) == len(kills), f"CHAOS_SEED={seed}: the sweep had ended after {len(struck)} of {len(kills)} kills"
+    assert len(struck) == len(kills), (
+        f"CHAOS_SEED={seed}: the sweep had ended after {len(struck)} of {len(kills)} kills"
+    )
     return scene
 
 
@@ -152,7 +159,13 @@ def scenes(seed: int) -> Iterator[list[Scene]]:
     ids=["toy-disk", "collatz-disk", "toy-s3", "collatz-s3"],
 )
 def test_killed_a_hundred_times_nothing_is_lost(
-    stream: int, script: Script, remote: bool, scratch: Path, seed: int, scenes: list[Scene], request: pytest.FixtureRequest
+    stream: int,
+    script: Script,
+    remote: bool,
+    scratch: Path,
+    seed: int,
+    scenes: list[Scene],
+    request: pytest.FixtureRequest,
 ) -> None:
     """The long version: CHAOS_KILLS in equal parts."""
     generator = np.random.default_rng([seed, stream])
@@ -170,6 +183,10 @@ def _share(kills: int, stream: int) -> int:
 
 def _commit() -> str:
     """That of the code that was run; with a plus sign where files differ from it."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return f"{commit}+" if any(not line.endswith(" docs/chaos.md") for line in changed) else commit

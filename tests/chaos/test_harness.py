@@ -39,7 +39,9 @@ for number in range(10**6):
 
 
 def test_the_plan_is_a_function_of_the_seed() -> None:
-    one, same, other = (plan(np.random.default_rng(seed), dealt(np.random.default_rng(seed), 50, server=True)) for seed in (1, 1, 2))
+    one, same, other = (
+        plan(np.random.default_rng(seed), dealt(np.random.default_rng(seed), 50, server=True)) for seed in (1, 1, 2)
+    )
     assert one == same != other
     assert len(one) == 50
 
@@ -57,7 +59,10 @@ def test_all_kinds_are_dealt_by_their_weights() -> None:
     ("aim", "body"),
     [
         ("ledger", "place.write(f'{number:08d}.jsonl', b'x' * 10000)"),
-        ("upload", "[place.write(f'step-{number:09d}/{file}', b'x' * 10000) for file in ('state.pt', 'record.json', 'manifest.json')]"),
+        (
+            "upload",
+            "[place.write(f'step-{number:09d}/{file}', b'x' * 10000) for file in ('state.pt', 'record.json', 'manifest.json')]",
+        ),
     ],
 )
 def test_a_writer_is_caught_and_dies_in_the_middle(aim: str, body: str, tmp_path: Path) -> None:
@@ -141,7 +146,9 @@ def test_a_loss_is_noticed(sweep: Path, tmp_path: Path) -> None:
     last = "trials/0000/attempt-01/step-000000008"
     cut = copied(sweep, tmp_path / "cut")
     (cut / last / "manifest.json").unlink()
-    assert f"trial 0: {last.partition('0000/')[2][:11]}step-000000004 is another training state than alone" in losses(cut, tmp_path / "1")
+    assert f"trial 0: {last.partition('0000/')[2][:11]}step-000000004 is another training state than alone" in losses(
+        cut, tmp_path / "1"
+    )
     damaged = copied(sweep, tmp_path / "damaged")
     (damaged / last / "state.pt").write_bytes(b"x")
     assert [loss for loss in losses(damaged, tmp_path / "2") if loss.startswith("damaged checkpoint")]

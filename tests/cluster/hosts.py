@@ -20,9 +20,18 @@ __all__ = ["ROOT", "VENV", "Hosts", "wait_until"]
 ROOT = Path(__file__).parents[2]
 VENV = ROOT / ".venv"
 SSH_OPTIONS = "Host *\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
-SSHD_OPTIONS = "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUsePAM no\nStrictModes no\nMaxStartups 100\n"
+SSHD_OPTIONS = (
+    "PermitRootLogin prohibit-password\nPasswordAuthentication no\nUsePAM no\nStrictModes no\nMaxStartups 100\n"
+)
 NAMESPACES = ("--net", "--mount", "--uts", "--ipc", "--pid")
-OWN = {"tmp": "/tmp", "home": "{home}", "ssh": "/etc/ssh", "passwd": "/etc/passwd", "names": "/etc/hosts", "dns": "/etc/resolv.conf"}
+OWN = {
+    "tmp": "/tmp",
+    "home": "{home}",
+    "ssh": "/etc/ssh",
+    "passwd": "/etc/passwd",
+    "names": "/etc/hosts",
+    "dns": "/etc/resolv.conf",
+}
 """What a host has of its own, and where it sees it."""
 
 
@@ -42,7 +51,9 @@ class Hosts:
 
     def __init__(self, *names: str) -> None:
         if ROOT.is_relative_to("/tmp"):
-            raise RuntimeError(f"{ROOT}: the hosts, which have a /tmp of their own, would not see the project; move it elsewhere")
+            raise RuntimeError(
+                f"{ROOT}: the hosts, which have a /tmp of their own, would not see the project; move it elsewhere"
+            )
         self.names = names
         self.bridge = f"lead{os.getpid()}"
         self.network = _free_network()
@@ -62,7 +73,9 @@ class Hosts:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()
 
     def ip(self, host: str) -> str:
@@ -78,20 +91,42 @@ class Hosts:
         for host in self.names:
             place = self.own(host, "home/.aws")
             place.mkdir(exist_ok=True)
-            (place / ".credentials").write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+            (place / ".credentials").write_text(
+                f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+            )
             (place / ".credentials").replace(place / "credentials")
 
     def boot(self, host: str) -> None:
         """Starts it; it answers to ssh afterwards. Its files are as they were."""
-        unshare = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "bash", "-e", "-c", self._init(host)]
+        unshare = [
+            "unshare",
+            *NAMESPACES,
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "bash",
+            "-e",
+            "-c",
+            self._init(host),
+        ]
         with (self.folder / host / "log").open("ab") as log:
             self._booted[host] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *unshare], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         wait_until(lambda: bool(psutil.Process(self._booted[host].pid).children()), 10, f"{host} has no process")
         self._plug_in(host)
-        ssh = ["ssh", "-F", str(self.folder / host / "home/.ssh/config"), "-i", str(self.folder / "key"), f"root@{self.ip(host)}", "true"]
-        wait_until(lambda: subprocess.run(ssh, capture_output=True).returncode == 0, 20, f"{host} does not answer to ssh")
+        ssh = [
+            "ssh",
+            "-F",
+            str(self.folder / host / "home/.ssh/config"),
+            "-i",
+            str(self.folder / "key"),
+            f"root@{self.ip(host)}",
+            "true",
+        ]
+        wait_until(
+            lambda: subprocess.run(ssh, capture_output=True).returncode == 0, 20, f"{host} does not answer to ssh"
+        )
 
     def crash(self, host: str) -> None:
         """As by a power cut: the cable first, so that nothing says goodbye, then SIGKILL to its process 1, with which all others end."""
@@ -104,7 +139,12 @@ class Hosts:
         _ip("link", "set", self._cable(host), "up" if plugged else "down")
 
     def run(
-        self, host: str, *command: str, environment: Mapping[str, str] | None = None, check: bool = True, timeout: float = 120
+        self,
+        host: str,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        check: bool = True,
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command inside, in its home, with the project's virtual environment on the path and nothing of this process's environment.
 
@@ -115,11 +155,18 @@ class Hosts:
             check: whether an exit code other than 0 is an error.
             timeout: seconds.
         """
-        return subprocess.run([*self.enter(host, environment), *command], check=check, timeout=timeout, capture_output=True, text=True)
+        return subprocess.run(
+            [*self.enter(host, environment), *command], check=check, timeout=timeout, capture_output=True, text=True
+        )
 
     def enter(self, host: str, environment: Mapping[str, str] | None = None) -> list[str]:
         """What stands before a command that is to run inside, for `subprocess.Popen`."""
-        variables = {"HOME": str(self.home), "PATH": f"{VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
+        variables = {
+            "HOME": str(self.home),
+            "PATH": f"{VENV}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+        }
         inside = ["nsenter", "--target", str(self._pid(host)), *NAMESPACES, "--"]
         settings = [f"{name}={value}" for name, value in {**variables, **(environment or {})}.items()]
         return [*inside, "env", "-i", "-C", str(self.home), *settings]
@@ -182,11 +229,14 @@ class Hosts:
         for skeleton in (".bashrc", ".profile"):
             shutil.copy(Path("/etc/skel") / skeleton, place / "home")
         users = [
-            f"root:x:0:0:root:{self.home}:/bin/bash" if u.startswith("root:") else u for u in Path("/etc/passwd").read_text().splitlines()
+            f"root:x:0:0:root:{self.home}:/bin/bash" if u.startswith("root:") else u
+            for u in Path("/etc/passwd").read_text().splitlines()
         ]
         (place / "passwd").write_text("\n".join(users) + "\n")
         (place / "dns").touch()  # there is none, which is known at once; the machine's own would be waited for
-        (place / "names").write_text("127.0.0.1 localhost\n" + "".join(f"{self.ip(name)} {name}\n" for name in self.names))
+        (place / "names").write_text(
+            "127.0.0.1 localhost\n" + "".join(f"{self.ip(name)} {name}\n" for name in self.names)
+        )
 
     def _init(self, host: str) -> str:
         """The script of process 1, which ends up as sshd: that one waits for orphans too."""
@@ -195,18 +245,26 @@ class Hosts:
         shm = "mount -t tmpfs -o size=10g,mode=1777 tmpfs /dev/shm"
         run = "mkdir -p /run/sshd; mount -t tmpfs -o mode=755 tmpfs /run/sshd"
         wait = "until ip -4 address show eth0 2>/dev/null | grep -q inet; do sleep 0.05; done"
-        return "\n".join(["mount --make-rprivate /", f"hostname {host}", *mounts, shm, run, wait, "exec /usr/sbin/sshd -D -e"])
+        return "\n".join(
+            ["mount --make-rprivate /", f"hostname {host}", *mounts, shm, run, wait, "exec /usr/sbin/sshd -D -e"]
+        )
 
     def _plug_in(self, host: str) -> None:
         cable, pid = self._cable(host), self._pid(host)
-        subprocess.run(["ip", "link", "delete", cable], capture_output=True)  # of a host that has crashed: the kernel takes its time
-        address = f"02:00:00:00:00:{11 + self.names.index(host):02x}"  # a host that is booted again keeps its network card
+        subprocess.run(
+            ["ip", "link", "delete", cable], capture_output=True
+        )  # of a host that has crashed: the kernel takes its time
+        address = (
+            f"02:00:00:00:00:{11 + self.names.index(host):02x}"  # a host that is booted again keeps its network card
+        )
         _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "address", address, "netns", str(pid))
         _ip("link", "set", cable, "master", self.bridge, "up")
         inside = ["nsenter", "--target", str(pid), "--net", "ip"]
         for change in (["link", "set", "lo", "up"], ["link", "set", "eth0", "up"]):
             subprocess.run([*inside, *change], check=True)
-        subprocess.run([*inside, "address", "add", f"{self.ip(host)}/{self.network.prefixlen}", "dev", "eth0"], check=True)
+        subprocess.run(
+            [*inside, "address", "add", f"{self.ip(host)}/{self.network.prefixlen}", "dev", "eth0"], check=True
+        )
         subprocess.run([*inside, "route", "add", "default", "via", self.gateway], check=True)
 
     def _pid(self, host: str) -> int:
@@ -246,8 +304,13 @@ def _namespace(pid: int) -> str:
 def _free_network() -> ipaddress.IPv4Network:
     """One of 10.64.0.0/10 that no interface of this machine is in; processes side by side begin to look at different places."""
     taken = {
-        ipaddress.ip_address(address.address) for at in psutil.net_if_addrs().values() for address in at if address.family.name == "AF_INET"
+        ipaddress.ip_address(address.address)
+        for at in psutil.net_if_addrs().values()
+        for address in at
+        if address.family.name == "AF_INET"
     }
     all_of_them = list(ipaddress.IPv4Network("10.64.0.0/10").subnets(new_prefix=24))
     start = os.getpid() * 7 % len(all_of_them)
-    return next(net for net in all_of_them[start:] + all_of_them[:start] if not any(address in net for address in taken))
+    return next(
+        net for net in all_of_them[start:] + all_of_them[:start] if not any(address in net for address in taken)
+    )

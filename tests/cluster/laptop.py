@@ -51,7 +51,9 @@ class Laptop:
         """Python on the project's folder, with the token and the dashboard's address."""
         environment = {**self.cluster.environment, "RAY_ADDRESS": self.url, "PYTHONPATH": str(ROOT)}
         command = [*self.cluster.hosts.enter(LAPTOP, environment), "env", "-C", str(ROOT), "python", *words]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def sweep(self, name: str, *words: str, script: str = SCRIPT) -> subprocess.Popen[str]:
         """A sweep of that name; its options are the toy's."""
@@ -80,7 +82,11 @@ class Laptop:
     def on(self, name: str, host: str = "") -> list[int]:
         """Trials that have reported and train on a host, or anywhere."""
         trials = self.history(name).trials.values()
-        return [t.number for t in trials if t.status == "running" and t.reports and host in ("", *self.hosts(name, t.number, t.attempts))]
+        return [
+            t.number
+            for t in trials
+            if t.status == "running" and t.reports and host in ("", *self.hosts(name, t.number, t.attempts))
+        ]
 
     def log(self, name: str, trial: int, attempt: int) -> str:
         """Of an attempt; empty where it has none."""
@@ -97,7 +103,11 @@ class Laptop:
 
     def everywhere(self, name: str) -> set[str]:
         """Where the attempts of a sweep have trained."""
-        attempts = [(trial.number, attempt + 1) for trial in self.history(name).trials.values() for attempt in range(trial.attempts)]
+        attempts = [
+            (trial.number, attempt + 1)
+            for trial in self.history(name).trials.values()
+            for attempt in range(trial.attempts)
+        ]
         return {host for trial, attempt in attempts for host in self.hosts(name, trial, attempt)}
 
     def accounted(self, name: str, run: subprocess.Popen[str]) -> str:

@@ -166,7 +166,10 @@ def _agrees(page: Page, link: str, look: Callable[[], str], wanted: Callable[[],
 
 
 def _summary(sweep: Watched) -> list[str]:
-    return [rf"lookahead {stratum}: trial {number}, hinge {re.escape(value)} \(" for stratum, (number, value) in sweep.best().items()]
+    return [
+        rf"lookahead {stratum}: trial {number}, hinge {re.escape(value)} \("
+        for stratum, (number, value) in sweep.best().items()
+    ]
 
 
 def test_the_drivers_log_has_a_table_with_the_best_trial(sweep: Watched) -> None:
@@ -190,12 +193,16 @@ def test_the_job_page_shows_number_and_value_of_the_best_trial(sweep: Watched, p
     expect(page.get_by_text(f"{STORAGE}/{NAME}").first).to_be_visible()
     page.get_by_text("Running entrypoint for job").first.hover()
     page.mouse.wheel(0, 100_000)
-    expect(page.get_by_text("lookahead | trials | rung 400 | rung 1200 | at 3600 | best | interval | trial").last).to_be_visible()
+    expect(
+        page.get_by_text("lookahead | trials | rung 400 | rung 1200 | at 3600 | best | interval | trial").last
+    ).to_be_visible()
     page.get_by_text("View details").first.click()
     _keep(page, "job")
 
 
-def test_the_log_viewer_shows_number_and_value_of_the_best_trial_and_where_trials_run(sweep: Watched, page: Page) -> None:
+def test_the_log_viewer_shows_number_and_value_of_the_best_trial_and_where_trials_run(
+    sweep: Watched, page: Page
+) -> None:
     def shown() -> str:
         expect(page.get_by_text(re.compile("running now")).first).to_be_visible(timeout=SECONDS * 1e3)
         return page.inner_text("body")
@@ -224,7 +231,9 @@ def test_the_actors_page_says_whose_they_are_and_no_task_has_failed(sweep: Watch
     assert tasks("FAILED") == []
 
 
-@pytest.mark.parametrize(("title", "expression"), QUERIES, ids=[f"{title}-{index}" for index, (title, _) in enumerate(QUERIES)])
+@pytest.mark.parametrize(
+    ("title", "expression"), QUERIES, ids=[f"{title}-{index}" for index, (title, _) in enumerate(QUERIES)]
+)
 def test_every_query_of_the_grafana_dashboard_finds_finite_values(
     sweep: Watched, prometheus: Prometheus, title: str, expression: str
 ) -> None:
@@ -275,20 +284,29 @@ def test_a_sweep_that_is_stopped_leaves_its_last_leaderboard(sweep: Watched) -> 
     assert str(ROOT) not in sweep.log()
 
 
-def test_numbers_that_need_a_gpu_or_a_known_history_are_exported_and_go_with_their_trial(ray: Head, prometheus: Prometheus) -> None:
+def test_numbers_that_need_a_gpu_or_a_known_history_are_exported_and_go_with_their_trial(
+    ray: Head, prometheus: Prometheus
+) -> None:
     """A played sweep: a real director with reports that are made up."""
     ray.play("demo")
     (played := Played()).run(MIDDLE)
     director = played.director
     (expression,) = (query.replace("$sweep", "demo") for title, query in QUERIES if title == ON_GPUS)
-    held = {series["metric"]["trial"]: float(series["value"][1]) for series in until(lambda: prometheus.query(expression))}
+    held = {
+        series["metric"]["trial"]: float(series["value"][1]) for series in until(lambda: prometheus.query(expression))
+    }
     assert held == {str(trial.number): 1e9 + trial.number for trial in director.running()}
     for stratum in ("1", "2"):
         for rung, count in director.asha[stratum].population().items():
-            assert prometheus.value(f'ray_leadline_rung_trials{{sweep="demo", stratum="{stratum}", rung="{rung}"}}') == count
+            assert (
+                prometheus.value(f'ray_leadline_rung_trials{{sweep="demo", stratum="{stratum}", rung="{rung}"}}')
+                == count
+            )
     assert prometheus.value('ray_leadline_trials{sweep="demo", state="running"}') == AT_A_TIME
     assert prometheus.value('ray_leadline_samples_per_second{sweep="demo"}') == pytest.approx(4.0 * AT_A_TIME)
-    query = next(variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "sweep")["query"]["query"]
+    query = next(variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "sweep")["query"][
+        "query"
+    ]
     assert query == "label_values(ray_leadline_trials, sweep)"
     ray.go_on("demo")
     until(lambda: not prometheus.query('ray_leadline_trial_value{sweep="demo"}'), 60)

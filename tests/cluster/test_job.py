@@ -59,13 +59,17 @@ def test_it_submits_itself_and_ends_with_the_scripts_exit_code(cluster: Head, tm
     found = history(tmp_path, "a")
     assert found.closed == "done"
     assert [trial.open for trial in found.trials.values()] == [False] * 4
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert found.manifests[-1]["commit"] == commit, "although its repository was not sent"
     out, _ = (again := typed(cluster, *TOY[:1], "--storage", str(tmp_path), "--resume", "a")).communicate(timeout=300)
     assert (again.returncode, "a is finished: nothing that was asked for is left to do" in out) == (0, True), out
 
 
-def test_it_goes_on_when_nobody_follows_and_is_followed_again_rather_than_begun_twice(cluster: Head, tmp_path: Path) -> None:
+def test_it_goes_on_when_nobody_follows_and_is_followed_again_rather_than_begun_twice(
+    cluster: Head, tmp_path: Path
+) -> None:
     words = ("--storage", str(tmp_path))
     first = typed(cluster, *TOY, *words, "--name", "b", "sleep=0.1")
     assert first.stdout is not None
@@ -122,17 +126,30 @@ def test_two_data_parallel_workers_and_one_agree_on_a_cluster(cluster: Head, tmp
     finals = []
     for name, workers in (("one", "1"), ("two", "2")):
         shares = ("--cpus-per-trial", "0.5", "--workers-per-trial", workers, "--concurrent", "1")
-        out, _ = (run := typed(cluster, *TOY, "--storage", str(tmp_path), "--name", name, *shares)).communicate(timeout=400)
+        out, _ = (run := typed(cluster, *TOY, "--storage", str(tmp_path), "--name", name, *shares)).communicate(
+            timeout=400
+        )
         assert run.returncode == 0, out
-        finals.append([trial.reports[-1].metrics["validation/error"].value for trial in history(tmp_path, name).trials.values()])
+        finals.append(
+            [trial.reports[-1].metrics["validation/error"].value for trial in history(tmp_path, name).trials.values()]
+        )
     assert finals[1] == pytest.approx(finals[0], abs=1e-6)
 
 
 def test_a_token_that_is_wrong_or_missing_is_refused(cluster: Head, tmp_path: Path) -> None:
     for token in ("wrong", ""):
-        environment = {**cluster.environment, "RAY_ADDRESS": cluster.url, "RAY_AUTH_TOKEN": token, "HOME": str(tmp_path)}
+        environment = {
+            **cluster.environment,
+            "RAY_ADDRESS": cluster.url,
+            "RAY_AUTH_TOKEN": token,
+            "HOME": str(tmp_path),
+        }
         run = subprocess.run(
-            [sys.executable, TOY[0]], cwd=ROOT, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+            [sys.executable, TOY[0]],
+            cwd=ROOT,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
         )
         assert run.returncode == 2, run.stderr
         assert f"error: address: {cluster.url} wants another token than the one here, or one at all: copy" in run.stderr

@@ -46,11 +46,15 @@ class Service:
 
         class Handler(BaseHTTPRequestHandler):
             def do_PUT(self) -> None:
-                wellformed = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"].isdigit()
+                wellformed = (
+                    self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"].isdigit()
+                )
                 self._answer(*((403, "") if service.refuses_tokens else (200, "TOKEN") if wellformed else (400, "")))
 
             def do_GET(self) -> None:
-                shown = self.headers["X-aws-ec2-metadata-token"] == "TOKEN" or self.headers["Metadata-Flavor"] == "Google"
+                shown = (
+                    self.headers["X-aws-ec2-metadata-token"] == "TOKEN" or self.headers["Metadata-Flavor"] == "Google"
+                )
                 page = service.pages.get(self.path)
                 self._answer(*((401, "") if not shown else (404, "") if page is None else (200, page)))
 
@@ -93,7 +97,9 @@ def raylet_by_name() -> Iterator[Raylet]:
 def test_amazon_says_when_the_machine_ends(service: Service) -> None:
     assert aws(service.url) is None
     service.pages[SPOT] = ENDS
-    assert aws(service.url) == Notice("AWS: terminate at 2017-09-18T08:22:00Z", datetime(2017, 9, 18, 8, 22, tzinfo=UTC).timestamp())
+    assert aws(service.url) == Notice(
+        "AWS: terminate at 2017-09-18T08:22:00Z", datetime(2017, 9, 18, 8, 22, tzinfo=UTC).timestamp()
+    )
 
 
 def test_a_recommendation_to_rebalance_is_no_notice(service: Service) -> None:
@@ -108,7 +114,17 @@ def test_google_says_that_30_seconds_remain(service: Service, monkeypatch: pytes
     assert gcp(service.url) == Notice("Google Cloud: preempted", 1030.0)
 
 
-MALFORMED = ["", "{", "[]", "1", "{}", '{"action": "terminate"}', '{"action": "terminate", "time": 1}', ENDS.replace("Z", ""), "<html>"]
+MALFORMED = [
+    "",
+    "{",
+    "[]",
+    "1",
+    "{}",
+    '{"action": "terminate"}',
+    '{"action": "terminate", "time": 1}',
+    ENDS.replace("Z", ""),
+    "<html>",
+]
 
 
 @pytest.mark.parametrize("text", MALFORMED)
@@ -143,7 +159,9 @@ def test_no_proxy_is_asked(service: Service) -> None:
     environment = {**os.environ, "http_proxy": "http://127.0.0.1:9"}
     for name in ("no_proxy", "NO_PROXY"):
         environment.pop(name, None)
-    told = subprocess.run([sys.executable, "-c", code, service.url], cwd=ROOT, env=environment, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code, service.url], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert told.stdout == "None\n", told.stderr
 
 
@@ -165,7 +183,9 @@ test $(wc -l < {folder}/asked) -ge 3 || {{ echo the head is away >&2; exit 1; }}
 """
 
 
-def test_a_drain_that_fails_is_tried_again_until_it_is_done(service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_drain_that_fails_is_tried_again_until_it_is_done(
+    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     stand_in(tmp_path / "ray", RAY.format(folder=tmp_path))
     service.pages[SPOT] = ENDS
@@ -205,7 +225,9 @@ def test_trouble_is_said_once_and_outlived(service: Service, tmp_path: Path, cap
 def test_it_ends_with_its_raylet(service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with raylet_by_name() as raylet:
-        watching = threading.Thread(target=watch, args=[notice.Cloud(aws, service.url, 0.01), raylet, tmp_path / "ray"], daemon=True)
+        watching = threading.Thread(
+            target=watch, args=[notice.Cloud(aws, service.url, 0.01), raylet, tmp_path / "ray"], daemon=True
+        )
         watching.start()
         watching.join(0.2)
         assert watching.is_alive()
@@ -289,7 +311,9 @@ def service_of_hosts(hosts: Hosts) -> Iterator[Service]:
 @pytest.mark.cluster
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_the_node_of_a_spot_machine_is_drained_by_its_notice(hosts: Hosts, service_of_hosts: Service, cloud: str) -> None:
+def test_the_node_of_a_spot_machine_is_drained_by_its_notice(
+    hosts: Hosts, service_of_hosts: Service, cloud: str
+) -> None:
     log = hosts.own(cloud, "home/leadline/notice.log")
     start_worker(hosts, cloud, service_of_hosts.url, slice(None))
     with a_trial(hosts) as says:
@@ -304,7 +328,9 @@ def test_the_node_of_a_spot_machine_is_drained_by_its_notice(hosts: Hosts, servi
         reason = {"aws": f"AWS: terminate at {ends}", "gcp": "Google Cloud: preempted"}[cloud]
         assert reason in json.loads(says())
     wait_until(lambda: not watching(hosts, cloud), 20, "it has drained the node and still runs")
-    said = [line.split(" ", 2)[2] for line in log.read_text().splitlines() if "tried again" not in line]  # on a busy machine
+    said = [
+        line.split(" ", 2)[2] for line in log.read_text().splitlines() if "tried again" not in line
+    ]  # on a busy machine
     assert said[:2] == [f"watching for notices of {cloud} for node {node}", reason]
     assert said[2].startswith(f"node {node} is draining, ")
     assert len(said) == 3

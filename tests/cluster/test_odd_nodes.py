@@ -20,14 +20,27 @@ THERE = ("--where", "spare=yes")
 
 
 def test_a_node_with_another_package_is_named_and_not_used(laptop: Laptop, tmp_path: Path) -> None:
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), f"optuna=={OTHER}"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(tmp_path),
+        f"optuna=={OTHER}",
+    ]
     subprocess.run(install, check=True)
     place = laptop.cluster.hosts.own(SPARE, "home/packages")
     tmp_path.rename(place)
     inside = f"{laptop.cluster.hosts.home}/packages"
     with laptop.cluster.spare(environment={"PYTHONPATH": inside}):
         out = laptop.ended(
-            "a node with another version of a package", "packages", laptop.sweep("packages"), lambda: "it is named, and has no trial"
+            "a node with another version of a package",
+            "packages",
+            laptop.sweep("packages"),
+            lambda: "it is named, and has no trial",
         )
     assert re.search(rf"note: node {SPARE} is not used: it has optuna {re.escape(OTHER)} \(the driver has \d", out), out
     assert laptop.everywhere("packages") == set(WORKERS)
@@ -35,11 +48,22 @@ def test_a_node_with_another_package_is_named_and_not_used(laptop: Laptop, tmp_p
 
 def test_a_node_whose_clock_is_five_minutes_ahead(laptop: Laptop) -> None:
     library = laptop.cluster.hosts.own(SPARE, "home/ahead.so")
-    compiler = ["cc", "-shared", "-fPIC", f"-DAHEAD={AHEAD}", "-o", str(library), str(Path(__file__).with_name("ahead.c")), "-ldl"]
+    compiler = [
+        "cc",
+        "-shared",
+        "-fPIC",
+        f"-DAHEAD={AHEAD}",
+        "-o",
+        str(library),
+        str(Path(__file__).with_name("ahead.c")),
+        "-ldl",
+    ]
     subprocess.run(compiler, check=True)
     with laptop.cluster.spare(environment={"LD_PRELOAD": f"{laptop.cluster.hosts.home}/ahead.so"}):
         run = laptop.sweep("clock", *THERE, "--trials", "3")
-        out = laptop.ended("a node's clock is 5 minutes ahead", "clock", run, lambda: "the difference is said; all trials were there")
+        out = laptop.ended(
+            "a node's clock is 5 minutes ahead", "clock", run, lambda: "the difference is said; all trials were there"
+        )
     found = re.search(rf"note: the clock of node {SPARE} is (\d+) s ahead", out)
     assert found is not None, out
     assert abs(int(found[1]) - AHEAD) < 60
@@ -57,7 +81,12 @@ def test_a_node_whose_disk_is_full(laptop: Laptop, place: str, mount: str) -> No
         filled = hosts.run(SPARE, "dd", "if=/dev/zero", f"of={place}/filled", "bs=1M", check=False)
         assert "No space left on device" in filled.stderr
         try:
-            laptop.ended(f"{place} of a node is full", name, run, lambda: f"trials began on {', '.join(sorted(laptop.everywhere(name)))}")
+            laptop.ended(
+                f"{place} of a node is full",
+                name,
+                run,
+                lambda: f"trials began on {', '.join(sorted(laptop.everywhere(name)))}",
+            )
         finally:
             hosts.run(SPARE, "rm", "-f", f"{place}/filled")
     if place != "/dev/shm":
@@ -89,4 +118,7 @@ def test_two_trials_share_a_gpu(laptop: Laptop) -> None:
             alive = alive | {event["trial"]} if event["action"] == "continue" else alive - {event["trial"]}
             most = max(most, len(alive))
     assert most == 2
-    outcome("four trials of half a GPU on a node of one (logical)", "two at a time, both on GPU 0, each held to half of its memory")
+    outcome(
+        "four trials of half a GPU on a node of one (logical)",
+        "two at a time, both on GPU 0, each held to half of its memory",
+    )

@@ -52,10 +52,14 @@ def test_without_the_token_the_dashboard_refuses(cluster: Cluster, token: list[s
 
 
 @pytest.mark.parametrize(
-    "token", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}], ids=["missing", "wrong"]
+    "token",
+    [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}],
+    ids=["missing", "wrong"],
 )
 def test_without_the_token_no_node_joins(cluster: Cluster, token: dict[str, str]) -> None:
-    joins = cluster.hosts.run(LAPTOP, "ray", "start", f"--address={cluster.address}", check=False, timeout=240, environment=token)
+    joins = cluster.hosts.run(
+        LAPTOP, "ray", "start", f"--address={cluster.address}", check=False, timeout=240, environment=token
+    )
     assert joins.returncode != 0, joins.stdout
     assert "token" in (joins.stdout + joins.stderr).lower()
     assert cluster.alive() == NODES

@@ -21,7 +21,10 @@ def test_it_finishes_on_both_workers_and_none_on_the_head(laptop: Laptop) -> Non
     out = laptop.ended("nothing", "whole", laptop.sweep("whole"))
     assert re.search(rf"note: on the Ray cluster at {laptop.cluster.address}: .*{HEAD} no CPU", out), out
     assert laptop.everywhere("whole") == set(WORKERS)
-    outcome("the command, until the first step", next(line for line in out.splitlines() if line.startswith("first step")).split(None, 2)[2])
+    outcome(
+        "the command, until the first step",
+        next(line for line in out.splitlines() if line.startswith("first step")).split(None, 2)[2],
+    )
 
 
 def test_a_worker_that_loses_its_power(laptop: Laptop) -> None:
@@ -56,7 +59,9 @@ def test_a_worker_whose_cable_is_pulled_and_plugged_back(laptop: Laptop) -> None
     lost = laptop.reported("cable", "two")
     hosts.cable("two", plugged=False)
     try:
-        noticed = wait_until(lambda: all(laptop.history("cable").trials[number].cause == "lost" for number in lost), 90, "nobody noticed")
+        noticed = wait_until(
+            lambda: all(laptop.history("cable").trials[number].cause == "lost" for number in lost), 90, "nobody noticed"
+        )
     finally:
         hosts.cable("two", plugged=True)
     laptop.ended("a worker's cable is pulled, and plugged back", "cable", run, lambda: f"noticed after {noticed:.1f} s")
@@ -68,7 +73,13 @@ def test_a_worker_that_is_told_to_go_away(laptop: Laptop) -> None:
     worker = next(host for host in WORKERS if laptop.on("notice", host))
     warned = laptop.on("notice", worker)
     notice = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot", "--deadline-remaining-seconds=90"]
-    drain = ["ray", "drain-node", f"--address={laptop.cluster.address}", f"--node-id={laptop.cluster.node(worker)}", *notice]
+    drain = [
+        "ray",
+        "drain-node",
+        f"--address={laptop.cluster.address}",
+        f"--node-id={laptop.cluster.node(worker)}",
+        *notice,
+    ]
     hosts.run(HEAD, *drain, environment=laptop.cluster.environment)
     seconds = wait_until(lambda: not laptop.on("notice", worker), 60, "they stay")
     hosts.crash(worker)
@@ -82,7 +93,9 @@ def test_a_worker_that_is_told_to_go_away(laptop: Laptop) -> None:
     assert {trials[number].cause for number in warned} == {"preempted"}
     assert not [trial.number for trial in trials.values() if trial.failures]
     for number in warned:
-        assert _resumed(laptop.log("notice", number, 2)) == max(map(int, re.findall(r" step (\d+)/", laptop.log("notice", number, 1))))
+        assert _resumed(laptop.log("notice", number, 2)) == max(
+            map(int, re.findall(r" step (\d+)/", laptop.log("notice", number, 1)))
+        )
 
 
 def test_a_store_that_is_frozen_for_half_a_minute(laptop: Laptop) -> None:
@@ -158,7 +171,9 @@ def test_one_trial_on_two_hosts_is_the_trial_on_one(laptop: Laptop) -> None:
         words = ("--trials", "2", "--cpus-per-trial", "2", "--workers-per-trial", workers)
         run = laptop.sweep(name, *words)
         laptop.accounted(name, run)
-        finals.append([trial.reports[-1].metrics["validation/error"].value for trial in laptop.history(name).trials.values()])
+        finals.append(
+            [trial.reports[-1].metrics["validation/error"].value for trial in laptop.history(name).trials.values()]
+        )
     for number in range(len(finals[1])):
         assert sorted(laptop.hosts("ddp", number, 1)) == sorted(WORKERS)
     assert finals[1] == pytest.approx(finals[0], abs=1e-6)
@@ -178,7 +193,12 @@ def test_a_group_that_loses_a_host_goes_on_with_fewer_workers(laptop: Laptop) ->
         assert [laptop.hosts("elastic", number, 2) for number in lost] == [["one"]]
     finally:
         hosts.boot("two")
-    laptop.ended("one of the two hosts of a trial loses its power", "elastic", run, lambda: "it goes on with one worker on the other")
+    laptop.ended(
+        "one of the two hosts of a trial loses its power",
+        "elastic",
+        run,
+        lambda: "it goes on with one worker on the other",
+    )
     trial = laptop.history("elastic").trials[lost[0]]
     assert (trial.cause, trial.failures - trial.excused) == ("lost", 0)
 

@@ -56,7 +56,9 @@ def stand_in(program: Path, text: str) -> None:
 
 def bash(command: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {"HOME": str(home), "PATH": os.environ["PATH"], **environment}
-    return subprocess.run(["bash", "-c", command], env=variables, check=True, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", command], env=variables, check=True, capture_output=True, text=True, timeout=60
+    )
 
 
 def started(file: str, kind: str, home: Path) -> dict[str, str]:
@@ -91,7 +93,13 @@ def mutated(config: Config, place: str, value: object) -> Config:
     return config
 
 
-MISTAKES = [("spot", True), ("upscaling_speed", "fast"), ("provider/region", 1), ("auth/ssh_user", 1), ("cluster_synced_files", "x")]
+MISTAKES = [
+    ("spot", True),
+    ("upscaling_speed", "fast"),
+    ("provider/region", 1),
+    ("auth/ssh_user", 1),
+    ("cluster_synced_files", "x"),
+]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -103,7 +111,8 @@ def test_ray_refuses_it_with_a_mistake(file: str, place: str, value: object) -> 
 
 @pytest.mark.parametrize("file", CLOUD)
 @pytest.mark.parametrize(
-    ("place", "value"), [("market", "spot"), ("labels", {"gpu": 4}), ("idle_timeout_s", "5"), ("resources", {"GPU": -1})]
+    ("place", "value"),
+    [("market", "spot"), ("labels", {"gpu": 4}), ("idle_timeout_s", "5"), ("resources", {"GPU": -1})],
 )
 def test_ray_refuses_a_node_type_with_a_mistake(file: str, place: str, value: object) -> None:
     with pytest.raises(ValidationError):
@@ -117,7 +126,9 @@ def test_every_node_starts_with_the_token_and_quick_health_checks(file: str, kin
     assert seen["RAY_AUTH_MODE"] == "token"
     assert seen["RAY_USAGE_STATS_ENABLED"] == "0"
     assert seen["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
-    period, limit, failures = (int(seen[f"RAY_health_check_{name}"]) for name in ("period_ms", "timeout_ms", "failure_threshold"))
+    period, limit, failures = (
+        int(seen[f"RAY_health_check_{name}"]) for name in ("period_ms", "timeout_ms", "failure_threshold")
+    )
     assert int(seen["RAY_health_check_initial_delay_ms"]) + failures * (period + limit) <= 10_000
     assert int(seen["RAY_gcs_rpc_server_reconnect_timeout_s"]) <= 10
     assert not {"RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY"} & set(seen)
@@ -166,9 +177,10 @@ def test_workers_in_the_cloud_are_spot_machines_with_labels_and_a_role() -> None
         assert "MarketType" not in json.dumps(head)
     assert all(worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"} for worker in aws.values())
     assert all(worker["node_config"]["scheduling"]["provisioningModel"] == "SPOT" for worker in gcp.values())
-    assert {node["node_config"]["IamInstanceProfile"]["Name"] for node in load("cluster.yaml")["available_node_types"].values()} == {
-        "leadline"
-    }
+    assert {
+        node["node_config"]["IamInstanceProfile"]["Name"]
+        for node in load("cluster.yaml")["available_node_types"].values()
+    } == {"leadline"}
     assert all(worker["node_config"]["serviceAccounts"] for worker in gcp.values())
     assert all(load(file)["idle_timeout_minutes"] <= 10 for file in CLOUD)
 
@@ -184,7 +196,9 @@ def test_nodes_get_the_whole_project_and_no_more(file: str) -> None:
     mounts = load(file)["file_mounts"]
     packages = {
         name.rstrip("*")
-        for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+        for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"][
+            "include"
+        ]
     }
     assert {f"~/leadline/{local}" for local in mounts.values()} == set(mounts)
     assert set(mounts.values()) == packages | {"clusters", "constraints.txt", "pyproject.toml", "README.md", "LICENSE"}
@@ -242,7 +256,9 @@ def documents(bucket: str, home: Path) -> tuple[Config, Config]:
 def allowed(may: Config, action: str) -> list[Config]:
     """The statements that name an action."""
     found: list[Config] = [
-        one for one in may["Statement"] if action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
+        one
+        for one in may["Statement"]
+        if action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
     ]
     return found
 
@@ -250,7 +266,9 @@ def allowed(may: Config, action: str) -> list[Config]:
 def test_the_role_may_use_its_bucket_and_no_other(tmp_path: Path) -> None:
     trust, may = documents("sweeps-of-mine", tmp_path)
     assert trust["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
-    assert [one["Resource"] for one in allowed(may, "s3:*")] == [["arn:aws:s3:::sweeps-of-mine", "arn:aws:s3:::sweeps-of-mine/*"]]
+    assert [one["Resource"] for one in allowed(may, "s3:*")] == [
+        ["arn:aws:s3:::sweeps-of-mine", "arn:aws:s3:::sweeps-of-mine/*"]
+    ]
     assert [one["Resource"] for one in allowed(may, "iam:PassRole")] == ["arn:aws:iam::123456789012:role/leadline"]
 
 
@@ -267,7 +285,9 @@ def test_the_role_may_end_and_tag_machines_of_ray_only(tmp_path: Path) -> None:
     assert [one["Condition"] for one in allowed(may, "iam:CreateServiceLinkedRole")] == [spot]
 
 
-def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against moto, which looks at the actions and resources of a policy and knows too little of a request to judge the conditions."""
     _, may = documents("sweeps-of-mine", tmp_path)
     for statement in may["Statement"]:
@@ -282,7 +302,10 @@ def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(tmp_path
         key = iam.create_access_key(UserName="head")["AccessKey"]
         credentials = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
         subnet, image = ec2.describe_subnets()["Subnets"][0]["SubnetId"], ec2.describe_images()["Images"][0]["ImageId"]
-        worker = load("cluster.yaml")["available_node_types"]["l4"]["node_config"] | {"SubnetIds": [subnet], "ImageId": image}
+        worker = load("cluster.yaml")["available_node_types"]["l4"]["node_config"] | {
+            "SubnetIds": [subnet],
+            "ImageId": image,
+        }
         del worker["IamInstanceProfile"]  # moto knows the profile by its ARN only
         config = load("cluster.yaml")["provider"] | {"aws_credentials": credentials}
         provider: Any = AWSNodeProvider(config, "leadline")  # type: ignore[no-untyped-call]
@@ -294,4 +317,7 @@ def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(tmp_path
             with pytest.raises(ClientError, match=r"AccessDenied|UnauthorizedOperation"):
                 boto3.client("ec2", **credentials).create_key_pair(KeyName="another")
         assert len(nodes) == 1
-        assert ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ray-node-status"]}])["Tags"][0]["Value"] == "up-to-date"
+        assert (
+            ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ray-node-status"]}])["Tags"][0]["Value"]
+            == "up-to-date"
+        )

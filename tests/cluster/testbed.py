@@ -39,7 +39,10 @@ class Cluster:
         self.hosts, self.nodes = hosts, (HEAD, *workers)
         self.address = f"{hosts.ip(HEAD)}:6379"
         self.yaml = hosts.own(LAPTOP, "home/onprem.yaml")
-        addresses = {"head_ip: HEAD": f"head_ip: {hosts.ip(HEAD)}", "WORKER, WORKER": ", ".join(hosts.ip(worker) for worker in workers)}
+        addresses = {
+            "head_ip: HEAD": f"head_ip: {hosts.ip(HEAD)}",
+            "WORKER, WORKER": ", ".join(hosts.ip(worker) for worker in workers),
+        }
         text = ONPREM.read_text()
         for blank, address in addresses.items():
             assert text.count(blank) == 1
@@ -65,10 +68,14 @@ class Cluster:
             "RAY_USAGE_STATS_ENABLED": "0",
         }
 
-    def ray(self, command: str, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def ray(
+        self, command: str, *arguments: str, check: bool = True, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
         """`ray COMMAND YAML ARGUMENTS` on the laptop, in the project's folder."""
         yaml = str(self.hosts.home / self.yaml.name)
-        return self.hosts.run(LAPTOP, "env", "-C", str(ROOT), "ray", command, yaml, *arguments, check=check, timeout=timeout)
+        return self.hosts.run(
+            LAPTOP, "env", "-C", str(ROOT), "ray", command, yaml, *arguments, check=check, timeout=timeout
+        )
 
     def up(self) -> float:
         """`ray up`, until all nodes are there and the laptop has the token. Gives the seconds they took after it."""
@@ -115,7 +122,13 @@ class Cluster:
             *options: further ones of `ray start`.
             environment: variables of all that Ray starts there.
         """
-        words = [f"--address={self.address}", "--num-cpus=2", "--labels=spare=yes", "--object-store-memory=100000000", *options]
+        words = [
+            f"--address={self.address}",
+            "--num-cpus=2",
+            "--labels=spare=yes",
+            "--object-store-memory=100000000",
+            *options,
+        ]
         start = f". ~/leadline/clusters/node.sh; {before or ':'} && exec ray start {' '.join(words)}"
         self.hosts.run(SPARE, "bash", "-c", start, environment={**self.environment, **(environment or {})})
         try:
@@ -128,7 +141,11 @@ class Cluster:
     def node(self, host: str) -> str:
         """Ray's id of the node that runs there."""
         found = json.loads(self.get("/api/v0/nodes", self.token))["data"]["result"]["result"]
-        return next(str(node["node_id"]) for node in found if node["state"] == "ALIVE" and node["node_ip"] == self.hosts.ip(host))
+        return next(
+            str(node["node_id"])
+            for node in found
+            if node["state"] == "ALIVE" and node["node_ip"] == self.hosts.ip(host)
+        )
 
     @contextmanager
     def tunnel(self) -> Iterator[str]:
@@ -140,7 +157,11 @@ class Cluster:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         connect = "import socket; socket.create_connection(('127.0.0.1', 8265), 2)"
         try:
-            wait_until(lambda: self.hosts.run(LAPTOP, "python", "-c", connect, check=False).returncode == 0, 60, "there is no tunnel")
+            wait_until(
+                lambda: self.hosts.run(LAPTOP, "python", "-c", connect, check=False).returncode == 0,
+                60,
+                "there is no tunnel",
+            )
             yield "http://127.0.0.1:8265"
         finally:
             # As Ctrl-C would: to the command and its ssh, whose shell on the head waits with `sleep 86400`. In the laptop's own namespace.
@@ -152,5 +173,7 @@ def _install(project: Path) -> None:
     """As if the yaml's setup commands had run before: they find the environment as constraints.txt wants it."""
     project.mkdir()
     (project / ".venv").symlink_to(VENV)
-    sums = subprocess.run(["sha256sum", "constraints.txt", "pyproject.toml"], cwd=ROOT, check=True, capture_output=True, text=True)
+    sums = subprocess.run(
+        ["sha256sum", "constraints.txt", "pyproject.toml"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     (project / ".installed").write_text(sums.stdout)

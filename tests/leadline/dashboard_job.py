@@ -41,7 +41,9 @@ def _report(assignment: Assignment, step: int) -> Report:
     value = math.nan if number == _DIVERGES else config["offset"] + 1 / (step + 10 * config["lr"])
     metrics = {"validation/error": Measure(value, 4, value - 0.1, value + 0.1)}
     if assignment.test and step == config["steps"]:
-        metrics["test/error"] = Measure(value + 0.01, 4, value - 0.1, value + 0.1, tuple(value + unit / 100 for unit in range(4)))
+        metrics["test/error"] = Measure(
+            value + 0.01, 4, value - 0.1, value + 0.1, tuple(value + unit / 100 for unit in range(4))
+        )
     found = (Finding("plateau", True, 1.0, "the loss has not moved", "body"),) if number % 3 == 0 else ()
     return Report(step, 8 * step, 2.0 * step, 0.0, metrics, {"gpu_memory": 1e9 + number}, findings=found)
 

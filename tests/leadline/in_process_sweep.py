@@ -56,7 +56,9 @@ class Places:
         pass
 
 
-def play(folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6) -> Director:
+def play(
+    folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6
+) -> Director:
     """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything is left as it stands."""
     ledger = Ledger(folder / "ledger")
     director = Director(settings, space, ledger.append)

@@ -60,7 +60,10 @@ def without_clocks(events: Sequence[Event]) -> list[Event]:
     for event in [event for event in events if event["type"] != "retired"]:
         plain = {name: value for name, value in event.items() if name not in ("time", "manifest")}
         if event["type"] == "reported":
-            plain["report"] = {**curve([Report.from_dict(event["report"])])[0], "checkpoint": event["report"]["checkpoint"]}
+            plain["report"] = {
+                **curve([Report.from_dict(event["report"])])[0],
+                "checkpoint": event["report"]["checkpoint"],
+            }
         found.append(plain)
     return found
 
@@ -105,7 +108,9 @@ def _lives(events: Sequence[Event]) -> list[str]:
             found += [f"trial {event['trial']}: {text}" for text in _next(lives[event["trial"]], event)]
     if events and events[-1] == next((event for event in reversed(events) if event["type"] == "closed"), None):
         open_ = [number for number, life in lives.items() if life.status in ("waiting", "running", "due")]
-        found += [f"trial {number} is left open by a sweep that is done" for number in open_ if events[-1]["how"] == "done"]
+        found += [
+            f"trial {number} is left open by a sweep that is done" for number in open_ if events[-1]["how"] == "done"
+        ]
     return found
 
 
@@ -122,7 +127,12 @@ def _raise(lives: dict[int, _Life], before: int, now: int) -> None:
 
 def _next(life: _Life, event: Event) -> Iterator[str]:
     kind = event["type"]
-    wanted = {"started": ("waiting",), "reported": ("running",), "failed": ("running",), "judged": ("due", "resting", "waiting")}[kind]
+    wanted = {
+        "started": ("waiting",),
+        "reported": ("running",),
+        "failed": ("running",),
+        "judged": ("due", "resting", "waiting"),
+    }[kind]
     if life.status not in wanted:
         yield f"{kind} when it is {life.status}"
     if kind == "started":
@@ -167,21 +177,31 @@ def _decisions(events: Sequence[Event]) -> list[str]:
             elif kind == "replicate":
                 continue
             elif number in due:
-                found += [f"trial {number} is judged before trial {due[0]}, which came first"] if due[0] != number else []
+                found += (
+                    [f"trial {number} is judged before trial {due[0]}, which came first"] if due[0] != number else []
+                )
                 due.remove(number)
             spent, value = last.get(number, (0, 0.0))
-            action = _alone(spent, value, settings) if kind == "replicate" else _asha(judged, stratum, number, spent, value, settings)
+            action = (
+                _alone(spent, value, settings)
+                if kind == "replicate"
+                else _asha(judged, stratum, number, spent, value, settings)
+            )
             if kind == "search":
                 action = "stop" if action == "continue" and _reached(finished, settings) else action
                 finished |= {number: value} if action == "finish" else {}
             if action != event["action"]:
-                found.append(f"trial {number}: {event['action']} after {spent}, where the order of arrivals says {action}")
+                found.append(
+                    f"trial {number}: {event['action']} after {spent}, where the order of arrivals says {action}"
+                )
     return found
 
 
 def _reached(finished: dict[int, float], settings: dict[str, Any]) -> bool:
     target = settings["target"]
-    return target is not None and any(value <= target if settings["mode"] == "min" else value >= target for value in finished.values())
+    return target is not None and any(
+        value <= target if settings["mode"] == "min" else value >= target for value in finished.values()
+    )
 
 
 def _alone(spent: int, value: float, settings: dict[str, Any]) -> str:
@@ -189,7 +209,12 @@ def _alone(spent: int, value: float, settings: dict[str, Any]) -> str:
 
 
 def _asha(
-    judged: dict[tuple[str, int], dict[int, float]], stratum: str, number: int, spent: int, value: float, settings: dict[str, Any]
+    judged: dict[tuple[str, int], dict[int, float]],
+    stratum: str,
+    number: int,
+    spent: int,
+    value: float,
+    settings: dict[str, Any],
 ) -> str:
     if not math.isfinite(value):
         return "stop"
@@ -253,7 +278,11 @@ def _confirmed(events: Sequence[Event]) -> list[str]:
             if len(runs) < settings["replicates"] or any(run.open for run in runs):
                 found.append(f"finalist {trial.number} has {len(runs)} of {settings['replicates']} replicates")
             whole = [run for run in runs if run.status == "finished"]
-            found += [f"replicate {run.number} has no score on test" for run in whole if not run.measure(f"test/{settings['metric']}")]
+            found += [
+                f"replicate {run.number} has no score on test"
+                for run in whole
+                if not run.measure(f"test/{settings['metric']}")
+            ]
     return found
 
 
@@ -280,7 +309,9 @@ def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> 
         if event["type"] != "started" or event["trial"] != trial.number:
             continue
         attempt = event["attempt"]
-        before = [step for name, step in intact.items() if published[name] <= event["time"] and _attempt(name) < attempt]
+        before = [
+            step for name, step in intact.items() if published[name] <= event["time"] and _attempt(name) < attempt
+        ]
         log = f"attempt-{attempt:02d}/log.txt"
         text = store.folder.read(log).decode() if before and store.folder.exists(log) else ""
         resumed, stepped = _RESUMED.search(text), _FIRST_STEP.search(text)

@@ -44,16 +44,30 @@ class Head:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.token = folder, secrets.token_hex(16)
-        ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port", "metrics-export-port")}
+        ports = {
+            name: free_port()
+            for name in ("port", "dashboard-port", "dashboard-agent-listen-port", "metrics-export-port")
+        }
         self.url = f"http://127.0.0.1:{ports['dashboard-port']}"
         self.environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         self.environment |= {"DASHBOARD_METRIC_PORT": str(free_port()), "AUTOSCALER_METRIC_PORT": str(free_port())}
         self.environment.pop("RAY_ADDRESS", None)
         options = [f"--{name}={port}" for name, port in ports.items()]
         options += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--num-cpus=2", f"--temp-dir={folder}"]
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "start",
+            "--head",
+            "--block",
+            "--disable-usage-stats",
+            *options,
+        ]
         with (folder / "head.log").open("wb") as log:
-            self._process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         try:
             until(self._answers)
         except BaseException:
@@ -126,7 +140,9 @@ def behind(board: Callable[[], str], events: Callable[[], list[Event]], seconds:
             if len(row) == 8 and row[0].isdigit():
                 seen.setdefault((int(row[1]), int(row[6])), time.time())
         time.sleep(0.1)
-    reports = [(event["time"], (event["trial"], event["report"]["step"])) for event in events() if event["type"] == "reported"]
+    reports = [
+        (event["time"], (event["trial"], event["report"]["step"])) for event in events() if event["type"] == "reported"
+    ]
     return [seen[which] - at for at, which in reports if which in seen and at > began]
 
 

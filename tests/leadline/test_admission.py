@@ -19,7 +19,9 @@ class Case(Toy):
 
     name = "case"
 
-    def __init__(self, found: list[Finding] | None = None, scores: dict[Split, dict[str, dict[str, Measure]]] | None = None) -> None:
+    def __init__(
+        self, found: list[Finding] | None = None, scores: dict[Split, dict[str, dict[str, Measure]]] | None = None
+    ) -> None:
         self.found, self.scores = found, scores
 
     def audit(self, config: Any, data: Any) -> list[Finding]:
@@ -42,7 +44,10 @@ def test_a_family_that_owes_nothing_is_admitted() -> None:
 
 def test_every_reason_is_said() -> None:
     failed = [Finding("rows", True, 2, "2 rows are torn"), Finding("overlap_rows", True, 3, "3 rows are shared")]
-    assert refusals(Case(failed)) == ["by the rows audit: 2 rows are torn", "by the overlap_rows audit: 3 rows are shared"]
+    assert refusals(Case(failed)) == [
+        "by the rows audit: 2 rows are torn",
+        "by the overlap_rows audit: 3 rows are shared",
+    ]
     assert refusals(Case(failed[:1], {"validation": {}, "test": {}})) == [
         "by the rows audit: 2 rows are torn",
         "audit: case's has no finding named overlap..., so a leak would go unseen",
@@ -71,4 +76,9 @@ def test_an_audit_that_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_oracles_by_their_name() -> None:
-    assert [is_oracle(name) for name in ("oracle: steps to 1", "oracle", "constant", "no oracle")] == [True, True, False, False]
+    assert [is_oracle(name) for name in ("oracle: steps to 1", "oracle", "constant", "no oracle")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

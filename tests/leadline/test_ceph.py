@@ -53,7 +53,9 @@ def test_what_was_published_comes_back(folder: Folder, size: int) -> None:
     assert multipart.unfinished(folder) == []
 
 
-def test_a_gateway_killed_in_the_middle_of_an_upload(ceph: Ceph, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_killed_in_the_middle_of_an_upload(
+    ceph: Ceph, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was there before stays; what was begun is written again; what is left of the first try is seen and removed."""
     before = CheckpointStore(folder).publish(10, state(), {})
     halfway(monkeypatch, a_part_is_there(folder), ceph.kill)
@@ -89,7 +91,9 @@ def test_a_gateway_that_stays_frozen_or_down_is_no_damage(ceph: Ceph, folder: Fo
     with pytest.raises(StorageError, match="given up after"):
         impatient.newest()
     ceph.start()
-    assert is_whole(folder, names[1]) or is_whole(folder, "attempt-01/step-000000030"), "a try that was given up may end well"
+    assert is_whole(folder, names[1]) or is_whole(folder, "attempt-01/step-000000030"), (
+        "a try that was given up may end well"
+    )
 
 
 def test_a_wrong_key_is_refused(ceph: Ceph, monkeypatch: pytest.MonkeyPatch) -> None:

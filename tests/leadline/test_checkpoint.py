@@ -28,7 +28,12 @@ def publish(folder: Folder, attempt: int, *steps: int) -> list[str]:
 
 
 def test_what_was_published_comes_back(folder: Folder) -> None:
-    state = {"model": {"w": torch.randn(3, 2)}, "optimizers": [{"lr": 0.1, "betas": (0.9, 0.99)}], "count": 7, "none": None}
+    state = {
+        "model": {"w": torch.randn(3, 2)},
+        "optimizers": [{"lr": 0.1, "betas": (0.9, 0.99)}],
+        "count": 7,
+        "none": None,
+    }
     name = CheckpointStore(folder, 3).publish(400, state, {"config": {"layers": [1, 2]}})
     assert name == "attempt-03/step-000000400"
     found = CheckpointStore(folder).load(name)
@@ -78,7 +83,9 @@ def remove(place: Path, file: str) -> None:
 
 @pytest.mark.parametrize("damage", [truncate, flip, empty, remove])
 @pytest.mark.parametrize("file", ["state.pt", "record.json"])
-def test_a_damaged_file_is_named_and_the_checkpoint_before_is_taken(folder: Folder, damage: Callable[[Path, str], None], file: str) -> None:
+def test_a_damaged_file_is_named_and_the_checkpoint_before_is_taken(
+    folder: Folder, damage: Callable[[Path, str], None], file: str
+) -> None:
     before, last = publish(folder, 1, 10, 20)
     damage(Path(folder.path) / last, file)
     with pytest.warns(UserWarning, match=rf"step-000000020/{file}"):
@@ -91,7 +98,18 @@ def test_a_damaged_file_is_named_and_the_checkpoint_before_is_taken(folder: Fold
 
 @pytest.mark.parametrize(
     "manifest",
-    [b"", b"{", b"\xff\xfe", b"null", b"[]", b"{}", b'{"files": []}', b'{"files": 3}', b'{"files": {"state.pt": "big"}}', b'{"files": {}}'],
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"files": []}',
+        b'{"files": 3}',
+        b'{"files": {"state.pt": "big"}}',
+        b'{"files": {}}',
+    ],
 )
 def test_a_corrupt_manifest_is_named(folder: Folder, manifest: bytes) -> None:
     before, last = publish(folder, 1, 10, 20)
@@ -168,7 +186,9 @@ def test_a_malicious_pickle_is_refused_and_not_executed(folder: Folder, tmp_path
     assert (tmp_path / "pwned").exists(), "this pickle does harm where it is trusted"
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04" + bytes(40), b"\x80\x02}q\x00.", b"\x80\x02]q\x00X\xff\xff\xff\x7f."])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"PK\x03\x04" + bytes(40), b"\x80\x02}q\x00.", b"\x80\x02]q\x00X\xff\xff\xff\x7f."]
+)
 def test_a_state_that_is_no_checkpoint_is_refused_under_a_manifest_that_fits(folder: Folder, content: bytes) -> None:
     before, last = publish(folder, 1, 10, 20)
     _replace(Path(folder.path) / last, content)
@@ -183,7 +203,9 @@ def _replace(place: Path, state: bytes) -> None:
     record = (place / "record.json").read_bytes()
     (place / "state.pt").write_bytes(state)
     files = {"state.pt": state, "record.json": record}
-    manifest = {name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()}
+    manifest = {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
+    }
     (place / "manifest.json").write_text(json.dumps({"files": manifest}))
 
 

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadline.config import ConfigError, Ints, TrialConfig, configuration, describe, knob, make, parse_overrides, to_dict
+from leadline.config import (
+    ConfigError,
+    Ints,
+    TrialConfig,
+    configuration,
+    describe,
+    knob,
+    make,
+    parse_overrides,
+    to_dict,
+)
 
 
 @configuration
@@ -33,13 +43,16 @@ def refusal(**values: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("128,64", (128, 64)), ("7", (7,)), ("128, 64", (128, 64)), ("linear", ()), ("", ()), ([3, 2], (3, 2)), ((), ())]
+    ("text", "value"),
+    [("128,64", (128, 64)), ("7", (7,)), ("128, 64", (128, 64)), ("linear", ()), ("", ()), ([3, 2], (3, 2)), ((), ())],
 )
 def test_widths(text: Any, value: tuple[int, ...]) -> None:
     assert make(Sample, {"layers": text}).layers == value
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("1", True), ("0", False), ("yes", True), (True, True)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("false", False), ("1", True), ("0", False), ("yes", True), (True, True)]
+)
 def test_switches(text: Any, value: bool) -> None:
     assert make(Sample, {"skip": text}).skip is value
 
@@ -84,7 +97,10 @@ def test_a_misspelt_field_is_hinted_at() -> None:
 
 
 def test_a_strange_field_lists_what_there_is() -> None:
-    assert refusal(zzz=1) == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, seed, lr, dropout, layers, mode, skip"
+    assert (
+        refusal(zzz=1)
+        == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, seed, lr, dropout, layers, mode, skip"
+    )
 
 
 def test_a_configuration_cannot_be_changed() -> None:
@@ -103,7 +119,8 @@ def test_a_bad_default_is_refused_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(["lr"], "lr: expected field=value"), (["=3"], "=3: expected"), (["lr=1", "seed=2", "lr=1"], "lr: given twice")]
+    ("words", "message"),
+    [(["lr"], "lr: expected field=value"), (["=3"], "=3: expected"), (["lr=1", "seed=2", "lr=1"], "lr: given twice")],
 )
 def test_overrides_that_cannot_be_read(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
@@ -150,7 +167,9 @@ def test_plain_values_come_back_through_json(values: dict[str, Any]) -> None:
 @given(VALUES)
 def test_text_means_what_the_values_mean(values: dict[str, Any]) -> None:
     values = {name: value for name, value in values.items() if value is not None}
-    words = [f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in values.items()]
+    words = [
+        f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in values.items()
+    ]
     assert make(Sample, parse_overrides(words)) == make(Sample, values)
 
 

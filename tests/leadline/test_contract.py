@@ -64,7 +64,11 @@ class TestCollatzWithSkip(FamilyContract):
     small: ClassVar[Mapping[str, Any]] = {**TINY, "skip": True, "layers": "linear", "schedule": "constant", "batch": 32}
     bad = ({"skip": True, "features": "k_only"},)
     undefined = ("logged_worst",)
-    learns = ({"layers": "16", "batch": 64, "pool": 8192, "lr": 1e-4, "anchor": 0, "steps": 200}, "hinge", "ln n + 0.35 drift")
+    learns = (
+        {"layers": "16", "batch": 64, "pool": 8192, "lr": 1e-4, "anchor": 0, "steps": 200},
+        "hinge",
+        "ln n + 0.35 drift",
+    )
     kills = 1
     test_what_was_published_is_reported_after_a_kill = None  # type: ignore[assignment]
 
@@ -92,7 +96,13 @@ class TestCollatzWithMining(FamilyContract):
         "lr_scaling": "sqrt",
         "common": 100,
     }
-    bad = ({"mine_every": 0.1, "hard_ratio": 0}, {"mine_count": 300}, {"mine_tolerance": 0.5}, {"mine_share": 1.5}, {"guard": "none"})
+    bad = (
+        {"mine_every": 0.1, "hard_ratio": 0},
+        {"mine_count": 300},
+        {"mine_tolerance": 0.5},
+        {"mine_share": 1.5},
+        {"guard": "none"},
+    )
     undefined = ("logged_worst",)
     learns = ({**TestCollatz.learns[0], "schedule": "cosine", "lr_scaling": "none", "mine_every": 0.5}, "hinge", "ln n")
     kills = 2
@@ -165,7 +175,12 @@ class Broken(CollatzFamily):
     """Breaks the contract by its task, or by a flag."""
 
     def __init__(
-        self, make_task: type[CollatzTask] = CollatzTask, *, silent: bool = False, other_model: bool = False, evasive: bool = False
+        self,
+        make_task: type[CollatzTask] = CollatzTask,
+        *,
+        silent: bool = False,
+        other_model: bool = False,
+        evasive: bool = False,
     ) -> None:
         self.make_task, self.silent, self.other_model, self.evasive = make_task, silent, other_model, evasive
 
@@ -270,7 +285,11 @@ def test_a_loop_that_keeps_its_past_to_itself_is_noticed(tmp_path: Path, monkeyp
 
 
 def test_digest_sees_every_bit_and_no_order() -> None:
-    state: dict[str, Any] = {"a": torch.tensor([0.0, 1.0]), "b": [1, (2, None)], "c": {"d": np.arange(3), "e": "text", "f": True}}
+    state: dict[str, Any] = {
+        "a": torch.tensor([0.0, 1.0]),
+        "b": [1, (2, None)],
+        "c": {"d": np.arange(3), "e": "text", "f": True},
+    }
     same = OrderedDict(c={"f": True, "e": "text", "d": np.arange(3)}, b=(1, [2, None]), a=torch.tensor([0.0, 1.0]))
     assert digest(state) == digest(same)
     others: list[Any] = [
@@ -288,7 +307,16 @@ def test_digest_sees_every_bit_and_no_order() -> None:
 
 
 def test_digest_takes_scalars_numbers_that_are_none_and_empty_tensors() -> None:
-    values = [torch.tensor(True), torch.tensor(3.0, dtype=torch.bfloat16), torch.empty(0, 3), torch.empty(3, 0), math.nan, {}, [], None]
+    values = [
+        torch.tensor(True),
+        torch.tensor(3.0, dtype=torch.bfloat16),
+        torch.empty(0, 3),
+        torch.empty(3, 0),
+        math.nan,
+        {},
+        [],
+        None,
+    ]
     assert len({digest(value) for value in values}) == len(values)
     assert digest(torch.arange(6).reshape(2, 3).T) == digest(torch.arange(6).reshape(2, 3).T.contiguous())
     with pytest.raises(TypeError, match="object is not plain data"):

@@ -15,14 +15,24 @@ from leadline.statistics import mean_over_units
 
 def same(one: Measure, other: Measure) -> bool:
     """Equal, where NaN equals NaN."""
-    return one.n == other.n and np.array_equal((one.value, one.low, one.high), (other.value, other.low, other.high), equal_nan=True)
+    return one.n == other.n and np.array_equal(
+        (one.value, one.low, one.high), (other.value, other.low, other.high), equal_nan=True
+    )
 
 
 NUMBERS = st.floats(allow_infinity=False)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS, st.integers(0, 10**6), st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple))
-def test_a_measure_comes_back_through_json(value: float, low: float, high: float, n: int, units: tuple[float, ...]) -> None:
+@given(
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    st.integers(0, 10**6),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+)
+def test_a_measure_comes_back_through_json(
+    value: float, low: float, high: float, n: int, units: tuple[float, ...]
+) -> None:
     measure = Measure(value, n, low, high, units)
     plain = json.loads(json.dumps(measure.to_dict(units=True), allow_nan=False))
     assert same(Measure.from_dict(plain), measure)
@@ -35,7 +45,11 @@ def test_infinity_is_written_as_no_number() -> None:
 
 
 def test_a_report_comes_back_through_json() -> None:
-    metrics = {"validation/a": mean_over_units([1.0, 2.0]), "test/a": mean_over_units([3.0, 5.0]), "validation/b": Measure.exact(math.nan)}
+    metrics = {
+        "validation/a": mean_over_units([1.0, 2.0]),
+        "test/a": mean_over_units([3.0, 5.0]),
+        "validation/b": Measure.exact(math.nan),
+    }
     report = Report(40, 1280, 0.5, 0.25, metrics, {"loss": math.nan, "rate": 0.5}, "attempt-01/step-000000040")
     plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     back = Report.from_dict(plain)
@@ -49,7 +63,13 @@ def test_a_report_comes_back_through_json() -> None:
     )
     assert math.isnan(back.value("validation/b"))
     assert (back.metrics["test/a"].units, back.metrics["validation/a"].units) == ((3.0, 5.0), ())
-    assert (back.step, back.samples, back.seconds, back.overhead, back.checkpoint) == (40, 1280, 0.5, 0.25, report.checkpoint)
+    assert (back.step, back.samples, back.seconds, back.overhead, back.checkpoint) == (
+        40,
+        1280,
+        0.5,
+        0.25,
+        report.checkpoint,
+    )
 
 
 def test_numbers_of_numpy_become_plain() -> None:

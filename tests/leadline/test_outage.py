@@ -29,7 +29,9 @@ LARGE = 30_000_000
 class Listener:
     """Counts the seconds of waiting, remembers what is said, and may do something about it."""
 
-    def __init__(self, at_second: dict[int, Callable[[], None]] | None = None, at_word: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, at_second: dict[int, Callable[[], None]] | None = None, at_word: Callable[[], None] = lambda: None
+    ) -> None:
         self.seconds, self.lines, self.at_second, self.at_word = 0, list[str](), at_second or {}, at_word
 
     def alive(self) -> None:
@@ -67,7 +69,9 @@ def halfway(patch: pytest.MonkeyPatch, part_is_there: Callable[[], bool], action
     patch.setattr(Folder, "write", write)
 
 
-def test_a_server_killed_in_the_middle_of_an_upload_gets_all_again(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_killed_in_the_middle_of_an_upload_gets_all_again(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it had is lost with it."""
     folder = s3_server.at("trial")
     CheckpointStore(folder).publish(10, state(), {})
@@ -82,7 +86,9 @@ def test_a_server_killed_in_the_middle_of_an_upload_gets_all_again(s3_server: S3
     assert listener.lines[1].startswith("s3://bucket/trial/attempt-01/step-000000020: done after")
 
 
-def test_what_the_server_loses_between_two_files_is_noticed(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_server_loses_between_two_files_is_noticed(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The manifest would name a file that is no longer there."""
     folder, write = s3_server.at("trial"), Folder.write
 
@@ -162,7 +168,8 @@ def test_a_process_does_not_hang_on_a_server_that_is_frozen_for_good(s3_server: 
 
 
 @pytest.mark.parametrize(
-    ("size", "harm", "words", "remedy"), [(50_000, "rw", "No space left", "size=1m"), (1000, "ro", "Read-only file system", "rw")]
+    ("size", "harm", "words", "remedy"),
+    [(50_000, "rw", "No space left", "size=1m"), (1000, "ro", "Read-only file system", "rw")],
 )
 def test_a_full_or_read_only_disk(disk: Path, size: int, harm: str, words: str, remedy: str) -> None:
     folder = Folder.at(str(disk / "trial"))
@@ -175,7 +182,9 @@ def test_a_full_or_read_only_disk(disk: Path, size: int, harm: str, words: str, 
     after = CheckpointStore(folder, 2, patience=60, say=listener.say).publish(20, state(size), {})
     assert words in listener.lines[0]
     assert is_whole(folder, after, size)
-    assert not [name for name in folder.sizes(recursive=True, hidden=True) if "/." in name], "what did not fit was removed"
+    assert not [name for name in folder.sizes(recursive=True, hidden=True) if "/." in name], (
+        "what did not fit was removed"
+    )
 
 
 def test_tidying_a_read_only_disk_is_refused_and_removes_nothing(disk: Path) -> None:
@@ -253,7 +262,9 @@ class WithoutTrailers(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("given", "trailing"), [({}, False), ({"AWS_REQUEST_CHECKSUM_CALCULATION": "when_supported"}, True)])
+@pytest.mark.parametrize(
+    ("given", "trailing"), [({}, False), ({"AWS_REQUEST_CHECKSUM_CALCULATION": "when_supported"}, True)]
+)
 def test_no_trailing_checksums_from_a_process_with_a_clean_environment(given: dict[str, str], trailing: bool) -> None:
     """Most S3 servers other than Amazon's refuse them, or store them inside the file; who asks for them gets them."""
     WithoutTrailers.seen.clear()
@@ -262,7 +273,9 @@ def test_no_trailing_checksums_from_a_process_with_a_clean_environment(given: di
     with ThreadingHTTPServer(("127.0.0.1", 0), WithoutTrailers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         uri = f"s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:{server.server_port}&region=us-east-1"
-        done = subprocess.run([sys.executable, "-c", code, uri], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", code, uri], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60
+        )
         server.shutdown()
     assert ("x-amz-trailer" in WithoutTrailers.seen) is trailing
     assert bool(done.returncode) is trailing, done.stderr

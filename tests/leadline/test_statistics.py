@@ -10,14 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadline.measure import Measure
-from leadline.statistics import best_by_luck, differing, lacking, mean_over_units, over_replicates, rule_of_three, two_way, two_way_mean
+from leadline.statistics import (
+    best_by_luck,
+    differing,
+    lacking,
+    mean_over_units,
+    over_replicates,
+    rule_of_three,
+    two_way,
+    two_way_mean,
+)
 
 UNITS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
 
 def same(one: Measure, other: Measure) -> bool:
     """Equal, where NaN equals NaN."""
-    return one.n == other.n and np.array_equal((one.value, one.low, one.high), (other.value, other.low, other.high), equal_nan=True)
+    return one.n == other.n and np.array_equal(
+        (one.value, one.low, one.high), (other.value, other.low, other.high), equal_nan=True
+    )
 
 
 @given(UNITS)
@@ -60,7 +71,9 @@ def test_the_interval_covers_the_truth(n: int, least: float) -> None:
         (0.0, (-math.inf, math.inf), 0.0, 0.0),
     ],
 )
-def test_the_rule_of_three_where_all_units_sit_on_a_bound(value: float, bounds: tuple[float, float], low: float, high: float) -> None:
+def test_the_rule_of_three_where_all_units_sit_on_a_bound(
+    value: float, bounds: tuple[float, float], low: float, high: float
+) -> None:
     measure = mean_over_units([value] * 100, bounds)
     assert [measure.value, measure.low, measure.high] == pytest.approx([value, low, high])
     assert measure.n == 100
@@ -104,7 +117,9 @@ def test_the_two_way_interval_covers_the_truth(replicates: float, units: float, 
     hits, plain = [], []
     for _ in range(250):
         values = (
-            replicates * generator.normal(size=(5, 1)) + units * generator.normal(size=(1, 30)) + noise * generator.normal(size=(5, 30))
+            replicates * generator.normal(size=(5, 1))
+            + units * generator.normal(size=(1, 30))
+            + noise * generator.normal(size=(5, 30))
         )
         found = two_way(values, resamples=1000)
         low, high = found.interval()
@@ -134,7 +149,9 @@ def test_pairing_finds_a_small_constant_difference_under_a_large_spread_of_units
 def test_replicates_of_two_blocks_are_drawn_separately_and_units_together() -> None:
     generator = np.random.default_rng(14)
     units = 10 * generator.normal(size=(1, 120))
-    one, other = (units + generator.normal(size=(count, 1)) + 0.01 * generator.normal(size=(count, 120)) for count in (5, 8))
+    one, other = (
+        units + generator.normal(size=(count, 1)) + 0.01 * generator.normal(size=(count, 120)) for count in (5, 8)
+    )
     found = two_way(one, -other)
     assert found.value == pytest.approx(one.mean() - other.mean())
     expected = math.sqrt(one.mean(axis=1).var(ddof=1) / 5 + other.mean(axis=1).var(ddof=1) / 8)
@@ -156,9 +173,16 @@ def test_paired_seeds_matter_where_seeds_dominate() -> None:
 
 @pytest.mark.parametrize(
     ("value", "bounds", "low", "high"),
-    [(0.0, (0.0, 1.0), 0.0, 0.03), (1.0, (0.0, 1.0), 0.97, 1.0), (0.0, (0.0, math.inf), 0.0, 0.0), (0.5, (0.0, 1.0), 0.5, 0.5)],
+    [
+        (0.0, (0.0, 1.0), 0.0, 0.03),
+        (1.0, (0.0, 1.0), 0.97, 1.0),
+        (0.0, (0.0, math.inf), 0.0, 0.0),
+        (0.5, (0.0, 1.0), 0.5, 0.5),
+    ],
 )
-def test_the_rule_of_three_counts_units_and_not_replicates(value: float, bounds: tuple[float, float], low: float, high: float) -> None:
+def test_the_rule_of_three_counts_units_and_not_replicates(
+    value: float, bounds: tuple[float, float], low: float, high: float
+) -> None:
     measure = two_way_mean(np.full((7, 100), value), bounds)
     assert [measure.value, measure.low, measure.high, measure.n] == pytest.approx([value, low, high, 100])
 
@@ -207,7 +231,9 @@ def test_the_detectable_difference_is_found_four_times_in_five() -> None:
 def test_few_replicates_need_a_larger_difference() -> None:
     values = np.arange(5.0)[:, None].repeat(120, axis=1)
     assert two_way(values).freedom == pytest.approx(4)
-    assert two_way(values).multiplier() == pytest.approx(2.776 + 0.941, abs=0.002), "Student's t with 4 degrees of freedom"
+    assert two_way(values).multiplier() == pytest.approx(2.776 + 0.941, abs=0.002), (
+        "Student's t with 4 degrees of freedom"
+    )
 
 
 def test_wider_confidence_gives_a_wider_interval_and_the_same_data_the_same_one() -> None:
@@ -231,7 +257,12 @@ def test_no_luck_in_one_configuration_or_without_spread() -> None:
 
 @pytest.mark.parametrize(
     ("replicates", "units", "missing"),
-    [(5, 100, ""), (4, 100, "4 of 5 replicates"), (5, 99, "99 of 100 test orbits"), (1, 7, "1 of 5 replicates and 7 of 100 test orbits")],
+    [
+        (5, 100, ""),
+        (4, 100, "4 of 5 replicates"),
+        (5, 99, "99 of 100 test orbits"),
+        (1, 7, "1 of 5 replicates and 7 of 100 test orbits"),
+    ],
 )
 def test_what_a_claim_needs(replicates: int, units: int, missing: str) -> None:
     assert lacking(replicates, units, "orbits") == missing

@@ -47,7 +47,14 @@ def test_files_are_found_by_name_and_size(folder: Folder) -> None:
     assert folder.sizes(recursive=True) == {"a": 3, "deep/er/b": 0, "deep/c": 2}
     assert (folder / "deep").sizes(recursive=True) == {"er/b": 0, "c": 2}
     assert folder.folders() == ["deep"]
-    assert [folder.exists(name) for name in ("", "a", "deep", "deep/c", "b", "dee")] == [True, True, True, True, False, False]
+    assert [folder.exists(name) for name in ("", "a", "deep", "deep/c", "b", "dee")] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert (folder.read("a"), (folder / "deep/er").read("b")) == (b"123", b"")
 
 
@@ -174,7 +181,9 @@ Folder.at("s3://bucket/x?endpoint_override=127.0.0.1:9&region=us-east-1")
 print(os.environ.get("AWS_EC2_METADATA_DISABLED", "false"))
 """
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], **variables}
-    out = subprocess.run([sys.executable, "-c", said], cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", said], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    ).stdout
     assert out.strip() == ("false" if asked else "true")
 
 
@@ -194,7 +203,9 @@ def test_a_local_path_may_hold_a_question_mark(tmp_path: Path) -> None:
     assert str(folder) == str(tmp_path / "why?" / "deep")
 
 
-def test_a_folder_that_is_called_like_a_scheme_can_still_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_called_like_a_scheme_can_still_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Folder.at("./s3:/foo").write("a", b"x")
     assert Folder.at("s3:")

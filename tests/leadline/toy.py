@@ -35,7 +35,9 @@ class ToyConfig(TrialConfig):
     nan_at: int = knob(-1, "step from which scores are NaN", unit="step", ge=-1)
     raise_at: int = knob(-1, "step that raises, each time", unit="step", ge=-1)
     die_once: str = knob("", "file that is made by a process which then kills itself at half of the budget")
-    hang_once: str = knob("", "file that is made by a process which then stands still, with the GIL held, at half of the budget")
+    hang_once: str = knob(
+        "", "file that is made by a process which then stands still, with the GIL held, at half of the budget"
+    )
     sleep: float = knob(0.0, "seconds of each step", ge=0)
     hold: float = knob(0.0, "memory that each row of a micro-batch holds at half of the budget", unit="MB", ge=0)
     ballast: float = knob(0.0, "size of a buffer that makes checkpoints large", unit="MB", ge=0)
@@ -101,7 +103,11 @@ class Toy(Family[ToyConfig]):
         return {"x": np.zeros(3)}
 
     def audit(self, config: ToyConfig, data: Any) -> list[Finding]:
-        return [Finding("overlap", config.leak, 0.0, "3 training rows are also scored" if config.leak else "no row is shared")]
+        return [
+            Finding(
+                "overlap", config.leak, 0.0, "3 training rows are also scored" if config.leak else "no row is shared"
+            )
+        ]
 
     def baselines(self, config: ToyConfig, data: Any, split: Split) -> dict[str, dict[str, Measure]]:
         return {"zero": {"error": Measure.exact(1.0, 4)}}

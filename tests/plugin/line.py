@@ -39,7 +39,10 @@ class Line(Family[LineConfig]):
 
     def build_data(self, config):
         draws = np.random.default_rng(0).normal(size=(3, 2, 256, 1)).astype(np.float32)
-        return {split: (x, 3 * x + noise / 10) for split, (x, noise) in zip(("train", "validation", "test"), draws, strict=True)}
+        return {
+            split: (x, 3 * x + noise / 10)
+            for split, (x, noise) in zip(("train", "validation", "test"), draws, strict=True)
+        }
 
     def audit(self, config, data):
         shared = np.isin(data["train"][0], [data["validation"][0], data["test"][0]]).sum()

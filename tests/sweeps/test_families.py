@@ -70,14 +70,19 @@ def test_strata_and_fields_are_those_of_the_family() -> None:
     ):
         for trial in proposed(study, settings_of(study, "--family", family, "--scale", "smoke")):
             assert trial.config[stratify] == int(trial.stratum)
-    arms = {trial.stratum: trial.config for trial in proposed(CURRICULUM, settings_of(CURRICULUM, "--family", "trm", "--scale", "smoke"))}
+    arms = {
+        trial.stratum: trial.config
+        for trial in proposed(CURRICULUM, settings_of(CURRICULUM, "--family", "trm", "--scale", "smoke"))
+    }
     assert arms["no noise"]["mode"] == "none"
     assert arms["full noise from the start"]["ramp"] == 0 < arms["ramp"]["ramp"]
     assert {config["mode"] for name, config in arms.items() if name != "no noise"} == {"single_perturbed_ce"}
 
 
 def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
-    settings = settings_of(BATCH_SIZE, "--family", "trm", "--scale", "smoke", "rollout=parallel_fixed", "mode=multi_perturbed_ce", "k=2")
+    settings = settings_of(
+        BATCH_SIZE, "--family", "trm", "--scale", "smoke", "rollout=parallel_fixed", "mode=multi_perturbed_ce", "k=2"
+    )
     for trial in proposed(BATCH_SIZE, settings):
         assert trial.config["steps"] * trial.config["batch"] * 2 * trial.config["halt_max_steps"] == settings.steps
 
@@ -85,13 +90,23 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
 @pytest.mark.parametrize(
     ("study", "family", "said"),
     [
-        (SIGMA_BANDS, "collatz", "sigma_bands takes trm or hrm, not collatz: its network has no latent state that could be perturbed"),
+        (
+            SIGMA_BANDS,
+            "collatz",
+            "sigma_bands takes trm or hrm, not collatz: its network has no latent state that could be perturbed",
+        ),
         (SIGMA_BANDS, "trmm", "sigma_bands takes trm or hrm, not trmm: did you mean trm?"),
-        (CURRICULUM, "bert", "curriculum_length takes collatz, trm or hrm, not bert: curriculum_length has no search space for it"),
+        (
+            CURRICULUM,
+            "bert",
+            "curriculum_length takes collatz, trm or hrm, not bert: curriculum_length has no search space for it",
+        ),
         (LINE, "trm", "line takes line:LINE, not trm: line has no search space for it"),
     ],
 )
-def test_another_family_is_refused_in_a_line(study: Study, family: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_family_is_refused_in_a_line(
+    study: Study, family: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(study, "", ["--family", family])
     assert ended.value.code == 2
@@ -104,8 +119,12 @@ def test_a_family_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "error: family: expected one argument\n"
 
 
-@pytest.mark.parametrize(("family", "field"), [("collatz", "lookahead=int"), ("trm", "mlp_t=bool"), ("hrm", "q_continue=bool")])
-def test_help_shows_the_fields_and_sizes_of_the_family(family: str, field: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("family", "field"), [("collatz", "lookahead=int"), ("trm", "mlp_t=bool"), ("hrm", "q_continue=bool")]
+)
+def test_help_shows_the_fields_and_sizes_of_the_family(
+    family: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(LOOKAHEAD, "", ["--help", "--family", family])
     said = capsys.readouterr().out
@@ -168,7 +187,10 @@ def test_a_resumed_sweep_is_not_given_another_family(begun: Path, capsys: pytest
 
 
 def test_studies_of_other_families_ask_the_same_question() -> None:
-    changes: list[tuple[dict[str, Any], str]] = [({"name": "other"}, "must be called toy"), ({"budget": "samples"}, "count steps")]
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"name": "other"}, "must be called toy"),
+        ({"budget": "samples"}, "count steps"),
+    ]
     for change, said in changes:
         with pytest.raises(ValueError, match=said):
             dataclasses.replace(TOY, also=(dataclasses.replace(SMALL, **change),))
@@ -177,10 +199,15 @@ def test_studies_of_other_families_ask_the_same_question() -> None:
 
 
 def test_an_old_ledger_has_neither_contrasts_nor_a_minimum() -> None:
-    plain = {name: value for name, value in BASE.to_dict().items() if name not in ("contrasts", "least_units", "beside")}
+    plain = {
+        name: value for name, value in BASE.to_dict().items() if name not in ("contrasts", "least_units", "beside")
+    }
     assert Settings.from_dict(plain) == BASE
 
 
 def test_refused_families_are_named_by_the_study() -> None:
-    with pytest.raises(ConfigError, match=r"^family: sigma_bands takes trm or hrm, not nothing: sigma_bands has no search space for it$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^family: sigma_bands takes trm or hrm, not nothing: sigma_bands has no search space for it$",
+    ):
         SIGMA_BANDS.of("nothing")

@@ -38,7 +38,8 @@ def test_each_noisy_arm_has_a_control_of_the_same_rollout_effort_and_budget(fami
     for trial in proposed(STUDY, asked):
         counts.setdefault(trial.stratum, []).append(trial)
         assert (
-            registry.family(family).samples_per_step(make(registry.family(family).Config, trial.config)) * trial.config["steps"]
+            registry.family(family).samples_per_step(make(registry.family(family).Config, trial.config))
+            * trial.config["steps"]
             == asked.steps
         )
     assert {len(found) for found in counts.values()} == {asked.trials // 6}
@@ -80,7 +81,12 @@ def test_what_is_fixed_is_left_out_of_what_is_tried_first() -> None:
     first = trials("lr=0.002", "k=2", "sigma_min=1e-4", "location=z_L")[1]
     assert not {"lr", "k", "location", "sigma_centre"} & set(first.params)
     assert first.config["sigma_max"] == pytest.approx(1e-2), "the log's width above the end that is fixed"
-    assert (first.config["lr"], first.config["k"], first.config["location"], first.config["sigma_min"]) == (0.002, 2, "z_L", 1e-4)
+    assert (first.config["lr"], first.config["k"], first.config["location"], first.config["sigma_min"]) == (
+        0.002,
+        2,
+        "z_L",
+        1e-4,
+    )
     single = trials("mode=single_perturbed_ce")[1]
     assert "k" not in single.params
     assert len(settings_of(STUDY, "--trials", "1").enqueue) == 1
@@ -113,15 +119,33 @@ def test_a_band_is_never_empty_and_lies_around_its_centre(centre: float, width: 
         ({"noise": "grid"}, set(), set()),
     ],
 )
-def test_what_the_user_fixes_is_neither_searched_nor_overridden(fixed: dict[str, Any], asked: set[str], made: set[str]) -> None:
-    search = Search(space, "laptop", sampler="random", seed=0, mode="max", startup=2, pinned={**fixed, "mode": "single_perturbed_ce"})
+def test_what_the_user_fixes_is_neither_searched_nor_overridden(
+    fixed: dict[str, Any], asked: set[str], made: set[str]
+) -> None:
+    search = Search(
+        space,
+        "laptop",
+        sampler="random",
+        seed=0,
+        mode="max",
+        startup=2,
+        pinned={**fixed, "mode": "single_perturbed_ce"},
+    )
     params, fields = search.ask(0)
     assert {name for name in params if name.startswith("sigma")} == asked
     assert made <= set(fields)
     assert {name: fields[name] for name in fixed} == fixed
     low, high = fields.get("sigma_min"), fields.get("sigma_max")
     assert low is None or high is None or low < high
-    again = Search(space, "laptop", sampler="random", seed=0, mode="max", startup=2, pinned={**fixed, "mode": "single_perturbed_ce"})
+    again = Search(
+        space,
+        "laptop",
+        sampler="random",
+        seed=0,
+        mode="max",
+        startup=2,
+        pinned={**fixed, "mode": "single_perturbed_ce"},
+    )
     assert again.replay(0, params) == fields
 
 
@@ -133,7 +157,9 @@ def test_planned_comparisons_are_those_of_the_arms_that_are_there() -> None:
     asked = settings_of(STUDY)
     assert Settings.from_dict(asked.to_dict()) == asked
     assert asked.least_units == 2000 <= asked.fields["test_boards"]
-    assert {metric for contrast in STUDY.contrasts for metric in contrast.margins} <= {one.name for one in registry.family("trm").metrics}
+    assert {metric for contrast in STUDY.contrasts for metric in contrast.margins} <= {
+        one.name for one in registry.family("trm").metrics
+    }
     assert {name for contrast in STUDY.contrasts for name in (contrast.a, contrast.b)} == set(ARMS)
 
 
@@ -165,7 +191,12 @@ def played(asked: Settings, past: list[Event]) -> list[Event]:
                 continue
             value = 1 - abs(math.log10(found.config["lr"] / 2e-3)) / 4 + step * rows / asked.steps
             measure = Measure(value, 512, value - 0.1, value + 0.1)
-            if director.reported(found.trial, Report(step, step * rows, 1.0, 0.0, {"validation/exact": measure})).action != "continue":
+            if (
+                director.reported(
+                    found.trial, Report(step, step * rows, 1.0, 0.0, {"validation/exact": measure})
+                ).action
+                != "continue"
+            ):
                 break
     return events
 

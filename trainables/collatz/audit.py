@@ -86,10 +86,14 @@ def audit(data: CollatzData) -> list[Finding]:
     group = data.group.tolist()
     kept = [numbers for g, numbers in zip(group, orbits, strict=True) if g != EXTRA]
     prefixes = _prefixes(kept) + [[] for _ in orbits[len(kept) :]]
-    private = [{n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))]
+    private = [
+        {n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))
+    ]
     guarded = set[int]().union(*(private[own] for own in GUARDED[data.guard]))
     steps = data.nodes.offset[data.first]
-    strange = sum(data.nodes.k[at : at + len(k)].tolist() != k for at, (_, k) in zip(steps.tolist(), walked, strict=True))
+    strange = sum(
+        data.nodes.k[at : at + len(k)].tolist() != k for at, (_, k) in zip(steps.tolist(), walked, strict=True)
+    )
     moved = sum(len(prefix) != length for prefix, length in zip(prefixes, data.private.tolist(), strict=True))
     hits, logged, odd = _random(data, guarded, private[LOGGED])
     return [
@@ -98,7 +102,10 @@ def audit(data: CollatzData) -> list[Finding]:
         *([] if data.guard == "all" else [_logged_rows(logged, data)]),
         *_disjoint(group, prefixes, moved),
         Finding(
-            "table", strange + odd > 0, strange + odd, f"{strange} orbits and {odd} random rows have the stored features of another number."
+            "table",
+            strange + odd > 0,
+            strange + odd,
+            f"{strange} orbits and {odd} random rows have the stored features of another number.",
         ),
         *_counts(data, orbits, prefixes),
     ]
@@ -106,23 +113,35 @@ def audit(data: CollatzData) -> list[Finding]:
 
 def _overlap(rows: str, hits: int, total: int, guard: str) -> Finding:
     whose = "validation, test or the logged seeds" if guard == "all" else "validation or test"
-    return Finding(f"overlap_{rows}", hits > 0, hits, f"{hits} of {total} {rows} rows have n, T(n), T^4(n) or T^8(n) private to {whose}.")
+    return Finding(
+        f"overlap_{rows}",
+        hits > 0,
+        hits,
+        f"{hits} of {total} {rows} rows have n, T(n), T^4(n) or T^8(n) private to {whose}.",
+    )
 
 
 def _logged_rows(hits: int, data: CollatzData) -> Finding:
     rows = f"{hits} of {data.pool} random rows ({hits / data.pool:.2%})"
     return Finding(
-        "logged_rows", False, hits, f"{rows} have n, T(n), T^4(n) or T^8(n) private to the logged seeds, which guard=scored allows."
+        "logged_rows",
+        False,
+        hits,
+        f"{rows} have n, T(n), T^4(n) or T^8(n) private to the logged seeds, which guard=scored allows.",
     )
 
 
 def _disjoint(group: list[int], prefixes: list[list[int]], moved: int) -> list[Finding]:
-    owned = [{n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))]
+    owned = [
+        {n for g, prefix in zip(group, prefixes, strict=True) if g == own for n in prefix} for own in range(len(GROUPS))
+    ]
     twice = sum(map(len, owned)) - len(set[int]().union(*owned))
     orbits = sum(g == TEST and len(prefix) > 0 for g, prefix in zip(group, prefixes, strict=True))
     return [
         Finding("split_disjoint", twice > 0, twice, f"{twice} private numbers belong to two groups."),
-        Finding("private_steps", moved > 0, moved, f"{moved} orbits are scored on other steps than their private ones."),
+        Finding(
+            "private_steps", moved > 0, moved, f"{moved} orbits are scored on other steps than their private ones."
+        ),
         Finding(
             "test_orbits",
             orbits < MIN_TEST_ORBITS,
@@ -146,7 +165,10 @@ def _counts(data: CollatzData, orbits: list[list[int]], prefixes: list[list[int]
             f"{data.excluded_curriculum} nodes of train and extra orbits were kept out of training.",
         ),
         Finding(
-            "excluded_random", False, share, f"{data.excluded_pool} of {data.drawn} random draws ({share:.2%}) were kept out of training."
+            "excluded_random",
+            False,
+            share,
+            f"{data.excluded_pool} of {data.drawn} random draws ({share:.2%}) were kept out of training.",
         ),
         _leak(len(steps), private, sum(n in train for n in steps), guarded=LOGGED in GUARDED[data.guard]),
     ]

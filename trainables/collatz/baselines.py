@@ -55,4 +55,7 @@ def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
 
 def baselines(data: CollatzData, lookahead: int, split: Split, common: int = 0) -> dict[str, dict[str, Measure]]:
     """Every metric of every baseline on a split; `common` as in `score`."""
-    return {name: score(data, split, potential, lookahead, common) for name, potential in potentials(data, lookahead).items()}
+    return {
+        name: score(data, split, potential, lookahead, common)
+        for name, potential in potentials(data, lookahead).items()
+    }

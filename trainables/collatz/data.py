@@ -139,7 +139,9 @@ def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
     return Trace(run.k[kept], run.numbers[:, :, kept]), int(refused[:drawn].sum()), drawn
 
 
-def build(pool: int, data_seed: int, guard: GuardName = "all", population: bool = False, extra: int = 0, orbits: int = 0) -> CollatzData:
+def build(
+    pool: int, data_seed: int, guard: GuardName = "all", population: bool = False, extra: int = 0, orbits: int = 0
+) -> CollatzData:
     """All groups, with validation and test of draw `orbits`, `extra` further orbits for training and a pool of `pool` random rows.
 
     About a second at the default size, one more for the population, and a half for 512 extra orbits.

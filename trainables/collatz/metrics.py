@@ -24,17 +24,54 @@ Potential = Callable[[I64], npt.NDArray[Any]]
 SLACK = 0.05
 
 METRICS = (
-    Metric("hinge", "min", "orbits", "mean over orbits of the mean max(0, 0.05 - m/s), m a margin and s the mean |m| of all: scale-free"),
+    Metric(
+        "hinge",
+        "min",
+        "orbits",
+        "mean over orbits of the mean max(0, 0.05 - m/s), m a margin and s the mean |m| of all: scale-free",
+    ),
     Metric("violations", "min", "orbits", "mean over orbits of the share of steps with margin <= 0; ties count"),
     Metric("margin_p5", "max", "orbits", "5th percentile of m/s over all scored steps"),
     Metric("violation_count", "min", "orbits", "steps with margin <= 0, counted"),
-    Metric("common_hinge", "min", "orbits", "hinge on the common subset, steps with more left to 1 than `common`; s as in hinge"),
-    Metric("common_violations", "min", "orbits", "violations on the common subset, over the orbits that have such steps"),
-    Metric("coverage", "min", "steps", "share of the scored steps with at most `lookahead` left to 1, where the input contains the answer"),
-    Metric("logged_violations", "min", "steps", "the log's count on its five seeds' 429 steps, most of them leaked: for comparison"),
-    Metric("logged_leaked", "min", "steps", "those of its steps that may be trained on: small numbers, and numbers on several orbits"),
-    Metric("logged_unleaked", "min", "steps", "those of its private steps, which no training row touches unless guard=scored"),
-    Metric("logged_worst", "max", "steps", "smallest margin among the logged violations, in units of V as the log has it; NaN without any"),
+    Metric(
+        "common_hinge",
+        "min",
+        "orbits",
+        "hinge on the common subset, steps with more left to 1 than `common`; s as in hinge",
+    ),
+    Metric(
+        "common_violations", "min", "orbits", "violations on the common subset, over the orbits that have such steps"
+    ),
+    Metric(
+        "coverage",
+        "min",
+        "steps",
+        "share of the scored steps with at most `lookahead` left to 1, where the input contains the answer",
+    ),
+    Metric(
+        "logged_violations",
+        "min",
+        "steps",
+        "the log's count on its five seeds' 429 steps, most of them leaked: for comparison",
+    ),
+    Metric(
+        "logged_leaked",
+        "min",
+        "steps",
+        "those of its steps that may be trained on: small numbers, and numbers on several orbits",
+    ),
+    Metric(
+        "logged_unleaked",
+        "min",
+        "steps",
+        "those of its private steps, which no training row touches unless guard=scored",
+    ),
+    Metric(
+        "logged_worst",
+        "max",
+        "steps",
+        "smallest margin among the logged violations, in units of V as the log has it; NaN without any",
+    ),
     *(Metric(f"logged_{seed}", "min", "steps", f"the same on seed {seed} alone") for seed in LOGGED_SEEDS),
 )
 
@@ -130,7 +167,9 @@ def worst_margin(found: list[F64]) -> float:
     return min(below, default=math.nan)
 
 
-def population(found: npt.NDArray[np.float32], growth: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> dict[str, float]:
+def population(
+    found: npt.NDArray[np.float32], growth: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]
+) -> dict[str, float]:
     """The log's figures on a population of numbers, rates in percent.
 
     Args:
@@ -141,7 +180,11 @@ def population(found: npt.NDArray[np.float32], growth: npt.NDArray[np.bool_], we
 
     def rates(rows: npt.NDArray[np.bool_], prefix: str) -> dict[str, float]:
         passed = found[rows] > 0
-        share = float(weight[rows][passed].sum(dtype=np.float64) / weight[rows].sum(dtype=np.float64)) if rows.any() else np.nan
+        share = (
+            float(weight[rows][passed].sum(dtype=np.float64) / weight[rows].sum(dtype=np.float64))
+            if rows.any()
+            else np.nan
+        )
         plain = float(passed.mean()) if rows.any() else np.nan
         return {f"{prefix}pass_rate": 100 * plain, f"{prefix}weighted_pass_rate": 100 * share}
 

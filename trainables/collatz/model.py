@@ -40,7 +40,9 @@ class LyapunovNet(nn.Module):
         drift_trained: whether `drift_param` takes gradients.
     """
 
-    def __init__(self, width_in: int, layers: tuple[int, ...], skip: Line | None = None, *, drift_trained: bool = False) -> None:
+    def __init__(
+        self, width_in: int, layers: tuple[int, ...], skip: Line | None = None, *, drift_trained: bool = False
+    ) -> None:
         super().__init__()
         widths = (width_in, *layers)
         hidden: list[nn.Module] = []
@@ -87,4 +89,6 @@ def network(config: CollatzConfig) -> LyapunovNet:
     skip = formula(config.features, config.lookahead) if config.skip else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return LyapunovNet(width(config.features, config.lookahead), config.layers, skip, drift_trained=config.target != "fixed")
+        return LyapunovNet(
+            width(config.features, config.lookahead), config.layers, skip, drift_trained=config.target != "fixed"
+        )

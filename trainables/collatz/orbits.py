@@ -14,7 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BITS", "LIMBS", "U8", "U64", "Excursion", "Trace", "excursions", "from_limbs", "iterate", "natural_log", "random_odd"]
+__all__ = [
+    "BITS",
+    "LIMBS",
+    "U8",
+    "U64",
+    "Excursion",
+    "Trace",
+    "excursions",
+    "from_limbs",
+    "iterate",
+    "natural_log",
+    "random_odd",
+]
 __all__ += ["residue81", "steps_to_one", "syracuse", "to_limbs", "trace"]
 
 BITS = 60

@@ -133,7 +133,9 @@ class Sampler:
         stored, mined = self._hard(generator, generator, c.mine_candidates // 2, stage)
         return self._joined(stored, mined, generator, c.mine_candidates, lambda rows: self._of_new(generator, rows))
 
-    def _hard(self, generator: np.random.Generator, extra: np.random.Generator, rows: int, stage: int) -> tuple[I64, I64]:
+    def _hard(
+        self, generator: np.random.Generator, extra: np.random.Generator, rows: int, stage: int
+    ) -> tuple[I64, I64]:
         """Nodes of hard rows in the data's table and in the mined one; `extra` draws what there is only after a mining.
 
         A row is uniform over the active and mined seeds, as far as `mine_share` lets it, then uniform over that seed's rows.
@@ -162,7 +164,9 @@ class Sampler:
         place[generator.random(count) < ITSELF] = 0
         return np.asarray(self.mined.first[orbit] + place)
 
-    def _joined(self, stored: I64, mined: I64, generator: np.random.Generator, rows: int, fresh: Callable[[int], Part]) -> list[Part]:
+    def _joined(
+        self, stored: I64, mined: I64, generator: np.random.Generator, rows: int, fresh: Callable[[int], Part]
+    ) -> list[Part]:
         """Hard rows, filled up to `rows` with random ones."""
         data = self.data
         left = rows - len(stored) - len(mined)

@@ -49,8 +49,56 @@ GUARDED: dict[GuardName, tuple[int, ...]] = {"all": (VALIDATION, TEST, LOGGED), 
 
 # github gabrielberger1000/collatz_lyapunov 04c9667: HARD_SEEDS, of which the five in LOGGED_SEEDS were its test.
 HARD_SEEDS = (
-    *(27, 31, 41, 47, 54, 55, 71, 73, 91, 97, 103, 111, 127, 155, 159, 171, 231, 237, 267, 303, 319, 351, 359, 391, 447, 479, 607),
-    *(703, 871, 1161, 2223, 2463, 2919, 3711, 6171, 10971, 13255, 17647, 23529, 26623, 34239, 35655, 52527, 77031, 106239, 142587),
+    *(
+        27,
+        31,
+        41,
+        47,
+        54,
+        55,
+        71,
+        73,
+        91,
+        97,
+        103,
+        111,
+        127,
+        155,
+        159,
+        171,
+        231,
+        237,
+        267,
+        303,
+        319,
+        351,
+        359,
+        391,
+        447,
+        479,
+        607,
+    ),
+    *(
+        703,
+        871,
+        1161,
+        2223,
+        2463,
+        2919,
+        3711,
+        6171,
+        10971,
+        13255,
+        17647,
+        23529,
+        26623,
+        34239,
+        35655,
+        52527,
+        77031,
+        106239,
+        142587,
+    ),
     *(156159, 216367, 230631, 410011, 511935, 626331, 837799, 1117065),
 )
 LOGGED_SEEDS = (111, 27, 703, 26623, 626331)
@@ -159,7 +207,9 @@ def _partition(hard: list[int], draw: int, looked_at: set[int]) -> Partition:
     kept = list(itertools.islice(fresh, sum(SIZES.values())))
     order = [*range(len(TRAIN_SEEDS)), *kept, *range(len(TRAIN_SEEDS), len(hard))]
     test = max(0, len(kept) - SIZES[VALIDATION])
-    group = [TRAIN] * len(TRAIN_SEEDS) + [VALIDATION] * (len(kept) - test) + [TEST] * test + [LOGGED] * len(LOGGED_SEEDS)
+    group = (
+        [TRAIN] * len(TRAIN_SEEDS) + [VALIDATION] * (len(kept) - test) + [TEST] * test + [LOGGED] * len(LOGGED_SEEDS)
+    )
     chosen = [chains[i] for i in order]
     return Partition([chain[0] for chain in chosen], group, chosen, private_lengths(chosen))
 

@@ -45,7 +45,9 @@ class CollatzTask(Task):
         self.optimizers = [torch.optim.AdamW(trained, lr=config.peak_lr, weight_decay=config.weight_decay)]
         self.schedulers = _schedulers(config, self.optimizers[0])
         self.sampler = Sampler(config, data)
-        self.miner = Miner(config, data, self.sampler, net, self.optimizers[0], self.margins) if config.mine_every else None
+        self.miner = (
+            Miner(config, data, self.sampler, net, self.optimizers[0], self.margins) if config.mine_every else None
+        )
 
     def stage(self, step: int) -> int:
         """Hard seeds in use at a step."""
@@ -63,14 +65,20 @@ class CollatzTask(Task):
     def staged_batch(self, step: int, stage: int) -> Batch:
         """The batch with another number of active seeds."""
         parts = [self._arrays(part) for part in self.sampler.parts(step, stage)]
-        joined = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        joined = (
+            parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        )
         return {name: torch.from_numpy(array).to(self.device) for name, array in joined.items()}
 
     def _arrays(self, part: Part) -> dict[str, npt.NDArray[Any]]:
         c, nodes, index = self.config, part.nodes, part.index
         now, following, bits = pair(nodes, index, c.lookahead, c.features)
         growth = nodes.growth(index).astype(np.int64)
-        weight = np.where(part.hard, _HARD[growth], _RANDOM[growth]) if c.weights == "logged" else np.ones(len(index), dtype=np.float32)
+        weight = (
+            np.where(part.hard, _HARD[growth], _RANDOM[growth])
+            if c.weights == "logged"
+            else np.ones(len(index), dtype=np.float32)
+        )
         arrays = {"now": now, "next": following, "weight": weight, "hard": part.hard}
         if c.target == "fixed":
             arrays["target"] = (nodes.ln[index] + DRIFT_COEFFICIENT * bits).astype(np.float32)
@@ -94,7 +102,11 @@ class CollatzTask(Task):
     def _target(self, batch: Batch) -> Tensor:
         if self.config.target == "fixed":
             return batch["target"]
-        coefficient = self.drift if self.config.target == "adaptive" else torch.where(batch["hard"], self.drift, DRIFT_COEFFICIENT)
+        coefficient = (
+            self.drift
+            if self.config.target == "adaptive"
+            else torch.where(batch["hard"], self.drift, DRIFT_COEFFICIENT)
+        )
         return batch["ln"] + coefficient * batch["drift"]
 
     def after_step(self, step: int) -> None:

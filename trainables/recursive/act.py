@@ -54,7 +54,15 @@ def begin(carry: Carry, inputs: Tensor, labels: Tensor, puzzles: Tensor, z_h: Te
     return Carry(*(chosen(new, old) for new, old in zip(taken, carry, strict=True)))
 
 
-def halts(model: RecursiveNet, steps: Tensor, q_halt: Tensor, q_continue: Tensor, *, training: bool, least: Tensor | None = None) -> Tensor:
+def halts(
+    model: RecursiveNet,
+    steps: Tensor,
+    q_halt: Tensor,
+    q_continue: Tensor,
+    *,
+    training: bool,
+    least: Tensor | None = None,
+) -> Tensor:
     """Which slots halt after `steps` segments, bool [slots]: at the limit, and in training where Q says so.
 
     Args:
@@ -67,8 +75,12 @@ def halts(model: RecursiveNet, steps: Tensor, q_halt: Tensor, q_continue: Tensor
     return last | (wanted if least is None else wanted & (steps >= least))
 
 
-def advance(carry: Carry, rollout: Rollout, model: RecursiveNet, *, training: bool, least: Tensor | None = None) -> Carry:
+def advance(
+    carry: Carry, rollout: Rollout, model: RecursiveNet, *, training: bool, least: Tensor | None = None
+) -> Carry:
     """The carry after one segment on the boards of `begin`."""
     steps = carry.steps + 1
-    halted = halts(model, steps, rollout.q_halt[0].detach(), rollout.q_continue[0].detach(), training=training, least=least)
+    halted = halts(
+        model, steps, rollout.q_halt[0].detach(), rollout.q_continue[0].detach(), training=training, least=least
+    )
     return carry._replace(z_h=rollout.z_h, z_l=rollout.z_l, steps=steps, halted=halted)

@@ -8,7 +8,18 @@ import numpy.typing as npt
 from leadline.family import Finding
 from leadline.training.guards.overlap import overlap
 from trainables.recursive import maze, sudoku
-from trainables.recursive.board import BLANK, BOARDS_OF_FOUR, DIGIT, FLOOR, GOAL, START, SUDOKU_BOXES, U8, WALL, open_token
+from trainables.recursive.board import (
+    BLANK,
+    BOARDS_OF_FOUR,
+    DIGIT,
+    FLOOR,
+    GOAL,
+    START,
+    SUDOKU_BOXES,
+    U8,
+    WALL,
+    open_token,
+)
 from trainables.recursive.canonical import Names, names
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import Boards, RecursiveData
@@ -45,7 +56,9 @@ def audit(config: RecursiveConfig, data: RecursiveData) -> list[Finding]:
 
 def _between(validation: Names, test: Names) -> Finding:
     hits = int(np.isin(test, validation).sum())
-    return Finding("overlap_validation_test", hits > 0, hits, f"{hits} of {len(test)} test boards are images of validation boards.")
+    return Finding(
+        "overlap_validation_test", hits > 0, hits, f"{hits} of {len(test)} test boards are images of validation boards."
+    )
 
 
 def _spaced(count: int, most: int) -> list[int]:
@@ -122,6 +135,8 @@ def _grids(config: RecursiveConfig, data: RecursiveData) -> list[Finding]:
         scored = _solutions(config, data.scored(split))
         hits = int(np.isin(scored, train).sum())
         known = f"{len(np.unique(train))} classes of {what} of {len(train)} training boards"
-        sentence = f"{hits} of {len(scored)} {split} boards looked at have one of the {known}, which could be known by heart."
+        sentence = (
+            f"{hits} of {len(scored)} {split} boards looked at have one of the {known}, which could be known by heart."
+        )
         found.append(Finding(f"shared_grids_{split}", False, hits, sentence))
     return found

@@ -63,7 +63,9 @@ def graph(size: int, board: U8) -> pynauty.Graph:
         cell: [*own] if token == BLANK else [*own, digits + token]
         for cell, (own, token) in enumerate(zip(houses, board.tolist(), strict=True))
     }
-    return pynauty.Graph(size * size + 4 * size, adjacency_dict=joined, vertex_coloring=[set(colour) for colour in colours])
+    return pynauty.Graph(
+        size * size + 4 * size, adjacency_dict=joined, vertex_coloring=[set(colour) for colour in colours]
+    )
 
 
 def _sudoku_form(size: int, board: U8) -> bytes:

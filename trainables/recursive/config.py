@@ -18,7 +18,11 @@ from trainables.recursive.board import board_problem
 __all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig"]
 
 _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ...] = (
-    (lambda c: c.mode != "none", "with mode=none", ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "p_clean")),
+    (
+        lambda c: c.mode != "none",
+        "with mode=none",
+        ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "p_clean"),
+    ),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
     (lambda c: c.noise == "grid", "without noise=grid", ("sigmas",)),
     (lambda c: c.noise == "loguniform", "without noise=loguniform", ("sigma_min",)),
@@ -36,14 +40,24 @@ class RecursiveConfig(TrialConfig):
     """What HRM and TRM share. A segment is one pass through all cycles, after which a board may halt."""
 
     task: Literal["sudoku", "maze"] = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
-    size: int = knob(4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61)
-    clues: int = knob(
-        0, "given digits of a sudoku; 0: minimal ones, without a digit to spare; at size 4 any number", unit="cells", ge=0, le=80
+    size: int = knob(
+        4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61
     )
-    train_boards: int = knob(2000, "boards to train on, distinct up to symmetry (HRM, TRM: 1000)", unit="boards", ge=1, le=10**6)
+    clues: int = knob(
+        0,
+        "given digits of a sudoku; 0: minimal ones, without a digit to spare; at size 4 any number",
+        unit="cells",
+        ge=0,
+        le=80,
+    )
+    train_boards: int = knob(
+        2000, "boards to train on, distinct up to symmetry (HRM, TRM: 1000)", unit="boards", ge=1, le=10**6
+    )
     validation_boards: int = knob(512, "boards that the search is scored on (log: 1024)", unit="boards", ge=2, le=10**6)
     test_boards: int = knob(512, "boards for confirmation alone", unit="boards", ge=2, le=10**6)
-    augment: bool = knob(True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)")
+    augment: bool = knob(
+        True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
+    )
     data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
 
     hidden: int = knob(64, "width (HRM, TRM: 512)", ge=2, le=4096)
@@ -53,41 +67,70 @@ class RecursiveConfig(TrialConfig):
     expansion: float = knob(
         4.0, "SwiGLU's inner width: 2/3 of this times the width, rounded up to whole multiples of round_to", gt=0, le=64
     )
-    round_to: int = knob(256, "see expansion; below a width of 96 or so, 256 decides alone (HRM, TRM: 256)", ge=1, le=1024)
+    round_to: int = knob(
+        256, "see expansion; below a width of 96 or so, 256 decides alone (HRM, TRM: 256)", ge=1, le=1024
+    )
     positions: Literal["rope", "learned", "none"] = knob(
         "learned",
         "position encoding; small networks on small boards learn far faster with places of their own (HRM, TRM: rope; TRM's mixer: none)",
     )
     rope_theta: float = knob(10000.0, "base of rope's wavelengths (Su et al. 2021)", gt=1)
-    puzzle_emb: int = knob(0, "numbers of the puzzle embedding, trained by sign-SGD; 0: none (HRM, TRM: the width)", ge=0, le=65536)
+    puzzle_emb: int = knob(
+        0, "numbers of the puzzle embedding, trained by sign-SGD; 0: none (HRM, TRM: the width)", ge=0, le=65536
+    )
     halt_max_steps: int = knob(4, "most segments that a board is given (HRM, TRM: 16)", unit="segments", ge=1, le=64)
     explore: float = knob(
-        0.1, "chance that a board must think at least a random number of segments; streaming alone (HRM, TRM: 0.1)", ge=0, le=1
+        0.1,
+        "chance that a board must think at least a random number of segments; streaming alone (HRM, TRM: 0.1)",
+        ge=0,
+        le=1,
     )
-    loss: Literal["stablemax", "softmax"] = knob("stablemax", "cross entropy (HRM, TRM: stablemax, Prieto et al. 2025, in float64)")
+    loss: Literal["stablemax", "softmax"] = knob(
+        "stablemax", "cross entropy (HRM, TRM: stablemax, Prieto et al. 2025, in float64)"
+    )
     precision: Literal["float32", "bfloat16"] = knob(
         "float32", "of matrix products; z is carried in float32 by either (HRM, TRM: z too in bfloat16)"
     )
 
-    batch: int = knob(64, "boards of a step; K trajectories of each are trained (HRM 384, TRM 768)", unit="boards", ge=1, le=2**16)
-    optimizer: Literal["adam_atan2", "adamw"] = knob("adam_atan2", "Everett et al. 2024 (HRM, TRM), or Loshchilov and Hutter 2019")
+    batch: int = knob(
+        64, "boards of a step; K trajectories of each are trained (HRM 384, TRM 768)", unit="boards", ge=1, le=2**16
+    )
+    optimizer: Literal["adam_atan2", "adamw"] = knob(
+        "adam_atan2", "Everett et al. 2024 (HRM, TRM), or Loshchilov and Hutter 2019"
+    )
     lr: float = knob(2e-3, "learning rate at its highest (HRM 7e-5, TRM 1e-4)", gt=0, le=1)
     weight_decay: float = knob(0.1, "decoupled decay (HRM, TRM: 1 on Sudoku, 0.1 on ARC)", ge=0, le=10)
-    puzzle_lr: float = knob(1e-4, "of sign-SGD on the puzzle embedding (HRM, TRM: 1e-4 on Sudoku, 1e-2 on ARC)", gt=0, le=1)
-    puzzle_weight_decay: float = knob(1.0, "decoupled decay of the puzzle embedding (HRM, TRM: as weight_decay)", ge=0, le=10)
-    warmup: float = knob(0.04, "share of the budget over which the learning rate rises (log: 2000 of 50000 steps)", ge=0, le=1)
+    puzzle_lr: float = knob(
+        1e-4, "of sign-SGD on the puzzle embedding (HRM, TRM: 1e-4 on Sudoku, 1e-2 on ARC)", gt=0, le=1
+    )
+    puzzle_weight_decay: float = knob(
+        1.0, "decoupled decay of the puzzle embedding (HRM, TRM: as weight_decay)", ge=0, le=10
+    )
+    warmup: float = knob(
+        0.04, "share of the budget over which the learning rate rises (log: 2000 of 50000 steps)", ge=0, le=1
+    )
     schedule: Literal["constant", "cosine"] = knob("constant", "after the warm-up (HRM, TRM: constant)")
     lr_min: float = knob(0.1, "where schedule=cosine ends, as a share of lr", ge=0, le=1)
-    ema: float = knob(0.99, "decay of the weights' moving average, which is evaluated; 0: the weights themselves (TRM: 0.999)", ge=0, lt=1)
+    ema: float = knob(
+        0.99,
+        "decay of the weights' moving average, which is evaluated; 0: the weights themselves (TRM: 0.999)",
+        ge=0,
+        lt=1,
+    )
     start: str = knob(
-        "", "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); its weights are fine-tuned"
+        "",
+        "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); its weights are fine-tuned",
     )
 
     mode: Literal["none", "single_perturbed_ce", "multi_perturbed_ce"] = knob(
         "none", "no noise; every trajectory perturbed; or one clean and K-1 perturbed (log)"
     )
     k: int = knob(
-        4, "trajectories of each board under multi_perturbed_ce, the clean one among them (log: 4)", unit="trajectories", ge=1, le=64
+        4,
+        "trajectories of each board under multi_perturbed_ce, the clean one among them (log: 4)",
+        unit="trajectories",
+        ge=1,
+        le=64,
     )
     rollout: Literal["serial_act", "parallel_fixed", "act_mask"] = knob(
         "serial_act",
@@ -97,10 +140,16 @@ class RecursiveConfig(TrialConfig):
     noise: Literal["fixed", "grid", "loguniform"] = knob(
         "loguniform", "of sigma: always sigma_max; one of sigmas; or log-uniform from sigma_min to sigma_max"
     )
-    sigma_min: float = knob(3e-5, "standard deviation of the noise, at least; noise=loguniform alone (log: 3e-5)", gt=0, le=100)
-    sigma_max: float = knob(3e-3, "standard deviation, at most; noise=fixed: always (log: 3e-3; fixed runs: 1e-3)", gt=0, le=100)
+    sigma_min: float = knob(
+        3e-5, "standard deviation of the noise, at least; noise=loguniform alone (log: 3e-5)", gt=0, le=100
+    )
+    sigma_max: float = knob(
+        3e-3, "standard deviation, at most; noise=fixed: always (log: 3e-3; fixed runs: 1e-3)", gt=0, le=100
+    )
     sigmas: Floats = knob((1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "standard deviations of noise=grid (log)")
-    ramp: float = knob(0.1, "share of the budget over which the noise grows from 0, linearly (log: 5000 of 50000 steps)", ge=0, le=1)
+    ramp: float = knob(
+        0.1, "share of the budget over which the noise grows from 0, linearly (log: 5000 of 50000 steps)", ge=0, le=1
+    )
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
 
     def unused(self) -> list[str]:
@@ -176,7 +225,9 @@ class HRMConfig(RecursiveConfig):
 
     h_layers: int = knob(1, "blocks of the H stack (HRM: 4)", ge=1, le=64)
     l_layers: int = knob(1, "blocks of the L stack (HRM: 4)", ge=1, le=64)
-    q_continue: bool = knob(True, "learn the value of going on too, from a second forward pass; off: halt where Q-halt is above 0")
+    q_continue: bool = knob(
+        True, "learn the value of going on too, from a second forward pass; off: halt where Q-halt is above 0"
+    )
 
 
 @configuration
@@ -184,8 +235,12 @@ class TRMConfig(RecursiveConfig):
     """One stack updates both; the whole last cycle carries gradient."""
 
     l_layers: int = knob(1, "blocks of the stack (TRM: 2)", ge=1, le=64)
-    mlp_t: bool = knob(False, "mix tokens by a SwiGLU over the board instead of attention; needs positions=none (TRM on Sudoku)")
-    puzzle_tokens: int = knob(0, "tokens of the puzzle embedding, zero-padded; 0: as many as it fills (TRM: 16)", ge=0, le=256)
+    mlp_t: bool = knob(
+        False, "mix tokens by a SwiGLU over the board instead of attention; needs positions=none (TRM on Sudoku)"
+    )
+    puzzle_tokens: int = knob(
+        0, "tokens of the puzzle embedding, zero-padded; 0: as many as it fills (TRM: 16)", ge=0, le=256
+    )
 
     @property
     def prefix(self) -> int:
@@ -197,7 +252,9 @@ class TRMConfig(RecursiveConfig):
         if self.mlp_t and self.positions != "none":
             raise ValueError(f"positions: must be none with mlp_t, whose mixer knows its places (got {self.positions})")
         if self.puzzle_tokens and self.puzzle_emb > self.puzzle_tokens * self.hidden:
-            raise ValueError(f"puzzle_emb: must fit {self.puzzle_tokens} tokens of {self.hidden} (got {self.puzzle_emb})")
+            raise ValueError(
+                f"puzzle_emb: must fit {self.puzzle_tokens} tokens of {self.hidden} (got {self.puzzle_emb})"
+            )
         if self.puzzle_tokens and not self.puzzle_emb:
             raise ValueError("puzzle_tokens: has no effect with puzzle_emb=0")
         return self

@@ -134,7 +134,9 @@ def _drawn(config: RecursiveConfig, total: int, generator: np.random.Generator) 
         idle = 0 if len(found) > before else idle + 1
         if idle == PATIENCE:
             boards = f"with validation_boards and test_boards {total}"
-            raise ConfigError(f"train_boards: {boards}, but {PATIENCE} draws brought none beside the {len(found)} found up to symmetry")
+            raise ConfigError(
+                f"train_boards: {boards}, but {PATIENCE} draws brought none beside the {len(found)} found up to symmetry"
+            )
     return np.stack([board for board, _ in found.values()]), np.stack([label for _, label in found.values()])
 
 

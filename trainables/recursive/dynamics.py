@@ -14,7 +14,9 @@ __all__ = ["lyapunov"]
 State = TypeVar("State", Tensor, tuple[Tensor, ...])
 
 
-def lyapunov(f: Callable[[State], State], start: State, segments: int, count: int, generator: torch.Generator, turns: int = 1) -> Tensor:
+def lyapunov(
+    f: Callable[[State], State], start: State, segments: int, count: int, generator: torch.Generator, turns: int = 1
+) -> Tensor:
     """The largest exponents along each board's orbit: mean log growth of tangents that QR keeps orthonormal (Benettin et al. 1980).
 
     A random direction of n numbers is seldom one of growth: over few segments, tangents that start at random miss up to
@@ -55,7 +57,9 @@ def lyapunov(f: Callable[[State], State], start: State, segments: int, count: in
     return (growth / segments).sort(dim=-1, descending=True).values
 
 
-def _forth(f: Callable[[State], State], state: State, tangents: Tensor, segments: int) -> tuple[list[State], Tensor, Tensor]:
+def _forth(
+    f: Callable[[State], State], state: State, tangents: Tensor, segments: int
+) -> tuple[list[State], Tensor, Tensor]:
     """The orbit without its end, the last tangents, and the logarithms of their growth, [boards, count]."""
     orbit, growth = [], torch.zeros_like(tangents[:, 0])
     for _ in range(segments):

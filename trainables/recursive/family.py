@@ -78,7 +78,9 @@ class RecursiveFamily(Family[C], Generic[C]):
     def checkpoint_bytes(self, config: C) -> int:
         """Beside weights and moments their average, and what ACT streams on."""
         positions = config.prefix + config.tokens
-        carry = 8 * config.batch * config.trajectories * positions * config.hidden if config.rollout == "serial_act" else 0
+        carry = (
+            8 * config.batch * config.trajectories * positions * config.hidden if config.rollout == "serial_act" else 0
+        )
         return super().checkpoint_bytes(config) * 4 // 3 + carry
 
     def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:

@@ -67,7 +67,9 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The usual cross entropy, float32 [...], 0 where a token is not counted; arguments as for `stablemax_cross_entropy`."""
-    flat = functional.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    flat = functional.cross_entropy(
+        logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    )
     return flat.view(labels.shape)
 
 

@@ -69,7 +69,12 @@ def branches(label: U8, size: int) -> int:
     """Ways that leave the path of a solved maze, uint8 [cells]: the places where a walker may go wrong."""
     square = label.reshape(size, size)
     on_path, floor = square >= START, square == FLOOR
-    beside = (on_path[1:] & floor[:-1], on_path[:-1] & floor[1:], on_path[:, 1:] & floor[:, :-1], on_path[:, :-1] & floor[:, 1:])
+    beside = (
+        on_path[1:] & floor[:-1],
+        on_path[:-1] & floor[1:],
+        on_path[:, 1:] & floor[:, :-1],
+        on_path[:, :-1] & floor[:, 1:],
+    )
     return int(sum(side.sum() for side in beside))
 
 

@@ -39,7 +39,12 @@ def rung(sigma: float) -> str:
 
 
 METRICS = (
-    Metric("exact", "max", "boards", "share of boards whose every cell is right, from the clean start, after halt_max_steps segments"),
+    Metric(
+        "exact",
+        "max",
+        "boards",
+        "share of boards whose every cell is right, from the clean start, after halt_max_steps segments",
+    ),
     Metric(
         "robust",
         "max",
@@ -48,8 +53,15 @@ METRICS = (
     ),
     *(Metric(rung(sigma), "max", "boards", f"the same at sigma {sigma:g} on z_H and z_L") for sigma in LADDER),
     Metric("accuracy", "max", "boards", "share of cells that are right, clues among them, from the clean start"),
-    Metric("q_accuracy", "max", "boards", "share of boards of which Q-halt says truly whether they are right, after the last segment"),
-    Metric("halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", descriptive=True),
+    Metric(
+        "q_accuracy",
+        "max",
+        "boards",
+        "share of boards of which Q-halt says truly whether they are right, after the last segment",
+    ),
+    Metric(
+        "halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", descriptive=True
+    ),
     *(
         Metric(
             f"lambda{i}",
@@ -106,7 +118,9 @@ def _parts(boards: Boards, count: int, device: torch.device) -> Iterator[tuple[i
     """The first boards of a split in parts, each with the number of its first."""
     for first in range(0, count, _BOARDS_AT_ONCE):
         rows = slice(first, min(first + _BOARDS_AT_ONCE, count))
-        inputs, labels = (torch.from_numpy(array[rows].astype(np.int64)).to(device) for array in (boards.inputs, boards.labels))
+        inputs, labels = (
+            torch.from_numpy(array[rows].astype(np.int64)).to(device) for array in (boards.inputs, boards.labels)
+        )
         yield first, inputs, labels
 
 

@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
-__all__ = ["HRM", "PUZZLE", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "parameter_count", "puzzle_parameters"]
+__all__ = [
+    "HRM",
+    "PUZZLE",
+    "TRM",
+    "RecursiveNet",
+    "Rollout",
+    "Shape",
+    "network",
+    "parameter_count",
+    "puzzle_parameters",
+]
 
 Q_BIAS = -5.0
 """So that nothing halts early at first (HRM, TRM)."""
@@ -140,7 +150,15 @@ class RecursiveNet(nn.Module):
         return self.q_head(z_h[:, 0]).T  # type: ignore[no-any-return]
 
     def forward(
-        self, inputs: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor, segments: int = 1, *, parts: int = 1, ahead: bool = False
+        self,
+        inputs: Tensor,
+        puzzles: Tensor,
+        z_h: Tensor,
+        z_l: Tensor,
+        segments: int = 1,
+        *,
+        parts: int = 1,
+        ahead: bool = False,
     ) -> Rollout:
         """Segments one after another; no gradient flows from one to the one before.
 
@@ -153,7 +171,10 @@ class RecursiveNet(nn.Module):
             ahead: ask for `Rollout.ahead` too.
         """
         rows = [tensor.chunk(parts) for tensor in (inputs, puzzles, z_h, z_l)]
-        found = [self._roll(self.embed(part[0], part[1]), part[2], part[3], segments, ahead) for part in zip(*rows, strict=True)]
+        found = [
+            self._roll(self.embed(part[0], part[1]), part[2], part[3], segments, ahead)
+            for part in zip(*rows, strict=True)
+        ]
         if parts == 1:
             return found[0]
         return Rollout(
@@ -224,7 +245,9 @@ def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet
 def puzzle_parameters(model: RecursiveNet) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The puzzle embedding, and all the rest."""
     named = list(model.named_parameters())
-    return [tensor for name, tensor in named if name.startswith(PUZZLE)], [tensor for name, tensor in named if not name.startswith(PUZZLE)]
+    return [tensor for name, tensor in named if name.startswith(PUZZLE)], [
+        tensor for name, tensor in named if not name.startswith(PUZZLE)
+    ]
 
 
 def parameter_count(model: RecursiveNet) -> int:

@@ -58,7 +58,12 @@ class AdamATan2(_ByParameter):
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float] = (0.9, 0.95), weight_decay: float = 0.0
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.0,
     ) -> None:
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas: must be at least 0 and below 1 (got {betas})")
@@ -111,7 +116,11 @@ class SignSGD(_ByParameter):
             raise RuntimeError("SignSGD needs the gradient of nn.Embedding(..., sparse=True)")
         summed = gradient.coalesce()
         (rows,) = summed.indices()
-        moved = parameter[rows].mul_(1 - group["lr"] * group["weight_decay"]).sub_(summed.values().sign(), alpha=group["lr"])
+        moved = (
+            parameter[rows]
+            .mul_(1 - group["lr"] * group["weight_decay"])
+            .sub_(summed.values().sign(), alpha=group["lr"])
+        )
         parameter.index_copy_(0, rows, moved)
 
 
@@ -130,7 +139,9 @@ class EMA:
     def __init__(self, module: nn.Module, decay: float, without: tuple[str, ...] = ()) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay: must be at least 0 and below 1 (got {decay})")
-        self._parameters = {name: parameter for name, parameter in module.named_parameters() if not name.startswith(without)}
+        self._parameters = {
+            name: parameter for name, parameter in module.named_parameters() if not name.startswith(without)
+        }
         self._averages = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
@@ -165,7 +176,9 @@ class EMA:
             ValueError: if the names are others.
         """
         if state.keys() != self._averages.keys():
-            raise ValueError(f"ema: averages of other parameters: {', '.join(sorted(state.keys() ^ self._averages.keys()))}")
+            raise ValueError(
+                f"ema: averages of other parameters: {', '.join(sorted(state.keys() ^ self._averages.keys()))}"
+            )
         for name, average in self._averages.items():
             average.copy_(state[name])
 

@@ -118,7 +118,9 @@ def together(parts: Sequence[Mapping[str, Perturbation]]) -> dict[str, Perturbat
 
     return {
         name: Perturbation(
-            rms([one.asked for one in all_]), rms([one.effective for one in all_]), math.fsum(one.changed for one in all_) / len(all_)
+            rms([one.asked for one in all_]),
+            rms([one.effective for one in all_]),
+            math.fsum(one.changed for one in all_) / len(all_),
         )
         for name, all_ in by_state.items()
     }

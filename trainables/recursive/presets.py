@@ -19,7 +19,13 @@ __all__ = ["HRM_FIELDS", "HRM_PRESETS", "TRM_FIELDS", "TRM_PRESETS"]
 
 LEAST_WIDTH = 32
 
-_BOARDS: dict[str, Any] = {"task": "sudoku", "size": 9, "train_boards": 1000, "validation_boards": 1024, "test_boards": 2048}
+_BOARDS: dict[str, Any] = {
+    "task": "sudoku",
+    "size": 9,
+    "train_boards": 1000,
+    "validation_boards": 1024,
+    "test_boards": 2048,
+}
 _COMMON: dict[str, Any] = {
     **_BOARDS,
     "hidden": 512,
@@ -55,13 +61,22 @@ TRM_FIELDS: dict[str, Any] = {
     "lr": 1e-4,
 }
 _MIXER: dict[str, Any] = {**TRM_FIELDS, "mlp_t": True, "positions": "none"}
-_LOG: dict[str, Any] = {"rollout": "parallel_fixed", "ramp": 0.1, "sigma_min": 3e-5, "sigma_max": 3e-3, "noise": "loguniform", "k": 4}
+_LOG: dict[str, Any] = {
+    "rollout": "parallel_fixed",
+    "ramp": 0.1,
+    "sigma_min": 3e-5,
+    "sigma_max": 3e-3,
+    "noise": "loguniform",
+    "k": 4,
+}
 _STEPS = {"hrm": 52_083, "trm": 65_104, "log": 50_000}
 WARMUP = 2000
 """Optimizer steps of all of them."""
 
 
-def _shrunk(kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float) -> TrialConfig:
+def _shrunk(
+    kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float
+) -> TrialConfig:
     """A configuration with `scale` times the steps, the batch and the square of the width, at least 32 and a multiple of the heads twice.
 
     Raises:
@@ -80,7 +95,9 @@ HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
         "sudoku": functools.partial(_shrunk, HRMConfig, HRM_FIELDS, _STEPS["hrm"]),
         "log-baseline": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "none"}, _STEPS["log"]),
-        "log-multi4": functools.partial(_shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]),
+        "log-multi4": functools.partial(
+            _shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]
+        ),
     }
 )
 """The published run, and the log's two, which want `start=` too: it began from a half-trained model."""
@@ -89,7 +106,9 @@ TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
         "sudoku": functools.partial(_shrunk, TRMConfig, _MIXER, _STEPS["trm"]),
         "sudoku-attention": functools.partial(_shrunk, TRMConfig, TRM_FIELDS, _STEPS["trm"]),
-        "log-baseline": functools.partial(_shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]),
+        "log-baseline": functools.partial(
+            _shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "none", "batch": 4}, _STEPS["log"]
+        ),
         "log-multi4": functools.partial(
             _shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]
         ),

@@ -65,5 +65,7 @@ def load_reference(model: RecursiveNet, state: Mapping[str, Tensor]) -> None:
         raise ConfigError(f"start: {name} is {'no part of this architecture' if name in found else 'missing'}")
     for name, tensor in found.items():
         if tensor.shape != own[name].shape:
-            raise ConfigError(f"start: {name} has shape {list(tensor.shape)}; this architecture needs {list(own[name].shape)}")
+            raise ConfigError(
+                f"start: {name} has shape {list(tensor.shape)}; this architecture needs {list(own[name].shape)}"
+            )
     model.load_state_dict(found)

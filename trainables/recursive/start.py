@@ -73,8 +73,12 @@ def _checkpoint(place: str) -> Checkpoint:
     except (DamagedCheckpoint, StorageError, ValueError) as error:
         raise ConfigError(f"start: {error}") from None
     if names:
-        raise ConfigError(f"start: {place} is a trial; say which of its checkpoints, such as {place.rstrip('/')}/{names[0]}")
-    raise ConfigError(f"start: there is no checkpoint at {place}; give the folder of one, such as .../attempt-01/step-000001000")
+        raise ConfigError(
+            f"start: {place} is a trial; say which of its checkpoints, such as {place.rstrip('/')}/{names[0]}"
+        )
+    raise ConfigError(
+        f"start: there is no checkpoint at {place}; give the folder of one, such as .../attempt-01/step-000001000"
+    )
 
 
 def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
@@ -101,7 +105,9 @@ def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveCo
     """
     for field in ARCHITECTURE:
         if field in trained and getattr(config, field, None) != trained[field]:
-            raise ConfigError(f"{field}: must be {trained[field]}, as in {name}, which start names (got {getattr(config, field, None)})")
+            raise ConfigError(
+                f"{field}: must be {trained[field]}, as in {name}, which start names (got {getattr(config, field, None)})"
+            )
 
 
 def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:

@@ -244,4 +244,6 @@ def generate(size: int, clues: int, generator: np.random.Generator) -> tuple[U8,
         if left == clues or not clues:
             return puzzle, grid
         fewest = min(fewest, left)
-    raise ConfigError(f"clues: {ATTEMPTS} grids of side {size} gave no puzzle of {clues}; {fewest} was the fewest, and 0 takes what comes")
+    raise ConfigError(
+        f"clues: {ATTEMPTS} grids of side {size} gave no puzzle of {clues}; {fewest} was the fewest, and 0 takes what comes"
+    )

@@ -98,13 +98,19 @@ class RecursiveTask(Task):
     def _stream(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """One segment of each slot's K trajectories, one trajectory after another."""
         count, slots = self.config.trajectories, batch["slot"]
-        before = act.Carry(**{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()})
+        before = act.Carry(
+            **{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()}
+        )
         self._arrived.pop(int(slots[0]), None)
         if before.halted.any():
             clean, starts = self._starts(batch, progress)
-            self._arrived[int(slots[0])] = perturb.arrived(self.config, clean, starts._replace(sigma=starts.sigma * before.halted))
+            self._arrived[int(slots[0])] = perturb.arrived(
+                self.config, clean, starts._replace(sigma=starts.sigma * before.halted)
+            )
             before = act.begin(before, *self._copies(batch), starts.z_h, starts.z_l)
-        said: Rollout = model(before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=self.net.looks_ahead)
+        said: Rollout = model(
+            before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=self.net.looks_ahead
+        )
         least = batch["least"].T.flatten()
         after = act.advance(before, said, self.net, training=True, least=least)
         found = judge(self.config, said, before.labels, after.steps[None])
@@ -167,7 +173,11 @@ class RecursiveTask(Task):
         """How far the noise has grown, and the noise of the last step that had any."""
         if self.config.mode == "none":
             return {}
-        noise = {f"noise/{name}/{part}": value for name, found in self._last.items() for part, value in found._asdict().items()}
+        noise = {
+            f"noise/{name}/{part}": value
+            for name, found in self._last.items()
+            for part, value in found._asdict().items()
+        }
         return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
         if message.startswith(missing):
-            raise ConfigError(f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}")
+            raise ConfigError(
+                f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}"
+            )
         if message.startswith(unknown):
             word = message.removeprefix(unknown).split()[0].split("=")[0]
             hint = did_you_mean(word, self._option_string_actions) if word.startswith("-") else ""
@@ -72,7 +74,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(
+        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
     _register(commands)
     for module in COMMANDS:
@@ -82,7 +86,9 @@ def _parser() -> _Parser:
 
 def _register(commands: Any) -> None:
     listing = commands.add_parser("list", help="the sweeps of a folder")
-    listing.add_argument("results", nargs="?", default="results", metavar="RESULTS", help="folder or URI that holds sweeps [results]")
+    listing.add_argument(
+        "results", nargs="?", default="results", metavar="RESULTS", help="folder or URI that holds sweeps [results]"
+    )
     ranking = commands.add_parser("leaderboard", help="trials ranked within each stratum")
     page = commands.add_parser("report", help="one self-contained HTML page")
     single = commands.add_parser("trial", help="one trial")
@@ -91,7 +97,12 @@ def _register(commands: Any) -> None:
     ranking.add_argument("--json", action="store_true", help="the whole leaderboard as one JSON document")
     ranking.add_argument("--top", type=count, metavar="N", help="trials shown per stratum [all]")
     page.add_argument("--output", metavar="FILE", help="where to write [report.html in the sweep's folder]")
-    page.add_argument("--price", type=price, metavar="X", help="price of an hour of the driver's machine; without it, no word about money")
+    page.add_argument(
+        "--price",
+        type=price,
+        metavar="X",
+        help="price of an hour of the driver's machine; without it, no word about money",
+    )
     single.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
     for command, run in ((listing, _list), (ranking, _leaderboard), (page, _report), (single, _trial)):
         command.set_defaults(run=run)

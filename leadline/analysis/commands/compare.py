@@ -34,8 +34,12 @@ def register(commands: Any) -> None:
     parser.add_argument("b", metavar="B", help="SWEEP or SWEEP:STRATUM")
     parser.add_argument("--metric", metavar="M", help="name of a metric [A's objective]")
     parser.add_argument("--split", choices=("test", "validation"), help="[test; validation with --at samples or time]")
-    parser.add_argument("--margin", type=_margin, metavar="X", help="a difference that would not matter, in the metric's unit")
-    parser.add_argument("--at", choices=("steps", "samples", "time"), default="steps", help="what is equal in both arms [steps]")
+    parser.add_argument(
+        "--margin", type=_margin, metavar="X", help="a difference that would not matter, in the metric's unit"
+    )
+    parser.add_argument(
+        "--at", choices=("steps", "samples", "time"), default="steps", help="what is equal in both arms [steps]"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(run=run)
 
@@ -86,7 +90,9 @@ def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
         return [(Arm.of(one, first), Arm.of(other, second))]
     shared = [stratum for stratum in one.strata if stratum in other.strata]
     if not shared:
-        raise ConfigError(f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; name one of each")
+        raise ConfigError(
+            f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; name one of each"
+        )
     return _confirmed(one, other, shared)
 
 
@@ -119,7 +125,9 @@ def _same(sweep: Sweep, stratum: str | None) -> str:
     """The stratum of a sweep that was named without one."""
     if stratum in sweep.strata or len(sweep.strata) == 1:
         return stratum if stratum in sweep.strata and stratum is not None else sweep.strata[0]
-    raise ConfigError(f"{sweep.name}: name one of its strata, as in {sweep.name}:{sweep.strata[0]}; it has {', '.join(sweep.strata)}")
+    raise ConfigError(
+        f"{sweep.name}: name one of its strata, as in {sweep.name}:{sweep.strata[0]}; it has {', '.join(sweep.strata)}"
+    )
 
 
 def _title(found: Comparison) -> str:

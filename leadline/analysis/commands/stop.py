@@ -41,7 +41,9 @@ def stop(path: str, seconds: float = SECONDS, say: Callable[[str], None] = print
     until = time.monotonic() + seconds
     while not lease.gone(leases):
         if time.monotonic() > until:
-            say(f"it has not given its lease back after {seconds:g} s; if its machine is gone, --resume takes the sweep over")
+            say(
+                f"it has not given its lease back after {seconds:g} s; if its machine is gone, --resume takes the sweep over"
+            )
             return False
         time.sleep(0.25)
     say("stopped; the sweep's script goes on with it by --resume")

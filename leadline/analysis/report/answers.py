@@ -65,15 +65,24 @@ def _answer(history: History, stratum: str, unit: str) -> Answer:
 def interval(measure: Measure) -> str:
     """`0.42 [0.40, 0.44]`; the value alone where it is exact."""
     value = number(measure.value)
-    return value if measure.low == measure.value == measure.high else f"{value} [{number(measure.low)}, {number(measure.high)}]"
+    return (
+        value
+        if measure.low == measure.value == measure.high
+        else f"{value} [{number(measure.low)}, {number(measure.high)}]"
+    )
 
 
 def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
     found = leaderboard.versus_trivial(history, trial, unit=unit)
     besides = tuple(leaderboard.besides(history, trial, unit))
-    made = Answer(trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum))
+    made = Answer(
+        trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum)
+    )
     verdict = MIXED if made.contrary and made.verdict == "better than" else made.verdict
-    words = [f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.", *_remarks(history, trial, unit)]
+    words = [
+        f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.",
+        *_remarks(history, trial, unit),
+    ]
     return dataclasses.replace(made, sentence=" ".join(words), verdict=verdict)
 
 
@@ -93,7 +102,11 @@ def _compared(found: Versus | None, unit: str) -> str:
     place = f"{found.name}, at {number(found.other.value)}"
     if found.missing:
         return f"beside the best trivial predictor there, {place}, no claim is made: {found.missing}"
-    how = f"paired by {unit}: {interval(found.difference)}" if found.difference else "unpaired: the ledger has no values per unit for it"
+    how = (
+        f"paired by {unit}: {interval(found.difference)}"
+        if found.difference
+        else "unpaired: the ledger has no values per unit for it"
+    )
     if found.difference and found.differing < LEAST_DIFFERING:
         how += f"; they differ on {found.differing} of them, too few to tell"
     return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})"
@@ -113,7 +126,9 @@ def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
     found = []
     if measure.value == 0 and measure.low == 0:
         share = 100 * rule_of_three(measure.n)
-        found.append(f"All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three).")
+        found.append(
+            f"All {measure.n} {unit} score 0, which leaves room for up to {share:.2g} % that do not (rule of three)."
+        )
     if marks := leaderboard.replicate_marks(history, trial):
         found.append(f"Its replicates' guards: {', '.join(marks)}.")
     if runs == 1:

@@ -49,7 +49,11 @@ def answered(folder: Folder) -> list[str]:
 def page(sweep: Sweep, price: float | None = None) -> str:
     """The report of a sweep, finished or not, as an HTML document; `price` as in `write`."""
     environment = Environment(
-        loader=PackageLoader("leadline.analysis.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("leadline.analysis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "number": number,
@@ -106,7 +110,10 @@ def _top(sweep: Sweep) -> dict[str, Any]:
 
 
 def _figures(history: History) -> dict[str, Any]:
-    others = [(scores.metric(history, name), figures.answer(history, name, 320, legend=False)) for name in scores.shown(history)[1:]]
+    others = [
+        (scores.metric(history, name), figures.answer(history, name, 320, legend=False))
+        for name in scores.shown(history)[1:]
+    ]
     strata = history.settings["strata"]
     important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
@@ -136,7 +143,9 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     return {
         "settings_rows": [(name, tables.plain(value)) for name, value in settings.items()],
         "rows": sweep.leaderboard()["rows"],
-        "spent": {trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()},
+        "spent": {
+            trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()
+        },
         "budget_unit": progress.unit(history),
         "summaries": {trial.number: tables.summary(trial, varying) for trial in history.search_trials()},
         "fixed": fixed,

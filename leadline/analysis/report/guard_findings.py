@@ -59,4 +59,6 @@ def groups(history: History) -> list[Group]:
         for finding in trial.findings:
             if finding.failed:
                 by_guard.setdefault(finding.guard, []).append((trial, finding))
-    return sorted((Group(guard, found) for guard, found in by_guard.items()), key=lambda group: (-group.trials, group.guard))
+    return sorted(
+        (Group(guard, found) for guard, found in by_guard.items()), key=lambda group: (-group.trials, group.guard)
+    )

@@ -16,7 +16,19 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.measure import Measure
 
-__all__ = ["baselines", "besides", "confirmed", "counted", "fields", "headline", "incomplete", "manifest", "others", "plain", "summary"]
+__all__ = [
+    "baselines",
+    "besides",
+    "confirmed",
+    "counted",
+    "fields",
+    "headline",
+    "incomplete",
+    "manifest",
+    "others",
+    "plain",
+    "summary",
+]
 
 
 WORDS = ("better than", MIXED, "worse than", NOT_TOLD_APART)
@@ -47,7 +59,9 @@ def headline(history: History, found: Sequence[Answer]) -> str:
     at = " at" if history.settings["stratify"] else ""
     claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in WORDS if word in groups]
     first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
-    sentence = "; ".join([*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])])
+    sentence = "; ".join(
+        [*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])]
+    )
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
@@ -102,7 +116,8 @@ def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
     for row in leaderboard.confirmations(history):
         trial = history.trials[row["trial"]]
         runs = ", ".join(
-            str(run.number) if run.status == "finished" else f"{run.number} ({run.status})" for run in history.replicates(trial.number)
+            str(run.number) if run.status == "finished" else f"{run.number} ({run.status})"
+            for run in history.replicates(trial.number)
         )
         validation = trial.value(leaderboard.objective(history))
         rows.append({**row, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
@@ -128,7 +143,13 @@ def counted(history: History) -> list[tuple[str, str, str]]:
         for name, count in leaderboard.counts(history, reading.trial).items() if reading else ():
             least, most = number(count.low), number(count.high)
             words = least if least == most else f"{least} to {most}, median {number(count.median)}"
-            rows.append((stratum, name, f"{words} ({count.replicates} replicate{'s' if count.replicates > 1 else ''}, n = {count.n})"))
+            rows.append(
+                (
+                    stratum,
+                    name,
+                    f"{words} ({count.replicates} replicate{'s' if count.replicates > 1 else ''}, n = {count.n})",
+                )
+            )
     return rows
 
 
@@ -137,9 +158,20 @@ def baselines(history: History) -> list[dict[str, Any]]:
     metric = history.settings["metric"]
     rows = []
     for line in history.baselines:
-        measures = {split: line.metrics[f"{split}/{metric}"] for split in ("validation", "test") if f"{split}/{metric}" in line.metrics}
+        measures = {
+            split: line.metrics[f"{split}/{metric}"]
+            for split in ("validation", "test")
+            if f"{split}/{metric}" in line.metrics
+        }
         if measures:
-            rows.append({"stratum": line.stratum, "name": line.name, "oracle": leaderboard.is_oracle(line.name), "measures": measures})
+            rows.append(
+                {
+                    "stratum": line.stratum,
+                    "name": line.name,
+                    "oracle": leaderboard.is_oracle(line.name),
+                    "measures": measures,
+                }
+            )
     order = leaderboard.strata(history)
     return sorted(rows, key=lambda row: order.index(row["stratum"]) if row["stratum"] in order else len(order))
 
@@ -148,20 +180,27 @@ def others(history: History) -> dict[str, Any]:
     """Every validation metric of the best trial of each stratum and of the trivial predictors: names, and rows of values."""
     best = {stratum: next(iter(leaderboard.ranked(history, stratum)), None) for stratum in leaderboard.strata(history)}
     shown = [trial for trial in best.values() if trial and trial.reports]
-    names = list(dict.fromkeys(name for trial in shown for name in trial.reports[-1].metrics if name.startswith("validation/")))
+    names = list(
+        dict.fromkeys(name for trial in shown for name in trial.reports[-1].metrics if name.startswith("validation/"))
+    )
     rows: list[tuple[str, str, list[float | None]]] = []
     for stratum, trial in best.items():
         if trial and trial.reports:
             rows.append((stratum, f"trial {trial.number}", [trial.value(name) for name in names]))
         lines = [line for line in history.baselines if line.stratum == stratum]
-        rows += [(stratum, line.name, [line.metrics[name].value if name in line.metrics else None for name in names]) for line in lines]
+        rows += [
+            (stratum, line.name, [line.metrics[name].value if name in line.metrics else None for name in names])
+            for line in lines
+        ]
     return {"names": [name.removeprefix("validation/") for name in names], "rows": rows}
 
 
 def plain(value: Any) -> str:
     """A setting in one line; `nothing` for what is empty."""
     if isinstance(value, dict):
-        inside = {name: f"({plain(entry)})" if isinstance(entry, dict) else text(entry) for name, entry in value.items()}
+        inside = {
+            name: f"({plain(entry)})" if isinstance(entry, dict) else text(entry) for name, entry in value.items()
+        }
         return ", ".join(f"{name}={words}" for name, words in inside.items()) or "nothing"
     if isinstance(value, list | tuple) and any(isinstance(entry, dict) for entry in value):
         return "; ".join(map(plain, value))

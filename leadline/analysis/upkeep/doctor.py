@@ -71,7 +71,11 @@ def _files(folder: Folder, held: Contents, chain: Chain) -> list[Check]:
 
 def _storage(folder: Folder, held: Contents) -> Check:
     amount = sum(held.files.values())
-    return Check("storage", "ok", f"{folder} can be listed and read: {len(held.files):,} files, {size(amount)}; writing was not tried")
+    return Check(
+        "storage",
+        "ok",
+        f"{folder} can be listed and read: {len(held.files):,} files, {size(amount)}; writing was not tried",
+    )
 
 
 def _lease(folder: Folder, chain: Chain) -> Check:
@@ -88,9 +92,19 @@ def _lease(folder: Folder, chain: Chain) -> Check:
         return Check("lease", "ok", f"nobody holds it; the last was {who}")
     if gone is None:
         found = f"held by {who}; whether it runs cannot be known from here"
-        return Check("lease", "warning", found, f"look there, or let `--resume` do so, which waits {lease.SECONDS:g} s for a sign of life")
+        return Check(
+            "lease",
+            "warning",
+            found,
+            f"look there, or let `--resume` do so, which waits {lease.SECONDS:g} s for a sign of life",
+        )
     left = "" if closed else ", and left the sweep unfinished"
-    return Check("lease", "warning", f"{who} has ended without giving it back{left}", "" if closed else "`--resume` takes over at once")
+    return Check(
+        "lease",
+        "warning",
+        f"{who} has ended without giving it back{left}",
+        "" if closed else "`--resume` takes over at once",
+    )
 
 
 def _ledger(chain: Chain) -> Check:
@@ -98,7 +112,13 @@ def _ledger(chain: Chain) -> Check:
     aside = [f"{name}: set aside by an earlier driver" for name in chain.aside]
     aside += [f"{name}: is in a compacted segment too; the next driver removes it" for name in chain.covered]
     if chain.damage is None and not chain.segments:
-        return Check("ledger", "damaged", "there is no segment", "without it the sweep cannot go on; restore it from a copy", aside)
+        return Check(
+            "ledger",
+            "damaged",
+            "there is no segment",
+            "without it the sweep cannot go on; restore it from a copy",
+            aside,
+        )
     if chain.damage is None:
         ending = f"closed: {chain.history.closed}" if chain.history.closed else "not closed"
         return Check("ledger", "ok", f"{counted}, each following the one before; {ending}", details=aside)
@@ -111,10 +131,18 @@ def _ledger(chain: Chain) -> Check:
 
 def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
     """Whether trials that ended have the checkpoint of their last report, and those that go on their newest; these are read whole."""
-    ended = [trial for trial in chain.history.trials.values() if trial.status in ("finished", "stopped") and trial.reports]
+    ended = [
+        trial for trial in chain.history.trials.values() if trial.status in ("finished", "stopped") and trial.reports
+    ]
     kept = [trial for trial in ended if trial.reports[-1].checkpoint]
     problems = list(filter(None, (_problem(folder, held, trial) for trial in kept)))
-    back = [] if runs else list(filter(None, (_step_back(folder, held, trial) for trial in chain.history.trials.values() if trial.open)))
+    back = (
+        []
+        if runs
+        else list(
+            filter(None, (_step_back(folder, held, trial) for trial in chain.history.trials.values() if trial.open))
+        )
+    )
     unknown = sorted(held.checkpoints.keys() - chain.history.trials.keys())
     strange = [f"trial {number}: has checkpoints, and the ledger does not know it" for number in unknown]
     intact = f"{len(kept) - len(problems)} of {len(kept)} that finished or were stopped have the checkpoint of their last report intact"
@@ -123,7 +151,9 @@ def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
         remedy = "`python -m trainables --from SWEEP TRIAL` trains one again"
         return Check("trials", "damaged", intact + before, remedy, problems + strange)
     if back:
-        return Check("trials", "warning", intact + before, "`--resume` goes back one checkpoint in these", back + strange)
+        return Check(
+            "trials", "warning", intact + before, "`--resume` goes back one checkpoint in these", back + strange
+        )
     if strange:
         lost = "the ledger has lost its end; `--resume` proposes these trials again"
         return Check("trials", "warning", intact + before, "" if chain.damage else lost, strange)
@@ -134,7 +164,11 @@ def _step_back(folder: Folder, held: Contents, trial: Trial) -> str:
     """What is wrong with the newest checkpoint of a trial that goes on; empty where it is intact, or there is none."""
     names = [stored.name for stored in held.published(trial.number)]
     wrong = damage(folder, trial.number, names[0]) if names else ""
-    return f"trial {trial.number}: {wrong}; {f'{names[1]} is before it' if names[1:] else 'it begins anew'}" if wrong else ""
+    return (
+        f"trial {trial.number}: {wrong}; {f'{names[1]} is before it' if names[1:] else 'it begins anew'}"
+        if wrong
+        else ""
+    )
 
 
 def _problem(folder: Folder, held: Contents, trial: Trial) -> str:
@@ -154,10 +188,16 @@ def _uploads(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
     """Checkpoints without a manifest; where the sweep runs, what its trials are writing now is none of them."""
     found = held.cut_off
     if runs:
-        attempts = {trial.number: trial.attempts for trial in chain.history.trials.values() if trial.status == "running"}
+        attempts = {
+            trial.number: trial.attempts for trial in chain.history.trials.values() if trial.status == "running"
+        }
         found = [stored for stored in found if attempts.get(stored.trial) != stored.attempt]
         # A trial may have published or removed one since it was listed, and have ended.
-        found = [stored for stored in found if folder.exists(stored.path) and not folder.exists(f"{stored.path}/manifest.json")]
+        found = [
+            stored
+            for stored in found
+            if folder.exists(stored.path) and not folder.exists(f"{stored.path}/manifest.json")
+        ]
     if not found:
         writing = f"; {len(held.cut_off)} may be under way" if held.cut_off else ""
         return Check("uploads", "ok", f"no checkpoint without a manifest{writing}")
@@ -187,7 +227,11 @@ def _multipart(folder: Folder, runs: bool) -> Check:
     since = datetime.datetime.now(datetime.UTC) - UNDER_WAY
     old = [upload for upload in found if not runs or upload.begun < since]
     if not old:
-        return Check("multipart", "ok", f"no upload that was never completed{f'; {len(found)} may be under way' if found else ''}")
+        return Check(
+            "multipart",
+            "ok",
+            f"no upload that was never completed{f'; {len(found)} may be under way' if found else ''}",
+        )
     amount = size(sum(upload.size for upload in old))
     details = [f"{upload.path}: {size(upload.size)}, begun {upload.begun:%Y-%m-%d %H:%M} UTC" for upload in old]
     return Check("multipart", "warning", f"{len(old)} begun and never completed: {amount}", _COLLECT, details)
@@ -205,7 +249,11 @@ def _doctor(given: argparse.Namespace) -> int:
     folder = place(given.sweep)
     checks = diagnose(folder)
     if given.json:
-        print(json.dumps({"sweep": folder.path.rsplit("/", 1)[-1], "checks": [asdict(check) for check in checks]}, indent=2))
+        print(
+            json.dumps(
+                {"sweep": folder.path.rsplit("/", 1)[-1], "checks": [asdict(check) for check in checks]}, indent=2
+            )
+        )
     else:
         print("\n".join(line for check in checks for line in _lines(check)))
     return DAMAGED if any(check.state == "damaged" for check in checks) else 0

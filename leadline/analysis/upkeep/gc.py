@@ -52,17 +52,24 @@ def plan(folder: Folder) -> list[Removal]:
         ValueError: if there is no sweep; the message says what is there.
         LedgerError: if the ledger is damaged before its last segment.
     """
-    held, uploads = contents(folder), _uploads(folder)  # before the lease is looked at: nothing of a driver that starts meanwhile is in it
+    held, uploads = (
+        contents(folder),
+        _uploads(folder),
+    )  # before the lease is looked at: nothing of a driver that starts meanwhile is in it
     sweep = Sweep.open(folder)
     if may_run(folder, sweep.history):
         raise ConfigError(f"sweep: {sweep.name} {_holder(folder)}; wait until it has ended, or resume it to its end")
-    protected = {(trial.number, name) for trial in sweep.history.trials.values() for name in needed(sweep.history, trial)}
+    protected = {
+        (trial.number, name) for trial in sweep.history.trials.values() for name in needed(sweep.history, trial)
+    }
     found = list(_superseded(sweep, held))
     for stored in held.cut_off:
         if (stored.trial, stored.name) not in protected:
             found.append(_whole(stored, "cut off while it was written"))
     found += [Removal(path, [path], amount, "temporary") for path, amount in held.temporary.items()]
-    found += [Removal(upload.path, [], upload.size, "an upload that was never completed", upload.id) for upload in uploads]
+    found += [
+        Removal(upload.path, [], upload.size, "an upload that was never completed", upload.id) for upload in uploads
+    ]
     return sorted(found, key=lambda removal: removal.path)
 
 
@@ -91,13 +98,20 @@ def _superseded(sweep: Sweep, held: Contents) -> Iterator[Removal]:
 
 def _spare(sweep: Sweep, trial: Trial, held: list[Stored]) -> list[Stored]:
     """Those of an ended trial's checkpoints, newest first, that nobody needs. Only where there may be some are checkpoints read."""
-    last, kept, names = str(trial.reports[-1].checkpoint), needed(sweep.history, trial), [stored.name for stored in held]
+    last, kept, names = (
+        str(trial.reports[-1].checkpoint),
+        needed(sweep.history, trial),
+        [stored.name for stored in held],
+    )
     older = names[names.index(last) + 1 :] if last in names else []
     if set(names) <= kept | set(older[:1]):
         return []
     wrong = damage(sweep.folder, trial.number, last)
     if wrong:
-        warnings.warn(f"trial {trial.number}: all its checkpoints stay, as that of its last report is damaged: {wrong}", stacklevel=2)
+        warnings.warn(
+            f"trial {trial.number}: all its checkpoints stay, as that of its last report is damaged: {wrong}",
+            stacklevel=2,
+        )
         return []
     kept |= set(itertools.islice((name for name in older if not damage(sweep.folder, trial.number, name)), 1))
     return [stored for stored in held if stored.name not in kept]
@@ -129,7 +143,9 @@ def remove(folder: Folder, removal: Removal) -> None:
 
 def register(commands: Any) -> None:
     """Adds `gc`."""
-    parser = commands.add_parser("gc", help="removes checkpoints that nobody needs, uploads that were cut off, temporary files")
+    parser = commands.add_parser(
+        "gc", help="removes checkpoints that nobody needs, uploads that were cut off, temporary files"
+    )
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     parser.set_defaults(run=_gc)

@@ -95,7 +95,9 @@ def _linked(span: Span, content: bytes, before: Segment | None) -> Segment:
     except Malformed as error:
         raise _Broken(f"{span.name}, line {error.line}" if error.line else span.name, error.what, error.torn) from None
     if found.previous != (before.closing if before else START):
-        other = f"{before.span.name} has another content than it names" if before else "it names a segment before the first"
+        other = (
+            f"{before.span.name} has another content than it names" if before else "it names a segment before the first"
+        )
         raise _Broken(f"{span.name}, line 1", f"{other}: one of the two has changed" if before else other)
     return found
 

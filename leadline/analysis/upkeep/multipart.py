@@ -50,7 +50,9 @@ def unfinished(folder: Folder) -> list[Upload]:
     except errors as error:
         raise OSError(f"{folder}: {error}") from None
     pairs = zip(found, sizes, strict=True)
-    uploads = [Upload(upload["Key"][len(prefix) :], upload["UploadId"], size, upload["Initiated"]) for upload, size in pairs]
+    uploads = [
+        Upload(upload["Key"][len(prefix) :], upload["UploadId"], size, upload["Initiated"]) for upload, size in pairs
+    ]
     return sorted(uploads, key=lambda upload: (upload.path, upload.id))
 
 

@@ -52,7 +52,9 @@ class Gauges:
 
     def _set(self, short: str, value: float, **tags: object) -> None:
         if math.isfinite(value):
-            self._gauges[short].set(float(value), {"sweep": self._name, **{name: str(tag) for name, tag in tags.items()}})
+            self._gauges[short].set(
+                float(value), {"sweep": self._name, **{name: str(tag) for name, tag in tags.items()}}
+            )
 
     def set(self, board: Board, rungs: dict[str, dict[int, int]]) -> None:
         """Sets all of them.

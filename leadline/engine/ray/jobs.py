@@ -45,7 +45,10 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     """
     os.environ["RAY_ADDRESS"] = address.text
     os.environ.pop("RAY_API_SERVER_ADDRESS", None)
-    name, storage = request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}", Folder.at(request.storage)
+    name, storage = (
+        request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}",
+        Folder.at(request.storage),
+    )
     if not request.resume:
         options.settings(study, request, alone=False)
     root, script = _code()
@@ -53,14 +56,18 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
     running = _running(client, name, storage)
     if running and not request.resume:
-        raise ConfigError(f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep")
+        raise ConfigError(
+            f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep"
+        )
     with contextlib.suppress(BrokenPipeError):
         print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
     if running:
         deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
-        running = _submit(client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)])
+        running = _submit(
+            client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)]
+        )
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)
     return _follow(client, running, f"python -m analysis stop {shlex.quote((storage / name).uri)}", again)
 
@@ -107,7 +114,11 @@ def _client(address: Address) -> Any:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    for loud in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):  # they name each file that is left out
+    for loud in (
+        "ray",
+        "ray.dashboard.modules.dashboard_sdk",
+        "ray.dashboard.modules.job.sdk",
+    ):  # they name each file that is left out
         logging.getLogger(loud).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address.text)
@@ -141,7 +152,13 @@ def _running(client: Any, name: str, storage: Folder) -> str:
 
 def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
     id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    variables = {**environment.QUIET, JOB: id_, RESUME: again, COMMIT: commit(), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+    variables = {
+        **environment.QUIET,
+        JOB: id_,
+        RESUME: again,
+        COMMIT: commit(),
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
+    }
     until = time.monotonic() + AGENT_SECONDS
     while True:
         try:
@@ -165,7 +182,10 @@ def _follow(client: Any, job: str, stop: str, again: str) -> int:
         asyncio.run(_print(client, job))
     except KeyboardInterrupt:
         with contextlib.suppress(BrokenPipeError):
-            print(f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}", flush=True)
+            print(
+                f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}",
+                flush=True,
+            )
         return DONE
     except LookupError as lost:
         print(f"{lost}; go on with: {again}", file=sys.stderr)
@@ -204,5 +224,9 @@ async def _print(client: Any, job: str) -> None:
                 raise LookupError(f"the cluster does not know job {job} any more: it was started anew") from None
             if not told:
                 told = True
-                print(f"the connection to the cluster broke ({error}); trying again, Ctrl-C detaches", file=sys.stderr, flush=True)
+                print(
+                    f"the connection to the cluster broke ({error}); trying again, Ctrl-C detaches",
+                    file=sys.stderr,
+                    flush=True,
+                )
         await asyncio.sleep(AGAIN_SECONDS)

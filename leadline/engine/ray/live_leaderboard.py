@@ -146,7 +146,13 @@ class Watch:
         if self._job:
             board, history = self._board, self._board.history
             best, progress = board.summary(), board.progress()
-            told = {"job_name": self._name, "sweep": self._name, "storage": self._storage, "progress": progress, "best": "; ".join(best)}
+            told = {
+                "job_name": self._name,
+                "sweep": self._name,
+                "storage": self._storage,
+                "progress": progress,
+                "best": "; ".join(best),
+            }
             message = [*best, f"{self._name}, {history.closed or 'running'}: {progress}"]
             self._job.write("\n".join(message), told)
 

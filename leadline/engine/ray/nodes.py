@@ -79,10 +79,15 @@ class Node:
     @property
     def own_labels(self) -> str:
         """Its labels in words, without those that Ray gives."""
-        return " with " + (", ".join(f"{name}={value}" for name, value in self.labels.items() if "/" not in name) or "no labels")
+        return " with " + (
+            ", ".join(f"{name}={value}" for name, value in self.labels.items() if "/" not in name) or "no labels"
+        )
 
     def __str__(self) -> str:
-        has = ", ".join(f"{name} {self.resources[name]:g}" for name in ("CPU", "GPU") if name in self.resources) or "no CPU"
+        has = (
+            ", ".join(f"{name} {self.resources[name]:g}" for name in ("CPU", "GPU") if name in self.resources)
+            or "no CPU"
+        )
         return f"{self.name} {has}"
 
 
@@ -130,7 +135,11 @@ def workers_on(nodes: Sequence[Node], request: Request) -> int:
 def _workers(node: Node, request: Request) -> int:
     if not _labelled(node, request):
         return 0
-    counts = [node.resources.get(name, 0.0) / amount for name, amount in request.worker.items() if name != "GPU" or amount >= 1]
+    counts = [
+        node.resources.get(name, 0.0) / amount
+        for name, amount in request.worker.items()
+        if name != "GPU" or amount >= 1
+    ]
     if 0 < request.gpus < 1:  # a share lies on one GPU
         counts.append(node.resources.get("GPU", 0.0) * math.floor(1 / request.gpus + 1e-9))
     return int(min(counts) + 1e-9)
@@ -148,19 +157,29 @@ def _may_be_added(types: Sequence[Node], request: Request) -> bool:
 def lacking(nodes: Sequence[Node], types: Sequence[Node], request: Request) -> str:
     """Why not one trial fits, in a line: which resource no node has, and whether a type of node that may be added has it."""
     if _may_be_added(types, request):
-        return f"no node has room for a trial, which needs {request}; waiting for the autoscaler, whose node types have it"
+        return (
+            f"no node has room for a trial, which needs {request}; waiting for the autoscaler, whose node types have it"
+        )
     labelled = [node for node in nodes if _labelled(node, request)]
-    missing = [name for name, amount in request.worker.items() if not any(node.resources.get(name, 0.0) >= amount for node in labelled)]
+    missing = [
+        name
+        for name, amount in request.worker.items()
+        if not any(node.resources.get(name, 0.0) >= amount for node in labelled)
+    ]
     what = ", ".join(missing) if labelled else "a node with these labels"
     there = "; ".join(f"{node}{'' if labelled else node.own_labels}" for node in nodes) or "none"
-    further = f"no node type has it either ({'; '.join(map(str, types))})" if types else "the cluster adds none by itself"
+    further = (
+        f"no node type has it either ({'; '.join(map(str, types))})" if types else "the cluster adds none by itself"
+    )
     return f"a trial needs {request}: {what or 'more at a time'} is missing; nodes: {there}; {further}"
 
 
 def unlike_here(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     """Which packages differ, in words; empty where none does."""
     return ", ".join(
-        f"{name} {there.get(name, 'missing')} (the driver has {version})" for name, version in here.items() if there.get(name) != version
+        f"{name} {there.get(name, 'missing')} (the driver has {version})"
+        for name, version in here.items()
+        if there.get(name) != version
     )
 
 
@@ -379,7 +398,9 @@ class Cluster:
                 self._news.append(f"node {self._nodes.pop(gone).name} is gone")
             for warned in self._nodes.keys() & notices.keys():
                 left = f" in {max(0.0, notices[warned] - time.time()):.0f} s" if notices[warned] else ""
-                self._news.append(f"node {self._nodes.pop(warned).name} goes away{left}: no trial is placed there any more")
+                self._news.append(
+                    f"node {self._nodes.pop(warned).name} goes away{left}: no trial is placed there any more"
+                )
             self._leaving = set(notices)
             for known in (self._probes, self._refused, self._again):
                 for id_ in [id_ for id_ in known if id_ not in there]:
@@ -411,7 +432,8 @@ class Cluster:
             self._refuse(node, f"node {node.name} is not used: it has {other}")
         elif not facts["sees"]:
             self._refuse(
-                node, f"storage: {self.folder} is not shared: node {node.name} does not see it; give a shared folder or s3://bucket/path"
+                node,
+                f"storage: {self.folder} is not shared: node {node.name} does not see it; give a shared folder or s3://bucket/path",
             )
         else:
             self._nodes[node.id] = node
@@ -419,7 +441,9 @@ class Cluster:
                 self._news.append(f"node {node} has joined")
             if abs(ahead := facts["time"] - time.time()) > CLOCK_SECONDS:
                 word = "ahead" if ahead > 0 else "behind"
-                self._news.append(f"the clock of node {node.name} is {abs(ahead):.0f} s {word}; times are by the clocks of their nodes")
+                self._news.append(
+                    f"the clock of node {node.name} is {abs(ahead):.0f} s {word}; times are by the clocks of their nodes"
+                )
 
     def _refuse(self, node: Node, reason: str) -> None:
         self._refused[node.id] = reason
@@ -431,7 +455,9 @@ class Cluster:
             return
         now = time.monotonic()
         self._empty_since = self._empty_since or now
-        refused = [self._refused[node.id] for node in there if node.id in self._refused and _workers(node, self.request)]
+        refused = [
+            self._refused[node.id] for node in there if node.id in self._refused and _workers(node, self.request)
+        ]
         self._blocked = bool(refused)
         if now - self._empty_since > PATIENCE_SECONDS:
             self._say("; ".join(refused) if refused else lacking(there, self.types, self.request))
@@ -468,7 +494,11 @@ def node_types(home: Path | None = None) -> list[Node]:
     try:
         found = yaml.safe_load(((home or Path.home()) / _BOOTSTRAP).read_text())
         types = found["available_node_types"] if found["provider"]["type"] != "local" else {}
-        return [Node("", name, one.get("resources", {}), one.get("labels", {})) for name, one in types.items() if one.get("max_workers", 1)]
+        return [
+            Node("", name, one.get("resources", {}), one.get("labels", {}))
+            for name, one in types.items()
+            if one.get("max_workers", 1)
+        ]
     except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return []
 
@@ -476,7 +506,11 @@ def node_types(home: Path | None = None) -> list[Node]:
 def _facts(uri: str, marker: str) -> dict[str, Any]:
     """Run on a node: what it has, and whether it sees the sweep's folder."""
     folder = Folder.at(uri)
-    return {"versions": versions(), "sees": patiently(lambda: folder.exists(marker), folder, seconds=PROBE_SECONDS), "time": time.time()}
+    return {
+        "versions": versions(),
+        "sees": patiently(lambda: folder.exists(marker), folder, seconds=PROBE_SECONDS),
+        "time": time.time(),
+    }
 
 
 def _last(error: Exception) -> str:
@@ -496,7 +530,9 @@ def placement(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGrou
         chosen: labels of the nodes that may be used, as `Nodes.placed_on` gives them.
     """
     grouped = request.workers > 1
-    bundle = {"CPU": 0.01 * request.cpus} if grouped else request.worker  # k workers on a node leave room for it: they take 0.99 each
+    bundle = (
+        {"CPU": 0.01 * request.cpus} if grouped else request.worker
+    )  # k workers on a node leave room for it: they take 0.99 each
     if request.most_workers > 1 and not grouped:
         bundle = {**bundle, "CPU": 0.99 * request.cpus}
     further: dict[str, Any] = {"bundle_label_selector": [dict(chosen)]} if chosen else {}

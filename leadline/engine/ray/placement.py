@@ -68,7 +68,12 @@ class Lane(tune.Trainable):
             report, notes, places = next(self.reports)
         except StopIteration:
             raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
-        told = {"report": report.to_dict(), "notes": notes, "places": [asdict(place) for place in places], "led_from": self.node}
+        told = {
+            "report": report.to_dict(),
+            "notes": notes,
+            "places": [asdict(place) for place in places],
+            "led_from": self.node,
+        }
         return {_PAYLOAD: json.dumps(told)}
 
     def __repr__(self) -> str:
@@ -117,12 +122,18 @@ class _Scheduler(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         ended = self._placement.recorded_ends()
         self._stop(tune_controller, [other for other in ended if other is not trial])
-        return str(TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP)  # the latter leaves it standing where it is
+        return str(
+            TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP
+        )  # the latter leaves it standing where it is
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         for trial in self._placement.stranded(tune_controller.get_live_trials()):
-            self._placement.failed(trial.trial_id, "preempted: the nodes that it could be placed on went away before it began")
-            if trial in tune_controller._staged_trials:  # Tune 2.60 would keep a place for it, and no process for others any more
+            self._placement.failed(
+                trial.trial_id, "preempted: the nodes that it could be placed on went away before it began"
+            )
+            if (
+                trial in tune_controller._staged_trials
+            ):  # Tune 2.60 would keep a place for it, and no process for others any more
                 tune_controller._unstage_trial_with_resources(trial)
             tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
@@ -251,7 +262,9 @@ class Placement:
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
         tuner = tune.Tuner(
             tune.with_resources(Lane, _reserved),
-            tune_config=tune.TuneConfig(search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=self._reused),
+            tune_config=tune.TuneConfig(
+                search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=self._reused
+            ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
@@ -341,7 +354,9 @@ class Placement:
         if handed and self._reused:  # it takes the process later in this step
             self._vacated = 0.0
             return []
-        while self._ending and not self._taken_soon() and self._guarded(lambda: self._stored(self._ending[0][0], BRIEFLY)):
+        while (
+            self._ending and not self._taken_soon() and self._guarded(lambda: self._stored(self._ending[0][0], BRIEFLY))
+        ):
             ended.append(self._ending.pop(0)[1])
             self._vacated = time.monotonic() if self._reused and not self._dry else 0.0
         return ended
@@ -448,10 +463,17 @@ class Placement:
 
     def _stuck(self, assignment: Assignment) -> str:
         """The stacks of a process that stood still and was ended for it; empty where that was not it, or not on this machine."""
-        found = [path.read_text() for path in sorted(Path(self._scratch, "stacks").glob(f"{Path(self._stacks(assignment)).name}.*"))]
+        found = [
+            path.read_text()
+            for path in sorted(Path(self._scratch, "stacks").glob(f"{Path(self._stacks(assignment)).name}.*"))
+        ]
         stacks = "\n".join(text.strip() for text in found if text)
         seconds = self.director.settings.stuck_after
-        return f"{stacks}\nstuck: no step for {seconds:g} s, so the process was ended; its stacks stand above" if stacks else ""
+        return (
+            f"{stacks}\nstuck: no step for {seconds:g} s, so the process was ended; its stacks stand above"
+            if stacks
+            else ""
+        )
 
     def _trial_folder(self, trial: int) -> str:
         return (self.folder / "trials" / f"{trial:04d}").uri

@@ -85,7 +85,9 @@ class Shelf:
         baselines, refusals = compared(self._family, config, data)
         for split, found in baselines.items():
             for name, measures in found.items():
-                plain = {f"{split}/{metric}": measure.to_dict(units=split == "test") for metric, measure in measures.items()}
+                plain = {
+                    f"{split}/{metric}": measure.to_dict(units=split == "test") for metric, measure in measures.items()
+                }
                 scores.setdefault(name, {}).update(plain)
         self._lines += [(stratum, name, metrics) for name, metrics in scores.items()]
         self._refusals += [f"{reason} (stratum {stratum})" for reason in refusals]

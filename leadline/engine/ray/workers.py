@@ -105,7 +105,9 @@ class _Log:
         """Adds a line with the time of day and stores the log."""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}\n")
         with contextlib.suppress(OSError):  # the next line stores it again; a late try stores what there is by then
-            patiently(lambda: self._folder.write(self._name, "".join(self._lines).encode()), self._folder, seconds=LOG_SECONDS)
+            patiently(
+                lambda: self._folder.write(self._name, "".join(self._lines).encode()), self._folder, seconds=LOG_SECONDS
+            )
 
 
 def _data(job: Job) -> Any:
@@ -157,12 +159,16 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
     """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
     log = _Log(job) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
-    say(f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}")
+    say(
+        f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}"
+    )
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             if job.known and not job.store().names():
-                warnings.warn(f"no checkpoint in {job.folder}, although step {job.known} is recorded: trained anew", stacklevel=1)
+                warnings.warn(
+                    f"no checkpoint in {job.folder}, although step {job.known} is recorded: trained anew", stacklevel=1
+                )
             for report in _watched(job, world, say):
                 if report.step > job.known:
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
@@ -290,7 +296,10 @@ def worker_group(job: Job) -> Reports:
         _worker,
         train_loop_config={"job": job, "reports": reports, "verdicts": verdicts},
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # mypy sees the one of Ray Train's first version
-            num_workers=job.workers, use_gpu=bool(job.gpus), resources_per_worker=resources, label_selector=job.placed_on or None
+            num_workers=job.workers,
+            use_gpu=bool(job.gpus),
+            resources_per_worker=resources,
+            label_selector=job.placed_on or None,
         ),
         run_config=RunConfig(
             name=f"trial-{job.trial:04d}-attempt-{job.attempt:02d}",

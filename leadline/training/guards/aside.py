@@ -20,7 +20,10 @@ def aside(model: nn.Module, *, training: bool) -> Iterator[None]:
     A buffer that the call did not change is not written to, so that a graph that is still alive stays valid. What is changed
     inside an attribute, as an entry of a list, stays changed.
     """
-    kept = [(module, dict(vars(module)), dict(vars(module).get("_buffers", {})), module.training) for module in model.modules()]
+    kept = [
+        (module, dict(vars(module)), dict(vars(module).get("_buffers", {})), module.training)
+        for module in model.modules()
+    ]
     values = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with generators_kept(gpus(model)):
         try:

@@ -107,7 +107,9 @@ class GradientCoverage(Guard):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self._parts, self._parameters = ({name: list(count) for name, count in state[kind].items()} for kind in ("parts", "parameters"))
+        self._parts, self._parameters = (
+            {name: list(count) for name, count in state[kind].items()} for kind in ("parts", "parameters")
+        )
         self._news.told = dict(state["told"])
 
 

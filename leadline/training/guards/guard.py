@@ -164,7 +164,9 @@ class Watch:
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
         """See `Guard`."""
         if looks_at(step, self._every):
-            self._ask(self._looking(step, Guard.before_backward), lambda guard: guard.before_backward(step, batch, terms))
+            self._ask(
+                self._looking(step, Guard.before_backward), lambda guard: guard.before_backward(step, batch, terms)
+            )
 
     def before_update(self, step: int) -> None:
         """See `Guard`."""

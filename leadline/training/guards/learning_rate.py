@@ -55,7 +55,12 @@ class LearningRate(Guard):
 
     def _note(self, step: int, rates: list[float]) -> None:
         if not self._highest:
-            self._highest, self._low, self._zero, self._dead = [0.0] * len(rates), [-1] * len(rates), [-1] * len(rates), [0] * len(rates)
+            self._highest, self._low, self._zero, self._dead = (
+                [0.0] * len(rates),
+                [-1] * len(rates),
+                [-1] * len(rates),
+                [0] * len(rates),
+            )
         for index, rate in enumerate(rates):
             self._highest[index] = max(self._highest[index], rate)
             for since, low in ((self._low, rate < DEAD * self._highest[index]), (self._zero, rate == 0)):

@@ -185,7 +185,9 @@ class Memory(Guard):
         if math.isnan(self._peak):
             if self._said != 0:
                 self._said = 0.0
-                yield Finding(self.name, False, math.nan, "the peak memory of a step cannot be measured on this system", "step")
+                yield Finding(
+                    self.name, False, math.nan, "the peak memory of a step cannot be measured on this system", "step"
+                )
             return
         limit = self._meter.limit() if self._limit is None else self._limit
         over = self._peak > FULL * limit

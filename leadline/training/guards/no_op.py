@@ -171,7 +171,9 @@ class NoOpStage(Guard):
         scale = max((float(gradient.abs().max()) for gradient in one + other), default=0.0)
         if scale == 0:
             return None
-        return len(one) == len(other) and all(float((a - b).abs().max()) <= EQUAL * scale for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(
+            float((a - b).abs().max()) <= EQUAL * scale for a, b in zip(one, other, strict=True)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Where the curriculum stands, counts, and what was said."""

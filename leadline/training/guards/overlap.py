@@ -35,7 +35,9 @@ def overlap(train: Keys, scored: Keys, what: str) -> Finding:
         if not found:
             raise ValueError(f"{side}: no rows, so the overlap of {what} cannot be judged")
     hits = sum(key in known for key in keys)
-    sentence = f"{hits} of {len(keys)} {what} ({hits / len(keys):.1%}) are among the {len(known)} distinct training keys"
+    sentence = (
+        f"{hits} of {len(keys)} {what} ({hits / len(keys):.1%}) are among the {len(known)} distinct training keys"
+    )
     return Finding(f"overlap_{'_'.join(what.split())}", hits > 0, hits, sentence)
 
 

@@ -34,7 +34,9 @@ def measured(before: Tensor, after: Tensor, asked: float | Tensor) -> Perturbati
         ValueError: if the shapes differ or there are no values.
     """
     if before.shape != after.shape or not before.numel():
-        raise ValueError(f"after: expected the shape of before, {list(before.shape)}, and some values; got {list(after.shape)}")
+        raise ValueError(
+            f"after: expected the shape of before, {list(before.shape)}, and some values; got {list(after.shape)}"
+        )
     precision = torch.float64 if torch.float64 in (before.dtype, after.dtype) else torch.float32
     difference = after.detach().to(precision) - before.detach().to(precision)
     wanted = _rms(asked) if isinstance(asked, Tensor) else float(asked)

@@ -39,7 +39,9 @@ class Plateau(Guard):
             self._best, self._since = value, interval.step
             if self._said:
                 self._said = False
-                yield Finding(self.name, False, 0.0, f"the objective improves again: {value:.4g} at step {interval.step}")
+                yield Finding(
+                    self.name, False, 0.0, f"the objective improves again: {value:.4g} at step {interval.step}"
+                )
             return
         share = (interval.step - self._since) / interval.budget
         stuck = share >= SHARE and self._best != (0.0 if interval.minimise else 1.0)

@@ -134,7 +134,9 @@ class InputSensitivity(Guard):
         if self._hook is not None:
             self._hook.remove()
             if self._passed is None:
-                self._useless = "the loss does not call the model itself, whose inputs and outputs are therefore unknown"
+                self._useless = (
+                    "the loss does not call the model itself, whose inputs and outputs are therefore unknown"
+                )
 
     def before_update(self, step: int) -> None:
         """Calls the model once more, its graph being spent, and counts, on the device."""
@@ -152,7 +154,9 @@ class InputSensitivity(Guard):
         except TypeError as error:
             self._useless = str(error)
             return
-        inputs = [tensor[:ROWS] for tensor in _tensors(passed) if tensor.dim() and output.dim() and len(tensor) == len(output)]
+        inputs = [
+            tensor[:ROWS] for tensor in _tensors(passed) if tensor.dim() and output.dim() and len(tensor) == len(output)
+        ]
         if not inputs:
             self._useless = f"no input of the model has as many rows as its output, {list(output.shape)}"
             return
@@ -180,7 +184,9 @@ class InputSensitivity(Guard):
         constant = all(count[1] == 1 for count in window)
         failed = constant or (not self._coarse and outputs < FEWEST_SHARE * inputs)
         sentence = f"{inputs} distinct inputs had {outputs} distinct outputs on the {len(window)} steps looked at"
-        return Finding(self.name, failed, outputs / inputs, sentence + (": the model says the same of all." if constant else "."))
+        return Finding(
+            self.name, failed, outputs / inputs, sentence + (": the model says the same of all." if constant else ".")
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The window, until when it rests, and what was said."""

@@ -45,7 +45,12 @@ class Throughput(Guard):
         if slow != self._slow:
             self._slow = slow
             word = "slow, not stuck" if slow else "recovered"
-            yield Finding(self.name, slow, rate / usual, f"{rate:.3g} steps/s at step {interval.step} against {usual:.3g} before: {word}")
+            yield Finding(
+                self.name,
+                slow,
+                rate / usual,
+                f"{rate:.3g} steps/s at step {interval.step} against {usual:.3g} before: {word}",
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Steps per second of earlier intervals, and whether the last one was slow."""

@@ -75,7 +75,9 @@ def sweep_of_one(folder: Path, family: str = "collatz", **values: Any) -> Path:
     ledger.append({"type": "started", "time": 0.0, "trial": 0, "attempt": 1})
     for report in Loop(COLLATZ, chosen, data(), store=CheckpointStore(place / "trials" / "0000")).run():
         action = "finish" if report.step == chosen.steps else "continue"
-        ledger.append({"type": "reported", "time": 1.0, "trial": 0, "report": report.to_dict(), "action": action, "reason": ""})
+        ledger.append(
+            {"type": "reported", "time": 1.0, "trial": 0, "report": report.to_dict(), "action": action, "reason": ""}
+        )
     ledger.append({"type": "closed", "time": 1.0, "how": "done"})
     ledger.close()
     return folder

@@ -135,7 +135,11 @@ def test_retrained_differences_are_paired_over_replicates_and_orbits(replicated:
 
 
 def test_few_replicates_claim_nothing(replicated: Ablation) -> None:
-    assert [effect.scope for effect in replicated.effects] == ["one network", "one network", "no claim: only 2 of 5 replicates"]
+    assert [effect.scope for effect in replicated.effects] == [
+        "one network",
+        "one network",
+        "no claim: only 2 of 5 replicates",
+    ]
     for columns in (80, 200):
         text = shown(replicated, columns)
         assert text.count("one network") >= 2

@@ -41,7 +41,9 @@ def test_the_formula_as_a_network(values: dict[str, Any]) -> None:
         assert position.gradient.n == found.orbits == 64
     for share in (*found.groups, *found.beyond):
         assert share.network.value == pytest.approx(share.formula.value, rel=CLOSE)
-    assert [share.of for share in found.beyond] == [f"k beyond {p}, of all k" for p in (10, 20, 50) if p < values["lookahead"]]
+    assert [share.of for share in found.beyond] == [
+        f"k beyond {p}, of all k" for p in (10, 20, 50) if p < values["lookahead"]
+    ]
 
 
 def test_a_linear_network_has_its_weights_times_the_slope_of_softplus() -> None:

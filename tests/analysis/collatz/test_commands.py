@@ -39,10 +39,14 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def options(command: str) -> list[str]:
     """What keeps a training short."""
-    return {"ablation": ["--steps", "2"], "lookahead": ["--steps", "2", "--replicates", "1", "--at", "20,30"]}.get(command, [])
+    return {"ablation": ["--steps", "2"], "lookahead": ["--steps", "2", "--replicates", "1", "--at", "20,30"]}.get(
+        command, []
+    )
 
 
-@pytest.mark.parametrize(("command", "width"), [*((command, 80) for command in COMMANDS), ("failures", 200), ("lookahead", 200)])
+@pytest.mark.parametrize(
+    ("command", "width"), [*((command, 80) for command in COMMANDS), ("failures", 200), ("lookahead", 200)]
+)
 def test_tables_fit_the_terminal(
     sweep: str, command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +78,9 @@ def test_other_answers_as_json(sweep: str, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("command", ["failures", "attribution"])
-def test_a_figure_needs_nothing_else(sweep: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_figure_needs_nothing_else(
+    sweep: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "figure.html"
     assert main([command, sweep, "0", "--figure", str(file)]) == 0
     page = file.read_text(encoding="utf-8")
@@ -87,26 +93,39 @@ def test_a_figure_needs_nothing_else(sweep: str, command: str, tmp_path: Path, c
 def test_a_sweep_of_another_family_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = str(sweep_of_one(tmp_path / "other", family="line", steps=1, eval_every=1))
     for command in COMMANDS:
-        assert refused(capsys, command, other, "0") == "error: sweep: other trained line; this command reads sweeps of collatz\n"
+        assert (
+            refused(capsys, command, other, "0")
+            == "error: sweep: other trained line; this command reads sweeps of collatz\n"
+        )
 
 
 def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "failures", sweep, "7").startswith("error: trial: demo has no trial 7")
     assert refused(capsys, "failures", sweep, "0", "--figure", str(tmp_path)).startswith("error: figure: ")
-    assert refused(capsys, "attribution", sweep, "0", "--figure", str(tmp_path / "no" / "f.html")).startswith("error: figure: ")
+    assert refused(capsys, "attribution", sweep, "0", "--figure", str(tmp_path / "no" / "f.html")).startswith(
+        "error: figure: "
+    )
     assert refused(capsys, "lookahead", sweep, "0", "--to", "20").startswith("error: to: must be above")
-    assert refused(capsys, "lookahead", sweep, "0", "--at", "20,201").startswith("error: at: lookaheads are at most 200")
+    assert refused(capsys, "lookahead", sweep, "0", "--at", "20,201").startswith(
+        "error: at: lookaheads are at most 200"
+    )
     assert refused(capsys, "lookahead", sweep, "0", "--at", "20,x").startswith("error: at: must be a whole number")
     assert refused(capsys, "lookahead", sweep, "0", "--at", "20", "--to", "100").startswith("error: to: applies to")
     for command in ("ablation", "lookahead"):
         for option in ("steps", "replicates"):
-            assert refused(capsys, command, sweep, "0", f"--{option}", "0").startswith(f"error: {option}: must be a whole number of")
+            assert refused(capsys, command, sweep, "0", f"--{option}", "0").startswith(
+                f"error: {option}: must be a whole number of"
+            )
     assert refused(capsys, "attribution", sweep, "x") == "error: NUMBER: must be a trial's number (got 'x')\n"
 
 
-def test_a_figure_that_cannot_be_written_is_refused_and_nothing_shown(sweep: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_figure_that_cannot_be_written_is_refused_and_nothing_shown(
+    sweep: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for command in ("failures", "attribution"):
-        assert refused(capsys, command, sweep, "0", "--figure", "/proc/figure.html").startswith("error: figure: cannot write /proc/fig")
+        assert refused(capsys, command, sweep, "0", "--figure", "/proc/figure.html").startswith(
+            "error: figure: cannot write /proc/fig"
+        )
 
 
 def test_a_trial_without_checkpoint_is_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +159,9 @@ def test_a_lookahead_says_first_what_it_trains(sweep: str, capsys: pytest.Captur
     assert not set(lines) & set(out.splitlines())
 
 
-def test_a_pipe_gets_the_wide_table(sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_the_wide_table(
+    sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     assert main(["failures", sweep, "0"]) == 0
     wide = capsys.readouterr().out
@@ -153,7 +174,9 @@ def test_a_pipe_gets_the_wide_table(sweep: str, monkeypatch: pytest.MonkeyPatch,
     assert "then counts" not in narrow
 
 
-def test_an_interrupt_leaves_130(sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_leaves_130(
+    sweep: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
 

@@ -133,11 +133,21 @@ def logarithm_network() -> Subject:
 def test_a_network_of_the_logarithm_fails_where_integers_say_so() -> None:
     subject = logarithm_network()
     found = failures(subject)
-    grown = [(seed, i, len(chain) - 1, n) for seed in LOGGED_SEEDS for chain in [syracuse(seed)] for i, n in enumerate(chain[:-1])]
+    grown = [
+        (seed, i, len(chain) - 1, n)
+        for seed in LOGGED_SEEDS
+        for chain in [syracuse(seed)]
+        for i, n in enumerate(chain[:-1])
+    ]
     grown = [row for row in grown if syracuse(row[3])[1] > row[3]]
 
     def counts(label: str) -> int:
-        return sum(line.network for bins in (found.logged_unleaked, found.logged_leaked) for line in bins if line.label == label)
+        return sum(
+            line.network
+            for bins in (found.logged_unleaked, found.logged_leaked)
+            for line in bins
+            if line.label == label
+        )
 
     for seed in LOGGED_SEEDS:
         assert counts(f"seed {seed}") == sum(row[0] == seed for row in grown) > 0
@@ -181,7 +191,10 @@ def test_the_table_says_whether_they_are_guarded(scored: Subject) -> None:
         console.print(failures_page(failures(subject), 120))
         return " ".join(console.export_text().split())
 
-    private, unguarded = "private steps (training touches none of them)", "unguarded steps (on no other orbit, yet training may touch them"
+    private, unguarded = (
+        "private steps (training touches none of them)",
+        "unguarded steps (on no other orbit, yet training may touch them",
+    )
     closed, open_ = page(formula_network(lookahead=LOOKAHEAD)), page(scored)
     assert (private in closed, unguarded in closed) == (True, False)
     assert (private in open_, unguarded in open_) == (False, True)

@@ -21,7 +21,9 @@ def found() -> Curve:
     lines: list[str] = []
     made = curve("probe", config(lookahead=10, layers=(4,)), data(), [200, 10], 20, 2, lines.append)
     assert lines[0] == "trains 4 networks of 20 steps: at lookahead 10, 200"
-    assert [line.split(":")[0] for line in lines[1:]] == [f"lookahead {at}, replicate {r} of 2" for at in (10, 200) for r in (1, 2)]
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        f"lookahead {at}, replicate {r} of 2" for at in (10, 200) for r in (1, 2)
+    ]
     return made
 
 
@@ -38,7 +40,10 @@ def test_replicates_are_trainings_by_the_ordinary_loop(found: Curve) -> None:
     assert found.seeds == [FIRST_SEED, FIRST_SEED + 1]
     assert [point.lookahead for point in found.points] == [10, 200]
     for point in found.points:
-        tasks = [trained(config(lookahead=point.lookahead, layers=(4,), steps=20, eval_every=20, seed=seed)).task for seed in found.seeds]
+        tasks = [
+            trained(config(lookahead=point.lookahead, layers=(4,), steps=20, eval_every=20, seed=seed)).task
+            for seed in found.seeds
+        ]
         scores = [task.evaluate("test") for task in tasks]
         assert point.hinge.value == pytest.approx(np.mean([score["hinge"].value for score in scores]), rel=1e-12)
         assert point.hinge.n == 128
@@ -72,7 +77,9 @@ def test_the_common_subset_is_the_same_at_every_lookahead(found: Curve) -> None:
         return float(np.mean([violated[common & (steps.orbit == o)].mean() for o in np.unique(steps.orbit[common])]))
 
     for point in found.points:
-        assert point.sum_beyond.value == pytest.approx(mean(violations(data(), "test", sum_potential(data(), point.lookahead))))
+        assert point.sum_beyond.value == pytest.approx(
+            mean(violations(data(), "test", sum_potential(data(), point.lookahead)))
+        )
         runs = []
         for seed in found.seeds:
             chosen = config(lookahead=point.lookahead, layers=(4,), steps=20, eval_every=20, seed=seed)
@@ -83,7 +90,9 @@ def test_the_common_subset_is_the_same_at_every_lookahead(found: Curve) -> None:
 
 def test_sentences(found: Curve) -> None:
     said = sentences(found)
-    assert said[0].startswith("For this model class and budget (layers 4, 20 steps, 2 replicates): at lookahead 200, 626331 is not solved:")
+    assert said[0].startswith(
+        "For this model class and budget (layers 4, 20 steps, 2 replicates): at lookahead 200, 626331 is not solved:"
+    )
     assert "contains the answer on 100% of the steps of 626331" in said[1]
     assert "free of violations on 626331 at lookahead 200; on all five logged seeds at lookahead 200" in said[2]
     assert f"and on {found.points[-1].coverage.value:.0%} of the test split's" in said[1]
@@ -91,7 +100,8 @@ def test_sentences(found: Curve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"), [((0, 0), "solved in every replicate: 0 viol"), ((0, 3), "solved in some replicates: 0 to 3 v")]
+    ("counts", "words"),
+    [((0, 0), "solved in every replicate: 0 viol"), ((0, 3), "solved in some replicates: 0 to 3 v")],
 )
 def test_sentences_where_the_seed_is_solved(found: Curve, counts: tuple[int, int], words: str) -> None:
     last = dataclasses.replace(found.points[-1], logged={**found.points[-1].logged, 626331: counts})

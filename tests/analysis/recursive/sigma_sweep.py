@@ -47,7 +47,13 @@ def made(
     for stratum, share in shares.items():
         finalist = _add(history, stratum, None, _measures("validation", share, 0, 512, flipped), 0)
         for seed in range(1, replicates + 1):
-            _add(history, stratum, finalist, _measures("test", share, seed + 100 * len(history.trials), boards, flipped), seed)
+            _add(
+                history,
+                stratum,
+                finalist,
+                _measures("test", share, seed + 100 * len(history.trials), boards, flipped),
+                seed,
+            )
         history.baselines.append(Baseline("copy the clues", stratum, {"test/exact": mean_over_units(np.zeros(boards))}))
     return Sweep("made", Folder.at("/nowhere"), history)
 
@@ -56,7 +62,10 @@ def _measures(split: str, share: float, seed: int, boards: int, flipped: float) 
     ladder = {rung(sigma): solved(share * (1 - step / 8), seed, flipped, boards) for step, sigma in enumerate(LADDER)}
     robust = np.mean(list(ladder.values()), axis=0)
     exact = solved(share, seed, flipped, boards)
-    return {f"{split}/{name}": mean_over_units(values) for name, values in {"exact": exact, "robust": robust, **ladder}.items()}
+    return {
+        f"{split}/{name}": mean_over_units(values)
+        for name, values in {"exact": exact, "robust": robust, **ladder}.items()
+    }
 
 
 def _add(history: History, stratum: str, of: int | None, measures: dict[str, Measure], seed: int) -> int:

@@ -31,7 +31,9 @@ def test_a_ladder_is_read_on_test_for_the_confirmed_best_of_each_arm() -> None:
 
 def test_before_confirmation_it_is_read_on_validation() -> None:
     sweep = made()
-    sweep.history.trials = {number: trial for number, trial in sweep.history.trials.items() if trial.of is None or trial.stratum == NOISY}
+    sweep.history.trials = {
+        number: trial for number, trial in sweep.history.trials.items() if trial.of is None or trial.stratum == NOISY
+    }
     (ladder,) = figures.ladders(sweep.history)
     assert ladder.splits == "validation and test"
     for trial in sweep.history.trials.values():
@@ -42,13 +44,20 @@ def test_before_confirmation_it_is_read_on_validation() -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["success_1e-05", "success_1e-04"], ["logged_27", "logged_703", "logged_626331"], ["a_1e-05", "b_1e-04", "c_1e-03"]]
+    "names",
+    [
+        ["success_1e-05", "success_1e-04"],
+        ["logged_27", "logged_703", "logged_626331"],
+        ["a_1e-05", "b_1e-04", "c_1e-03"],
+    ],
 )
 def test_other_metrics_are_no_ladder(names: list[str]) -> None:
     history: History = made().history
     for trial in history.trials.values():
         measures = {f"test/{name}": Measure.exact(1.0) for name in names}
-        object.__setattr__(trial.reports[-1], "metrics", {**measures, **{f"validation/{name}": Measure.exact(1.0) for name in names}})
+        object.__setattr__(
+            trial.reports[-1], "metrics", {**measures, **{f"validation/{name}": Measure.exact(1.0) for name in names}}
+        )
     assert figures.ladders(history) == []
 
 

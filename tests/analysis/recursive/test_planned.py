@@ -46,7 +46,9 @@ def test_each_answer(noisy: float, flipped: float, word: str, head: str) -> None
     assert one.found.margin == one.margin == 0.01
     low, high = one.found.found.interval(0.9)
     assert (max(-low, high) < 0.01) == (word == "no difference")
-    assert (f"[{low:.4g}, {high:.4g}] at 90 % over 256 boards and 5 replicates lies within" in one.sentence) == (word == "no difference")
+    assert (f"[{low:.4g}, {high:.4g}] at 90 % over 256 boards and 5 replicates lies within" in one.sentence) == (
+        word == "no difference"
+    )
     assert ("could not have been seen" in one.sentence) == (word == "not told apart")
     assert float(one.detectable) > 0
 
@@ -95,7 +97,9 @@ def test_what_a_claim_needs(replicates: int, boards: int, missing: str) -> None:
 
 def test_an_arm_that_is_not_confirmed_is_named() -> None:
     sweep = made()
-    for number in [trial.number for trial in sweep.history.trials.values() if trial.stratum == NOISY and trial.of is not None]:
+    for number in [
+        trial.number for trial in sweep.history.trials.values() if trial.stratum == NOISY and trial.of is not None
+    ]:
         del sweep.history.trials[number]
     one = contrasts(sweep)[0]
     assert (one.word, one.words, one.counts, one.detectable, one.found) == ("no claim", "-", ("-", "-"), "-", None)
@@ -137,7 +141,9 @@ def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
-    (line,) = [line for line in verdicts(sweep, headlines.of_family(sweep.settings["family"])) if line.headline.claim == claim]
+    (line,) = [
+        line for line in verdicts(sweep, headlines.of_family(sweep.settings["family"])) if line.headline.claim == claim
+    ]
     return line.measured, line.verdict
 
 
@@ -158,7 +164,9 @@ def test_a_gain_that_the_log_saw_in_trm(noisy: float, verdict: str) -> None:
     ],
 )
 def test_no_gain_as_the_log_saw_in_hrm(noisy: float, flipped: float, verdict: str, word: str) -> None:
-    measured, found = asked(made({CONTROL: 0.6, NOISY: noisy}, family="hrm", flipped=flipped), "Noise got no gain in best accuracy.")
+    measured, found = asked(
+        made({CONTROL: 0.6, NOISY: noisy}, family="hrm", flipped=flipped), "Noise got no gain in best accuracy."
+    )
     assert found == verdict
     assert word in measured
 
@@ -175,7 +183,8 @@ def test_headlines_of_the_notes_need_their_sweep_and_enough_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "verdict"), [(900.0, 800.0, "agrees"), (700.0, 800.0, "does not agree"), (800.0, 800.0, "not told apart")]
+    ("first", "second", "verdict"),
+    [(900.0, 800.0, "agrees"), (700.0, 800.0, "does not agree"), (800.0, 800.0, "not told apart")],
 )
 def test_counts_of_which_more_is_better(first: float, second: float, verdict: str) -> None:
     """An exact count has no units: replicates' ranges must not meet."""
@@ -184,7 +193,10 @@ def test_counts_of_which_more_is_better(first: float, second: float, verdict: st
         if trial.of is not None:
             value = first if trial.stratum == NOISY else second
             report_ = trial.reports[-1]
-            measures = {**report_.metrics, "test/accuracy": type(report_.metrics["test/exact"]).exact(value + trial.number % 2, 2048)}
+            measures = {
+                **report_.metrics,
+                "test/accuracy": type(report_.metrics["test/exact"]).exact(value + trial.number % 2, 2048),
+            }
             object.__setattr__(report_, "metrics", measures)
     outcome = arms("sigma_bands", NOISY, CONTROL, "accuracy")(sweep)
     assert outcome is not None
@@ -193,7 +205,11 @@ def test_counts_of_which_more_is_better(first: float, second: float, verdict: st
 
 def test_the_same_boards_are_hard_in_both_arms() -> None:
     """What the made-up sweeps promise."""
-    found = [trial.reports[-1].metrics["test/exact"].units for trial in made(flipped=0.0).history.trials.values() if trial.of is not None]
+    found = [
+        trial.reports[-1].metrics["test/exact"].units
+        for trial in made(flipped=0.0).history.trials.values()
+        if trial.of is not None
+    ]
     assert len(set(found)) == 1
     assert 0 < sum(found[0]) < len(found[0])
 

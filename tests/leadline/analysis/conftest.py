@@ -88,14 +88,18 @@ class Synthetic:
 
     def open(self) -> None:
         versions = {"python": "3.11", "torch": "2.13"}
-        self.director.opened({"command": ["lookahead.py", "--seed", "0"], "commit": "abc1234", "dirty": True, "versions": versions})
+        self.director.opened(
+            {"command": ["lookahead.py", "--seed", "0"], "commit": "abc1234", "dirty": True, "versions": versions}
+        )
 
     def baselines(self, units: bool = True, rows: int = 7) -> None:
         """Trivial predictors; `units` on test too, unless it is an old ledger; `rows` stands for which rows they are scored on."""
         for stratum in self.director.settings.strata:
             for name, value in (("constant", 1.05), ("sum of ln T^k", 0.09), ("oracle: steps to 1", 0.0)):
                 scores = {split: measure(value, n, rows) for split, n in (("validation", 96), ("test", 128))}
-                metrics = {f"{split}/hinge": score.to_dict(units=units and split == "test") for split, score in scores.items()}
+                metrics = {
+                    f"{split}/hinge": score.to_dict(units=units and split == "test") for split, score in scores.items()
+                }
                 self.director.baseline(str(stratum), name, metrics)
             self.director.finding(str(stratum), "overlap", False, 0, "no test row is among the rows of train")
 

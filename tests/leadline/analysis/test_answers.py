@@ -82,7 +82,9 @@ def test_the_leader_of_a_search_is_no_claim(build: Build) -> None:
     made.train()
     answer = of(Sweep.open(made.close()).history)
     assert (answer.verdict, answer.luck) == ("", "")
-    assert "the best trivial predictor there, sum of ln T^k, is at 0.09. It was chosen on these orbits" in answer.sentence
+    assert (
+        "the best trivial predictor there, sum of ln T^k, is at 0.09. It was chosen on these orbits" in answer.sentence
+    )
     assert not re.search("better|worse", answer.sentence)
 
 
@@ -101,7 +103,9 @@ def test_a_perfect_score_leaves_room_by_the_rule_of_three(history: History) -> N
     for run in history.replicates(best.number):
         clean = Measure(0.0, 128, 0.0, 0.0, (0.0,) * 128)
         run.reports[-1] = dataclasses.replace(run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": clean})
-    assert "All 128 orbits score 0, which leaves room for up to 2.3 % that do not (rule of three)." in of(history).sentence
+    assert (
+        "All 128 orbits score 0, which leaves room for up to 2.3 % that do not (rule of three)." in of(history).sentence
+    )
 
 
 def test_luck_is_said_with_its_numbers(history: History) -> None:
@@ -124,7 +128,9 @@ def with_violations(history: History, shift: float) -> None:
     """Gives stratum 10 a second metric, on whose units the finalists are `shift` above the trivial predictor."""
     history.settings["modes"] = {"hinge": "min", "violations": "min"}
     shares = tuple(0.2 + 0.001 * unit for unit in range(128))
-    history.baselines.append(Baseline("sum", "10", {"test/violations": Measure(sum(shares) / 128, 128, 0.2, 0.4, shares)}))
+    history.baselines.append(
+        Baseline("sum", "10", {"test/violations": Measure(sum(shares) / 128, 128, 0.2, 0.4, shares)})
+    )
     for trial in history.trials.values():
         if trial.kind == "replicate" and trial.stratum == "10":
             values = tuple(share + shift + 1e-4 * (trial.number % 5) for share in shares)
@@ -137,13 +143,17 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
     with_violations(history, 0.01)
     first, second = answers.answers(history, "orbits")
     assert (first.verdict, second.verdict) == (answers.MIXED, "better than")
-    assert re.search(rf", but worse by violations \(sum at 0\.2635, paired: 0\.010\d+ \[{NUMBER}, {NUMBER}\]\)\.$", first.sentence)
+    assert re.search(
+        rf", but worse by violations \(sum at 0\.2635, paired: 0\.010\d+ \[{NUMBER}, {NUMBER}\]\)\.$", first.sentence
+    )
     sentence = tables.headline(history, [first, second])
     assert sentence.startswith(
         "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("
     )
     mixed = "; better by one metric and worse by another than the best trivial predictor at lookahead 10 "
-    assert re.search(rf"{mixed}\(hinge lower by {NUMBER} \[{NUMBER}, {NUMBER}\]; violations higher by 0\.01\d* \[", sentence)
+    assert re.search(
+        rf"{mixed}\(hinge lower by {NUMBER} \[{NUMBER}, {NUMBER}\]; violations higher by 0\.01\d* \[", sentence
+    )
     assert [row[:2] for row in tables.besides([first, second])] == [("10", "violations")]
     assert tables.confirmed(history)[0]["against"] == "better than sum of ln T^k (0.09); worse by violations"
 
@@ -200,7 +210,9 @@ def test_luck_is_that_of_the_searchs_winner(history: History) -> None:
     for run in history.replicates(ahead.number):
         last = run.reports[-1]
         score = last.metrics["test/hinge"]
-        worse = Measure(score.value + 9, score.n, score.low + 9, score.high + 9, tuple(unit + 9 for unit in score.units))
+        worse = Measure(
+            score.value + 9, score.n, score.low + 9, score.high + 9, tuple(unit + 9 for unit in score.units)
+        )
         run.reports[-1] = dataclasses.replace(last, metrics={**last.metrics, "test/hinge": worse})
     assert leaderboard.confirmed(history, "10") == [other, ahead]
     found = leaderboard.luck(history, ahead)

@@ -13,7 +13,22 @@ from leadline.analysis.commands.command import main
 
 Build = Any
 
-ROW = ["trial", "stratum", "status", "value", "n", "low", "high", "step", "samples", "seconds", "reason", "marks", "checkpoint", "config"]
+ROW = [
+    "trial",
+    "stratum",
+    "status",
+    "value",
+    "n",
+    "low",
+    "high",
+    "step",
+    "samples",
+    "seconds",
+    "reason",
+    "marks",
+    "checkpoint",
+    "config",
+]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -65,7 +80,12 @@ def test_leaderboard_json_schema(finished: Path, capsys: pytest.CaptureFixture[s
     confirmed = {("trial", "stratum", "value", "low", "high", "replicates", "split", "n", "marks", "against")}
     assert {tuple(row) for row in board["confirmed"]} == confirmed
     first = board["confirmed"][0]["against"][0]
-    assert (first["metric"], first["predictor"], first["verdict"], first["missing"]) == ("hinge", "sum of ln T^k", "better than", "")
+    assert (first["metric"], first["predictor"], first["verdict"], first["missing"]) == (
+        "hinge",
+        "sum of ln T^k",
+        "better than",
+        "",
+    )
     assert first["difference"]["low"] < first["difference"]["value"] < first["difference"]["high"] < 0
     assert {tuple(row) for row in board["baselines"]} == {("name", "stratum", "value", "n")}
 
@@ -173,14 +193,22 @@ def test_bad_input_is_one_line(finished: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_leaderboard_does_not_import_torch(finished: Path) -> None:
     program = "import sys; from leadline.analysis.commands.command import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
-    for words in (["leaderboard", str(finished)], ["leaderboard", str(finished), "--json"], ["list", str(finished.parent)]):
-        run = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60, check=True)
+    for words in (
+        ["leaderboard", str(finished)],
+        ["leaderboard", str(finished), "--json"],
+        ["list", str(finished.parent)],
+    ):
+        run = subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60, check=True
+        )
         assert run.stderr == "False\n"
 
 
 def test_a_closed_pipe_is_no_error(finished: Path) -> None:
     command = f"{sys.executable} -m analysis leaderboard {finished} --json | true"
-    run = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60, check=False
+    )
     assert "Traceback" not in run.stderr
     assert run.returncode == 0
 
@@ -191,15 +219,23 @@ def test_a_closed_pipe_is_no_error(finished: Path) -> None:
         (["trial", "somewhere"], "NUMBER: is missing; usage: python -m analysis trial"),
         (["report"], "SWEEP: is missing; usage: "),
         (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; did you mean --figure?\n"),
-        (["lookahead", "somewhere", "7", "--replicate=5"], "--replicate: is not understood; did you mean --replicates?\n"),
-        (["leaderboard", "somewhere", "--figure"], "--figure: is not understood; usage: python -m analysis leaderboard "),
+        (
+            ["lookahead", "somewhere", "7", "--replicate=5"],
+            "--replicate: is not understood; did you mean --replicates?\n",
+        ),
+        (
+            ["leaderboard", "somewhere", "--figure"],
+            "--figure: is not understood; usage: python -m analysis leaderboard ",
+        ),
         (["trial", "somewhere", "7", "8"], "8: is not understood; usage: python -m analysis trial "),
         (["--jsn", "list"], "--jsn: is not understood; usage: "),
         (["trial", "s3:/foo", "7"], "storage: s3:/foo has one slash; write s3://foo\n"),
         (["somewhat"], "command: invalid choice: 'somewhat'"),
     ],
 )
-def test_a_word_that_is_missing_or_unknown_is_named_first(words: list[str], start: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_word_that_is_missing_or_unknown_is_named_first(
+    words: list[str], start: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -65,10 +65,14 @@ def test_no_difference_needs_a_margin_that_the_interval_keeps(pair: tuple[Arm, A
     scored(a, scores(0.0, noise=0.1, seed=1))
     scored(b, scores(0.0, noise=0.1, seed=2))
     plain = compare(a, b, "hinge")
-    assert plain.verdict == f"not told apart: a difference below {plain.found.detectable():.4g} could not have been seen"
+    assert (
+        plain.verdict == f"not told apart: a difference below {plain.found.detectable():.4g} could not have been seen"
+    )
     low, high = plain.found.interval(0.9)
     edge = max(-low, high)
-    assert compare(a, b, "hinge", margin=1.01 * edge).verdict.startswith("no difference: the 90 % interval lies within the margin of ")
+    assert compare(a, b, "hinge", margin=1.01 * edge).verdict.startswith(
+        "no difference: the 90 % interval lies within the margin of "
+    )
     assert compare(a, b, "hinge", margin=0.99 * edge).verdict == plain.verdict
 
 
@@ -115,10 +119,14 @@ def test_a_margin_that_is_given_has_a_row_whether_kept_or_not(pair: tuple[Arm, A
     assert margins(compare(a, b, "hinge", margin=1e-5)) == [f"margin 1e-05: {interval} does not lie within it"]
     for arm in pair:
         scored(arm, np.zeros((5, 128)))
-    assert margins(compare(a, b, "hinge", margin=9.0)) == ["margin 9: nothing varies, so there is no interval to lie within it"]
+    assert margins(compare(a, b, "hinge", margin=9.0)) == [
+        "margin 9: nothing varies, so there is no interval to lie within it"
+    ]
 
 
-INFORMED = "A and B differ in lookahead, which is information: this says what more of it brings, not which network is better"
+INFORMED = (
+    "A and B differ in lookahead, which is information: this says what more of it brings, not which network is better"
+)
 
 
 def test_strata_of_other_information_are_said_to_be(pair: tuple[Arm, Arm], sweeps: tuple[Path, Path, Path]) -> None:
@@ -137,7 +145,9 @@ def test_strata_that_are_meant_to_be_compared_have_no_such_note(pair: tuple[Arm,
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_which_side_is_better_follows_the_metric(pair: tuple[Arm, Arm], mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_side_is_better_follows_the_metric(
+    pair: tuple[Arm, Arm], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(comparison, "mode_and_unit", lambda settings, metric: (mode, "orbits"))
     assert compare(*pair, "hinge").verdict == ("B is better" if mode == "min" else "A is better")
 
@@ -202,7 +212,9 @@ def test_other_rows_are_refused(sweeps: tuple[Path, Path, Path], build: Build) -
     made.baselines(rows=8)
     made.train()
     a, b = arms(f"{sweeps[0]}:10", f"{made.close()}:10")[0]
-    with pytest.raises(ConfigError, match=r"^units: one:10 was scored on data \S+, other:10 on \S+, so their rows do not pair$"):
+    with pytest.raises(
+        ConfigError, match=r"^units: one:10 was scored on data \S+, other:10 on \S+, so their rows do not pair$"
+    ):
         compare(a, b, "hinge")
     b.sweep.settings["family"] = "elsewhere"
     with pytest.raises(ConfigError, match=r"^units: one:10 is of family collatz, other:10 of elsewhere$"):
@@ -213,13 +225,17 @@ def test_rows_are_taken_on_trust_only_with_a_note(sweeps: tuple[Path, Path, Path
     a, b = arms(f"{sweeps[0]}:10", f"{sweeps[1]}:10")[0]
     lines = b.sweep.history.baselines
     for index, line in enumerate(lines):
-        metrics = {name: dataclasses.replace(measure, units=measure.units[::-1]) for name, measure in line.metrics.items()}
+        metrics = {
+            name: dataclasses.replace(measure, units=measure.units[::-1]) for name, measure in line.metrics.items()
+        }
         lines[index] = dataclasses.replace(line, metrics=metrics)
     assert "taken to be the same because the data are" in compare(a, b, "hinge").notes[0]
 
 
 @pytest.mark.parametrize(("at", "place"), [("time", "4 training seconds"), ("samples", "12,800 samples")])
-def test_equal_time_and_samples_compare_validation_over_replicates_alone(pair: tuple[Arm, Arm], at: Any, place: str) -> None:
+def test_equal_time_and_samples_compare_validation_over_replicates_alone(
+    pair: tuple[Arm, Arm], at: Any, place: str
+) -> None:
     found = compare(*pair, "hinge", "validation", at)
     assert found.at == place
     assert found.verdict.startswith("no claim: both arms were chosen on the validation split")
@@ -244,9 +260,15 @@ def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[A
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"step": 800}, "equal samples in other steps: A spent 400 steps (12,800 samples), B 800 steps (12,800 samples)"),
+        (
+            {"step": 800},
+            "equal samples in other steps: A spent 400 steps (12,800 samples), B 800 steps (12,800 samples)",
+        ),
         ({"samples": 25600}, "the budgets differ: A spent 400 steps (12,800 samples), B 400 steps (25,600 samples)"),
-        ({"step": 800, "samples": 25600}, "the budgets differ: A spent 400 steps (12,800 samples), B 800 steps (25,600 samples)"),
+        (
+            {"step": 800, "samples": 25600},
+            "the budgets differ: A spent 400 steps (12,800 samples), B 800 steps (25,600 samples)",
+        ),
     ],
 )
 def test_budgets_that_differ_are_said(pair: tuple[Arm, Arm], changes: Any, said: str) -> None:
@@ -283,7 +305,9 @@ def test_a_lost_replicate_is_named(pair: tuple[Arm, Arm]) -> None:
     a, b = pair
     run = a.sweep.history.replicates(b.trial.number)[0]
     run.status = "failed"
-    assert compare(a, b, "hinge").verdict.startswith(f"no claim: replicate {run.number} failed of demo:100; only 4 of 5 replicates")
+    assert compare(a, b, "hinge").verdict.startswith(
+        f"no claim: replicate {run.number} failed of demo:100; only 4 of 5 replicates"
+    )
 
 
 def test_command(finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +315,13 @@ def test_command(finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     out = capsys.readouterr().out
     assert "test/hinge, smaller is better, each at the end of its budget" in out
     assert re.search(r": [\d.]+ standard errors \(Bloom 1995\) *$", out, re.MULTILINE)
-    for words in ("A - B", "128 orbits, paired, x 5 replicates, paired by seed", "80 % power", "Bloom 1995", "B is better"):
+    for words in (
+        "A - B",
+        "128 orbits, paired, x 5 replicates, paired by seed",
+        "80 % power",
+        "Bloom 1995",
+        "B is better",
+    ):
         assert words in out
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["compare", f"{finished}:10", f"{finished}:100"]) == 0
@@ -302,7 +332,13 @@ def test_command_as_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["compare", f"{finished}:10", f"{finished}:100", "--margin", "0.5", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["low"] < found["low90"] < found["difference"] < found["high90"] < found["high"]
-    assert (found["n"], found["a"]["replicates"], found["claim"], found["ahead"], found["equivalent"]) == (128, 5, True, "B", True)
+    assert (found["n"], found["a"]["replicates"], found["claim"], found["ahead"], found["equivalent"]) == (
+        128,
+        5,
+        True,
+        "B",
+        True,
+    )
     assert found["difference"] == pytest.approx(found["a"]["value"] - found["b"]["value"])
     assert 2.7 < found["detectable"] / found["standard_error"] < 4
 
@@ -336,4 +372,7 @@ def test_what_is_not_confirmed_is_not_compared(build: Build, capsys: pytest.Capt
     made.train()
     folder = made.close()
     assert main(["compare", f"{folder}:10", f"{folder}:100"]) == 2
-    assert capsys.readouterr().err == "error: unconfirmed:10: none of its trials has been confirmed, so there is nothing to compare\n"
+    assert (
+        capsys.readouterr().err
+        == "error: unconfirmed:10: none of its trials has been confirmed, so there is nothing to compare\n"
+    )

@@ -116,7 +116,9 @@ def test_a_budget_in_samples(history: History) -> None:
 
 def test_a_value_that_is_not_finite_is_not_judged(history: History) -> None:
     first = history.trials[5].reports[0]
-    history.trials[5].reports[:] = [dataclasses.replace(first, metrics={"validation/hinge": Measure(math.nan, 96, math.nan, math.nan)})]
+    history.trials[5].reports[:] = [
+        dataclasses.replace(first, metrics={"validation/hinge": Measure(math.nan, 96, math.nan, math.nan)})
+    ]
     rows = early_stopping.stopped(history)
     assert rows[0].judged == 10, "it reached the rung, and there was nothing to compare"
     assert rows[-1].left == 300
@@ -163,7 +165,10 @@ def test_findings_are_grouped_by_guard(history: History) -> None:
         Finding("no_op_term", True, 0, "t8", "t8"),
     )
     groups = guard_findings.groups(history)
-    assert [(group.guard, group.trials, len(group.found)) for group in groups] == [("plateau", 2, 2), ("no_op_term", 1, 2)]
+    assert [(group.guard, group.trials, len(group.found)) for group in groups] == [
+        ("plateau", 2, 2),
+        ("no_op_term", 1, 2),
+    ]
     assert "calling it a limit" in groups[0].advice
     assert "Remove it" in groups[1].advice
 
@@ -172,7 +177,9 @@ def test_a_word_taken_back_is_no_finding(history: History) -> None:
     first, *rest = history.trials[0].reports
     history.trials[0].reports[0] = dataclasses.replace(first, findings=(Finding("throughput", True, 0.4, "slow"),))
     assert len(guard_findings.groups(history)) == 1
-    history.trials[0].reports[-1] = dataclasses.replace(rest[-1], findings=(Finding("throughput", False, 1.0, "as before"),))
+    history.trials[0].reports[-1] = dataclasses.replace(
+        rest[-1], findings=(Finding("throughput", False, 1.0, "as before"),)
+    )
     assert guard_findings.groups(history) == []
 
 
@@ -180,5 +187,7 @@ def test_every_guard_has_its_own_advice() -> None:
     from leadline.training.guards import every_guard
 
     names = [guard.name for guard in every_guard()]
-    assert [name for name in [*names, "overlap_random"] if guard_findings.advice(name) == guard_findings.OTHERWISE] == []
+    assert [
+        name for name in [*names, "overlap_random"] if guard_findings.advice(name) == guard_findings.OTHERWISE
+    ] == []
     assert guard_findings.advice("of another package") == guard_findings.OTHERWISE

@@ -76,7 +76,10 @@ def test_a_whole_sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[name, "ok"] for name in NAMES]
     assert f"{len(before)} files, {sum(map(len, before.values())):,} bytes" in lines[0]
-    assert f"{len(segments(folder))} intact segments with {len(read(Folder.at(str(folder / 'ledger'))))} events" in lines[2]
+    assert (
+        f"{len(segments(folder))} intact segments with {len(read(Folder.at(str(folder / 'ledger'))))} events"
+        in lines[2]
+    )
     assert "closed: done" in lines[2]
     assert "3 of 3 that finished or were stopped" in lines[3]
     assert contents(folder) == before
@@ -227,10 +230,14 @@ def test_it_agrees_with_the_drivers_reader(ledger: Path, seed: int) -> None:
 
 def test_missing_segments(folder: Path) -> None:
     segments(folder)[1].unlink()
-    assert checks(folder)["ledger"].found.startswith("00000002.jsonl is missing, and 00000003.jsonl is there; before it 1 intact segment ")
+    assert checks(folder)["ledger"].found.startswith(
+        "00000002.jsonl is missing, and 00000003.jsonl is there; before it 1 intact segment "
+    )
     (folder / "ledger" / "copy.jsonl").write_text("{}\n")
     segments(folder)[0].unlink()
-    assert checks(folder)["ledger"].found.startswith("00000001.jsonl is missing, and 00000003.jsonl is there; before it 0 intact segments")
+    assert checks(folder)["ledger"].found.startswith(
+        "00000001.jsonl is missing, and 00000003.jsonl is there; before it 0 intact segments"
+    )
 
 
 def test_a_file_that_is_no_segment(folder: Path) -> None:
@@ -245,7 +252,9 @@ def test_an_event_of_another_version(folder: Path) -> None:
     ledger.append({"type": "dreamt", "time": 1.0})
     ledger.close()
     found = checks(folder)["ledger"].found
-    assert found.startswith(f"{segments(folder)[-1].name}, line 2 is no event that this version understands: ValueError: ")
+    assert found.startswith(
+        f"{segments(folder)[-1].name}, line 2 is no event that this version understands: ValueError: "
+    )
 
 
 def test_without_a_ledger(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +302,9 @@ def test_missing_checkpoints(folder: Path) -> None:
         for path in (folder / f"trials/0001/attempt-01/step-000000{step}").iterdir():
             path.unlink()
         (folder / f"trials/0001/attempt-01/step-000000{step}").rmdir()
-    assert checks(folder)["trials"].details == ["trial 1: attempt-01/step-000000400 is missing; no other is intact: its weights are lost"]
+    assert checks(folder)["trials"].details == [
+        "trial 1: attempt-01/step-000000400 is missing; no other is intact: its weights are lost"
+    ]
 
 
 def test_a_lost_manifest_is_told_twice(folder: Path) -> None:
@@ -385,13 +396,17 @@ def test_an_attempt_of_a_trial_that_ended_may_have_later_checkpoints(folder: Pat
     assert states(folder) == {}
 
 
-def test_storage_that_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_storage_that_refuses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse(folder: Folder) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(doctor, "contents", refuse)
     assert main(["doctor", str(folder)]) == 1
-    assert capsys.readouterr().out.startswith(f"storage    damaged  {folder} cannot be read: [Errno 13] Permission denied; ")
+    assert capsys.readouterr().out.startswith(
+        f"storage    damaged  {folder} cannot be read: [Errno 13] Permission denied; "
+    )
 
 
 def test_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

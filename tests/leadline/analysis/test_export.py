@@ -22,7 +22,9 @@ def exported(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_every_table_as_parquet_and_csv(exported: Path) -> None:
-    assert {path.name for path in exported.iterdir()} == {f"{name}.{kind}" for name in TABLES for kind in ("parquet", "csv")}
+    assert {path.name for path in exported.iterdir()} == {
+        f"{name}.{kind}" for name in TABLES for kind in ("parquet", "csv")
+    }
     for name, columns in TABLES.items():
         parquet, csv = pandas.read_parquet(exported / f"{name}.parquet"), pandas.read_csv(exported / f"{name}.csv")
         assert list(parquet.columns)[: len(columns)] == list(columns)
@@ -42,10 +44,14 @@ def test_trials_say_what_the_ledger_says(exported: Path, finished: Path) -> None
 def test_reports_hold_metrics_and_facts(exported: Path, finished: Path) -> None:
     history = Sweep.open(finished).history
     table = pandas.read_parquet(exported / "reports.parquet")
-    expected = sum(len(report.metrics) + len(report.facts) for trial in history.trials.values() for report in trial.reports)
+    expected = sum(
+        len(report.metrics) + len(report.facts) for trial in history.trials.values() for report in trial.reports
+    )
     assert len(table) == expected
     last = history.trials[0].reports[-1]
-    (row,) = table[(table.trial == 0) & (table.step == last.step) & (table.metric == "validation/hinge")].to_dict("records")
+    (row,) = table[(table.trial == 0) & (table.step == last.step) & (table.metric == "validation/hinge")].to_dict(
+        "records"
+    )
     measure = last.metrics["validation/hinge"]
     assert (row["value"], row["n"], row["low"], row["high"]) == (measure.value, measure.n, measure.low, measure.high)
     assert row["samples"] == last.samples
@@ -62,7 +68,9 @@ def test_audits_and_oracles_are_marked(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "/deep/down"])
-def test_a_file_in_the_place_of_the_folder(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str) -> None:
+def test_a_file_in_the_place_of_the_folder(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
     (tmp_path / "taken").write_text("mine")
     assert main(["export", str(finished), "--to", f"{tmp_path}/taken{below}"]) == 2
     assert capsys.readouterr().err == f"error: to: must be a folder, and {tmp_path}/taken is a file\n"

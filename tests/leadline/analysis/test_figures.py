@@ -36,7 +36,9 @@ def test_every_replicate_is_a_point(history: History) -> None:
     for stratum in ("10", "100"):
         reading = scores.confirmed(history, stratum, "hinge")
         assert reading is not None
-        assert sorted(y for x, y in zip(points.x, points.y, strict=True) if x == stratum) == sorted(s.value for s in reading.scores)
+        assert sorted(y for x, y in zip(points.x, points.y, strict=True) if x == stratum) == sorted(
+            s.value for s in reading.scores
+        )
 
 
 def test_means_have_intervals_and_counts_least_and_most(history: History) -> None:
@@ -128,7 +130,9 @@ def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
     history.settings["strata"] = ["10", hostile]
     for trial in history.trials.values():
         trial.stratum = trial.stratum.replace("100", hostile)
-    history.baselines = [dataclasses.replace(line, stratum=line.stratum.replace("100", hostile)) for line in history.baselines]
+    history.baselines = [
+        dataclasses.replace(line, stratum=line.stratum.replace("100", hostile)) for line in history.baselines
+    ]
     drawn = figures.answer(history)
     assert drawn is not None
     shown = html.escape(hostile, quote=False)
@@ -142,11 +146,17 @@ def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
 def test_hover_texts_say_the_unit_of_the_budget(history: History) -> None:
     trial = history.trials[0]
     steps = trial.reports[-1].step
-    for unit, words in (("steps", f"at step {steps}<br>"), ("samples", f"at {32 * steps:,} samples (step {steps})<br>")):
+    for unit, words in (
+        ("steps", f"at step {steps}<br>"),
+        ("samples", f"at {32 * steps:,} samples (step {steps})<br>"),
+    ):
         history.settings["unit"] = unit
         for figure in (figures.curves(history)[0], *figures.parameters(history)):
             assert any("trial 0" in text and words in text for trace in figure.data for text in _texts(trace))
-        assert figures.curves(history)[0].layout.xaxis.title.text == f"{'optimizer' if unit == 'steps' else 'training'} {unit}"
+        assert (
+            figures.curves(history)[0].layout.xaxis.title.text
+            == f"{'optimizer' if unit == 'steps' else 'training'} {unit}"
+        )
 
 
 def _texts(trace: Any) -> list[str]:
@@ -155,7 +165,9 @@ def _texts(trace: Any) -> list[str]:
 
 def test_a_diverged_trial_does_not_flatten_the_others(history: History) -> None:
     stopped = next(trial for trial in history.search_trials() if trial.status == "stopped" and trial.stratum == "10")
-    stopped.reports[0] = dataclasses.replace(stopped.reports[0], metrics={"validation/hinge": Measure(1e6, 96, 9e5, 2e6)})
+    stopped.reports[0] = dataclasses.replace(
+        stopped.reports[0], metrics={"validation/hinge": Measure(1e6, 96, 9e5, 2e6)}
+    )
     first, second = figures.curves(history)
     assert first.layout.yaxis.range[1] < 10
     assert "above this scale, to 1e+06" in first.layout.annotations[0].text
@@ -176,7 +188,12 @@ def test_names_from_the_ledger_are_escaped(history: History) -> None:
     for trial in history.trials.values():
         trial.params["<a href='javascript:y'>p</a>"] = trial.number
     history.baselines.append(Baseline("<a href='javascript:z'>b</a>", "10", {"test/hinge": Measure.exact(0.5, 9)}))
-    drawn = [figures.answer(history), *figures.curves(history), *figures.parameters(history), figures.parallel(history, "10")[0]]
+    drawn = [
+        figures.answer(history),
+        *figures.curves(history),
+        *figures.parameters(history),
+        figures.parallel(history, "10")[0],
+    ]
     assert figures.importance(history, "10")[1].startswith("<a href='javascript:x'>f</a> 10: "), "the page escapes it"
     for figure in drawn:
         assert figure is not None

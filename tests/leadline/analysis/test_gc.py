@@ -53,7 +53,10 @@ def files(sweep: Folder) -> dict[str, bytes]:
 
 
 def steps(sweep: Folder, trial: int) -> list[str]:
-    return [name.removeprefix("attempt-01/step-000000") for name in CheckpointStore(sweep / "trials" / f"{trial:04d}").names()]
+    return [
+        name.removeprefix("attempt-01/step-000000")
+        for name in CheckpointStore(sweep / "trials" / f"{trial:04d}").names()
+    ]
 
 
 def test_the_last_the_best_and_one_before_the_last_stay(sweep: Folder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +143,9 @@ def test_nothing_goes_where_the_last_is_damaged(folder: Path, capsys: pytest.Cap
     assert main(["gc", str(folder)]) == 0
     assert files(Folder.at(f"{folder}/trials/0000")) == before
     assert steps(Folder.at(str(folder)), 1) == ["400", "300"], "other trials do not suffer"
-    assert "warning: trial 0: all its checkpoints stay, as that of its last report is damaged: " in capsys.readouterr().err
+    assert (
+        "warning: trial 0: all its checkpoints stay, as that of its last report is damaged: " in capsys.readouterr().err
+    )
 
 
 def test_the_older_one_that_stays_is_intact(folder: Path) -> None:
@@ -149,7 +154,9 @@ def test_the_older_one_that_stays_is_intact(folder: Path) -> None:
     assert steps(Folder.at(str(folder)), 1) == ["400", "200"]
 
 
-def test_what_a_trial_keeps_by_itself_is_neither_removed_nor_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_trial_keeps_by_itself_is_neither_removed_nor_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["gc", str(folder)]) == 0
     flip(folder / "trials/0000/attempt-01/step-000000400/state.pt")
     before = files(Folder.at(str(folder)))

@@ -52,7 +52,9 @@ def test_they_are_shown_and_ended_and_nothing_else_is(sweep: Folder, capsys: pyt
     before = sweep.sizes(recursive=True)
     assert main(["doctor", sweep.uri]) == 0
     out = capsys.readouterr().out
-    assert "multipart  warning  2 begun and never completed: 5,242,882 bytes; `python -m analysis gc` removes them" in out
+    assert (
+        "multipart  warning  2 begun and never completed: 5,242,882 bytes; `python -m analysis gc` removes them" in out
+    )
     assert f"{CUT_OFF}: 5,242,882 bytes, begun " in out
     assert main(["gc", sweep.uri, "--dry-run"]) == 0
     said = capsys.readouterr().out
@@ -66,7 +68,9 @@ def test_they_are_shown_and_ended_and_nothing_else_is(sweep: Folder, capsys: pyt
     assert "multipart  ok       no upload that was never completed" in capsys.readouterr().out
 
 
-def test_while_it_runs_a_fresh_one_is_its_own(sweep: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_it_runs_a_fresh_one_is_its_own(
+    sweep: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = Lease.take(sweep / "lease", pytest.fail)
     begin(sweep, CUT_OFF)
     assert main(["gc", sweep.uri]) == 2

@@ -86,7 +86,11 @@ def test_ledger_without_an_event(tmp_path: Path) -> None:
 def test_best_of_a_stratum(finished: Path) -> None:
     sweep = Sweep.open(finished)
     best = sweep.best(lookahead=100)
-    rivals = [view for view in sweep.trials if view.trial.kind == "search" and view.stratum == "100" and view.status == "finished"]
+    rivals = [
+        view
+        for view in sweep.trials
+        if view.trial.kind == "search" and view.stratum == "100" and view.status == "finished"
+    ]
     assert best.number == min(rivals, key=lambda view: view.trial.value("validation/hinge")).number
     assert sweep.best(lookahead="100").number == best.number
     assert len(best.replicates) == 5
@@ -184,7 +188,10 @@ def test_damaged_checkpoint_is_named_and_the_older_one_used(trained: Sweep) -> N
 
 def test_no_intact_checkpoint(trained: Sweep) -> None:
     view = trained.trial(0)
-    with pytest.warns(UserWarning, match="step-000000400"), pytest.raises(ValueError, match="trial 0: no intact checkpoint"):
+    with (
+        pytest.warns(UserWarning, match="step-000000400"),
+        pytest.raises(ValueError, match="trial 0: no intact checkpoint"),
+    ):
         view.load()
 
 

@@ -58,7 +58,11 @@ def test_default_file_and_tensorboard(build: Build, capsys: pytest.CaptureFixtur
     (folder / "tensorboard").mkdir()
     assert main(["dashboard", str(folder)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said == [f"optuna-dashboard {folder}/optuna-journal.log", f"tensorboard --logdir {folder}/tensorboard", INSTALL]
+    assert said == [
+        f"optuna-dashboard {folder}/optuna-journal.log",
+        f"tensorboard --logdir {folder}/tensorboard",
+        INSTALL,
+    ]
     assert (folder / "optuna-journal.log").exists()
 
 
@@ -84,7 +88,9 @@ def served(journal: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = Path(sys.executable).with_name("optuna-dashboard")
-    server = subprocess.Popen([str(program), str(journal), "--host", "127.0.0.1", "--port", str(port)], stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [str(program), str(journal), "--host", "127.0.0.1", "--port", str(port)], stderr=subprocess.PIPE, text=True
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -111,4 +117,6 @@ def test_the_real_dashboard_shows_the_studies(written: Path, finished: Path) -> 
         trials = asked(f"{address}/api/studies/{number}?after=0")["trials"]
     searched = [trial for trial in Sweep.open(finished).history.search_trials() if trial.stratum == "100"]
     assert len(trials) == len(searched)
-    assert [trial["state"] for trial in trials].count("Complete") == sum(trial.status == "finished" for trial in searched)
+    assert [trial["state"] for trial in trials].count("Complete") == sum(
+        trial.status == "finished" for trial in searched
+    )

@@ -36,7 +36,9 @@ def test_trials_keep_state_value_and_parameters(history: History) -> None:
             if trial.status == "finished":
                 assert frozen.value == trial.value("validation/hinge")
             if trial.status != "failed" and math.isfinite(trial.value("validation/hinge")):
-                assert frozen.intermediate_values == {report.step: report.metrics["validation/hinge"].value for report in trial.reports}
+                assert frozen.intermediate_values == {
+                    report.step: report.metrics["validation/hinge"].value for report in trial.reports
+                }
 
 
 def test_a_diverged_trial_is_pruned_without_values(history: History) -> None:
@@ -50,7 +52,10 @@ def test_a_diverged_trial_is_pruned_without_values(history: History) -> None:
 def test_an_infeasible_trial_is_pruned_without_values(history: History) -> None:
     """As the searcher was told: whether it was impossible or did not fit the memory."""
     trial = next(trial for trial in history.search_trials() if trial.status == "finished")
-    trial.status, trial.reason = "failed", "infeasible: out of memory with micro-batches of 1 row, the smallest tried\nMemoryError"
+    trial.status, trial.reason = (
+        "failed",
+        "infeasible: out of memory with micro-batches of 1 row, the smallest tried\nMemoryError",
+    )
     frozen = next(one for one in study(history, trial.stratum).trials if one.user_attrs["trial"] == trial.number)
     assert (frozen.state, frozen.value, frozen.intermediate_values) == (TrialState.PRUNED, None, {})
 
@@ -78,7 +83,9 @@ def test_lists_are_text_among_choices(history: History) -> None:
         trial.params |= {"layers": [8, 8] if trial.number % 4 else [16, 0.5], "nothing": None}
     made = study(history, "10")
     assert made.trials[0].distributions["layers"] == CategoricalDistribution(("16,0.5", "8,8"))
-    assert [frozen.params["layers"] for frozen in made.trials] == ["8,8" if t.number % 4 else "16,0.5" for t in searched]
+    assert [frozen.params["layers"] for frozen in made.trials] == [
+        "8,8" if t.number % 4 else "16,0.5" for t in searched
+    ]
     assert {frozen.params["nothing"] for frozen in made.trials} == {None}
     assert figures.parallel(history, "10")[0] is not None
 
@@ -86,7 +93,9 @@ def test_lists_are_text_among_choices(history: History) -> None:
 def test_recorded_choices_that_are_lists_are_text_too(history: History) -> None:
     for trial in history.search_trials():
         trial.params["layers"] = [8, 8]
-        trial.distributions["layers"] = '{"name": "CategoricalDistribution", "attributes": {"choices": [[8, 8], [16], null]}}'
+        trial.distributions["layers"] = (
+            '{"name": "CategoricalDistribution", "attributes": {"choices": [[8, 8], [16], null]}}'
+        )
     frozen = study(history, "10").trials[0]
     assert frozen.distributions["layers"] == CategoricalDistribution(("8,8", "16", None))
     assert frozen.params["layers"] == "8,8"
@@ -128,7 +137,11 @@ def test_parallel_coordinates_have_a_line_per_trial_and_the_best_thick(history: 
     assert drawn is not None
     count = sum(trial.stratum == "100" and trial.status == "finished" for trial in history.search_trials())
     lines = list(drawn.data)
-    assert len(lines) == (count if count >= 3 else sum(trial.stratum == "100" and bool(trial.reports) for trial in history.search_trials()))
+    assert len(lines) == (
+        count
+        if count >= 3
+        else sum(trial.stratum == "100" and bool(trial.reports) for trial in history.search_trials())
+    )
     assert str(len(lines)) in words
     assert [line.line.width for line in lines] == [1.4] * (len(lines) - 1) + [3]
     assert lines[-1].y[0] == min(line.y[0] for line in lines), "the smallest value is the best"
@@ -140,7 +153,9 @@ def test_labels_of_parallel_coordinates_stand_free(history: History) -> None:
     best = progress.best(history, "10")
     for trial in history.search_trials():
         trial.params["lr"] = 0.4 if trial is best else 0.00098
-        trial.distributions["lr"] = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 1e-4, "high": 1.0, "log": true}}'
+        trial.distributions["lr"] = (
+            '{"name": "FloatDistribution", "attributes": {"step": null, "low": 1e-4, "high": 1.0, "log": true}}'
+        )
     drawn, _ = figures.parallel(history, "10")
     assert drawn is not None
     labels = [note.text for note in drawn.layout.annotations if note.x == list(drawn.layout.xaxis.ticktext).index("lr")]

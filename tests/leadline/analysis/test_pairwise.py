@@ -29,7 +29,9 @@ def scored(sweep: Sweep, stratum: str, shift: float, noise: float = 0.02) -> Non
     generator = np.random.default_rng(int(stratum))
     for run in Arm.of(sweep, stratum).runs:
         values = mean_over_units(units + shift + noise * generator.normal(size=128))
-        run.reports[-1] = dataclasses.replace(run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": values})
+        run.reports[-1] = dataclasses.replace(
+            run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": values}
+        )
 
 
 def test_strata_that_hold_different_information_are_not_compared(finished: Path) -> None:
@@ -45,7 +47,9 @@ def test_the_best_is_told_apart_or_not(sweep: Sweep, shift: float, word: str, th
     assert pair.difference is not None
     assert pair.difference.value <= 0
     assert pair.word == word
-    assert sentence([pair], "arm").startswith(f"For this model class and budget, arm {pair.a} is {word} {than} {pair.b} (")
+    assert sentence([pair], "arm").startswith(
+        f"For this model class and budget, arm {pair.a} is {word} {than} {pair.b} ("
+    )
 
 
 def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
@@ -57,7 +61,9 @@ def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
     for trial in [trial for trial in sweep.history.trials.values() if trial.stratum == "100"]:
         number = trial.number + 1000
         of = None if trial.of is None else trial.of + 1000
-        sweep.history.trials[number] = dataclasses.replace(trial, number=number, of=of, stratum="20", reports=list(trial.reports))
+        sweep.history.trials[number] = dataclasses.replace(
+            trial, number=number, of=of, stratum="20", reports=list(trial.reports)
+        )
     found = pairs(sweep)
     assert [{pair.a, pair.b} for pair in found] == [set(two) for two in itertools.combinations(["100", "20", "10"], 2)]
     wider = next(pair.difference for pair in found if {pair.a, pair.b} == {"10", "100"})

@@ -36,7 +36,9 @@ CONTRAST = """element => {
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with everything in it: enough trials for importances, findings, notes, several metrics, long words."""
-    settings = dataclasses.replace(SETTINGS, trials=44, question="How far ahead must it look?", beside=("logged_violations",))
+    settings = dataclasses.replace(
+        SETTINGS, trials=44, question="How far ahead must it look?", beside=("logged_violations",)
+    )
     made = Synthetic(tmp_path_factory.mktemp("browser") / "demo", settings)
     made.open()
     made.baselines()
@@ -63,7 +65,11 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="module", params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(
+    scope="module",
+    params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")],
+    ids=lambda p: f"{p[0]}-{p[1]}",
+)
 def shown(request: pytest.FixtureRequest, browser: Browser, source: Path) -> Iterator[tuple[Page, list[str]]]:
     """The report in one window, and what went wrong there."""
     width, scheme = request.param
@@ -95,7 +101,9 @@ def test_nothing_goes_wrong(shown: tuple[Page, list[str]]) -> None:
 
 def test_every_figure_is_drawn(shown: tuple[Page, list[str]]) -> None:
     found = figures(shown[0])
-    assert len(found) == 1 + 1 + 2 + 3 + 2 + 2, "answer, another metric, curves, parameters, importances, parallel coordinates"
+    assert len(found) == 1 + 1 + 2 + 3 + 2 + 2, (
+        "answer, another metric, curves, parameters, importances, parallel coordinates"
+    )
     for figure in found:
         assert figure["width"] >= 200, figure
         assert figure["height"] >= 100, figure
@@ -114,7 +122,8 @@ def test_the_page_does_not_overflow(shown: tuple[Page, list[str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "selector", ["main > header > p", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"]
+    "selector",
+    ["main > header > p", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"],
 )
 def test_text_is_readable(shown: tuple[Page, list[str]], selector: str) -> None:
     elements = shown[0].locator(selector)
@@ -123,7 +132,9 @@ def test_text_is_readable(shown: tuple[Page, list[str]], selector: str) -> None:
 
 
 def test_axes_are_readable(shown: tuple[Page, list[str]]) -> None:
-    colours = shown[0].evaluate("[...document.querySelectorAll('.xtick text, .ytick text')].map(text => getComputedStyle(text).fill)")
+    colours = shown[0].evaluate(
+        "[...document.querySelectorAll('.xtick text, .ytick text')].map(text => getComputedStyle(text).fill)"
+    )
     expected = shown[0].evaluate("getComputedStyle(document.body).color")
     assert set(colours) == {expected}
 

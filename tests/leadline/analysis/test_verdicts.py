@@ -16,7 +16,9 @@ from leadline.storage import Folder
 UNITS = 120
 
 
-def made(values: dict[str, list[float]], trivial: dict[str, float], metric: str = "logged_violations", **settings: Any) -> Sweep:
+def made(
+    values: dict[str, list[float]], trivial: dict[str, float], metric: str = "logged_violations", **settings: Any
+) -> Sweep:
     """A sweep with one confirmed finalist per stratum, its replicates' counts, and one trivial predictor."""
     plain = {"study": "lookahead", "family": "collatz", "metric": "hinge", "mode": "min", "stratify": "lookahead"}
     history = History({**plain, "strata": list(values), "confirm": 1, "replicates": 5, **settings})
@@ -26,8 +28,12 @@ def made(values: dict[str, list[float]], trivial: dict[str, float], metric: str 
         for count in counts:
             run = len(history.trials)
             history.trials[run] = trained(run, stratum, number, "test", metric, count)
-    history.baselines = [Baseline("sum", stratum, {f"test/{metric}": Measure.exact(value, 429)}) for stratum, value in trivial.items()]
-    history.baselines.append(Baseline("oracle: steps to 1", next(iter(values)), {f"test/{metric}": Measure.exact(0, 429)}))
+    history.baselines = [
+        Baseline("sum", stratum, {f"test/{metric}": Measure.exact(value, 429)}) for stratum, value in trivial.items()
+    ]
+    history.baselines.append(
+        Baseline("oracle: steps to 1", next(iter(values)), {f"test/{metric}": Measure.exact(0, 429)})
+    )
     return Sweep("made", Folder.at("/nowhere"), history)
 
 
@@ -83,7 +89,10 @@ def test_a_fall_over_lost_replicates_is_no_claim() -> None:
 
 
 def test_a_fall_needs_its_ends() -> None:
-    assert asked(made({"10": [60], "20": [50]}, {}), FALL) == ("needs a sweep over lookahead with 10 and 100", "not run")
+    assert asked(made({"10": [60], "20": [50]}, {}), FALL) == (
+        "needs a sweep over lookahead with 10 and 100",
+        "not run",
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +158,10 @@ def test_a_dead_learning_rate_confounds_the_logs_explanation() -> None:
     (trial, run) = sweep.history.trials.values()
     for one, rates in ((trial, (1e-3, 1e-7)), (run, (1e-3, 1e-7))):
         one.config["schedule"] = "plateau"
-        one.reports = [Report(step, 1, 1.0, 0.0, one.reports[-1].metrics, {"learning_rate": rate}) for step, rate in enumerate(rates)]
+        one.reports = [
+            Report(step, 1, 1.0, 0.0, one.reports[-1].metrics, {"learning_rate": rate})
+            for step, rate in enumerate(rates)
+        ]
     claim = "All runs plateau after the seeds are exhausted."
     measured, verdict = asked(sweep, claim)
     assert verdict == "confounded"

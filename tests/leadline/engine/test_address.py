@@ -49,7 +49,9 @@ def test_a_cluster_that_was_stopped_is_not_used(folder: Path) -> None:
         find("auto")
 
 
-def test_an_option_wins_over_the_environment_and_that_over_the_host(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_wins_over_the_environment_and_that_over_the_host(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
     assert find(None) == Address("submit", "http://head:8265", "RAY_ADDRESS")
     assert find("https://other:1/") == Address("submit", "https://other:1", "--address")

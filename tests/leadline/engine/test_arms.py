@@ -88,7 +88,9 @@ def test_rungs_of_a_budget_in_samples_judge_samples() -> None:
         rows, every = trial.config["batch"], trial.config["eval_every"]
         for step in range(every, trial.config["steps"] + 1, every):
             measure = Measure(0.5, 64, 0.4, 0.6)
-            decision = director.reported(trial.number, Report(step, step * rows, 1.0, 0.0, {"validation/hinge": measure}))
+            decision = director.reported(
+                trial.number, Report(step, step * rows, 1.0, 0.0, {"validation/hinge": measure})
+            )
         assert decision.action == "finish"
         assert trial.samples == asked.steps
         assert director.asha[trial.stratum].population() == dict.fromkeys(asked.rungs, 1)
@@ -131,11 +133,19 @@ def test_distributions_and_findings_reach_the_history() -> None:
     assert '"log": true' in trial.distributions["lr"]
     director.started(first.trial, 1)
     for step, number in ((1, 3.0), (2, 5.0)):
-        findings = (Finding("spikes", True, number, "the loss jumped"), Finding("memory", False, math.nan, "said once", "peak"))
-        director.reported(first.trial, Report(step, step, 1.0, 0.0, {"validation/error": Measure(1.0 / step, 4, 0, 1)}, findings=findings))
+        findings = (
+            Finding("spikes", True, number, "the loss jumped"),
+            Finding("memory", False, math.nan, "said once", "peak"),
+        )
+        director.reported(
+            first.trial,
+            Report(step, step, 1.0, 0.0, {"validation/error": Measure(1.0 / step, 4, 0, 1)}, findings=findings),
+        )
     assert [(found.guard, found.number) for found in trial.findings if found.failed] == [("spikes", 5.0)]
     assert [found.mark for found in trial.findings] == ["spikes", "memory: peak"]
-    assert director.news == [f"trial {first.trial}: spikes: the loss jumped"], "told once, however often its number changes"
+    assert director.news == [f"trial {first.trial}: spikes: the loss jumped"], (
+        "told once, however often its number changes"
+    )
 
 
 def test_an_override_holds_in_the_arms_that_do_not_fix_it() -> None:

@@ -78,8 +78,14 @@ def test_the_budget_ends_a_trial() -> None:
     assert Asha(grace=1, reduction=2, budget=4).report(0, 4, 1.0).action == "finish"
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 30), st.floats(0, 1)), max_size=80), st.integers(2, 4), st.integers(0, 80))
-def test_decisions_depend_on_the_order_of_reports_alone(reports: list[tuple[int, int, float]], reduction: int, cut: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 30), st.floats(0, 1)), max_size=80),
+    st.integers(2, 4),
+    st.integers(0, 80),
+)
+def test_decisions_depend_on_the_order_of_reports_alone(
+    reports: list[tuple[int, int, float]], reduction: int, cut: int
+) -> None:
     """Replaying a prefix into a fresh object and going on decides as the object that saw everything."""
     whole = Asha(grace=1, reduction=reduction, budget=30)
     decisions = [whole.report(*report) for report in reports]

@@ -71,9 +71,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "field"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "field"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str], field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    field: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
@@ -95,7 +101,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
         ("--xyz", "xyz: unknown option; see --help"),
     ],
 )
-def test_an_unknown_option_names_the_nearest(option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_names_the_nearest(
+    option: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", [option, "--storage", str(tmp_path)])
     assert ended.value.code == 2
@@ -153,12 +161,28 @@ def test_a_search_space_in_which_old_trials_do_not_fit_is_refused_before_anythin
     with pytest.raises(SystemExit) as ended:
         main(changed, "", ["--storage", str(finished), "--resume", "done", "--trials", "20", "--concurrent", "1"])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: sleep: trial 0 has none, and the space now asks for one from [0, 1]; ")
-    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".writable"} == before
+    assert capsys.readouterr().err.startswith(
+        "error: sleep: trial 0 has none, and the space now asks for one from [0, 1]; "
+    )
+    assert {
+        path: path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".writable"
+    } == before
 
 
-def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "--address", "http://127.0.0.1:1", "--gpus-per-trial", "1"]
+def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--dry-run",
+        "--scale",
+        "smoke",
+        "--storage",
+        str(tmp_path / "r"),
+        "--address",
+        "http://127.0.0.1:1",
+        "--gpus-per-trial",
+        "1",
+    ]
     with pytest.raises(SystemExit) as end:
         main(LOOKAHEAD, "", words)
     assert end.value.code == 0
@@ -177,7 +201,11 @@ def test_a_name_of_which_only_a_refused_begin_is_left_is_free(tmp_path: Path) ->
 
 def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(STUDY, "", ["--storage", str(finished), "--resume", "done", "--steps", "27", "--concurrent", "1", "--dry-run"])
+        main(
+            STUDY,
+            "",
+            ["--storage", str(finished), "--resume", "done", "--steps", "27", "--concurrent", "1", "--dry-run"],
+        )
     assert ended.value.code == 0
     plan = capsys.readouterr().out
     assert "note        the budget is now 27 steps: of " in plan
@@ -200,7 +228,9 @@ def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.
         ("- {lr: [}", "cannot read"),
     ],
 )
-def test_a_bad_enqueue_file_names_its_entry(tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_enqueue_file_names_its_entry(
+    tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "first.yaml").write_text(content)
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", ["--enqueue", str(tmp_path / "first.yaml"), "--storage", str(tmp_path / "r")])
@@ -211,7 +241,8 @@ def test_a_bad_enqueue_file_names_its_entry(tmp_path: Path, content: str, said: 
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("- {steps: 3}", "steps: is fixed"), ("- {lr: 0.1}", "lr: is fixed"), ("- {}\n" * 9, "9 entries are more")]
+    ("content", "said"),
+    [("- {steps: 3}", "steps: is fixed"), ("- {lr: 0.1}", "lr: is fixed"), ("- {}\n" * 9, "9 entries are more")],
 )
 def test_an_enqueued_entry_that_would_be_ignored_is_refused(
     tmp_path: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
@@ -240,7 +271,11 @@ def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.C
 
 def test_rows_that_the_workers_cannot_share_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(LOOKAHEAD, "", ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"])
+        main(
+            LOOKAHEAD,
+            "",
+            ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"],
+        )
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: batch: 3 rows cannot be shared by 2 workers")
 
@@ -269,7 +304,9 @@ def test_help_names_every_option_and_field(capsys: pytest.CaptureFixture[str]) -
         main(LOOKAHEAD, "What it asks.", ["--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0
-    options = "trials steps grace reduction concurrent seed replicates confirm time-limit target storage name resume dry-run"
+    options = (
+        "trials steps grace reduction concurrent seed replicates confirm time-limit target storage name resume dry-run"
+    )
     for option in [*options.split(), "cpus-per-trial", "gpus-per-trial", "workers-per-trial", "scale", "enqueue"]:
         assert f"--{option}" in said
     assert "What it asks." in said
@@ -302,7 +339,10 @@ def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", ["--storage", str(finished), "--resume", "done"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
+    assert (
+        capsys.readouterr().out
+        == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
+    )
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 

@@ -70,7 +70,9 @@ class Simulation:
 
 
 def _timeless(events: list[Event]) -> list[Event]:
-    return [{key: value for key, value in event.items() if key != "time"} for event in events if event["type"] != "opened"]
+    return [
+        {key: value for key, value in event.items() if key != "time"} for event in events if event["type"] != "opened"
+    ]
 
 
 def test_a_sweep_ends_with_every_trial_closed_and_its_finalists_confirmed() -> None:
@@ -86,7 +88,10 @@ def test_a_sweep_ends_with_every_trial_closed_and_its_finalists_confirmed() -> N
 
 def test_replicates_have_seeds_of_their_own_that_the_strata_share() -> None:
     history = Simulation(BASE).run().director.history
-    seeds = {stratum: [t.config["seed"] for t in history.trials.values() if t.of is not None and t.stratum == stratum] for stratum in "12"}
+    seeds = {
+        stratum: [t.config["seed"] for t in history.trials.values() if t.of is not None and t.stratum == stratum]
+        for stratum in "12"
+    }
     assert seeds["1"] == seeds["2"]
     assert len({*seeds["1"], *(t.config["seed"] for t in history.search_trials())}) == 3
 
@@ -177,14 +182,19 @@ def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
         assert isinstance(found, Assignment)
         director.started(found.trial, found.attempt)
         for _ in range(reports):
-            assert director.reported(0, _report(found.config, director.history.trials[0].step + 1, False)).action == "continue"
+            assert (
+                director.reported(0, _report(found.config, director.history.trials[0].step + 1, False)).action
+                == "continue"
+            )
         return director.failed(0, error)
 
     assert [attempt(2), attempt(1), attempt(0), attempt(1)] == [True] * 4
     assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
     node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"
     assert attempt(0, node)
-    assert attempt(0, "RuntimeError: worker group ended: Training failed\nThe worker group startup timed out after 60.0 seconds")
+    assert attempt(
+        0, "RuntimeError: worker group ended: Training failed\nThe worker group startup timed out after 60.0 seconds"
+    )
     trial = director.history.trials[0]
     assert (trial.attempts, trial.failures, trial.excused, trial.status) == (7, 6, 5, "waiting")
     assert not attempt(0)

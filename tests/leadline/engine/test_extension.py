@@ -40,7 +40,11 @@ def test_survivors_go_on_from_where_they_were_and_the_rest_stay_with_a_reason() 
     assert on, "the best goes on"
     assert stayed, "not all do"
     for trial in on:
-        first = next(event for event in after.events[len(before) :] if event["type"] == "reported" and event["trial"] == trial.number)
+        first = next(
+            event
+            for event in after.events[len(before) :]
+            if event["type"] == "reported" and event["trial"] == trial.number
+        )
         assert first["report"]["step"] == 10
         assert (trial.config["steps"], trial.extended) == (27, [9])
         assert "extended from 9" in leaderboard.marks(new, trial)
@@ -49,7 +53,9 @@ def test_survivors_go_on_from_where_they_were_and_the_rest_stay_with_a_reason() 
         assert trial.reason.startswith("rung 9: ")
         assert trial.reason.endswith("; it stays at 9, as the budget was raised to 27")
     assert {trial.number for trial in old.search_trials()} - {trial.number for trial in later} == {
-        trial.number for trial in new.search_trials() if trial.status == "stopped" and trial.reason == old.trials[trial.number].reason
+        trial.number
+        for trial in new.search_trials()
+        if trial.status == "stopped" and trial.reason == old.trials[trial.number].reason
     }
     assert violations(after.events) == []
 
@@ -104,7 +110,11 @@ def test_the_study_is_then_one_in_which_the_extended_trials_run() -> None:
     director.replay(Simulation(BASE).run().events)
     director.opened({})
     going = {trial.number for trial in director.history.search_trials() if trial.open}
-    states = {trial.user_attrs["trial"]: trial.state.name for search in director._search.values() for trial in search.study.trials}
+    states = {
+        trial.user_attrs["trial"]: trial.state.name
+        for search in director._search.values()
+        for trial in search.study.trials
+    }
     assert going == {number for number, state in states.items() if state == "RUNNING"}
     assert "COMPLETE" not in states.values()
 
@@ -184,7 +194,10 @@ def derived(trial: Any, scale: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("space", "said"),
     [
-        (narrowed, r"^lr: trial \d+ has 0\.\d+, outside \[0\.001, 0\.002\] log, the space's range now; put the space back, or begin"),
+        (
+            narrowed,
+            r"^lr: trial \d+ has 0\.\d+, outside \[0\.001, 0\.002\] log, the space's range now; put the space back, or begin",
+        ),
         (poorer, r"^offset: trial 0 has 0\.\d+, and the space no longer asks for it; put"),
         (richer, r"^sleep: trial 0 has none, and the space now asks for one from \[0, 0\.1\]; put"),
         (other_kind, r"^lr: trial 0 has 0\.\d+, outside \{low, high\}, the space's range now; put"),
@@ -210,7 +223,9 @@ def test_a_wider_space_is_accepted_aloud_and_once() -> None:
     assert director is not None
     history = director.history
     assert history.notes == [said]
-    assert [trial.params for trial in history.search_trials()] == [trial.params for trial in History.of(before).search_trials()]
+    assert [trial.params for trial in history.search_trials()] == [
+        trial.params for trial in History.of(before).search_trials()
+    ]
     assert isinstance(director.next(), Assignment)
 
 
@@ -248,9 +263,13 @@ def test_an_extended_trial_went_on_from_its_checkpoint(whole: Path) -> None:
     assert all(view.checkpoint().record["config"]["steps"] == view.config["steps"] == 9 for view in stayed)
 
 
-def test_an_extended_trial_from_its_row_is_said_to_be_another_run(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_extended_trial_from_its_row_is_said_to_be_another_run(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     number = next(view.number for view in Sweep.open(whole).trials if view.trial.extended)
     assert train_again(["--from", str(whole), str(number)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"note: trial {number} began with a budget of 9; this run has the last one's schedules from its first step")
+    assert said.startswith(
+        f"note: trial {number} began with a budget of 9; this run has the last one's schedules from its first step"
+    )
     assert "step 27/27" in said

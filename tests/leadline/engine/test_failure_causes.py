@@ -88,9 +88,18 @@ def test_the_cause_of_an_exception(action: Callable[[], object], cause: Cause) -
         (KILLED, "memory"),
         (DIED, "lost"),
         ("lost: the process or its machine went away", "lost"),
-        ('File "toy.py", line 5 in batch\nstuck: no step for 5 s, so the process was ended; its stacks stand above', "stuck"),
-        ("The actor died because of an error raised in its creation task, ray::Lane.__init__()\nValueError: no", "error"),
-        ("RuntimeError: worker group ended: Training failed:\n[Rank 1]\ntorch.OutOfMemoryError: CUDA out of memory.\n", "memory"),
+        (
+            'File "toy.py", line 5 in batch\nstuck: no step for 5 s, so the process was ended; its stacks stand above',
+            "stuck",
+        ),
+        (
+            "The actor died because of an error raised in its creation task, ray::Lane.__init__()\nValueError: no",
+            "error",
+        ),
+        (
+            "RuntimeError: worker group ended: Training failed:\n[Rank 1]\ntorch.OutOfMemoryError: CUDA out of memory.\n",
+            "memory",
+        ),
         ("", "error"),
     ],
 )
@@ -114,7 +123,14 @@ def test_a_killed_process_is_told_with_what_it_held() -> None:
 
 
 def test_halves() -> None:
-    assert [halved(512), halved(5), halved(1), halved(0), halved("auto"), halved("1/2")] == [256, 2, None, "1/2", "1/2", "1/4"]
+    assert [halved(512), halved(5), halved(1), halved(0), halved("auto"), halved("1/2")] == [
+        256,
+        2,
+        None,
+        "1/2",
+        "1/2",
+        "1/4",
+    ]
     assert [named(512), named(1), named("1/4")] == [
         "micro-batches of 512 rows",
         "micro-batches of 1 row",
@@ -132,9 +148,18 @@ def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytes
         "config": to_dict(config),
         "folder": str(tmp_path / "trial"),
     }
-    machine: dict[str, Any] = {"cpus": 1, "gpus": 0, "workers": 1, "stuck_after": 60, "patience": 60, "stacks": str(tmp_path / "stacks")}
+    machine: dict[str, Any] = {
+        "cpus": 1,
+        "gpus": 0,
+        "workers": 1,
+        "stuck_after": 60,
+        "patience": 60,
+        "stacks": str(tmp_path / "stacks"),
+    }
     monkeypatch.setattr(workers, "_data", lambda job: None)
-    reports = workers.one_process(workers.Job(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0))
+    reports = workers.one_process(
+        workers.Job(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
+    )
     assert next(reports)[0].facts["micro_batch"] == 2
     error = raised(lambda: next(reports))
     assert (cause_of(error), rows_tried(error)) == ("memory", 2)
@@ -193,7 +218,14 @@ def test_what_did_not_fit_is_tried_in_halves(chosen: int | str, error: str, give
 
 
 def _many_failures() -> Iterator[tuple[str, int]]:
-    yield from [("Traceback\nValueError: no", 1), (KILLED, 1), (DIED, 1), ("a.StorageError: refused", 0), (NOTE.format(2), 2), (DIED, 0)]
+    yield from [
+        ("Traceback\nValueError: no", 1),
+        (KILLED, 1),
+        (DIED, 1),
+        ("a.StorageError: refused", 0),
+        (NOTE.format(2), 2),
+        (DIED, 0),
+    ]
 
 
 def test_replay_gives_the_same_next_attempt_at_every_cut() -> None:
@@ -201,7 +233,12 @@ def test_replay_gives_the_same_next_attempt_at_every_cut() -> None:
     expected: dict[int, tuple[Any, ...]] = {}
     for error, reports in _many_failures():
         attempts.fails(error, reports)
-        expected[len(attempts.events)] = (attempts.trial.trained_config, attempts.trial.failures, attempts.trial.cause, attempts.trial.step)
+        expected[len(attempts.events)] = (
+            attempts.trial.trained_config,
+            attempts.trial.failures,
+            attempts.trial.cause,
+            attempts.trial.step,
+        )
     for cut, (config, failures, cause, step) in expected.items():
         again = attempts.replayed(cut)
         trial = again.history.trials[0]
@@ -215,7 +252,9 @@ def test_replay_gives_the_same_next_attempt_at_every_cut() -> None:
         assert found.config == (before[-1] if before else attempts.trial.config)
 
 
-@pytest.mark.parametrize(("rows", "failures", "smallest"), [(2, 9, "micro-batches of 1 row"), (512, 1, "micro-batches of 256 rows")])
+@pytest.mark.parametrize(
+    ("rows", "failures", "smallest"), [(2, 9, "micro-batches of 1 row"), (512, 1, "micro-batches of 256 rows")]
+)
 def test_what_fits_in_no_micro_batch_is_infeasible(rows: int, failures: int, smallest: str) -> None:
     """Told to Optuna as pruned without values, reports or not: the region is avoided."""
     attempts = Attempts(rows, max_failures=failures)
@@ -244,7 +283,10 @@ def test_an_error_is_told_to_optuna_as_failed() -> None:
     attempts.fails("Traceback\nValueError: no", reports=1)
     assert not attempts.trial.infeasible
     assert attempts.director._search["1"].study.trials[0].state == TrialState.FAIL
-    assert leaderboard.marks(attempts.director.history, attempts.trial)[-2:] == ["1 failed attempt (error)", "ValueError: no"]
+    assert leaderboard.marks(attempts.director.history, attempts.trial)[-2:] == [
+        "1 failed attempt (error)",
+        "ValueError: no",
+    ]
 
 
 def test_a_store_that_refuses_is_no_fault_of_a_trial_and_halts_the_sweep() -> None:

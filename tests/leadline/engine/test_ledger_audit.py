@@ -47,7 +47,11 @@ def test_a_sweep_whose_driver_was_lost_has_no_violation(sweep: Path, events: lis
 
 
 def _places(events: list[Event], what: str, **wanted: Any) -> list[int]:
-    return [i for i, event in enumerate(events) if event["type"] == what and all(event.get(k) == v for k, v in wanted.items())]
+    return [
+        i
+        for i, event in enumerate(events)
+        if event["type"] == what and all(event.get(k) == v for k, v in wanted.items())
+    ]
 
 
 def _skip_a_number(events: list[Event]) -> None:
@@ -106,7 +110,9 @@ def _leave_one_open(events: list[Event]) -> None:
 
 def _score_no_test(events: list[Event]) -> None:
     last = events[_places(events, "reported", action="finish")[-1]]
-    last["report"]["metrics"] = {name: value for name, value in last["report"]["metrics"].items() if not name.startswith("test/")}
+    last["report"]["metrics"] = {
+        name: value for name, value in last["report"]["metrics"].items() if not name.startswith("test/")
+    }
 
 
 PLANTED = [
@@ -126,7 +132,9 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("plant", "said"), PLANTED, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_planted_violation_of_the_ledger_is_found(events: list[Event], plant: Callable[[list[Event]], None], said: str) -> None:
+def test_a_planted_violation_of_the_ledger_is_found(
+    events: list[Event], plant: Callable[[list[Event]], None], said: str
+) -> None:
     planted = copy.deepcopy(events)
     plant(planted)
     assert any(said in line for line in violations(planted)), violations(planted)
@@ -158,7 +166,9 @@ def test_a_value_that_is_not_the_first_one_is_found(copied: Path, events: list[E
     for event in changed:
         ledger.append(event)
     ledger.close()
-    assert [line.partition(" holds ")[2] for line in audit(Folder.at(str(copied)))] == ["another report history than the ledger"]
+    assert [line.partition(" holds ")[2] for line in audit(Folder.at(str(copied)))] == [
+        "another report history than the ledger"
+    ]
 
 
 def test_work_done_again_is_found(copied: Path, events: list[Event]) -> None:

@@ -32,7 +32,18 @@ def test_what_the_monitor_ends_goes_on_in_halves(scratch: Path) -> None:
     if memory.available < 8 * ROW:
         pytest.skip("needs 8 GB of free memory")
     threshold = (memory.total - memory.available + RAY + 3 * ROW) / memory.total
-    sizes = ("--scale", "smoke", "--trials", "1", "--concurrent", "1", "level=1", "lr=0.1", "offset=0", f"hold={ROW / 1e6}")
+    sizes = (
+        "--scale",
+        "smoke",
+        "--trials",
+        "1",
+        "--concurrent",
+        "1",
+        "level=1",
+        "lr=0.1",
+        "offset=0",
+        f"hold={ROW / 1e6}",
+    )
     run = command(
         *(*TOY, "--storage", str(scratch), "--name", "m", *sizes),
         PYTHONPATH=str(ROOT),
@@ -47,7 +58,10 @@ def test_what_the_monitor_ends_goes_on_in_halves(scratch: Path) -> None:
     assert (first["trial"], first["attempt"], first["cause"], first["micro_batch"]) == (0, 1, "memory", "1/2")
     last = first["error"].splitlines()[-1]
     assert last.startswith("out of memory: Ray's memory monitor ended the process, which held ")
-    assert f"failure: trial 0: attempt 1 failed (memory): {last}; tried again with micro-batches of 1/2 of the batch" in run.stdout
+    assert (
+        f"failure: trial 0: attempt 1 failed (memory): {last}; tried again with micro-batches of 1/2 of the batch"
+        in run.stdout
+    )
     assert trial.reports[-1].facts["micro_batch"] in (2, 1)
     log = (scratch / "m" / "trials" / "0000" / f"attempt-{trial.attempts:02d}" / "log.txt").read_text()
     assert "resumed from attempt-01/step-000000004" in log

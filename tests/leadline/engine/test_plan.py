@@ -77,11 +77,17 @@ class Timed(Faulty):
         return task
 
 
-@pytest.mark.parametrize(("steps", "every", "rate"), [(1000, 250, 1 + 10 / 250), (1000, 16, 1 + 10 / 16), (3, 250, 1 + 10 / 3), (1, 1, 11)])
-def test_a_step_is_timed_on_the_trials_own_schedule(steps: int, every: int, rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("steps", "every", "rate"), [(1000, 250, 1 + 10 / 250), (1000, 16, 1 + 10 / 16), (3, 250, 1 + 10 / 3), (1, 1, 11)]
+)
+def test_a_step_is_timed_on_the_trials_own_schedule(
+    steps: int, every: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With its part of the reports, and without the choice of a micro-batch."""
     family = Timed(Clock(monkeypatch))
-    monkeypatch.setattr("leadline.training.loop.fastest", lambda loop: family.clock.passes(1000 if steps > 1 else 0, 16))
+    monkeypatch.setattr(
+        "leadline.training.loop.fastest", lambda loop: family.clock.passes(1000 if steps > 1 else 0, 16)
+    )
     chosen = config(steps=steps, eval_every=every, micro_batch="auto")
     assert plan._seconds_per_step(family, chosen, family.build_data(chosen)) == pytest.approx(rate)
     assert family.seen == [step / steps for step in range(min(35, steps))]
@@ -113,12 +119,16 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     plan.check_fits(longer, _rows, Folder.at("."), director.history)
     going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
     assert going.config["steps"] * going.config["batch"] == 4608
-    with pytest.raises(ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"):
+    with pytest.raises(
+        ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"
+    ):
         plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), director.history)
 
 
 def test_a_space_that_names_no_field_says_so() -> None:
     with pytest.raises(ConfigError, match=r"^space: proposes nothing .* speed: unknown field"):
         plan.check_fits(
-            dataclasses.replace(BASE, concurrent=1), lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)}, Folder.at(".")
+            dataclasses.replace(BASE, concurrent=1),
+            lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)},
+            Folder.at("."),
         )

@@ -39,7 +39,11 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
     fields = {"lr": trial.suggest_float("lr", 1e-3, 0.3, log=True)}
     if trial.suggest_categorical("kind", ["smooth", "stepped", None]) == "stepped":
         return {**fields, "offset": trial.suggest_int("step", 11, 14)}
-    return {**fields, "offset": trial.suggest_float("offset", 0.0, 1.0), "sleep": trial.suggest_float("sleep", 0.0, 0.5, step=0.25)}
+    return {
+        **fields,
+        "offset": trial.suggest_float("offset", 0.0, 1.0),
+        "sleep": trial.suggest_float("sleep", 0.0, 0.5, step=0.25),
+    }
 
 
 class Cut(Exception):
@@ -50,7 +54,15 @@ def snapshot(director: Director) -> str:
     """All that a director decides by, value for value; running trials as the waiting ones that they are after a cut."""
     studies = {
         stratum: [
-            (trial.number, trial.state, trial.params, trial.distributions, trial.values, trial.intermediate_values, trial.user_attrs)
+            (
+                trial.number,
+                trial.state,
+                trial.params,
+                trial.distributions,
+                trial.values,
+                trial.intermediate_values,
+                trial.user_attrs,
+            )
             for trial in search.study.trials
         ]
         for stratum, search in director._search.items()
@@ -62,7 +74,9 @@ def snapshot(director: Director) -> str:
 
 def plain(history: History) -> dict[str, Any]:
     """All that a history holds; compared as text, since NaN equals nothing."""
-    trials = [{**vars(trial), "reports": [report.to_dict() for report in trial.reports]} for trial in history.trials.values()]
+    trials = [
+        {**vars(trial), "reports": [report.to_dict() for report in trial.reports]} for trial in history.trials.values()
+    ]
     return {**vars(history), "trials": trials}
 
 
@@ -167,7 +181,9 @@ class World:
         if decision.action == "continue":
             live[number] = assignment, index + 1
         else:
-            assert director.reported(number, store[index]).action == "stop", "Tune may ask again before it ends a process"
+            assert director.reported(number, store[index]).action == "stop", (
+                "Tune may ask again before it ends a process"
+            )
             if too_late():
                 raise Cut
             del live[number]
@@ -175,7 +191,10 @@ class World:
     def _report(self, assignment: Assignment, step: int) -> Report:
         """Values that tie now and then; attempts that train a step again come to another value, which must not count."""
         config = assignment.config
-        value = round(config["offset"] + 1 / (step + 10 * config["lr"]) + (config["seed"] % 97) / 1e3, self.random.choice([1, 2, 12]))
+        value = round(
+            config["offset"] + 1 / (step + 10 * config["lr"]) + (config["seed"] % 97) / 1e3,
+            self.random.choice([1, 2, 12]),
+        )
         value = self.random.choice([math.nan, math.inf, -math.inf]) if self.random.random() < 0.03 else value
         metrics = {"validation/error": Measure(value, 4, value - 0.1, value + 0.1)}
         if assignment.test and step == config["steps"]:
@@ -211,7 +230,9 @@ EXTENSIONS = st.sampled_from(
 """What a finished sweep is asked for beyond."""
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(question=QUESTIONS, seed=st.integers(0, 2**31), lives=LIVES, extension=EXTENSIONS, later=LIVES)
 def test_a_sweep_cut_anywhere_goes_on_as_if_nothing_had_happened(
     question: dict[str, Any], seed: int, lives: list[int], extension: dict[str, Any], later: list[int]

@@ -61,7 +61,9 @@ def test_the_best_the_last_and_the_one_before_it_are_kept(swept: Swept) -> None:
     assert trial.status == "finished"
     assert needed(history, trial) == {LAST, BEST}
     assert superseded(history, trial, swept.store.names()) == ["attempt-01/step-000000003", "attempt-01/step-000000001"]
-    assert superseded(history, trial, [name for name in swept.store.names() if name != LAST]) == [], "the last is not there: all stay"
+    assert superseded(history, trial, [name for name in swept.store.names() if name != LAST]) == [], (
+        "the last is not there: all stay"
+    )
 
 
 def test_a_trial_that_goes_on_keeps_all(swept: Swept) -> None:
@@ -99,4 +101,7 @@ def test_what_cannot_be_removed_stays_and_the_sweep_goes_on(swept: Swept, monkey
 def test_the_room_on_a_disk_is_looked_at_while_trials_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 2 * 50 * 2**20 + plan.SPARE})())
     assert plan.short_of_room(Folder.at(str(tmp_path)), 50 * 2**20) == ""
-    assert plan.short_of_room(Folder.at(str(tmp_path)), 51 * 2**20) == "116 MiB free, the running trials need 118 MiB; make room"
+    assert (
+        plan.short_of_room(Folder.at(str(tmp_path)), 51 * 2**20)
+        == "116 MiB free, the running trials need 118 MiB; make room"
+    )

@@ -54,7 +54,9 @@ def test_a_trial_that_goes_on_is_open_again_and_nothing_else_has_changed() -> No
         other.replay(number, params)
         if number not in (2, 5):
             other.tell(number, "finished", [(1, params["x"])])
-    assert [(t.state, t.params, t.values) for t in search.study.trials] == [(t.state, t.params, t.values) for t in other.study.trials]
+    assert [(t.state, t.params, t.values) for t in search.study.trials] == [
+        (t.state, t.params, t.values) for t in other.study.trials
+    ]
     assert search.ask(8) == other.ask(8)
     search.tell(2, "stopped", [(1, 0.5), (3, 0.6)])
     assert search.study.trials[2].state == TrialState.PRUNED
@@ -92,7 +94,10 @@ def test_tpe_leaves_its_start_up_and_beats_random() -> None:
     ],
 )
 def test_outcomes_are_told_as_what_they_are(
-    outcome: Literal["finished", "stopped", "failed"], curve: list[tuple[int, float]], state: TrialState, values: dict[int, float]
+    outcome: Literal["finished", "stopped", "failed"],
+    curve: list[tuple[int, float]],
+    state: TrialState,
+    values: dict[int, float],
 ) -> None:
     search = _search()
     search.ask(0)
@@ -118,7 +123,9 @@ def test_a_pinned_field_is_not_searched() -> None:
     assert fields["kind"] == "a"
 
 
-@pytest.mark.parametrize(("given", "name"), [({"x": 7.0}, "x"), ({"kind": "z"}, "kind"), ({"x": 0.5, "kind": "b", "depth": 9}, "depth")])
+@pytest.mark.parametrize(
+    ("given", "name"), [({"x": 7.0}, "x"), ({"kind": "z"}, "kind"), ({"x": 0.5, "kind": "b", "depth": 9}, "depth")]
+)
 def test_an_enqueued_value_outside_the_space_is_refused_by_name(given: dict[str, Any], name: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{name}: "):
         _search().ask(0, given)

@@ -45,7 +45,9 @@ def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     script.write_text(DRIVER.format(body=body.replace("\n", "\n    ")))
     arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "sweeps" / "engine")]
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
-    return subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, start_new_session=True)
+    return subprocess.Popen(
+        arguments, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, start_new_session=True
+    )
 
 
 def book(tmp_path: Path) -> list[str]:
@@ -104,7 +106,9 @@ def test_one_that_leaves_without_a_word_was_ended(tmp_path: Path) -> None:
 
 
 def test_one_that_asks_for_another_gets_it(tmp_path: Path) -> None:
-    body = f"if len(arguments) > 2: return 0\n{BEGIN}\nparent.ended(1, 'has lost Ray, whose raylet was ended')\nreturn 1"
+    body = (
+        f"if len(arguments) > 2: return 0\n{BEGIN}\nparent.ended(1, 'has lost Ray, whose raylet was ended')\nreturn 1"
+    )
     code, err = ended(start(tmp_path, body))
     assert (code, "driver has lost Ray, whose raylet was ended; started again by replay" in err) == (0, True)
 
@@ -116,7 +120,9 @@ def test_the_number_of_drivers_is_bounded(tmp_path: Path) -> None:
     assert len(book(tmp_path)) == 1 + RESTARTS
 
 
-def test_in_a_job_what_goes_on_with_the_sweep_is_what_its_submitter_would_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_job_what_goes_on_with_the_sweep_is_what_its_submitter_would_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(RESUME, "python study.py --resume a --storage here --address URL")
     _, err = ended(start(tmp_path, f"{BEGIN}\nos.kill(os.getpid(), 9)"))
     assert err.splitlines()[-1].endswith("; go on with: python study.py --resume a --storage here --address URL")
@@ -132,7 +138,10 @@ def test_those_that_hand_over_as_planned_are_not_counted(tmp_path: Path) -> None
 def test_one_that_replaces_another_and_is_refused_says_how_to_go_on(tmp_path: Path) -> None:
     body = f"if parent.replaces: return 2\n{BEGIN}\nos.kill(os.getpid(), 9)"
     code, err = ended(start(tmp_path, body))
-    assert (code, err.splitlines()[-1]) == (1, "driver could not go on; go on with: python study.py --resume a --storage here")
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "driver could not go on; go on with: python study.py --resume a --storage here",
+    )
 
 
 def test_one_that_dies_before_it_has_a_sweep_is_not_replaced(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
     os.killpg(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "toy_study.py --resume a --storage" in out + err  # by the parent, where Ray has ended the driver after all was done
+    assert (
+        "toy_study.py --resume a --storage" in out + err
+    )  # by the parent, where Ray has ended the driver after all was done
     assert history_of(scratch, "a").closed == "interrupted"
     again = start_toy(scratch, "--resume", "a")
     wait_for(lambda: len(history_of(scratch, "a").manifests) == 2, again)
@@ -94,7 +96,9 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
     assert [len(manifest["command"]) > 0 for manifest in history.manifests] == [True, True, True]
     assert "note: the budget is now 36 steps: of " in done.stdout
     assert {trial.step for trial in history.search_trials() if trial.status == "finished"} == {36}
-    assert audit(Folder.at(str(scratch / "a"))) == [], "with two at a time, proposals are those that the order of the ledger makes"
+    assert audit(Folder.at(str(scratch / "a"))) == [], (
+        "with two at a time, proposals are those that the order of the ledger makes"
+    )
 
 
 def test_stopped_by_whoever_reaches_the_storage(scratch: Path) -> None:
@@ -107,7 +111,10 @@ def test_stopped_by_whoever_reaches_the_storage(scratch: Path) -> None:
     assert (process.returncode, "asked to stop" in err) == (130, True), out + err
     assert history_of(scratch, "a").closed == "interrupted"
     nobody = command("-m", "analysis", "stop", str(scratch / "a"))
-    assert (nobody.returncode, f"error: stop: nobody runs it: {scratch / 'a'}; a job that" in nobody.stderr) == (2, True)
+    assert (nobody.returncode, f"error: stop: nobody runs it: {scratch / 'a'}; a job that" in nobody.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_failures_are_results(scratch: Path) -> None:
@@ -117,7 +124,9 @@ def test_failures_are_results(scratch: Path) -> None:
     still = f"hang_once: '{mark}-still', {equal}"  # the first, as the others go on beside it
     entries = (still, "raise_at: 1", "nan_at: 3", f"die_once: '{mark}', {equal}", f"hold: 1.0e+9, {equal}")
     first.write_text("".join(f"- {{{entry}}}\n" for entry in entries))
-    run = toy(scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "10s")
+    run = toy(
+        scratch, "--name", "f", "--trials", "5", "--confirm", "0", "--enqueue", str(first), "--stuck-after", "10s"
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     trials = history_of(scratch, "f").trials
     stood, raised, diverged, died, large = (trials[number] for number in range(5))
@@ -127,7 +136,9 @@ def test_failures_are_results(scratch: Path) -> None:
     assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
     assert (stood.attempts, stood.failures, stood.open) == (2, 1, False)
     errors = [
-        event["error"] for event in read(Folder.at(str(scratch / "f" / "ledger"))) if event["type"] == "failed" and event["trial"] == 0
+        event["error"]
+        for event in read(Folder.at(str(scratch / "f" / "ledger")))
+        if event["type"] == "failed" and event["trial"] == 0
     ]
     assert errors[0].endswith("stuck: no step for 10 s, so the process was ended; its stacks stand above")
     assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"
@@ -135,11 +146,17 @@ def test_failures_are_results(scratch: Path) -> None:
     assert (large.status, large.attempts, large.step) == ("failed", 3, 12)
     assert large.brief == "infeasible: out of memory with micro-batches of 1 row, the smallest tried"
     assert "the process held at most" in large.reason.splitlines()[-1]
-    assert "failure: trial 1: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again" in run.stdout
+    assert (
+        "failure: trial 1: attempt 1 failed (error): ArithmeticError: asked to fail at step 1; tried again"
+        in run.stdout
+    )
     assert [trial.cause for trial in (raised, died, stood, large)] == ["error", "lost", "stuck", "memory"]
     board = command("-m", "analysis", "leaderboard", str(scratch / "f")).stdout
     assert "3 failed attempts (error), ArithmeticError: asked to fail at step 1" in " ".join(board.split())
-    assert "resumed from attempt-01/step-000000012" in (scratch / "f" / "trials" / "0003" / "attempt-02" / "log.txt").read_text()
+    assert (
+        "resumed from attempt-01/step-000000012"
+        in (scratch / "f" / "trials" / "0003" / "attempt-02" / "log.txt").read_text()
+    )
 
 
 def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:
@@ -177,10 +194,19 @@ def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
 
 
 def test_the_lookahead_sweep_from_command_to_loaded_model(scratch: Path) -> None:
-    run = command("sweeps/lookahead.py", "--scale", "smoke", "--name", "s", "--storage", str(scratch), "--concurrent", "1")
+    run = command(
+        "sweeps/lookahead.py", "--scale", "smoke", "--name", "s", "--storage", str(scratch), "--concurrent", "1"
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stderr == ""
-    for said in ("confirmed", "best         lookahead 100: trial", "report       ", "sweep        ", "first step   after", "per trial    "):
+    for said in (
+        "confirmed",
+        "best         lookahead 100: trial",
+        "report       ",
+        "sweep        ",
+        "first step   after",
+        "per trial    ",
+    ):
         assert said in run.stdout
     assert "(pid=" not in run.stdout
     assert "WARNING" not in run.stdout
@@ -195,8 +221,15 @@ def test_the_lookahead_sweep_from_command_to_loaded_model(scratch: Path) -> None
 def _check_board(board: dict[str, Any]) -> None:
     assert [len([row for row in board["rows"] if row["stratum"] == stratum]) for stratum in ("10", "100")] == [3, 3]
     assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 64 for row in board["rows"])
-    assert {(row["stratum"], row["split"], row["replicates"]) for row in board["confirmed"]} == {("10", "test", 1), ("100", "test", 1)}
-    assert {line["name"] for line in board["baselines"] if line["stratum"] == "100"} >= {"ln n", "constant", "sum of ln T^k"}
+    assert {(row["stratum"], row["split"], row["replicates"]) for row in board["confirmed"]} == {
+        ("10", "test", 1),
+        ("100", "test", 1),
+    }
+    assert {line["name"] for line in board["baselines"] if line["stratum"] == "100"} >= {
+        "ln n",
+        "constant",
+        "sum of ln T^k",
+    }
 
 
 def _check_tensorboard(folder: Path) -> None:
@@ -216,7 +249,9 @@ def _check_reuse(sweep: Path, scratch: Path) -> None:
     logs = {path.parent.parent.name: path.read_text() for path in sweep.glob("trials/*/attempt-01/log.txt")}
     processes = {number: log.split(" in process ")[1].split(",")[0] for number, log in logs.items()}
     assert len(set(processes.values())) == 1, "one place, no failure: one process ran all trials"
-    finished = [trial.number for trial in history_of(sweep.parent, sweep.name).search_trials() if trial.status == "finished"]
+    finished = [
+        trial.number for trial in history_of(sweep.parent, sweep.name).search_trials() if trial.status == "finished"
+    ]
     reused = f"{max(number for number in finished if number > 0):04d}"
     fresh = command("-m", "trainables", "--from", str(sweep), str(int(reused)), "--save", str(scratch / "fresh"))
     assert fresh.returncode == 0, fresh.stderr

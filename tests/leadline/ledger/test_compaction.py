@@ -142,7 +142,9 @@ def test_a_writer_that_is_killed_again_and_again(tmp_path: Path) -> None:
     confirmed = 0
     for _ in range(3):
         command = [sys.executable, "-c", WRITER, folder.path]
-        with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+        ) as writer:
             assert writer.stdout is not None
             for _ in range(random.randrange(20, 60)):
                 confirmed = int(writer.stdout.readline())
@@ -153,7 +155,9 @@ def test_a_writer_that_is_killed_again_and_again(tmp_path: Path) -> None:
         assert len(found) in (confirmed, confirmed + 1)
 
 
-def test_what_is_compacted_between_listing_and_reading(place: Callable[[], Folder], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_compacted_between_listing_and_reading(
+    place: Callable[[], Folder], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the listing, which takes several requests, has seen only a part: a shorter ledger would look whole."""
     sizes = Folder.sizes
     for seen in (5, 2):
@@ -200,7 +204,12 @@ def test_damage_in_each_file_of_a_compacted_ledger(tmp_path: Path, how: str) -> 
     folder = Folder.at(str(tmp_path / "ledger"))
     write(folder, 8, compact=3)
     files = sorted(Path(folder.path).iterdir())
-    assert [file.name for file in files] == ["00000001-00000003.jsonl", "00000004-00000006.jsonl", "00000007.jsonl", "00000008.jsonl"]
+    assert [file.name for file in files] == [
+        "00000001-00000003.jsonl",
+        "00000004-00000006.jsonl",
+        "00000007.jsonl",
+        "00000008.jsonl",
+    ]
     for file in files[:-1]:
         intact = file.read_bytes()
         file.write_bytes(damaged(intact, how))
@@ -270,7 +279,9 @@ def test_a_storage_that_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.
     ledger.append({"number": 1})
     ledger.close()
     assert read(folder) == events(2)
-    assert [line.partition(": refused")[0].partition(": done")[0] for line in said] == [f"ledger: {folder}/00000001.jsonl"] * 2
+    assert [line.partition(": refused")[0].partition(": done")[0] for line in said] == [
+        f"ledger: {folder}/00000001.jsonl"
+    ] * 2
     assert "not now" in said[0]
     assert names(folder) == ["00000001.jsonl", "00000002.jsonl"]
 

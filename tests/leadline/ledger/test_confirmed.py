@@ -23,16 +23,31 @@ def report(step: int = 9, findings: tuple[Finding, ...] = (), **metrics: Measure
     return Report(step, step, float(step), 0.0, named, findings=findings)
 
 
-def sweep(scores: list[Measure], validation: list[float] | None = None, found: float = 0.3, mode: str = "min", **others: Any) -> History:
+def sweep(
+    scores: list[Measure], validation: list[float] | None = None, found: float = 0.3, mode: str = "min", **others: Any
+) -> History:
     """A history of one finished trial at validation `found`, with a replicate for each test score."""
-    history = History(settings={"strata": [1], "metric": "error", "mode": mode, "confirm": 1, "replicates": len(scores), "stratify": None})
+    history = History(
+        settings={
+            "strata": [1],
+            "metric": "error",
+            "mode": mode,
+            "confirm": 1,
+            "replicates": len(scores),
+            "stratify": None,
+        }
+    )
     config = {"seed": 1}
-    history.trials[0] = Trial(0, "1", "search", None, {}, config, "finished", reports=[report(validation_error=Measure.exact(found, 9))])
+    history.trials[0] = Trial(
+        0, "1", "search", None, {}, config, "finished", reports=[report(validation_error=Measure.exact(found, 9))]
+    )
     for index, score in enumerate(scores):
         seen = Measure.exact(validation[index] if validation else found, 9)
         extra = {name: measures[index] for name, measures in others.items()}
         run = report(validation_error=seen, test_error=score, **extra)
-        history.trials[index + 1] = Trial(index + 1, "1", "replicate", 0, {}, {"seed": 10 + index}, "finished", reports=[run])
+        history.trials[index + 1] = Trial(
+            index + 1, "1", "replicate", 0, {}, {"seed": 10 + index}, "finished", reports=[run]
+        )
     return history
 
 
@@ -43,9 +58,12 @@ def units(generator: np.random.Generator, runs: int, n: int, shift: float = 0.0)
 
 
 @pytest.mark.parametrize(
-    ("shift", "mode", "word"), [(-0.05, "min", "better than"), (-0.05, "max", "worse than"), (0.05, "min", "worse than")]
+    ("shift", "mode", "word"),
+    [(-0.05, "min", "better than"), (-0.05, "max", "worse than"), (0.05, "min", "worse than")],
 )
-def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_units_hide(shift: float, mode: str, word: str) -> None:
+def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_units_hide(
+    shift: float, mode: str, word: str
+) -> None:
     scores, rows = units(np.random.default_rng(1), 5, 120, shift)
     history = sweep(scores, mode=mode)
     found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}))
@@ -53,7 +71,9 @@ def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_un
     assert found.difference is not None
     assert found.difference.low < shift < found.difference.high
     assert (found.verdict, found.missing) == (word, "")
-    old = versus(history, history.trials[0], Baseline("line", "1", {"test/error": Measure(float(rows.mean()), 120, -2, 2)}))
+    old = versus(
+        history, history.trials[0], Baseline("line", "1", {"test/error": Measure(float(rows.mean()), 120, -2, 2)})
+    )
     assert old is not None
     assert (old.verdict, old.difference) == (NOT_TOLD_APART, None)
 
@@ -66,7 +86,9 @@ def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_un
 def test_nothing_is_claimed_from_too_little(runs: int, n: int, missing: str) -> None:
     scores, rows = units(np.random.default_rng(2), runs, n, -0.5)
     history = sweep(scores)
-    found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}), unit="rows")
+    found = versus(
+        history, history.trials[0], Baseline("line", "1", {"test/error": mean_over_units(rows)}), unit="rows"
+    )
     assert found is not None
     assert found.missing == missing
     assert found.word == "better than"
@@ -212,7 +234,8 @@ def test_verdict(low: float, high: float, mode: str, word: str) -> None:
 def test_marks_beside_trivial_predictors(measure: Measure, expected: list[str]) -> None:
     history = sweep([])
     history.baselines = [
-        Baseline(name, "1", {"validation/error": Measure.exact(v)}) for name, v in (("far", 2.0), ("near", 1.0), ("oracle", 0.0))
+        Baseline(name, "1", {"validation/error": Measure.exact(v)})
+        for name, v in (("far", 2.0), ("near", 1.0), ("oracle", 0.0))
     ]
     history.trials[0].reports = [report(validation_error=measure)]
     assert leaderboard.marks(history, history.trials[0]) == expected

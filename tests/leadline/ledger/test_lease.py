@@ -76,7 +76,9 @@ def test_credentials_that_are_refused_are_read_anew(tmp_path: Path, monkeypatch:
 
 
 def test_a_killed_driver_holds_nothing(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(Held, match=rf"^process {process.pid} on "):
@@ -105,7 +107,10 @@ def test_who_follows_learns_that_the_holder_before_was_asked_to_stop(folder: Fol
 def test_a_process_of_another_container_is_not_taken_for_dead(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path))
     lease = Lease.take(folder, pytest.fail)
-    folder.write("00000001.json", json.dumps({**lease.holder, "processes": "another table", "pid": 2**22 + 1, "seconds": 60}).encode())
+    folder.write(
+        "00000001.json",
+        json.dumps({**lease.holder, "processes": "another table", "pid": 2**22 + 1, "seconds": 60}).encode(),
+    )
     over = threading.Timer(0.3, lambda: folder.write("00000001.beat", b"alive"))
     over.start()
     with pytest.raises(Held, match=rf"^process {2**22 + 1} on "):

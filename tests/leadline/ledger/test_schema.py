@@ -58,7 +58,8 @@ def test_its_trials_values_and_rungs_are_what_they_were(folder: Folder, expected
     director = director_of(events)
     assert described(director.history) == expected["trials"]
     rungs = {
-        stratum: {str(rung): {str(t): v for t, v in held.items()} for rung, held in a.table.items()} for stratum, a in director.asha.items()
+        stratum: {str(rung): {str(t): v for t, v in held.items()} for rung, held in a.table.items()}
+        for stratum, a in director.asha.items()
     }
     assert rungs == expected["rungs"]
 
@@ -89,14 +90,18 @@ def test_a_driver_goes_on_with_it_and_writes_todays_schema(folder: Folder) -> No
     assert schemas["00000006.jsonl"] == SCHEMA
     assert schemas["00000001-00000004.jsonl"] == SCHEMA, "what is compacted is migrated"
     assert schemas["00000005.jsonl"] == 1
-    assert dataclasses.asdict(director_of(read(folder)).history.trials[7]) == dataclasses.asdict(done.director.history.trials[7])
+    assert dataclasses.asdict(director_of(read(folder)).history.trials[7]) == dataclasses.asdict(
+        done.director.history.trials[7]
+    )
 
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_its_chain_still_tells_what_was_changed(folder: Folder, number: int) -> None:
     path = Path(folder.path) / f"{number:08d}.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"time": 17600000', b'"time": 17600001', 1))
-    with pytest.raises(LedgerError, match=f"damaged in its middle: .*{number + 1:08d}.jsonl does not follow .*{path.name}"):
+    with pytest.raises(
+        LedgerError, match=f"damaged in its middle: .*{number + 1:08d}.jsonl does not follow .*{path.name}"
+    ):
         read(folder)
     damage = examine(folder).damage
     assert damage is not None

@@ -41,7 +41,9 @@ def test_the_help_of_a_family_shows_every_field(capsys: pytest.CaptureFixture[st
     assert main(["collatz", "--help"]) == 0
     shown = capsys.readouterr().out
     for name, kind, default, doc in describe(CollatzConfig):
-        assert re.search(rf"^  {re.escape(f'{name}={kind}')} +{re.escape(f'{doc} [{default}]')}$", shown, re.MULTILINE), name
+        assert re.search(
+            rf"^  {re.escape(f'{name}={kind}')} +{re.escape(f'{doc} [{default}]')}$", shown, re.MULTILINE
+        ), name
 
 
 def test_a_short_training_shows_scores_and_baselines() -> None:
@@ -49,7 +51,9 @@ def test_a_short_training_shows_scores_and_baselines() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     steps = [line for line in lines_of(done.stdout) if line.startswith("step ")]
     assert [line.split(":")[0] for line in steps] == ["step 20/50", "step 40/50", "step 50/50"]
-    assert all(re.search(r": hinge [0-9.]+ \[[0-9.]+, [0-9.]+\] n=\d+, violations .*; loss [0-9.]+$", line) for line in steps)
+    assert all(
+        re.search(r": hinge [0-9.]+ \[[0-9.]+, [0-9.]+\] n=\d+, violations .*; loss [0-9.]+$", line) for line in steps
+    )
     assert re.search(r"^overlap_random: 0 of 1024 random rows", done.stdout, re.MULTILINE)
     assert re.search(r"^constant: hinge 1.05", done.stdout, re.MULTILINE)
     assert lines_of(command("-m", "trainables", *TINY).stdout) == lines_of(done.stdout), "the same again"
@@ -81,7 +85,11 @@ def test_a_bad_field_is_one_line_and_code_2() -> None:
     ],
 )
 def test_other_bad_input_is_one_line_too(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
@@ -123,7 +131,9 @@ NEITHER = Refusable(guard="table", baseline="")
         ),
     ],
 )
-def test_what_a_sweep_refuses_is_not_trained_here_either(name: str, refused: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_sweep_refuses_is_not_trained_here_either(
+    name: str, refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = main([f"tests.leadline.training.test_command:{name}", "steps=20", "eval_every=20"])
     out, err = capsys.readouterr()
     assert (code, err) == (2 if refused else 0, refused)
@@ -139,7 +149,12 @@ def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
     chosen = {"trial": 0, "stratum": "", "kind": "search", "of": None, "params": {}}
     report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0}).to_dict()
     for event in (
-        {"type": "opened", "time": 0.0, "settings": {"family": "tests.leadline.training.test_command:ADMITTED"}, "manifest": {}},
+        {
+            "type": "opened",
+            "time": 0.0,
+            "settings": {"family": "tests.leadline.training.test_command:ADMITTED"},
+            "manifest": {},
+        },
         {"type": "proposed", "time": 0.0, **chosen, "config": {"steps": 20, "eval_every": 20, "micro_batch": "auto"}},
         {"type": "reported", "time": 0.0, "trial": 0, "report": report, "action": "finish", "reason": ""},
     ):
@@ -156,7 +171,9 @@ def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
 def test_a_saved_run_that_is_killed_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed as soon as it has said its first score, wherever it has got to by then."""
     save = ["--save", str(tmp_path / "run")]
-    with subprocess.Popen([sys.executable, "-u", "-m", "trainables", *TINY, *save], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "trainables", *TINY, *save], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         heard = next(line for line in process.stdout if line.startswith("step "))
         process.kill()

@@ -76,7 +76,9 @@ def final(folder: Folder) -> str:
     ("steps", "every", "expected"),
     [(50, 20, [20, 40, 50]), (40, 20, [20, 40]), (10, 20, [10]), (3, 1, [1, 2, 3]), (21, 20, [20, 21])],
 )
-def test_reports_come_at_each_interval_and_at_the_end(data: CollatzData, steps: int, every: int, expected: list[int]) -> None:
+def test_reports_come_at_each_interval_and_at_the_end(
+    data: CollatzData, steps: int, every: int, expected: list[int]
+) -> None:
     reports = trained(data, steps=steps, eval_every=every)
     assert [report.step for report in reports] == expected
     assert [report.samples for report in reports] == [32 * step for step in expected]
@@ -116,7 +118,10 @@ class Noisy(CollatzTask):
     carry = 0.0
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        terms = {name: term * (1 + 0.1 * torch.rand(()) + self.carry) for name, term in super().losses(model, batch, progress).items()}
+        terms = {
+            name: term * (1 + 0.1 * torch.rand(()) + self.carry)
+            for name, term in super().losses(model, batch, progress).items()
+        }
         self.carry = 0.5 * self.carry + 0.01 * float(terms["t1"].detach())
         return terms
 
@@ -201,12 +206,17 @@ def test_no_number_is_never_the_best(data: CollatzData, folder: Folder) -> None:
 def test_an_attempt_leaves_the_checkpoints_of_others_alone(data: CollatzData, folder: Folder) -> None:
     abandoned(data, folder, 1, 2)
     trained(data, folder, 2, eval_every=5)
-    assert [name for name in CheckpointStore(folder).names() if "01/" in name] == ["attempt-01/step-000000040", "attempt-01/step-000000020"]
+    assert [name for name in CheckpointStore(folder).names() if "01/" in name] == [
+        "attempt-01/step-000000040",
+        "attempt-01/step-000000020",
+    ]
 
 
 @pytest.mark.parametrize("test", [False, True])
 def test_the_test_split_is_scored_at_the_end_of_a_confirmation_only(data: CollatzData, test: bool) -> None:
-    splits = [{name.partition("/")[0] for name in report.metrics} for report in Loop(COLLATZ, config(), data, test=test).run()]
+    splits = [
+        {name.partition("/")[0] for name in report.metrics} for report in Loop(COLLATZ, config(), data, test=test).run()
+    ]
     assert splits == [{"validation"}, {"validation"}, {"validation", "test"} if test else {"validation"}]
 
 
@@ -252,7 +262,9 @@ def _worker(world: World, data: CollatzData, folder: Path) -> None:
     """A run that is abandoned after its first report and goes on, one whose workers choose other micro-batches, one not shared."""
 
     def run(attempt: int, **fields: Any) -> Any:
-        return Loop(COLLATZ, config(**fields), data, store=CheckpointStore(Folder.at(str(folder / "two")), attempt), world=world).run()
+        return Loop(
+            COLLATZ, config(**fields), data, store=CheckpointStore(Folder.at(str(folder / "two")), attempt), world=world
+        ).run()
 
     next(run(1))
     reports = [report.to_dict() for report in run(2)]
@@ -268,7 +280,9 @@ def _worker(world: World, data: CollatzData, folder: Path) -> None:
 def test_two_workers_train_what_one_does(data: CollatzData, tmp_path: Path) -> None:
     """Up to rounding: sums are taken in another order."""
     spawn(_as_worker, args=(str(tmp_path), _worker), nprocs=2)  # type: ignore[no-untyped-call]
-    first, second = ([Report.from_dict(one) for one in json.loads((tmp_path / f"worker-{rank}.json").read_text())] for rank in (0, 1))
+    first, second = (
+        [Report.from_dict(one) for one in json.loads((tmp_path / f"worker-{rank}.json").read_text())] for rank in (0, 1)
+    )
     alone = trained(data, Folder.at(str(tmp_path / "one")))
     assert [r.step for r in first] == [r.step for r in second] == [r.step for r in alone]
     for two, one, other in zip(first, alone, second, strict=True):

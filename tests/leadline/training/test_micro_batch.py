@@ -26,7 +26,11 @@ def data() -> CollatzData:
 
 
 def config(**fields: Any) -> Any:
-    return make(COLLATZ.Config, {"steps": 12, "eval_every": 6, "layers": "16", "batch": 128, "ramp": 0, "pool": 512, **fields}, "collatz")
+    return make(
+        COLLATZ.Config,
+        {"steps": 12, "eval_every": 6, "layers": "16", "batch": 128, "ramp": 0, "pool": 512, **fields},
+        "collatz",
+    )
 
 
 def test_halves_of_at_least_32_rows() -> None:
@@ -83,7 +87,10 @@ def test_a_resumed_trial_keeps_its_choice(data: CollatzData, tmp_path: Path, mon
         store = CheckpointStore(Folder.at(str(tmp_path / folder)), 1)
         next(Loop(COLLATZ, config(micro_batch="auto"), data, store=store).run())
         resumed = CheckpointStore(Folder.at(str(tmp_path / folder)), 2)
-        assert {report.facts["micro_batch"] for report in Loop(COLLATZ, config(micro_batch="auto"), data, store=resumed).run()} == {32}
+        assert {
+            report.facts["micro_batch"]
+            for report in Loop(COLLATZ, config(micro_batch="auto"), data, store=resumed).run()
+        } == {32}
         newest = resumed.newest()
         assert newest is not None
         return digest(training_state(newest))
@@ -105,7 +112,9 @@ def test_a_run_can_be_stopped_early_on_its_own_schedule(data: CollatzData) -> No
 
 
 @pytest.mark.parametrize("later", [32, "1/4"])
-def test_a_trial_goes_on_with_the_micro_batch_that_it_is_given(data: CollatzData, tmp_path: Path, later: int | str) -> None:
+def test_a_trial_goes_on_with_the_micro_batch_that_it_is_given(
+    data: CollatzData, tmp_path: Path, later: int | str
+) -> None:
     """As after a failure for want of memory: not with that of its checkpoint, on the same rows, and to the same end.
 
     Gradients are then added up in another order, which rounds otherwise: by 6e-8 of their size in float32. Six steps of Adam at
@@ -119,7 +128,9 @@ def test_a_trial_goes_on_with_the_micro_batch_that_it_is_given(data: CollatzData
     reports = list(resumed.run())
     assert [report.facts["micro_batch"] for report in reports] == [0, 32]
     assert [report.samples for report in reports] == [report.samples for report in expected]
-    assert reports[-1].metrics["validation/hinge"].value == pytest.approx(expected[-1].metrics["validation/hinge"].value, abs=1e-5)
+    assert reports[-1].metrics["validation/hinge"].value == pytest.approx(
+        expected[-1].metrics["validation/hinge"].value, abs=1e-5
+    )
     for mine, theirs in zip(resumed.task.model.parameters(), whole.task.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
 

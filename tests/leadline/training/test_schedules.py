@@ -35,7 +35,9 @@ SCHEDULES: dict[str, Schedule] = {
     "warm-up, then cosine": lambda o, steps: SequentialLR(
         o, [LinearLR(o, 0.1, total_iters=steps // 10), CosineAnnealingLR(o, T_max=steps - steps // 10)], [steps // 10]
     ),
-    "chained": lambda o, steps: ChainedScheduler([LinearLR(o, 0.1, total_iters=steps // 10), CosineAnnealingLR(o, T_max=steps)]),
+    "chained": lambda o, steps: ChainedScheduler(
+        [LinearLR(o, 0.1, total_iters=steps // 10), CosineAnnealingLR(o, T_max=steps)]
+    ),
 }
 
 

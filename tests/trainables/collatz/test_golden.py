@@ -17,7 +17,20 @@ from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.evalset import MD5, EvaluationSet, csv, evaluation_set
 from trainables.collatz.family import COLLATZ
-from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Mode, Nodes, drift, features, nodes_of, of_numbers, pair, table, window
+from trainables.collatz.features import (
+    I64,
+    MAX_LOOKAHEAD,
+    REACH,
+    Mode,
+    Nodes,
+    drift,
+    features,
+    nodes_of,
+    of_numbers,
+    pair,
+    table,
+    window,
+)
 from trainables.collatz.metrics import population, worst_margin
 from trainables.collatz.model import LyapunovNet, network
 from trainables.collatz.orbits import excursions, from_limbs, natural_log, steps_to_one, syracuse, to_limbs, trace
@@ -57,7 +70,9 @@ def test_features(lookahead: int) -> None:
     assert (window(nodes, index, lookahead) == golden[f"features/k_raw_L{lookahead}"]).all()
     np.testing.assert_allclose(drift(nodes, index, lookahead), golden[f"features/drift_L{lookahead}"], atol=1e-12)
     for mode in MODES:
-        np.testing.assert_allclose(features(nodes, index, lookahead, mode), golden[f"features/{mode}_L{lookahead}"], atol=4e-7)
+        np.testing.assert_allclose(
+            features(nodes, index, lookahead, mode), golden[f"features/{mode}_L{lookahead}"], atol=4e-7
+        )
         now, following, bits = pair(nodes, index, lookahead, mode)
         assert (now == features(nodes, index, lookahead, mode)).all()
         assert (following == features(nodes, index + 1, lookahead, mode)).all()
@@ -107,7 +122,9 @@ def test_iterates_and_outputs(net: Net) -> None:
         assert from_limbs(run.numbers[j]) == integers(net.golden[f"batch/t{j}"])
     np.testing.assert_allclose(net.inputs(net.nodes, net.index), net.golden["batch/features_n"], atol=4e-7)
     np.testing.assert_allclose(net.nodes.ln[net.index], net.golden["batch/log_n"], rtol=1e-14)
-    np.testing.assert_allclose(drift(net.nodes, net.index, net.meta["lookahead"]), net.golden["batch/drift"], atol=1e-12)
+    np.testing.assert_allclose(
+        drift(net.nodes, net.index, net.meta["lookahead"]), net.golden["batch/drift"], atol=1e-12
+    )
     for j, name in ((0, "n"), (1, "t1"), (4, "t4"), (8, "t8")):
         np.testing.assert_allclose(net.v(j).detach(), net.golden[f"out/V_{name}"][:, 0], atol=2e-5)
     assert sum(p.numel() for p in net.model.parameters()) == net.meta["params"]
@@ -117,7 +134,9 @@ def test_losses(net: Net) -> None:
     np.testing.assert_allclose(net.target(0.35), net.golden["batch/target_fixed"][:, 0], rtol=1e-6, atol=1e-5)
     for name, value in zip(net.golden["loss/names"], net.golden["loss/values"], strict=True):
         terms, _, anchor = str(name).partition("|anchor=")
-        assert float(net.loss(terms.split("+"), float(anchor), net.target(0.35)).detach()) == pytest.approx(value, rel=1e-5)
+        assert float(net.loss(terms.split("+"), float(anchor), net.target(0.35)).detach()) == pytest.approx(
+            value, rel=1e-5
+        )
 
 
 def test_weights_of_the_recorded_batch(net: Net) -> None:
@@ -149,7 +168,9 @@ def test_adaptive_target(net: Net) -> None:
     rows = torch.arange(len(net.index)) < net.meta["hard_rows_first"]
     split = torch.where(rows, net.target(coefficient.detach()), net.target(0.35))
     np.testing.assert_allclose(split, net.golden["batch/target_adaptive_split"][:, 0], rtol=1e-6, atol=1e-5)
-    assert float(net.loss(["T1"], 1.0, split).detach()) == pytest.approx(float(net.golden["loss/adaptive_split_T1_anchor1"]), rel=1e-5)
+    assert float(net.loss(["T1"], 1.0, split).detach()) == pytest.approx(
+        float(net.golden["loss/adaptive_split_T1_anchor1"]), rel=1e-5
+    )
 
 
 def test_trajectories(net: Net) -> None:
@@ -186,8 +207,16 @@ def test_scores_of_a_recorded_network(net: Net, data: CollatzData) -> None:
 def test_the_loss_of_a_trial(net: Net, data: CollatzData, target: str) -> None:
     """What a task makes of the recorded batch, in one piece and in micro-batches; rows in another order."""
     meta, golden, margin = net.meta, net.golden, net.meta["margin"]
-    fields = {"lookahead": meta["lookahead"], "features": meta["mode"], "layers": tuple(meta["layers"]), "target": target, "margin": margin}
-    task = COLLATZ.task(make(CollatzConfig, {**fields, "t4": target != "split", "t8": target != "split"}), data, torch.device("cpu"))
+    fields = {
+        "lookahead": meta["lookahead"],
+        "features": meta["mode"],
+        "layers": tuple(meta["layers"]),
+        "target": target,
+        "margin": margin,
+    }
+    task = COLLATZ.task(
+        make(CollatzConfig, {**fields, "t4": target != "split", "t8": target != "split"}), data, torch.device("cpu")
+    )
     task.model.load_state_dict(net.model.state_dict())
     batch = {
         "now": net.inputs(net.nodes, net.index),
@@ -257,13 +286,18 @@ def test_first_rows_of_the_evaluation_set(evaluation: EvaluationSet) -> None:
         assert following[:rows] == integers(golden[f"{prefix}t1"])
         assert largest[:rows] == integers(golden[f"{prefix}max_n"])
         assert evaluation.sigma[:rows].tolist() == golden[f"{prefix}sigma" if prefix else "sigma_n"].tolist()
-        np.testing.assert_allclose(evaluation.weight[:rows], golden[f"{prefix}w" if prefix else "w_expansion"], rtol=1e-6)
+        np.testing.assert_allclose(
+            evaluation.weight[:rows], golden[f"{prefix}w" if prefix else "w_expansion"], rtol=1e-6
+        )
     assert (evaluation.growth[:2000] == head["head/is_growth"]).all()
     assert n[-1] == int(first["csv/last_n"])
 
 
 def test_figures_of_the_evaluation_set(evaluation: EvaluationSet) -> None:
-    a, b = load("b_collatz_evalset"), {name[4:]: value for name, value in load("collatz_schedule_csv").items() if name.startswith("csv/")}
+    a, b = (
+        load("b_collatz_evalset"),
+        {name[4:]: value for name, value in load("collatz_schedule_csv").items() if name.startswith("csv/")},
+    )
     n, sigma, weight = from_limbs(evaluation.numbers), evaluation.sigma, evaluation.weight.astype(np.float64)
     largest = max(3 * m + 1 for m in from_limbs(evaluation.peak))
     assert len(n) == a["rows"] == b["rows"]
@@ -303,12 +337,16 @@ def test_seeds_and_orbits() -> None:
         growth = np.diff(natural_log(orbit)) > 0
         assert int(growth.sum()) == golden["test/growth_steps"][i] == other["seeds/growth_steps"][i]
         runs = "".join("g" if grows else " " for grows in growth).split()
-        assert max(map(len, runs)) == golden["test/max_consecutive_growth"][i] == other["seeds/max_consecutive_growth"][i]
+        assert (
+            max(map(len, runs)) == golden["test/max_consecutive_growth"][i] == other["seeds/max_consecutive_growth"][i]
+        )
 
 
 def test_active_seeds() -> None:
     golden = load("b_collatz_curriculum")
-    columns = (golden[name].tolist() for name in ("epoch", "ramp_len", "start_seeds", "active_count", "last_active_seed"))
+    columns = (
+        golden[name].tolist() for name in ("epoch", "ramp_len", "start_seeds", "active_count", "last_active_seed")
+    )
     for epoch, ramp, start, count, last in zip(*columns, strict=True):
         found = losses.active_seeds(epoch, ramp, start, len(TRAIN_SEEDS))
         assert found == count
@@ -319,10 +357,14 @@ def test_active_seeds() -> None:
 
 def test_anchor_weights() -> None:
     golden = load("b_collatz_curriculum")
-    for (start, length, minimum), weights in zip(golden["anchor/config"].tolist(), golden["anchor/weight"], strict=True):
+    for (start, length, minimum), weights in zip(
+        golden["anchor/config"].tolist(), golden["anchor/weight"], strict=True
+    ):
         found = [losses.anchor_weight(epoch, start, length, minimum) for epoch in golden["anchor/epoch"].tolist()]
         np.testing.assert_allclose(found, weights, rtol=1e-12)
-    for start, length, minimum, epoch, weight in load("collatz_schedule_csv")["anchor/start_len_min_epoch_weight"].tolist():
+    for start, length, minimum, epoch, weight in load("collatz_schedule_csv")[
+        "anchor/start_len_min_epoch_weight"
+    ].tolist():
         assert losses.anchor_weight(epoch, start, length, minimum) == pytest.approx(weight, rel=1e-12)
 
 
@@ -331,7 +373,10 @@ def test_parameter_counts_of_the_log(lookahead: int, count: int) -> None:
     config = make(CollatzConfig, {"lookahead": lookahead, "layers": "2048,1024,1024,512,512,512,256,128,64"})
     model = network(config)
     assert sum(p.numel() for p in model.parameters()) == count
-    assert set(model.state_dict()) == {"drift_param", *(f"net.{2 * i}.{part}" for i in range(10) for part in ("weight", "bias"))}
+    assert set(model.state_dict()) == {
+        "drift_param",
+        *(f"net.{2 * i}.{part}" for i in range(10) for part in ("weight", "bias")),
+    }
 
 
 def test_features_of_given_numbers() -> None:

@@ -113,7 +113,9 @@ def scripted(trial: CollatzTask, shares: list[float]) -> None:
         ([0.2, np.nan], 0),
     ],
 )
-def test_a_mining_that_did_harm_is_taken_back_after_half_an_interval(data: CollatzData, shares: list[float], rollbacks: int) -> None:
+def test_a_mining_that_did_harm_is_taken_back_after_half_an_interval(
+    data: CollatzData, shares: list[float], rollbacks: int
+) -> None:
     trial = task(data, schedule="cosine")
     scripted(trial, shares)
     train(trial, 0, 10)
@@ -146,7 +148,9 @@ def test_harm_that_shows_late_is_seen_before_the_next_mining(data: CollatzData) 
 
 @pytest.mark.parametrize(("every", "last"), [(0.75, 30), (0.3, 36)])
 @pytest.mark.parametrize(("share", "rollbacks"), [(0.5, 1), (0.2, 0)])
-def test_the_last_mining_is_judged_at_the_last_step(data: CollatzData, every: float, last: int, share: float, rollbacks: int) -> None:
+def test_the_last_mining_is_judged_at_the_last_step(
+    data: CollatzData, every: float, last: int, share: float, rollbacks: int
+) -> None:
     """Half an interval after it lies beyond the budget."""
     trial = task(data, mine_every=every)
     minings = len(range(trial.config.mine_interval, 40, trial.config.mine_interval))
@@ -208,7 +212,11 @@ def _worker(rank: int, folder: str) -> None:
     config = make(CollatzConfig, {**FIELDS, "target": "adaptive", "schedule": "plateau", "patience": 0.05})
     loop = Loop(COLLATZ, config, COLLATZ.build_data(config), world=World(rank, 2))
     list(loop.run())
-    state = {"model": loop.task.model.state_dict(), "task": loop.task.state_dict(), "rate": loop.task.optimizers[0].param_groups[0]["lr"]}
+    state = {
+        "model": loop.task.model.state_dict(),
+        "task": loop.task.state_dict(),
+        "rate": loop.task.optimizers[0].param_groups[0]["lr"],
+    }
     torch.save(state, f"{folder}/worker-{rank}")
     torch.distributed.destroy_process_group()
 

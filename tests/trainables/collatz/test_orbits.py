@@ -33,7 +33,9 @@ def step(n: int) -> tuple[int, int]:
 ODD = st.integers(0, 2**124 - 1).map(lambda n: 2 * n + 1)
 # (2^(2j) - 1)/3 maps to 1 in one step with k = 2j; prefixing bits keeps a long run of zeros in 3n + 1.
 ZEROS = st.integers(1, 62).map(lambda j: (4**j - 1) // 3)
-NEAR_ZEROS = st.tuples(st.integers(1, 40), st.integers(0, 2**40)).map(lambda p: (4 ** p[0] - 1) // 3 + (p[1] << (2 * p[0])) | 1)
+NEAR_ZEROS = st.tuples(st.integers(1, 40), st.integers(0, 2**40)).map(
+    lambda p: (4 ** p[0] - 1) // 3 + (p[1] << (2 * p[0])) | 1
+)
 
 
 @settings(max_examples=60, deadline=None)

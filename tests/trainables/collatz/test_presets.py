@@ -30,7 +30,13 @@ def test_the_log_s_runs(run: int) -> None:
     assert config.mine_tolerance == 0
     assert config.t4 == (run == 4)
     assert config.ramp * config.steps == (100_000 if run == 2 else 50_000)
-    assert (config.fresh, config.guard, config.idle, config.schedule, config.population) == (True, "scored", "27", "plateau", True)
+    assert (config.fresh, config.guard, config.idle, config.schedule, config.population) == (
+        True,
+        "scored",
+        "27",
+        "plateau",
+        True,
+    )
 
 
 def test_the_log_s_results() -> None:
@@ -41,7 +47,9 @@ def test_the_log_s_results() -> None:
     assert all(told.best <= told.violations for told in LOGGED_RESULTS.values())
     assert dict(LOGGED_RESULTS[7].each) == {111: 0, 27: 0, 703: 0, 26623: 1, 626331: 13}
     assert dict(LOGGED_RESULTS[7].worst) == {26623: -0.06, 626331: -0.41}
-    assert all(told.each[seed] > 0 and margin < 0 for told in LOGGED_RESULTS.values() for seed, margin in told.worst.items())
+    assert all(
+        told.each[seed] > 0 and margin < 0 for told in LOGGED_RESULTS.values() for seed, margin in told.worst.items()
+    )
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.02, 0.001])
@@ -55,7 +63,9 @@ def test_a_scale_shrinks_steps_and_parameters_alike(scale: float) -> None:
         share = sum(p.numel() for p in network(config).parameters()) / LOGGED_RESULTS[7].parameters
         assert share == pytest.approx(scale, rel=0.05)
     same = {"layers", "steps", "eval_every"}
-    assert {k: v for k, v in to_dict(config).items() if k not in same} == {k: v for k, v in to_dict(logged(7)).items() if k not in same}
+    assert {k: v for k, v in to_dict(config).items() if k not in same} == {
+        k: v for k, v in to_dict(logged(7)).items() if k not in same
+    }
 
 
 def test_bad_presets() -> None:
@@ -70,10 +80,14 @@ def test_a_preset_is_run_by_its_name(capsys: pytest.CaptureFixture[str]) -> None
     shown = capsys.readouterr().out
     steps = [line for line in shown.splitlines() if line.startswith("step ")]
     assert [line.split(" after")[0] for line in steps] == ["step 10/20", "step 20/20"]
-    assert re.search(r"^overlap_random: 0 of 1024 random rows have .* private to validation or test\.$", shown, re.MULTILINE)
+    assert re.search(
+        r"^overlap_random: 0 of 1024 random rows have .* private to validation or test\.$", shown, re.MULTILINE
+    )
     assert re.search(r"^logged_rows: ", shown, re.MULTILINE)
     facts = next(line for line in shown.splitlines() if line.startswith("facts: "))
-    assert re.search(r"\blearning_rate [0-9.e-]+, .*\bmined \d+, mining_rollbacks 0, .*\bpopulation/n_total 5e\+04\b", facts)
+    assert re.search(
+        r"\blearning_rate [0-9.e-]+, .*\bmined \d+, mining_rollbacks 0, .*\bpopulation/n_total 5e\+04\b", facts
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +102,9 @@ def test_a_preset_is_run_by_its_name(capsys: pytest.CaptureFixture[str]) -> None
         (["collatz", "--preset", "run7", "guard=all"], "idle: 27 is a logged test seed"),
     ],
 )
-def test_bad_presets_on_the_command_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_presets_on_the_command_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"error: {message}")

@@ -41,7 +41,9 @@ def sampler(data: CollatzData, **fields: Any) -> Sampler:
 
 
 def task(data: CollatzData, **fields: Any) -> CollatzTask:
-    return COLLATZ.task(make(CollatzConfig, {"lookahead": 20, "batch": 64, "layers": "8", **fields}), data, torch.device("cpu"))
+    return COLLATZ.task(
+        make(CollatzConfig, {"lookahead": 20, "batch": 64, "layers": "8", **fields}), data, torch.device("cpu")
+    )
 
 
 def numbers(drawn: list[Part]) -> list[int]:
@@ -78,7 +80,9 @@ def test_a_batch_has_the_features_of_its_numbers(data: CollatzData, fields: dict
     assert int(batch["hard"].sum()) == 16
     assert set(batch) - set(ahead) == {"weight", "hard", *(("ln", "drift") if "t4" in fields else ("target",))}
     growth = np.array([iterate(n, 1) > n for n in found])
-    np.testing.assert_array_equal(batch["weight"], np.where(batch["hard"], np.where(growth, 20, 2), np.where(growth, 10, 1)))
+    np.testing.assert_array_equal(
+        batch["weight"], np.where(batch["hard"], np.where(growth, 20, 2), np.where(growth, 10, 1))
+    )
 
 
 def backwards(target: int, steps: int) -> int:
@@ -111,7 +115,9 @@ def test_no_fresh_row_of_many_touches_a_private_number(data: CollatzData, parts:
     found = numbers([drawn.parts(step, 0)[0] for step in range(2)])
     assert len(found) == 16384
     assert not any(iterate(n, j) in guarded for n in found for j in CHECKED)
-    assert any(n in guarded for n in from_limbs(random_odd(np.random.default_rng(0), 100_000))), "so that it is no accident"
+    assert any(n in guarded for n in from_limbs(random_odd(np.random.default_rng(0), 100_000))), (
+        "so that it is no accident"
+    )
 
 
 def test_mined_orbits_are_whole_and_without_refused_rows(data: CollatzData, parts: Partition) -> None:
@@ -139,7 +145,9 @@ def test_mined_seeds_count_like_active_ones_up_to_their_share(data: CollatzData)
         assert len(stored.index) + count == 4096
         if share == 1:
             found = numbers(mined)
-            assert sum(n in seeds for n in found) == pytest.approx(0.3 * count, abs=100), "itself, beside the rest of its orbit"
+            assert sum(n in seeds for n in found) == pytest.approx(0.3 * count, abs=100), (
+                "itself, beside the rest of its orbit"
+            )
             assert len({n for n in found if n in seeds}) == 49
     alone = sampler(data, batch=64, hard_ratio=0.5)
     alone.mined = mined_orbits(seeds, data.guarded, 20)
@@ -170,7 +178,10 @@ def test_the_stage_is_the_number_of_active_seeds(data: CollatzData) -> None:
 
 def test_the_scored_guard_lets_the_logged_numbers_in(data: CollatzData, logged: CollatzData, parts: Partition) -> None:
     own = [
-        n for group, chain, length in zip(parts.group, parts.chains, parts.private, strict=True) for n in chain[:length] if group == LOGGED
+        n
+        for group, chain, length in zip(parts.group, parts.chains, parts.private, strict=True)
+        for n in chain[:length]
+        if group == LOGGED
     ]
     assert data.guarded(to_limbs(own)).all()
     assert not logged.guarded(to_limbs(own)).any()

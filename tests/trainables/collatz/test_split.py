@@ -53,9 +53,15 @@ def test_groups(parts: Partition) -> None:
 def test_another_draw_has_orbits_that_were_never_looked_at(parts: Partition, draw: int) -> None:
     again = partition(draw)
     assert Counter(again.group) == Counter(parts.group)
-    kept = [{seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (VALIDATION, TEST)} for one in (parts, again)]
+    kept = [
+        {seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (VALIDATION, TEST)}
+        for one in (parts, again)
+    ]
     assert kept[0].isdisjoint(kept[1])
-    known = [{seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (TRAIN, LOGGED)} for one in (parts, again)]
+    known = [
+        {seed for seed, group in zip(one.seeds, one.group, strict=True) if group in (TRAIN, LOGGED)}
+        for one in (parts, again)
+    ]
     assert known[0] == known[1]
     assert again.seeds == partition(draw).seeds
     earlier = set[int]().union(*(partition(each).guarded("scored") for each in range(draw)))
@@ -91,7 +97,14 @@ def test_private_prefixes_of_any_orbits_are_disjoint(seeds: list[int]) -> None:
 def test_membership() -> None:
     numbers = [3, 2**60 + 1, 2**130 + 7]
     member = Membership(numbers)
-    assert member(to_limbs([3, 5, 2**60 + 1, 2**60 + 3, 2**130 + 7, 7])).tolist() == [True, False, True, False, True, False]
+    assert member(to_limbs([3, 5, 2**60 + 1, 2**60 + 3, 2**130 + 7, 7])).tolist() == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     assert not Membership([])(to_limbs([3])).any()
 
 
@@ -127,7 +140,9 @@ def test_the_stored_nodes_are_the_numbers(data: CollatzData, parts: Partition) -
         nodes = data.first[o] + np.arange(len(chain))
         np.testing.assert_allclose(data.nodes.ln[nodes], np.log(chain), rtol=1e-14)
         assert data.nodes.r81[nodes].tolist() == [n % 81 for n in parts.chains[o]]
-        assert data.nodes.growth(nodes[:-1]).tolist() == [b > a for a, b in zip(parts.chains[o], parts.chains[o][1:], strict=False)]
+        assert data.nodes.growth(nodes[:-1]).tolist() == [
+            b > a for a, b in zip(parts.chains[o], parts.chains[o][1:], strict=False)
+        ]
         assert (window(data.nodes, nodes[-1:], 200) == 2).all()
         assert data.steps[o] == len(chain) - 1
 
@@ -192,7 +207,9 @@ LOG_COUNTS = [
 
 
 @pytest.mark.parametrize(("name", "lookahead", "count", "each"), LOG_COUNTS)
-def test_formulas_on_the_logged_steps(data: CollatzData, name: str, lookahead: int, count: int, each: list[int] | None) -> None:
+def test_formulas_on_the_logged_steps(
+    data: CollatzData, name: str, lookahead: int, count: int, each: list[int] | None
+) -> None:
     found = [int((m <= 0).sum()) for m in margins(data.scored("logged"), potentials(data, lookahead)[name])]
     assert sum(found) == count
     assert each is None or found == each

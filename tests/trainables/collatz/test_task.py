@@ -62,7 +62,9 @@ def test_registered_and_documented() -> None:
     assert family("collatz") is COLLATZ
     assert COLLATZ.metric(COLLATZ.objective).mode == "min"
     assert all(doc for _, _, _, doc in describe(CollatzConfig))
-    assert make(CollatzConfig, to_dict(config(layers="32,16", features="k_shifted"))) == config(layers=(32, 16), features="k_shifted")
+    assert make(CollatzConfig, to_dict(config(layers="32,16", features="k_shifted"))) == config(
+        layers=(32, 16), features="k_shifted"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,10 @@ def test_errors_begin_with_the_field(values: dict[str, Any], field: str) -> None
 
 def test_data_key_names_only_what_the_data_depend_on() -> None:
     assert COLLATZ.data_key(config(lookahead=10, seed=1)) == COLLATZ.data_key(config(lookahead=100, lr=0.1))
-    assert len({COLLATZ.data_key(config(pool=p, data_seed=s, orbits=o)) for p in (10, 20) for s in (0, 1) for o in (0, 1)}) == 8
+    assert (
+        len({COLLATZ.data_key(config(pool=p, data_seed=s, orbits=o)) for p in (10, 20) for s in (0, 1) for o in (0, 1)})
+        == 8
+    )
 
 
 def test_batches_are_deterministic_and_paired_across_lookaheads(data: CollatzData) -> None:
@@ -149,9 +154,14 @@ def test_tasks_of_one_configuration_are_bit_equal(data: CollatzData) -> None:
     second = task(data, batch=64)
     run(first, 20)
     run(second, 20)
-    assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True)
+    )
     untrained = COLLATZ.model(config(batch=64)).state_dict()
-    assert all(torch.equal(a, b) for a, b in zip(task(data).model.state_dict().values(), untrained.values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(task(data).model.state_dict().values(), untrained.values(), strict=True)
+    )
     other = COLLATZ.model(config(seed=1)).state_dict()
     assert not torch.equal(untrained["net.0.weight"], other["net.0.weight"])
 
@@ -220,13 +230,24 @@ def test_the_plateau_schedule_dies_of_single_batches(data: CollatzData) -> None:
 def test_figures_on_the_population_are_facts_where_asked_for(data: CollatzData) -> None:
     rows = evaluation_set(500)
     told = task(dataclasses.replace(data, population=rows), population=True).facts(0)
-    figures = {name.removeprefix("population/"): value for name, value in told.items() if name.startswith("population/")}
+    figures = {
+        name.removeprefix("population/"): value for name, value in told.items() if name.startswith("population/")
+    }
     assert figures["n_total"] == 500
     assert figures["n_growth"] == rows.growth.sum()
-    names = {"pass_rate", "weighted_pass_rate", "growth_pass_rate", "growth_weighted_pass_rate", "margin_min", "margin_5pct"}
+    names = {
+        "pass_rate",
+        "weighted_pass_rate",
+        "growth_pass_rate",
+        "growth_weighted_pass_rate",
+        "margin_min",
+        "margin_5pct",
+    }
     assert names < set(figures)
     trial = task(data, lookahead=100, skip=True)
-    rates = [float((trial.margins(rows.nodes, 2 * np.arange(500))[part] > 0).mean()) for part in (rows.growth, ~rows.growth)]
+    rates = [
+        float((trial.margins(rows.nodes, 2 * np.arange(500))[part] > 0).mean()) for part in (rows.growth, ~rows.growth)
+    ]
     assert min(rates) > 0.9, "the formula sees almost every one of them fall"
     assert not any(name.startswith("population/") for name in trial.facts(0))
 

@@ -41,7 +41,9 @@ class Recorded:
         self.config = _config(self.told, self.family)
         self.shape = Shape(self.told["seq_len"], self.told["vocab_size"], self.told["num_puzzle_identifiers"])
         self.model: RecursiveNet = network(self.config, self.shape)
-        load_reference(self.model, {key[2:]: torch.from_numpy(array) for key, array in self.arrays.items() if key.startswith("w/")})
+        load_reference(
+            self.model, {key[2:]: torch.from_numpy(array) for key, array in self.arrays.items() if key.startswith("w/")}
+        )
 
     def __getitem__(self, name: str) -> Tensor:
         tensor = torch.from_numpy(np.array(self.arrays[name]))
@@ -58,7 +60,9 @@ class Recorded:
     @property
     def rtol(self) -> float:
         """Of gradients, as a relative L2 norm: ten times the recording's own rounding, and at least 1e-5."""
-        return max(1e-5, 10 * float(self.meta.get("fp32_rounding_max_rel_grad_norm", self.meta.get("fp32_rounding_rel_grad"))))
+        return max(
+            1e-5, 10 * float(self.meta.get("fp32_rounding_max_rel_grad_norm", self.meta.get("fp32_rounding_rel_grad")))
+        )
 
     def gradients(self, prefix: str) -> dict[str, Tensor]:
         """Recorded gradients by our names."""

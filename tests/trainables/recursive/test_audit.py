@@ -71,11 +71,15 @@ def test_what_is_built_passes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("split", "guard"), [("test", "overlap_test_boards"), ("validation", "overlap_validation_boards")])
+@pytest.mark.parametrize(
+    ("split", "guard"), [("test", "overlap_test_boards"), ("validation", "overlap_validation_boards")]
+)
 def test_an_image_of_a_training_board_is_a_leak(kind: str, split: str, guard: str) -> None:
     """Also under a stored name that says otherwise."""
     config, data = _made(kind)
-    image, answer = images(config.task, config.size, data.train.inputs[5:6], data.train.labels[5:6], np.random.default_rng(1))
+    image, answer = images(
+        config.task, config.size, data.train.inputs[5:6], data.train.labels[5:6], np.random.default_rng(1)
+    )
     assert not (data.train.inputs == image).all(axis=1).any()
     leaking = _put(data, split, _with(getattr(data, split), 3, image[0], answer[0]))
     assert _failed(config, leaking) == {guard: 1, "stored_names": 1}
@@ -91,7 +95,10 @@ def test_a_board_may_not_count_twice() -> None:
     config, data = _made("sudoku6")
     twice = replace(
         data,
-        test=replace(data.test, **{name: getattr(data.test, name)[[0, 0, 2, 3, 4, 5, 6, 7]] for name in ("inputs", "labels", "classes")}),
+        test=replace(
+            data.test,
+            **{name: getattr(data.test, name)[[0, 0, 2, 3, 4, 5, 6, 7]] for name in ("inputs", "labels", "classes")},
+        ),
     )
     assert _failed(config, twice) == {"repeated_boards": 1}
 

@@ -16,7 +16,9 @@ BOARDS = [("sudoku", 4), ("sudoku", 6), ("sudoku", 8), ("sudoku", 9), ("maze", 9
 
 def _some(task: str, size: int, count: int, seed: int = 0) -> tuple[U8, U8]:
     generator = np.random.default_rng(seed)
-    made = [maze.generate(size, generator) if task == "maze" else sudoku.generate(size, 0, generator) for _ in range(count)]
+    made = [
+        maze.generate(size, generator) if task == "maze" else sudoku.generate(size, 0, generator) for _ in range(count)
+    ]
     return np.stack([board for board, _ in made]), np.stack([label for _, label in made])
 
 
@@ -74,7 +76,9 @@ def test_the_grids_of_side_four_have_two_classes() -> None:
 
 def test_a_square_board_may_be_transposed() -> None:
     inputs, _ = _some("sudoku", 9, 3)
-    np.testing.assert_array_equal(names("sudoku", 9, inputs), names("sudoku", 9, inputs.reshape(-1, 9, 9).swapaxes(1, 2).reshape(-1, 81)))
+    np.testing.assert_array_equal(
+        names("sudoku", 9, inputs), names("sudoku", 9, inputs.reshape(-1, 9, 9).swapaxes(1, 2).reshape(-1, 81))
+    )
 
 
 def test_rows_of_different_bands_may_not_be_exchanged() -> None:

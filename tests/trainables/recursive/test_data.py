@@ -42,7 +42,11 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _same(one: RecursiveData, other: RecursiveData) -> bool:
     pairs = [(getattr(one, split), getattr(other, split)) for split in ("train", "validation", "test")]
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for a, b in pairs for name in ("inputs", "labels", "classes", "guesses"))
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for a, b in pairs
+        for name in ("inputs", "labels", "classes", "guesses")
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,7 +94,9 @@ def test_nothing_else_changes_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
         assert _same(build(other), first)
 
 
-@pytest.mark.parametrize("change", [{"data_seed": 1}, {"clues": 16}, {"size": 4}, {"train_boards": 41}, {"task": "maze", "size": 9}])
+@pytest.mark.parametrize(
+    "change", [{"data_seed": 1}, {"clues": 16}, {"size": 4}, {"train_boards": 41}, {"task": "maze", "size": 9}]
+)
 def test_these_do(change: dict[str, Any]) -> None:
     config, other = _config(size=6), _config(**{"size": 6, **change})
     assert data_key(config) != data_key(other)
@@ -175,7 +181,9 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch
 
 
 def test_an_interrupted_write_leaves_nothing(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.recursive.cache.os.replace", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "trainables.recursive.cache.os.replace", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         build(_config())
     assert list(shelf.iterdir()) == []
@@ -230,7 +238,12 @@ def test_images_are_of_the_boards_of_the_epoch(kind: str) -> None:
 def test_predictors_on_sudoku() -> None:
     found = build(_config(size=9, train_boards=16))
     scores = baselines(found, "test")
-    assert list(scores) == ["copy the clues", "per-cell most frequent digit", "constraint propagation", "oracle: solver"]
+    assert list(scores) == [
+        "copy the clues",
+        "per-cell most frequent digit",
+        "constraint propagation",
+        "oracle: solver",
+    ]
     given = (found.test.inputs != BLANK).mean(axis=1)
     assert scores["copy the clues"]["accuracy"].units == pytest.approx(given.tolist())
     assert scores["copy the clues"]["exact"].value == 0
@@ -253,7 +266,9 @@ def test_predictors_on_mazes() -> None:
 
 def _boards(inputs: list[list[int]], labels: list[list[int]]) -> Boards:
     shown = np.array(inputs, dtype=np.uint8)
-    return Boards(shown, np.array(labels, dtype=np.uint8), np.zeros(len(shown), dtype="S24"), np.zeros(len(shown), dtype=np.int32))
+    return Boards(
+        shown, np.array(labels, dtype=np.uint8), np.zeros(len(shown), dtype="S24"), np.zeros(len(shown), dtype=np.int32)
+    )
 
 
 def test_the_most_frequent_digit_is_that_of_open_training_cells() -> None:

@@ -29,7 +29,9 @@ WEIGHTS = 0.5 * drawn(3, WIDTH, WIDTH)
 
 def attention(z: Tensor) -> Tensor:
     """A block of attention with its norm, z [boards, tokens, width]."""
-    q, k, v = (functional.linear(z, weight).reshape(*z.shape[:2], 2, -1).transpose(1, 2) for weight in WEIGHTS.to(z.dtype))
+    q, k, v = (
+        functional.linear(z, weight).reshape(*z.shape[:2], 2, -1).transpose(1, 2) for weight in WEIGHTS.to(z.dtype)
+    )
     mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     return functional.rms_norm(z + mixed, (WIDTH,))
 
@@ -90,7 +92,10 @@ def test_attention() -> None:
     """Turning the tangents approaches the singular values of a short orbit, which random tangents miss by far."""
     z, segments = drawn(BOARDS, TOKENS, WIDTH), 4
     expected = exact(z, segments)[:, :2]
-    error = [float((lyapunov(attention, z, segments, 2, generator(), turns=turns) - expected).abs().max()) for turns in (0, 1, 30)]
+    error = [
+        float((lyapunov(attention, z, segments, 2, generator(), turns=turns) - expected).abs().max())
+        for turns in (0, 1, 30)
+    ]
     assert error[0] > 0.2
     assert error[1] < error[0] / 3
     assert error[2] < 1e-6

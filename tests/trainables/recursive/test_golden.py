@@ -84,17 +84,26 @@ def test_losses_and_gradients(name: str) -> None:
         for term, value in sums(found).items():
             near(value, recorded[f"loss/{term}"][call], recorded.atol["logits"] * recorded.told["batch_size"])
         total = torch.stack(list(terms(found, torch.ones_like(said.q_halt, dtype=torch.bool)).values())).sum()
-        near(total * recorded.told["batch_size"], recorded["loss/total"][call], recorded.atol["logits"] * recorded.told["batch_size"])
+        near(
+            total * recorded.told["batch_size"],
+            recorded["loss/total"][call],
+            recorded.atol["logits"] * recorded.told["batch_size"],
+        )
         recorded.model.zero_grad()
         torch.autograd.backward(total)
         parameters = dict(recorded.model.named_parameters())
-        for theirs, norm in zip(recorded.arrays["gradnorm/names"], recorded.arrays["gradnorm/values"][call], strict=True):
+        for theirs, norm in zip(
+            recorded.arrays["gradnorm/names"], recorded.arrays["gradnorm/values"][call], strict=True
+        ):
             if norm > 1e-4 and "puzzle_emb" not in str(theirs):
                 gradient = parameters[our_name(str(theirs))].grad
                 assert gradient is not None
                 assert float(gradient.double().norm()) == pytest.approx(norm, rel=recorded.rtol), theirs
         if call < 2:
-            same_gradients(recorded, {ours: grad for ours, grad in recorded.gradients(f"grad/call{call}/").items() if "puzzle" not in ours})
+            same_gradients(
+                recorded,
+                {ours: grad for ours, grad in recorded.gradients(f"grad/call{call}/").items() if "puzzle" not in ours},
+            )
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -106,7 +115,9 @@ def test_metrics_of_halted_slots(name: str) -> None:
         counted = carry.halted & (carry.labels != -100).any(1)
         right = (said.q_halt[0] >= 0) == found.exact[0]
         assert int(counted.sum()) == int(recorded["metrics/count"][call])
-        assert float((found.accuracy[0].double() * counted).sum()) == pytest.approx(float(recorded["metrics/accuracy"][call]), abs=1e-6)
+        assert float((found.accuracy[0].double() * counted).sum()) == pytest.approx(
+            float(recorded["metrics/accuracy"][call]), abs=1e-6
+        )
         assert int((found.exact[0] & counted).sum()) == int(recorded["metrics/exact_accuracy"][call])
         assert int((right & counted).sum()) == int(recorded["metrics/q_halt_accuracy"][call])
         assert int((carry.steps * counted).sum()) == int(recorded["metrics/steps"][call])
@@ -120,7 +131,9 @@ def test_puzzle_embedding(name: str) -> None:
     found = judge(recorded.config, said, carry.labels, carry.steps[None])
     torch.autograd.backward(sum(terms(found, torch.ones_like(said.q_halt, dtype=torch.bool)).values()))  # type: ignore[arg-type]
     table = recorded.model.get_parameter("puzzle.weight")
-    expected = torch.zeros_like(table).index_add(0, carry.puzzles, recorded["grad/call0/inner.puzzle_emb.local_weights"])
+    expected = torch.zeros_like(table).index_add(
+        0, carry.puzzles, recorded["grad/call0/inner.puzzle_emb.local_weights"]
+    )
     assert table.grad is not None
     assert float((table.grad.to_dense() - expected).norm() / expected.norm()) < recorded.rtol
     SignSGD([table], lr=recorded.meta["signsgd"]["lr"], weight_decay=recorded.meta["signsgd"]["weight_decay"]).step()
@@ -157,14 +170,21 @@ def test_parameter_counts() -> None:
     hrm = HRMConfig(**boards, h_layers=4, l_layers=4)
     attention = TRMConfig(**boards, l_layers=2, puzzle_tokens=16)
     mixer = TRMConfig(**{**boards, "positions": "none"}, l_layers=2, puzzle_tokens=16, mlp_t=True)
-    assert [parameter_count(network(config)) for config in (hrm, attention, mixer)] == [27_275_266, 6_828_034, 5_028_866]
+    assert [parameter_count(network(config)) for config in (hrm, attention, mixer)] == [
+        27_275_266,
+        6_828_034,
+        5_028_866,
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"inner.extra": torch.zeros(1)}, "start: extra is no part of this architecture"),
-        ({"inner.lm_head.weight": torch.zeros(3, 3)}, "start: head.weight has shape [3, 3]; this architecture needs [7, 32]"),
+        (
+            {"inner.lm_head.weight": torch.zeros(3, 3)},
+            "start: head.weight has shape [3, 3]; this architecture needs [7, 32]",
+        ),
     ],
 )
 def test_refuses_another_architecture(change: dict[str, Tensor], said: str) -> None:
@@ -177,7 +197,11 @@ def test_refuses_another_architecture(change: dict[str, Tensor], said: str) -> N
 
 def test_names_of_compiled_models() -> None:
     """torch.compile and the loss head put their names before the model's."""
-    state = {f"_orig_mod.model.{key[2:]}": value for key, value in Recorded("traj_hrm").arrays.items() if key.startswith("w/")}
+    state = {
+        f"_orig_mod.model.{key[2:]}": value
+        for key, value in Recorded("traj_hrm").arrays.items()
+        if key.startswith("w/")
+    }
     other = network(Recorded("traj_hrm").config, Shape(10, 7))
     load_reference(other, {key: torch.from_numpy(value) for key, value in state.items()})
     assert torch.equal(other.h_init, Recorded("traj_hrm").model.h_init)

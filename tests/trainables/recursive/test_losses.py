@@ -46,7 +46,9 @@ def test_stablemax() -> None:
     np.testing.assert_allclose(found.detach(), golden["loss_per_token"], rtol=0, atol=1e-12)
     (gradient,) = torch.autograd.grad(found.sum(), logits, retain_graph=True)
     np.testing.assert_allclose(gradient, golden["grad_of_summed_loss"], rtol=0, atol=1e-6)
-    assert float(losses.per_row(found, labels).sum().detach()) == pytest.approx(float(golden["lm_loss_trainer"]), abs=1e-12)
+    assert float(losses.per_row(found, labels).sum().detach()) == pytest.approx(
+        float(golden["lm_loss_trainer"]), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("label", range(11))
@@ -82,7 +84,9 @@ def test_gradients_of_stablemax_are_those_of_its_formula() -> None:
 
 def test_stablemax_of_halves_is_that_of_the_same_numbers() -> None:
     logits, labels = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)).bfloat16(), torch.arange(4)
-    assert torch.equal(losses.stablemax_cross_entropy(logits, labels), losses.stablemax_cross_entropy(logits.float(), labels))
+    assert torch.equal(
+        losses.stablemax_cross_entropy(logits, labels), losses.stablemax_cross_entropy(logits.float(), labels)
+    )
 
 
 def test_softmax() -> None:

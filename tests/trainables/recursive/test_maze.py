@@ -19,7 +19,10 @@ def _distances(board: U8, size: int, start: int) -> dict[int, int]:
     distance, front = {start: 0}, [start]
     while front:
         front = [
-            there for here in front for there in (here - size, here + size, here - 1, here + 1) if _enter(board, there, here, distance)
+            there
+            for here in front
+            for there in (here - size, here + size, here - 1, here + 1)
+            if _enter(board, there, here, distance)
         ]
     return distance
 
@@ -62,7 +65,9 @@ def test_generation_depends_on_the_generator_alone() -> None:
 def test_a_maze_drawn_by_hand() -> None:
     board = _board("#######", "#S..#.#", "#.#.#.#", "#.#...#", "#.#.#.#", "#.#.#G#", "#######")
     label, ways = shortest_path(board, 7)
-    np.testing.assert_array_equal(label, _board("#######", "#S**#.#", "#.#*#.#", "#.#***#", "#.#.#*#", "#.#.#G#", "#######"))
+    np.testing.assert_array_equal(
+        label, _board("#######", "#S**#.#", "#.#*#.#", "#.#***#", "#.#.#*#", "#.#.#G#", "#######")
+    )
     assert ways == 1
     assert branches(label, 7) == 3
 

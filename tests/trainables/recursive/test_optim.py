@@ -93,7 +93,11 @@ def test_a_parameter_without_a_gradient_stays() -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"lr": -1.0}, "lr"), ({"lr": 1.0, "weight_decay": -1.0}, "weight_decay"), ({"lr": 1.0, "betas": (0.9, 1.0)}, "betas")],
+    [
+        ({"lr": -1.0}, "lr"),
+        ({"lr": 1.0, "weight_decay": -1.0}, "weight_decay"),
+        ({"lr": 1.0, "betas": (0.9, 1.0)}, "betas"),
+    ],
 )
 def test_optimizers_refuse(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"^{said}: "):
@@ -124,7 +128,9 @@ def test_sign_sgd(parts: int) -> None:
     golden = load("b_signsgd_ema_lr")
     meta = json.loads(str(golden["meta"]))["signsgd"]
     looked, before = Looked(golden["signsgd/weights0"], meta["lr"], meta["weight_decay"]), golden["signsgd/weights0"]
-    for ids, gradients, after in zip(golden["signsgd/ids"], golden["signsgd/grads"], golden["signsgd/weights"], strict=True):
+    for ids, gradients, after in zip(
+        golden["signsgd/ids"], golden["signsgd/grads"], golden["signsgd/weights"], strict=True
+    ):
         for some in np.array_split(np.arange(len(ids)), parts):
             looked.look(ids[some], gradients[some])
         found = looked.step().numpy()
@@ -228,7 +234,9 @@ def test_rate(index: int) -> None:
             assert found == pytest.approx(base * lr_min)
     assert compared >= 8
     assert (
-        rate(int(warmup), int(total), int(warmup), "constant", lr_min) == rate(int(total), int(total), int(warmup), "constant", lr_min) == 1
+        rate(int(warmup), int(total), int(warmup), "constant", lr_min)
+        == rate(int(total), int(total), int(warmup), "constant", lr_min)
+        == 1
     )
 
 

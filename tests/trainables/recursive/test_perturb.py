@@ -78,7 +78,9 @@ def test_the_ramp_scales_the_same_noise() -> None:
     assert not drawn(half, 0.0)[1].any()
 
 
-@pytest.mark.parametrize(("location", "moved"), [("z_H", (True, False)), ("z_L", (False, True)), ("both", (True, True))])
+@pytest.mark.parametrize(
+    ("location", "moved"), [("z_H", (True, False)), ("z_L", (False, True)), ("both", (True, True))]
+)
 def test_location(location: str, moved: tuple[bool, bool]) -> None:
     _, *noise = drawn(config(location=location))
     assert tuple(bool(part.any()) for part in noise) == moved
@@ -119,7 +121,15 @@ def test_small_noise_arrives_in_float32_and_would_not_in_bfloat16(sigma: float) 
 
 def test_states_stay_in_float32_under_bfloat16() -> None:
     """So that noise far below bfloat16's resolution reaches the first update, and the carry."""
-    small = {"train_boards": 8, "validation_boards": 4, "test_boards": 4, "batch": 4, "hidden": 16, "heads": 2, "round_to": 16}
+    small = {
+        "train_boards": 8,
+        "validation_boards": 4,
+        "test_boards": 4,
+        "batch": 4,
+        "hidden": 16,
+        "heads": 2,
+        "round_to": 16,
+    }
     one = TRMConfig(**{**MULTI, **small, "precision": "bfloat16", "noise": "fixed", "sigma_max": 3e-5})
     task = TRM_FAMILY.task(one, build(one), torch.device("cpu"))
     terms = task.losses(task.model, task.batch(0), 0.5)

@@ -52,7 +52,14 @@ class TestTRM(FamilyContract):
     """Streaming, one carry for each of three perturbed trajectories, with exploration and a puzzle embedding."""
 
     family = TRM_FAMILY
-    small: ClassVar[Mapping[str, Any]] = {**TINY, "mode": "multi_perturbed_ce", "k": 3, "explore": 0.5, "puzzle_emb": 8, "p_clean": 0.2}
+    small: ClassVar[Mapping[str, Any]] = {
+        **TINY,
+        "mode": "multi_perturbed_ce",
+        "k": 3,
+        "explore": 0.5,
+        "puzzle_emb": 8,
+        "p_clean": 0.2,
+    }
     bad = (
         *BAD,
         {"mlp_t": True, "positions": "rope"},
@@ -80,7 +87,11 @@ class TestTRMMixer(FamilyContract):
         "micro_batch": 4,
     }
     bad = ({"positions": "rope"},)
-    learns = ({**LEARNS, "mode": "none", "micro_batch": 0, "steps": 150, "eval_every": 75}, "accuracy", "copy the clues")
+    learns = (
+        {**LEARNS, "mode": "none", "micro_batch": 0, "steps": 150, "eval_every": 75},
+        "accuracy",
+        "copy the clues",
+    )
     kills = 1
     test_what_was_published_is_reported_after_a_kill = None  # type: ignore[assignment]  # once is enough
 
@@ -89,7 +100,13 @@ class TestHRM(FamilyContract):
     """A rollout of fixed length, and the value of going on learned."""
 
     family = HRM_FAMILY
-    small: ClassVar[Mapping[str, Any]] = {**TINY, "mode": "multi_perturbed_ce", "rollout": "parallel_fixed", "k": 2, "location": "z_L"}
+    small: ClassVar[Mapping[str, Any]] = {
+        **TINY,
+        "mode": "multi_perturbed_ce",
+        "rollout": "parallel_fixed",
+        "k": 2,
+        "location": "z_L",
+    }
     bad = ({"h_layers": 0}, {"mlp_t": True})
     learns = ({**LEARNS, "mode": "none", "rollout": "serial_act"}, "accuracy", "per-cell most frequent digit")
     kills = 1

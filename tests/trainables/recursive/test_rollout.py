@@ -41,7 +41,9 @@ def task(family: RecursiveFamily[Any], data: RecursiveData, **fields: Any) -> Re
     return family.task(make(family.Config, {**SMALL, **fields}, family.name), data, CPU)
 
 
-def gradient(one: RecursiveTask, calls: int = 1, *, batches: list[dict[str, Tensor]] | None = None, progress: float = 0.5) -> Tensor:
+def gradient(
+    one: RecursiveTask, calls: int = 1, *, batches: list[dict[str, Tensor]] | None = None, progress: float = 0.5
+) -> Tensor:
     """Of the mean loss of several calls on the first step's boards, flat."""
     for call in range(calls):
         for part in batches or [one.batch(0)]:
@@ -92,7 +94,10 @@ def test_masks_of_what_never_halts(family: RecursiveFamily[Any], data: Recursive
 
 def test_masks_of_what_halts_at_once(data: RecursiveData) -> None:
     """Only the first segment of each trajectory counts, as in a rollout of one."""
-    masked, short = task(TRM_FAMILY, data, rollout="act_mask"), task(TRM_FAMILY, data, rollout="parallel_fixed", halt_max_steps=1)
+    masked, short = (
+        task(TRM_FAMILY, data, rollout="act_mask"),
+        task(TRM_FAMILY, data, rollout="parallel_fixed", halt_max_steps=1),
+    )
     for one in (masked, short):
         torch.nn.init.constant_(one.net.q_head.bias, 5.0)
     assert difference(gradient(masked), gradient(short)) < 1e-6
@@ -102,7 +107,14 @@ def test_masks_of_what_halts_at_once(data: RecursiveData) -> None:
 @pytest.mark.parametrize("rollout", ["serial_act", "parallel_fixed"])
 def test_micro_batches_add_up(rollout: str, data: RecursiveData) -> None:
     """Each row's noise is its own, and each slot's carry finds its way back."""
-    noisy: dict[str, Any] = {"mode": "multi_perturbed_ce", "k": 2, "sigma_min": 0.05, "sigma_max": 0.3, "rollout": rollout, "explore": 0.5}
+    noisy: dict[str, Any] = {
+        "mode": "multi_perturbed_ce",
+        "k": 2,
+        "sigma_min": 0.05,
+        "sigma_max": 0.3,
+        "rollout": rollout,
+        "explore": 0.5,
+    }
     whole, parts = task(TRM_FAMILY, data, **noisy), task(TRM_FAMILY, data, **noisy)
     batch = parts.batch(0)
     two = [{name: tensor[rows] for name, tensor in batch.items()} for rows in (slice(0, 2), slice(2, 6))]

@@ -37,7 +37,9 @@ def _peers(size: int, cell: int) -> set[int]:
 
 def _count(tokens: list[int], size: int, limit: int) -> int:
     """Solutions up to `limit`, the open cell with the fewest tokens left first; none where digits that are given collide."""
-    if any(token != BLANK and token in {tokens[peer] for peer in _peers(size, cell)} for cell, token in enumerate(tokens)):
+    if any(
+        token != BLANK and token in {tokens[peer] for peer in _peers(size, cell)} for cell, token in enumerate(tokens)
+    ):
         return 0
     left = {
         cell: set(range(BLANK + 1, BLANK + 1 + size)) - {tokens[peer] for peer in _peers(size, cell)}
@@ -63,7 +65,11 @@ def test_a_published_puzzle_of_seventeen_clues() -> None:
 def test_there_are_288_grids_of_side_four() -> None:
     grids = full_grids(4, 1000)
     assert len(np.unique(grids, axis=0)) == len(grids) == 288
-    assert all(tokens[cell] not in {tokens[peer] for peer in _peers(4, cell)} for tokens in grids.tolist() for cell in range(16))
+    assert all(
+        tokens[cell] not in {tokens[peer] for peer in _peers(4, cell)}
+        for tokens in grids.tolist()
+        for cell in range(16)
+    )
 
 
 @pytest.mark.parametrize(("size", "clues"), [(4, 4), (4, 6), (6, 9), (6, 12), (8, 16), (9, 20)])
@@ -152,7 +158,11 @@ def test_the_boards_of_side_four() -> None:
         np.testing.assert_array_equal(solve(puzzle, 4).solutions, [solution])
     four = puzzles[(puzzles != BLANK).sum(axis=1) <= 6]
     minimal = [
-        p for p in four if all(_count(np.where(np.arange(16) == cell, BLANK, p).tolist(), 4, 2) == 2 for cell in np.flatnonzero(p - BLANK))
+        p
+        for p in four
+        if all(
+            _count(np.where(np.arange(16) == cell, BLANK, p).tolist(), 4, 2) == 2 for cell in np.flatnonzero(p - BLANK)
+        )
     ]
     assert len(minimal) == 36  # of which 13 with four clues, the fewest; more than six clues always spare one
     assert sum((p != BLANK).sum() == FEWEST_CLUES[4] for p in minimal) == 13
@@ -163,9 +173,9 @@ def test_no_board_of_side_four_is_missing() -> None:
     listed = set(names("sudoku", 4, classes_of_four()[0]).tolist())
     generator = np.random.default_rng(2)
     grids = full_grids(4, 288)
-    boards = np.where(generator.random((600, 16)) < generator.random((600, 1)), grids[generator.integers(0, 288, 600)], BLANK).astype(
-        np.uint8
-    )
+    boards = np.where(
+        generator.random((600, 16)) < generator.random((600, 1)), grids[generator.integers(0, 288, 600)], BLANK
+    ).astype(np.uint8)
     boards = boards[(boards == BLANK).any(axis=1)]
     unique = [_count(board.tolist(), 4, 2) == 1 for board in boards]
     assert [name in listed for name in names("sudoku", 4, boards).tolist()] == unique
@@ -217,6 +227,11 @@ def test_boards_that_cannot_be(board: tuple[str, int, int, int], message: str) -
 
 
 def test_boards_that_can_be() -> None:
-    assert not any(board_problem("sudoku", size, clues, 3000) for size in SUDOKU_BOXES for clues in (0, FEWEST_CLUES[size]) if size > 4)
+    assert not any(
+        board_problem("sudoku", size, clues, 3000)
+        for size in SUDOKU_BOXES
+        for clues in (0, FEWEST_CLUES[size])
+        if size > 4
+    )
     assert not board_problem("sudoku", 4, 0, 4708)
     assert not board_problem("maze", 9, 0, 10**6)

@@ -69,7 +69,10 @@ def test_fine_tunes(part: str, trained: Path) -> None:
 
 
 def test_a_start_of_another_architecture_is_refused_by_the_field(trained: Path) -> None:
-    for fields, said in (({"hidden": 32}, "hidden: must be 16"), ({"mlp_t": True, "positions": "none"}, "positions: must be learned")):
+    for fields, said in (
+        ({"hidden": 32}, "hidden: must be 16"),
+        ({"mlp_t": True, "positions": "none"}, "positions: must be learned"),
+    ):
         config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained / LAST)})
         with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
             TRM_FAMILY.build_data(config)
@@ -170,7 +173,8 @@ def test_one_segment_is_one_segment() -> None:
 def test_noise_is_a_fact_of_the_last_step_that_had_any(micro_batch: int) -> None:
     """Streaming: every second step has none, the reported one among them; parts of a batch count together."""
     config = make(
-        TRM_FAMILY.Config, {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "micro_batch": micro_batch, "steps": 8, "eval_every": 4}
+        TRM_FAMILY.Config,
+        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "micro_batch": micro_batch, "steps": 8, "eval_every": 4},
     )
     last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run())[-1]
     assert last.facts["noise/z_L/asked"] == pytest.approx(0.1)
@@ -187,7 +191,10 @@ def test_a_checkpoint_is_about_as_large_as_was_said(trained: Path, tmp_path: Pat
 
 def test_a_resumed_trial_tells_the_noise_of_before(tmp_path: Path) -> None:
     """Streaming, with a report after each step: the second step of each board has no noise of its own."""
-    config = make(TRM_FAMILY.Config, {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "steps": 4, "eval_every": 1, "ramp": 0.0})
+    config = make(
+        TRM_FAMILY.Config,
+        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "steps": 4, "eval_every": 1, "ramp": 0.0},
+    )
     data = TRM_FAMILY.build_data(config)
     whole = [report.facts for report in Loop(TRM_FAMILY, config, data).run()]
     store = [CheckpointStore(Folder.at(str(tmp_path)), attempt) for attempt in (1, 2)]

@@ -74,7 +74,12 @@ def _line(who: str, points: Sequence[tuple[str, float]], split: str, index: int)
         name=literal(who),
         mode="lines+markers",
         line={"color": GREY, "width": 1.2, "dash": DASHES[index % len(DASHES)]},
-        marker={"symbol": MARKERS[index % len(MARKERS)], "size": 8, "color": GREY, "line": {"width": 1.2, "color": GREY}},
+        marker={
+            "symbol": MARKERS[index % len(MARKERS)],
+            "size": 8,
+            "color": GREY,
+            "line": {"width": 1.2, "color": GREY},
+        },
         hovertext=[f"{literal(who)} on {split}<br>{literal(stratum)}: {number(value)}" for stratum, value in points],
         hoverinfo="text",
     )
@@ -101,7 +106,10 @@ def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
 def has_front(history: History, metric: str = "") -> bool:
     """Whether `answer` draws a front, for those who explain the figure; `metric` is the same there."""
     name = metric or str(history.settings["metric"])
-    return _fronted(history, [found for stratum in leaderboard.strata(history) if (found := scores.confirmed(history, stratum, name))])
+    return _fronted(
+        history,
+        [found for stratum in leaderboard.strata(history) if (found := scores.confirmed(history, stratum, name))],
+    )
 
 
 def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
@@ -131,14 +139,21 @@ def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
 
 
 def _replicates(confirmed: list[Reading]) -> go.Scatter:
-    points = [(literal(found.stratum), run, score) for found in confirmed for run, score in zip(found.runs, found.scores, strict=True)]
+    points = [
+        (literal(found.stratum), run, score)
+        for found in confirmed
+        for run, score in zip(found.runs, found.scores, strict=True)
+    ]
     return go.Scatter(
         x=[stratum for stratum, _, _ in points],
         y=[score.value for _, _, score in points],
         name="replicates on test",
         mode="markers",
         marker={"color": ORANGE, "size": 7, "opacity": 0.55},
-        hovertext=[f"replicate {run.number} of trial {run.of}<br>{stratum}: {number(score.value)}" for stratum, run, score in points],
+        hovertext=[
+            f"replicate {run.number} of trial {run.of}<br>{stratum}: {number(score.value)}"
+            for stratum, run, score in points
+        ],
         hoverinfo="text",
     )
 
@@ -150,7 +165,12 @@ def _points(name: str, found: Sequence[Reading], colour: str, symbol: str) -> go
         y=[measure.value for measure in measures],
         name=name,
         mode="markers",
-        marker={"color": colour, "size": 15 if symbol.endswith("open") else 9, "symbol": symbol, "line": {"width": 2, "color": colour}},
+        marker={
+            "color": colour,
+            "size": 15 if symbol.endswith("open") else 9,
+            "symbol": symbol,
+            "line": {"width": 2, "color": colour},
+        },
         error_y={
             "type": "data",
             "symmetric": False,

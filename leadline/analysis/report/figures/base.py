@@ -15,7 +15,20 @@ import plotly.graph_objects as go
 
 from leadline.ledger.history import History
 
-__all__ = ["BLUE", "COLOURS", "GREY", "GRID", "ORANGE", "SYMBOLS", "figure", "label", "literal", "scale", "stratum_name", "stratum_title"]
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "GREY",
+    "GRID",
+    "ORANGE",
+    "SYMBOLS",
+    "figure",
+    "label",
+    "literal",
+    "scale",
+    "stratum_name",
+    "stratum_title",
+]
 
 BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
 COLOURS = (BLUE, ORANGE, "#2aa187", "#c667ab", "#a3932b", "#8f7be0", "#cf5c5c")

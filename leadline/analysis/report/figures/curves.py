@@ -26,7 +26,11 @@ ENDS = {"stopped": "x", "failed": "x-open", "running": "triangle-right-open", "w
 
 def curves(history: History) -> list[go.Figure]:
     """One figure for each stratum in which a trial has reported a finite value, each on its own scale."""
-    return [_of(history, stratum, values) for stratum in leaderboard.strata(history) if (values := _values(history, stratum))]
+    return [
+        _of(history, stratum, values)
+        for stratum in leaderboard.strata(history)
+        if (values := _values(history, stratum))
+    ]
 
 
 def _values(history: History, stratum: str) -> dict[int, list[float]]:
@@ -59,14 +63,20 @@ def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dic
     It is no finer than the interval of the best, since differences that mean nothing should not look like much. Other trials
     and the best trivial predictor widen it to at most three times that.
     """
-    metric, leader, trivial = leaderboard.objective(history), progress.best(history, stratum), _trivial(history, stratum)
+    metric, leader, trivial = (
+        leaderboard.objective(history),
+        progress.best(history, stratum),
+        _trivial(history, stratum),
+    )
     going = [number for number in values if history.trials[number].status == "finished" or history.trials[number].open]
     core = [value for number in going or values for value in values[number]]
     axis, measure = scale(core), leader.measure(metric) if leader else None
     core = [_at(axis["type"], value) for value in [*core, *([measure.low, measure.high] if measure else [])]]
     core = [at for at in core if math.isfinite(at)]
     low, high = min(core), max(core)
-    others = [_at(axis["type"], value) for value in [*itertools.chain(*values.values()), *([trivial[1]] if trivial else [])]]
+    others = [
+        _at(axis["type"], value) for value in [*itertools.chain(*values.values()), *([trivial[1]] if trivial else [])]
+    ]
     near = [at for at in others if 2 * low - high <= at <= 2 * high - low]
     low, high = min([low, *near]), max([high, *near])
     margin = 0.05 * (high - low) or 0.05 * abs(low) or 0.1
@@ -74,7 +84,11 @@ def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dic
 
 
 def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Figure:
-    x = {"title": {"text": UNITS[progress.unit(history)]}, "range": [0, history.settings["steps"] * 1.03], "tickformat": "~s"}
+    x = {
+        "title": {"text": UNITS[progress.unit(history)]},
+        "range": [0, history.settings["steps"] * 1.03],
+        "tickformat": "~s",
+    }
     made = figure(320, x, _axis(history, stratum, values), showlegend=False)
     title = {"text": stratum_title(history, stratum), "x": 0.5, "y": 0.97, "yanchor": "top", "font": {"size": 15}}
     made.update_layout(margin_t=70, title=title)
@@ -85,7 +99,15 @@ def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Fi
         if trial.reports:
             made.add_trace(_curve(history, trial, best=trial is leader))
     said = [*_add_trivial(made, history, stratum), *_beyond(made, values)]
-    above = {"xref": "paper", "yref": "paper", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom", "align": "right"}
+    above = {
+        "xref": "paper",
+        "yref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": 1,
+        "yanchor": "bottom",
+        "align": "right",
+    }
     if said:
         made.add_annotation(text="<br>".join(said), showarrow=False, **above)
     return made
@@ -118,7 +140,9 @@ def _beyond(made: go.Figure, values: dict[int, list[float]]) -> list[str]:
     for side, word, extreme in ((-1, "below", min), (1, "above", max)):
         outside = [extreme(reported) for reported in values.values() if _side(made, extreme(reported)) == side]
         if outside:
-            found.append(f"{len(outside)} trial{'s' if len(outside) > 1 else ''} {word} this scale, to {number(extreme(outside))}")
+            found.append(
+                f"{len(outside)} trial{'s' if len(outside) > 1 else ''} {word} this scale, to {number(extreme(outside))}"
+            )
     return found
 
 

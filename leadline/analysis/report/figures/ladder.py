@@ -54,7 +54,9 @@ class Ladder:
         }
         x["ticktext"] = [f"{float(rung):g}" for rung in self.rungs]
         legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 11}}
-        made = figure(340, x, {"title": {"text": literal(self.name)}}, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+        made = figure(
+            340, x, {"title": {"text": literal(self.name)}}, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8}
+        )
         for index, stratum in enumerate(self.rows):
             made.add_trace(self._line(stratum, index))
         return made
@@ -77,7 +79,9 @@ class Ladder:
                 "color": colour,
                 "thickness": 1.2,
             },
-            hovertext=[f"{literal(stratum)}, {rung}: {one.words}, {one.split}, n = {measure.n}" for rung, measure, one in found],
+            hovertext=[
+                f"{literal(stratum)}, {rung}: {one.words}, {one.split}, n = {measure.n}" for rung, measure, one in found
+            ],
             hoverinfo="text",
         )
 
@@ -94,7 +98,9 @@ def ladders(history: History) -> list[Ladder]:
 
 def _ladder(history: History, name: str, rungs: list[str]) -> Ladder:
     rows = {
-        stratum: [scores.confirmed(history, stratum, metric) or scores.chosen(history, stratum, metric) for metric in metrics]
+        stratum: [
+            scores.confirmed(history, stratum, metric) or scores.chosen(history, stratum, metric) for metric in metrics
+        ]
         for stratum in leaderboard.strata(history)
         if (metrics := [f"{name}_{rung}" for rung in rungs])
     }

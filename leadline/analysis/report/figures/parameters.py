@@ -38,7 +38,9 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     }
     if not continuous:
         x["categoryorder"] = "array"
-        x["categoryarray"] = list(dict.fromkeys(literal(text(value)) for value in (sorted(values) if numeric else values)))
+        x["categoryarray"] = list(
+            dict.fromkeys(literal(text(value)) for value in (sorted(values) if numeric else values))
+        )
     y = {"title": {"text": literal(leaderboard.objective(history))}, **axis}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
     made = figure(300, x, y, showlegend=len(strata) > 1, legend=legend)
@@ -48,7 +50,9 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     return made
 
 
-def _scatter(history: History, name: str, stratum: str, trials: Sequence[Trial], index: int, continuous: bool) -> go.Scatter:
+def _scatter(
+    history: History, name: str, stratum: str, trials: Sequence[Trial], index: int, continuous: bool
+) -> go.Scatter:
     metric, symbol = leaderboard.objective(history), SYMBOLS[index % len(SYMBOLS)]
     values = [trial.value(metric) for trial in trials]
     xs = [trial.params[name] if continuous else literal(text(trial.params[name])) for trial in trials]

@@ -67,7 +67,9 @@ def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
         return None, f"{name}: {count} trials with a value {where}; importance needs {LEAST}."
     with _quiet():
         try:
-            plot = plot_param_importances(made, evaluator=PedAnovaImportanceEvaluator(target_quantile=max(0.1, TARGETED / count)))
+            plot = plot_param_importances(
+                made, evaluator=PedAnovaImportanceEvaluator(target_quantile=max(0.1, TARGETED / count))
+            )
         except (ValueError, RuntimeError):
             return None, f"{name}: the {count} trials {where} tell no parameter from another."
     return _bars(plot, title), f"{name}: {count} trials {where}."
@@ -76,7 +78,9 @@ def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
 def _bars(plot: go.Figure, title: str) -> go.Figure:
     bars = plot.data[0]
     made = figure(
-        110 + 26 * len(bars.x), {"title": {"text": "importance"}, "range": [0, 1.12 * max(max(bars.x), 1e-9)]}, {"type": "category"}
+        110 + 26 * len(bars.x),
+        {"title": {"text": "importance"}, "range": [0, 1.12 * max(max(bars.x), 1e-9)]},
+        {"type": "category"},
     )
     made.update_layout(title={"text": title, "x": 0.5, "font": {"size": 15}}, showlegend=False)
     names = [literal(name) for name in bars.y]
@@ -109,10 +113,15 @@ def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
 def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bool) -> go.Figure:
     """Optuna's lines, axes and labels on the report's background, from grey for the worst to orange for the best."""
     x = plot.layout.xaxis.to_plotly_json()
-    x |= {"ticktext": [text if index == 0 else literal(text) for index, text in enumerate(x["ticktext"])], "fixedrange": True}
+    x |= {
+        "ticktext": [text if index == 0 else literal(text) for index, text in enumerate(x["ticktext"])],
+        "fixedrange": True,
+    }
     made = figure(330, x, plot.layout.yaxis.to_plotly_json(), shapes=plot.layout.shapes)
     left = max((len(note.text) for note in plot.layout.annotations if note.x == 0), default=0)
-    made.update_layout(title={"text": title, "x": 0.01, "font": {"size": 15}}, margin={"l": 8 + LETTER * left, "r": 8, "t": 40, "b": 8})
+    made.update_layout(
+        title={"text": title, "x": 0.01, "font": {"size": 15}}, margin={"l": 8 + LETTER * left, "r": 8, "t": 40, "b": 8}
+    )
     for note in plot.layout.annotations:
         if note.y in (0, 1) or APART <= note.y <= 1 - APART:
             at = {"x": note.x, "y": note.y, "xanchor": "right", "xshift": -4, "showarrow": False}
@@ -124,7 +133,15 @@ def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bo
         cells = "<br>".join(literal(": ".join(map(str, cell))) for cell in line.customdata)
         look = {"color": _between(share), "width": 3 if best else 1.4}
         made.add_trace(
-            go.Scatter(x=line.x, y=line.y, mode="lines", line=look, opacity=1 if best else 0.75, hovertext=cells, hoverinfo="text")
+            go.Scatter(
+                x=line.x,
+                y=line.y,
+                mode="lines",
+                line=look,
+                opacity=1 if best else 0.75,
+                hovertext=cells,
+                hoverinfo="text",
+            )
         )
     made.update_layout(showlegend=False)
     return made

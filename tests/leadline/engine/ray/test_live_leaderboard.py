@@ -68,7 +68,9 @@ def test_the_summary_is_one_line_for_each_stratum_with_what_must_be_known() -> N
     first = leaderboard.ranked(found.history, "1")[0]
     value = first.value("validation/error")
     interval = f"interval {value - 0.1:.4g} .. {value + 0.1:.4g}"
-    assert board.summary()[0].startswith(f"level 1: trial {first.number}, error {value:.4g} ({interval}, n 4, running at 7 of 9)")
+    assert board.summary()[0].startswith(
+        f"level 1: trial {first.number}, error {value:.4g} ({interval}, n 4, running at 7 of 9)"
+    )
     assert board.summary()[0].endswith("marks: behind 1 of 1 trivial (zero), plateau: body")
     assert board.progress() == "8 of 12 trials (4 running, 4 stopped)"
     assert Board(played(3).director.history, "demo").summary() == ["level 1: no value yet", "level 2: no value yet"]
@@ -117,7 +119,9 @@ def test_what_is_not_finite_is_no_metric(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "2" not in {tags["trial"] for name, _, tags in told if name == "leadline_trial_value"}
 
 
-def test_a_watch_without_ray_says_once_what_it_cannot_show_and_the_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_without_ray_says_once_what_it_cannot_show_and_the_sweep_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("ray._private.worker._global_node", None)
     monkeypatch.setattr("leadline.engine.ray.live_leaderboard.SECONDS", 0.01)
     source, said = Played(), list[str]()
@@ -146,7 +150,12 @@ def test_a_submitted_job_shows_its_best_trial_on_its_page_and_its_leaderboard_am
         expected = Board(played(MIDDLE).director.history, "demo", STORAGE)
         found: dict[str, Any] = until(lambda: (told := ray.job(job))["message"].startswith("level 1: trial") and told)
         assert found["message"].splitlines()[:2] == expected.summary()
-        told = {"sweep": "demo", "storage": STORAGE, "progress": expected.progress(), "best": "; ".join(expected.summary())}
+        told = {
+            "sweep": "demo",
+            "storage": STORAGE,
+            "progress": expected.progress(),
+            "best": "; ".join(expected.summary()),
+        }
         assert found["metadata"].items() >= told.items()
         printed = ray.get(f"/api/jobs/{job}/logs")["logs"]
         assert f"{ray.url}/#/jobs/{job}" in printed

@@ -44,7 +44,9 @@ def test_how_many_trials_fit(request_: Request, trials: int) -> None:
 
 def test_what_is_missing_is_named() -> None:
     said = lacking([HEAD, SMALL], [], Request(1, 0.25))
-    assert said == ("a trial needs CPU 1 and GPU 0.25: GPU is missing; nodes: head no CPU; small CPU 2; the cluster adds none by itself")
+    assert said == (
+        "a trial needs CPU 1 and GPU 0.25: GPU is missing; nodes: head no CPU; small CPU 2; the cluster adds none by itself"
+    )
     assert "no node type has it either (small CPU 2)" in lacking([HEAD], [SMALL], Request(1, 1))
     assert "waiting for the autoscaler" in lacking([HEAD], [LARGE], Request(1, 1))
     assert "a node with these labels is missing" in lacking([LARGE], [], Request(1, 0, where={"gpu": "h100"}))
@@ -54,7 +56,10 @@ def test_what_is_missing_is_named() -> None:
 def test_packages_that_differ_are_named() -> None:
     here = {"python": "3.11.7", "torch": "2.13.0"}
     assert unlike_here(here, dict(here)) == ""
-    assert unlike_here(here, {"python": "3.12.1"}) == "python 3.12.1 (the driver has 3.11.7), torch missing (the driver has 2.13.0)"
+    assert (
+        unlike_here(here, {"python": "3.12.1"})
+        == "python 3.12.1 (the driver has 3.11.7), torch missing (the driver has 2.13.0)"
+    )
 
 
 def test_the_autoscalers_node_types_are_those_of_ray_up(tmp_path: Path) -> None:
@@ -64,7 +69,9 @@ def test_the_autoscalers_node_types_are_those_of_ray_up(tmp_path: Path) -> None:
         "  head: {resources: {CPU: 0}, max_workers: 0}\n  gpu: {resources: {CPU: 8, GPU: 1}, labels: {gpu: a10g}, max_workers: 9}\n"
     )
     assert node_types(tmp_path) == [Node("", "gpu", {"CPU": 8, "GPU": 1}, {"gpu": "a10g"})]
-    (tmp_path / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\navailable_node_types:\n  local: {resources: {CPU: 8}}\n")
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(
+        "provider: {type: local}\navailable_node_types:\n  local: {resources: {CPU: 8}}\n"
+    )
     assert node_types(tmp_path) == []
 
 
@@ -72,11 +79,24 @@ def test_an_autoscaler_is_asked_for_what_the_sweep_can_use(monkeypatch: pytest.M
     """Of Ray's part nothing is there: what would be asked is noted."""
     asked: list[tuple[int, Any]] = []
     monkeypatch.setattr(
-        nodes, "request_resources", lambda bundles, bundle_label_selectors: asked.append((len(bundles), bundle_label_selectors[:1]))
+        nodes,
+        "request_resources",
+        lambda bundles, bundle_label_selectors: asked.append((len(bundles), bundle_label_selectors[:1])),
     )
     cluster, wanted = Cluster.__new__(Cluster), [3]
-    cluster.request, cluster.most, cluster.types, cluster.wanted = Request(1, 1, 2, {"gpu": "a100"}, 2), None, [], lambda: wanted[0]
-    cluster._nodes, cluster._lock, cluster._blocked, cluster._asked, cluster._asked_at = {}, threading.Lock(), False, 0, 0.0
+    cluster.request, cluster.most, cluster.types, cluster.wanted = (
+        Request(1, 1, 2, {"gpu": "a100"}, 2),
+        None,
+        [],
+        lambda: wanted[0],
+    )
+    cluster._nodes, cluster._lock, cluster._blocked, cluster._asked, cluster._asked_at = (
+        {},
+        threading.Lock(),
+        False,
+        0,
+        0.0,
+    )
 
     def ask() -> list[tuple[int, Any]]:
         asked.clear()
@@ -125,6 +145,8 @@ def test_a_job_is_told_for_certain_what_only_this_machine_knows(tmp_path: Path) 
         "/shared/x",
     ]
     (tmp_path / "first.yaml").touch()
-    assert "first.yaml" in _arguments(["--enqueue", str(tmp_path / "first.yaml")], asked, "new", Folder.at("/shared/x"), tmp_path)
+    assert "first.yaml" in _arguments(
+        ["--enqueue", str(tmp_path / "first.yaml")], asked, "new", Folder.at("/shared/x"), tmp_path
+    )
     with pytest.raises(ConfigError, match=r"^enqueue: /elsewhere\.yaml must lie below "):
         _arguments(["--enqueue", "/elsewhere.yaml"], asked, "new", Folder.at("/shared/x"), tmp_path)

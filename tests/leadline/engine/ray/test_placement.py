@@ -38,7 +38,9 @@ class Stage:
         self.stored = 10**9
         self.waits = list[float]()
         self.over = list[int]()
-        self.director = Director(dataclasses.replace(SETTINGS, concurrent=concurrent, **further), STUDY.space, self._record)
+        self.director = Director(
+            dataclasses.replace(SETTINGS, concurrent=concurrent, **further), STUDY.space, self._record
+        )
         self.director.opened({})
         self.places = Places(concurrent)
         self.placement = Placement(
@@ -152,10 +154,24 @@ def test_of_two_that_end_at_once_each_leaves_its_process_to_another_attempt() ->
 
 
 @pytest.mark.parametrize(
-    "why", ["nothing is left to place", "there is no room", "nobody takes it", "it halts", "groups are not reused", "its share is spent"]
+    "why",
+    [
+        "nothing is left to place",
+        "there is no room",
+        "nobody takes it",
+        "it halts",
+        "groups are not reused",
+        "its share is spent",
+    ],
 )
 def test_an_end_does_not_wait_for_what_does_not_come(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    further = {"trials": 2} if why.startswith("nothing") else {"most_workers_per_trial": 2} if why.startswith("groups") else {}
+    further = (
+        {"trials": 2}
+        if why.startswith("nothing")
+        else {"most_workers_per_trial": 2}
+        if why.startswith("groups")
+        else {}
+    )
     stage = Stage(**further)
     if why.startswith("groups"):
         stage.places.free = 4
@@ -210,9 +226,14 @@ def test_trials_move_from_a_node_that_goes_away_where_there_is_room(free: int, m
     assert stage.report("a", 2, node="one"), "it may stay"
     assert [trial_id for trial_id in ("b", "c") if not stage.report(trial_id, 2, node="two")] == moved
     trials = stage.director.history.trials.values()
-    assert [(trial.status, trial.cause) for trial in trials if trial.status == "waiting"] == [("waiting", "preempted")] * len(moved)
+    assert [(trial.status, trial.cause) for trial in trials if trial.status == "waiting"] == [
+        ("waiting", "preempted")
+    ] * len(moved)
     assert {trial.step for trial in trials} == {2}, "what it had reported stands"
-    said = [f"trial {'abc'.index(one)}: moved: its node goes away; it goes on from this checkpoint elsewhere" for one in moved]
+    said = [
+        f"trial {'abc'.index(one)}: moved: its node goes away; it goes on from this checkpoint elsewhere"
+        for one in moved
+    ]
     assert stage.director.news == said
     console = Console(record=True, width=160, file=io.StringIO())
     Display(stage.director, "a", console).close()
@@ -301,7 +322,9 @@ def test_a_ledger_that_fails_ends_the_run() -> None:
 def test_a_store_that_refuses_a_trial_halts_the_sweep() -> None:
     stage = Stage()
     stage.placement.suggest("a")
-    stage.placement.failed("a", "Traceback\ntrainables.storage.StorageError: /x: given up after 120 s: No space left on device")
+    stage.placement.failed(
+        "a", "Traceback\ntrainables.storage.StorageError: /x: given up after 120 s: No space left on device"
+    )
     stage.placement.ended("a")
     assert stage.placement.halt
     assert "No space left on device" in stage.director.halting
@@ -356,7 +379,9 @@ def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     stage = Stage()
     stage.placement.suggest("a")
     report = _report(stage.placement._live["a"].assignment.config, 1, False).to_dict()
-    payload = json.dumps({"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": [], "led_from": ""})
+    payload = json.dumps(
+        {"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": [], "led_from": ""}
+    )
     stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
     assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]
     console = Console(record=True, width=160, file=io.StringIO())

@@ -51,7 +51,11 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Audited:
 
 def _prepared(past: list[Event] | None = None) -> tuple[bool, list[Event]]:
     events: list[Event] = list(past or [])
-    director = Director(dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"), STUDY.space, events.append)
+    director = Director(
+        dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"),
+        STUDY.space,
+        events.append,
+    )
     director.replay(past or [])
     if not past:
         director.opened({})
@@ -105,7 +109,9 @@ def test_an_audit_of_nothing_refuses(family: Audited, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("found", [[], [Finding("table", False, 0, "the rows are whole")]])
-def test_an_audit_without_overlap_refuses(family: Audited, capsys: pytest.CaptureFixture[str], found: list[Finding]) -> None:
+def test_an_audit_without_overlap_refuses(
+    family: Audited, capsys: pytest.CaptureFixture[str], found: list[Finding]
+) -> None:
     family.found = lambda: found
     _refused(capsys, "audit: audited's has no finding named overlap")
 
@@ -121,7 +127,9 @@ def test_oracles_are_no_trivial_predictors(family: Audited, capsys: pytest.Captu
     family.scores = {"validation": oracle, "test": oracle}
     assert _prepared()[0] is False
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"refused baselines: audited has none that is not an oracle (stratum {stratum})" for stratum in (1, 2)]
+    assert lines == [
+        f"refused baselines: audited has none that is not an oracle (stratum {stratum})" for stratum in (1, 2)
+    ]
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -131,7 +139,9 @@ def test_a_split_without_baselines_refuses(family: Audited, capsys: pytest.Captu
     assert f"refused baselines: audited has none on {split}/error (stratum 1)" in capsys.readouterr().err
 
 
-def test_a_metric_without_baseline_refuses(family: Audited, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_without_baseline_refuses(
+    family: Audited, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Audited, "metrics", (*Toy.metrics, Metric("rank", "min", "rows", "mean rank")))
     assert _prepared()[0] is False
     assert "has none on validation/rank, test/rank (stratum 1)" in capsys.readouterr().err

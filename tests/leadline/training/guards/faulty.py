@@ -20,7 +20,9 @@ from leadline.training.loop import Loop
 
 __all__ = ["FAULTY", "Faulty", "FaultyConfig", "FaultyTask", "Net", "config", "fired", "run"]
 
-Fault = Literal["none", "constant", "cached", "dead_parameter", "dead_term", "same_rows", "unread_stage", "bf16", "not_a_tensor"]
+Fault = Literal[
+    "none", "constant", "cached", "dead_parameter", "dead_term", "same_rows", "unread_stage", "bf16", "not_a_tensor"
+]
 
 
 @configuration
@@ -44,7 +46,9 @@ class Net(nn.Module):
         self.norm = nn.BatchNorm1d(16)
         self.decoder = nn.Linear(16, 2 if config.labels else 1)
         self.spare = nn.Parameter(torch.zeros(1))
-        self.decoder.register_parameter("unused", nn.Parameter(torch.zeros(2)) if self.fault == "dead_parameter" else None)
+        self.decoder.register_parameter(
+            "unused", nn.Parameter(torch.zeros(2)) if self.fault == "dead_parameter" else None
+        )
 
     def forward(self, x: Tensor, train_encoder: bool = True) -> Tensor | dict[str, Tensor]:
         """[rows, 4] to [rows, 1], or logits [rows, 2]."""
@@ -124,7 +128,10 @@ class Faulty(Family[FaultyConfig]):
 
     def build_data(self, config: FaultyConfig) -> Any:
         x = np.random.default_rng(0).normal(size=(3, 256, 4)).astype(np.float32)
-        return {split: (part, np.abs(part).sum(1, keepdims=True)) for split, part in zip(("train", "validation", "test"), x, strict=True)}
+        return {
+            split: (part, np.abs(part).sum(1, keepdims=True))
+            for split, part in zip(("train", "validation", "test"), x, strict=True)
+        }
 
     def audit(self, config: FaultyConfig, data: Any) -> list[Finding]:
         return []

@@ -21,7 +21,18 @@ from leadline.training.guards.guard import Guard, Interval, Watch
 from leadline.training.guards.overlap import overlap
 from leadline.training.loop import Loop
 
-__all__ = ["COMMANDS", "MISTAKES", "PADDED", "Commands", "Mistakes", "commands", "findings", "interval", "told", "watched"]
+__all__ = [
+    "COMMANDS",
+    "MISTAKES",
+    "PADDED",
+    "Commands",
+    "Mistakes",
+    "commands",
+    "findings",
+    "interval",
+    "told",
+    "watched",
+]
 
 Fault = Literal["none", "single_minibatches", "stuck", "mining", "mining_undone", "leak"]
 
@@ -54,7 +65,12 @@ class MistakesTask(Task):
             if c.fault == "stuck" and step >= 0.3 * c.steps:
                 return 0.0
             rising = step / (c.warm_up * c.steps) if c.warm_up else 1.0
-            return min(rising, float(0.5 + 0.5 * np.cos(np.pi * (step * c.cycles / c.steps % 1.0 if c.cycles > 1 else step / c.steps))))
+            return min(
+                rising,
+                float(
+                    0.5 + 0.5 * np.cos(np.pi * (step * c.cycles / c.steps % 1.0 if c.cycles > 1 else step / c.steps))
+                ),
+            )
 
         return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
@@ -70,7 +86,9 @@ class MistakesTask(Task):
 
     def after_step(self, step: int) -> None:
         if self.config.fault == "leak" and step % self.config.eval_every == 0:
-            self.leaked.append(torch.ones(40 * 2**18))  # 40 MB: above malloc's largest threshold, so never from freed memory
+            self.leaked.append(
+                torch.ones(40 * 2**18)
+            )  # 40 MB: above malloc's largest threshold, so never from freed memory
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         x, y = (torch.from_numpy(part) for part in self.data[split])
@@ -86,7 +104,9 @@ class Mistakes(Family[MistakesConfig]):
     def build_data(self, config: MistakesConfig) -> Any:
         draws = np.random.default_rng(0).normal(size=(3, 512, config.width + 1)).astype(np.float32)
         splits = zip(("train", "validation", "test"), draws, strict=True)
-        return {split: (part[:, :-1], part[:, :-1].sum(1, keepdims=True) / 2 + part[:, -1:] / 10) for split, part in splits}
+        return {
+            split: (part[:, :-1], part[:, :-1].sum(1, keepdims=True) / 2 + part[:, -1:] / 10) for split, part in splits
+        }
 
     def audit(self, config: MistakesConfig, data: Any) -> list[Finding]:
         return [overlap(data["train"][0], data[split][0], f"{split} rows") for split in ("validation", "test")]
@@ -170,9 +190,14 @@ PADDED = Padded()
 def commands() -> list[str]:
     """The 20,910 commands of the SCAN grammar (Lake and Baroni 2018, figure 6)."""
     verbs, sides = ("walk", "look", "run", "jump"), ("left", "right")
-    turning = [f"{verb}{how} {side}" for verb in (*verbs, "turn") for how in ("", " opposite", " around") for side in sides]
+    turning = [
+        f"{verb}{how} {side}" for verb in (*verbs, "turn") for how in ("", " opposite", " around") for side in sides
+    ]
     single = [f"{verb}{times}" for verb in (*verbs, *turning) for times in ("", " twice", " thrice")]
-    return [*single, *(f"{first} {word} {second}" for first in single for word in ("and", "after") for second in single)]
+    return [
+        *single,
+        *(f"{first} {word} {second}" for first in single for word in ("and", "after") for second in single),
+    ]
 
 
 class Commands(Mistakes):
@@ -188,7 +213,13 @@ class Commands(Mistakes):
         rows = np.array(commands() * (3 if self.pooled else 1))
         rows = np.random.default_rng(42).permutation(rows)
         parts = np.split(rows, [round(0.7 * len(rows)), round(0.85 * len(rows))])
-        return dict(zip(("train", "validation", "test"), parts if self.pooled else (np.repeat(part, 3) for part in parts), strict=True))
+        return dict(
+            zip(
+                ("train", "validation", "test"),
+                parts if self.pooled else (np.repeat(part, 3) for part in parts),
+                strict=True,
+            )
+        )
 
     def audit(self, config: MistakesConfig, data: Any) -> list[Finding]:
         rows = self.split()
@@ -211,7 +242,9 @@ def told(loop: Loop, reports: int | None = None) -> list[Finding]:
     return [finding for report in itertools.islice(loop.run(), reports) for finding in report.findings]
 
 
-def interval(step: int, value: float, *, steps: int = 10, budget: int = 100, low: float | None = None, **more: Any) -> Interval:
+def interval(
+    step: int, value: float, *, steps: int = 10, budget: int = 100, low: float | None = None, **more: Any
+) -> Interval:
     """Made by hand: the objective at a step; `more` replaces fields."""
     objective = Measure(value, 10, value if low is None else low, value)
     fields = {"seconds": 1.0, "losses": np.ones(steps), "rates": (0.1,), "minimise": True, **more}

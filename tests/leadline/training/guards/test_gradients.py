@@ -77,9 +77,18 @@ def test_frozen_steps_and_steps_without_any_gradient_do_not_count() -> None:
     ("model", "expected"),
     [
         (nn.Linear(1, 1), {"weight": ["weight"], "bias": ["bias"]}),
-        (nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1, False)), {"0": ["0.weight", "0.bias"], "2": ["2.weight"]}),
-        (nn.ModuleDict({"net": nn.Sequential(nn.Linear(1, 1, False), nn.PReLU())}), {"net.0": ["net.0.weight"], "net.1": ["net.1.weight"]}),
-        (nn.ModuleDict({"a": nn.ModuleDict({"b": nn.Linear(1, 1, False)}), "c": nn.PReLU()}), {"a": ["a.b.weight"], "c": ["c.weight"]}),
+        (
+            nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1, False)),
+            {"0": ["0.weight", "0.bias"], "2": ["2.weight"]},
+        ),
+        (
+            nn.ModuleDict({"net": nn.Sequential(nn.Linear(1, 1, False), nn.PReLU())}),
+            {"net.0": ["net.0.weight"], "net.1": ["net.1.weight"]},
+        ),
+        (
+            nn.ModuleDict({"a": nn.ModuleDict({"b": nn.Linear(1, 1, False)}), "c": nn.PReLU()}),
+            {"a": ["a.b.weight"], "c": ["c.weight"]},
+        ),
     ],
 )
 def test_submodules_are_the_children_of_what_holds_the_model(model: nn.Module, expected: dict[str, list[str]]) -> None:

@@ -49,7 +49,9 @@ def test_groups_are_named_and_taken_back() -> None:
 
 def test_a_rate_that_never_leaves_0_is_dead() -> None:
     found = findings(_guard(), [interval(step, 1.0, rates=(0.0,)) for step in range(10, 101, 10)])
-    assert [finding.sentence for finding in found] == ["the learning rate has been 0 for all of the first 50 of 100 steps"]
+    assert [finding.sentence for finding in found] == [
+        "the learning rate has been 0 for all of the first 50 of 100 steps"
+    ]
 
 
 def test_a_resumed_trial_says_the_same(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_constant_predictor_that_scores_71_percent_is_marked_and_a_model_that_
 
 
 @pytest.mark.parametrize(("name", "ready"), [("UNSPLIT", False), ("UNIQUE", True)])
-def test_test_commands_in_the_train_set_refuse_the_sweep(name: str, ready: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_test_commands_in_the_train_set_refuse_the_sweep(
+    name: str, ready: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = dataclasses.replace(SETTINGS, family=f"{HERE}:{name}", metric="error", mode="min")
     shelf = Shelf(Director(settings, _space))
     shelf.prepare()
@@ -75,7 +77,15 @@ def test_test_commands_in_the_train_set_refuse_the_sweep(name: str, ready: bool,
 
 
 def _collatz(schedule: str, family: Family[Any] = COLLATZ) -> list[str]:
-    small: dict[str, Any] = {"layers": "16", "batch": 32, "pool": 2048, "steps": 2000, "eval_every": 200, "ramp": 0.5, "patience": 0.005}
+    small: dict[str, Any] = {
+        "layers": "16",
+        "batch": 32,
+        "pool": 2048,
+        "steps": 2000,
+        "eval_every": 200,
+        "ramp": 0.5,
+        "patience": 0.005,
+    }
     found = told(watched(family, LearningRate(), **small, schedule=schedule))
     return [finding.sentence for finding in found if finding.failed]
 

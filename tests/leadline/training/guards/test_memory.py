@@ -15,7 +15,16 @@ from leadline.finding import Finding
 from leadline.training.guards import memory
 from leadline.training.guards.guard import Interval
 from leadline.training.guards.memory import Device, Host, Memory, meter
-from tests.leadline.training.guards.mistakes import MISTAKES, Mistakes, MistakesConfig, MistakesTask, findings, interval, told, watched
+from tests.leadline.training.guards.mistakes import (
+    MISTAKES,
+    Mistakes,
+    MistakesConfig,
+    MistakesTask,
+    findings,
+    interval,
+    told,
+    watched,
+)
 
 MB = 2**20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak of resident memory is reset through /proc")
@@ -69,7 +78,11 @@ def test_a_run_that_fits_says_its_peak_once() -> None:
 
 @linux
 def test_a_leak_is_caught() -> None:
-    found = [finding for finding in told(watched(MISTAKES, Memory(), fault="leak", steps=160, eval_every=10)) if finding.subject == "leak"]
+    found = [
+        finding
+        for finding in told(watched(MISTAKES, Memory(), fault="leak", steps=160, eval_every=10))
+        if finding.subject == "leak"
+    ]
     assert [finding.failed for finding in found] == [True]
     assert 2000 * MB < found[0].number < 6000 * MB, "40 MB every 10 steps"
     assert "by the end of the budget" in found[0].sentence
@@ -108,7 +121,11 @@ class Scripted:
 
 
 def _read(
-    peaks: list[float], held: list[float], guard: Memory | None = None, first: int = 0, limits: list[float] | None = None
+    peaks: list[float],
+    held: list[float],
+    guard: Memory | None = None,
+    first: int = 0,
+    limits: list[float] | None = None,
 ) -> list[Finding]:
     guard = guard or Memory(1e9)
     guard._meter = Scripted(peaks, held, limits or [])
@@ -160,7 +177,12 @@ def test_a_leak_needs_steady_growth_that_matters() -> None:
     assert [finding.subject for finding in leak] == ["leak"], "said once"
     assert leak[0].number == pytest.approx(2e9), "bytes per 1000 steps"
     assert leak[0].sentence.endswith("320 MB at step 20, 420 MB at step 70, 2.28 GB by the end of the budget")
-    healthy = ([300, *[500] * 9], [300 + i for i in range(10)], [400 + 80 * (i % 2) for i in range(10)], [9000 + 20 * i for i in range(10)])
+    healthy = (
+        [300, *[500] * 9],
+        [300 + i for i in range(10)],
+        [400 + 80 * (i % 2) for i in range(10)],
+        [9000 + 20 * i for i in range(10)],
+    )
     for held in healthy:
         assert [finding.subject for finding in _read([10] * 10, [float(size) for size in held])] == ["step"]
 
@@ -189,7 +211,8 @@ def test_without_a_reset_the_peak_is_the_process_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "limit", "usage"), [("", "memory.max", "memory.current"), ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes")]
+    ("folder", "limit", "usage"),
+    [("", "memory.max", "memory.current"), ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes")],
 )
 def test_the_control_groups_limit_counts(tmp_path: Path, folder: str, limit: str, usage: str) -> None:
     place = tmp_path / folder
@@ -206,7 +229,9 @@ def test_a_share_of_a_gpu_is_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60e9, 80e9))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 2e9)
     for fraction, limit in ((0.25, 20e9), (1.0, 62e9)):
-        monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device, share=fraction: share, raising=False)
+        monkeypatch.setattr(
+            torch.cuda, "get_per_process_memory_fraction", lambda device, share=fraction: share, raising=False
+        )
         assert meter(torch.device("cuda")).limit() == limit
 
 

@@ -72,7 +72,9 @@ def test_a_hinge_that_is_always_satisfied_is_named_at_half_of_the_budget() -> No
     assert [bool(report.findings) for report in reports] == [False, True, True, True]
     found = list(fired(reports))
     assert {finding.subject for finding in found} == {"hinge"}
-    assert found[0].sentence == f"hinge was 0 on each of {found[0].number} steps looked at, so it never taught anything."
+    assert (
+        found[0].sentence == f"hinge was 0 on each of {found[0].number} steps looked at, so it never taught anything."
+    )
 
 
 @pytest.mark.parametrize("active", [0.0, 0.3])
@@ -115,15 +117,22 @@ def test_a_live_term_is_not_looked_at_again() -> None:
     guard = NoOpTerm()
     run(FAULTY, config(), guard)
     assert guard.state_dict()["alive"] == ["fit", "size"]
-    assert guard.state_dict()["idle"] == {"fit": guard.state_dict()["idle"]["size"], "size": guard.state_dict()["idle"]["fit"]}
+    assert guard.state_dict()["idle"] == {
+        "fit": guard.state_dict()["idle"]["size"],
+        "size": guard.state_dict()["idle"]["fit"],
+    }
     assert guard.state_dict()["idle"]["fit"] == 1, "nor in the interval of the look at which it was seen to be alive"
 
 
-@pytest.mark.parametrize(("fault", "eval_every"), [("same_rows", 100), ("same_rows", 16), ("unread_stage", 50), ("unread_stage", 16)])
+@pytest.mark.parametrize(
+    ("fault", "eval_every"), [("same_rows", 100), ("same_rows", 16), ("unread_stage", 50), ("unread_stage", 16)]
+)
 def test_stages_that_change_nothing_are_named(fault: str, eval_every: int) -> None:
     _, reports = run(FAULTY, config(fault=fault, stages=4, steps=800, eval_every=eval_every), NoOpStage())
     found = list(fired(reports))
-    assert {finding.subject for finding in found} == {"stage 1", "stage 2", "stage 3"}, "and not the first, which has none before it"
+    assert {finding.subject for finding in found} == {"stage 1", "stage 2", "stage 3"}, (
+        "and not the first, which has none before it"
+    )
     assert {finding.number for finding in found} <= {8, 9}
 
 

@@ -45,7 +45,9 @@ def test_rows_of_an_array_are_keys_as_a_whole() -> None:
     train = np.arange(12.0).reshape(4, 3)
     assert overlap(train, train[:, ::-1], "rows").number == 0
     assert overlap(train, train[[1, 1]], "test rows").number == 2
-    assert overlap(train.reshape(2, 2, 3), train.reshape(2, 2, 3)[:1], "images").sentence.startswith("1 of 1 images (100.0%)")
+    assert overlap(train.reshape(2, 2, 3), train.reshape(2, 2, 3)[:1], "images").sentence.startswith(
+        "1 of 1 images (100.0%)"
+    )
 
 
 @pytest.mark.parametrize(("train", "scored", "side"), [([], [1], "train"), ([1], [], "scored")])
@@ -60,4 +62,6 @@ def test_keys_that_cannot_be_compared_fail() -> None:
 
 
 def test_the_fixtures_rows_are_apart() -> None:
-    assert not any(finding.failed for finding in MISTAKES.audit(MistakesConfig(), MISTAKES.build_data(MistakesConfig())))
+    assert not any(
+        finding.failed for finding in MISTAKES.audit(MistakesConfig(), MISTAKES.build_data(MistakesConfig()))
+    )

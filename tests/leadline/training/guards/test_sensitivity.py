@@ -32,7 +32,9 @@ def test_a_constant_is_named(labels: bool, dropout: float) -> None:
     assert "the model says the same of all" in found.sentence
 
 
-@pytest.mark.parametrize("fields", [{}, {"labels": True, "batch": 32}, {"dropout": 0.5}, {"batch": 4}, {"micro_batch": 4}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"labels": True, "batch": 32}, {"dropout": 0.5}, {"batch": 4}, {"micro_batch": 4}]
+)
 def test_a_healthy_model_is_not(fields: dict[str, Any]) -> None:
     _, reports = run(FAULTY, config(**fields), InputSensitivity())
     assert not [finding for report in reports for finding in report.findings]
@@ -82,7 +84,9 @@ def test_large_batches_are_looked_at_every_64_steps_at_most(tmp_path: Path) -> N
 
 def test_labels_are_not_judged_on_a_few_rows() -> None:
     """Two looks at 2 rows of one class say nothing, so a report of them is silent, and adds to what the next one sees."""
-    _, reports = run(FAULTY, config(fault="constant", labels=True, batch=16, steps=200, eval_every=50), InputSensitivity())
+    _, reports = run(
+        FAULTY, config(fault="constant", labels=True, batch=16, steps=200, eval_every=50), InputSensitivity()
+    )
     assert not reports[0].findings
     assert list(fired(reports))
 
@@ -153,7 +157,9 @@ def test_outputs_equal_up_to_rounding_are_one() -> None:
     assert counts([x], torch.full((200,), float("nan"))) == [0, 0], "nothing is said of what is not a number"
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16, torch.float64, torch.complex64])
+@pytest.mark.parametrize(
+    "dtype", [torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16, torch.float64, torch.complex64]
+)
 def test_rows_of_any_type_are_told_apart(dtype: torch.dtype) -> None:
     x = (torch.arange(128)[:, None] >> torch.arange(7) & 1).to(dtype)
     assert counts([x], torch.arange(128)) == [128, 128]

@@ -69,7 +69,10 @@ def test_the_logs_spike_of_the_loss() -> None:
     """Heavy-tailed minibatches, of mean 0.047 and then 0.64."""
     noise = np.random.default_rng(0).lognormal(-0.5, 1.0, (6, 200))
     levels = np.array([0.06, 0.05, 0.047, 0.047, 0.64, 0.64])
-    given = [interval(200 * i, 0.1, steps=200, budget=5000, losses=losses) for i, losses in enumerate(noise * levels[:, None], 1)]
+    given = [
+        interval(200 * i, 0.1, steps=200, budget=5000, losses=losses)
+        for i, losses in enumerate(noise * levels[:, None], 1)
+    ]
     found = findings(Spikes(), given)
     assert [(finding.subject, finding.failed) for finding in found] == [("loss", True)]
     assert "at step 800" in found[0].sentence
@@ -95,7 +98,9 @@ def test_what_is_almost_nothing_may_double() -> None:
 
 def test_losses_that_are_no_numbers_are_passed_over() -> None:
     losses = [np.ones(10)] * 12 + [np.full(10, np.nan), np.full(10, np.inf)]
-    assert findings(Spikes(), [interval(10 * i, 0.1, losses=given, budget=500) for i, given in enumerate(losses, 1)]) == []
+    assert (
+        findings(Spikes(), [interval(10 * i, 0.1, losses=given, budget=500) for i, given in enumerate(losses, 1)]) == []
+    )
 
 
 @pytest.mark.parametrize("cut", [6, 8])

@@ -64,7 +64,9 @@ def test_fewer_looks_are_among_more_and_no_period_hides() -> None:
         assert {step % period for step in steps} == set(range(period))
 
 
-@pytest.mark.parametrize("fields", [{}, {"fault": "unread_stage"}, {"micro_batch": 4}, {"fault": "constant"}, {"labels": True}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"fault": "unread_stage"}, {"micro_batch": 4}, {"fault": "constant"}, {"labels": True}]
+)
 def test_training_is_the_same_with_and_without_guards(fields: dict[str, object]) -> None:
     """To the last bit: with dropout, batch norm, noise from torch's generator, and a carry."""
     trial = config(dropout=0.3, stages=4, **fields)
@@ -146,9 +148,13 @@ class Failing(Guard):
         self._called("load_state_dict")
 
 
-@pytest.mark.parametrize("where", ["started", "before_forward", "before_backward", "before_update", "after_update", "report"])
+@pytest.mark.parametrize(
+    "where", ["started", "before_forward", "before_backward", "before_update", "after_update", "report"]
+)
 def test_a_guard_that_raises_is_left_out_and_training_goes_on(where: str) -> None:
-    loop, reports = run(FAULTY, config(fault="cached"), Failing(where, 0 if where == "started" else 1), GradientCoverage())
+    loop, reports = run(
+        FAULTY, config(fault="cached"), Failing(where, 0 if where == "started" else 1), GradientCoverage()
+    )
     alone, _ = run(FAULTY, config(fault="cached"))
     found = [(report.step, finding) for report in reports for finding in report.findings if finding.guard == "failing"]
     assert len(found) == 1
@@ -174,7 +180,12 @@ def test_a_guard_whose_state_cannot_be_kept_is_left_out_too(where: str, tmp_path
     loop, reports = run(FAULTY, trial, Failing(where, 0), GradientCoverage(), store=CheckpointStore(folder, 2))
     assert loop.step == 400
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(loop).items())
-    told = [(report.step, finding.sentence) for report in reports for finding in report.findings if finding.guard == "failing"]
+    told = [
+        (report.step, finding.sentence)
+        for report in reports
+        for finding in report.findings
+        if finding.guard == "failing"
+    ]
     sentence = f"This guard failed and no longer watches: RuntimeError: lost in {where}"
     assert told == [(160 if where == "state_dict" else 400, sentence)]
     assert loop.watch.state_dict().keys() == {"gradient_coverage"}
@@ -198,4 +209,11 @@ def test_news_are_told_once() -> None:
     def tell(failed: bool, number: float) -> int:
         return len(news.of([Finding("a", failed, number, "", "b")]))
 
-    assert [tell(False, 1.0), tell(True, 0.5), tell(True, 0.5), tell(True, 0.4), tell(False, 1.0), tell(False, 1.0)] == [0, 1, 0, 1, 1, 0]
+    assert [
+        tell(False, 1.0),
+        tell(True, 0.5),
+        tell(True, 0.5),
+        tell(True, 0.4),
+        tell(False, 1.0),
+        tell(False, 1.0),
+    ] == [0, 1, 0, 1, 1, 0]
