@@ -153,6 +153,19 @@ class Family(ABC, Generic[C]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = {}
     """Whole configurations by name, such as a published run's; each function takes a scale in (0, 1] that shrinks it by its own rule."""
 
+    commands: ClassVar[Mapping[str, str]] = {}
+    """Commands that question a trained model of the family, `leadline NAME SWEEP ...`: dotted names of
+    `leadline.command_line.Command` objects by name. They are loaded when one of them is asked for, like all below."""
+    claims: ClassVar[str] = ""
+    """Dotted name of a tuple of `leadline.analysis.claims.Claim`: headlines of the log or paper that the family comes
+    from, which reports set beside what was measured."""
+    studies: ClassVar[Mapping[str, str]] = {}
+    """How the family answers studies whose default is another family: dotted names of `Study` objects by the study's
+    name."""
+    figures: ClassVar[str] = ""
+    """Dotted name of a function of a `leadline.Sweep` that returns further figures for the report, each a
+    `leadline.analysis.report.figures.Figure`."""
+
     def data_key(self, config: C) -> str:
         """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""
         return self.name

@@ -1,49 +1,92 @@
-"""Families by name: those of this package, those of other packages by entry point, or any by `package.module:NAME`."""
+"""Families by name. A name comes from one of three places, of which the first that knows it wins:
+
+* the environment variable `LEADLINE_FAMILIES`, by which whoever submits a job hands on what is
+  installed where it was submitted: `name=package.module:NAME`, separated by commas;
+* a list of families, which a package names by the entry point group `leadline.family_lists`: a mapping
+  of names to dotted names, so that a new family of that package needs no new installation;
+* the entry point group `leadline.families`, one entry for each family.
+
+Where a name is asked for, `package.module:NAME` does as well.
+"""
 
 from __future__ import annotations
 
-import importlib
+import os
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from leadline.config import ConfigError
+from leadline.dotted import load
 from leadline.family import Family
 
-__all__ = ["family", "names"]
+__all__ = ["HANDED_ON", "family", "handed_on", "names", "target"]
 
-GROUP = "leadline.families"
-_BUILT_IN = {
-    "collatz": "trainables.collatz.family:COLLATZ",
-    "hrm": "trainables.recursive.family:HRM_FAMILY",
-    "trm": "trainables.recursive.family:TRM_FAMILY",
-}
+FAMILIES, LISTS = "leadline.families", "leadline.family_lists"
+HANDED_ON = "LEADLINE_FAMILIES"
+"""The environment variable by which the processes of a job know the families of its submitter."""
 
 
-def _targets() -> dict[str, str]:
-    return {**{entry.name: entry.value for entry in entry_points(group=GROUP)}, **_BUILT_IN}
+def _listed() -> tuple[dict[str, str], list[str]]:
+    """Dotted names by the name of the family, and what is wrong with lists that could not be read."""
+    found: dict[str, str] = {}
+    wrong: list[str] = []
+    for entry in entry_points(group=LISTS):
+        try:
+            listed = load(entry.value, "family")
+        except ConfigError as error:
+            wrong.append(str(error).removeprefix("family: "))
+            continue
+        if not isinstance(listed, Mapping):
+            raise ConfigError(f"family: {entry.value} is a {type(listed).__name__}, not a mapping of names")
+        found |= listed
+    return found, wrong
+
+
+def _targets() -> tuple[dict[str, str], list[str]]:
+    listed, wrong = _listed()
+    single = {entry.name: entry.value for entry in entry_points(group=FAMILIES)}
+    given = [word.partition("=") for word in os.environ.get(HANDED_ON, "").split(",") if word]
+    return {**single, **listed, **{name: value for name, _, value in given}}, wrong
 
 
 def names() -> list[str]:
     """Names of the families that are installed."""
-    return sorted(_targets())
+    return sorted(_targets()[0])
 
 
-def family(name: str) -> Family[Any]:
-    """The family called `name`, or the object at `package.module:NAME`.
+def target(name: str, recorded: str = "") -> str:
+    """The dotted name of the family called `name`; a dotted name is its own.
+
+    Args:
+        name: the family's name, or a dotted name.
+        recorded: the dotted name that a sweep has recorded, used where the name is not known here.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if no family has that name.
     """
-    target = name if ":" in name else _targets().get(name)
-    if target is None:
-        raise ConfigError(f"family: no {name!r}; installed: {', '.join(names())}")
-    module, _, attribute = target.partition(":")
-    if not module or not attribute or module.startswith("."):
-        raise ConfigError(f"family: {target!r} is neither a name nor package.module:NAME")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"family: cannot load {target}: {error}") from None
-    if not isinstance(found, Family):
-        raise ConfigError(f"family: {target} is a {type(found).__name__}, not a leadline.family.Family")
+    if ":" in name:
+        return name
+    known, wrong = _targets()
+    found = known.get(name) or recorded
+    if not found:
+        raise ConfigError("; ".join([f"family: no {name!r}; installed: {', '.join(sorted(known)) or 'none'}", *wrong]))
     return found
+
+
+def family(name: str, recorded: str = "") -> Family[Any]:
+    """The family called `name`, or the object at `package.module:NAME`; arguments as in `target`.
+
+    Raises:
+        ConfigError: if there is none, saying which package is missing or hidden.
+    """
+    place = target(name, recorded)
+    found = load(place, "family")
+    if not isinstance(found, Family):
+        raise ConfigError(f"family: {place} is a {type(found).__name__}, not a leadline.Family")
+    return found
+
+
+def handed_on(name: str) -> str:
+    """The value of `LEADLINE_FAMILIES` by which another machine finds a family without its installation."""
+    return "" if ":" in name else f"{name}={target(name)}"

@@ -16,48 +16,11 @@ batch (docs/results.md).
 
 from __future__ import annotations
 
-import dataclasses
-
-from leadline.engine import Scale, Study, main
-from search_spaces.batch_size import recursive, space
-from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
+from leadline import Scale, Study, main
+from search_spaces.batch_size.collatz import space
 
 FIELDS = {"lookahead": 20, "common": 20, "ramp": 0.1, "micro_batch": "auto"}
 
-
-def recursive_scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family."""
-    tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
-    return {
-        "smoke": Scale(
-            4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
-        ),
-        "laptop": Scale(
-            24,
-            steps=3 * 2**14,
-            grace=3 * 2**12,
-            reduction=4,
-            confirm=1,
-            replicates=5,
-            strata=(8, 32, 128),
-            fields=small,
-        ),
-        "full": Scale(
-            64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large
-        ),
-    }
-
-
-TRM = Study(
-    name="batch_size",
-    question="How large a batch should a recursive network be trained with?",
-    family="trm",
-    space=recursive,
-    stratify="batch",
-    budget="samples",
-    comparable=True,
-    scales=recursive_scales("trm"),
-)
 
 STUDY = Study(
     name="batch_size",
@@ -100,7 +63,6 @@ STUDY = Study(
             fields={**FIELDS, "layers": (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)},
         ),
     },
-    also=(TRM, dataclasses.replace(TRM, family="hrm", scales=recursive_scales("hrm"))),
 )
 
 if __name__ == "__main__":

@@ -19,12 +19,8 @@ of four, at the cost of one.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-from leadline.engine import Scale, Study, main
-from search_spaces.curriculum_length import recursive, space
-from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
+from leadline import Scale, Study, main
+from search_spaces.curriculum_length.collatz import space
 
 ARMS = {
     "ramp": {"mine_every": 0.0},
@@ -33,44 +29,6 @@ ARMS = {
     "no hard seeds": {"mine_every": 0.0, "ramp": 0.0, "start_seeds": 0, "hard_ratio": 0.0},
 }
 FIELDS = {"lookahead": 20, "common": 20}
-
-NOISY = {"mode": "single_perturbed_ce", "p_clean": 0.25}
-SIGMA_ARMS: dict[str, dict[str, Any]] = {
-    "ramp": NOISY,
-    "full noise from the start": {**NOISY, "ramp": 0.0},
-    "no noise": {"mode": "none"},
-}
-
-
-def recursive_scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family, over arms of noise."""
-    tiny, small, large = (
-        {"batch": 16, **fields, "rollout": "parallel_fixed"}
-        for fields in (TINY, SMALL, {**PUBLISHED[family], "batch": 64})
-    )
-    return {
-        "smoke": Scale(
-            6, steps=16, grace=4, reduction=2, confirm=1, replicates=1, strata=tuple(SIGMA_ARMS), startup=2, fields=tiny
-        ),
-        "laptop": Scale(
-            24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
-        ),
-        "full": Scale(
-            60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
-        ),
-    }
-
-
-TRM = Study(
-    name="curriculum_length",
-    question="How slowly should noise on the latent start enter?",
-    family="trm",
-    space=recursive,
-    stratify="arm",
-    arms=SIGMA_ARMS,
-    comparable=True,
-    scales=recursive_scales("trm"),
-)
 
 STUDY = Study(
     name="curriculum_length",
@@ -98,7 +56,6 @@ STUDY = Study(
             fields={**FIELDS, "layers": (2048, 1024, 1024, 512, 512, 512, 256, 128, 64), "batch": 1024},
         ),
     },
-    also=(TRM, dataclasses.replace(TRM, family="hrm", scales=recursive_scales("hrm"))),
 )
 
 if __name__ == "__main__":

@@ -19,45 +19,11 @@ trained equally long; what they may spend on a board differs.
 
 from __future__ import annotations
 
-import dataclasses
-
-from leadline.engine import Scale, Study, main
-from search_spaces.lookahead import recursive, space
-from trainables.recursive.sizes import PUBLISHED, SMALL, TINY
+from leadline import Scale, Study, main
+from search_spaces.lookahead.collatz import space
 
 FIELDS = {"skip": True, "anchor": 0.0, "weights": "even", "ramp": 0.0, "extra_orbits": 512, "batch": 256}
 
-
-def recursive_scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family, over the most segments that a board is given."""
-    limits = (1, 2, 4, 8)
-    return {
-        "smoke": Scale(
-            4, steps=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
-        ),
-        "laptop": Scale(24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
-        "full": Scale(
-            60,
-            steps=50_000,
-            grace=3125,
-            reduction=4,
-            confirm=1,
-            replicates=5,
-            strata=(*limits, 16),
-            fields=PUBLISHED[family],
-        ),
-    }
-
-
-TRM = Study(
-    name="lookahead",
-    question="How many segments must a recursive network be given?",
-    family="trm",
-    space=recursive,
-    stratify="halt_max_steps",
-    comparable=True,
-    scales=recursive_scales("trm"),
-)
 
 STUDY = Study(
     name="lookahead",
@@ -84,7 +50,6 @@ STUDY = Study(
             fields={**FIELDS, "batch": 1024},
         ),
     },
-    also=(TRM, dataclasses.replace(TRM, family="hrm", scales=recursive_scales("hrm"))),
 )
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ class Driver:
         preparing.start()
         if self.nodes is None:
             self.nodes = self._start(scratch)
-        from leadline.engine.ray import placement
+        from leadline.engine.ray.placement import Placement
 
         self._say(f"note: {self.nodes.title}")
         threading.Thread(target=self._watch, name="ray", daemon=True).start()
@@ -208,7 +208,7 @@ class Driver:
             retention.tick()
             self._tick()
 
-        placement = placement.Placement(
+        placement = Placement(
             self.director, self.ledger.stored, self.nodes, self.folder, shelf.reference, retention.ended, tick
         )
         self.placement = placement
@@ -421,7 +421,7 @@ class Driver:
     def _report(self) -> None:
         from leadline.analysis.report import document
 
-        self._say(f"report       {report.write(self.folder, self.name)}")
+        self._say(f"report       {document.write(self.folder, self.name)}")
         for sentence in document.answered(self.folder) if self.settings.contrasts else ():
             self._say(f"answer       {sentence}")
 

@@ -77,7 +77,7 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"expected a whole number (got {text!r})") from None
 
 
-def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
+def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
     parser = _Parser(
         prog=f"python sweeps/{study.name}.py",
         description=manual,
@@ -100,7 +100,8 @@ def _parser(study: Study, manual: str, families: Sequence[str]) -> _Parser:
     sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
     unit = "samples" if study.budget == "samples" else "optimizer steps"
     first = "the study's own" if laptop.enqueue else "none"
-    group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{families[0]}]")])
+    default = families[0] if families else study.family
+    group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{default}]")])
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
         "--scale",
@@ -215,11 +216,11 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         ConfigError: for anything that cannot be accepted as such.
         SystemExit: after printing the help.
     """
-    families, study = study.families, study.of(_family(arguments))
-    parser = _parser(study, manual, families)
-    given = vars(parser.parse_intermixed_args(list(arguments)))
+    asked, study = study, study.of(_family(arguments))
+    given = vars(_parser(study, manual).parse_intermixed_args(list(arguments)))
     if given.pop("help", False):
-        sys.stdout.write(_help(parser, study))
+        # Which families answer is known when all are imported, so only the help says it.
+        sys.stdout.write(_help(_parser(study, manual, asked.families), study))
         raise SystemExit(0)
     special = {
         key: given.pop(key, None)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from leadline import registry
 from leadline.config import ConfigError, TrialConfig, did_you_mean, make
+from leadline.dotted import load
 from leadline.engine.search import Space
 from leadline.family import Family
 from leadline.ledger.rungs import rungs
@@ -88,11 +89,10 @@ class Study:
         sampler: "tpe", or "random" as the control.
         contrasts: planned comparisons of strata; the report shows these instead of every pair.
         least_units: test units below which the study claims nothing, where that is more than `leadline.statistics.LEAST_UNITS`.
-        also: the same question asked of other families, each a study of the same name and kind of budget; `--family` picks one.
         without: families to which the question cannot be put, and why.
 
-    Raises:
-        ValueError: if the studies in `also` are not such.
+    Other families answer the same question by a study of their own, of the same name and kind of budget, which
+    they name in `Family.studies`; `--family` picks one.
     """
 
     name: str
@@ -109,36 +109,45 @@ class Study:
     sampler: Literal["tpe", "random"] = "tpe"
     contrasts: tuple[Contrast, ...] = ()
     least_units: int = 0
-    also: tuple[Study, ...] = ()
     without: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if any((other.name, other.budget) != (self.name, self.budget) for other in self.also):
-            raise ValueError(f"also: the studies of other families must be called {self.name} and count {self.budget}")
-        if len(set(self.families)) != len(self.families):
-            raise ValueError(f"also: a family is named twice: {', '.join(self.families)}")
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Names of the families that it may be asked of, the default first."""
-        return (self.family, *(other.family for other in self.also))
+        """The names of the families that answer the question, the default first. Imports all that are installed."""
+        return (self.family, *(name for name in registry.names() if name != self.family and self._answer(name)))
 
     def of(self, family: str | None) -> Study:
         """The study as it is asked of a family; None for the default.
 
+        Args:
+            family: a name that `leadline.registry` knows, or `package.module:FAMILY`.
+
         Raises:
-            ConfigError: if it cannot be.
+            ConfigError: if it cannot be asked of that family.
         """
-        for one in (self, *self.also):
-            if family in (None, one.family):
-                return one
+        if family in (None, self.family):
+            return self
         assert family is not None, "None is the first"
-        hint = (
-            self.without.get(family) or did_you_mean(family, self.families) or f"{self.name} has no search space for it"
-        )
-        *others, last = self.families
-        taken = f"{', '.join(others)} or {last}" if others else last
-        raise ConfigError(f"family: {self.name} takes {taken}, not {family}: {hint}")
+        answer = self._answer(family)
+        if not answer:
+            hint = self.without.get(family) or did_you_mean(family, self.families)
+            *others, last = self.families
+            taken = f"{', '.join(others)} or {last}" if others else last
+            reason = hint or f"{self.name} has no search space for it"
+            raise ConfigError(f"family: {self.name} takes {taken}, not {family}: {reason}")
+        found = load(answer, "study")
+        if not isinstance(found, Study) or (found.name, found.budget) != (self.name, self.budget):
+            raise ConfigError(
+                f"study: {answer} must be a Study called {self.name} that counts {self.budget}, to answer for {family}"
+            )
+        return dataclasses.replace(found, family=family)
+
+    def _answer(self, family: str) -> str:
+        """The dotted name of a family's answer; empty where there is none, or no such family."""
+        try:
+            return registry.family(family).studies.get(self.name, "")
+        except ConfigError:
+            return ""
 
 
 @dataclass(frozen=True)

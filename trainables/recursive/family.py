@@ -25,6 +25,13 @@ __all__ = ["HRM_FAMILY", "TRM_FAMILY", "HRMFamily", "RecursiveFamily", "TRMFamil
 
 C = TypeVar("C", bound=RecursiveConfig)
 
+STUDIES = ("lookahead", "curriculum_length", "batch_size", "sigma_bands")
+
+
+def _studies(name: str) -> dict[str, str]:
+    """Where the answers to the studies stand, by the name of the constant in each file."""
+    return {study: f"search_spaces.{study}.recursive:{name}" for study in STUDIES}
+
 
 class RecursiveFamily(Family[C], Generic[C]):
     """What both share; configurations that differ in no field of the boards, nor in their start, share their data."""
@@ -93,6 +100,7 @@ class HRMFamily(RecursiveFamily[HRMConfig]):
 
     name = "hrm"
     Config = HRMConfig
+    studies: ClassVar[Mapping[str, str]] = _studies("HRM")
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = HRM_PRESETS
 
 
@@ -101,6 +109,7 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
 
     name = "trm"
     Config = TRMConfig
+    studies: ClassVar[Mapping[str, str]] = _studies("TRM")
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
 
 

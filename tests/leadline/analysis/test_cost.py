@@ -30,7 +30,7 @@ def history(finished: Path) -> History:
 def test_sums_over_trials(history: History) -> None:
     found = cost.cost(history)
     last = [trial.reports[-1] for trial in history.trials.values() if trial.reports]
-    assert found.steps == sum(document.step for report in last)
+    assert found.steps == sum(report.step for report in last)
     assert found.samples == 32 * found.steps
     assert found.training == pytest.approx(found.steps / 100)
     assert found.overhead == pytest.approx(found.steps / 1000)

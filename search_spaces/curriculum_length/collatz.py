@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_spaces.sigma_bands import band, optimisation
 from trainables.collatz.split import TRAIN_SEEDS
 
-__all__ = ["recursive", "space"]
+__all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -23,11 +22,3 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         "hard_ratio": trial.suggest_float("hard_ratio", 0.1, 0.9),
         "lr": trial.suggest_float("lr", 3e-4, 1e-2, log=True),
     }
-
-
-def recursive(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`: the noise's band and ramp where there is noise. Arguments as in `search_spaces.sigma_bands.space`."""
-    found = optimisation(trial, scale)
-    if trial.fixed.get("mode") == "none":
-        return found
-    return {**found, **band(trial), "ramp": trial.suggest_float("ramp", 0.05, 1.0)}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_spaces.sigma_bands import optimisation
-
-__all__ = ["recursive", "space"]
+__all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -27,8 +25,3 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
         "hard_ratio": trial.suggest_float("hard_ratio", 0.3, 1.0),
     }
-
-
-def recursive(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
-    return optimisation(trial, scale)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_spaces.sigma_bands import optimisation
-
-__all__ = ["recursive", "space"]
+__all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -21,8 +19,3 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         "lr_scaling": trial.suggest_categorical("lr_scaling", ["none", "sqrt", "linear"]),
         "margin": trial.suggest_float("margin", 0.003, 0.3, log=True),
     }
-
-
-def recursive(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
-    return optimisation(trial, scale)

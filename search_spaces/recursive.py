@@ -1,10 +1,36 @@
-"""Does noise on the latent start help? Band, share of clean trajectories, place, mode and rollout, as far as the arm leaves them open."""
+"""What the studies of the recursive families share: sizes, and parts of their search spaces, as fields of
+`RecursiveConfig`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["band", "optimisation", "space"]
+from trainables.recursive.presets import HRM_FIELDS, TRM_FIELDS
+
+__all__ = ["PUBLISHED", "SMALL", "TINY", "band", "optimisation"]
+
+SMALL: Mapping[str, Any] = {
+    "size": 4,
+    "ema": 0.9,
+    "train_boards": 2000,
+    "validation_boards": 512,
+    "test_boards": 512,
+}
+"""Nine tenths of the boards are solved after 32,768 samples under parallel_fixed, 20 s on one core. The average is short, as large batches
+have few steps."""
+
+TINY: Mapping[str, Any] = {**SMALL, "train_boards": 500, "validation_boards": 64, "test_boards": 128}
+"""To see that all parts work: scored in a second, and too few boards for any claim."""
+
+SEARCHED = ("batch", "lr", "weight_decay")
+
+PUBLISHED: Mapping[str, Mapping[str, Any]] = {
+    family: {**{name: value for name, value in fields.items() if name not in SEARCHED}, "micro_batch": "auto"}
+    for family, fields in (("hrm", HRM_FIELDS), ("trm", TRM_FIELDS))
+}
+"""By family: the published settings on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), but for what is searched.
+Micro-batches are as large as fits."""
 
 CENTRES = (1e-5, 1e-1)
 """Standard deviations between which a band's centre is searched: the rungs of the ladder that robustness is measured on."""
@@ -12,31 +38,13 @@ WIDTHS = (0.5, 3.0)
 """Decades from sigma_min to sigma_max (log: 2)."""
 
 
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`. `k` is asked for under multi_perturbed_ce alone, and without noise nothing of it is.
+def optimisation(trial: Any, scale: str) -> dict[str, Any]:
+    """What every study of the recursive families searches.
 
     Args:
-        trial: an object with Optuna's `suggest_*` methods, and `fixed`, the fields that the user or the arm fixes.
+        trial: an object with Optuna's `suggest_*` methods.
         scale: "full" searches learning rates for the published widths, the others for one that trains in seconds.
     """
-    found = {**optimisation(trial, scale), "batch": trial.suggest_categorical("batch", [4, 8, 16, 32, 64])}
-    found["rollout"] = trial.suggest_categorical("rollout", ["parallel_fixed", "serial_act", "act_mask"])
-    found["mode"] = trial.suggest_categorical("mode", ["single_perturbed_ce", "multi_perturbed_ce"])
-    if found["mode"] == "none":
-        return found
-    if found["mode"] == "multi_perturbed_ce":
-        found["k"] = trial.suggest_categorical("k", [2, 4])
-    return {
-        **found,
-        **band(trial),
-        "ramp": trial.suggest_float("ramp", 0.0, 0.5),
-        "p_clean": trial.suggest_float("p_clean", 0.0, 0.5),
-        "location": trial.suggest_categorical("location", ["both", "z_H", "z_L"]),
-    }
-
-
-def optimisation(trial: Any, scale: str) -> dict[str, Any]:
-    """What every study of the recursive families searches; arguments as in `space`."""
     low, high = (1e-5, 1e-3) if scale == "full" else (3e-4, 1e-2)
     return {
         "lr": trial.suggest_float("lr", low, high, log=True),

@@ -1,0 +1,68 @@
+"""Objects by dotted name, `package.module:NAME`, loaded when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from leadline.config import ConfigError
+
+__all__ = ["load", "split"]
+
+
+def split(target: str, field: str) -> tuple[str, str]:
+    """The module and the attribute of `package.module:NAME`.
+
+    Args:
+        target: the dotted name.
+        field: what the name is asked for, with which the error begins.
+
+    Raises:
+        ConfigError: if it is no such name.
+    """
+    module, _, attribute = target.partition(":")
+    if not module or not attribute or module.startswith("."):
+        raise ConfigError(f"{field}: {target!r} is neither a name nor package.module:NAME")
+    return module, attribute
+
+
+def load(target: str, field: str) -> Any:
+    """The object at `package.module:NAME`.
+
+    Args:
+        target: the dotted name.
+        field: what the object is asked for, such as `family`; the error begins with it.
+
+    Raises:
+        ConfigError: if the module cannot be imported or has no such name. Where a folder hides the
+            package that was meant, the line says which folder was found instead of which.
+    """
+    module, attribute = split(target, field)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{field}: cannot load {target}: {_reason(module, error)}") from None
+
+
+def _reason(module: str, error: Exception) -> str:
+    """Why a module or its attribute is not there, in words."""
+    top = module.partition(".")[0]
+    missing = getattr(error, "name", None)
+    if isinstance(error, ModuleNotFoundError) and missing == top:
+        return f"the package {top} is missing here"
+    ours = isinstance(error, AttributeError) or (missing or "").startswith(top)
+    found, *hidden = _places(top) if ours else []
+    if hidden:
+        return f"{top} was found at {found}, which hides {', '.join(map(str, hidden))}"
+    return f"{error} ({top} was found at {found})" if found else str(error)
+
+
+def _places(package: str) -> list[Path]:
+    """Where a package is found, and where else it would be if it were not found there."""
+    used = getattr(sys.modules.get(package), "__file__", None)
+    first = [Path(used).parent] if used else []
+    there = [Path(entry or ".").resolve() / package for entry in sys.path]
+    rest = [place for place in there if (place / "__init__.py").is_file() and place not in first]
+    return [*first, *dict.fromkeys(rest)]

@@ -1,0 +1,56 @@
+"""How large a batch should a recursive network be trained with?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline import Scale, Study
+from search_spaces.recursive import PUBLISHED, SMALL, TINY, optimisation
+
+__all__ = ["HRM", "TRM", "space"]
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
+    return optimisation(trial, scale)
+
+
+def scales(family: str) -> dict[str, Scale]:
+    """Those of a recursive family."""
+    tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
+    return {
+        "smoke": Scale(
+            4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
+        ),
+        "laptop": Scale(
+            24,
+            steps=3 * 2**14,
+            grace=3 * 2**12,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=(8, 32, 128),
+            fields=small,
+        ),
+        "full": Scale(
+            64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large
+        ),
+    }
+
+
+def study(family: str) -> Study:
+    """The study as a recursive family answers it."""
+    return Study(
+        name="batch_size",
+        question="How large a batch should a recursive network be trained with?",
+        family=family,
+        space=space,
+        stratify="batch",
+        budget="samples",
+        comparable=True,
+        scales=scales(family),
+    )
+
+
+TRM = study("trm")
+HRM = study("hrm")
