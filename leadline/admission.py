@@ -1,6 +1,6 @@
 """What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every score.
 
-Sweeps and `python -m trainables` demand the same, and fail closed: what cannot be judged is refused.
+Sweeps and `leadline train` demand the same, and fail closed: what cannot be judged is refused.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ class Family(ABC, Generic[C]):
         """Overlap between splits by the family's own key; see `leadline.training.guards.overlap`.
 
         Training is refused by a failed finding, by an exception, and where no finding's guard begins with `overlap`: in a sweep, and by
-        `python -m trainables` (see `leadline.admission`).
+        `leadline train` (see `leadline.admission`).
         """
 
     @abstractmethod

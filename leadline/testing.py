@@ -430,7 +430,7 @@ class FamilyContract:
         assert not [finding for finding in findings if finding.failed]
 
     def test_is_admitted(self, data: Any) -> None:
-        """Nothing for which a sweep or `python -m trainables` would refuse it: no word of overlap, or a metric with oracles alone."""
+        """Nothing for which a sweep or `leadline train` would refuse it: no word of overlap, or a metric with oracles alone."""
         refusals = admission(self.family, self.config(), data).refusals
         assert not refusals, "; ".join(refusals)
 

@@ -7,8 +7,8 @@ forward and backward pass, is measured at the start of a trial: the fastest on t
     python sweeps/batch_size.py                                    4 batches on this machine, under 5 minutes on 2 cores
     python sweeps/batch_size.py batch=64,1024                      other batches; powers of two divide the budget
     python sweeps/batch_size.py --family trm                       or hrm: boards of a step; samples are boards x trajectories x segments
-    python -m analysis compare results/NAME:64 results/NAME:1024             at equal samples, on the test orbits
-    python -m analysis compare results/NAME:64 results/NAME:1024 --at time   at equal training time, on validation
+    leadline compare results/NAME:64 results/NAME:1024             at equal samples, on the test orbits
+    leadline compare results/NAME:64 results/NAME:1024 --at time   at equal training time, on validation
 
 Expect every batch to stay behind the zero-parameter sum, and their order to owe as much to the learning rates that were found as to the
 batch (docs/results.md).

@@ -8,7 +8,7 @@ its hard rows have arrived, so that the search within an arm favours fast ones; 
     python sweeps/curriculum_length.py                       4 arms on this machine, under 5 minutes on 2 cores
     python sweeps/curriculum_length.py "arm=ramp,no hard seeds"
     python sweeps/curriculum_length.py --family trm          or hrm: a sigma that ramps up, all noise from the start, none
-    python -m analysis compare "results/NAME:ramp" "results/NAME:all from the start"
+    leadline compare "results/NAME:ramp" "results/NAME:all from the start"
 
 Expect all arms to stay behind the zero-parameter sum, since these networks start at random, and mining to be ahead of a ramp alone
 (docs/results.md).

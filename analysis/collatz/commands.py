@@ -1,4 +1,4 @@
-"""Commands of `python -m analysis` that question a trained Collatz network.
+"""Commands that question a trained Collatz network.
 
     failures SWEEP NUMBER       where along an orbit V does not fall
     ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of training (--replicates 5 for a claim)
@@ -11,7 +11,6 @@ Those that train say so line by line on stderr; exit code 130 where they were in
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 from collections.abc import Callable
@@ -21,57 +20,50 @@ from rich.console import RenderableType
 
 from leadline.analysis import terminal
 from leadline.analysis.arguments import count, trial_number
+from leadline.commands import Command
 from leadline.config import ConfigError
 from leadline.statistics import LEAST_REPLICATES
 
-__all__ = ["register"]
+__all__ = ["ABLATION", "ATTRIBUTION", "FAILURES", "LOOKAHEAD"]
 
-INTERRUPTED = 130
 LONGEST = 200
-
-Run = Callable[[argparse.Namespace], None]
 
 
 def _lookaheads(text: str) -> list[int]:
     return [count(word) for word in text.split(",")]
 
 
-def register(commands: Any) -> None:
-    """Adds the four commands to the subparsers of `python -m analysis`."""
-    for name, run, doc in (
-        ("failures", _failures, "Collatz: where along an orbit a trial's violations fall"),
-        ("ablation", _ablation, "Collatz: which inputs a trial needs"),
-        ("attribution", _attribution, "Collatz: what a trial uses of its window"),
-        ("lookahead", _lookahead, "Collatz: a trial's configuration at longer lookaheads"),
-    ):
-        command = commands.add_parser(name, help=doc, description=doc)
-        command.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep of the collatz family")
-        command.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
-        command.add_argument("--json", action="store_true", help="the whole answer as one JSON document")
-        if name in ("failures", "attribution"):
-            command.add_argument("--figure", metavar="FILE", help="also write a self-contained HTML figure")
-        if name in ("ablation", "lookahead"):
-            few = 1 if name == "ablation" else LEAST_REPLICATES
-            command.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
-            command.add_argument(
-                "--replicates", type=count, default=few, metavar="R", help="fresh seeds of each training [%(default)s]"
-            )
-        if name == "lookahead":
-            command.add_argument(
-                "--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]"
-            )
-            command.add_argument(
-                "--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200"
-            )
-        command.set_defaults(run=functools.partial(_interruptible, run))
+def _trial_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep of the collatz family")
+    parser.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
+    parser.add_argument("--json", action="store_true", help="the whole answer as one JSON document")
 
 
-def _interruptible(run: Run, given: argparse.Namespace) -> None:
-    try:
-        run(given)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+def _figure_arguments(parser: argparse.ArgumentParser) -> None:
+    _trial_arguments(parser)
+    parser.add_argument("--figure", metavar="FILE", help="also write a self-contained HTML figure")
+
+
+def _training_arguments(parser: argparse.ArgumentParser, replicates: int) -> None:
+    _trial_arguments(parser)
+    parser.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
+    parser.add_argument(
+        "--replicates", type=count, default=replicates, metavar="R", help="fresh seeds of each training [%(default)s]"
+    )
+
+
+def _ablation_arguments(parser: argparse.ArgumentParser) -> None:
+    _training_arguments(parser, 1)
+
+
+def _lookahead_arguments(parser: argparse.ArgumentParser) -> None:
+    _training_arguments(parser, LEAST_REPLICATES)
+    parser.add_argument(
+        "--to", type=count, metavar="L", help=f"double the trial's lookahead up to this one [{LONGEST}]"
+    )
+    parser.add_argument(
+        "--at", type=_lookaheads, metavar="L,L", help="these lookaheads instead, as in 10,20,50,100,200"
+    )
 
 
 def _say(line: str) -> None:
@@ -145,3 +137,9 @@ def _lookahead(given: argparse.Namespace) -> None:
     found = curve(name, config, COLLATZ.build_data(config), lookaheads, steps, given.replicates, _say)
     said = sentences(found)
     _show(given, {**tables.plain(found), "sentences": said}, lambda width: tables.curve_page(found, said, width))
+
+
+FAILURES = Command("where along an orbit a trial's violations fall", _figure_arguments, _failures)
+ABLATION = Command("which inputs a trial needs", _ablation_arguments, _ablation)
+ATTRIBUTION = Command("what a trial uses of its window", _figure_arguments, _attribution)
+LOOKAHEAD = Command("a trial's configuration at longer lookaheads", _lookahead_arguments, _lookahead)

@@ -1,4 +1,4 @@
-"""Notes on trials: `python -m analysis note SWEEP NUMBER "text"`.
+"""Notes on trials: `leadline note SWEEP NUMBER "text"`.
 
 They lie in the sweep's folder beside the ledger, never in it, since the ledger has one writer:
 
@@ -9,22 +9,19 @@ A file is written once and neither changed nor replaced. One that is no note is 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
 import warnings
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from leadline.analysis import progress
-from leadline.analysis.arguments import trial_number
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.storage import Folder
 
-__all__ = ["Note", "add", "every", "read", "register"]
+__all__ = ["Note", "add", "every", "read"]
 
 FOLDER = "notes"
 LONGEST = 10_000
@@ -90,24 +87,3 @@ def _parsed(content: bytes) -> Note:
     progress.clock(note.time)
     f"{note.author}{note.text}".encode()
     return note
-
-
-def register(commands: Any) -> None:
-    """Adds `note`."""
-    parser = commands.add_parser("note", help="a note on a trial, or without a text the notes that it has")
-    parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
-    parser.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to note")
-    parser.add_argument("--author", default="", metavar="NAME", help="who says so [$USER]")
-    parser.set_defaults(run=_note)
-
-
-def _note(given: argparse.Namespace) -> None:
-    sweep = Sweep.open(given.sweep)
-    if given.text is not None:
-        add(sweep, given.number, given.text, given.author)
-    found = read(sweep.folder, sweep.trial(given.number).number)
-    if not found:
-        print(f"no note on trial {given.number}")
-    for note in found:
-        print(f"{progress.clock(note.time)}  {note.author}: {note.text}")

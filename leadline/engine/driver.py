@@ -314,7 +314,7 @@ class Driver:
         self._stop("\nstopping; once more to stop at once")
 
     def _asked(self) -> None:
-        """By `python -m analysis stop`."""
+        """By `leadline stop`."""
         if not self.interrupts:
             self._stop("asked to stop")
 

@@ -16,7 +16,7 @@ __all__ = ["Retention"]
 class Retention:
     """A thread that removes what `leadline.ledger.retention` names; what is gone then has a `retired` event.
 
-    What it cannot remove, because the storage refuses or the driver dies, is left to `python -m analysis gc`.
+    What it cannot remove, because the storage refuses or the driver dies, is left to `leadline gc`.
 
     Args:
         director: records; it is only called by `tick`.

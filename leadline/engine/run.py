@@ -124,9 +124,7 @@ def _recorded(storage: Folder, name: str, patience: float) -> Scan:
     try:
         found = scan(storage / name / "ledger", patience)
     except LedgerError as error:
-        raise ConfigError(
-            f"resume: {error}; `python -m analysis doctor {storage / name}` says what can be done"
-        ) from None
+        raise ConfigError(f"resume: {error}; `leadline doctor {storage / name}` says what can be done") from None
     if found.segments:
         return found
     if not (storage / name).exists():

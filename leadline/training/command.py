@@ -1,11 +1,11 @@
 """Trains one configuration in this process, without Ray, under a debugger if you like.
 
-    python -m trainables                                      the families that are installed
-    python -m trainables collatz --help                       the fields of a family
-    python -m trainables collatz lookahead=100 steps=2000     one configuration
-    python -m trainables collatz --preset run7 --scale 0.02   a published run's configuration, shrunk; fields may follow
-    python -m trainables --from results/NAME 7                trial 7 of a sweep again, from its ledger row
-    python -m trainables --from results/NAME 7 steps=500      the same with another field
+    leadline train                                      the families that are installed
+    leadline train collatz --help                       the fields of a family
+    leadline train collatz lookahead=100 steps=2000     one configuration
+    leadline train collatz --preset run7 --scale 0.02   a published run's configuration, shrunk; fields may follow
+    leadline train --from results/NAME 7                trial 7 of a sweep again, from its ledger row
+    leadline train --from results/NAME 7 steps=500      the same with another field
 
 Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
 checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads N` gives it more than the one thread of a trial.
@@ -17,45 +17,35 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.config import ConfigError, TrialConfig, describe, did_you_mean, make, parse_overrides, to_dict
+from leadline.commands import Command
+from leadline.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure
 
 if TYPE_CHECKING:
     from leadline.checkpoint import CheckpointStore
 
-__all__ = ["main"]
+__all__ = ["TRAIN"]
 
+REFUSED = 2
 _MACHINE = ("guards_share", "micro_batch", "gpu_memory")
 """Facts about the machine rather than the training."""
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="FAMILY [field=value ...]", help="a family, then its fields")
+    parser.add_argument(
+        "--from", dest="sweep", metavar="SWEEP", help="train a trial of this sweep again: --from SWEEP 7"
     )
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("--from", dest="sweep")
-    parser.add_argument("--preset")
-    parser.add_argument("--scale")
-    parser.add_argument("--save")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", default="1")
-    parser.add_argument("-h", "--help", action="store_true")
-    try:
-        parsed, unknown = parser.parse_known_intermixed_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error).removeprefix("argument --")) from None
-    if unknown:
-        option = unknown[0].split("=")[0]
-        raise ConfigError(
-            f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}"
-        )
-    return parsed
+    parser.add_argument("--preset", metavar="NAME", help="begin with a published run's configuration")
+    parser.add_argument("--scale", metavar="X", help="shrink the preset, 0.02 to a fiftieth [1]")
+    parser.add_argument("--save", metavar="FOLDER", help="keep checkpoints there, and go on from them")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="where to train, such as cuda [cpu]")
+    parser.add_argument("--threads", default="1", metavar="N", help="threads, as a trial has one [1]")
 
 
 def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
@@ -98,16 +88,15 @@ def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[st
         raise ConfigError(f"scale: must be a number (got {scale!r})") from None
 
 
-def _help(words: list[str]) -> str:
-    text = __doc__ or ""
-    for name in words[:1]:
-        fields = describe(registry.family(name).Config)
-        presets = registry.family(name).presets
-        text += f"\npresets of {name}: {', '.join(presets)}\n" if presets else ""
-        text += f"\nfields of {name}:\n" + "".join(
-            f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in fields
-        )
-    return text
+def _details(words: Sequence[str]) -> str:
+    """The presets and fields of the family that was named, for the help."""
+    named = [word for word in words if not word.startswith("-")]
+    if not named:
+        return ""
+    family = registry.family(named[0])
+    presets = f"\npresets of {named[0]}: {', '.join(family.presets)}\n" if family.presets else ""
+    rows = [f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in describe(family.Config)]
+    return f"{presets}\nfields of {named[0]}:\n{''.join(rows)}"
 
 
 def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
@@ -175,41 +164,27 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     return True
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the command line; returns the exit code: 0, or 2 after a line about bad input, or one for each reason to refuse the family."""
+def _run(given: argparse.Namespace) -> int:
+    """Returns the exit code: 0, or 2 after one line for each reason to refuse the family."""
+    words = list(given.words)
+    if not words and not given.sweep:
+        print(f"{__doc__}\nfamilies: {', '.join(registry.names())}")
+        return 0
+    if given.sweep:
+        if given.preset or given.scale:
+            raise ConfigError("preset: a trial of a sweep has its own configuration; give either --from or --preset")
+        if not words:
+            raise ConfigError("from: say which trial, as in --from results/NAME 7")
+        name, values = _from_ledger(given.sweep, words.pop(0))
+    else:
+        name = words.pop(0)
+        values = _preset(registry.family(name), given.preset, given.scale)
+    family = registry.family(name)
     try:
-        parsed = _parse(arguments)
-        words = list(parsed.words)
-        if parsed.help or (not words and not parsed.sweep):
-            print(_help(words) if parsed.help else f"{__doc__}\nfamilies: {', '.join(registry.names())}")
-            return 0
-        if parsed.sweep:
-            if parsed.preset or parsed.scale:
-                raise ConfigError(
-                    "preset: a trial of a sweep has its own configuration; give either --from or --preset"
-                )
-            if not words:
-                raise ConfigError("from: say which trial, as in --from results/NAME 7")
-            name, values = _from_ledger(parsed.sweep, words.pop(0))
-        else:
-            name = words.pop(0)
-            values = _preset(registry.family(name), parsed.preset, parsed.scale)
-        trained = _train(
-            registry.family(name), {**values, **parse_overrides(words)}, parsed.save, parsed.device, parsed.threads
-        )
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        trained = _train(family, {**values, **parse_overrides(words)}, given.save, given.device, given.threads)
     except OSError as error:
-        print(f"error: save: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0 if trained else 2
+        raise ConfigError(f"save: {error}") from None
+    return 0 if trained else REFUSED
 
 
-if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    from leadline.storage import leave  # pyarrow, which `--help` does not need
-
-    leave(code)
+TRAIN = Command("trains one configuration in this process, without Ray", _arguments, _run, __doc__ or "", _details)

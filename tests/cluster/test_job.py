@@ -79,7 +79,7 @@ def test_it_goes_on_when_nobody_follows_and_is_followed_again_rather_than_begun_
     out, _ = first.communicate(timeout=60)
     assert first.returncode == 0, out
     assert "detached; the sweep goes on\nfollow it, or go on with it once it has ended: python " in out
-    assert f"stop it: python -m analysis stop {tmp_path / 'b'}" in out
+    assert f"stop it: leadline stop {tmp_path / 'b'}" in out
     until(lambda: (tmp_path / "b" / "ledger").exists() and history(tmp_path, "b").trials)
     twice, _ = typed(cluster, *TOY, *words, "--name", "b").communicate(timeout=60)
     assert "error: name: b is running on" in twice

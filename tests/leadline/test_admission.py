@@ -1,4 +1,4 @@
-"""What is refused, and in which words; `python -m trainables` and a sweep have tests of their own."""
+"""What is refused, and in which words; `leadline train` and a sweep have tests of their own."""
 
 from __future__ import annotations
 

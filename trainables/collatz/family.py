@@ -30,6 +30,10 @@ class CollatzFamily(Family[CollatzConfig]):
     objective = "hinge"
     beside = ("violations", "logged_violations")
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
+    commands: ClassVar[Mapping[str, str]] = {
+        name: f"analysis.collatz.commands:{name.upper()}"
+        for name in ("failures", "ablation", "attribution", "lookahead")
+    }
 
     def data_key(self, config: CollatzConfig) -> str:
         """Pool size, data seed, draw of orbits, extra orbits, guard and population: nothing else changes the data."""

@@ -1,9 +1,9 @@
-"""`python -m analysis compare A B`: two sweeps, or two arms of one, by the confirmed best of each.
+"""`leadline compare A B`: two sweeps, or two arms of one, by the confirmed best of each.
 
-python -m analysis compare results/x results/y              every stratum that both have
-python -m analysis compare results/x:10 results/x:100       two arms of one sweep
-python -m analysis compare A B --margin 0.01                says "no difference" only with such a margin
-python -m analysis compare A B --at samples                 validation, where both had seen as many samples
+leadline compare results/x results/y              every stratum that both have
+leadline compare results/x:10 results/x:100       two arms of one sweep
+leadline compare A B --margin 0.01                says "no difference" only with such a margin
+leadline compare A B --at samples                 validation, where both had seen as many samples
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from leadline.analysis.comparison import Arm, Comparison, compare
 from leadline.analysis.report.answers import interval
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import console
+from leadline.commands import Command
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import number
 
-__all__ = ["arms", "register", "run", "table"]
+__all__ = ["COMPARE", "arms", "run", "table"]
 
 
-def register(commands: Any) -> None:
-    """Adds the command `compare`."""
-    parser = commands.add_parser("compare", help="the difference between two sweeps or two arms")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="SWEEP or SWEEP:STRATUM")
     parser.add_argument("b", metavar="B", help="SWEEP or SWEEP:STRATUM")
     parser.add_argument("--metric", metavar="M", help="name of a metric [A's objective]")
@@ -41,7 +40,6 @@ def register(commands: Any) -> None:
         "--at", choices=("steps", "samples", "time"), default="steps", help="what is equal in both arms [steps]"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.set_defaults(run=run)
 
 
 def _margin(word: str) -> float:
@@ -195,3 +193,6 @@ def _plain(found: Comparison) -> dict[str, Any]:
         "verdict": found.verdict,
         "notes": list(found.notes),
     }
+
+
+COMPARE = Command("the difference between two sweeps or two arms", _arguments, run, __doc__ or "")

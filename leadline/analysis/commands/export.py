@@ -1,4 +1,4 @@
-"""A sweep as files for other programs: `python -m analysis export SWEEP [--to FOLDER]`.
+"""A sweep as files for other programs: `leadline export SWEEP [--to FOLDER]`.
 
 Each table is written as parquet, which keeps types, and as CSV with the same columns: see `leadline.analysis.frame` for their meaning.
 In both, lists of a configuration are text with commas, and fields whose values are of several types are text.
@@ -10,10 +10,11 @@ import argparse
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import text
+from leadline.commands import Command
 from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.storage import Folder
@@ -21,7 +22,7 @@ from leadline.storage import Folder
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["register", "write"]
+__all__ = ["EXPORT", "write"]
 
 
 def write(sweep: Sweep, target: Folder) -> list[str]:
@@ -55,12 +56,9 @@ def _plain(table: pandas.DataFrame) -> pandas.DataFrame:
     return made
 
 
-def register(commands: Any) -> None:
-    """Adds `export`."""
-    parser = commands.add_parser("export", help="trials, reports, findings and baselines as parquet and CSV")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--to", metavar="FOLDER", help="folder or URI to write to [export in the sweep's folder]")
-    parser.set_defaults(run=_export)
 
 
 def _export(given: argparse.Namespace) -> None:
@@ -77,3 +75,6 @@ def _file(target: Folder) -> str:
     """What is wrong where a file stands in the place of a folder, be it the target or one above it; otherwise empty."""
     above = [Path(target.path), *Path(target.path).parents] if target.local else []
     return next((f"must be a folder, and {path} is a file" for path in above if path.is_file()), "")
+
+
+EXPORT = Command("trials, reports, findings and baselines as parquet and CSV", _arguments, _export)

@@ -1,4 +1,4 @@
-"""A sweep for other people's viewers: `python -m analysis dashboard SWEEP` writes what optuna-dashboard reads.
+"""A sweep for other people's viewers: `leadline dashboard SWEEP` writes what optuna-dashboard reads.
 
 It says how to open it and the sweep's TensorBoard files. The two programs are not among the dependencies:
 `pip install optuna-dashboard tensorboard`.
@@ -12,12 +12,12 @@ import argparse
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from leadline.analysis.sweep import Sweep
+from leadline.commands import Command
 from leadline.config import ConfigError
 
-__all__ = ["journal", "register"]
+__all__ = ["DASHBOARD", "journal"]
 
 FILE = "optuna-journal.log"
 INSTALL = "pip install optuna-dashboard tensorboard"
@@ -38,13 +38,9 @@ def journal(sweep: Sweep) -> bytes:
         return path.read_bytes()
 
 
-def register(commands: Any) -> None:
-    """Adds `dashboard`."""
-    text = "writes what Optuna's dashboard reads, and says how to open it and TensorBoard"
-    parser = commands.add_parser("dashboard", help=text, description=f"{text}; both are installed by: {INSTALL}")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--to", metavar="FILE", help=f"where to write the journal [{FILE} in the sweep's folder]")
-    parser.set_defaults(run=_dashboard)
 
 
 def _dashboard(given: argparse.Namespace) -> None:
@@ -68,3 +64,7 @@ def _target(sweep: Sweep, given: str | None) -> Path:
     if not sweep.folder.local:
         raise ConfigError(f"to: name a local file, since optuna-dashboard reads no journal from {sweep.folder}")
     return Path(sweep.folder.path) / FILE
+
+
+_HELP = "writes what Optuna's dashboard reads, and says how to open it and TensorBoard"
+DASHBOARD = Command(_HELP, _arguments, _dashboard, f"{_HELP}; both are installed by: {INSTALL}")

@@ -1,4 +1,4 @@
-"""Ends a running sweep from anywhere that reaches its storage: `python -m analysis stop SWEEP`.
+"""Ends a running sweep from anywhere that reaches its storage: `leadline stop SWEEP`.
 
 The request lies beside the driver's lease, where the driver looks every few seconds. It closes its books as after Ctrl-C.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from typing import Any
 
 from leadline.analysis.sweep import Sweep, place
+from leadline.commands import Command
 from leadline.config import ConfigError
 from leadline.ledger import lease
 
-__all__ = ["register", "stop"]
+__all__ = ["STOP", "stop"]
 
 STARTING = "; a job that was submitted just now may still be starting, try again in a minute"
 SECONDS = 60.0
@@ -50,12 +50,12 @@ def stop(path: str, seconds: float = SECONDS, say: Callable[[str], None] = print
     return True
 
 
-def register(commands: Any) -> None:
-    """Adds `stop`."""
-    parser = commands.add_parser("stop", help="asks the driver of a running sweep to end, resumable")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
-    parser.set_defaults(run=_stop)
 
 
 def _stop(given: argparse.Namespace) -> int:
     return 0 if stop(given.sweep) else 1
+
+
+STOP = Command("asks the driver of a running sweep to end, resumable", _arguments, _stop)

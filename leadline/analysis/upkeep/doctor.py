@@ -1,4 +1,4 @@
-"""What is wrong with a sweep's files, and what can be done: `python -m analysis doctor SWEEP [--json]`.
+"""What is wrong with a sweep's files, and what can be done: `leadline doctor SWEEP [--json]`.
 
 It reads everything and writes nothing, also while the sweep runs. Each check is a line: `ok`, `warning` (nothing is lost, or it
 cannot be known), or `damaged`.
@@ -11,18 +11,19 @@ import datetime
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.upkeep import multipart
 from leadline.analysis.upkeep.ledger_check import Chain, examine
 from leadline.analysis.upkeep.sweep_files import Contents, contents, damage, may_run, size
+from leadline.commands import Command
 from leadline.ledger import lease
 from leadline.ledger.history import Trial
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
-__all__ = ["DAMAGED", "Check", "diagnose", "register"]
+__all__ = ["DAMAGED", "DOCTOR", "Check", "diagnose"]
 
 DAMAGED = 1
 """Exit code where something is damaged."""
@@ -30,7 +31,7 @@ SHOWN = 20
 """Details that are printed for a check; `--json` has all."""
 UNDER_WAY = datetime.timedelta(days=1)
 """Within which an upload of a sweep that runs is not called forgotten."""
-_COLLECT = "`python -m analysis gc` removes them once the sweep has ended"
+_COLLECT = "`leadline gc` removes them once the sweep has ended"
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
     intact = f"{len(kept) - len(problems)} of {len(kept)} that finished or were stopped have the checkpoint of their last report intact"
     before = "" if chain.damage is None else ", by the ledger before its damage"
     if problems:
-        remedy = "`python -m trainables --from SWEEP TRIAL` trains one again"
+        remedy = "`leadline train --from SWEEP TRIAL` trains one again"
         return Check("trials", "damaged", intact + before, remedy, problems + strange)
     if back:
         return Check(
@@ -237,12 +238,9 @@ def _multipart(folder: Folder, runs: bool) -> Check:
     return Check("multipart", "warning", f"{len(old)} begun and never completed: {amount}", _COLLECT, details)
 
 
-def register(commands: Any) -> None:
-    """Adds `doctor`."""
-    parser = commands.add_parser("doctor", help="what is wrong with a sweep's files, and what can be done")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--json", action="store_true", help="all that was found as one JSON document")
-    parser.set_defaults(run=_doctor)
 
 
 def _doctor(given: argparse.Namespace) -> int:
@@ -265,3 +263,6 @@ def _lines(check: Check) -> Iterator[str]:
     yield from map(indent, check.details[:SHOWN])
     if len(check.details) > SHOWN:
         yield indent(f"and {len(check.details) - SHOWN} more; --json names all")
+
+
+DOCTOR = Command("what is wrong with a sweep's files, and what can be done", _arguments, _doctor)

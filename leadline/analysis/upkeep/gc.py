@@ -1,4 +1,4 @@
-"""Frees room in a sweep's folder without losing what anybody needs: `python -m analysis gc SWEEP [--dry-run]`.
+"""Frees room in a sweep's folder without losing what anybody needs: `leadline gc SWEEP [--dry-run]`.
 
 Removed are checkpoints without a manifest, which were cut off while they were written; checkpoints of trials that have ended,
 but for that of the last report, the best on validation, and the newest intact one before the last; temporary files; and on S3
@@ -14,20 +14,20 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pyarrow import fs
 
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.upkeep import multipart
 from leadline.analysis.upkeep.sweep_files import Contents, Stored, contents, damage, may_run, size
+from leadline.commands import Command
 from leadline.config import ConfigError
 from leadline.ledger import lease
 from leadline.ledger.history import Trial
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
-__all__ = ["Removal", "plan", "register", "remove"]
+__all__ = ["GC", "Removal", "plan", "remove"]
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,9 @@ def remove(folder: Folder, removal: Removal) -> None:
         above.delete()
 
 
-def register(commands: Any) -> None:
-    """Adds `gc`."""
-    parser = commands.add_parser(
-        "gc", help="removes checkpoints that nobody needs, uploads that were cut off, temporary files"
-    )
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
-    parser.set_defaults(run=_gc)
 
 
 def _gc(given: argparse.Namespace) -> None:
@@ -160,3 +155,6 @@ def _gc(given: argparse.Namespace) -> None:
             remove(folder, removal)
         print(f"{verb} {removal.path}, {size(removal.size)}: {removal.why}", flush=True)
     print(f"{verb} {size(sum(removal.size for removal in found))} in all" if found else "nothing to remove")
+
+
+GC = Command("removes checkpoints that nobody needs, uploads that were cut off, temporary files", _arguments, _gc)

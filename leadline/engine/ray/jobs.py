@@ -69,7 +69,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
             client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)]
         )
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)
-    return _follow(client, running, f"python -m analysis stop {shlex.quote((storage / name).uri)}", again)
+    return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again)
 
 
 def _code() -> tuple[Path, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leadline.analysis.commands.command import main
 
 from leadline.analysis import terminal
-from leadline.analysis.commands.command import main
 
 Build = Any
 
@@ -216,7 +216,7 @@ def test_a_closed_pipe_is_no_error(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "start"),
     [
-        (["trial", "somewhere"], "NUMBER: is missing; usage: python -m analysis trial"),
+        (["trial", "somewhere"], "NUMBER: is missing; usage: leadline trial"),
         (["report"], "SWEEP: is missing; usage: "),
         (["failures", "somewhere", "7", "--figur", "x"], "--figur: is not understood; did you mean --figure?\n"),
         (
@@ -225,9 +225,9 @@ def test_a_closed_pipe_is_no_error(finished: Path) -> None:
         ),
         (
             ["leaderboard", "somewhere", "--figure"],
-            "--figure: is not understood; usage: python -m analysis leaderboard ",
+            "--figure: is not understood; usage: leadline leaderboard ",
         ),
-        (["trial", "somewhere", "7", "8"], "8: is not understood; usage: python -m analysis trial "),
+        (["trial", "somewhere", "7", "8"], "8: is not understood; usage: leadline trial "),
         (["--jsn", "list"], "--jsn: is not understood; usage: "),
         (["trial", "s3:/foo", "7"], "storage: s3:/foo has one slash; write s3://foo\n"),
         (["somewhat"], "command: invalid choice: 'somewhat'"),

@@ -10,8 +10,8 @@ from typing import Any
 
 import boto3
 import pytest
-
 from leadline.analysis.commands.command import main
+
 from leadline.analysis.upkeep import multipart
 from leadline.ledger.lease import Lease
 from leadline.storage import Folder
@@ -52,9 +52,7 @@ def test_they_are_shown_and_ended_and_nothing_else_is(sweep: Folder, capsys: pyt
     before = sweep.sizes(recursive=True)
     assert main(["doctor", sweep.uri]) == 0
     out = capsys.readouterr().out
-    assert (
-        "multipart  warning  2 begun and never completed: 5,242,882 bytes; `python -m analysis gc` removes them" in out
-    )
+    assert "multipart  warning  2 begun and never completed: 5,242,882 bytes; `leadline gc` removes them" in out
     assert f"{CUT_OFF}: 5,242,882 bytes, begun " in out
     assert main(["gc", sweep.uri, "--dry-run"]) == 0
     said = capsys.readouterr().out

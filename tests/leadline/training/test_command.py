@@ -1,4 +1,4 @@
-"""`python -m trainables`, as a person types it."""
+"""`leadline train`, as a person types it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lines_of(text: str) -> list[str]:
 def test_alone_it_shows_its_manual_and_the_families() -> None:
     done = command("-m", "trainables")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "python -m trainables collatz lookahead=100 steps=2000" in done.stdout
+    assert "leadline train collatz lookahead=100 steps=2000" in done.stdout
     assert re.search(r"^families: .*\bcollatz\b", done.stdout, re.MULTILINE)
 
 

@@ -1,0 +1,45 @@
+"""One parser for every command line, whose errors are one line that begins with the field."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from typing import Any, NoReturn
+
+from leadline.config import ConfigError, did_you_mean
+
+__all__ = ["Parser"]
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal; a manual's own line breaks stay."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=shutil.get_terminal_size().columns)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `ConfigError` where argparse would print its usage and exit."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _Wrapped, **given})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's, but a command itself refuses what it does not know, since it knows its own options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message as one that begins with the option or the word that it is about."""
+        missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
+        if message.startswith(missing):
+            raise ConfigError(
+                f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}"
+            )
+        if message.startswith(unknown):
+            word = message.removeprefix(unknown).split()[0].split("=")[0]
+            hint = did_you_mean(word, self._option_string_actions) if word.startswith("-") else ""
+            raise ConfigError(f"{word}: is not understood; {hint or self.format_usage().strip()}")
+        raise ConfigError(message.removeprefix("argument ").removeprefix("--"))

@@ -1,0 +1,163 @@
+"""What the command `leadline` is made of: general commands, and those that families bring."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leadline.command_line import Parser
+from leadline.config import ConfigError, did_you_mean
+from leadline.dotted import load
+
+if TYPE_CHECKING:
+    from leadline.family import Family
+
+__all__ = ["COMMANDS", "Command", "main", "parser"]
+
+OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command `leadline`.
+
+    Args:
+        help: what it does, in a line.
+        arguments: adds its arguments to the parser it is given.
+        run: does it with the parsed arguments and returns the exit code, or None for 0. A mistake of the user is
+            raised as `ConfigError`; interrupted, it exits with 130.
+        manual: the text above the arguments in `leadline NAME --help`; empty for `help`.
+        details: what the help says further of the words that were given, such as the fields of a family.
+    """
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+    manual: str = ""
+    details: Callable[[Sequence[str]], str] = lambda words: ""
+
+    def page(self, name: str, words: Sequence[str]) -> str:
+        """What `leadline NAME WORDS --help` prints."""
+        return parser(name, self).format_help() + self.details(words)
+
+
+COMMANDS: Mapping[str, str] = {
+    "train": "leadline.training.command:TRAIN",
+    "list": "leadline.analysis.commands.show:LIST",
+    "leaderboard": "leadline.analysis.commands.show:LEADERBOARD",
+    "report": "leadline.analysis.commands.show:REPORT",
+    "compare": "leadline.analysis.commands.compare:COMPARE",
+    "trial": "leadline.analysis.commands.show:TRIAL",
+    "note": "leadline.analysis.commands.note:NOTE",
+    "export": "leadline.analysis.commands.export:EXPORT",
+    "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",
+    "stop": "leadline.analysis.commands.stop:STOP",
+    "doctor": "leadline.analysis.upkeep.doctor:DOCTOR",
+    "gc": "leadline.analysis.upkeep.gc:GC",
+    "families": "leadline.family_commands:FAMILIES",
+    "new": "leadline.templates.new:NEW",
+}
+"""The general commands by name, in the order in which the help shows them: dotted names, so that a command imports
+only what it needs."""
+
+
+def parser(name: str, command: Command) -> Parser:
+    """The parser of one command."""
+    made = Parser(prog=f"leadline {name}", description=command.manual or command.help)
+    command.arguments(made)
+    return made
+
+
+def _family_of(sweep: str) -> Family[Any]:
+    from leadline import registry
+    from leadline.analysis.sweep import Sweep
+
+    settings = Sweep.open(sweep).settings
+    return registry.family(settings["family"], settings.get("family_target", ""))
+
+
+def _found(name: str, rest: Sequence[str]) -> Command:
+    """The command called `name`: a general one, or one of the family of the sweep that follows.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name in COMMANDS:
+        return _loaded(COMMANDS[name])
+    hint = did_you_mean(name, COMMANDS)
+    if hint or name.startswith("-") or not rest or rest[0].startswith("-"):
+        follows = f"a command of a family is followed by a sweep: leadline {name} SWEEP ..."
+        raise ConfigError(f"command: no {name!r}; {hint or f'see leadline --help; {follows}'}")
+    family = _family_of(rest[0])
+    if name not in family.commands:
+        brought = f"{family.name}, the family of {rest[0]}, brings {', '.join(family.commands) or 'none'}"
+        raise ConfigError(f"command: no {name!r}; {did_you_mean(name, family.commands) or brought}")
+    return _loaded(family.commands[name])
+
+
+def _loaded(place: str) -> Command:
+    found = load(place, "command")
+    if not isinstance(found, Command):
+        raise ConfigError(f"command: {place} is a {type(found).__name__}, not a leadline.Command")
+    return found
+
+
+def _help(name: str, words: Sequence[str]) -> str:
+    """The help of a command; of a family's, which needs no sweep for it, as every family has it that is installed.
+
+    Raises:
+        ConfigError: if no family has it either.
+    """
+    if name in COMMANDS:
+        return _loaded(COMMANDS[name]).page(name, words)
+    from leadline import registry
+
+    families = [registry.family(one) for one in registry.names()]
+    brought = {family.name: family.commands[name] for family in families if name in family.commands}
+    if not brought:
+        hint = did_you_mean(name, {*COMMANDS, *(word for family in families for word in family.commands)})
+        raise ConfigError(f"command: no {name!r}; {hint or 'see leadline --help'}")
+    return "\n".join(f"{family}: {_loaded(place).page(name, words)}" for family, place in brought.items())
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str], manual: str = "") -> int:
+    """Runs one command; returns the exit code: 0, what the command says, 2 after one line about bad input, 130.
+
+    Args:
+        arguments: the command line, without the program's name.
+        manual: what is printed without arguments or by `--help`.
+    """
+    from leadline.ledger.reader import LedgerError
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            if not arguments or arguments[0] in ("-h", "--help"):
+                print(manual.rstrip())
+                return OK
+            name, *rest = arguments
+            if {"-h", "--help"} & set(rest):
+                print(_help(name, [word for word in rest if word not in ("-h", "--help")]).rstrip())
+                return OK
+            command = _found(name, rest)
+            code = int(command.run(parser(name, command).parse_intermixed_args(rest)) or OK)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (ValueError, LedgerError, OSError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+    return OK
