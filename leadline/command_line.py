@@ -24,13 +24,6 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": _Wrapped, **given})
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's, but a command itself refuses what it does not know, since it knows its own options."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, unknown
-
     def error(self, message: str) -> NoReturn:
         """Raises the message as one that begins with the option or the word that it is about."""
         missing, unknown = "the following arguments are required: ", "unrecognized arguments: "

@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "leadline.analysis.upkeep.doctor:DOCTOR",
     "gc": "leadline.analysis.upkeep.gc:GC",
     "families": "leadline.family_commands:FAMILIES",
-    "new": "leadline.templates.new:NEW",
+    "new": "leadline.new_family:NEW",
 }
 """The general commands by name, in the order in which the help shows them: dotted names, so that a command imports
 only what it needs."""
