@@ -1,1 +1,1 @@
-"""A family and a study from outside: what the README shows, and what a test runs without touching the engine."""
+"""The package `line`, as somebody outside would write it; tests install it, or import it from here."""

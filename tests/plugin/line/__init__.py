@@ -1,0 +1,1 @@
+"""A family from outside, with all that a family can bring: a study, its answer to another, a command, a claim, a figure."""
