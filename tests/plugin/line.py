@@ -4,8 +4,11 @@ import numpy as np
 import torch
 
 from leadline.config import TrialConfig, configuration, knob
-from leadline.family import Family, Finding, Metric, Task
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Metric
 from leadline.statistics import mean_over_units
+from leadline.task import Task
 
 
 @configuration

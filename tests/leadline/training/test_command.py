@@ -12,10 +12,11 @@ import pytest
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import describe
-from leadline.family import Finding, Split
+from leadline.finding import Finding
 from leadline.ledger.segments import Ledger
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from leadline.task import Split
 from leadline.training.command import main
 from tests.conftest import ROOT, command
 from tests.leadline.toy import Toy
