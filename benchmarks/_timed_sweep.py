@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._common import TIMES
-from leadline.engine import environment, main
+from leadline.engine import main
 from leadline.engine.director import Director
+from leadline.engine.ray import environment
 from sweeps.lookahead import STUDY as LOOKAHEAD
 
 if TYPE_CHECKING:

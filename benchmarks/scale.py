@@ -407,7 +407,11 @@ def _board(history: History) -> Found:
 
     first = _median(turn, 1)
     size = len(board.text({}, 0.0)) / 1e6
-    return {"Watch: the first round": first, "Watch: a round": _median(turn), "Watch: megabytes of text": size}
+    return {
+        "live leaderboard: the first round": first,
+        "live leaderboard: a round": _median(turn),
+        "live leaderboard: megabytes of text": size,
+    }
 
 
 def waves(attempts: int | None = None) -> Found:

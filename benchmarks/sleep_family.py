@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import TrialConfig, configuration, knob
-from leadline.family import Batch, Family, Finding, Metric, Split, Task
-from leadline.measure import Measure
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric
+from leadline.task import Batch, Split, Task
 
 __all__ = ["PAUSE", "REPORTS", "SLEEP", "SleepConfig", "SleepFamily", "SleepTask", "Still"]
 

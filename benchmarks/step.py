@@ -31,7 +31,7 @@ from torch.nn.functional import mse_loss
 
 from benchmarks._common import Result, machine, row, verdict
 from leadline.config import make
-from leadline.family import Batch
+from leadline.task import Batch
 from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build

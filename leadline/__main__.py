@@ -30,7 +30,7 @@ import os
 import sys
 from typing import NoReturn
 
-from leadline.commands import main
+from leadline.commands.dispatch import main
 
 __all__ = ["run"]
 
@@ -38,7 +38,7 @@ __all__ = ["run"]
 def run(*before: str) -> NoReturn:
     """Runs the process's command line and ends the process; `before` are words that stand before it."""
     if "_ARGCOMPLETE" in os.environ:
-        from leadline.completion import complete
+        from leadline.commands.completion import complete
 
         complete()
     code = main([*before, *sys.argv[1:]], __doc__)

@@ -12,7 +12,8 @@ from leadline.finding import Finding
 from leadline.measure import Measure
 
 if TYPE_CHECKING:
-    from leadline.family import Family, Split
+    from leadline.family import Family
+    from leadline.task import Split
 
 __all__ = ["SCORED", "Admission", "Baselines", "admission", "audited", "compared", "is_oracle"]
 

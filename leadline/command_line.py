@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from leadline.config import ConfigError, did_you_mean
 
-__all__ = ["Parser"]
+__all__ = ["Command", "Parser"]
 
 
 class _Wrapped(argparse.RawDescriptionHelpFormatter):
@@ -36,3 +38,33 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(word, self._option_string_actions) if word.startswith("-") else ""
             raise ConfigError(f"{word}: is not understood; {hint or self.format_usage().strip()}")
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command `leadline`.
+
+    Args:
+        help: what it does, in a line.
+        arguments: adds its arguments to the parser it is given.
+        run: does it with the parsed arguments and returns the exit code, or None for 0. A mistake of the user is
+            raised as `ConfigError`; interrupted, it exits with 130.
+        manual: the text above the arguments in `leadline NAME --help`; empty for `help`.
+        details: what the help says further of the words that were given, such as the fields of a family.
+    """
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+    manual: str = ""
+    details: Callable[[Sequence[str]], str] = lambda words: ""
+
+    def parser(self, name: str) -> Parser:
+        """The parser of `leadline NAME`."""
+        made = Parser(prog=f"leadline {name}", description=self.manual or self.help)
+        self.arguments(made)
+        return made
+
+    def page(self, name: str, words: Sequence[str]) -> str:
+        """What `leadline NAME WORDS --help` prints."""
+        return self.parser(name).format_help() + self.details(words)

@@ -5,11 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from leadline.finding import Finding
 
-__all__ = ["Measure", "Measures", "Report"]
+__all__ = ["Measure", "Measures", "Metric", "Report"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One reported quantity. `unit` names what `n` counts: the independent units behind the interval.
+
+    `descriptive` ones say what a model is like rather than how well it does, such as an exponent of its dynamics: a trivial predictor
+    has none, so that none is asked of the baselines.
+    """
+
+    name: str
+    mode: Literal["min", "max"]
+    unit: str
+    doc: str
+    descriptive: bool = False
 
 
 @dataclass(frozen=True)

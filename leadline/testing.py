@@ -38,9 +38,10 @@ import torch
 from leadline.admission import SCORED, admission
 from leadline.checkpoint import Checkpoint, CheckpointStore
 from leadline.config import ConfigError, TrialConfig, describe, make
-from leadline.family import Family, Task
+from leadline.family import Family
 from leadline.measure import Report
 from leadline.storage import Folder, _Tries
+from leadline.task import Task
 from leadline.training.loop import Loop
 
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]

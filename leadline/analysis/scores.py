@@ -11,12 +11,11 @@ from functools import cached_property
 from leadline.analysis import progress
 from leadline.analysis.report.answers import interval
 from leadline.config import ConfigError
-from leadline.family import Metric
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, scores
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
 from leadline.statistics import over_replicates
 
 __all__ = ["Reading", "chosen", "confirmed", "coverage", "held", "metric", "shown", "trivial"]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from leadline.config import ConfigError
+from leadline.engine.ray.private import CURRENT_CLUSTER
 
 __all__ = ["JOB", "Address", "find"]
 
 JOB = "LEADLINE_JOB"
 """Environment variable that a submitted job has: its submission id."""
-_CURRENT = "ray_current_cluster"
-"""File in Ray's temporary folder in which `ray start` leaves the address of its cluster."""
 _GIVEN = ("--address", "RAY_ADDRESS")
 CONNECT_SECONDS = 2.0
 
@@ -72,7 +71,7 @@ def _of_this_host() -> str:
     """HOST:PORT of a cluster that `ray start` has left word of, and that answers; else empty."""
     try:
         word = (
-            (Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray" / _CURRENT)
+            (Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray" / CURRENT_CLUSTER)
             .read_text()
             .strip()
         )

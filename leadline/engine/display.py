@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections import Counter
 
@@ -15,11 +17,24 @@ from leadline.engine.plan import expected_search
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
 
-__all__ = ["Display"]
+__all__ = ["Display", "console"]
 
 REFRESH_SECONDS, LINE_SECONDS, TABLE_SECONDS = 0.5, 10.0, 60.0
 TOLD = 3
 """How many findings of one guard are told while a sweep runs."""
+
+
+class _Console(Console):
+    """Goes silent where nobody reads any more, as after `| head`: the sweep goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console() -> Console:
+    """The process's output; 160 columns wide where it is no terminal, as in the log of a Ray job."""
+    return _Console() if sys.stdout.isatty() else _Console(width=160)
 
 
 def _clock(seconds: float) -> str:

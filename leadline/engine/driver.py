@@ -1,43 +1,42 @@
-"""Ray: one driver's life: opens the ledger, starts Ray, places trials, closes the books."""
+"""One driver's life: opens the ledger, starts Ray, places trials, closes the books."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import statistics
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
-from rich.console import Console
-
-from leadline.engine import environment, plan
+from leadline.engine import plan
 from leadline.engine.address import Address
 from leadline.engine.director import Director
-from leadline.engine.display import Display
+from leadline.engine.display import Display, console
 from leadline.engine.manifest import differences, manifest
-from leadline.engine.ray.shared_data import Shelf
+from leadline.engine.ray import environment
+from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.retention import Retention
 from leadline.engine.search import Space
 from leadline.engine.study import Settings
+from leadline.engine.summary import FirstStep, Summary
 from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_command
-from leadline.ledger import leaderboard, tensorboard
-from leadline.ledger.history import History, Trial
-from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.ledger.history import Trial
 from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
-    from leadline.engine.ray.live_leaderboard import Watch
-    from leadline.engine.ray.nodes import Nodes, Request
+    from leadline.engine.ray.live_leaderboard import LiveLeaderboard
+    from leadline.engine.ray.nodes import Nodes
     from leadline.engine.ray.placement import Placement
+    from leadline.engine.ray.room import Request
+    from leadline.ledger.leaderboard_text import Place
 
 __all__ = ["Driver"]
 
@@ -55,14 +54,6 @@ TWICE_SECONDS = 0.3
 """Signals that come closer together are one, sent to the parent and to its children."""
 PULSE_SECONDS = 0.25
 """How often Ray's own processes are looked at."""
-
-
-class _Console(Console):
-    """Goes silent where nobody reads any more, as after `| head`: the sweep goes on."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Driver:
@@ -88,10 +79,16 @@ class Driver:
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
-        self.settings, self.folder, self.name, self.storage = settings, folder, name, storage
-        self.lease, self.parent, self.resume = lease, parent, resume_command(storage, name)
-        self.address, self.nodes = address, cast("Nodes | None", None)
-        self.console = _Console() if sys.stdout.isatty() else _Console(width=160)
+        self.settings = settings
+        self.folder = folder
+        self.name = name
+        self.storage = storage
+        self.lease = lease
+        self.parent = parent
+        self.resume = resume_command(storage, name)
+        self.address = address
+        self.nodes: Nodes | None = None
+        self.console = console()
         self.ledger = Ledger(
             folder / "ledger", known=known[0] if known else None, patience=settings.storage_patience, say=self._say
         )
@@ -102,12 +99,13 @@ class Driver:
         self.ledger.past.clear()  # it stands in the director's history now
         self.checkpoint = checkpoint
         self.interrupts = 0
-        self._interrupted = self._room_seen = 0.0
+        self._interrupted = 0.0
+        self._room_seen = 0.0
         self._leaving: threading.Timer | None = None
         self._stopping_ray = threading.Event()
         self._storage_answers = True
         self.placement: Placement | None = None
-        self.watches: list[Watch] = []
+        self.live: list[LiveLeaderboard] = []
         self.began = parent.began
         self.marks: dict[str, float] = {"start of Python, imports and checks": time.time()}
 
@@ -152,10 +150,10 @@ class Driver:
             self.address.kind == "join"
         ):  # one connection is closed soon, and whoever touches Ray afterwards ends this process
             code = self._end(how)
-            _stop_ray()
+            environment.stop()
             return code
         # Ray takes its time to stop and the views to be written: they need nothing of each other. While Ray stops it may end this process.
-        stopping = threading.Thread(target=_stop_ray, name="stop-ray")
+        stopping = threading.Thread(target=environment.stop, name="stop-ray")
         stopping.start()
         try:
             return self._end(how)
@@ -164,7 +162,7 @@ class Driver:
 
     def conclude(self) -> int:
         """Writes the views of a sweep whose driver has died when all else was done."""
-        self._views(self.director.history)
+        self._summary().views()
         return DONE
 
     def _open(self) -> None:
@@ -181,8 +179,8 @@ class Driver:
 
     def _train(self, scratch: str) -> str:
         """Places all trials. Returns how it ended: done, failed, interrupted, time limit or handed over."""
-        shelf = Shelf(self.director)
-        preparing = threading.Thread(target=shelf.prepare, name="data")
+        shared = SharedData(self.director)
+        preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
         if self.nodes is None:
             self.nodes = self._start(scratch)
@@ -195,21 +193,21 @@ class Driver:
         self._take_signals()  # again: Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
         preparing.join()
-        if not shelf.ready():
+        if not shared.ready():
             return "failed"
         self.marks["data and baselines"] = time.time()
-        display, self.watches = Display(self.director, self.name, self.console), self._watches()
+        display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
         retention = Retention(self.director, self.folder)
 
         def tick() -> None:
             display.tick()
-            for watch in self.watches:
-                watch.tick()
+            for shown in self.live:
+                shown.tick()
             retention.tick()
             self._tick()
 
         placement = Placement(
-            self.director, self.ledger.stored, self.nodes, self.folder, shelf.reference, retention.ended, tick
+            self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, retention.ended, tick
         )
         self.placement = placement
         try:
@@ -225,25 +223,22 @@ class Driver:
             return "handed over"
         return "interrupted" if self.interrupts else "time limit"
 
-    def _watches(self) -> list[Watch]:
-        """The leaderboard in the cluster's dashboard, and where to look for it."""
+    def _live_leaderboards(self) -> list[LiveLeaderboard]:
+        """The leaderboard in the cluster's dashboard, and where to look for it; none where there is no dashboard."""
         if self.address.kind == "alone":
             return []
-        from leadline.engine.ray.live_leaderboard import Watch
+        from leadline.engine.ray.live_leaderboard import LiveLeaderboard
 
-        watch = Watch(
-            self.director,
-            self.name,
-            str(self.folder),
-            self._say,
-            lambda: self.placement.places() if self.placement else {},
-        )
-        for line in watch.links():
+        def places() -> Mapping[int, Sequence[Place]]:
+            return self.placement.places() if self.placement else {}
+
+        shown = LiveLeaderboard(self.director, self.name, str(self.folder), self._say, places)
+        for line in shown.links():
             self._say(line)
-        return [watch]
+        return [shown]
 
     def _request(self) -> Request:
-        from leadline.engine.ray.nodes import Request
+        from leadline.engine.ray.room import Request
 
         settings = self.settings
         workers = settings.workers_per_trial, settings.most_workers
@@ -252,7 +247,7 @@ class Driver:
     def _start(self, scratch: str) -> Nodes:
         """Ray, on this machine alone."""
         environment.prepare()
-        from leadline.engine.ray.nodes import Machine
+        from leadline.engine.ray.machine import Machine
 
         try:
             return Machine(self._request(), plan.at_a_time(self.settings), scratch)
@@ -263,8 +258,8 @@ class Driver:
     def _join(self) -> Nodes:
         """The cluster, whose job this is."""
         environment.prepare(cluster=True)
+        from leadline.engine.ray.cluster import Cluster
         from leadline.engine.ray.gauges import export_often
-        from leadline.engine.ray.nodes import Cluster
 
         export_often()
         return Cluster(
@@ -335,7 +330,7 @@ class Driver:
             self._leave_if_lost()
 
     def _leave_if_lost(self) -> None:
-        from leadline.engine.ray.placement import dead
+        from leadline.engine.ray.machine import dead
 
         if self.nodes and (lost := dead(self.nodes.processes)) and not self._stopping_ray.is_set():
             self._leave(f"has lost Ray, whose {lost} was ended")
@@ -380,8 +375,8 @@ class Driver:
         except LedgerError as error:
             self._say(f"{error}")
             how, self._storage_answers = "failed", False
-        for watch in self.watches:  # what they show last is how it has ended
-            watch.close()
+        for shown in self.live:  # what they show last is how it has ended
+            shown.close()
         return how
 
     def _failed(self) -> list[Trial]:
@@ -392,105 +387,21 @@ class Driver:
         if how == "handed over":
             self.parent.ended(FAILED, "has placed its share of the trials", planned=True)
             return FAILED
-        self._views(self.director.history)
+        summary = self._summary()
+        summary.views()
         if how == "failed":
-            self._explain(self._failed())
+            summary.explain(self._failed())
         if how == "interrupted":
             self._say(f"interrupted; go on with: {self.resume}")
         if how == "time limit":
             self._say(f"time limit reached; go on with: {self.resume} --time-limit TIME")
         return {"failed": FAILED, "interrupted": INTERRUPTED}.get(how, DONE)
 
-    def _views(self, history: History) -> None:
-        """Everything here can be rebuilt from the ledger: a failure is said, and costs nothing."""
-        if not history.trials:
-            return
-        self.console.print(leaderboard_table(history, self.name, width=self.console.width))
-        for line in [*self._best(history), *self._unconfirmed(history), *self._timing(history)]:
-            self._say(line)
-        if self.director.stopping:
-            self._say(self.director.stopping)
-        if not any(leaderboard.finalists(history, stratum, 1) for stratum in leaderboard.strata(history)):
-            self._say("best         none: no trial has finished with a finite value")
-        if not self._storage_answers:
-            return
-        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self.folder / "tensorboard"))
-        self._attempt("report", self._report)
-        self._say(f"sweep        {self.folder}")
-
-    def _report(self) -> None:
-        from leadline.analysis.report import document
-
-        self._say(f"report       {document.write(self.folder, self.name)}")
-        for sentence in document.answered(self.folder) if self.settings.contrasts else ():
-            self._say(f"answer       {sentence}")
-
-    def _attempt(self, what: str, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception as error:
-            self._say(f"{what} could not be written ({error!r}); everything is in the ledger")
-
-    def _best(self, history: History) -> list[str]:
-        found = []
-        for stratum in leaderboard.strata(history):
-            for trial in leaderboard.finalists(history, stratum, 1):
-                where = f"{self.settings.stratify} {stratum}: " if self.settings.stratify else ""
-                found.append(
-                    f"best         {where}trial {trial.number}, {self.folder}/trials/{trial.number:04d}/{trial.reports[-1].checkpoint}"
-                )
-        return found
-
-    def _unconfirmed(self, history: History) -> list[str]:
-        chosen = [
-            trial
-            for stratum in leaderboard.strata(history)
-            for trial in leaderboard.finalists(history, stratum, self.settings.confirm)
-        ]
-        lost = [
-            run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
-        ]
-        return [
-            f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}"
-            for run in lost
-        ]
-
-    def _timing(self, history: History) -> list[str]:
-        """Seconds from command to first step, and per trial beyond training, each with its parts."""
-        whole = [trial for trial in history.trials.values() if trial.reports and not trial.open and trial.attempts == 1]
-        lines = []
-        first = self.director.first_step
-        if first > max(self.marks.values()):  # not where the first report was one that is told again
-            parts, before = [], self.began
-            for what, moment in [*self.marks.items(), ("first trial's process", first)]:
-                parts.append(f"{what} {moment - before:.1f}")
-                before = moment
-            lines.append(f"first step   after {first - self.began:.1f} s: {', '.join(parts)}")
-        if whole:
-            training = statistics.mean(trial.reports[-1].seconds for trial in whole)
-            overhead = statistics.mean(trial.reports[-1].overhead for trial in whole)
-            wall = statistics.mean(trial.wall for trial in whole)
-            lines.append(
-                f"per trial    {wall:.2f} s: training {training:.2f}, evaluating and saving {overhead:.2f}, "
-                f"starting processes, placing and deciding {max(0.0, wall - training - overhead):.2f} (mean of {len(whole)})"
-            )
-        return lines
-
-    def _explain(self, failed: list[Trial]) -> None:
-        if self.director.halting:
-            self._say(f"storage {self.folder}: {self.director.halting}; go on with: {self.resume}")
-            return
-        self._say("every trial failed" if failed else f"the sweep failed; go on with: {self.resume}")
-        for trial in failed[:1]:
-            last = trial.reason.strip().splitlines()[-1] if trial.reason.strip() else "no reason recorded"
-            self._say(f"trial {trial.number}: {last}; see {self.folder}/trials/{trial.number:04d} and the ledger")
+    def _summary(self) -> Summary:
+        timing = FirstStep(self.began, self.marks, self.director.first_step)
+        return Summary(
+            self.director, self.folder, self.name, self.console, self.resume, timing, stored=self._storage_answers
+        )
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _stop_ray() -> None:
-    if "ray" in sys.modules:
-        import ray
-
-        ray.shutdown()

@@ -19,6 +19,7 @@ from leadline.engine.study import Settings
 from leadline.family import Family
 from leadline.ledger.history import History, Trial
 from leadline.ledger.segments import Event
+from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 
@@ -36,8 +37,6 @@ __all__ = [
 
 
 UNTIMED_STEPS, TIMED_STEPS = 5, 30
-KEPT = 3
-"""Checkpoints that a trial keeps: the best and the latest two."""
 SPARE = 2**24
 """Bytes that ledger, logs and views may need before anybody looks again."""
 
@@ -165,7 +164,7 @@ def check_fits(
     checkpoint = max(family.checkpoint_bytes(config) for config in _configs(settings, space))
     ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
-    needed, free = checkpoint * KEPT * runs, _free(folder)
+    needed, free = checkpoint * MOST_KEPT * runs, _free(folder)
     if needed > free:
         raise ConfigError(
             f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to {needed / 2**30:.1f} GiB; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,31 +14,32 @@ from optuna.distributions import (
 )
 
 from leadline.config import ConfigError
+from leadline.engine.optuna_private import KnownTrial, holds
 
 __all__ = ["Recorded", "changed", "range_of", "unlike"]
 
 _REMEDY = "put the space back, or begin a new sweep, to which --enqueue can give old configurations"
 
 
-class Recorded(optuna.trial.FixedTrial):
+class Recorded(KnownTrial):
     """A trial on which everything is known: a space may ask for exactly its parameters, from ranges that hold their values.
 
     Optuna would draw a value for a parameter that is new, and warn of one that lies outside.
     """
 
-    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        if name not in self._params:
+    def known(self, name: str, distribution: BaseDistribution) -> None:
+        """Refuses what the space asks for where it does not fit what is recorded.
+
+        Raises:
+            ConfigError: naming a parameter that is not recorded, or whose value the space's range does not hold any more.
+        """
+        if name not in self.given:
             asked = f"the space now asks for one from {range_of(distribution)}"
             raise ConfigError(f"{name}: trial {self.number} has none, and {asked}; {_REMEDY}")
-        value = self._params[name]
-        try:
-            inside = distribution._contains(distribution.to_internal_repr(value))
-        except (TypeError, ValueError):
-            inside = False
-        if not inside:
+        value = self.given[name]
+        if not holds(distribution, value):
             now = f"outside {range_of(distribution)}, the space's range now"
             raise ConfigError(f"{name}: trial {self.number} has {value}, {now}; {_REMEDY}")
-        return super()._suggest(name, distribution)
 
     def complete(self) -> None:
         """All was asked for.
@@ -47,7 +47,7 @@ class Recorded(optuna.trial.FixedTrial):
         Raises:
             ConfigError: naming a parameter that the space has no more.
         """
-        for name, value in self._params.items():
+        for name, value in self.given.items():
             if name not in self.params:
                 raise ConfigError(
                     f"{name}: trial {self.number} has {value}, and the space no longer asks for it; {_REMEDY}"

@@ -18,6 +18,7 @@ from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 
 from leadline.config import ConfigError
+from leadline.engine.optuna_private import forget_unused_draws
 from leadline.engine.recorded_params import Recorded
 
 __all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
@@ -123,10 +124,7 @@ class Search:
             raise ConfigError(
                 f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}"
             )
-        # TPE leaves all that it drew on a trial, used or not, for others to read while it runs: a ledger knows what was used.
-        identity = self._storage.get_study_id_from_name(self.study.study_name)
-        place = self._storage.get_trial_id_from_study_id_trial_number(identity, trial.number)
-        self._storage.set_trial_system_attr(place, "tpe:relative_params:0", "")
+        forget_unused_draws(self.study, trial, self._storage)
         self._open(number, trial)
         return dict(trial.params), {**fields, **self._pinned}
 

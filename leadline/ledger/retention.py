@@ -1,27 +1,24 @@
 """Which of its checkpoints a trial that has ended still needs.
 
-That of its last report, from which a longer budget goes on; that of its best value on validation; and the one before the last,
-in case the last is found damaged. Confirmation trains from fresh seeds and needs none. While a trial runs it keeps the same three.
+That of its last report, from which a longer budget goes on; that of its best value on validation; and the one before the
+last, in case the last is found damaged. Confirmation trains from fresh seeds and needs none. While a trial runs it keeps the
+same three (`leadline.retention`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
+from leadline.retention import LATEST, kept
 
 __all__ = ["needed", "superseded"]
 
 
 def needed(history: History, trial: Trial) -> set[str]:
     """The checkpoints of a trial's last report and of its best value on validation."""
-    metric, sign = leaderboard.objective(history), 1.0 if history.settings["mode"] == "min" else -1.0
-    scored = [(sign * report.metrics[metric].value, report) for report in trial.reports if metric in report.metrics]
-    finite = [pair for pair in scored if math.isfinite(pair[0])]
-    reports = trial.reports[-1:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
-    return {report.checkpoint for report in reports if report.checkpoint}
+    return kept(trial.reports, leaderboard.objective(history), history.settings["mode"], latest=1)
 
 
 def superseded(history: History, trial: Trial, held: Sequence[str]) -> list[str]:
@@ -29,5 +26,5 @@ def superseded(history: History, trial: Trial, held: Sequence[str]) -> list[str]
     last = trial.reports[-1].checkpoint if trial.reports else None
     if trial.open or last not in held:
         return []
-    kept = needed(history, trial) | set(held[held.index(last) + 1 :][:1])
-    return [name for name in held if name not in kept]
+    keep = needed(history, trial) | set(held[held.index(last) + 1 :][: LATEST - 1])
+    return [name for name in held if name not in keep]

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch import nn
 
-from leadline.checkpoint import CheckpointStore
-from leadline.config import ConfigError, TrialConfig, to_dict
-from leadline.family import Batch, Family, Split, Task
+from leadline.checkpoint import CheckpointStore, checkpoint_name
+from leadline.config import TrialConfig, to_dict
+from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Report
+from leadline.retention import kept
+from leadline.task import Split
 from leadline.training.guards import every_guard
-from leadline.training.guards.guard import Interval, Watch
-from leadline.training.micro_batch import fastest, rows_of
-from leadline.training.schedules import lengthen
+from leadline.training.guards.guard import Interval
+from leadline.training.micro_batch import fastest
+from leadline.training.step import Trainer, World
 
-__all__ = ["Loop", "World"]
-
-COUNTS = ("step", "samples", "seconds", "overhead", "guarding", "micro_batch")
+__all__ = ["Loop"]
 
 
-@dataclass(frozen=True)
-class World:
-    """This worker's place among the data-parallel workers of a trial."""
-
-    rank: int = 0
-    size: int = 1
-
-
-class Loop:
+class Loop(Trainer):
     """Trains one configuration and yields a report at each evaluation, its checkpoint already published.
 
     Args:
@@ -69,24 +58,17 @@ class Loop:
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.metric = family.metric(metric or family.objective)
-        self.family, self.config, self.test, self.log, self.alive = family, config, test, log, alive
+        self.family = family
+        self.test = test
+        self.log = log
+        self.alive = alive
         self.store = store.telling(alive, log) if store else None
-        self.device, self.world = device or torch.device("cpu"), world or World()
+        device, world = device or torch.device("cpu"), world or World()
         torch.manual_seed(config.seed)
-        self.task: Task = family.task(config, data, self.device)
-        self.model: nn.Module = self.task.model
-        if self.world.size > 1:
-            self.model = nn.parallel.DistributedDataParallel(self.task.model)
-        self.step = self.samples = 0
-        self.seconds = self.overhead = self.guarding = 0.0
-        self.micro_batch: int | str = config.micro_batch
-        self.rows = 0
-        """Of the micro-batch that was trained on last."""
+        task = family.task(config, data, device)
+        guards = [*every_guard(), *family.guards(config)] if world.rank == 0 else []  # only the first worker reports
+        super().__init__(task, config, device, world, guards)
         self.history: list[Report] = []
-        guards = (
-            [*every_guard(), *family.guards(config)] if self.world.rank == 0 else []
-        )  # only the first worker reports
-        self.watch = Watch(guards, self.task, config.eval_every)
 
     def run(self, stop: int | None = None) -> Iterator[Report]:
         """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them.
@@ -132,7 +114,7 @@ class Loop:
             self.step += 1
             self.task.after_step(self.step)
             self.alive()
-        facts = {f"loss/{name}": self._mean(total) / (self.step - first) for name, total in sums.items()}
+        facts = {f"loss/{name}": self.mean(total) / (self.step - first) for name, total in sums.items()}
         rate = float(self.task.optimizers[0].param_groups[0]["lr"])
         return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self._tallied()}
 
@@ -154,66 +136,6 @@ class Loop:
             dist.all_gather(parts, mine)
             for rank, part in enumerate(parts):
                 tensor[rank :: self.world.size] = part
-
-    def _mean(self, value: torch.Tensor) -> float:
-        """Over the workers, each of which has seen its own rows."""
-        if self.world.size > 1:
-            dist.all_reduce(value)
-        return float(value) / self.world.size
-
-    def optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One optimizer step on this worker's rows, of the step that the loop stands at; the detached loss terms."""
-        for optimizer in self.task.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        self.watch.before_forward(self.step)
-        terms = self._backward(batch)
-        self.watch.before_update(self.step)
-        for optimizer in self.task.optimizers:
-            optimizer.step()
-        loss = torch.stack(list(terms.values())).sum()
-        for scheduler in self.task.schedulers:
-            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                scheduler.step(self._mean(loss.clone()))
-            else:
-                scheduler.step()
-        self.watch.after_update(self.step, loss)
-        return terms
-
-    def _backward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Gradients of the batch's loss, of one micro-batch after the other; the detached terms."""
-        rows = len(next(iter(batch.values())))
-        if isinstance(self.micro_batch, str):
-            self.micro_batch = rows_of(rows, self.micro_batch)
-        self.rows = size = min(self.micro_batch or rows, rows)
-        sums: dict[str, torch.Tensor] = {}
-        for first in range(0, rows, size):
-            part = batch if size == rows else {name: tensor[first : first + size] for name, tensor in batch.items()}
-            share = min(size, rows - first) / rows
-            with self._unsynchronised(first + size < rows):
-                terms = self.task.losses(self.model, part, self.step / self.config.steps)
-                if not first:
-                    self.watch.before_backward(self.step, part, terms)
-                torch.autograd.backward(torch.stack(list(terms.values())).sum() * share)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + term.detach() * share
-        return sums
-
-    def _unsynchronised(self, more: bool) -> contextlib.AbstractContextManager[Any]:
-        """Workers exchange gradients at the last micro-batch alone."""
-        if more and isinstance(self.model, nn.parallel.DistributedDataParallel):
-            return self.model.no_sync()
-        return contextlib.nullcontext()
-
-    def share(self, batch: Batch) -> Batch:
-        """This worker's rows. Equal shares: the mean of the workers' gradients is then the gradient of the global batch."""
-        if self.world.size == 1:
-            return batch
-        rows = len(next(iter(batch.values())))
-        if rows % self.world.size:
-            raise ConfigError(
-                f"batch: {rows} rows cannot be shared by {self.world.size} workers per trial; take a multiple"
-            )
-        return {name: tensor[self.world.rank :: self.world.size] for name, tensor in batch.items()}
 
     def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float) -> Report:
         """Evaluates and saves on the first worker; the others wait."""
@@ -272,7 +194,7 @@ class Loop:
     ) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""
         facts, found = guarded
-        name = f"attempt-{self.store.attempt:02d}/step-{self.step:09d}" if self.store else None
+        name = checkpoint_name(self.store.attempt, self.step) if self.store else None
         missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
         if missing:
             raise ValueError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
@@ -288,61 +210,8 @@ class Loop:
             "history": [past.to_dict() for past in self.history],
         }
         self.store.publish(self.step, self.state(), record)
-        self.store.retain(self._kept())
+        self.store.retain(kept(self.history, f"validation/{self.metric.name}", self.metric.mode))
         self.overhead += time.perf_counter() - begun
-
-    def _kept(self) -> set[str]:
-        """The latest two checkpoints and the best: a damaged latest then costs one interval."""
-        metric = self.metric
-        sign = 1.0 if metric.mode == "min" else -1.0
-        scored = [(sign * past.metrics[f"validation/{metric.name}"].value, past) for past in self.history]
-        finite = [pair for pair in scored if math.isfinite(pair[0])]
-        kept = self.history[-2:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
-        return {past.checkpoint for past in kept if past.checkpoint}
-
-    def state(self) -> dict[str, Any]:
-        """Everything that training goes on from."""
-        generators = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state(self.device)
-        return {
-            "model": self.task.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.task.optimizers],
-            "schedulers": [scheduler.state_dict() for scheduler in self.task.schedulers],
-            "task": self.task.state_dict(),
-            "guards": self.watch.state_dict(),
-            "generators": generators,
-            "counts": {name: getattr(self, name) for name in COUNTS},
-        }
-
-    def restore(self, state: dict[str, Any], budget: int | None = None) -> None:
-        """The inverse of `state`; but for a micro-batch that the configuration gives, as memory may have asked for a smaller one.
-
-        Args:
-            budget: the steps of the trial that saved it, where this one may have more: schedules then follow those of this one.
-        """
-        self.task.model.load_state_dict(state["model"])
-        if budget in (None, self.config.steps):
-            for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
-                scheduler.load_state_dict(saved)
-        else:
-            lengthen(
-                self.task.optimizers,
-                self.task.schedulers,
-                (state["optimizers"], state["schedulers"]),
-                state["counts"]["step"],
-            )
-        self.task.load_state_dict(state["task"])
-        self.watch.load_state_dict(state["guards"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if "cuda" in state["generators"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
-        for name in COUNTS:
-            setattr(self, name, state["counts"][name])
-        if self.config.micro_batch != "auto":
-            self.micro_batch = self.config.micro_batch
 
     def _resume(self) -> None:
         """Continues from the newest intact checkpoint of any attempt, if there is one."""

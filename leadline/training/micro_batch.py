@@ -6,17 +6,14 @@ import copy
 import errno
 import math
 import time
-from typing import TYPE_CHECKING
 
 import torch
 
-from leadline.family import Batch
-from leadline.training.guards.guard import Watch
+from leadline.task import Batch
+from leadline.training.guards.guard import GuardRunner
+from leadline.training.step import Trainer
 
-if TYPE_CHECKING:
-    from leadline.training.loop import Loop
-
-__all__ = ["candidates", "fastest", "out_of_memory", "rows_of"]
+__all__ = ["candidates", "fastest", "out_of_memory"]
 
 LEAST_SAMPLES = 32
 TIMED_STEPS = 3
@@ -29,11 +26,6 @@ def candidates(rows: int, samples: int = 1) -> list[int]:
     while found[-1] % 2 == 0 and found[-1] // 2 * samples >= LEAST_SAMPLES:
         found.append(found[-1] // 2)
     return found
-
-
-def rows_of(rows: int, share: str) -> int:
-    """Rows of a micro-batch that is given as a share of the batch, such as `1/4`; at least one."""
-    return max(1, rows // int(share.removeprefix("1/")))
 
 
 REFUSALS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -51,7 +43,7 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def fastest(loop: Loop) -> int:
+def fastest(trainer: Trainer) -> int:
     """The micro-batch with which a whole optimizer step is fastest on this machine; a smaller one must gain 5 %.
 
     Real steps are trained and taken back, generators included. One that does not fit the memory is passed over.
@@ -59,18 +51,18 @@ def fastest(loop: Loop) -> int:
     Raises:
         torch.OutOfMemoryError: if not even the smallest fits.
     """
-    state = copy.deepcopy(loop.state())
-    batch = loop.share(loop.task.batch(loop.step))
+    state = copy.deepcopy(trainer.state())
+    batch = trainer.share(trainer.task.batch(trainer.step))
     best, least = 0, float("inf")
-    watch, loop.watch = loop.watch, Watch([], loop.task, loop.config.eval_every)
+    watch, trainer.watch = trainer.watch, GuardRunner([], trainer.task, trainer.config.eval_every)
     try:
         count = len(next(iter(batch.values())))
-        for rows in candidates(count, loop.task.samples(batch) // count):
-            loop.micro_batch = rows
+        for rows in candidates(count, trainer.task.samples(batch) // count):
+            trainer.micro_batch = rows
             try:
-                seconds = _seconds(loop, batch)
+                seconds = _seconds(trainer, batch)
             except Exception as error:
-                if not out_of_memory(error) or loop.world.size > 1:  # the other workers would wait for this one
+                if not out_of_memory(error) or trainer.world.size > 1:  # the other workers would wait for this one
                     raise
                 seconds = math.inf
             if math.isinf(seconds):
@@ -78,20 +70,20 @@ def fastest(loop: Loop) -> int:
             if seconds < WORTH * least:
                 best, least = rows, seconds
     finally:
-        loop.watch = watch
-        loop.restore(state)
+        trainer.watch = watch
+        trainer.restore(state)
     if not best:
         raise torch.OutOfMemoryError("micro_batch: not even the smallest fits the memory")
     return best
 
 
-def _seconds(loop: Loop, batch: Batch) -> float:
+def _seconds(trainer: Trainer, batch: Batch) -> float:
     """Of the fastest of a few steps, after one that allocates."""
-    loop.optimize(batch)
+    trainer.optimize(batch)
     times = []
     for _ in range(TIMED_STEPS):
         began = time.perf_counter()
-        loss = torch.stack(list(loop.optimize(batch).values())).sum()
+        loss = torch.stack(list(trainer.optimize(batch).values())).sum()
         float(loss)  # waits for the device
         times.append(time.perf_counter() - began)
     return min(times)

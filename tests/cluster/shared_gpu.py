@@ -16,7 +16,7 @@ SHARE = [0.0]
 
 
 def _device(gpus: float) -> torch.device:
-    """In place of `lanes._device`, which refuses where CUDA finds no GPU."""
+    """In place of `workers._device`, which refuses where CUDA finds no GPU."""
     SHARE[0] = gpus
     return torch.device("cpu")
 

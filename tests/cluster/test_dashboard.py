@@ -219,7 +219,7 @@ def test_the_log_viewer_shows_number_and_value_of_the_best_trial_and_where_trial
 
 def test_the_actors_page_says_whose_they_are_and_no_task_has_failed(sweep: Watched, page: Page) -> None:
     page.goto(f"{sweep.ray.url}/#/actors")
-    expect(page.get_by_text(f"Lane({NAME})").first).to_be_visible(timeout=SECONDS * 1e3)
+    expect(page.get_by_text(f"TrialProcess({NAME})").first).to_be_visible(timeout=SECONDS * 1e3)
 
     def tasks(state: str) -> list[dict[str, Any]]:
         filters = f"filter_keys=state&filter_predicates=%3D&filter_values={state}"
@@ -227,7 +227,7 @@ def test_the_actors_page_says_whose_they_are_and_no_task_has_failed(sweep: Watch
         found: list[dict[str, Any]] = answer["data"]["result"]["result"]
         return found
 
-    assert sum(task["name"] == f"Lane({NAME}).train" for task in tasks("FINISHED")) >= ENDED
+    assert sum(task["name"] == f"TrialProcess({NAME}).train" for task in tasks("FINISHED")) >= ENDED
     assert tasks("FAILED") == []
 
 

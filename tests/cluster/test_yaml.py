@@ -194,12 +194,7 @@ def test_it_holds_no_secret(file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_nodes_get_the_whole_project_and_no_more(file: str) -> None:
     mounts = load(file)["file_mounts"]
-    packages = {
-        name.rstrip("*")
-        for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"][
-            "include"
-        ]
-    }
+    packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"])
     assert {f"~/leadline/{local}" for local in mounts.values()} == set(mounts)
     assert set(mounts.values()) == packages | {"clusters", "constraints.txt", "pyproject.toml", "README.md", "LICENSE"}
     assert all((ROOT / local).exists() for local in mounts.values())

@@ -1,4 +1,4 @@
-"""A sweep that a watch shows: a real director in a real Ray job, with reports that are made up. Run by tests.
+"""A sweep on the live leaderboard: a real director in a real Ray job, with reports that are made up. Run by tests.
 
     python -m tests.leadline.dashboard_job NAME FOLDER
 
@@ -81,21 +81,21 @@ def main(name: str, folder: Path) -> None:
     export_often()
     import ray
 
-    from leadline.engine.ray.live_leaderboard import Watch
+    from leadline.engine.ray.live_leaderboard import LiveLeaderboard
 
     ray.init(address="auto", log_to_driver=False)
     played, node = Played(), ray.get_runtime_context().get_node_id()
     places = {number: [Place(node, "the-head", os.getpid(), ("0",))] for number in range(SETTINGS.trials)}
-    watch = Watch(played.director, name, STORAGE, print, lambda: places)
-    print(*watch.links(), sep="\n", flush=True)
+    shown = LiveLeaderboard(played.director, name, STORAGE, print, lambda: places)
+    print(*shown.links(), sep="\n", flush=True)
     played.run(MIDDLE)
     (folder / f"{name}.events").write_text(json.dumps(played.events))
     (folder / f"{name}.standing").touch()
     while not (folder / f"{name}.go").exists():
-        watch.tick()
+        shown.tick()
         time.sleep(0.05)
     played.run()
-    watch.close()
+    shown.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A sweep in this process: the director, the lanes' training and the ledger as they are, and nothing of Ray's between them.
+"""A sweep in this process: the director, the training and the ledger as they are, and nothing of Ray's between them.
 
 One report after the other, in a seeded order of those that train at a time: what a sweep comes to, in a fraction of the time.
 """
@@ -15,7 +15,7 @@ import psutil
 from leadline.engine.director import Assignment, Director
 from leadline.engine.ray import workers
 from leadline.engine.ray.placement import Placement
-from leadline.engine.ray.shared_data import Shelf
+from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.search import Space
 from leadline.engine.study import Settings
 from leadline.ledger.segments import Ledger
@@ -64,9 +64,9 @@ def play(
     director = Director(settings, space, ledger.append)
     director.replay(ledger.past)
     director.opened({})
-    shelf = Shelf(director)
-    shelf.prepare()
-    assert shelf.ready()
+    shared = SharedData(director)
+    shared.prepare()
+    assert shared.ready()
     placement = Placement(
         director,
         ledger.stored,
@@ -86,7 +86,7 @@ def play(
             while len(live) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):
                 director.started(found.trial, found.attempt)
                 ledger.commit()
-                live[found.trial] = workers.one_process(placement._job(found, 1))
+                live[found.trial] = workers.one_process(placement._spec(found, 1))
             if not live:
                 director.closed("done")
                 break

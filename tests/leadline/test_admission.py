@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from leadline.admission import SCORED, admission, is_oracle
-from leadline.family import Finding, Metric, Split
-from leadline.measure import Measure
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric
+from leadline.task import Split
 from tests.leadline.toy import TOY, Toy
 
 ONE = {"error": Measure.exact(1.0, 4)}

@@ -16,9 +16,10 @@ import torch
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import make
-from leadline.family import Batch, Finding, Split
+from leadline.finding import Finding
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from leadline.task import Batch, Split
 from leadline.testing import FamilyContract, Outcome, digest, shared, train
 from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import TrialConfig, configuration, knob
-from leadline.family import Batch, Family, Finding, Metric, Split, Task
-from leadline.measure import Measure
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
+from leadline.task import Batch, Split, Task
 
 HELD_SECONDS = 0.5
 """How long the memory of each row is held: Ray's monitor, which a test lets look ten times a second, must see it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leadline.family import Finding
+from leadline.finding import Finding
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData
 from trainables.collatz.features import window
 from trainables.collatz.orbits import from_limbs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from leadline.family import Split
 from leadline.measure import Measure
+from leadline.task import Split
 from trainables.collatz.data import CollatzData
 from trainables.collatz.features import F64, I64, REACH, drift
 from trainables.collatz.metrics import Potential, score

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leadline.family import Split
+from leadline.task import Split
 from trainables.collatz.evalset import EvaluationSet, evaluation_set
 from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Nodes, nodes_of, table
 from trainables.collatz.orbits import U64, Trace, from_limbs, iterate, random_odd, to_limbs, trace

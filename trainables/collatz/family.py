@@ -8,8 +8,10 @@ from typing import ClassVar
 import torch
 
 from leadline.config import TrialConfig
-from leadline.family import Family, Finding, Metric, Split
-from leadline.measure import Measure
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric
+from leadline.task import Split
 from trainables.collatz import audit, baselines
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leadline.family import Metric, Split
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
+from leadline.task import Split
 from trainables.collatz.data import CollatzData, Rows
 from trainables.collatz.features import F64, I64
 from trainables.collatz.split import LOGGED_SEEDS

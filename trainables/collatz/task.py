@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from leadline.family import Batch, Split, Task
 from leadline.measure import Measure
+from leadline.task import Batch, Split, Task
 from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData

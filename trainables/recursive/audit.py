@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from leadline.family import Finding
+from leadline.finding import Finding
 from leadline.training.guards.overlap import overlap
 from trainables.recursive import maze, sudoku
 from trainables.recursive.board import (

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leadline.family import Split
 from leadline.measure import Measure
 from leadline.statistics import mean_over_units
+from leadline.task import Split
 from trainables.recursive import maze, sudoku
 from trainables.recursive.board import U8, open_token
 from trainables.recursive.data import Boards, RecursiveData

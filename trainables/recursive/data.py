@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from leadline.config import ConfigError
-from leadline.family import Split
+from leadline.task import Split
 from trainables.recursive import cache, maze, sudoku
 from trainables.recursive.board import BLANK, I64, U8, board_problem
 from trainables.recursive.canonical import Names, canonical, names
 from trainables.recursive.classes import classes_of_four
-from trainables.recursive.config import RecursiveConfig
+from trainables.recursive.config import RecursiveConfig, data_key
+from trainables.recursive.start import Start
 from trainables.recursive.symmetry import images
 
-if TYPE_CHECKING:
-    from trainables.recursive.start import Start
-
-__all__ = ["Boards", "RecursiveData", "Sampler", "build", "data_key"]
+__all__ = ["Boards", "RecursiveData", "Sampler", "build"]
 
 VERSION = 1
 """Of what is drawn; raised when the same configuration gives other boards."""
@@ -76,13 +74,6 @@ class RecursiveData:
             raise ValueError(f"split: no {split!r}; known: {', '.join(SPLITS)}")
         found: Boards = getattr(self, split)
         return found
-
-
-def data_key(config: RecursiveConfig) -> str:
-    """Names everything that changes the boards: kind, side, clues, how many of each split, seed."""
-    clues = f"-clues{config.clues}" if config.clues else ""
-    counts = f"{config.train_boards}-{config.validation_boards}-{config.test_boards}"
-    return f"{config.task}{config.size}{clues}-boards{counts}-seed{config.data_seed}"
 
 
 def build(config: RecursiveConfig) -> RecursiveData:

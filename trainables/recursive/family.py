@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from leadline.config import TrialConfig
-from leadline.family import Family, Finding, Metric, Split
-from leadline.measure import Measure
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric
+from leadline.task import Split
 from trainables.recursive import audit, baselines
-from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
-from trainables.recursive.data import RecursiveData, build, data_key
+from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig, data_key
+from trainables.recursive.data import RecursiveData, build
 from trainables.recursive.metrics import METRICS
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from leadline.family import Metric, Split
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
+from leadline.task import Split
 from trainables.recursive import losses
 from trainables.recursive.act import halts
 from trainables.recursive.data import Boards, RecursiveData

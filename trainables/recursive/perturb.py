@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from leadline.family import Perturbation
+from leadline.task import Perturbation
 from leadline.training.guards.perturbation import measured
 from trainables.recursive.config import RecursiveConfig
 

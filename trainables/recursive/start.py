@@ -16,8 +16,7 @@ from leadline.config import ConfigError, make
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder, StorageError
-from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.data import data_key
+from trainables.recursive.config import RecursiveConfig, data_key
 
 __all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start", "same_architecture"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from leadline.family import Batch, Perturbation, Split, Task
 from leadline.measure import Measure
+from leadline.task import Batch, Perturbation, Split, Task
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.data import RecursiveData, Sampler

@@ -21,7 +21,7 @@ from leadline.analysis.comparison import Arm, Comparison, compare
 from leadline.analysis.report.answers import interval
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import console
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import number
 

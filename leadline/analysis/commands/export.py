@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import text
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.storage import Folder

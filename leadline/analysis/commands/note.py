@@ -8,7 +8,7 @@ from leadline.analysis import progress
 from leadline.analysis.arguments import trial_number
 from leadline.analysis.notes import add, read
 from leadline.analysis.sweep import Sweep
-from leadline.commands import Command
+from leadline.command_line import Command
 
 __all__ = ["NOTE"]
 

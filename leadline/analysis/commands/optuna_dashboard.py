@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from leadline.analysis.sweep import Sweep
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 
 __all__ = ["DASHBOARD", "journal"]

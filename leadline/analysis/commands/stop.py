@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from leadline.analysis.sweep import Sweep, place
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 from leadline.ledger import lease
 

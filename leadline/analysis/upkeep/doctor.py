@@ -17,7 +17,7 @@ from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.upkeep import multipart
 from leadline.analysis.upkeep.ledger_check import Chain, examine
 from leadline.analysis.upkeep.sweep_files import Contents, contents, damage, may_run, size
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.ledger import lease
 from leadline.ledger.history import Trial
 from leadline.ledger.retention import needed

@@ -20,7 +20,7 @@ from pyarrow import fs
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.upkeep import multipart
 from leadline.analysis.upkeep.sweep_files import Contents, Stored, contents, damage, may_run, size
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 from leadline.ledger import lease
 from leadline.ledger.history import Trial

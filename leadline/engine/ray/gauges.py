@@ -1,4 +1,4 @@
-"""Ray: a sweep's metrics, which Ray exports to Prometheus as `ray_leadline_...`; grafana/leadline.json shows them.
+"""A sweep's metrics, which Ray exports to Prometheus as `ray_leadline_...`; grafana/leadline.json shows them.
 
 Ray 2.60 drops a gauge's tag set 20 s after it was last set. So each is set at every round, and the series of a trial that has
 ended goes away: there are never more of them than trials that run.
@@ -15,7 +15,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
 from leadline.ledger.leaderboard_text import Board, gpu_memory, pace, states
 
-__all__ = ["REPORT_MS", "Gauges", "export_often"]
+__all__ = ["Gauges", "export_often"]
 
 REPORT_MS = "RAY_metrics_report_interval_ms"
 

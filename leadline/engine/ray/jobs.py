@@ -1,4 +1,4 @@
-"""Ray: a sweep as a Ray job: submits its script, follows the log, reattaches to a sweep that runs."""
+"""A sweep as a Ray job: submits its script, follows the log, reattaches to a sweep that runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import ConfigError
-from leadline.engine import environment, options
+from leadline.engine import options
 from leadline.engine.address import JOB, Address
 from leadline.engine.manifest import COMMIT, commit
+from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
 from leadline.storage import Folder
@@ -25,7 +26,7 @@ from leadline.storage import Folder
 __all__ = ["as_job"]
 
 SWEEP, STORAGE = "sweep", "storage"
-"""Keys of a job's metadata, as `Watch` keeps them: the sweep's name, and its folder without options."""
+"""Keys of a job's metadata, as `LiveLeaderboard` keeps them: the sweep's name, and its folder without options."""
 AGENT_SECONDS = 60.0
 """How long a cluster that has just been started is given until it takes jobs."""
 _NO_AGENT, _GONE = "No available agent", "does not exist"
@@ -74,7 +75,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
 
 def _code() -> tuple[Path, str]:
     """The working directory that is sent, and the script below it."""
-    script, house = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[2]
+    script, house = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[3]
     root = house if script.is_relative_to(house) else script.parent
     if root == Path.home():
         raise ConfigError(f"script: put {script.name} into a folder of its own, which is sent to the cluster")

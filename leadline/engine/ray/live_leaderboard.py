@@ -1,4 +1,4 @@
-"""Ray: the leaderboard in Ray's dashboard: on the job page, among the logs, as metrics.
+"""The leaderboard in Ray's dashboard: on the job page, among the logs, as metrics.
 
 All three are views of the history, rendered in a thread of their own. That thread has a history of its own, which it moves on
 by the same events as the director's: nothing is shared but a queue of events, and the event loop of Ray Tune never waits.
@@ -14,21 +14,22 @@ from typing import Any
 
 from leadline.engine.director import Director
 from leadline.engine.ray.gauges import Gauges
-from leadline.engine.ray.ray_dashboard import JobPage, LogPage, submission
+from leadline.engine.ray.private import submission
+from leadline.engine.ray.ray_dashboard import JobPage, LogPage
 from leadline.ledger.leaderboard_text import Board, Place
 from leadline.ledger.segments import Event
 
-__all__ = ["Place", "Watch"]
+__all__ = ["LiveLeaderboard"]
 
 SECONDS = 1.0
-"""Between two rounds, at least."""
+"""Least time between two refreshes."""
 SHARE = 0.25
-"""Of a core, at most, that the rounds may take once one takes longer than `SECONDS` of it."""
+"""Largest share of one CPU core that refreshing may use, once a single refresh takes longer than `SECONDS`."""
 CLOSING_SECONDS = 10.0
 """How long `close` waits for the last round."""
 
 
-class Watch:
+class LiveLeaderboard:
     """Shows a director's sweep in the dashboard of the Ray that this process has joined.
 
     Args:
@@ -49,7 +50,11 @@ class Watch:
         places: Callable[[], Mapping[int, Sequence[Place]]] = dict,
         job: str | None = None,
     ) -> None:
-        self._director, self._name, self._storage, self._say, self._places = director, name, storage, say, places
+        self._director = director
+        self._name = name
+        self._storage = storage
+        self._say = say
+        self._places = places
         self._board = Board(director.history.copy(), name, storage)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._rungs: dict[str, dict[int, int]] = {}
@@ -66,7 +71,7 @@ class Watch:
         self._listen()
         self.tick()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="live-leaderboard", daemon=True)
         self._thread.start()
 
     def _open_gauges(self) -> None:

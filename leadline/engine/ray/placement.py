@@ -1,4 +1,4 @@
-"""Ray: all that touches Ray Tune, around one object, `Placement`. Tune only places.
+"""All that touches Ray Tune, around one object, `Placement`. Tune only places.
 
 Its checkpoints, loggers, snapshots, retries and signal handlers are off; its scratch folder is new at each start and thrown
 away. A failed attempt comes back as a new proposal, so that retry and resume are the same thing.
@@ -16,21 +16,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from leadline.engine.director import Assignment, Director
-from leadline.engine.ray import private
-from leadline.engine.ray.nodes import Nodes, Request, nodes_of, placement
-from leadline.engine.ray.workers import Job, one_process, place, worker_group
+from leadline.engine.ray.nodes import Nodes, nodes_of
+from leadline.engine.ray.private import count_kills_as_failures, unstage
+from leadline.engine.ray.room import Request
+from leadline.engine.ray.workers import AttemptSpec, one_process, this_process, worker_group
 from leadline.ledger.history import Trial
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder
 
-__all__ = ["Placement", "dead"]
+__all__ = ["Placement", "reservation"]
 
 _NUMBER, _PAYLOAD = "assignment", "report"
 ATTEMPTS = 400
@@ -47,27 +47,44 @@ BRIEFLY = 0.02
 """Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
 
 
+def reservation(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for the next trial: its one worker's place, or a crumb for whoever leads its worker group.
+
+    Args:
+        chosen: labels of the nodes that may be used, as `Nodes.placed_on` gives them.
+    """
+    grouped = request.workers > 1
+    bundle = (
+        {"CPU": 0.01 * request.cpus} if grouped else request.worker
+    )  # k workers on a node leave room for it: they take 0.99 each
+    if request.most_workers > 1 and not grouped:
+        bundle = {**bundle, "CPU": 0.99 * request.cpus}
+    further: dict[str, Any] = {"bundle_label_selector": [dict(chosen)]} if chosen else {}
+    return tune.PlacementGroupFactory([bundle], **further)
+
+
 def _reserved(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """What Tune reserves for an attempt."""
-    job = Job(**config[_NUMBER])
-    return placement(Request(job.cpus, job.gpus, job.workers, most_workers=job.most_workers), job.placed_on)
+    spec = AttemptSpec(**config[_NUMBER])
+    return reservation(Request(spec.cpus, spec.gpus, spec.workers, most_workers=spec.most_workers), spec.placed_on)
 
 
-class Lane(tune.Trainable):
+class TrialProcess(tune.Trainable):
     """A process of Tune's that trains one attempt after another; each `step` is one report."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Takes on an attempt."""
-        self.job, self.node = Job(**config[_NUMBER]), place().node
-        lane = one_process if self.job.workers == 1 else worker_group
-        self.reports = lane(self.job)
+        self.spec = AttemptSpec(**config[_NUMBER])
+        self.node = this_process().node
+        train = one_process if self.spec.workers == 1 else worker_group
+        self.reports = train(self.spec)
 
     def step(self) -> dict[str, Any]:
         """Trains until the next report. It travels as text: Tune flattens and inspects dictionaries at length."""
         try:
             report, notes, places = next(self.reports)
         except StopIteration:
-            raise RuntimeError(f"trial {self.job.trial}: trained to its end, yet nobody ended it") from None
+            raise RuntimeError(f"trial {self.spec.trial}: trained to its end, yet nobody ended it") from None
         told = {
             "report": report.to_dict(),
             "notes": notes,
@@ -78,7 +95,7 @@ class Lane(tune.Trainable):
 
     def __repr__(self) -> str:
         """Ray shows it on its page of actors; it takes it once, and the process goes on to other trials."""
-        return f"Lane({self.job.sweep})"
+        return f"TrialProcess({self.spec.sweep})"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes on the next attempt in the same process."""
@@ -131,10 +148,7 @@ class _Scheduler(FIFOScheduler):
             self._placement.failed(
                 trial.trial_id, "preempted: the nodes that it could be placed on went away before it began"
             )
-            if (
-                trial in tune_controller._staged_trials
-            ):  # Tune 2.60 would keep a place for it, and no process for others any more
-                tune_controller._unstage_trial_with_resources(trial)
+            unstage(tune_controller, trial)
             tune_controller.stop_trial(trial)
         self._stop(tune_controller, self._placement.recorded_ends())
         return super().choose_trial_to_run(tune_controller)
@@ -256,12 +270,12 @@ class Placement:
             Exception: whatever the director, or the ledger behind it, raised.
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        private.count_as_failures()
+        count_kills_as_failures()
         self._scratch = scratch
         # Tune would otherwise start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
         tuner = tune.Tuner(
-            tune.with_resources(Lane, _reserved),
+            tune.with_resources(TrialProcess, _reserved),
             tune_config=tune.TuneConfig(
                 search_alg=_Searcher(self), scheduler=_Scheduler(self), num_samples=-1, reuse_actors=self._reused
             ),
@@ -308,9 +322,9 @@ class Placement:
                 self.spent = not self._live
                 return str(Searcher.FINISHED) if self.spent else None
             self._placed += 1
-            job = self._job(assignment, max(free, self.director.settings.workers_per_trial))
-            self.director.started(assignment.trial, assignment.attempt, job.workers)
-            self._next = self.director.position, assignment, {_NUMBER: asdict(job)}
+            spec = self._spec(assignment, max(free, self.director.settings.workers_per_trial))
+            self.director.started(assignment.trial, assignment.attempt, spec.workers)
+            self._next = self.director.position, assignment, {_NUMBER: asdict(spec)}
         position, assignment, config = self._next
         while not self._stored(position, BRIEFLY):
             if self._live or self.halt:  # else nothing runs, and nobody is kept waiting here
@@ -347,8 +361,8 @@ class Placement:
     def recorded_ends(self) -> list[Any]:
         """Tune's trials whose end is stored by now, each named once; to be asked in each step.
 
-        Of processes that are given up Tune keeps one for the next attempt, and ends the others. So as long as there is something to place
-        they are given up one after the other, each when the one before is taken.
+        When several trials end together, Tune reuses one of their processes and kills the rest. So as long as there is something
+        to place they are given up one after the other, each when the one before is taken.
         """
         ended, handed, self._handed = [], self._handed, False
         if handed and self._reused:  # it takes the process later in this step
@@ -432,11 +446,11 @@ class Placement:
         """Where the trials train that have reported, by number, each of its processes; may be asked in any thread."""
         return {live.assignment.trial: live.places for live in list(self._live.values()) if live.places}
 
-    def _job(self, assignment: Assignment, free: int) -> Job:
-        """What its lane needs, where so many workers fit."""
+    def _spec(self, assignment: Assignment, free: int) -> AttemptSpec:
+        """What the process of an attempt needs, where so many workers fit."""
         settings = self.director.settings
         key, reference = self._data(assignment.config)
-        return Job(
+        return AttemptSpec(
             trial=assignment.trial,
             attempt=assignment.attempt,
             family=settings.family,
@@ -486,14 +500,3 @@ class Placement:
             self.error = error
             self.halt = True
             return None
-
-
-def dead(processes: Mapping[str, psutil.Process]) -> str:
-    """The name of the first that has ended; empty while all run."""
-    for name, process in processes.items():
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return name
-        except psutil.NoSuchProcess:
-            return name
-    return ""

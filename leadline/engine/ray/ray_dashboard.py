@@ -1,42 +1,28 @@
-"""Ray: what its dashboard shows of a sweep: the job page, a file among its logs, and the links to both.
+"""What Ray's dashboard shows of a sweep: the job page, a file among its logs, and the links to both.
 
-Everything here that is no public interface of Ray 2.60 stands in this file: `JobInfoStorageClient` (the job page), the folder
-of a session's logs, the job's configuration in the driver's environment, and the addresses of the dashboard's pages. Any of
-it may fail with another Ray; a sweep does not depend on it.
+The addresses of its pages, and that a job's record has a message, are no public interface of Ray 2.60, as little as what
+`leadline.engine.ray.private` gives. Any of it may fail with another Ray; a sweep does not depend on it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
-import os
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import ray
 
-__all__ = ["JobPage", "LogPage", "link", "submission"]
+from leadline.engine.ray.private import dashboard_address, job_records, logs_folder
+
+__all__ = ["JobPage", "LogPage", "link"]
 
 SECONDS = 5
 """How long Ray's head may take to answer."""
 
 
-def submission() -> str:
-    """The submission id of the Ray job whose driver this process is; empty where it is none."""
-    config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
-    return str((config.get("metadata") or {}).get("job_submission_id", ""))
-
-
-def _worker() -> Any:
-    """Ray's own state in this process, which has no types."""
-    return ray._private.worker
-
-
 def link(page: str) -> str:
     """The address of a page of the dashboard, as seen where it runs; empty where there is no dashboard."""
-    base = _worker()._global_node.webui_url
+    base = dashboard_address()
     return f"http://{base}/#/{page}" if base else ""
 
 
@@ -48,11 +34,9 @@ class JobPage:
     """
 
     def __init__(self, job: str) -> None:
-        from ray.dashboard.modules.job.common import JobInfoStorageClient
-
         self.job = job
         self._loop = asyncio.new_event_loop()
-        self._client = JobInfoStorageClient(_worker().global_worker.gcs_client)
+        self._client = job_records()
 
     def write(self, message: str, metadata: dict[str, str]) -> None:
         """Replaces the message, and the metadata of those names.
@@ -83,7 +67,7 @@ class LogPage:
     """
 
     def __init__(self, name: str) -> None:
-        self.path = Path(_worker()._global_node.get_logs_dir_path()) / name
+        self.path = logs_folder() / name
         self.link = link(f"logs/viewer?nodeId={ray.get_runtime_context().get_node_id()}&fileName={quote(name)}")
 
     def write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Ray: the data of a sweep, built and judged before anything is trained, and shared through the object store."""
+"""The data of a sweep, built and judged before anything is trained, and shared through the object store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from leadline.config import make
 from leadline.engine.director import Director
 from leadline.finding import Finding
 
-__all__ = ["Shelf"]
+__all__ = ["SharedData"]
 
 
-class Shelf:
+class SharedData:
     """The data of a sweep: built once per key, audited, measured by trivial predictors, shared through the object store.
 
     It fails closed: a sweep is refused for the reasons of `leadline.admission`.

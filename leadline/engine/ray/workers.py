@@ -1,6 +1,6 @@
-"""Ray: the two lanes in which a trial trains: this process, or a Ray Train worker group. Same loop, same reports.
+"""The two ways in which an attempt trains: in this process, or in a Ray Train worker group. Same loop, same reports.
 
-A lane is a generator of reports. Closing it ends the training.
+Each is a generator of reports. Closing it ends the training.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ import ray
 import torch
 
 from leadline import registry
-from leadline.checkpoint import CheckpointStore
+from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig, make
 from leadline.engine.failure_causes import killed, named
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder, patiently
-from leadline.training.loop import Loop, World
+from leadline.training.loop import Loop
 from leadline.training.micro_batch import out_of_memory
+from leadline.training.step import World
 from leadline.training.watchdog import Watchdog
 
-__all__ = ["Job", "Reports", "one_process", "place", "worker_group"]
+__all__ = ["AttemptSpec", "Reports", "one_process", "this_process", "worker_group"]
 
 GO_ON = "go on"
 GROUP_SECONDS = 60.0
@@ -55,8 +56,8 @@ _DATA: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a lane needs to train one attempt; plain values and object references, so that it travels."""
+class AttemptSpec:
+    """What a process needs to train one attempt; plain values and object references, so that it travels."""
 
     trial: int
     attempt: int
@@ -97,8 +98,8 @@ class Job:
 class _Log:
     """The attempt's log, in its folder: written whole at each flush, as object stores have no append."""
 
-    def __init__(self, job: Job) -> None:
-        self._folder, self._name = Folder.at(job.folder), f"attempt-{job.attempt:02d}/log.txt"
+    def __init__(self, spec: AttemptSpec) -> None:
+        self._folder, self._name = Folder.at(spec.folder), f"{attempt_folder(spec.attempt)}/log.txt"
         self._lines: list[str] = []
 
     def line(self, text: str) -> None:
@@ -110,11 +111,11 @@ class _Log:
             )
 
 
-def _data(job: Job) -> Any:
-    if job.data_key not in _DATA:
+def _data(spec: AttemptSpec) -> Any:
+    if spec.data_key not in _DATA:
         _DATA.clear()
-        _DATA[job.data_key] = ray.get(ray.cloudpickle.loads(job.data))
-    return _DATA[job.data_key]
+        _DATA[spec.data_key] = ray.get(ray.cloudpickle.loads(spec.data))
+    return _DATA[spec.data_key]
 
 
 def _device(gpus: float) -> torch.device:
@@ -127,50 +128,51 @@ def _device(gpus: float) -> torch.device:
     return torch.device("cuda")
 
 
-def _reset_process(job: Job) -> None:
+def _reset_process(spec: AttemptSpec) -> None:
     """Undoes what an earlier trial of this process may have left: threads, default type, gradients, global generators."""
-    random.seed(job.config["seed"])
-    np.random.seed(job.config["seed"] % 2**32)
-    torch.set_num_threads(max(1, int(job.cpus)))
+    random.seed(spec.config["seed"])
+    np.random.seed(spec.config["seed"] % 2**32)
+    torch.set_num_threads(max(1, int(spec.cpus)))
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def _loop(job: Job, world: World, log: Callable[[str], None], alive: Callable[[], None]) -> Loop:
-    _reset_process(job)
-    family = registry.family(job.family)
+def _loop(spec: AttemptSpec, world: World, log: Callable[[str], None], alive: Callable[[], None]) -> Loop:
+    _reset_process(spec)
+    family = registry.family(spec.family)
     return Loop(
         family,
-        job.typed_config(),
-        _data(job),
-        store=job.store(),
-        device=_device(job.gpus),
+        spec.typed_config(),
+        _data(spec),
+        store=spec.store(),
+        device=_device(spec.gpus),
         world=world,
-        test=job.test,
-        metric=job.metric,
+        test=spec.test,
+        metric=spec.metric,
         log=log,
         alive=alive,
     )
 
 
-def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
-    """Reports after step `job.known`, each with the warnings that came before it; the first worker keeps the log."""
-    log = _Log(job) if world.rank == 0 else None
+def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, list[str]]]:
+    """Reports after step `spec.known`, each with the warnings that came before it; the first worker keeps the log."""
+    log = _Log(spec) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
     say(
-        f"trial {job.trial} attempt {job.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {job.config}"
+        f"trial {spec.trial} attempt {spec.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {spec.config}"
     )
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            if job.known and not job.store().names():
+            if spec.known and not spec.store().names():
                 warnings.warn(
-                    f"no checkpoint in {job.folder}, although step {job.known} is recorded: trained anew", stacklevel=1
+                    f"no checkpoint in {spec.folder}, although step {spec.known} is recorded: trained anew",
+                    stacklevel=1,
                 )
-            for report in _watched(job, world, say):
-                if report.step > job.known:
+            for report in _watched(spec, world, say):
+                if report.step > spec.known:
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                     caught.clear()
                     yield report, notes
@@ -179,16 +181,16 @@ def _reports(job: Job, world: World) -> Iterator[tuple[Report, list[str]]]:
         raise
 
 
-def _watched(job: Job, world: World, say: Callable[[str], None]) -> Iterator[Report]:
+def _watched(spec: AttemptSpec, world: World, say: Callable[[str], None]) -> Iterator[Report]:
     """The loop's reports; whoever takes them may take his time, the training may not."""
     loop: Loop | None = None
     while True:
-        with Watchdog(job.stuck_after, f"{job.stacks}.{world.rank}") as watchdog:
+        with Watchdog(spec.stuck_after, f"{spec.stacks}.{world.rank}") as watchdog:
             try:
                 if loop is None:
                     if world.size > 1:
                         say(f"workers on {' '.join(_hosts(world))}")
-                    loop = _loop(job, world, say, lambda: watchdog.alive())
+                    loop = _loop(spec, world, say, lambda: watchdog.alive())
                     reports = loop.run()
                 report = next(reports, None)
             except Exception as error:
@@ -216,16 +218,16 @@ def _held(loop: Loop | None) -> str:
     return f"out of memory {tried}; the process held at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.3g} GB"
 
 
-def place() -> Place:
+def this_process() -> Place:
     """Where this process is."""
     gpus = tuple(str(gpu) for gpu in ray.get_gpu_ids())
     return Place(ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), gpus)
 
 
-def one_process(job: Job) -> Reports:
+def one_process(spec: AttemptSpec) -> Reports:
     """Trains in this process."""
-    here = [place()]
-    for report, notes in _reports(job, World()):
+    here = [this_process()]
+    for report, notes in _reports(spec, World()):
         yield report, notes, here
 
 
@@ -261,14 +263,14 @@ def _worker(loop_config: dict[str, Any]) -> None:
     import ray.train
     from ray.util.placement_group import get_current_placement_group
 
-    job: Job = loop_config["job"]
+    spec: AttemptSpec = loop_config["spec"]
     reports, verdicts = loop_config["reports"], loop_config["verdicts"]
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
-    ray.get(reports.put.remote(place()))
+    ray.get(reports.put.remote(this_process()))
     if world.rank == 0:
         ray.get(reports.put.remote(get_current_placement_group()))
-    for report, notes in _reports(job, world):
+    for report, notes in _reports(spec, world):
         verdict = [GO_ON]
         if world.rank == 0:
             ray.get(reports.put.remote((report.to_dict(), notes)))
@@ -279,8 +281,8 @@ def _worker(loop_config: dict[str, Any]) -> None:
             return
 
 
-def worker_group(job: Job) -> Reports:
-    """Trains in a Ray Train worker group of `job.workers` workers.
+def worker_group(spec: AttemptSpec) -> Reports:
+    """Trains in a Ray Train worker group of `spec.workers` workers.
 
     Raises:
         RuntimeError: with the group's own error, if it ends before it has been told to.
@@ -289,20 +291,20 @@ def worker_group(job: Job) -> Reports:
     from ray.train.torch import TorchTrainer
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-    reports, verdicts = (_channel(f"{job.sweep}, trial {job.trial}") for _ in range(2))
+    reports, verdicts = (_channel(f"{spec.sweep}, trial {spec.trial}") for _ in range(2))
     scratch = tempfile.TemporaryDirectory(prefix="leadline-train-", ignore_cleanup_errors=True)
-    resources = {"CPU": job.cpus * 0.99, **({"GPU": job.gpus} if job.gpus else {})}
+    resources = {"CPU": spec.cpus * 0.99, **({"GPU": spec.gpus} if spec.gpus else {})}
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"job": job, "reports": reports, "verdicts": verdicts},
+        train_loop_config={"spec": spec, "reports": reports, "verdicts": verdicts},
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # mypy sees the one of Ray Train's first version
-            num_workers=job.workers,
-            use_gpu=bool(job.gpus),
+            num_workers=spec.workers,
+            use_gpu=bool(spec.gpus),
             resources_per_worker=resources,
-            label_selector=job.placed_on or None,
+            label_selector=spec.placed_on or None,
         ),
         run_config=RunConfig(
-            name=f"trial-{job.trial:04d}-attempt-{job.attempt:02d}",
+            name=f"trial-{spec.trial:04d}-attempt-{spec.attempt:02d}",
             storage_path=scratch.name,
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=GROUP_TRIES),  # type: ignore[call-arg]  # as above
         ),

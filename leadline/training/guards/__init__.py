@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from leadline.training.guards.gradients import GradientCoverage
 from leadline.training.guards.guard import Guard
+from leadline.training.guards.learning_rate import LearningRate
+from leadline.training.guards.memory import Memory
+from leadline.training.guards.no_op import NoOpStage, NoOpTerm
+from leadline.training.guards.perturbation import EffectivePerturbation
+from leadline.training.guards.plateau import Plateau
+from leadline.training.guards.sensitivity import InputSensitivity
+from leadline.training.guards.spikes import Spikes
+from leadline.training.guards.throughput import Throughput
 
 __all__ = ["every_guard"]
 
 
 def every_guard() -> list[Guard]:
     """A fresh one of each, for one trial."""
-    # Imported here since a family, which some of them know, imports the base from this package.
-    from leadline.training.guards.gradients import GradientCoverage
-    from leadline.training.guards.learning_rate import LearningRate
-    from leadline.training.guards.memory import Memory
-    from leadline.training.guards.no_op import NoOpStage, NoOpTerm
-    from leadline.training.guards.perturbation import EffectivePerturbation
-    from leadline.training.guards.plateau import Plateau
-    from leadline.training.guards.sensitivity import InputSensitivity
-    from leadline.training.guards.spikes import Spikes
-    from leadline.training.guards.throughput import Throughput
-
     watching_steps = [InputSensitivity(), GradientCoverage(), NoOpTerm(), NoOpStage(), EffectivePerturbation()]
     return [*watching_steps, LearningRate(), Spikes(), Plateau(), Throughput(), Memory()]

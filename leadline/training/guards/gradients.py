@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from leadline.finding import Finding
+from leadline.task import Task
 from leadline.training.guards.guard import Guard, Interval, News
-
-if TYPE_CHECKING:
-    from leadline.family import Task
 
 __all__ = ["GradientCoverage", "submodules"]
 

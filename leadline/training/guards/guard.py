@@ -1,4 +1,4 @@
-"""What a guard is, what it gets to see, and the watch that calls all guards of a trial."""
+"""What a guard is, what it gets to see, and `GuardRunner`, which calls all guards of a trial."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,9 @@ from torch import Tensor, nn
 
 from leadline.finding import Finding
 from leadline.measure import Measure
+from leadline.task import Batch, Task
 
-if TYPE_CHECKING:
-    from leadline.family import Batch, Task
-
-__all__ = ["APART", "LOOKS", "Guard", "Interval", "News", "Watch", "generators_kept", "gpus", "looks_at"]
+__all__ = ["APART", "LOOKS", "Guard", "GuardRunner", "Interval", "News", "generators_kept", "gpus", "looks_at"]
 
 LOOKS = 16
 """Steps of an interval between two reports that guards look into, where it is long enough."""
@@ -58,9 +56,9 @@ class Guard:
     """Watches a trial for one way in which its score could mislead.
 
     The four hooks are called in the order of their definition, on the steps that `looks_at` names; `report` at every
-    evaluation. A guard changes nothing: neither gradients nor weights, whatever it computes; the watch puts torch's
-    generators back. One that raises is left out from then on. `state_dict` holds what must survive a resume, as plain
-    values and tensors.
+    evaluation. A guard changes nothing: neither gradients nor weights, whatever it computes; `GuardRunner`
+    puts torch's generators back. One that raises is left out from then on. `state_dict` holds what must
+    survive a resume, as plain values and tensors.
     """
 
     name: ClassVar[str]
@@ -127,7 +125,7 @@ def looks_at(step: int, every: int, looks: int = LOOKS) -> bool:
 
 
 def gpus(model: nn.Module) -> list[torch.device]:
-    """Those that the model is on."""
+    """The GPUs that hold the model's parameters."""
     return sorted({parameter.device for parameter in model.parameters() if parameter.is_cuda}, key=str)
 
 
@@ -143,7 +141,7 @@ def generators_kept(devices: Iterable[torch.device]) -> Iterator[None]:
             torch.cuda.set_rng_state(state, device)
 
 
-class Watch:
+class GuardRunner:
     """All guards of one trial, and the time that they take.
 
     A guard that raises must not end a training that would have gone on: it is left out, which its last finding says.

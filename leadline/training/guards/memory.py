@@ -7,16 +7,14 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import psutil
 import torch
 
 from leadline.finding import Finding
+from leadline.task import Task
 from leadline.training.guards.guard import Guard, Interval
-
-if TYPE_CHECKING:
-    from leadline.family import Task
 
 __all__ = ["Device", "Host", "Memory", "Meter", "meter"]
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from leadline.finding import Finding
+from leadline.task import Batch, Task
 from leadline.training.guards.aside import aside
 from leadline.training.guards.guard import Guard, Interval, News
-
-if TYPE_CHECKING:
-    from leadline.family import Batch, Task
 
 __all__ = ["NoOpStage", "NoOpTerm"]
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from leadline.family import Perturbation
 from leadline.finding import Finding
+from leadline.task import Perturbation
 from leadline.training.guards.guard import Guard, Interval, News
 
 __all__ = ["EffectivePerturbation", "measured"]

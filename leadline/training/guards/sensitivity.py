@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from leadline.finding import Finding
+from leadline.task import Batch
 from leadline.training.guards.aside import aside
 from leadline.training.guards.guard import Guard, Interval, News
-
-if TYPE_CHECKING:
-    from leadline.family import Batch
 
 __all__ = ["InputSensitivity", "distinct"]
 

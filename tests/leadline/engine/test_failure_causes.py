@@ -39,7 +39,10 @@ Top 10 memory users: PID\tMEM(GB)\tCOMMAND
 2684\t0.31\tpython other.py
 Refer to the documentation on how to address the out of memory issue."""
 """What Ray 2.60 says, without what is not read."""
-DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: Lane\nThe actor is dead because its worker process has died."
+DIED = (
+    "The actor died unexpectedly before finishing this task.\n\tclass_name: TrialProcess\n"
+    "The actor is dead because its worker process has died."
+)
 NOTE = "out of memory with micro-batches of {} rows; the process held at most 3.2 GB"
 
 
@@ -48,7 +51,7 @@ def raised(action: Callable[[], object]) -> str:
     try:
         action()
     except Exception:
-        return f"Failure # 1 (occurred at 2026-01-01_00-00-00)\nray::Lane.train() (pid=7, ip=127.0.0.1)\n{traceback.format_exc()}"
+        return f"Failure # 1 (occurred at 2026-01-01_00-00-00)\nray::TrialProcess.train() (pid=7, ip=127.0.0.1)\n{traceback.format_exc()}"
     raise AssertionError("nothing was raised")
 
 
@@ -93,7 +96,7 @@ def test_the_cause_of_an_exception(action: Callable[[], object], cause: Cause) -
             "stuck",
         ),
         (
-            "The actor died because of an error raised in its creation task, ray::Lane.__init__()\nValueError: no",
+            "The actor died because of an error raised in its creation task, ray::TrialProcess.__init__()\nValueError: no",
             "error",
         ),
         (
@@ -156,9 +159,9 @@ def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytes
         "patience": 60,
         "stacks": str(tmp_path / "stacks"),
     }
-    monkeypatch.setattr(workers, "_data", lambda job: None)
+    monkeypatch.setattr(workers, "_data", lambda spec: None)
     reports = workers.one_process(
-        workers.Job(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
+        workers.AttemptSpec(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
     )
     assert next(reports)[0].facts["micro_batch"] == 2
     error = raised(lambda: next(reports))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from leadline.config import ConfigError
 from leadline.engine import plan
 from leadline.engine.director import Assignment, Director
-from leadline.family import Batch, Split
 from leadline.ledger.segments import Event
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from leadline.task import Batch, Split
 from tests.conftest import Clock
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.training.guards.faulty import Faulty, FaultyConfig, FaultyTask, config

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leadline.training.command import main
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import describe
-from leadline.family import Finding, Split
+from leadline.finding import Finding
 from leadline.ledger.segments import Ledger
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
-from leadline.training.command import main
+from leadline.task import Split
 from tests.conftest import ROOT, command
 from tests.leadline.toy import Toy
 from trainables.collatz.config import CollatzConfig

@@ -18,11 +18,12 @@ from torch.multiprocessing.spawn import spawn
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError, make
-from leadline.family import Batch, Split
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from leadline.task import Batch, Split
 from leadline.testing import curve, digest, training_state
-from leadline.training.loop import Loop, World
+from leadline.training.loop import Loop
+from leadline.training.step import World
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ, CollatzFamily

@@ -14,7 +14,8 @@ from leadline.config import ConfigError, make
 from leadline.storage import Folder
 from leadline.testing import digest, training_state
 from leadline.training.loop import Loop
-from leadline.training.micro_batch import candidates, fastest, rows_of
+from leadline.training.micro_batch import candidates, fastest
+from leadline.training.step import rows_of
 from tests.conftest import Clock
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ

@@ -11,7 +11,8 @@ import torch
 
 from leadline.config import ConfigError, make
 from leadline.testing import digest
-from leadline.training.loop import Loop, World
+from leadline.training.loop import Loop
+from leadline.training.step import World
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.family import COLLATZ

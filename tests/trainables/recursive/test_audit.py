@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from leadline.config import make
-from leadline.family import Finding
+from leadline.finding import Finding
 from trainables.recursive import audit as auditing
 from trainables.recursive.audit import audit
 from trainables.recursive.board import BLANK, FLOOR, GOAL, START, WALL

@@ -16,8 +16,8 @@ from trainables.recursive import cache, data
 from trainables.recursive.baselines import baselines, predictors, score
 from trainables.recursive.board import BLANK, FLOOR, PATH
 from trainables.recursive.canonical import names
-from trainables.recursive.config import HRMConfig, TRMConfig
-from trainables.recursive.data import Boards, RecursiveData, Sampler, build, data_key
+from trainables.recursive.config import HRMConfig, TRMConfig, data_key
+from trainables.recursive.data import Boards, RecursiveData, Sampler, build
 from trainables.recursive.sudoku import solve
 
 SMALL: dict[str, Any] = {"train_boards": 40, "validation_boards": 12, "test_boards": 9, "batch": 16}

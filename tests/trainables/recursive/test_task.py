@@ -19,7 +19,8 @@ from leadline.config import ConfigError, make
 from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.testing import digest
-from leadline.training.loop import Loop, World
+from leadline.training.loop import Loop
+from leadline.training.step import World
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
 from trainables.recursive.metrics import LADDER, rung
 

@@ -1,4 +1,4 @@
-"""The leaderboard in Ray's dashboard: the text, a watch without Ray, and a real submitted job."""
+"""The leaderboard in Ray's dashboard: the text, one without Ray, and a real submitted job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from leadline.engine.ray.gauges import Gauges
-from leadline.engine.ray.live_leaderboard import Watch
+from leadline.engine.ray.live_leaderboard import LiveLeaderboard
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_text import Board, Place, gpu_memory, pace, states
@@ -119,9 +119,7 @@ def test_what_is_not_finite_is_no_metric(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "2" not in {tags["trial"] for name, _, tags in told if name == "leadline_trial_value"}
 
 
-def test_a_watch_without_ray_says_once_what_it_cannot_show_and_the_sweep_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_ray_it_says_once_what_it_cannot_show_and_the_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray._private.worker._global_node", None)
     monkeypatch.setattr("leadline.engine.ray.live_leaderboard.SECONDS", 0.01)
     source, said = Played(), list[str]()
@@ -131,16 +129,16 @@ def test_a_watch_without_ray_says_once_what_it_cannot_show_and_the_sweep_goes_on
         asked.set()
         raise ArithmeticError("nobody knows")
 
-    watch = Watch(source.director, "demo", STORAGE, said.append, places, job="raysubmit_none")
+    shown = LiveLeaderboard(source.director, "demo", STORAGE, said.append, places, job="raysubmit_none")
     source.run()
-    watch.tick()
+    shown.tick()
     assert asked.wait(60)
-    watch.close()
+    shown.close()
     assert source.director.history.closed == "done"
     assert len(said) == len({line.split(" cannot")[0] for line in said}), "each once"
     assert any("among Ray's logs cannot be shown" in line for line in said)
     assert any("nobody knows" in line for line in said)
-    assert watch.links() == []
+    assert shown.links() == []
 
 
 @pytest.mark.sweep

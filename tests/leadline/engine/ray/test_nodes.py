@@ -10,9 +10,13 @@ import pytest
 
 from leadline.config import ConfigError
 from leadline.engine.options import Request as Asked
-from leadline.engine.ray import nodes
+from leadline.engine.ray import autoscaler
+from leadline.engine.ray.autoscaler import Autoscaler, node_types
+from leadline.engine.ray.cluster import Cluster
 from leadline.engine.ray.jobs import _arguments
-from leadline.engine.ray.nodes import Cluster, Node, Request, lacking, node_types, placement, room, unlike_here
+from leadline.engine.ray.placement import reservation
+from leadline.engine.ray.probing import unlike_here
+from leadline.engine.ray.room import Node, Request, lacking, room
 from leadline.storage import Folder
 
 HEAD = Node("a", "head", {"memory": 1e9}, {})
@@ -79,24 +83,15 @@ def test_an_autoscaler_is_asked_for_what_the_sweep_can_use(monkeypatch: pytest.M
     """Of Ray's part nothing is there: what would be asked is noted."""
     asked: list[tuple[int, Any]] = []
     monkeypatch.setattr(
-        nodes,
+        autoscaler,
         "request_resources",
         lambda bundles, bundle_label_selectors: asked.append((len(bundles), bundle_label_selectors[:1])),
     )
     cluster, wanted = Cluster.__new__(Cluster), [3]
-    cluster.request, cluster.most, cluster.types, cluster.wanted = (
-        Request(1, 1, 2, {"gpu": "a100"}, 2),
-        None,
-        [],
-        lambda: wanted[0],
-    )
-    cluster._nodes, cluster._lock, cluster._blocked, cluster._asked, cluster._asked_at = (
-        {},
-        threading.Lock(),
-        False,
-        0,
-        0.0,
-    )
+    cluster.request, cluster.most, cluster.wanted = Request(1, 1, 2, {"gpu": "a100"}, 2), None, lambda: wanted[0]
+    cluster._nodes, cluster._lock, cluster._blocked = {}, threading.Lock(), False
+    cluster._autoscaler = asks = Autoscaler(cluster.request)
+    asks.types = []
 
     def ask() -> list[tuple[int, Any]]:
         asked.clear()
@@ -104,18 +99,18 @@ def test_an_autoscaler_is_asked_for_what_the_sweep_can_use(monkeypatch: pytest.M
         return list(asked)
 
     assert ask() == [], "there is no autoscaler"
-    cluster.types = [LARGE]
+    asks.types = [LARGE]
     assert ask() == [(6, [{"gpu": "a100"}])], "two workers of each of three trials"
     assert ask() == [], "it has been asked"
-    cluster._asked_at -= nodes.AGAIN_SECONDS + 1
+    asks._asked_at -= autoscaler.AGAIN_SECONDS + 1
     assert [count for count, _ in ask()] == [6], "they are not there yet, and another sweep may have asked for less"
     cluster._nodes = {"1": LARGE, "2": LARGE, "3": LARGE}
-    cluster._asked_at -= nodes.AGAIN_SECONDS + 1
+    asks._asked_at -= autoscaler.AGAIN_SECONDS + 1
     assert ask() == [], "they are there"
     cluster.most = 2
     assert [count for count, _ in ask()] == [4]
     cluster.most, wanted[0] = None, 10**6
-    assert [count for count, _ in ask()] == [2 * nodes.MOST_ASKED]
+    assert [count for count, _ in ask()] == [2 * autoscaler.MOST_ASKED]
     cluster._blocked = True
     assert [count for count, _ in ask()] == [0], "more of what is refused is no use"
 
@@ -124,10 +119,10 @@ def test_a_place_is_reserved_on_nodes_that_passed_their_probe() -> None:
     def kept(factory: Any) -> dict[str, Any]:
         return dict(factory._bound.kwargs)
 
-    alone = placement(Request(2, 0.5), {})
+    alone = reservation(Request(2, 0.5), {})
     assert alone.bundles == [{"CPU": 2, "GPU": 0.5}]
     assert "bundle_label_selector" not in kept(alone)
-    chosen = placement(Request(2, 0.5, workers=2), {"ray.io/node-id": "in(b,c)"})
+    chosen = reservation(Request(2, 0.5, workers=2), {"ray.io/node-id": "in(b,c)"})
     assert chosen.bundles == [{"CPU": 0.02}]
     assert kept(chosen)["bundle_label_selector"] == [{"ray.io/node-id": "in(b,c)"}]
 

@@ -1,4 +1,4 @@
-"""The shelf fails closed: what it refuses, and what it records."""
+"""The data of a sweep fails closed: what it refuses, and what it records."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from leadline.engine.director import Director
-from leadline.engine.ray.shared_data import Shelf
-from leadline.family import Finding, Metric
+from leadline.engine.ray.shared_data import SharedData
+from leadline.finding import Finding
 from leadline.ledger.history import History
 from leadline.ledger.segments import Event
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
 from leadline.training.guards.overlap import overlap
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.toy import TOY, Toy
@@ -59,9 +59,9 @@ def _prepared(past: list[Event] | None = None) -> tuple[bool, list[Event]]:
     director.replay(past or [])
     if not past:
         director.opened({})
-    shelf = Shelf(director)
-    shelf.prepare()
-    return shelf.ready(), events
+    shared = SharedData(director)
+    shared.prepare()
+    return shared.ready(), events
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> None:

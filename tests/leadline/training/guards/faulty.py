@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import TrialConfig, configuration, knob, make
-from leadline.family import Batch, Family, Finding, Metric, Perturbation, Split, Task
-from leadline.measure import Measure, Report
+from leadline.family import Family
+from leadline.finding import Finding
+from leadline.measure import Measure, Metric, Report
 from leadline.statistics import mean_over_units
+from leadline.task import Batch, Perturbation, Split, Task
 from leadline.training.guards.guard import Guard
 from leadline.training.guards.perturbation import measured
 from leadline.training.loop import Loop

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import TrialConfig, configuration, knob, make
-from leadline.family import Batch, Family, Metric, Split, Task
+from leadline.family import Family
 from leadline.finding import Finding
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
-from leadline.training.guards.guard import Guard, Interval, Watch
+from leadline.task import Batch, Split, Task
+from leadline.training.guards.guard import Guard, GuardRunner, Interval
 from leadline.training.guards.overlap import overlap
 from leadline.training.loop import Loop
 
@@ -233,7 +234,7 @@ def watched(family: Family[Any], guard: Guard, store: CheckpointStore | None = N
     """A loop that this guard alone watches."""
     config = make(family.Config, {"steps": 600, "eval_every": 50, **fields})
     loop = Loop(family, config, family.build_data(config), store=store)
-    loop.watch = Watch([guard], loop.task, config.eval_every)
+    loop.watch = GuardRunner([guard], loop.task, config.eval_every)
     return loop
 
 

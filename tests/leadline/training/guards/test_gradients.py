@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from leadline.family import Batch
+from leadline.task import Batch
 from leadline.training.guards.gradients import GradientCoverage, submodules
 from leadline.training.guards.guard import APART, looks_at
 from tests.leadline.training.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, config, fired, run

@@ -10,7 +10,7 @@ import pytest
 
 from leadline.config import make
 from leadline.engine.director import Assignment, Director
-from leadline.engine.ray.shared_data import Shelf
+from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.study import Settings
 from leadline.family import Family
 from leadline.ledger.history import History, Trial
@@ -38,9 +38,9 @@ def _swept() -> tuple[History, list[Trial]]:
     """A sweep without Ray: real proposals, audits, baselines, training and decisions."""
     director = Director(SETTINGS, _space)
     director.opened({})
-    shelf = Shelf(director)
-    shelf.prepare()
-    assert shelf.ready()
+    shared = SharedData(director)
+    shared.prepare()
+    assert shared.ready()
     while isinstance(given := director.next(), Assignment):
         director.started(given.trial, given.attempt)
         config = make(PADDED.Config, {**given.config, "eval_every": 60})
@@ -68,9 +68,9 @@ def test_test_commands_in_the_train_set_refuse_the_sweep(
     name: str, ready: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = dataclasses.replace(SETTINGS, family=f"{HERE}:{name}", metric="error", mode="min")
-    shelf = Shelf(Director(settings, _space))
-    shelf.prepare()
-    assert shelf.ready() is ready
+    shared = SharedData(Director(settings, _space))
+    shared.prepare()
+    assert shared.ready() is ready
     said = capsys.readouterr().err
     assert ("refused by the overlap_test_commands audit: " in said) is not ready
     assert ("of 9410 test commands (91." in said) is not ready

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from leadline.family import Batch
 from leadline.measure import Measure
+from leadline.task import Batch
 from leadline.training.guards.guard import Interval
 from leadline.training.guards.no_op import NoOpStage, NoOpTerm
 from tests.leadline.training.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, config, fired, run

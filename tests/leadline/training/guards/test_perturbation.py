@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from leadline.family import Perturbation
+from leadline.task import Perturbation
 from leadline.training.guards.perturbation import EffectivePerturbation, _finding, measured
 from tests.leadline.training.guards.faulty import FAULTY, config, fired, run
 

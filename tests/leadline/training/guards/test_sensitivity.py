@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from leadline.checkpoint import CheckpointStore
-from leadline.family import Batch
 from leadline.storage import Folder
+from leadline.task import Batch
 from leadline.training.guards.sensitivity import InputSensitivity, distinct
 from tests.leadline.training.guards.faulty import FAULTY, Faulty, FaultyConfig, FaultyTask, Net, config, fired, run
 

@@ -1,4 +1,4 @@
-"""The watch: which steps are looked at, that nothing changes by it, what survives, and what a guard that fails costs."""
+"""What calls the guards: which steps are looked at, that nothing changes by it, what survives, and what a guard that fails costs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import make
-from leadline.family import Batch, Family, Task
+from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder
+from leadline.task import Batch, Task
 from leadline.training.guards import every_guard
 from leadline.training.guards.gradients import GradientCoverage
 from leadline.training.guards.guard import APART, LOOKS, Guard, Interval, News, looks_at

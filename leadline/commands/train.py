@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure

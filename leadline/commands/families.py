@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from leadline import registry
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError, describe
 from leadline.family import Family
 

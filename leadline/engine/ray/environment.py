@@ -1,11 +1,12 @@
-"""Environment variables that Ray reads when it is imported, so they are set before."""
+"""Before and after Ray: the environment variables that it reads when it is imported, and its end. Imports no Ray by itself."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 
-__all__ = ["QUIET", "prepare"]
+__all__ = ["QUIET", "prepare", "stop"]
 
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -36,3 +37,11 @@ def prepare(cluster: bool = False) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not cluster and os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def stop() -> None:
+    """Stops the Ray that this process has started, or leaves the cluster that it has joined; nothing where Ray was never imported."""
+    if "ray" in sys.modules:
+        import ray
+
+        ray.shutdown()

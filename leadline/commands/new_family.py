@@ -16,7 +16,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leadline import registry
-from leadline.commands import Command
+from leadline.command_line import Command
 from leadline.config import ConfigError
 
 __all__ = ["NEW", "files"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argcomplete
 
-from leadline.command_line import Parser
-from leadline.commands import COMMANDS, Command
+from leadline.command_line import Command, Parser
+from leadline.commands.dispatch import COMMANDS
 from leadline.dotted import load
 
 __all__ = ["complete"]

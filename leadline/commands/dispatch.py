@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leadline.command_line import Parser
+from leadline.command_line import Command
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
 
 if TYPE_CHECKING:
     from leadline.family import Family
 
-__all__ = ["COMMANDS", "Command", "main", "parser"]
+__all__ = ["COMMANDS", "main"]
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
-@dataclass(frozen=True)
-class Command:
-    """One word of the command `leadline`.
-
-    Args:
-        help: what it does, in a line.
-        arguments: adds its arguments to the parser it is given.
-        run: does it with the parsed arguments and returns the exit code, or None for 0. A mistake of the user is
-            raised as `ConfigError`; interrupted, it exits with 130.
-        manual: the text above the arguments in `leadline NAME --help`; empty for `help`.
-        details: what the help says further of the words that were given, such as the fields of a family.
-    """
-
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int | None]
-    manual: str = ""
-    details: Callable[[Sequence[str]], str] = lambda words: ""
-
-    def page(self, name: str, words: Sequence[str]) -> str:
-        """What `leadline NAME WORDS --help` prints."""
-        return parser(name, self).format_help() + self.details(words)
-
-
 COMMANDS: Mapping[str, str] = {
-    "train": "leadline.training.command:TRAIN",
+    "train": "leadline.commands.train:TRAIN",
     "list": "leadline.analysis.commands.show:LIST",
     "leaderboard": "leadline.analysis.commands.show:LEADERBOARD",
     "report": "leadline.analysis.commands.show:REPORT",
@@ -59,18 +33,11 @@ COMMANDS: Mapping[str, str] = {
     "stop": "leadline.analysis.commands.stop:STOP",
     "doctor": "leadline.analysis.upkeep.doctor:DOCTOR",
     "gc": "leadline.analysis.upkeep.gc:GC",
-    "families": "leadline.family_commands:FAMILIES",
-    "new": "leadline.new_family:NEW",
+    "families": "leadline.commands.families:FAMILIES",
+    "new": "leadline.commands.new_family:NEW",
 }
 """The general commands by name, in the order in which the help shows them: dotted names, so that a command imports
 only what it needs."""
-
-
-def parser(name: str, command: Command) -> Parser:
-    """The parser of one command."""
-    made = Parser(prog=f"leadline {name}", description=command.manual or command.help)
-    command.arguments(made)
-    return made
 
 
 def _family_of(sweep: str) -> Family[Any]:
@@ -149,7 +116,7 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
                 print(_help(name, [word for word in rest if word not in ("-h", "--help")]).rstrip())
                 return OK
             command = _found(name, rest)
-            code = int(command.run(parser(name, command).parse_intermixed_args(rest)) or OK)
+            code = int(command.run(command.parser(name).parse_intermixed_args(rest)) or OK)
             sys.stdout.flush()
             return code
         except BrokenPipeError:

@@ -1,0 +1,85 @@
+"""This machine alone, on which a driver starts its own Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Mapping
+
+import psutil
+import ray
+
+from leadline.engine.ray.private import on_loopback
+from leadline.engine.ray.room import Request
+
+__all__ = ["Machine", "dead"]
+
+
+class Machine:
+    """This machine alone. Ray is started for one driver: on loopback, without dashboard.
+
+    Args:
+        trials: at a time.
+        temporary: folder for Ray's files.
+
+    Raises:
+        RuntimeError: if Ray cannot start.
+    """
+
+    def __init__(self, request: Request, trials: int, temporary: str) -> None:
+        cpus, gpus = trials * request.workers * request.cpus, trials * request.workers * request.gpus
+        ray.init(
+            address="local",
+            num_cpus=max(1, math.ceil(cpus)),
+            num_gpus=math.ceil(gpus),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            **on_loopback(temporary),
+        )
+        self.title = "on this machine alone"
+        started: dict[str, psutil.Process] = {}
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                started[process.name()] = process
+        self.processes = {name: started[name] for name in ("gcs_server", "raylet")}
+        self._trials, self._request = trials, request
+
+    def slots(self) -> int:
+        """As many as were asked for."""
+        return self._trials
+
+    def workers(self) -> int:
+        """Those of as many trials as were asked for."""
+        return self._trials * self._request.workers
+
+    def placed_on(self) -> dict[str, str]:
+        """There is no choice."""
+        return {}
+
+    def leaving(self) -> set[str]:
+        """None."""
+        return set()
+
+    def look(self) -> None:
+        """It is there."""
+
+    def news(self) -> list[str]:
+        """None."""
+        return []
+
+    def close(self) -> None:
+        """Ray is stopped by the driver."""
+
+
+def dead(processes: Mapping[str, psutil.Process]) -> str:
+    """The name of the first that has ended; empty while all run."""
+    for name, process in processes.items():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return name
+        except psutil.NoSuchProcess:
+            return name
+    return ""

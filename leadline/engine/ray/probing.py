@@ -1,0 +1,110 @@
+"""What a node must show before trials are placed on it: the driver's Python and packages, and the sweep's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from leadline.engine.manifest import versions
+from leadline.engine.ray.room import Node, Request, workers_on_one
+from leadline.storage import Folder, patiently
+
+__all__ = ["AGAIN_SECONDS", "PROBE_SECONDS", "Probes", "last_line", "unlike_here"]
+
+PROBE_SECONDS = 60.0
+"""How long the nodes that are there at first may take to answer their probe."""
+AGAIN_SECONDS = 30.0
+"""Pause before a node whose probe failed is probed again."""
+
+
+class Probes:
+    """The probes that run on nodes; a marker in the sweep's folder tells them whether they see it.
+
+    Args:
+        folder: the sweep's.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._running: dict[str, Any] = {}
+        """References to the results of the probes that run, by node."""
+        self._again: dict[str, tuple[float, Node]] = {}
+        """Nodes whose probe could not be carried out, and when they are probed again."""
+        self._marker = f".seen-{uuid.uuid4().hex[:8]}"
+        self._task = ray.remote(num_cpus=0, max_retries=0)(_facts)
+        folder.write(self._marker, b"")
+
+    def running(self) -> bool:
+        """Whether a node has not answered yet."""
+        return bool(self._running)
+
+    def may_pass(self, request: Request) -> bool:
+        """Whether nodes are being probed, or are to be probed again, on which a worker would fit."""
+        return self.running() or any(workers_on_one(node, request) for _, node in self._again.values())
+
+    def facts(self, node: Node, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """What a node has, once it has answered; its probe is begun if it has none.
+
+        Args:
+            say: told that a probe failed, the first time in a row.
+        """
+        if node.id in self._again and time.monotonic() < self._again[node.id][0]:
+            return None
+        if node.id not in self._running:
+            here = NodeAffinitySchedulingStrategy(node.id, soft=False)
+            self._running[node.id] = self._task.options(scheduling_strategy=here).remote(self._folder.uri, self._marker)
+        ready, _ = ray.wait([self._running[node.id]], timeout=0)
+        if not ready:
+            return None
+        reference = self._running.pop(node.id)
+        try:
+            facts: dict[str, Any] = ray.get(reference)
+        except Exception as error:
+            if node.id not in self._again:
+                say(f"node {node.name} is not used for now, as its probe failed: {last_line(error)}")
+            self._again[node.id] = time.monotonic() + AGAIN_SECONDS, node
+            return None
+        self._again.pop(node.id, None)
+        return facts
+
+    def forget_all_but(self, nodes: Collection[str]) -> None:
+        """Drops what is known of nodes that are not among these ids."""
+        for known in (self._running, self._again):
+            for id_ in [id_ for id_ in known if id_ not in nodes]:
+                del known[id_]
+
+    def close(self) -> None:
+        """Removes the marker."""
+        with contextlib.suppress(Exception):
+            self._folder.files.delete_file(f"{self._folder.path}/{self._marker}")
+
+
+def _facts(uri: str, marker: str) -> dict[str, Any]:
+    """Run on a node: what it has, and whether it sees the sweep's folder."""
+    folder = Folder.at(uri)
+    return {
+        "versions": versions(),
+        "sees": patiently(lambda: folder.exists(marker), folder, seconds=PROBE_SECONDS),
+        "time": time.time(),
+    }
+
+
+def unlike_here(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """Which packages differ, in words; empty where none does."""
+    return ", ".join(
+        f"{name} {there.get(name, 'missing')} (the driver has {version})"
+        for name, version in here.items()
+        if there.get(name) != version
+    )
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an exception's message, or its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__

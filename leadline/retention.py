@@ -1,0 +1,34 @@
+"""Which checkpoints of a trial are kept: the latest two, so that a damaged one costs one interval, and the best on validation.
+
+The loop goes by it while a trial runs, `leadline.ledger.retention` once it has ended, and the plan of a sweep by how many they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from leadline.measure import Report
+
+__all__ = ["LATEST", "MOST_KEPT", "kept"]
+
+LATEST = 2
+"""How many of the latest checkpoints a trial keeps."""
+MOST_KEPT = LATEST + 1
+"""How many checkpoints a trial keeps at most: the latest and the best."""
+
+
+def kept(reports: Sequence[Report], metric: str, mode: Literal["min", "max"], latest: int = LATEST) -> set[str]:
+    """The names of the checkpoints of the last `latest` reports, and of the one with the best value of a metric.
+
+    Args:
+        reports: those of one trial in order; one without a checkpoint, or whose value is not finite, counts for nothing.
+        metric: its name with its split, such as `validation/hinge`.
+        mode: whether smaller or larger values are better; of equal ones the first is the best.
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    scored = [(sign * report.metrics[metric].value, report) for report in reports if metric in report.metrics]
+    finite = [pair for pair in scored if math.isfinite(pair[0])]
+    best = [min(finite, key=lambda pair: pair[0])[1]] if finite else []
+    return {report.checkpoint for report in [*reports[-latest:], *best] if report.checkpoint}

@@ -1,0 +1,176 @@
+"""An optimizer step, of one process or one of several data-parallel workers: micro-batches, gradients, guards, weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from leadline.config import ConfigError, TrialConfig
+from leadline.task import Batch, Task
+from leadline.training.guards.guard import Guard, GuardRunner
+from leadline.training.schedules import lengthen
+
+__all__ = ["Trainer", "World", "rows_of"]
+
+COUNTS = ("step", "samples", "seconds", "overhead", "guarding", "micro_batch")
+
+
+@dataclass(frozen=True)
+class World:
+    """This worker's place among the data-parallel workers of a trial."""
+
+    rank: int = 0
+    size: int = 1
+
+
+def rows_of(rows: int, share: str) -> int:
+    """Rows of a micro-batch that is given as a share of the batch, such as `1/4`; at least one."""
+    return max(1, rows // int(share.removeprefix("1/")))
+
+
+class Trainer:
+    """Takes the optimizer steps of one configuration, and knows where training stands.
+
+    Args:
+        task: the configuration's task, just made.
+        config: the configuration; `config.steps` is the budget.
+        device: where the model lives.
+        world: this worker among its trial's workers; a process group must exist if there are several.
+        guards: those that look into the steps.
+    """
+
+    def __init__(
+        self, task: Task, config: TrialConfig, device: torch.device, world: World, guards: Sequence[Guard]
+    ) -> None:
+        self.task = task
+        self.config = config
+        self.device = device
+        self.world = world
+        self.model: nn.Module = task.model
+        if world.size > 1:
+            self.model = nn.parallel.DistributedDataParallel(task.model)
+        self.step = 0
+        """Optimizer steps done."""
+        self.samples = 0
+        self.seconds = 0.0
+        """Seconds of training, without evaluation, saving and guards."""
+        self.overhead = 0.0
+        """Seconds of evaluation, saving and guards."""
+        self.guarding = 0.0
+        """Seconds of guards alone."""
+        self.micro_batch: int | str = config.micro_batch
+        self.rows = 0
+        """Rows of the micro-batch that was trained on last."""
+        self.watch = GuardRunner(guards, task, config.eval_every)
+
+    def optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One optimizer step on this worker's rows, of the step at which training stands; the detached loss terms."""
+        for optimizer in self.task.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.watch.before_forward(self.step)
+        terms = self._backward(batch)
+        self.watch.before_update(self.step)
+        for optimizer in self.task.optimizers:
+            optimizer.step()
+        loss = torch.stack(list(terms.values())).sum()
+        for scheduler in self.task.schedulers:
+            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                scheduler.step(self.mean(loss.clone()))
+            else:
+                scheduler.step()
+        self.watch.after_update(self.step, loss)
+        return terms
+
+    def _backward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Gradients of the batch's loss, of one micro-batch after the other; the detached terms."""
+        rows = len(next(iter(batch.values())))
+        if isinstance(self.micro_batch, str):
+            self.micro_batch = rows_of(rows, self.micro_batch)
+        self.rows = size = min(self.micro_batch or rows, rows)
+        sums: dict[str, torch.Tensor] = {}
+        for first in range(0, rows, size):
+            part = batch if size == rows else {name: tensor[first : first + size] for name, tensor in batch.items()}
+            share = min(size, rows - first) / rows
+            with self._unsynchronised(first + size < rows):
+                terms = self.task.losses(self.model, part, self.step / self.config.steps)
+                if not first:
+                    self.watch.before_backward(self.step, part, terms)
+                torch.autograd.backward(torch.stack(list(terms.values())).sum() * share)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + term.detach() * share
+        return sums
+
+    def _unsynchronised(self, more: bool) -> contextlib.AbstractContextManager[Any]:
+        """Workers exchange gradients at the last micro-batch alone."""
+        if more and isinstance(self.model, nn.parallel.DistributedDataParallel):
+            return self.model.no_sync()
+        return contextlib.nullcontext()
+
+    def share(self, batch: Batch) -> Batch:
+        """This worker's rows. Equal shares: the mean of the workers' gradients is then the gradient of the global batch."""
+        if self.world.size == 1:
+            return batch
+        rows = len(next(iter(batch.values())))
+        if rows % self.world.size:
+            raise ConfigError(
+                f"batch: {rows} rows cannot be shared by {self.world.size} workers per trial; take a multiple"
+            )
+        return {name: tensor[self.world.rank :: self.world.size] for name, tensor in batch.items()}
+
+    def mean(self, value: torch.Tensor) -> float:
+        """The mean of a value over the workers, each of which has seen its own rows."""
+        if self.world.size > 1:
+            dist.all_reduce(value)
+        return float(value) / self.world.size
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training goes on from, as a checkpoint holds it."""
+        generators = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {
+            "model": self.task.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.task.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.task.schedulers],
+            "task": self.task.state_dict(),
+            "guards": self.watch.state_dict(),
+            "generators": generators,
+            "counts": {name: getattr(self, name) for name in COUNTS},
+        }
+
+    def restore(self, state: dict[str, Any], budget: int | None = None) -> None:
+        """Restores what `state` returned, except that a micro-batch set in the configuration wins.
+
+        A retry after running out of memory may have made it smaller.
+
+        Args:
+            budget: the steps of the trial that saved it, where this one may have more: schedules then follow those of this one.
+        """
+        self.task.model.load_state_dict(state["model"])
+        if budget in (None, self.config.steps):
+            for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            for scheduler, saved in zip(self.task.schedulers, state["schedulers"], strict=True):
+                scheduler.load_state_dict(saved)
+        else:
+            lengthen(
+                self.task.optimizers,
+                self.task.schedulers,
+                (state["optimizers"], state["schedulers"]),
+                state["counts"]["step"],
+            )
+        self.task.load_state_dict(state["task"])
+        self.watch.load_state_dict(state["guards"])
+        torch.set_rng_state(state["generators"]["cpu"])
+        if "cuda" in state["generators"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
+        for name in COUNTS:
+            setattr(self, name, state["counts"][name])
+        if self.config.micro_batch != "auto":
+            self.micro_batch = self.config.micro_batch
