@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import ConfigError
+from leadline import registry
 from leadline.engine import options
 from leadline.engine.address import JOB, Address
 from leadline.engine.manifest import COMMIT, commit
@@ -34,8 +35,9 @@ STOP_SECONDS = 60
 """How long a job that `ray job stop` ends may take to close its books."""
 AGAIN_SECONDS = 2.0
 """Pause before the log is followed again after its connection broke."""
-LEFT_OUT = (".?*", "results", "docs", "tests/golden", "*.egg-info", "__pycache__")
-"""Of the working directory, beside what .gitignore names: what no trial needs."""
+LEFT_OUT = (".?*", "/results", "/docs", "/tests/golden", "*.egg-info", "__pycache__")
+"""Paths not sent to the cluster, besides those in .gitignore, because no trial needs them. A leading slash holds a name to
+the root of the working directory, so that a package called docs or results is sent."""
 
 
 def as_job(study: Study, request: options.Request, arguments: Sequence[str], address: Address) -> int:
@@ -52,6 +54,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     )
     if not request.resume:
         options.settings(study, request, alone=False)
+    family = registry.handed_on(request.family or study.family)
     root, script = _code()
     client = _client(address)
     again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
@@ -66,17 +69,17 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
-        running = _submit(
-            client, name, storage, again, root, ["python", script, *_arguments(arguments, request, name, storage, root)]
-        )
+        words = ["python", script, *_arguments(arguments, request, name, storage, root)]
+        running = _submit(client, name, storage, again, root, words, family)
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)
     return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again)
 
 
 def _code() -> tuple[Path, str]:
-    """The working directory that is sent, and the script below it."""
-    script, house = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[3]
-    root = house if script.is_relative_to(house) else script.parent
+    """The working directory that is sent, and the script below it: the script's project, or its folder."""
+    script = Path(sys.argv[0]).resolve()
+    projects = (parent for parent in script.parents if (parent / "pyproject.toml").is_file())
+    root = next(projects, script.parent)
     if root == Path.home():
         raise ConfigError(f"script: put {script.name} into a folder of its own, which is sent to the cluster")
     return root, str(script.relative_to(root))
@@ -151,13 +154,14 @@ def _running(client: Any, name: str, storage: Folder) -> str:
     return ""
 
 
-def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
+def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str], family: str) -> str:
     id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     variables = {
         **environment.QUIET,
         JOB: id_,
         RESUME: again,
         COMMIT: commit(),
+        registry.HANDED_ON: family,
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }
     until = time.monotonic() + AGENT_SECONDS
