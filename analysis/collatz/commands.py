@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from leadline.analysis import terminal
-from leadline.analysis.arguments import count, trial_number
+from leadline.command_line import count, trial_number
 from leadline.config import ConfigError
 from leadline.statistics import LEAST_REPLICATES
 

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from leadline.analysis import progress
-from leadline.analysis.arguments import trial_number
 from leadline.analysis.sweep import Sweep
+from leadline.command_line import trial_number
 from leadline.config import ConfigError
 from leadline.storage import Folder
 

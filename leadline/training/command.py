@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.config import ConfigError, TrialConfig, describe, did_you_mean, make, parse_overrides, to_dict
+from leadline.command_line import CommandLine, count
+from leadline.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure
 
@@ -35,27 +36,16 @@ _MACHINE = ("guards_share", "micro_batch", "gpu_memory")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainables", add_help=False, allow_abbrev=False, exit_on_error=False
-    )
+    parser = CommandLine(intermixed=True, prog="python -m trainables", add_help=False)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--from", dest="sweep")
     parser.add_argument("--preset")
     parser.add_argument("--scale")
     parser.add_argument("--save")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", default="1")
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("-h", "--help", action="store_true")
-    try:
-        parsed, unknown = parser.parse_known_intermixed_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error).removeprefix("argument --")) from None
-    if unknown:
-        option = unknown[0].split("=")[0]
-        raise ConfigError(
-            f"{option}: unknown option; {did_you_mean(option, parser._option_string_actions) or 'see --help'}"
-        )
-    return parsed
+    return parser.parse_intermixed_args(arguments)
 
 
 def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
@@ -133,7 +123,7 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
             )
 
 
-def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> bool:
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: int) -> bool:
     """Whether it was trained, rather than refused."""
     import torch
 
@@ -143,9 +133,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     from leadline.training.loop import Loop
 
     config = make(family.Config, values, family.name)
-    if not threads.isdigit() or int(threads) < 1:
-        raise ConfigError(f"threads: must be a whole number of at least 1 (got {threads!r})")
-    torch.set_num_threads(int(threads))
+    torch.set_num_threads(threads)
     try:
         place = torch.device(device)
         torch.zeros(1, device=place)

@@ -24,17 +24,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import RenderableType
 
 from analysis.collatz import commands as collatz
 from leadline.analysis import notes, terminal
-from leadline.analysis.arguments import count, price, trial_number
 from leadline.analysis.commands import compare, export, optuna_dashboard, stop
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.upkeep import doctor, gc
-from leadline.config import ConfigError, did_you_mean
+from leadline.command_line import CommandLine, count, price, trial_number
+from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import leaderboard_table
 from leadline.ledger.segments import LedgerError
 from leadline.storage import leave
@@ -49,35 +49,11 @@ COMMANDS: tuple[Any, ...] = (compare, collatz, export, optuna_dashboard, notes, 
 OK, BAD_INPUT = 0, 2
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **given})
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's, but a command itself refuses what it does not know, since it knows its own options."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, unknown
-
-    def error(self, message: str) -> NoReturn:
-        missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
-        if message.startswith(missing):
-            raise ConfigError(
-                f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}"
-            )
-        if message.startswith(unknown):
-            word = message.removeprefix(unknown).split()[0].split("=")[0]
-            hint = did_you_mean(word, self._option_string_actions) if word.startswith("-") else ""
-            raise ConfigError(f"{word}: is not understood; {hint or self.format_usage().strip()}")
-        raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> CommandLine:
+    parser = CommandLine(
         prog="python -m analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _register(commands)
     for module in COMMANDS:
         module.register(commands)

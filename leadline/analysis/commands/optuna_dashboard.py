@@ -17,7 +17,7 @@ from typing import Any
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 
-__all__ = ["journal", "register"]
+__all__ = ["register"]
 
 FILE = "optuna-journal.log"
 INSTALL = "pip install optuna-dashboard tensorboard"

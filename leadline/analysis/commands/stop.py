@@ -14,7 +14,7 @@ from leadline.analysis.sweep import Sweep, place
 from leadline.config import ConfigError
 from leadline.ledger import lease
 
-__all__ = ["register", "stop"]
+__all__ = ["register"]
 
 STARTING = "; a job that was submitted just now may still be starting, try again in a minute"
 SECONDS = 60.0

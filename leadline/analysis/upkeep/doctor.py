@@ -22,7 +22,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
-__all__ = ["DAMAGED", "Check", "diagnose", "register"]
+__all__ = ["Check", "diagnose", "register"]
 
 DAMAGED = 1
 """Exit code where something is damaged."""

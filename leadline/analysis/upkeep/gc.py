@@ -27,7 +27,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
-__all__ = ["Removal", "plan", "register", "remove"]
+__all__ = ["Removal", "plan", "register"]
 
 
 @dataclass(frozen=True)
