@@ -25,7 +25,7 @@ from leadline.statistics import mean_over_units
 from trainables.collatz.features import BASE, F64, I64, features, width
 from trainables.collatz.model import formula
 
-__all__ = ["BEYOND", "Attribution", "Position", "Share", "attribution", "formula_weights", "gradients"]
+__all__ = ["Attribution", "Position", "Share", "attribution", "formula_weights", "gradients"]
 
 BEYOND = (10, 20, 50)
 """Positions beyond which the share of attribution is reported."""

@@ -19,8 +19,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from leadline.analysis import terminal
-from leadline.analysis.arguments import count, trial_number
-from leadline.command_line import Command
+from leadline.command_line import Command, count, trial_number
 from leadline.config import ConfigError
 from leadline.statistics import LEAST_REPLICATES
 

@@ -22,7 +22,6 @@ from trainables.collatz.metrics import Potential
 
 __all__ = [
     "FIRST_SEED",
-    "SUM",
     "Change",
     "Subject",
     "fresh_seeds",

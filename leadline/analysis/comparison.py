@@ -25,7 +25,7 @@ from leadline.statistics import (
     two_way,
 )
 
-__all__ = ["Arm", "At", "Comparison", "compare", "meant", "mode_and_unit"]
+__all__ = ["Arm", "At", "Comparison", "compare", "meant"]
 
 At = Literal["steps", "samples", "time"]
 Array = npt.NDArray[np.float64]

@@ -29,7 +29,7 @@ from leadline.analysis.terminal import text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 
-__all__ = ["frozen", "study", "study_name"]
+__all__ = ["study", "study_name"]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -11,19 +11,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Status, Trial
 from leadline.measure import Report
 
-__all__ = [
-    "STALE_SECONDS",
-    "best",
-    "brief",
-    "clock",
-    "counts",
-    "done",
-    "duration",
-    "saved_steps",
-    "spent",
-    "state",
-    "unit",
-]
+__all__ = ["best", "brief", "clock", "counts", "done", "duration", "saved_steps", "spent", "state", "unit"]
 
 STALE_SECONDS = 900.0
 """A sweep that is not closed and has recorded nothing for so long may have been killed."""

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.command_line import Command
+from leadline.command_line import Command, count
 from leadline.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure
@@ -45,7 +45,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", metavar="X", help="shrink the preset, 0.02 to a fiftieth [1]")
     parser.add_argument("--save", metavar="FOLDER", help="keep checkpoints there, and go on from them")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="where to train, such as cuda [cpu]")
-    parser.add_argument("--threads", default="1", metavar="N", help="threads, as a trial has one [1]")
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads, as a trial has one [1]")
 
 
 def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
@@ -122,7 +122,7 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
             )
 
 
-def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: str) -> bool:
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: int) -> bool:
     """Whether it was trained, rather than refused."""
     import torch
 
@@ -132,9 +132,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     from leadline.training.loop import Loop
 
     config = make(family.Config, values, family.name)
-    if not threads.isdigit() or int(threads) < 1:
-        raise ConfigError(f"threads: must be a whole number of at least 1 (got {threads!r})")
-    torch.set_num_threads(int(threads))
+    torch.set_num_threads(threads)
     try:
         place = torch.device(device)
         torch.zeros(1, device=place)

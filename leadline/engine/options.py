@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
-from leadline.config import ConfigError, describe, did_you_mean, parse_overrides, to_dict
+from leadline.command_line import Parser, duration, finite, labels, whole
+from leadline.config import ConfigError, describe, parse_overrides, to_dict
 from leadline.engine.search import Search
 from leadline.engine.study import CHANGEABLE, Scale, Settings, Study
 
@@ -37,52 +37,11 @@ class Request:
     address: str | None = None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        message = message.removeprefix("argument ").removeprefix("unrecognized arguments: ")
-        option = message.split()[0].split("/")[0].split("=")[0].rstrip(":")
-        if option.startswith("-") and option not in self._option_string_actions:
-            message = f"{option}: unknown option; {did_you_mean(option, self._option_string_actions) or 'see --help'}"
-        raise ConfigError(message.removeprefix("--"))
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)?", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 30m or 2h (got {text!r})")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2] or "s"]
-
-
-def _finite(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"expected a finite number (got {text!r})")
-    return number
-
-
-def _labels(text: str) -> dict[str, str]:
-    pairs = [part.split("=") for part in text.split(",")]
-    if not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise argparse.ArgumentTypeError(f"expected labels such as gpu=a100 (got {text!r})")
-    return {name.strip(): value.strip() for name, value in pairs}
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number (got {text!r})") from None
-
-
-def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
-    parser = _Parser(
+def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
+    parser = Parser(
         prog=f"python sweeps/{study.name}.py",
         description=manual,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         add_help=False,
         usage="%(prog)s [options] [field=value ...]",
     )
@@ -123,17 +82,17 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
     ):
         word = study.budget if option == "steps" else option
         shown = f"{text} [{sizes[option]} {counted}]"
-        search.add_argument(f"--{word}", dest=option, type=_whole, metavar="N", default=argparse.SUPPRESS, help=shown)
+        search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     group(
         "search",
         [
-            ("seed", _whole, "N", "seed of all proposals, initialisations and samples [0]"),
+            ("seed", whole, "N", "seed of all proposals, initialisations and samples [0]"),
             ("enqueue", str, "FILE", f"YAML list of configurations to try first, each a mapping of fields [{first}]"),
-            ("target", _finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
-            ("time-limit", _duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
+            ("target", finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
+            ("time-limit", duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
             (
                 "stuck-after",
-                _duration,
+                duration,
                 "TIME",
                 "end and retry a trial that makes no step for this time, with its stacks [10m]",
             ),
@@ -144,27 +103,27 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
         [
             (
                 "concurrent",
-                _whole,
+                whole,
                 "N",
                 "trials at a time [what fits this machine, or the cluster as it grows and shrinks]",
             ),
-            ("cpus-per-trial", _finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
+            ("cpus-per-trial", finite, "N", "CPUs of a trial, or of each of its workers; also its threads [1]"),
             (
                 "gpus-per-trial",
-                _finite,
+                finite,
                 "N",
                 "GPUs of a trial, 0.25 for a quarter; a share is held to its share of memory [0]",
             ),
-            ("workers-per-trial", _whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
+            ("workers-per-trial", whole, "N", "data-parallel workers of a trial (Ray Train) [1]"),
             (
                 "most-workers-per-trial",
-                _whole,
+                whole,
                 "N",
                 "up to so many, if there is room when an attempt begins [--workers-per-trial]",
             ),
             (
                 "where",
-                _labels,
+                labels,
                 "LABEL=VALUE",
                 "labels of a cluster's nodes that trials may use, such as gpu=a100,spot=yes [any]",
             ),
@@ -183,7 +142,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
             ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
             (
                 "storage-patience",
-                _duration,
+                duration,
                 "TIME",
                 "wait so long for a storage that refuses or is silent, then stop, resumable [2m]",
             ),
@@ -201,7 +160,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> _Parser:
     return parser
 
 
-def _help(parser: _Parser, study: Study) -> str:
+def _help(parser: Parser, study: Study) -> str:
     from leadline import registry
 
     family = registry.family(study.family)
@@ -217,7 +176,10 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         SystemExit: after printing the help.
     """
     asked, study = study, study.of(_family(arguments))
-    given = vars(_parser(study, manual).parse_intermixed_args(list(arguments)))
+    try:
+        given = vars(_parser(study, manual).parse_intermixed_args(list(arguments)))
+    except ConfigError as error:  # what a sweep refuses is named as its fields are, without dashes
+        raise ConfigError(str(error).removeprefix("--")) from None
     if given.pop("help", False):
         # Which families answer is known when all are imported, so only the help says it.
         sys.stdout.write(_help(_parser(study, manual, asked.families), study))
@@ -248,7 +210,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
 
 def _family(arguments: Sequence[str]) -> str | None:
     """What `--family` says, by which the other options' defaults go."""
-    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder = Parser(add_help=False)
     finder.add_argument("--family")
     found: str | None = finder.parse_known_args(list(arguments))[0].family
     return found

@@ -16,7 +16,7 @@ from optuna.distributions import (
 from leadline.config import ConfigError
 from leadline.engine.optuna_private import KnownTrial, holds
 
-__all__ = ["Recorded", "changed", "range_of", "unlike"]
+__all__ = ["Recorded", "changed", "unlike"]
 
 _REMEDY = "put the space back, or begin a new sweep, to which --enqueue can give old configurations"
 

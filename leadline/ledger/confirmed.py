@@ -23,7 +23,6 @@ __all__ = [
     "finished",
     "lost",
     "luck",
-    "missing",
     "scores",
     "verdict",
     "versus",

@@ -19,7 +19,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
 
-__all__ = ["MOST", "Board", "Place", "gpu_memory", "pace", "states"]
+__all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
 
 MOST = 20_000
 """Trials of a stratum that are listed: Ray's log viewer shows the last 50,000 lines of a file."""

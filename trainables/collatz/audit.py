@@ -10,7 +10,7 @@ from trainables.collatz.features import window
 from trainables.collatz.orbits import from_limbs
 from trainables.collatz.split import CORE_BELOW, EXTRA, GROUPS, GUARDED, LOGGED, TEST, TRAIN
 
-__all__ = ["MIN_TEST_ORBITS", "audit"]
+__all__ = ["audit"]
 
 MIN_TEST_ORBITS = 100
 

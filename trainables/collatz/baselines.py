@@ -11,7 +11,7 @@ from trainables.collatz.data import CollatzData
 from trainables.collatz.features import F64, I64, REACH, drift
 from trainables.collatz.metrics import Potential, score
 
-__all__ = ["NAMES", "baselines", "potentials"]
+__all__ = ["baselines", "potentials"]
 
 NAMES = ("constant", "ln n", "ln n + 0.35 drift", "ln n + 0.5 drift", "sum of ln T^k", "oracle: steps to 1")
 

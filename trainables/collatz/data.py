@@ -13,7 +13,7 @@ from trainables.collatz.features import I64, MAX_LOOKAHEAD, REACH, Nodes, nodes_
 from trainables.collatz.orbits import U64, Trace, from_limbs, iterate, random_odd, to_limbs, trace
 from trainables.collatz.split import EXTRA, GROUPS, TRAIN, GuardName, Membership, chains_of, extra_hard_seeds, partition
 
-__all__ = ["CHECKED", "POOL_NODES", "POOL_STEPS", "CollatzData", "Rows", "build", "refused_rows"]
+__all__ = ["CHECKED", "POOL_NODES", "CollatzData", "Rows", "build", "refused_rows"]
 
 CHECKED = (0, 1, 4, 8)
 """Iterates T^j(n) of a training row that may not be private to another group: those that the log's losses look at."""

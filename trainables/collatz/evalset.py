@@ -17,7 +17,7 @@ import numpy.typing as npt
 from trainables.collatz.features import MAX_LOOKAHEAD, Nodes, table
 from trainables.collatz.orbits import U64, excursions, from_limbs, to_limbs, trace
 
-__all__ = ["BITS", "MD5", "ROWS", "SEED", "EvaluationSet", "csv", "evaluation_set", "numbers"]
+__all__ = ["MD5", "EvaluationSet", "csv", "evaluation_set"]
 
 ROWS, SEED, BITS = 50_000, 42, 128
 MD5 = "fa1df3eaab6b73523788c1289ff78bb6"

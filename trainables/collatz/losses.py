@@ -6,17 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = [
-    "HARD_WEIGHTS",
-    "RANDOM_WEIGHTS",
-    "active_seeds",
-    "anchor_loss",
-    "anchor_weight",
-    "descent",
-    "t1",
-    "t4",
-    "t8",
-]
+__all__ = ["HARD_WEIGHTS", "RANDOM_WEIGHTS", "active_seeds", "anchor_loss", "anchor_weight", "t1", "t4", "t8"]
 
 HARD_WEIGHTS = (2.0, 20.0)
 """Weights in T1 of a row from a hard orbit: where T(n) < n, where T(n) > n (log)."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.features import BASE, Mode, width
 
-__all__ = ["DRIFT_COEFFICIENT", "FLOOR", "Line", "LyapunovNet", "formula", "network"]
+__all__ = ["DRIFT_COEFFICIENT", "Line", "LyapunovNet", "formula", "network"]
 
 DRIFT_COEFFICIENT = 0.35
 FLOOR = 1e-6

@@ -16,7 +16,7 @@ from typing import Any
 from leadline.config import ConfigError
 from trainables.collatz.config import CollatzConfig
 
-__all__ = ["LAYERS", "LEAST_WIDTH", "LOGGED_RESULTS", "PRESETS", "RUNS", "LoggedResult", "logged"]
+__all__ = ["LAYERS", "LOGGED_RESULTS", "PRESETS", "RUNS", "LoggedResult", "logged"]
 
 STEPS = 100_000
 LAYERS = (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)

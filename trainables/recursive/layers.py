@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Block", "Mixer", "Rotation", "Stack", "SwiGLU", "rms", "rotation", "truncated_normal_"]
+__all__ = ["Block", "Mixer", "Rotation", "Stack", "rotation", "truncated_normal_"]
 
 EPS = 1e-5
 _TRUNCATED = 0.879596566

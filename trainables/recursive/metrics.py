@@ -20,7 +20,7 @@ from trainables.recursive.data import Boards, RecursiveData
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet
 
-__all__ = ["LADDER", "METRICS", "Scores", "exponents", "probed", "rung", "score", "think"]
+__all__ = ["LADDER", "METRICS", "Scores", "probed", "rung", "score"]
 
 LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Standard deviations at which the basin of a solution is probed, on both latent states."""

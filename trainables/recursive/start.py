@@ -18,7 +18,7 @@ from leadline.finding import Finding
 from leadline.storage import Folder, StorageError
 from trainables.recursive.config import RecursiveConfig, data_key
 
-__all__ = ["ARCHITECTURE", "Start", "audit_start", "read_start", "same_architecture"]
+__all__ = ["Start", "audit_start", "read_start", "same_architecture"]
 
 ARCHITECTURE = (
     "task",

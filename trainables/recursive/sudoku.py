@@ -16,7 +16,7 @@ import numpy as np
 from leadline.config import ConfigError
 from trainables.recursive.board import BLANK, DIGIT, SUDOKU_BOXES, U8
 
-__all__ = ["Rules", "Solved", "full_grids", "generate", "propagated", "rules", "solve"]
+__all__ = ["Rules", "Solved", "full_grids", "generate", "propagated", "solve"]
 
 ATTEMPTS = 300
 """Grids that are dug for one puzzle of a given number of clues before it is called out of reach."""

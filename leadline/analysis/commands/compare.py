@@ -21,7 +21,7 @@ from leadline.analysis.comparison import Arm, Comparison, compare
 from leadline.analysis.report.answers import interval
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import console
-from leadline.command_line import Command
+from leadline.command_line import Command, positive
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import number
 
@@ -34,22 +34,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="M", help="name of a metric [A's objective]")
     parser.add_argument("--split", choices=("test", "validation"), help="[test; validation with --at samples or time]")
     parser.add_argument(
-        "--margin", type=_margin, metavar="X", help="a difference that would not matter, in the metric's unit"
+        "--margin", type=positive, metavar="X", help="a difference that would not matter, in the metric's unit"
     )
     parser.add_argument(
         "--at", choices=("steps", "samples", "time"), default="steps", help="what is equal in both arms [steps]"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-
-
-def _margin(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a number above 0 (got {word!r})")
-    return value
 
 
 def run(given: argparse.Namespace) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from leadline.analysis import progress
-from leadline.analysis.arguments import trial_number
 from leadline.analysis.notes import add, read
 from leadline.analysis.sweep import Sweep
-from leadline.command_line import Command
+from leadline.command_line import Command, trial_number
 
 __all__ = ["NOTE"]
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from leadline.analysis import terminal
-from leadline.analysis.arguments import count, price, trial_number
 from leadline.analysis.sweep import Sweep, place
-from leadline.command_line import Command
+from leadline.command_line import Command, count, price, trial_number
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import leaderboard_table
 

@@ -13,7 +13,7 @@ from leadline.ledger.leaderboard_table import number
 from leadline.measure import Measure
 from leadline.statistics import LEAST_DIFFERING, rule_of_three
 
-__all__ = ["MIXED", "Answer", "answers", "interval", "luck"]
+__all__ = ["MIXED", "Answer", "answers", "interval"]
 
 MIXED = "better by one metric and worse by another than"
 

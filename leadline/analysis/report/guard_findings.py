@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leadline.finding import Finding
 from leadline.ledger.history import History, Trial
 
-__all__ = ["ADVICE", "Group", "advice", "groups"]
+__all__ = ["Group", "advice", "groups"]
 
 ADVICE: Mapping[str, str] = {
     "baseline": "Do not quote the score without the predictor that beats it. Train longer, or ask whether the metric rewards the task.",

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from leadline.storage import Folder
 
-__all__ = ["MISSING", "Upload", "abort", "possible", "unfinished"]
+__all__ = ["Upload", "abort", "possible", "unfinished"]
 
 MISSING = "multipart uploads that were never completed cannot be seen without boto3: pip install 'leadline[s3]'"
 

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from leadline.config import ConfigError
 from leadline import registry
+from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.address import JOB, Address
 from leadline.engine.manifest import COMMIT, commit

@@ -15,7 +15,7 @@ from leadline.engine.manifest import versions
 from leadline.engine.ray.room import Node, Request, workers_on_one
 from leadline.storage import Folder, patiently
 
-__all__ = ["AGAIN_SECONDS", "PROBE_SECONDS", "Probes", "last_line", "unlike_here"]
+__all__ = ["PROBE_SECONDS", "Probes", "last_line", "unlike_here"]
 
 PROBE_SECONDS = 60.0
 """How long the nodes that are there at first may take to answer their probe."""

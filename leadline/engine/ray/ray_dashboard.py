@@ -14,7 +14,7 @@ import ray
 
 from leadline.engine.ray.private import dashboard_address, job_records, logs_folder
 
-__all__ = ["JobPage", "LogPage", "link"]
+__all__ = ["JobPage", "LogPage"]
 
 SECONDS = 5
 """How long Ray's head may take to answer."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Node", "Request", "labelled", "lacking", "may_be_added", "room", "workers_on", "workers_on_one"]
+__all__ = ["Node", "Request", "lacking", "may_be_added", "room", "workers_on", "workers_on_one"]
 
 
 @dataclass(frozen=True)

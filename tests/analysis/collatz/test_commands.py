@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from leadline.analysis.commands.command import main
+
 from leadline.analysis.sweep import Sweep
 from tests.analysis.collatz.subjects import sweep_of_one
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis import cost, early_stopping, progress
-from leadline.analysis.commands.command import main
 from leadline.analysis.report import document, guard_findings
 from leadline.engine.director import Assignment
 from leadline.finding import Finding

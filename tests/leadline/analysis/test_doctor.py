@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from leadline.analysis.commands.command import main
 
 from analysis import Sweep
-from leadline.analysis.commands.command import main
 from leadline.analysis.upkeep import doctor, sweep_files
 from leadline.analysis.upkeep.doctor import Check, diagnose
 from leadline.analysis.upkeep.ledger_check import examine

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leadline.analysis.commands.command import main
 
 from analysis import Sweep
-from leadline.analysis.commands.command import main
 from leadline.analysis.upkeep.gc import plan
 from leadline.checkpoint import CheckpointStore
 from leadline.ledger.lease import Lease

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leadline.training.command import main as train_again
 
 from analysis import Sweep
 from leadline.config import ConfigError
@@ -18,7 +19,6 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.ledger.segments import Event
 from leadline.storage import Folder
-from leadline.training.command import main as train_again
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.in_process_sweep import play
 from tests.leadline.ledger_audit import audit, violations

@@ -6,10 +6,10 @@ import math
 import re
 
 import pytest
+from leadline.training.command import main
 
 from leadline.config import ConfigError, make, to_dict
 from leadline.family import Family
-from leadline.training.command import main
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.model import network

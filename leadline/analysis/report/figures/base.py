@@ -19,7 +19,6 @@ __all__ = [
     "BLUE",
     "COLOURS",
     "GREY",
-    "GRID",
     "ORANGE",
     "SYMBOLS",
     "figure",
