@@ -13,7 +13,8 @@ from typing import Any, Literal, cast
 import pydantic
 
 from leadline.config import Floats, TrialConfig, configuration, knob
-from trainables.recursive.board import board_problem
+from trainables.recursive.puzzles.puzzle import Puzzle
+from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
 
 __all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig", "data_key"]
 
@@ -39,7 +40,7 @@ _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ..
 class RecursiveConfig(TrialConfig):
     """What HRM and TRM share. A segment is one pass through all cycles, after which a board may halt."""
 
-    task: Literal["sudoku", "maze"] = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
+    task: PuzzleName = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
     size: int = knob(
         4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61
     )
@@ -163,14 +164,25 @@ class RecursiveConfig(TrialConfig):
         ]
 
     @property
+    def puzzle(self) -> Puzzle:
+        """The puzzle whose boards are trained on."""
+        return PUZZLES[self.task].of(self)
+
+    @property
+    def data_key(self) -> str:
+        """Names everything that changes the boards: the puzzle, how many boards each split has, the seed."""
+        counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
+        return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
+
+    @property
     def tokens(self) -> int:
         """Cells of a board."""
-        return self.size * self.size
+        return self.puzzle.cells
 
     @property
     def vocabulary(self) -> int:
-        """Token values: PAD 0; sudoku: blank 1, digit d is d + 1; maze: wall, floor, start, goal and path, 1 to 5."""
-        return self.size + 2 if self.task == "sudoku" else 6
+        """How many values a token has, PAD among them."""
+        return self.puzzle.vocabulary
 
     @property
     def trajectories(self) -> int:
@@ -203,8 +215,7 @@ class RecursiveConfig(TrialConfig):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> RecursiveConfig:
-        boards = self.train_boards + self.validation_boards + self.test_boards
-        if problem := board_problem(self.task, self.size, self.clues, boards):
+        if problem := PUZZLES[self.task].problem(self):
             raise ValueError(problem)
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ValueError(f"heads: must divide the width, {self.hidden}, into parts of even size (got {self.heads})")

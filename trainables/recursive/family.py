@@ -15,7 +15,7 @@ from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.task import Split
 from trainables.recursive import audit, baselines
-from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig, data_key
+from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.data import RecursiveData, build
 from trainables.recursive.metrics import METRICS
 from trainables.recursive.model import RecursiveNet, network
@@ -44,7 +44,7 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def data_key(self, config: C) -> str:
         """Whatever decides the boards, and the checkpoint that training begins with."""
-        return data_key(config) + (f"-start-{self.name}-{config.start}" if config.start else "")
+        return config.data_key + (f"-start-{self.name}-{config.start}" if config.start else "")
 
     def samples_per_step(self, config: C) -> int:
         """Boards times trajectories times segments: K trajectories are not K times the compute for the same budget."""
@@ -63,7 +63,7 @@ class RecursiveFamily(Family[C], Generic[C]):
         """Overlap up to symmetry, whether every board has one solution, fields without effect, and what the start was trained on."""
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
-        found = [*audit.audit(config, data), *idle]
+        found = [*audit.audit(data), *idle]
         return found if data.start is None else [*found, audit_start(self, config, data.start)]
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:

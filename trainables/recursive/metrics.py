@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,12 @@ from leadline.statistics import mean_over_units
 from leadline.task import Split
 from trainables.recursive import losses
 from trainables.recursive.act import halts
-from trainables.recursive.data import Boards, RecursiveData
+from trainables.recursive.data import RecursiveData
 from trainables.recursive.dynamics import lyapunov
-from trainables.recursive.model import RecursiveNet
+from trainables.recursive.model import RecursiveNet, Rollout
+from trainables.recursive.puzzles.puzzle import Boards
 
-__all__ = ["LADDER", "METRICS", "Scores", "probed", "rung", "score"]
+__all__ = ["LADDER", "METRICS", "Scores", "exponents", "halting_step", "judged", "probed", "rung", "score", "think"]
 
 LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Standard deviations at which the basin of a solution is probed, on both latent states."""
@@ -92,36 +93,49 @@ class Scores(NamedTuple):
     halt_steps: Array
 
 
-def think(model: RecursiveNet, inputs: Tensor, labels: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Scores:
-    """A rollout of `halt_max_steps` segments.
+def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, Tensor] | None = None) -> Rollout:
+    """A rollout of `halt_max_steps` segments, all of them whatever Q says.
 
     Args:
-        inputs, labels: int64 [boards, tokens]; a label of -100 is not scored.
+        rows: `inputs`, int64 [boards, tokens], and `puzzle`, int64 [boards], among others.
         noise: added to the starts of z_H and z_L, float32 [boards, prefix + tokens, width] each.
     """
-    z_h, z_l = model.start(len(inputs))
+    z_h, z_l = model.start(len(rows["inputs"]))
     if noise:
         z_h, z_l = z_h + noise[0], z_l + noise[1]
+    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps)
+    return said
+
+
+def halting_step(model: RecursiveNet, said: Rollout) -> Tensor:
+    """After how many segments Q would have halted, at most `halt_max_steps`: int64 [boards]."""
     limit = model.config.halt_max_steps
-    said = model(inputs, torch.zeros_like(inputs[:, 0]), z_h, z_l, limit)
+    steps = torch.arange(1, limit + 1, device=said.q_halt.device)[:, None]
+    halted = halts(model, steps, said.q_halt, said.q_continue, training=True)
+    return torch.where(halted, steps, limit).amin(0)
+
+
+def judged(model: RecursiveNet, said: Rollout, labels: Tensor) -> Scores:
+    """What a rollout is worth.
+
+    Args:
+        labels: int64 [boards, tokens]; a label of -100 is not scored.
+    """
     logits, q = said.logits[-1], said.q_halt[-1]
     exact = losses.exactly_right(logits, labels)
-    steps = torch.arange(1, limit + 1, device=q.device)[:, None]
-    halted = halts(model, steps, said.q_halt, said.q_continue, training=True)
-    first = torch.where(halted, steps, limit).amin(0)
     sound = logits.isfinite().flatten(1).all(1) & said.q_halt.isfinite().all(0)
-    found = (exact, losses.accuracy(logits, labels), (q >= 0) == exact, first)
+    found = (exact, losses.accuracy(logits, labels), (q >= 0) == exact, halting_step(model, said))
     return Scores(*(torch.where(sound, value.double(), math.nan).cpu().numpy() for value in found))
 
 
-def _parts(boards: Boards, count: int, device: torch.device) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """The first boards of a split in parts, each with the number of its first."""
+def _parts(
+    model: RecursiveNet, boards: Boards, count: int, device: torch.device
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """The first boards of a split in parts, as the model is given them, each with the number of its first."""
+    puzzle = model.config.puzzle
     for first in range(0, count, _BOARDS_AT_ONCE):
-        rows = slice(first, min(first + _BOARDS_AT_ONCE, count))
-        inputs, labels = (
-            torch.from_numpy(array[rows].astype(np.int64)).to(device) for array in (boards.inputs, boards.labels)
-        )
-        yield first, inputs, labels
+        rows = puzzle.rows(boards, np.arange(first, min(first + _BOARDS_AT_ONCE, count)))
+        yield first, {name: torch.from_numpy(array).to(device) for name, array in rows.items()}
 
 
 def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -134,18 +148,18 @@ def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> 
 def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.device) -> dict[float, Array]:
     """Whether each board is solved from a start perturbed by each sigma, the same unit noise scaled: float64 [boards] by sigma."""
     found: dict[float, list[Array]] = {sigma: [] for sigma in LADDER}
-    for first, inputs, labels in _parts(boards, count, device):
-        h, l = _noise(model, first, len(inputs), device)  # noqa: E741
+    for first, rows in _parts(model, boards, count, device):
+        h, l = _noise(model, first, len(rows["inputs"]), device)  # noqa: E741
         for sigma, parts in found.items():
-            parts.append(think(model, inputs, labels, (sigma * h, sigma * l)).exact)
+            parts.append(judged(model, think(model, rows, (sigma * h, sigma * l)), rows["labels"]).exact)
     return {sigma: np.concatenate(parts) for sigma, parts in found.items()}
 
 
 def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Array:
     """The largest local exponents of the latent map along the clean rollout, per segment: float64 [boards, EXPONENTS]."""
-    _, inputs, _ = next(_parts(boards, min(EXPONENT_BOARDS, len(boards.inputs)), device))
-    x = model.embed(inputs, torch.zeros_like(inputs[:, 0]))
-    z_h, z_l = model.start(len(inputs))
+    _, rows = next(_parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
+    x = model.embed(rows["inputs"], rows["puzzle"])
+    z_h, z_l = model.start(len(rows["inputs"]))
     generator = torch.Generator().manual_seed(_SEED)
 
     def segment(z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -162,7 +176,8 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
     Args:
         perturbed: the first so many boards are rolled out from perturbed starts too.
     """
-    parts = [think(model, inputs, labels) for _, inputs, labels in _parts(boards, len(boards.inputs), device)]
+    every = _parts(model, boards, len(boards), device)
+    parts = [judged(model, think(model, rows), rows["labels"]) for _, rows in every]
     clean = Scores(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     ladder = _ladder(model, boards, perturbed, device)
     growth = exponents(model, boards, device)

@@ -238,7 +238,7 @@ class TRM(RecursiveNet):
 
 def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet:
     """The untrained model of a configuration, by default for its own task. Draws from torch's global generator."""
-    shape = shape or Shape(config.tokens, config.vocabulary)
+    shape = shape or Shape(config.tokens, config.vocabulary, config.puzzle.identifiers)
     return HRM(config, shape) if isinstance(config, HRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
 
 

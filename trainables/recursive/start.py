@@ -16,7 +16,7 @@ from leadline.config import ConfigError, make
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder, StorageError
-from trainables.recursive.config import RecursiveConfig, data_key
+from trainables.recursive.config import RecursiveConfig
 
 __all__ = ["Start", "audit_start", "read_start", "same_architecture"]
 
@@ -112,7 +112,7 @@ def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveCo
 def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:
     """A start that was trained on other boards may have seen those that are scored: it must have had the same split."""
     before = make(family.Config, start.config, family.name)
-    same = data_key(before) == data_key(config) and not before.start
+    same = before.data_key == config.data_key and not before.start
     how = (
         "trained on the same split"
         if same

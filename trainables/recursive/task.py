@@ -69,12 +69,10 @@ class RecursiveTask(Task):
 
     def batch(self, step: int) -> Batch:
         """See the class; a pure function of (configuration, step)."""
-        inputs, labels = self.sampler.rows(step)
-        rows, config = len(inputs), self.config
+        given, config = self.sampler.rows(step), self.config
+        rows = len(given["inputs"])
         arrays = {
-            "inputs": inputs,
-            "labels": labels,
-            "puzzle": np.zeros(rows, dtype=np.int64),
+            **given,
             "slot": np.arange(rows),
             "seed": np.random.default_rng((config.seed, step, _NOISE)).integers(2**62, size=rows),
         }

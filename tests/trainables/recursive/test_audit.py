@@ -13,11 +13,11 @@ from leadline.config import make
 from leadline.finding import Finding
 from trainables.recursive import audit as auditing
 from trainables.recursive.audit import audit
-from trainables.recursive.board import BLANK, FLOOR, GOAL, START, WALL
-from trainables.recursive.canonical import names
 from trainables.recursive.config import TRMConfig
-from trainables.recursive.data import Boards, RecursiveData, build
-from trainables.recursive.symmetry import images
+from trainables.recursive.data import RecursiveData, build
+from trainables.recursive.puzzles.maze import FLOOR, GOAL, START, WALL
+from trainables.recursive.puzzles.puzzle import Boards
+from trainables.recursive.puzzles.sudoku_solver import BLANK
 
 KINDS: dict[str, dict[str, Any]] = {
     "sudoku4": {"size": 4},
@@ -32,17 +32,17 @@ def _shelf(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LEADLINE_CACHE", str(Path(tmp_path_factory.getbasetemp()) / "boards"))
 
 
-def _made(kind: str) -> tuple[TRMConfig, RecursiveData]:
+def _made(kind: str) -> RecursiveData:
     config = make(TRMConfig, {"train_boards": 24, "validation_boards": 8, "test_boards": 8, "batch": 8, **KINDS[kind]})
-    return config, build(config)
+    return build(config)
 
 
-def _failed(config: TRMConfig, data: RecursiveData) -> dict[str, float]:
-    return {finding.guard: finding.number for finding in audit(config, data) if finding.failed}
+def _failed(data: RecursiveData) -> dict[str, float]:
+    return {finding.guard: finding.number for finding in audit(data) if finding.failed}
 
 
-def _finding(config: TRMConfig, data: RecursiveData, guard: str) -> Finding:
-    (found,) = [finding for finding in audit(config, data) if finding.guard == guard]
+def _finding(data: RecursiveData, guard: str) -> Finding:
+    (found,) = [finding for finding in audit(data) if finding.guard == guard]
     return found
 
 
@@ -63,9 +63,9 @@ def _put(data: RecursiveData, split: str, boards: Boards) -> RecursiveData:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_built_passes(kind: str) -> None:
-    config, data = _made(kind)
-    assert _failed(config, data) == {}
-    guards = [finding.guard for finding in audit(config, data)]
+    data = _made(kind)
+    assert _failed(data) == {}
+    guards = [finding.guard for finding in audit(data)]
     assert guards[:3] == ["overlap_validation_boards", "overlap_test_boards", "overlap_validation_test"]
     assert len(set(guards)) == len(guards)
 
@@ -76,23 +76,21 @@ def test_what_is_built_passes(kind: str) -> None:
 )
 def test_an_image_of_a_training_board_is_a_leak(kind: str, split: str, guard: str) -> None:
     """Also under a stored name that says otherwise."""
-    config, data = _made(kind)
-    image, answer = images(
-        config.task, config.size, data.train.inputs[5:6], data.train.labels[5:6], np.random.default_rng(1)
-    )
+    data = _made(kind)
+    image, answer = data.puzzle.images(data.train.inputs[5:6], data.train.labels[5:6], np.random.default_rng(1))
     assert not (data.train.inputs == image).all(axis=1).any()
     leaking = _put(data, split, _with(getattr(data, split), 3, image[0], answer[0]))
-    assert _failed(config, leaking) == {guard: 1, "stored_names": 1}
+    assert _failed(leaking) == {guard: 1, "stored_names": 1}
 
 
 def test_validation_and_test_may_not_share_a_board() -> None:
-    config, data = _made("sudoku6")
+    data = _made("sudoku6")
     shared = replace(data, test=_with(data.test, 0, data.validation.inputs[2], data.validation.labels[2]))
-    assert _failed(config, shared) == {"overlap_validation_test": 1, "stored_names": 1}
+    assert _failed(shared) == {"overlap_validation_test": 1, "stored_names": 1}
 
 
 def test_a_board_may_not_count_twice() -> None:
-    config, data = _made("sudoku6")
+    data = _made("sudoku6")
     twice = replace(
         data,
         test=replace(
@@ -100,38 +98,38 @@ def test_a_board_may_not_count_twice() -> None:
             **{name: getattr(data.test, name)[[0, 0, 2, 3, 4, 5, 6, 7]] for name in ("inputs", "labels", "classes")},
         ),
     )
-    assert _failed(config, twice) == {"repeated_boards": 1}
+    assert _failed(twice) == {"repeated_boards": 1}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_wrong_label_is_seen(kind: str, split: str) -> None:
-    config, data = _made(kind)
+    data = _made(kind)
     boards: Boards = getattr(data, split)
     label = boards.labels[4].copy()
-    cell = np.flatnonzero(boards.inputs[4] == (FLOOR if config.task == "maze" else BLANK))[0]
-    label[cell] = label[cell] % (config.vocabulary - 1) + 1
-    assert _failed(config, _put(data, split, _with(boards, 4, labels=label))) == {f"answers_{split}": 1}
+    cell = np.flatnonzero(data.puzzle.asked(boards.inputs[4]))[0]
+    label[cell] = label[cell] % (data.puzzle.vocabulary - 1) + 1
+    assert _failed(_put(data, split, _with(boards, 4, labels=label))) == {f"answers_{split}": 1}
 
 
 @pytest.mark.parametrize("kind", ["sudoku4", "sudoku6", "sudoku9"])
 def test_a_puzzle_of_two_solutions_is_seen(kind: str) -> None:
-    config, data = _made(kind)
-    puzzle = np.full(config.tokens, BLANK)
+    data = _made(kind)
+    puzzle = np.full(data.puzzle.cells, BLANK)
     puzzle[:3] = data.test.labels[1][:3]
     open_one = replace(data, test=_with(data.test, 1, puzzle))
-    assert _failed(config, open_one) == {"answers_test": 1, "stored_names": 1}
+    assert _failed(open_one) == {"answers_test": 1, "stored_names": 1}
 
 
 def test_a_full_grid_that_is_not_the_puzzle_s_is_seen() -> None:
-    config, data = _made("sudoku6")
+    data = _made("sudoku6")
     other = replace(data, test=_with(data.test, 1, labels=data.test.labels[2]))
-    assert _failed(config, other) == {"answers_test": 1}
+    assert _failed(other) == {"answers_test": 1}
 
 
 @pytest.mark.parametrize("fault", ["two ways", "no goal", "two starts", "a gap in the wall"])
 def test_a_maze_that_is_none_is_seen(fault: str) -> None:
-    config, data = _made("maze")
+    data = _made("maze")
     board = data.test.inputs[1].copy()
     label = data.test.labels[1].copy()
     square = board.reshape(11, 11)
@@ -144,45 +142,45 @@ def test_a_maze_that_is_none_is_seen(fault: str) -> None:
     else:
         square[0, 3] = FLOOR
     label[board == FLOOR] = np.where(label[board == FLOOR] == WALL, FLOOR, label[board == FLOOR])
-    assert "answers_test" in _failed(config, replace(data, test=_with(data.test, 1, board, label)))
+    assert "answers_test" in _failed(replace(data, test=_with(data.test, 1, board, label)))
 
 
 def test_a_sample_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "SOLVED", 5)
     monkeypatch.setattr(auditing, "GRIDS", 6)
-    config, data = _made("sudoku9")
+    data = _made("sudoku9")
     assert (
-        _finding(config, data, "answers_train").sentence
+        _finding(data, "answers_train").sentence
         == "0 of 24 train labels are not the only answer: all by the rules, 5 by the solver."
     )
-    assert _finding(config, data, "shared_grids_test").sentence.startswith("0 of 6 test boards looked at")
+    assert _finding(data, "shared_grids_test").sentence.startswith("0 of 6 test boards looked at")
     last = replace(data, test=_with(data.test, 7, np.where(np.arange(81) < 3, data.test.labels[7], BLANK)))
-    assert "answers_test" in _failed(config, last)
+    assert "answers_test" in _failed(last)
 
 
 def test_shared_grids_are_told_and_no_fault() -> None:
-    config, data = _made("sudoku4")
-    shared = _finding(config, data, "shared_grids_test")
+    data = _made("sudoku4")
+    shared = _finding(data, "shared_grids_test")
     assert (shared.number, shared.failed) == (8, False)
     assert "2 classes of solution grids of 24 training boards" in shared.sentence
-    classes = _finding(config, data, "classes")
+    classes = _finding(data, "classes")
     assert (classes.number, classes.failed) == (4708, False)
     assert classes.sentence.startswith("4708 sudokus of side 4 have one solution")
-    assert all(finding.guard != "classes" for finding in audit(*_made("sudoku6")))
+    assert all(finding.guard != "classes" for finding in audit(_made("sudoku6")))
 
 
 def test_shared_grids_are_counted() -> None:
-    config, data = _made("sudoku6")
-    train = set(names("sudoku", 6, data.train.labels).tolist())
-    expected = sum(name in train for name in names("sudoku", 6, data.validation.labels).tolist())
-    assert 0 < _finding(config, data, "shared_grids_validation").number == expected
+    data = _made("sudoku6")
+    train = set(data.puzzle.names(data.train.labels).tolist())
+    expected = sum(name in train for name in data.puzzle.names(data.validation.labels).tolist())
+    assert 0 < _finding(data, "shared_grids_validation").number == expected
 
 
 def test_walls_are_compared_without_their_ends() -> None:
-    config, data = _made("maze")
-    assert _finding(config, data, "shared_grids_test").number == 0
+    data = _made("maze")
+    assert _finding(data, "shared_grids_test").number == 0
     board, label = data.train.inputs[0].copy(), data.train.labels[0].copy()
     start, floor = np.flatnonzero(board == START)[0], np.flatnonzero(board == FLOOR)[0]
     board[[start, floor]] = FLOOR, START
     moved = replace(data, test=_with(data.test, 0, board, label))
-    assert _finding(config, moved, "shared_grids_test").number == 1
+    assert _finding(moved, "shared_grids_test").number == 1

@@ -13,12 +13,13 @@ import pytest
 
 from leadline.config import ConfigError, make
 from trainables.recursive import cache, data
-from trainables.recursive.baselines import baselines, predictors, score
-from trainables.recursive.board import BLANK, FLOOR, PATH
-from trainables.recursive.canonical import names
-from trainables.recursive.config import HRMConfig, TRMConfig, data_key
-from trainables.recursive.data import Boards, RecursiveData, Sampler, build
-from trainables.recursive.sudoku import solve
+from trainables.recursive.baselines import baselines, score
+from trainables.recursive.config import HRMConfig, TRMConfig
+from trainables.recursive.data import RecursiveData, Sampler, build
+from trainables.recursive.puzzles.maze import PATH
+from trainables.recursive.puzzles.puzzle import Boards
+from trainables.recursive.puzzles.sudoku import Sudoku
+from trainables.recursive.puzzles.sudoku_solver import BLANK, solve
 
 SMALL: dict[str, Any] = {"train_boards": 40, "validation_boards": 12, "test_boards": 9, "batch": 16}
 KINDS: dict[str, dict[str, Any]] = {
@@ -55,7 +56,7 @@ def test_splits_are_disjoint_up_to_symmetry(kind: str) -> None:
     found = build(config)
     assert [len(found.scored(split)) for split in ("train", "validation", "test")] == [40, 12, 9]
     boards = [found.train, found.validation, found.test]
-    every = np.concatenate([names(config.task, config.size, own.inputs) for own in boards])
+    every = np.concatenate([config.puzzle.names(own.inputs) for own in boards])
     np.testing.assert_array_equal(np.concatenate([own.classes for own in boards]), every)
     assert len(np.unique(every)) == 61
     for own in boards:
@@ -90,7 +91,7 @@ def test_nothing_else_changes_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     first = build(config)
     monkeypatch.setattr(cache, "load", lambda question: None)
     for other in others:
-        assert data_key(other) == data_key(config) == "sudoku6-boards40-12-9-seed0"
+        assert other.data_key == config.data_key == "sudoku6-boards40-12-9-seed0"
         assert _same(build(other), first)
 
 
@@ -99,7 +100,7 @@ def test_nothing_else_changes_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_these_do(change: dict[str, Any]) -> None:
     config, other = _config(size=6), _config(**{"size": 6, **change})
-    assert data_key(config) != data_key(other)
+    assert config.data_key != other.data_key
     assert not _same(build(config), build(other))
 
 
@@ -167,7 +168,7 @@ def test_a_damaged_file_is_made_anew(damage: str, shelf: Path) -> None:
     assert path.read_bytes() != content
     assert _same(build(_config(size=6)), first)
     assert list(shelf.iterdir()) == [path]
-    assert cache.load("boards, version 1: " + data_key(_config(size=6))) is not None
+    assert cache.load("boards, version 1: " + _config(size=6).data_key) is not None
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,12 +203,15 @@ def test_rows_depend_on_seed_and_step_alone(augment: bool) -> None:
     one, other = Sampler(config, train), Sampler(config, train)
     forwards = [one.rows(step) for step in range(9)]
     backwards = [other.rows(step) for step in reversed(range(9))][::-1]
-    for (a, b), (c, d) in zip(forwards, backwards, strict=True):
-        np.testing.assert_array_equal(a, c)
-        np.testing.assert_array_equal(b, d)
-        assert a.dtype == b.dtype == np.int64
-        assert a.shape == b.shape == (16, 36)
-    assert not np.array_equal(forwards[0][0], Sampler(replace(config, seed=1), train).rows(0)[0])
+    for one_row, other_row in zip(forwards, backwards, strict=True):
+        assert {name: array.dtype for name, array in one_row.items()} == dict.fromkeys(
+            ("inputs", "labels", "puzzle"), np.int64
+        )
+        assert one_row["inputs"].shape == one_row["labels"].shape == (16, 36)
+        assert one_row["puzzle"].tolist() == [0] * 16
+        for name, array in one_row.items():
+            np.testing.assert_array_equal(array, other_row[name])
+    assert not np.array_equal(forwards[0]["inputs"], Sampler(replace(config, seed=1), train).rows(0)["inputs"])
 
 
 @pytest.mark.parametrize("batch", [1, 16, 40])
@@ -215,7 +219,7 @@ def test_an_epoch_has_every_board_once(batch: int) -> None:
     config = _config(batch=batch, augment=False)
     train = build(config).train
     sampler = Sampler(config, train)
-    rows = np.concatenate([sampler.rows(step)[0] for step in range(-(-80 // batch))])
+    rows = np.concatenate([sampler.rows(step)["inputs"] for step in range(-(-80 // batch))])
     expected = Counter(board.tobytes() for board in train.inputs.astype(np.int64))
     epochs = [[row.tobytes() for row in rows[start : start + 40]] for start in (0, 40)]
     assert Counter(epochs[0]) == Counter(epochs[1]) == expected
@@ -227,11 +231,11 @@ def test_images_are_of_the_boards_of_the_epoch(kind: str) -> None:
     config = _config(**KINDS[kind])
     train = build(config).train
     rows = [Sampler(config, train).rows(step) for step in range(5)]  # two epochs of 40
-    inputs, labels = (np.concatenate(side).astype(np.uint8) for side in zip(*rows, strict=True))
+    inputs, labels = (np.concatenate([row[name] for row in rows]).astype(np.uint8) for name in ("inputs", "labels"))
     for epoch in (slice(0, 40), slice(40, 80)):
-        assert sorted(names(config.task, config.size, inputs[epoch])) == sorted(train.classes)
+        assert sorted(config.puzzle.names(inputs[epoch])) == sorted(train.classes)
     assert len(np.unique(inputs, axis=0)) > 70
-    shown = inputs != (FLOOR if config.task == "maze" else BLANK)
+    shown = ~config.puzzle.asked(inputs)
     np.testing.assert_array_equal(inputs[shown], labels[shown])
 
 
@@ -274,7 +278,7 @@ def _boards(inputs: list[list[int]], labels: list[list[int]]) -> Boards:
 def test_the_most_frequent_digit_is_that_of_open_training_cells() -> None:
     train = _boards([[1, 1, 1, 2], [1, 1, 3, 2], [1, 4, 3, 2]], [[4, 5, 2, 2], [3, 5, 3, 2], [3, 4, 3, 2]])
     test = _boards([[1, 1, 1, 1], [2, 1, 1, 1]], [[3, 5, 2, 4], [2, 5, 3, 4]])
-    predicted = predictors(RecursiveData("sudoku", 2, train, test, test))["per-cell most frequent digit"](test.inputs)
+    predicted = Sudoku(2).predictors(train)["per-cell most frequent digit"](test)
     assert predicted.tolist() == [[3, 5, 2, 1], [2, 5, 2, 1]]  # the last cell was never open in training
     assert score(test, predicted)["accuracy"].units == (0.75, 0.5)
     assert score(test, test.labels)["exact"].units == (1.0, 1.0)

@@ -14,9 +14,26 @@ from typing import NamedTuple
 import numpy as np
 
 from leadline.config import ConfigError
-from trainables.recursive.board import BLANK, DIGIT, SUDOKU_BOXES, U8
+from trainables.recursive.puzzles.puzzle import U8
 
-__all__ = ["Rules", "Solved", "full_grids", "generate", "propagated", "solve"]
+__all__ = [
+    "BLANK",
+    "DIGIT",
+    "SUDOKU_BOXES",
+    "Rules",
+    "Solved",
+    "full_grids",
+    "generate",
+    "propagated",
+    "rules",
+    "solve",
+]
+
+BLANK, DIGIT = 1, 1
+"""The token of an open cell, and what is added to a digit from 1 on to make its token."""
+
+SUDOKU_BOXES = {4: (2, 2), 6: (2, 3), 8: (2, 4), 9: (3, 3)}
+"""Rows and columns of a box, by the side of the board."""
 
 ATTEMPTS = 300
 """Grids that are dug for one puzzle of a given number of clues before it is called out of reach."""
@@ -96,7 +113,7 @@ class Rules:
         return [cell + shift for shift in shifts if candidates >> (cell + shift) & 1]
 
     def given(self, tokens: Sequence[int]) -> State:
-        """The state of a puzzle, tokens as in `board`."""
+        """The state of a puzzle, its digits as tokens."""
         state = self.empty
         for cell, token in enumerate(tokens):
             if token != BLANK:

@@ -9,11 +9,20 @@ import pynauty
 import pytest
 
 from leadline.config import ConfigError
-from trainables.recursive import sudoku
-from trainables.recursive.board import BLANK, BOARDS_OF_FOUR, DIGIT, FEWEST_CLUES, SUDOKU_BOXES, U8, board_problem
-from trainables.recursive.canonical import graph, names
-from trainables.recursive.classes import classes_of_four
-from trainables.recursive.sudoku import full_grids, generate, propagated, solve
+from trainables.recursive.puzzles import sudoku_solver
+from trainables.recursive.puzzles.puzzle import U8
+from trainables.recursive.puzzles.sudoku import BOARDS_OF_FOUR, FEWEST_CLUES, Sudoku
+from trainables.recursive.puzzles.sudoku_classes import classes_of_four
+from trainables.recursive.puzzles.sudoku_solver import (
+    BLANK,
+    DIGIT,
+    SUDOKU_BOXES,
+    full_grids,
+    generate,
+    propagated,
+    solve,
+)
+from trainables.recursive.puzzles.sudoku_symmetry import graph
 
 SEVENTEEN = "000000010400000000020000000000050407008000300001090000300400200050100000000806000"
 ITS_SOLUTION = "693784512487512936125963874932651487568247391741398625319475268856129743274836159"
@@ -119,7 +128,7 @@ def test_generation_depends_on_the_generator_alone() -> None:
 
 
 def test_clues_that_nobody_finds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sudoku, "ATTEMPTS", 3)
+    monkeypatch.setattr(sudoku_solver, "ATTEMPTS", 3)
     with pytest.raises(ConfigError, match=r"^clues: 3 grids of side 9 gave no puzzle of 17; \d+ was the fewest"):
         generate(9, 17, np.random.default_rng(0))
 
@@ -152,7 +161,7 @@ def test_a_digit_that_fits_one_cell_of_a_row_is_found() -> None:
 def test_the_boards_of_side_four() -> None:
     puzzles, solutions = classes_of_four()
     assert len(puzzles) == 4708
-    assert len(np.unique(names("sudoku", 4, puzzles))) == len(puzzles)
+    assert len(np.unique(Sudoku(4).names(puzzles))) == len(puzzles)
     assert Counter((puzzles != BLANK).sum(axis=1).tolist()) == BOARDS_OF_FOUR
     for puzzle, solution in zip(puzzles[::10], solutions[::10], strict=True):
         np.testing.assert_array_equal(solve(puzzle, 4).solutions, [solution])
@@ -170,7 +179,7 @@ def test_the_boards_of_side_four() -> None:
 
 def test_no_board_of_side_four_is_missing() -> None:
     """Every puzzle is of a listed class if it has one solution, and of none otherwise."""
-    listed = set(names("sudoku", 4, classes_of_four()[0]).tolist())
+    listed = set(Sudoku(4).names(classes_of_four()[0]).tolist())
     generator = np.random.default_rng(2)
     grids = full_grids(4, 288)
     boards = np.where(
@@ -178,7 +187,7 @@ def test_no_board_of_side_four_is_missing() -> None:
     ).astype(np.uint8)
     boards = boards[(boards == BLANK).any(axis=1)]
     unique = [_count(board.tolist(), 4, 2) == 1 for board in boards]
-    assert [name in listed for name in names("sudoku", 4, boards).tolist()] == unique
+    assert [name in listed for name in Sudoku(4).names(boards).tolist()] == unique
     assert 100 < sum(unique) < 500
 
 
@@ -205,33 +214,6 @@ def _orbit(board: U8) -> int:
 
 
 def _of_the_other_class(grids: U8) -> U8:
-    found = names("sudoku", 4, grids)
+    found = Sudoku(4).names(grids)
     assert len(np.unique(found)) == 2
     return np.asarray(grids[found != found[0]][0])
-
-
-@pytest.mark.parametrize(
-    ("board", "message"),
-    [
-        (("sudoku", 5, 0, 0), "size: "),
-        (("sudoku", 9, 81, 0), "clues: must leave"),
-        (("sudoku", 9, 16, 0), "clues: a sudoku of side 9 with one solution has at least 17"),
-        (("sudoku", 4, 0, 4709), "train_boards: with validation_boards and test_boards at most the 4708 "),
-        (("sudoku", 4, 4, 14), "train_boards: with validation_boards and test_boards at most the 13 "),
-        (("maze", 8, 0, 0), "size: "),
-        (("maze", 9, 3, 0), "clues: "),
-    ],
-)
-def test_boards_that_cannot_be(board: tuple[str, int, int, int], message: str) -> None:
-    assert board_problem(*board).startswith(message)
-
-
-def test_boards_that_can_be() -> None:
-    assert not any(
-        board_problem("sudoku", size, clues, 3000)
-        for size in SUDOKU_BOXES
-        for clues in (0, FEWEST_CLUES[size])
-        if size > 4
-    )
-    assert not board_problem("sudoku", 4, 0, 4708)
-    assert not board_problem("maze", 9, 0, 10**6)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.recursive.board import FLOOR, GOAL, PATH, START, U8, WALL
-from trainables.recursive.maze import branches, generate, shortest_path
+from trainables.recursive.puzzles.maze import FLOOR, GOAL, PATH, START, WALL, branches, generate, shortest_path
+from trainables.recursive.puzzles.puzzle import U8
 
 LETTERS = {"#": WALL, ".": FLOOR, "S": START, "G": GOAL, "*": PATH}
 

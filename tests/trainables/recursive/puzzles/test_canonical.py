@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.recursive import maze, sudoku
-from trainables.recursive.board import BLANK, U8
-from trainables.recursive.canonical import canonical, names
-from trainables.recursive.sudoku import full_grids, solve
-from trainables.recursive.symmetry import cell_images, images
+from trainables.recursive.puzzles.maze import Maze
+from trainables.recursive.puzzles.puzzle import U8, Puzzle
+from trainables.recursive.puzzles.sudoku import Sudoku
+from trainables.recursive.puzzles.sudoku_solver import BLANK, full_grids
+from trainables.recursive.puzzles.sudoku_symmetry import cell_images
 
-BOARDS = [("sudoku", 4), ("sudoku", 6), ("sudoku", 8), ("sudoku", 9), ("maze", 9), ("maze", 13)]
+PUZZLES = [Sudoku(4), Sudoku(6), Sudoku(8), Sudoku(9), Maze(9), Maze(13)]
 
 
-def _some(task: str, size: int, count: int, seed: int = 0) -> tuple[U8, U8]:
+def _some(puzzle: Puzzle, count: int, seed: int = 0) -> tuple[U8, U8]:
     generator = np.random.default_rng(seed)
-    made = [
-        maze.generate(size, generator) if task == "maze" else sudoku.generate(size, 0, generator) for _ in range(count)
-    ]
+    made = [puzzle.generate(generator) for _ in range(count)]
     return np.stack([board for board, _ in made]), np.stack([label for _, label in made])
 
 
@@ -31,80 +29,83 @@ def _least(size: int, board: U8) -> bytes:
     return min(found)
 
 
-@pytest.mark.parametrize(("task", "size"), BOARDS)
-def test_images_share_the_name_and_the_answer(task: str, size: int) -> None:
-    inputs, labels = _some(task, size, 6)
-    expected = names(task, size, inputs)
+@pytest.mark.parametrize("puzzle", PUZZLES, ids=lambda puzzle: puzzle.key)
+def test_images_share_the_name_and_the_answer(puzzle: Puzzle) -> None:
+    inputs, labels = _some(puzzle, 6)
+    expected = puzzle.names(inputs)
     generator = np.random.default_rng(1)
     for _ in range(10):
-        image, answer = images(task, size, inputs, labels, generator)
+        image, answer = puzzle.images(inputs, labels, generator)
         assert not np.array_equal(image, inputs)
-        np.testing.assert_array_equal(names(task, size, image), expected)
+        np.testing.assert_array_equal(puzzle.names(image), expected)
         for board, label in zip(image, answer, strict=True):
-            found = maze.shortest_path(board, size)[0] if task == "maze" else solve(board, size).solutions[0]
-            np.testing.assert_array_equal(found, label)
+            assert puzzle.only_answer(board, label)
 
 
-@pytest.mark.parametrize(("task", "size"), [board for board in BOARDS if board != ("sudoku", 4)])
-def test_other_boards_have_other_names(task: str, size: int) -> None:
-    inputs, _ = _some(task, size, 12)
-    found = names(task, size, inputs)
+@pytest.mark.parametrize("puzzle", PUZZLES[1:], ids=lambda puzzle: puzzle.key)
+def test_other_boards_have_other_names(puzzle: Puzzle) -> None:
+    inputs, _ = _some(puzzle, 12)
+    found = puzzle.names(inputs)
     assert len(np.unique(found)) == len(found)
     for board, name in zip(inputs, found, strict=True):
         changed = board.copy()
         cells = np.flatnonzero(board != BLANK)
         changed[cells[0]] = changed[cells[-1]] = BLANK  # of a maze: two walls
-        assert canonical(task, size, changed) != name
+        assert puzzle.canonical(changed) != name
 
 
 @pytest.mark.parametrize(("size", "boards"), [(4, 60), (6, 8)])
 def test_names_agree_with_the_least_of_all_images(size: int, boards: int) -> None:
     """Also where boards are near to each other: minimal puzzles of side 4 have 36 classes, and grids of side 6 have 49."""
-    inputs, labels = _some("sudoku", size, boards)
-    image, answer = images("sudoku", size, inputs, labels, np.random.default_rng(3))
+    puzzle = Sudoku(size)
+    inputs, labels = _some(puzzle, boards)
+    image, answer = puzzle.images(inputs, labels, np.random.default_rng(3))
     every = np.concatenate([inputs, image, labels, answer])
     least = [_least(size, board) for board in every]
-    found = names("sudoku", size, every).tolist()
+    found = puzzle.names(every).tolist()
     same = [[a == b for b in least] for a in least]
     assert [[a == b for b in found] for a in found] == same
     assert len(set(least)) < len(every) / 2 + 1
 
 
 def test_the_grids_of_side_four_have_two_classes() -> None:
-    assert np.unique(names("sudoku", 4, full_grids(4, 288)), return_counts=True)[1].tolist() in ([96, 192], [192, 96])
+    assert np.unique(Sudoku(4).names(full_grids(4, 288)), return_counts=True)[1].tolist() in ([96, 192], [192, 96])
 
 
 def test_a_square_board_may_be_transposed() -> None:
-    inputs, _ = _some("sudoku", 9, 3)
+    puzzle = Sudoku(9)
+    inputs, _ = _some(puzzle, 3)
     np.testing.assert_array_equal(
-        names("sudoku", 9, inputs), names("sudoku", 9, inputs.reshape(-1, 9, 9).swapaxes(1, 2).reshape(-1, 81))
+        puzzle.names(inputs), puzzle.names(inputs.reshape(-1, 9, 9).swapaxes(1, 2).reshape(-1, 81))
     )
 
 
 def test_rows_of_different_bands_may_not_be_exchanged() -> None:
-    board = _some("sudoku", 9, 1)[0][0].reshape(9, 9)
+    puzzle = Sudoku(9)
+    board = _some(puzzle, 1)[0][0].reshape(9, 9)
     inside, across = board[[1, 0, 2, 3, 4, 5, 6, 7, 8]], board[[3, 1, 2, 0, 4, 5, 6, 7, 8]]
-    own, same, other = (canonical("sudoku", 9, rows.reshape(-1)) for rows in (board, inside, across))
+    own, same, other = (puzzle.canonical(rows.reshape(-1)) for rows in (board, inside, across))
     assert own == same != other
 
 
 def test_a_maze_may_be_turned_mirrored_and_run_backwards() -> None:
-    board = _some("maze", 11, 1)[0][0].reshape(11, 11)
+    puzzle = Maze(11)
+    board = _some(puzzle, 1)[0][0].reshape(11, 11)
     backwards = np.array([0, 1, 2, 4, 3], dtype=np.uint8)[board]
     looks = [np.rot90(board), board.T, board[::-1], backwards, np.rot90(backwards, 3)]
-    assert {canonical("maze", 11, look.reshape(-1)) for look in looks} == {canonical("maze", 11, board.reshape(-1))}
+    assert {puzzle.canonical(look.reshape(-1)) for look in looks} == {puzzle.canonical(board.reshape(-1))}
 
 
 def test_every_image_is_drawn() -> None:
     grid = full_grids(4, 1)
     generator = np.random.default_rng(0)
     boards = np.repeat(grid, 4000, axis=0)
-    drawn, counts = np.unique(images("sudoku", 4, boards, boards, generator)[0], axis=0, return_counts=True)
+    drawn, counts = np.unique(Sudoku(4).images(boards, boards, generator)[0], axis=0, return_counts=True)
     assert len(drawn) in (96, 192)
     assert counts.min() > counts.mean() / 3
     assert counts.max() < counts.mean() * 2
-    mazes = np.repeat(_some("maze", 9, 1)[0], 1000, axis=0)
-    assert len(np.unique(images("maze", 9, mazes, mazes, generator)[0], axis=0)) == 16
+    mazes = np.repeat(_some(Maze(9), 1)[0], 1000, axis=0)
+    assert len(np.unique(Maze(9).images(mazes, mazes, generator)[0], axis=0)) == 16
 
 
 def test_arrangements_are_those_that_are_drawn() -> None:
@@ -114,7 +115,7 @@ def test_arrangements_are_those_that_are_drawn() -> None:
     grid = full_grids(6, 1)[0]
     listed = {_in_order(image) for image in grid[cell_images(6)]}
     boards = np.tile(grid, (20 * len(listed), 1))
-    assert {_in_order(image) for image in images("sudoku", 6, boards, boards, np.random.default_rng(0))[0]} == listed
+    assert {_in_order(image) for image in Sudoku(6).images(boards, boards, np.random.default_rng(0))[0]} == listed
 
 
 def _in_order(grid: U8) -> bytes:

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from trainables.recursive.board import BLANK, I64, U8
-from trainables.recursive.sudoku import full_grids
-from trainables.recursive.symmetry import cell_images
+from trainables.recursive.puzzles.puzzle import I64, U8
+from trainables.recursive.puzzles.sudoku_solver import BLANK, full_grids
+from trainables.recursive.puzzles.sudoku_symmetry import cell_images
 
 __all__ = ["classes_of_four"]
 

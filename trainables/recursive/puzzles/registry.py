@@ -1,0 +1,18 @@
+"""The puzzles by name. To add one: its class, its name here, and in `RecursiveConfig` the fields that it alone has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from trainables.recursive.puzzles.maze import Maze
+from trainables.recursive.puzzles.puzzle import Puzzle
+from trainables.recursive.puzzles.sudoku import Sudoku
+
+__all__ = ["PUZZLES", "PuzzleName"]
+
+PuzzleName = Literal["sudoku", "maze"]
+"""The values of the configuration's field `task`; a type, so that a wrong one is refused with the right ones beside it."""
+
+PUZZLES: Mapping[PuzzleName, type[Puzzle]] = MappingProxyType({"sudoku": Sudoku, "maze": Maze})
