@@ -21,7 +21,9 @@ start, and `robust`, the mean success over starts that are perturbed by sigmas f
 from __future__ import annotations
 
 from leadline import main
-from search_spaces.sigma_bands.recursive import TRM as STUDY
+from search_spaces.sigma_bands.recursive import TRM
+
+STUDY = TRM
 
 if __name__ == "__main__":
     main(STUDY, __doc__ or "")

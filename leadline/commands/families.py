@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 from leadline import registry
 from leadline.command_line import Command
@@ -34,7 +35,7 @@ def _summary(name: str) -> str:
     return (type(family).__doc__ or "").strip().partition("\n")[0]
 
 
-def _lines(name: str, family: Family[object]) -> Iterator[str]:
+def _lines(name: str, family: Family[Any]) -> Iterator[str]:
     yield f"{name}: {_summary(name)}"
     yield f"from       {registry.target(name)}"
     yield f"objective  {family.objective}, {family.metric(family.objective).doc}"

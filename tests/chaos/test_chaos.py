@@ -18,7 +18,7 @@ from leadline.engine.study import Settings
 from leadline.ledger.history import History
 from leadline.ledger.segments import read
 from leadline.storage import Folder
-from search_spaces import lookahead
+from search_spaces.lookahead import collatz
 from tests.ceph import Ceph
 from tests.chaos.attack import Attack
 from tests.chaos.command import Command
@@ -57,7 +57,7 @@ class Script:
     @property
     def space(self) -> Space:
         """What it searches."""
-        return toy_study.STUDY.space if self.family == "toy" else lookahead.space
+        return toy_study.STUDY.space if self.family == "toy" else collatz.space
 
     def begin(self, store: Store, scratch: Path) -> Command:
         """The command of the sweep that is attacked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,7 +24,8 @@ from tests.leadline.engine.test_bad_input import main
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.engine.test_director import Simulation as Toys
 from tests.leadline.toy_study import STUDY as TOY
-from tests.plugin.line_study import STUDY as LINE
+from tests.plugin.line.family import Line
+from tests.plugin.line.study import STUDY as LINE
 
 STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS]
 ASKED = [(study, family) for study in STUDIES for family in study.families]
@@ -99,9 +100,9 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             CURRICULUM,
             "bert",
-            "curriculum_length takes collatz, trm or hrm, not bert: curriculum_length has no search space for it",
+            "curriculum_length takes collatz, hrm or trm, not bert: curriculum_length has no search space for it",
         ),
-        (LINE, "trm", "line takes line:LINE, not trm: line has no search space for it"),
+        (LINE, "trm", "line takes line.family:LINE, not trm: line has no search space for it"),
     ],
 )
 def test_another_family_is_refused_in_a_line(
@@ -132,7 +133,7 @@ def test_help_shows_the_fields_and_sizes_of_the_family(
     assert f"fields of {family}:" in said
     assert field in said
     assert f"[{steps} optimizer steps]" in said
-    assert "collatz, trm, hrm [collatz]" in " ".join(said.split())
+    assert "collatz, hrm, trm [collatz]" in " ".join(said.split())
 
 
 def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,14 +146,25 @@ def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFix
         assert said.count("\n") == 1
 
 
+class Answering(Line):
+    """A family that answers the study toy, whose default is another."""
+
+    studies: ClassVar[dict[str, str]] = {
+        "toy": f"{__name__}:SMALL",
+        "other": f"{__name__}:SMALL",
+        "counted": f"{__name__}:SMALL",
+        "lost": f"{__name__}:NOWHERE",
+    }
+
+
+ANSWERING = Answering()
 SMALL = Study(
     name="toy",
-    family="tests.plugin.line:LINE",
+    family=f"{__name__}:ANSWERING",
     space=lambda trial, scale: {"lr": trial.suggest_float("lr", 1e-3, 1.0, log=True)},
     stratify=None,
     scales={"laptop": Scale(4, steps=8, grace=4, reduction=2, confirm=0, replicates=1, strata=("all",))},
 )
-BOTH = dataclasses.replace(TOY, also=(SMALL,))
 
 
 @pytest.fixture
@@ -165,11 +177,9 @@ def begun(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("study", [BOTH, dataclasses.replace(SMALL, also=(TOY,))])
-def test_a_resumed_sweep_keeps_its_family(study: Study, begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whichever is the default now."""
+def test_a_resumed_sweep_keeps_its_family(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(study, "", ["--storage", str(begun), "--resume", "done", "--concurrent", "1", "--dry-run"])
+        main(TOY, "", ["--storage", str(begun), "--resume", "done", "--concurrent", "1", "--dry-run"])
     said = capsys.readouterr()
     assert ended.value.code == 0, said.err
     assert "study       toy: family toy, minimise error" in said.out
@@ -177,7 +187,7 @@ def test_a_resumed_sweep_keeps_its_family(study: Study, begun: Path, capsys: pyt
 
 def test_a_resumed_sweep_is_not_given_another_family(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for study, arguments, said in (
-        (BOTH, ["--family", SMALL.family], f"family: done was begun with {TOY.family}; begin a new sweep to change it"),
+        (TOY, ["--family", SMALL.family], f"family: done was begun with {TOY.family}; begin a new sweep to change it"),
         (SMALL, [], f"family: toy takes {SMALL.family}, not {TOY.family}: toy has no search space for it"),
     ):
         with pytest.raises(SystemExit) as ended:
@@ -186,28 +196,20 @@ def test_a_resumed_sweep_is_not_given_another_family(begun: Path, capsys: pytest
         assert capsys.readouterr().err == f"error: {said}\n"
 
 
-def test_studies_of_other_families_ask_the_same_question() -> None:
-    changes: list[tuple[dict[str, Any], str]] = [
-        ({"name": "other"}, "must be called toy"),
-        ({"budget": "samples"}, "count steps"),
-    ]
-    for change, said in changes:
-        with pytest.raises(ValueError, match=said):
-            dataclasses.replace(TOY, also=(dataclasses.replace(SMALL, **change),))
-    with pytest.raises(ValueError, match="a family is named twice"):
-        dataclasses.replace(TOY, also=(SMALL, SMALL))
+def test_a_family_answers_a_study_of_another_default() -> None:
+    answer = TOY.of(SMALL.family)
+    assert answer.space is SMALL.space
+    assert answer.family == SMALL.family
 
 
-def test_an_old_ledger_has_neither_contrasts_nor_a_minimum() -> None:
-    plain = {
-        name: value for name, value in BASE.to_dict().items() if name not in ("contrasts", "least_units", "beside")
-    }
-    assert Settings.from_dict(plain) == BASE
-
-
-def test_refused_families_are_named_by_the_study() -> None:
-    with pytest.raises(
-        ConfigError,
-        match=r"^family: sigma_bands takes trm or hrm, not nothing: sigma_bands has no search space for it$",
-    ):
-        SIGMA_BANDS.of("nothing")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "other"}, "must be a Study called other that counts steps"),
+        ({"budget": "samples"}, "must be a Study called toy that counts samples"),
+        ({"name": "lost"}, "cannot load .*NOWHERE"),
+    ],
+)
+def test_an_answer_to_another_question_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^study: .*{said}"):
+        dataclasses.replace(TOY, **change).of(SMALL.family)

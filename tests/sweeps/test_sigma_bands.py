@@ -19,8 +19,9 @@ from leadline.engine.study import Settings
 from leadline.ledger.history import Trial
 from leadline.ledger.segments import Event
 from leadline.measure import Measure, Report
-from search_spaces.sigma_bands import CENTRES, WIDTHS, band, space
-from sweeps.sigma_bands import ARMS, LOG, MATCHED, PAIRS, STUDY
+from search_spaces.recursive import CENTRES, WIDTHS, band
+from search_spaces.sigma_bands.recursive import ARMS, LOG, MATCHED, PAIRS, space
+from sweeps.sigma_bands import STUDY
 from tests.sweeps.test_families import proposed, settings_of
 
 NOISE = {"sigma_centre", "sigma_width", "mode", "k", "ramp", "p_clean", "location"}

@@ -6,6 +6,7 @@ import numpy as np
 
 from leadline.measure import Measure
 from leadline.statistics import mean_over_units
+from leadline.task import Split
 from trainables.recursive.data import RecursiveData
 from trainables.recursive.metrics import LADDER, probed, rung
 from trainables.recursive.puzzles.puzzle import U8, Boards

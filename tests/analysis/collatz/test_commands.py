@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from leadline.analysis.sweep import Sweep
+from leadline.commands.dispatch import main
 from tests.analysis.collatz.subjects import sweep_of_one
 
 COMMANDS = ("failures", "ablation", "attribution", "lookahead")
@@ -193,6 +193,6 @@ def test_other_commands_do_not_load_torch(sweep: str) -> None:
 
     done = command(
         "-c",
-        f"import sys; from leadline.analysis.commands.command import main; main(['leaderboard', {sweep!r}]); sys.exit(3 if 'torch' in sys.modules else 0)",
+        f"import sys; from leadline.commands.dispatch import main; main(['leaderboard', {sweep!r}]); sys.exit(3 if 'torch' in sys.modules else 0)",
     )
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,8 @@ from leadline.ledger.history import Baseline, History, Trial
 from leadline.measure import Measure, Report
 from leadline.statistics import mean_over_units
 from leadline.storage import Folder
-from sweeps.sigma_bands import MATCHED, STUDY
+from search_spaces.sigma_bands.recursive import MATCHED
+from sweeps.sigma_bands import STUDY
 from trainables.recursive.metrics import LADDER, rung
 
 Array = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ from leadline.analysis.report import document
 from leadline.analysis.verdicts import arms, no_gain, verdicts
 from leadline.ledger import leaderboard
 from leadline.storage import Folder
-from sweeps.sigma_bands import MATCHED
+from search_spaces.sigma_bands.recursive import MATCHED
 from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
 
 Build = Any

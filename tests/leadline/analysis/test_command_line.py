@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from leadline.analysis import terminal
+from leadline.commands.dispatch import main
 
 Build = Any
 
@@ -192,7 +192,7 @@ def test_bad_input_is_one_line(finished: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_leaderboard_does_not_import_torch(finished: Path) -> None:
-    program = "import sys; from leadline.analysis.commands.command import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
+    program = "import sys; from leadline.commands.dispatch import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
     for words in (
         ["leaderboard", str(finished)],
         ["leaderboard", str(finished), "--json"],

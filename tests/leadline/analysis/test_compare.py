@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leadline.analysis.commands.command import main
 from rich.console import Console
 
 from analysis import Sweep
 from leadline.analysis import comparison
 from leadline.analysis.commands.compare import arms, table
 from leadline.analysis.comparison import Arm, Comparison, compare
+from leadline.commands.dispatch import main
 from leadline.config import ConfigError
 from leadline.measure import Measure
 from leadline.statistics import mean_over_units

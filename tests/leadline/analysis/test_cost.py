@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis import cost, early_stopping, progress
 from leadline.analysis.report import document, guard_findings
+from leadline.commands.dispatch import main
 from leadline.engine.director import Assignment
 from leadline.finding import Finding
 from leadline.ledger.history import History

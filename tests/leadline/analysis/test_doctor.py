@@ -11,12 +11,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis.upkeep import doctor, sweep_files
 from leadline.analysis.upkeep.doctor import Check, diagnose
 from leadline.analysis.upkeep.ledger_check import examine
+from leadline.commands.dispatch import main
 from leadline.ledger.format import Span, encode
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger, LedgerError, read

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas
 import pytest
-from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis import frame
+from leadline.commands.dispatch import main
 
 Build = Any
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis.upkeep.gc import plan
 from leadline.checkpoint import CheckpointStore
+from leadline.commands.dispatch import main
 from leadline.ledger.lease import Lease
 from leadline.storage import Folder
 from tests.leadline.analysis.conftest import report

@@ -10,9 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
-from leadline.analysis.commands.command import main
 
 from leadline.analysis.upkeep import multipart
+from leadline.commands.dispatch import main
 from leadline.ledger.lease import Lease
 from leadline.storage import Folder
 from tests.leadline.analysis.stored_sweep import copied, publish, train

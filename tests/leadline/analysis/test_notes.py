@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from leadline.analysis.commands.command import main
 
 from analysis import Sweep
 from leadline.analysis import notes
+from leadline.commands.dispatch import main
 from leadline.config import ConfigError
 from leadline.ledger.segments import read as events
 from leadline.storage import Folder

@@ -14,11 +14,11 @@ from typing import Any
 
 import optuna
 import pytest
-from leadline.analysis.commands.command import main
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from analysis import Sweep
+from leadline.commands.dispatch import main
 
 Build = Any
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.training.command import main as train_again
 
 from analysis import Sweep
+from leadline.commands import dispatch
 from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
@@ -267,7 +267,7 @@ def test_an_extended_trial_from_its_row_is_said_to_be_another_run(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     number = next(view.number for view in Sweep.open(whole).trials if view.trial.extended)
-    assert train_again(["--from", str(whole), str(number)]) == 0
+    assert dispatch.main(["train", "--from", str(whole), str(number)]) == 0
     said = capsys.readouterr().out
     assert said.startswith(
         f"note: trial {number} began with a budget of 9; this run has the last one's schedules from its first step"

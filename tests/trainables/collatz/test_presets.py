@@ -6,8 +6,8 @@ import math
 import re
 
 import pytest
-from leadline.training.command import main
 
+from leadline.commands import dispatch
 from leadline.config import ConfigError, make, to_dict
 from leadline.family import Family
 from trainables.collatz.config import CollatzConfig
@@ -76,7 +76,9 @@ def test_bad_presets() -> None:
 
 def test_a_preset_is_run_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     """Its own fields but for those that follow; guarded, with minings, scored on the population."""
-    assert main(["collatz", "--preset", "run4", "--scale", "0.0002", "eval_every=10", "pool=1024"]) == 0
+    assert (
+        dispatch.main(["train", "collatz", "--preset", "run4", "--scale", "0.0002", "eval_every=10", "pool=1024"]) == 0
+    )
     shown = capsys.readouterr().out
     steps = [line for line in shown.splitlines() if line.startswith("step ")]
     assert [line.split(" after")[0] for line in steps] == ["step 10/20", "step 20/20"]
@@ -105,14 +107,14 @@ def test_a_preset_is_run_by_its_name(capsys: pytest.CaptureFixture[str]) -> None
 def test_bad_presets_on_the_command_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments) == 2
+    assert dispatch.main(["train", *arguments]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
 
 
 def test_presets_are_named_in_the_help_of_their_family(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["collatz", "--help"]) == 0
+    assert dispatch.main(["train", "collatz", "--help"]) == 0
     assert "\npresets of collatz: run2, run3, run4, run5, run6, run7\n" in capsys.readouterr().out
     assert COLLATZ.presets is PRESETS
     assert dict(Family.presets) == {}

@@ -27,7 +27,7 @@ from leadline.training.guards.sensitivity import InputSensitivity
 from leadline.training.loop import Loop
 from tests.leadline.toy import TOY
 from tests.leadline.training.guards.faulty import FAULTY, config, fired, run
-from tests.plugin.line import LINE
+from tests.plugin.line.family import LINE
 from trainables.collatz.family import COLLATZ
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leadline.training.command import main
 
 from leadline.checkpoint import CheckpointStore
+from leadline.commands import dispatch
 from leadline.config import describe
 from leadline.finding import Finding
 from leadline.ledger.segments import Ledger
@@ -21,6 +21,12 @@ from leadline.task import Split
 from tests.conftest import ROOT, command
 from tests.leadline.toy import Toy
 from trainables.collatz.config import CollatzConfig
+
+
+def main(words: list[str]) -> int:
+    """`leadline train WORDS`, in this process."""
+    return dispatch.main(["train", *words])
+
 
 TINY = ["collatz", "layers=16", "batch=32", "pool=1024", "steps=50", "eval_every=20"]
 
@@ -135,7 +141,7 @@ NEITHER = Refusable(guard="table", baseline="")
 def test_what_a_sweep_refuses_is_not_trained_here_either(
     name: str, refused: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main([f"tests.leadline.training.test_command:{name}", "steps=20", "eval_every=20"])
+    code = main([f"tests.trainables.test_train_command:{name}", "steps=20", "eval_every=20"])
     out, err = capsys.readouterr()
     assert (code, err) == (2 if refused else 0, refused)
     assert ("step 20/20" in out) is (not refused)
@@ -153,7 +159,7 @@ def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
         {
             "type": "opened",
             "time": 0.0,
-            "settings": {"family": "tests.leadline.training.test_command:ADMITTED"},
+            "settings": {"family": "tests.trainables.test_train_command:ADMITTED"},
             "manifest": {},
         },
         {"type": "proposed", "time": 0.0, **chosen, "config": {"steps": 20, "eval_every": 20, "micro_batch": "auto"}},

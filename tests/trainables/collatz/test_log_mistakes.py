@@ -21,7 +21,7 @@ from leadline.training.loop import Loop
 from tests.leadline.training.guards.mistakes import MISTAKES, PADDED, Commands, told, watched
 from trainables.collatz.family import COLLATZ
 
-HERE = "tests.leadline.training.guards.test_log_mistakes"
+HERE = "tests.trainables.collatz.test_log_mistakes"
 UNSPLIT, UNIQUE = Commands(pooled=True), Commands(pooled=False)
 SETTINGS = Settings(
     study="padded", family="tests.leadline.training.guards.mistakes:PADDED", metric="accuracy", mode="max", sampler="random", scale="smoke",
