@@ -27,7 +27,7 @@ __all__ = [
     "natural_log",
     "random_odd",
 ]
-__all__ += ["residue81", "steps_to_one", "syracuse", "to_limbs", "trace"]
+__all__ += ["residue81", "steps_to_one", "to_limbs", "trace"]
 
 BITS = 60
 LIMBS = 4
@@ -149,20 +149,6 @@ def _walk(x: U64, steps: int) -> Iterator[tuple[U64, U8]]:
 def _require_odd(x: U64) -> None:
     if not (x[0] & _ONE).all():
         raise ValueError("numbers: the Syracuse map takes odd numbers")
-
-
-def syracuse(x: U64) -> tuple[U64, U8]:
-    """(T(n), k) of odd numbers, uint64 [limbs, rows] and uint8 [rows].
-
-    Raises:
-        ValueError: for an even number.
-        OverflowError: for a number of more than 238 bits.
-    """
-    _require_odd(x)
-    following, k = next(_walk(x, 1))
-    out = np.zeros_like(x)
-    out[: len(following)] = following
-    return out, k
 
 
 def _chunks(x: U64) -> Iterator[npt.NDArray[np.int64]]:

@@ -11,17 +11,7 @@ from torch import Tensor, nn
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
-__all__ = [
-    "HRM",
-    "PUZZLE",
-    "TRM",
-    "RecursiveNet",
-    "Rollout",
-    "Shape",
-    "network",
-    "parameter_count",
-    "puzzle_parameters",
-]
+__all__ = ["HRM", "PUZZLE", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "puzzle_parameters"]
 
 Q_BIAS = -5.0
 """So that nothing halts early at first (HRM, TRM)."""
@@ -248,8 +238,3 @@ def puzzle_parameters(model: RecursiveNet) -> tuple[list[nn.Parameter], list[nn.
     return [tensor for name, tensor in named if name.startswith(PUZZLE)], [
         tensor for name, tensor in named if not name.startswith(PUZZLE)
     ]
-
-
-def parameter_count(model: RecursiveNet) -> int:
-    """Parameters as HRM and TRM count them: without the puzzle embedding."""
-    return sum(tensor.numel() for tensor in puzzle_parameters(model)[1])

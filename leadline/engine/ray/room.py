@@ -67,7 +67,7 @@ def workers_on(nodes: Sequence[Node], request: Request) -> int:
 
 def workers_on_one(node: Node, request: Request) -> int:
     """How many workers of trials fit on one node at a time."""
-    if not labelled(node, request):
+    if not _labelled(node, request):
         return 0
     counts = [
         node.resources.get(name, 0.0) / amount
@@ -79,7 +79,7 @@ def workers_on_one(node: Node, request: Request) -> int:
     return int(min(counts) + 1e-9)
 
 
-def labelled(node: Node, request: Request) -> bool:
+def _labelled(node: Node, request: Request) -> bool:
     """Whether a node has the labels that are asked for."""
     return all(node.labels.get(name) == value for name, value in request.where.items())
 
@@ -95,7 +95,7 @@ def lacking(nodes: Sequence[Node], types: Sequence[Node], request: Request) -> s
         return (
             f"no node has room for a trial, which needs {request}; waiting for the autoscaler, whose node types have it"
         )
-    labelled = [node for node in nodes if labelled(node, request)]
+    labelled = [node for node in nodes if _labelled(node, request)]
     missing = [
         name
         for name, amount in request.worker.items()

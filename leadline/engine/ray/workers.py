@@ -219,7 +219,9 @@ def _held(loop: Loop | None) -> str:
 
 
 def this_process() -> Place:
-    """Where this process is."""
+    """Where this process is; without a node's id and GPUs where it has no Ray."""
+    if not ray.is_initialized():  # Ray's functions would start one
+        return Place("", platform.node(), os.getpid(), ())
     gpus = tuple(str(gpu) for gpu in ray.get_gpu_ids())
     return Place(ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), gpus)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 from optuna.trial import TrialState
 
@@ -142,7 +143,7 @@ def test_halves() -> None:
     assert named(0) == named("auto") == "the whole batch"
 
 
-def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make(ToyConfig, {"steps": 4, "eval_every": 2, "micro_batch": "1/2", "hold": 1e9})
     fields: dict[str, Any] = {
         "trial": 0,
@@ -168,6 +169,7 @@ def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytes
     assert (cause_of(error), rows_tried(error)) == ("memory", 2)
     assert last_line(error).startswith("out of memory with micro-batches of 2 rows; the process held at most ")
     assert last_line(error) in (tmp_path / "trial" / "attempt-01" / "log.txt").read_text()
+    assert not ray.is_initialized()
 
 
 class Attempts:

@@ -33,7 +33,7 @@ from trainables.collatz.features import (
 )
 from trainables.collatz.metrics import population, worst_margin
 from trainables.collatz.model import LyapunovNet, network
-from trainables.collatz.orbits import excursions, from_limbs, natural_log, steps_to_one, syracuse, to_limbs, trace
+from trainables.collatz.orbits import excursions, from_limbs, natural_log, steps_to_one, to_limbs, trace
 from trainables.collatz.split import HARD_SEEDS, LOGGED_SEEDS, TRAIN_SEEDS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -66,7 +66,9 @@ def nine_nodes(numbers: list[int]) -> tuple[Nodes, I64]:
 def test_features(lookahead: int) -> None:
     golden = load("collatz_features")
     nodes, index = nine_nodes(integers(golden["features/n"]))
-    assert from_limbs(syracuse(to_limbs(integers(golden["features/n"])))[0]) == integers(golden["features/t1"])
+    assert from_limbs(trace(to_limbs(integers(golden["features/n"])), 1, 2).numbers[1]) == integers(
+        golden["features/t1"]
+    )
     assert (window(nodes, index, lookahead) == golden[f"features/k_raw_L{lookahead}"]).all()
     np.testing.assert_allclose(drift(nodes, index, lookahead), golden[f"features/drift_L{lookahead}"], atol=1e-12)
     for mode in MODES:
