@@ -9,7 +9,12 @@ from typing import Any
 
 from leadline.finding import Finding
 
-__all__ = ["Measure", "Measures", "Report"]
+__all__ = ["Measure", "Measures", "Report", "sign"]
+
+
+def sign(mode: str) -> float:
+    """The factor that makes a smaller value the better one: 1 for a metric of mode min, -1 for max."""
+    return 1.0 if mode == "min" else -1.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from leadline.config import ConfigError
 from leadline.family import Family
 
-__all__ = ["family", "names"]
+__all__ = ["family", "names", "resolve"]
 
 GROUP = "leadline.families"
 _BUILT_IN = {
@@ -28,6 +28,26 @@ def names() -> list[str]:
     return sorted(_targets())
 
 
+def resolve(target: str, field: str, otherwise: str = "not") -> Any:
+    """The object at `package.module:NAME`.
+
+    Args:
+        target: where it stands.
+        field: what a message begins with.
+        otherwise: how a message says that `target` is of another form.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    module, _, attribute = target.partition(":")
+    if not module or not attribute or module.startswith("."):
+        raise ConfigError(f"{field}: {target!r} is {otherwise} package.module:NAME")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{field}: cannot load {target}: {error}") from None
+
+
 def family(name: str) -> Family[Any]:
     """The family called `name`, or the object at `package.module:NAME`.
 
@@ -37,13 +57,7 @@ def family(name: str) -> Family[Any]:
     target = name if ":" in name else _targets().get(name)
     if target is None:
         raise ConfigError(f"family: no {name!r}; installed: {', '.join(names())}")
-    module, _, attribute = target.partition(":")
-    if not module or not attribute or module.startswith("."):
-        raise ConfigError(f"family: {target!r} is neither a name nor package.module:NAME")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"family: cannot load {target}: {error}") from None
+    found = resolve(target, "family", "neither a name nor")
     if not isinstance(found, Family):
         raise ConfigError(f"family: {target} is a {type(found).__name__}, not a leadline.family.Family")
     return found

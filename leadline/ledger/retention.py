@@ -11,14 +11,16 @@ from collections.abc import Sequence
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
+from leadline.measure import sign
 
 __all__ = ["needed", "superseded"]
 
 
 def needed(history: History, trial: Trial) -> set[str]:
     """The checkpoints of a trial's last report and of its best value on validation."""
-    metric, sign = leaderboard.objective(history), 1.0 if history.settings["mode"] == "min" else -1.0
-    scored = [(sign * report.metrics[metric].value, report) for report in trial.reports if metric in report.metrics]
+    metric, direction = leaderboard.objective(history), sign(history.settings["mode"])
+    reported = [report for report in trial.reports if metric in report.metrics]
+    scored = [(direction * report.metrics[metric].value, report) for report in reported]
     finite = [pair for pair in scored if math.isfinite(pair[0])]
     reports = trial.reports[-1:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
     return {report.checkpoint for report in reports if report.checkpoint}

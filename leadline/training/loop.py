@@ -19,7 +19,7 @@ from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.family import Batch, Family, Split, Task
 from leadline.finding import Finding
-from leadline.measure import Measure, Report
+from leadline.measure import Measure, Report, sign
 from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, Watch
 from leadline.training.micro_batch import fastest, rows_of
@@ -294,8 +294,8 @@ class Loop:
     def _kept(self) -> set[str]:
         """The latest two checkpoints and the best: a damaged latest then costs one interval."""
         metric = self.metric
-        sign = 1.0 if metric.mode == "min" else -1.0
-        scored = [(sign * past.metrics[f"validation/{metric.name}"].value, past) for past in self.history]
+        name = f"validation/{metric.name}"
+        scored = [(sign(metric.mode) * past.metrics[name].value, past) for past in self.history]
         finite = [pair for pair in scored if math.isfinite(pair[0])]
         kept = self.history[-2:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])
         return {past.checkpoint for past in kept if past.checkpoint}

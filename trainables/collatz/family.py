@@ -29,6 +29,7 @@ class CollatzFamily(Family[CollatzConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "hinge"
     beside = ("violations", "logged_violations")
+    claims = "analysis.collatz.claims:CLAIMS"
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: CollatzConfig) -> str:

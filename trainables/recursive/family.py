@@ -93,6 +93,7 @@ class HRMFamily(RecursiveFamily[HRMConfig]):
 
     name = "hrm"
     Config = HRMConfig
+    claims = "analysis.recursive.claims:HRM_CLAIMS"
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = HRM_PRESETS
 
 
@@ -101,6 +102,7 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
 
     name = "trm"
     Config = TRMConfig
+    claims = "analysis.recursive.claims:TRM_CLAIMS"
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
 
 
