@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,22 +10,77 @@ from typing import Any, Literal
 
 from leadline.finding import Finding
 
-__all__ = ["Measure", "Measures", "Metric", "Report"]
+__all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "sign"]
+
+
+def sign(mode: str) -> float:
+    """The factor that makes a smaller value the better one: 1 for a metric of mode min, -1 for max."""
+    return 1.0 if mode == "min" else -1.0
+
+
+Role = Literal["score", "common", "coverage", "descriptive"]
+"""What a metric is to a report.
+
+`score`: how well a model does. `common`: the same on the rows that are alike in every stratum, which
+a report shows beside the objective. `coverage`: the share of rows whose input contains the answer,
+which a report says of each stratum. `descriptive`: what a model is like rather than how well it
+does, such as an exponent of its dynamics: a trivial predictor has none, so none is asked of it.
+"""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric's place among metrics that are one quantity at growing strengths.
+
+    Metrics whose series have the same `name` are drawn as one line, over `at`.
+
+    Attributes:
+        name: the quantity's name, which all metrics of the series share.
+        at: the strength at which this metric measures it.
+        axis: what `at` is.
+        unit: the unit of `at`; empty where it has none.
+        label: `at` as tables write it; empty for four significant digits.
+        doc: what a reader sees in the line, said below the figure.
+    """
+
+    name: str
+    at: float
+    axis: str = "strength"
+    unit: str = ""
+    label: str = ""
+    doc: str = ""
+
+    @property
+    def position(self) -> str:
+        """The strength as tables write it."""
+        return self.label or f"{self.at:.4g}"
 
 
 @dataclass(frozen=True)
 class Metric:
     """One reported quantity. `unit` names what `n` counts: the independent units behind the interval.
 
-    `descriptive` ones say what a model is like rather than how well it does, such as an exponent of its dynamics: a trivial predictor
-    has none, so that none is asked of the baselines.
+    A report knows no metric by its name: `role` and `series` say what it may do with it.
     """
 
     name: str
     mode: Literal["min", "max"]
     unit: str
     doc: str
-    descriptive: bool = False
+    role: Role = "score"
+    series: Series | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values without the name, for a ledger, whose report may be made without the family."""
+        plain: dict[str, Any] = dataclasses.asdict(self)
+        del plain["name"]
+        return plain
+
+    @staticmethod
+    def from_dict(name: str, plain: Mapping[str, Any]) -> Metric:
+        """The inverse of `to_dict`."""
+        series = plain.get("series")
+        return Metric(name, **{**plain, "series": Series(**series) if series else None})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from leadline.measure import Report
+from leadline.measure import Report, sign
 
 __all__ = ["LATEST", "MOST_KEPT", "kept"]
 
@@ -27,8 +27,7 @@ def kept(reports: Sequence[Report], metric: str, mode: Literal["min", "max"], la
         metric: its name with its split, such as `validation/hinge`.
         mode: whether smaller or larger values are better; of equal ones the first is the best.
     """
-    sign = 1.0 if mode == "min" else -1.0
-    scored = [(sign * report.metrics[metric].value, report) for report in reports if metric in report.metrics]
+    scored = [(sign(mode) * report.metrics[metric].value, report) for report in reports if metric in report.metrics]
     finite = [pair for pair in scored if math.isfinite(pair[0])]
     best = [min(finite, key=lambda pair: pair[0])[1]] if finite else []
     return {report.checkpoint for report in [*reports[-latest:], *best] if report.checkpoint}

@@ -39,7 +39,7 @@ from leadline.admission import SCORED, admission
 from leadline.checkpoint import Checkpoint, CheckpointStore
 from leadline.config import ConfigError, TrialConfig, describe, make
 from leadline.family import Family
-from leadline.measure import Report
+from leadline.measure import Report, sign
 from leadline.storage import Folder, _Tries
 from leadline.task import Task
 from leadline.training.loop import Loop
@@ -299,9 +299,9 @@ class FamilyContract:
             untrained = loop.task.evaluate("validation")[name].value
         trained = list(loop.run())[-1].metrics[f"validation/{name}"].value
         trivial = self.family.baselines(config, data, "validation")[baseline][name].value
-        sign = 1 if self.family.metric(name).mode == "min" else -1
-        assert sign * trained < sign * trivial, f"{name}: {trained} after training, {trivial} by {baseline!r}"
-        assert sign * trained < sign * untrained, f"{name}: {trained} after training, {untrained} before"
+        direction = sign(self.family.metric(name).mode)
+        assert direction * trained < direction * trivial, f"{name}: {trained} after training, {trivial} by {baseline!r}"
+        assert direction * trained < direction * untrained, f"{name}: {trained} after training, {untrained} before"
 
     def test_goes_on_after_being_abandoned(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
         """A run that is dropped after each of its reports ends as if it had not been."""

@@ -1,4 +1,4 @@
-"""Figures of this package, each one self-contained HTML file. Colours of middling lightness, so that light and dark pages carry them."""
+"""Figures of this package, each one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from plotly.subplots import make_subplots
 from analysis.collatz.attribution import Attribution
 from analysis.collatz.failures import Steps, steps_of
 from analysis.collatz.subject import Subject
+from leadline.analysis.palette import BLUE, GREY, GRID, ORANGE
 from leadline.config import ConfigError
 from trainables.collatz.features import F64
 from trainables.collatz.metrics import margins, relative
 
 __all__ = ["attribution_figure", "checked", "margins_figure", "write"]
 
-BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
-GRID = "rgba(128,128,128,0.25)"
 WORST = 5
 ROW = 210
 

@@ -1,38 +1,36 @@
-"""The difference between two arms, each the confirmed best of a stratum of a sweep: paired where units and seeds are the same."""
+"""The difference between two finalists, each the confirmed best of a stratum.
+
+It is paired where units and seeds are the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from leadline.analysis.scores import declared
+from leadline.analysis.scores import metric as metric_of
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError, make
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
+from leadline.ledger.verdicts import Comparison, Side
 from leadline.measure import Measure, Report
-from leadline.statistics import (
-    LEAST_DIFFERING,
-    LEAST_REPLICATES,
-    TwoWay,
-    differing,
-    lacking,
-    over_replicates,
-    rule_of_three,
-    two_way,
-)
+from leadline.statistics import LEAST_REPLICATES, differing, lacking, two_way
 
-__all__ = ["Arm", "At", "Comparison", "compare", "meant"]
+__all__ = ["At", "Finalist", "attempt", "compare", "meant", "mode_and_unit"]
 
 At = Literal["steps", "samples", "time"]
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Arm:
+class Finalist:
     """The confirmed best of a stratum, and how many of its stratum were confirmed."""
 
     label: str
@@ -41,8 +39,8 @@ class Arm:
     among: int
 
     @staticmethod
-    def of(sweep: Sweep, stratum: str) -> Arm:
-        """The arm of a stratum.
+    def of(sweep: Sweep, stratum: str) -> Finalist:
+        """The finalist of a stratum.
 
         Raises:
             ConfigError: if no finalist of it has been confirmed.
@@ -51,112 +49,16 @@ class Arm:
         found = leaderboard.confirmed(sweep.history, stratum)
         if not found:
             raise ConfigError(f"{label}: none of its trials has been confirmed, so there is nothing to compare")
-        return Arm(label, sweep, found[0], len(found))
+        return Finalist(label, sweep, found[0], len(found))
 
     @property
     def runs(self) -> list[Trial]:
         """Finished replicates."""
         return finished(self.sweep.history, self.trial)
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """A less B.
-
-    Attributes:
-        metric: named `split/metric`.
-        mode: min or max.
-        unit: what `n` counts.
-        at: "steps" where each arm spent its budget; else where they were read, as in `64,000 samples`.
-        values: the two arms' own measures.
-        found: the difference and its bootstrap.
-        n: units of the split.
-        replicates: of A and of B, as they were used.
-        resampled: what the interval was made from.
-        missing: why nothing is claimed; empty where something is.
-        differing: units on which the arms differ, without which neither is ahead; None where units were not resampled.
-        margin: the largest difference that would not matter, if one was given.
-        notes: what else must be known.
-        confidence: of the interval that must exclude 0 before an arm is ahead.
-    """
-
-    a: Arm
-    b: Arm
-    metric: str
-    mode: str
-    unit: str
-    at: str
-    values: tuple[Measure, Measure]
-    found: TwoWay
-    n: int
-    replicates: tuple[int, int]
-    resampled: str
-    missing: str
-    differing: int | None
-    margin: float | None
-    notes: tuple[str, ...]
-    confidence: float = 0.95
-
-    @property
-    def difference(self) -> Measure:
-        """A less B, with its interval."""
-        return Measure(self.found.value, self.n, *self.found.interval(self.confidence))
-
-    @property
-    def detectable(self) -> float:
-        """The smallest difference that could have been seen; NaN where nothing varies."""
-        return self.found.detectable(confidence=self.confidence)
-
-    @property
-    def equivalent(self) -> bool:
-        """Whether the 90 % interval lies within the margin: two one-sided tests at 5 % (Schuirmann 1987)."""
-        low, high = self.found.interval(0.9)
-        spread = self.found.error > 0 or self.found.value != 0
-        return self.margin is not None and spread and -self.margin < low and high < self.margin
-
-    @property
-    def ahead(self) -> str:
-        """`A` or `B` where the interval excludes 0 and enough units differ; empty where not."""
-        low, high = self.found.interval(self.confidence)
-        if not (low > 0 or high < 0) or self.few:
-            return ""
-        return "A" if (high < 0) == (self.mode == "min") else "B"
-
-    @property
-    def few(self) -> bool:
-        """Whether the arms differ on too few units to be told apart."""
-        return self.differing is not None and self.differing < LEAST_DIFFERING
-
-    @property
-    def word(self) -> str:
-        """What is claimed of A: better, worse, no difference or not told apart; empty where nothing is."""
-        if self.missing or self.ahead:
-            return "" if self.missing else "better" if self.ahead == "A" else "worse"
-        return "no difference" if self.equivalent else "not told apart"
-
-    @property
-    def verdict(self) -> str:
-        """What may be said."""
-        if self.missing:
-            side = f"the interval excludes 0 in favour of {self.ahead}" if self.ahead else "the interval includes 0"
-            return f"no claim: {self.missing}; {side}"
-        if self.ahead:
-            return f"{self.ahead} is better{f', {self.why}' if self.why else ''}"
-        return f"{self.word}: {self.why}"
-
-    @property
-    def why(self) -> str:
-        """What there is to say of the word; empty where nothing is."""
-        if self.equivalent:
-            return f"{'by less than would matter: ' if self.ahead else ''}the 90 % interval lies within the margin of {self.margin:g}"
-        if self.ahead:
-            return ""
-        if not self.found.error > 0:
-            share = 100 * rule_of_three(self.n)
-            return f"equal on all {self.n} {self.unit}, which leaves room for up to {share:.2g} % (rule of three)"
-        if self.few:
-            return f"the arms differ on {self.differing} of {self.n} {self.unit}, too few to tell"
-        return f"a difference below {self.detectable:.4g} could not have been seen"
+    def side(self, scores: Sequence[Measure]) -> Side:
+        """The finalist as a side of a comparison, with the scores that are used of it."""
+        return Side(self.label, self.trial.stratum, self.trial.number, tuple(scores))
 
 
 def meant(settings: dict[str, Any]) -> bool:
@@ -172,18 +74,19 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
     """
     from leadline import registry
 
-    try:
-        found = registry.family(settings["family"]).metric(metric)
-    except (ConfigError, ValueError):
-        if metric != settings["metric"]:
-            raise
+    known = declared(settings)
+    if metric in known:
+        return known[metric].mode, known[metric].unit
+    if metric == settings["metric"]:
         return settings["mode"], "units"
-    return found.mode, found.unit
+    if not known:
+        registry.family(settings["family"])  # raises, naming what is not installed
+    raise ConfigError(f"metric: {settings['family']} has no {metric!r}; it has {', '.join(known)}")
 
 
 def compare(
-    a: Arm,
-    b: Arm,
+    a: Finalist,
+    b: Finalist,
     metric: str,
     split: str = "test",
     at: At = "steps",
@@ -222,28 +125,61 @@ def compare(
     paired, chosen = _pair(*scores)
     tables = [np.array([score.units if by_unit else (score.value,) for score in found]) for found in chosen]
     n = min(score.n for found in chosen for score in found)
-    differ = (
-        differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
-    )
     counts = len(chosen[0]), len(chosen[1])
     few = lacking(min(counts), n, unit, max(arm.sweep.settings.get("least_units", 0) for arm in (a, b)))
-    missing = _missing(split, by_unit, min(counts), few, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
     notes += _informed(a, b)
     return Comparison(
-        a, b, name, mode, unit, "steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
-        (over_replicates(chosen[0]), over_replicates(chosen[1])),
-        two_way(tables[0] - tables[1]) if paired else two_way(tables[0], -tables[1]),
-        n, counts, _resampled(n, unit, counts, paired, by_unit), missing, differ, margin, tuple(notes), confidence,
-    )  # fmt: skip
+        a=a.side(chosen[0]),
+        b=b.side(chosen[1]),
+        metric=metric,
+        mode=mode,
+        estimate=two_way(tables[0] - tables[1]) if paired else two_way(tables[0], -tables[1]),
+        missing=_missing(split, by_unit, min(counts), few, [*_lost(a, name), *_lost(b, name)]),
+        n=n,
+        unit=unit,
+        split=split,
+        at="steps" if limit is None else f"{limit:,.6g} {'samples' if at == 'samples' else 'training seconds'}",
+        pairing=_resampled(n, unit, counts, paired, by_unit),
+        differing=_differing(tables) if by_unit else None,
+        margin=margin,
+        notes=tuple(notes),
+        confidence=confidence,
+    )
+
+
+def attempt(
+    sweep: Sweep,
+    a: str,
+    b: str,
+    metric: str,
+    margin: float | None = None,
+    confidence: float = 0.95,
+) -> Comparison:
+    """The confirmed best of stratum `a` less that of `b` on test, as `compare` has it.
+
+    Where the two cannot be compared, the comparison has no estimate, and `missing` says why.
+    """
+    try:
+        one, other = Finalist.of(sweep, a), Finalist.of(sweep, b)
+        return compare(one, other, metric, margin=margin, confidence=confidence)
+    except ConfigError as error:
+        sides = Side(f"{sweep.name}:{a}", a), Side(f"{sweep.name}:{b}", b)
+        mode = metric_of(sweep.history, metric).mode
+        return Comparison(*sides, metric, mode, None, str(error), margin=margin, confidence=confidence)
+
+
+def _differing(tables: list[Array]) -> int:
+    """Units on which the means over replicates of two sides [replicates, units] differ."""
+    return differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True))
 
 
 def _spent(report: Report, at: At) -> float:
     return report.seconds if at == "time" else float(report.samples)
 
 
-def _limit(a: Arm, b: Arm, at: At) -> float:
+def _limit(a: Finalist, b: Finalist, at: At) -> float:
     """Up to where both arms are read; see `compare`."""
     runs = [run for arm in (a, b) for run in arm.runs]
     if at == "samples":
@@ -259,7 +195,7 @@ def _report(run: Trial, at: At, limit: float | None) -> Report | None:
     return reports[-1] if reports else None
 
 
-def _scores(arm: Arm, name: str, at: At, limit: float | None) -> dict[int, Measure]:
+def _scores(arm: Finalist, name: str, at: At, limit: float | None) -> dict[int, Measure]:
     """The metric of each replicate by its seed."""
     found: dict[int, Measure] = {}
     for run in arm.runs:
@@ -295,7 +231,7 @@ def _resampled(n: int, unit: str, counts: tuple[int, int], paired: bool, by_unit
     )
 
 
-def _lost(arm: Arm, name: str) -> list[str]:
+def _lost(arm: Finalist, name: str) -> list[str]:
     return (
         [f"{word} of {arm.label}" for word in lost(arm.sweep.history, arm.trial, name)]
         if name.startswith("test/")
@@ -317,7 +253,7 @@ def _span(values: list[float]) -> str:
     return " to ".join(dict.fromkeys(words))
 
 
-def _budgets(a: Arm, b: Arm) -> list[str]:
+def _budgets(a: Finalist, b: Finalist) -> list[str]:
     """What the arms spent, where it is not the same number of steps and samples in all replicates."""
     last = [[run.reports[-1] for run in arm.runs] for arm in (a, b)]
     if len({(report.step, report.samples) for reports in last for report in reports}) == 1:
@@ -330,7 +266,7 @@ def _budgets(a: Arm, b: Arm) -> list[str]:
     return [f"{'equal samples in other steps' if same else 'the budgets differ'}: A spent {spent[0]}, B {spent[1]}"]
 
 
-def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
+def _read_at(a: Finalist, b: Finalist, at: At, limit: float) -> list[str]:
     """Where the arms were read, if that is not one count for all."""
     found = [[_spent(report, at) for run in arm.runs if (report := _report(run, at, limit))] for arm in (a, b)]
     if all(value == limit for values in found for value in values):
@@ -341,7 +277,7 @@ def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
     ]
 
 
-def _informed(a: Arm, b: Arm) -> list[str]:
+def _informed(a: Finalist, b: Finalist) -> list[str]:
     """What a difference between strata says where the stratifying field is information that a network is given."""
     one, other = a.sweep.settings, b.sweep.settings
     field = one["stratify"]
@@ -352,7 +288,7 @@ def _informed(a: Arm, b: Arm) -> list[str]:
     ]
 
 
-def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> list[str]:
+def _same_rows(a: Finalist, b: Finalist, name: str, one: set[int], other: set[int]) -> list[str]:
     """Nothing where both arms were scored on the same rows, or what is not known about that.
 
     The rows are the same where a trivial predictor has the same value on every unit, values that differ between units.
@@ -385,11 +321,11 @@ def _same_rows(a: Arm, b: Arm, name: str, one: set[int], other: set[int]) -> lis
     ] * varied
 
 
-def _lines(arm: Arm) -> list[Baseline]:
+def _lines(arm: Finalist) -> list[Baseline]:
     return [line for line in arm.sweep.history.baselines if line.stratum == arm.trial.stratum]
 
 
-def _data_key(arm: Arm) -> str:
+def _data_key(arm: Finalist) -> str:
     """What names the arm's data: the family's key, or the sweep where the family is not installed."""
     from leadline import registry
 

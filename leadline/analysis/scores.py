@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from leadline.analysis import progress
 from leadline.analysis.report.answers import interval
@@ -18,10 +19,7 @@ from leadline.ledger.leaderboard_table import number
 from leadline.measure import Measure, Metric
 from leadline.statistics import over_replicates
 
-__all__ = ["Reading", "chosen", "confirmed", "coverage", "held", "metric", "shown", "trivial"]
-
-COMMON = "common_"
-COVERAGE = "coverage"
+__all__ = ["Reading", "chosen", "confirmed", "coverage", "declared", "held", "metric", "shown", "trivial"]
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,25 @@ class Reading:
         return interval(measure)
 
 
-def metric(history: History, name: str) -> Metric:
-    """What a metric is; for one that is not known where a report is made, what the settings say."""
+def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
+    """The family's metrics by name, as the ledger has them.
+
+    An old ledger has none: they are then those of the installed family, and none without it.
+    """
     from leadline import registry
 
+    if plain := settings.get("metrics"):
+        return {name: Metric.from_dict(name, said) for name, said in plain.items()}
     try:
-        return registry.family(history.settings["family"]).metric(name)
+        return {one.name: one for one in registry.family(settings["family"]).metrics}
     except (ConfigError, ValueError, KeyError):
-        return Metric(name, history.settings["mode"], "independent units", "")
+        return {}
+
+
+def metric(history: History, name: str) -> Metric:
+    """What a metric is; for one that is not known where a report is made, what the settings say."""
+    found = declared(history.settings).get(name)
+    return found or Metric(name, history.settings["mode"], "independent units", "")
 
 
 def held(history: History) -> list[str]:
@@ -78,12 +87,9 @@ def held(history: History) -> list[str]:
 
 def shown(history: History) -> list[str]:
     """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
-    names = held(history)
-    wanted = [
-        history.settings["metric"],
-        *history.settings.get("beside", ()),
-        *(name for name in names if name.startswith(COMMON)),
-    ]
+    names, known = held(history), declared(history.settings)
+    common = [name for name in names if name in known and known[name].role == "common"]
+    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *common]
     return [name for name in dict.fromkeys(wanted) if name in names]
 
 
@@ -114,13 +120,21 @@ def trivial(history: History, stratum: str, name: str, split: str) -> tuple[str,
     return (found.name, found.metrics[f"{split}/{name}"]) if found else None
 
 
-def coverage(history: History) -> list[tuple[str, float]]:
-    """(stratum, share) of the `coverage` metric on test, else on validation, where trials or trivial predictors report it."""
-    found = {}
+def coverage(history: History) -> tuple[list[tuple[str, float]], str]:
+    """How much of each stratum's rows hold the answer, and what is counted.
+
+    Returns:
+        (stratum, share) by the metric of the role `coverage`, on test, else on validation, where
+        trials or trivial predictors report it, and that metric's description.
+    """
+    known = [one for one in declared(history.settings).values() if one.role == "coverage"]
+    if not known:
+        return [], ""
+    found: dict[str, float] = {}
     for split in ("validation", "test"):
-        name = f"{split}/{COVERAGE}"
+        name = f"{split}/{known[0].name}"
         for line in [line for line in history.baselines if name in line.metrics]:
             found[line.stratum] = line.metrics[name].value
         for trial in [trial for trial in history.trials.values() if trial.measure(name)]:
             found[trial.stratum] = trial.value(name)
-    return [(stratum, found[stratum]) for stratum in leaderboard.strata(history) if stratum in found]
+    return [(stratum, found[stratum]) for stratum in leaderboard.strata(history) if stratum in found], known[0].doc

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Literal
 
 from leadline.ledger.rungs import rungs
+from leadline.measure import sign
 
 __all__ = ["Asha", "Decision"]
 
@@ -70,7 +71,7 @@ class Asha:
                 continue
             values[trial] = value
             cut = self.cutoff(rung)
-            if value > cut if self.mode == "min" else value < cut:
+            if sign(self.mode) * value > sign(self.mode) * cut:
                 return Decision(
                     "stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials"
                 )
@@ -81,14 +82,14 @@ class Asha:
 
     def cutoff(self, rung: int) -> float:
         """The value that a trial must not be worse than, from what the rung holds now."""
-        sign = 1.0 if self.mode == "min" else -1.0
+        direction = sign(self.mode)
         values, ordered = self.table[rung].values(), self._ordered.setdefault(rung, [])
         for value in islice(reversed(values), len(values) - len(ordered)):
-            insort(ordered, sign * value)
+            insort(ordered, direction * value)
         # In whole numbers: (n - 1) times the float 1/reduction may fall short of a rank by its last bit.
         whole, part = divmod(len(ordered) - 1, self.reduction)
         low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
-        return sign * (low + (high - low) * part / self.reduction)
+        return direction * (low + (high - low) * part / self.reduction)
 
     def population(self) -> dict[int, int]:
         """Trials judged at each rung."""

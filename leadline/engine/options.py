@@ -272,6 +272,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
         comparable=study.comparable,
         beside=family.beside,
         modes={one.name: one.mode for one in family.metrics},
+        metrics={one.name: one.to_dict() for one in family.metrics},
         contrasts=_contrasts(study, sizes["strata"]),
         least_units=study.least_units,
         enqueue=_enqueued(request.given["enqueue"]) if "enqueue" in request.given else (),

@@ -183,6 +183,11 @@ class Settings:
     max_failures: int = 2
     beside: tuple[str, ...] = ()
     modes: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the family says of its metrics, by name, as `leadline.family.Metric.to_dict` has it.
+
+    A report made where the family is not installed knows from here their units, roles and series.
+    """
     question: str = ""
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from dataclasses import dataclass
@@ -9,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadline.ledger.history import Baseline, History, Trial
-from leadline.measure import Measure
-from leadline.statistics import LEAST_DIFFERING, best_by_luck, differing, lacking, over_replicates, two_way
+from leadline.ledger.verdicts import Comparison, Side
+from leadline.measure import Measure, sign
+from leadline.statistics import best_by_luck, differing, lacking, over_replicates, two_way
 
 __all__ = [
-    "NOT_TOLD_APART",
     "Count",
     "Luck",
-    "Versus",
     "confirmation",
     "counts",
     "exact",
@@ -24,11 +24,8 @@ __all__ = [
     "lost",
     "luck",
     "scores",
-    "verdict",
     "versus",
 ]
-
-NOT_TOLD_APART = "not told apart from"
 
 
 def finished(history: History, trial: Trial) -> list[Trial]:
@@ -115,44 +112,6 @@ def _count(measures: list[Measure]) -> Count:
     return Count(statistics.median(values), min(values), max(values), measures[0].n, len(values))
 
 
-def verdict(measure: Measure, other: float, mode: str) -> str:
-    """`better than`, `worse than` or `not told apart from`, by whether the 95 % interval excludes the other value."""
-    if not all(map(math.isfinite, (measure.low, measure.high, other))):
-        return NOT_TOLD_APART
-    if measure.low <= other <= measure.high:
-        return NOT_TOLD_APART
-    return "better than" if (measure.high < other) == (mode == "min") else "worse than"
-
-
-@dataclass(frozen=True)
-class Versus:
-    """A finalist beside a trivial predictor on the test split.
-
-    Attributes:
-        name: the predictor's.
-        metric: by which they are compared.
-        other: the predictor's measure.
-        difference: the finalist's value less the predictor's on the same units, over replicates and units; None where
-            the ledger has no value per unit, and the finalist's own interval is compared with the predictor's value.
-        word: `better than`, `worse than` or `not told apart from`, as the numbers have it.
-        differing: units on which the two differ, without which nothing is told apart; 0 where the ledger has no value per unit.
-        missing: why nothing is claimed; empty where something is.
-    """
-
-    name: str
-    metric: str
-    other: Measure
-    difference: Measure | None
-    word: str
-    missing: str
-    differing: int = 0
-
-    @property
-    def verdict(self) -> str:
-        """`word` where it may be claimed, otherwise empty."""
-        return "" if self.missing else self.word
-
-
 def versus(
     history: History,
     trial: Trial,
@@ -160,8 +119,11 @@ def versus(
     metric: str | None = None,
     mode: str | None = None,
     unit: str = "units",
-) -> Versus | None:
-    """A finalist beside a trivial predictor on test; None where one of them has no score there.
+) -> Comparison | None:
+    """A finalist (A) less a trivial predictor (B) on test; None where one of them has no score there.
+
+    There is no estimate of the difference where the ledger has no value per unit: the finalist's
+    own interval is then compared with the predictor's value.
 
     Args:
         metric: a metric's name without its split; None for the objective.
@@ -173,13 +135,13 @@ def versus(
     found, other = scores(history, trial, name), line.metrics.get(name)
     if not found or other is None:
         return None
-    lacks = missing(history, trial, name, unit)
+    own = Side(f"trial {trial.number}", trial.stratum, trial.number, tuple(found))
+    predictor = Side(line.name, trial.stratum, scores=(other,))
+    made = Comparison(own, predictor, metric, mode, None, missing(history, trial, name, unit), other.n, unit)
     if not all(score.units and len(score.units) == len(other.units) for score in found):
-        return Versus(line.name, metric, other, None, verdict(over_replicates(found), other.value, mode), lacks)
+        return made
     table = np.array([score.units for score in found]) - np.array(other.units)
-    difference, units = two_way(table).measure(), differing(table)
-    word = verdict(difference, 0.0, mode) if units >= LEAST_DIFFERING else NOT_TOLD_APART
-    return Versus(line.name, metric, other, difference, word, lacks, units)
+    return dataclasses.replace(made, estimate=two_way(table), n=table.shape[1], differing=differing(table))
 
 
 @dataclass(frozen=True)
@@ -212,6 +174,5 @@ def luck(history: History, trial: Trial) -> Luck | None:
     reported = [other for other in history.search_trials() if other.reports]
     looked = sum(other.stratum == trial.stratum for other in reported)
     spread = statistics.stdev(values)
-    ahead = statistics.fmean(values) - trial.value(name)
-    seen = ahead if history.settings["mode"] == "min" else -ahead
+    seen = sign(history.settings["mode"]) * (statistics.fmean(values) - trial.value(name))
     return Luck(looked, len(reported), len(values), spread, best_by_luck(spread, looked), seen)

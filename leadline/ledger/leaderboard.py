@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from leadline.admission import is_oracle
-from leadline.ledger.confirmed import Versus, confirmation, counts, finished, luck, scores, versus
+from leadline.ledger.confirmed import confirmation, counts, finished, luck, scores, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
-from leadline.measure import Measure
+from leadline.ledger.verdicts import Comparison, Verdict
+from leadline.measure import Measure, sign
 
 __all__ = [
     "besides",
@@ -51,7 +52,7 @@ def strata(history: History) -> list[str]:
 
 
 def _sign(history: History) -> float:
-    return 1.0 if history.settings["mode"] == "min" else -1.0
+    return sign(history.settings["mode"])
 
 
 def metric_name(metric: str) -> str:
@@ -103,8 +104,8 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         for line in history.baselines
         if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
     ]
-    sign = 1.0 if (mode or history.settings["mode"]) == "min" else -1.0
-    values = {id(line): sign * line.metrics[name].value for line in found}
+    direction = sign(mode or history.settings["mode"])
+    values = {id(line): direction * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 
 
@@ -137,11 +138,11 @@ def _extended(trial: Trial) -> list[str]:
 
 def _beside_trivial(history: History, trial: Trial) -> list[str]:
     """Whether trivial predictors do as well; a tie is no lead, and neither is one that the trial's own interval takes back."""
-    metric, sign = objective(history), _sign(history)
+    metric, direction = objective(history), _sign(history)
     measure, trivial = trial.measure(metric), rivals(history, trial.stratum, metric)
     if measure is None or not trivial:
         return []
-    better = sum(sign * line.metrics[metric].value <= sign * measure.value for line in trivial)
+    better = sum(direction * line.metrics[metric].value <= direction * measure.value for line in trivial)
     if better:
         return [f"behind {better} of {len(trivial)} trivial ({trivial[0].name})"]
     if measure.low <= trivial[0].metrics[metric].value <= measure.high:
@@ -177,7 +178,7 @@ def replicate_marks(history: History, trial: Trial) -> list[str]:
 
 def versus_trivial(
     history: History, trial: Trial, metric: str | None = None, mode: str | None = None, unit: str = "units"
-) -> Versus | None:
+) -> Comparison | None:
     """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished.
 
     Args:
@@ -187,7 +188,7 @@ def versus_trivial(
     return versus(history, trial, line, metric, mode, unit) if line else None
 
 
-def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]:
+def besides(history: History, trial: Trial, unit: str = "units") -> list[Comparison]:
     """A finalist beside the best trivial predictor by each other metric that has values per unit on test.
 
     A claim by the objective alone, where the finalist is worse by another metric, would fool its reader.
@@ -197,7 +198,7 @@ def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]
         for name, mode in history.settings.get("modes", {}).items()
         if name != history.settings["metric"]
     )
-    return [one for one in found if one and one.difference]
+    return [one for one in found if one and one.estimate]
 
 
 def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
@@ -207,10 +208,10 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
     return [
         {
             "metric": one.metric,
-            "predictor": one.name,
-            "predictor_value": one.other.to_dict()["value"],
+            "predictor": one.b.label,
+            "predictor_value": one.b.measure.to_dict()["value"],
             "difference": one.difference.to_dict() if one.difference else None,
-            "verdict": one.verdict or None,
+            "verdict": None if one.missing else one.verdict.phrase,
             "missing": one.missing,
         }
         for one in found
@@ -223,9 +224,11 @@ def wanted(history: History) -> int:
     return count * int(history.settings["replicates"])
 
 
-def contrary(found: Versus | None, others: Iterable[Versus]) -> list[Versus]:
-    """Those of the other metrics by which a finalist is worse, though by the objective it is not."""
-    return [one for one in others if one.verdict == "worse than" and not (found and found.verdict == "worse than")]
+def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
+    """Comparisons by other metrics in which a finalist is worse, though by the objective it is not."""
+    if found and found.verdict is Verdict.WORSE:
+        return []
+    return [one for one in others if one.verdict is Verdict.WORSE]
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:

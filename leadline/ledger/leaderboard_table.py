@@ -107,8 +107,9 @@ def against(history: History, trial: Trial) -> str:
     found = leaderboard.versus_trivial(history, trial)
     if found is None:
         return "none"
-    word = f"no claim, {found.missing}" if found.missing else found.verdict.removesuffix(" than").removesuffix(" from")
+    word = f"no claim, {found.missing}" if found.missing else found.verdict
     worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
     by = f"; worse by {', '.join(worse)}" if worse else ""
     marks = "".join(f"; {mark}" for mark in leaderboard.replicate_marks(history, trial))
-    return f"{number(found.other.value)} ({found.name}): {word}{'' if found.difference else ', unpaired'}{by}{marks}"
+    unpaired = "" if found.estimate else ", unpaired"
+    return f"{number(found.b.measure.value)} ({found.b.label}): {word}{unpaired}{by}{marks}"

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadline.measure import Measure, Report
+from leadline.measure import Measure, Report, sign
 from leadline.statistics import mean_over_units
 
 
@@ -76,3 +76,8 @@ def test_numbers_of_numpy_become_plain() -> None:
     """A checkpoint that is read without unpickling takes no others."""
     measure = Measure(np.float64(0.5), 3, np.float32(0.25), np.float64(1.0))  # type: ignore[arg-type]
     assert [type(value) for value in (measure.value, measure.low, measure.high)] == [float] * 3
+
+
+def test_a_smaller_value_is_the_better_one_after_its_sign() -> None:
+    for mode, better, worse in (("min", 1.0, 2.0), ("max", 2.0, 1.0)):
+        assert sign(mode) * better < sign(mode) * worse

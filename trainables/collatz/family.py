@@ -31,6 +31,7 @@ class CollatzFamily(Family[CollatzConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "hinge"
     beside = ("violations", "logged_violations")
+    claims = "analysis.collatz.claims:CLAIMS"
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
     commands: ClassVar[Mapping[str, str]] = {
         name: f"analysis.collatz.commands:{name.upper()}"

@@ -38,15 +38,21 @@ METRICS = (
         "min",
         "orbits",
         "hinge on the common subset, steps with more left to 1 than `common`; s as in hinge",
+        role="common",
     ),
     Metric(
-        "common_violations", "min", "orbits", "violations on the common subset, over the orbits that have such steps"
+        "common_violations",
+        "min",
+        "orbits",
+        "violations on the common subset, over the orbits that have such steps",
+        role="common",
     ),
     Metric(
         "coverage",
         "min",
         "steps",
         "share of the scored steps with at most `lookahead` left to 1, where the input contains the answer",
+        role="coverage",
     ),
     Metric(
         "logged_violations",

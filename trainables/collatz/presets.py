@@ -16,11 +16,23 @@ from typing import Any
 from leadline.config import ConfigError
 from trainables.collatz.config import CollatzConfig
 
-__all__ = ["LAYERS", "LOGGED_RESULTS", "PRESETS", "RUNS", "LoggedResult", "logged"]
+__all__ = [
+    "LAYERS",
+    "LEAST_WIDTH",
+    "LOGGED_RESULTS",
+    "LOGGED_STEPS",
+    "PRESETS",
+    "RUNS",
+    "STEPS",
+    "LoggedResult",
+    "logged",
+]
 
 STEPS = 100_000
 LAYERS = (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)
 LEAST_WIDTH = 8
+LOGGED_STEPS: Mapping[int, int] = MappingProxyType({111: 24, 27: 41, 703: 62, 26623: 113, 626331: 189})
+"""Steps from each seed of the log's test to 1, on which its violations are counted."""
 
 _MINING: dict[str, Any] = {"mine_every": 0.1}
 RUNS: Mapping[int, Mapping[str, Any]] = MappingProxyType(
@@ -116,8 +128,13 @@ class LoggedResult:
 
     @property
     def violations(self) -> int:
-        """On all 429 steps of the five seeds."""
+        """On the steps of all five seeds, `LOGGED_STEPS`."""
         return sum(self.each.values())
+
+    @property
+    def worst_margin(self) -> float:
+        """The smallest margin that the log gives."""
+        return min(self.worst.values())
 
     @property
     def config(self) -> CollatzConfig:

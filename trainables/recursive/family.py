@@ -102,6 +102,7 @@ class HRMFamily(RecursiveFamily[HRMConfig]):
 
     name = "hrm"
     Config = HRMConfig
+    claims = "analysis.recursive.claims:HRM_CLAIMS"
     studies: ClassVar[Mapping[str, str]] = _studies("HRM")
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = HRM_PRESETS
 
@@ -111,6 +112,7 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
 
     name = "trm"
     Config = TRMConfig
+    claims = "analysis.recursive.claims:TRM_CLAIMS"
     studies: ClassVar[Mapping[str, str]] = _studies("TRM")
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from leadline.measure import Measure, Metric
+from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
 from trainables.recursive import losses
@@ -39,6 +39,11 @@ def rung(sigma: float) -> str:
     return f"success_{sigma:.0e}"
 
 
+def _basin(sigma: float) -> Series:
+    """The place of that metric among the others of the ladder."""
+    return Series("success", sigma, label=f"{sigma:.0e}", doc="where a line falls, the basin ends")
+
+
 METRICS = (
     Metric(
         "exact",
@@ -52,7 +57,16 @@ METRICS = (
         "boards",
         f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; on {PROBED} validation boards",
     ),
-    *(Metric(rung(sigma), "max", "boards", f"the same at sigma {sigma:g} on z_H and z_L") for sigma in LADDER),
+    *(
+        Metric(
+            rung(sigma),
+            "max",
+            "boards",
+            f"the same at sigma {sigma:g} on z_H and z_L",
+            series=_basin(sigma),
+        )
+        for sigma in LADDER
+    ),
     Metric("accuracy", "max", "boards", "share of cells that are right, clues among them, from the clean start"),
     Metric(
         "q_accuracy",
@@ -61,7 +75,7 @@ METRICS = (
         "share of boards of which Q-halt says truly whether they are right, after the last segment",
     ),
     Metric(
-        "halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", descriptive=True
+        "halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", role="descriptive"
     ),
     *(
         Metric(
@@ -69,7 +83,7 @@ METRICS = (
             "min",
             "boards",
             f"largest local Lyapunov exponent, number {i}, of the latent map, per segment; on {EXPONENT_BOARDS} boards",
-            descriptive=True,
+            role="descriptive",
         )
         for i in range(1, EXPONENTS + 1)
     ),

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from leadline.config import ConfigError, TrialConfig
 from trainables.recursive.config import HRMConfig, TRMConfig
 
-__all__ = ["HRM_FIELDS", "HRM_PRESETS", "TRM_FIELDS", "TRM_PRESETS"]
+__all__ = [
+    "HRM_FIELDS",
+    "HRM_PRESETS",
+    "LOGGED_BOARDS",
+    "LOGGED_EVALUATIONS",
+    "LOGGED_RESULTS",
+    "TRM_FIELDS",
+    "TRM_PRESETS",
+    "LoggedResult",
+]
 
 LEAST_WIDTH = 32
 
@@ -115,3 +125,22 @@ TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     }
 )
 """The published runs, and the log's two, at its batch of 4."""
+
+
+@dataclass(frozen=True)
+class LoggedResult:
+    """The shares of boards solved by one of the log's runs: its best evaluation, and its last."""
+
+    best: float
+    last: float
+
+
+LOGGED_RESULTS: Mapping[str, tuple[LoggedResult, LoggedResult]] = MappingProxyType(
+    {
+        "hrm": (LoggedResult(0.6250, 0.5889), LoggedResult(0.6328, 0.5801)),
+        "trm": (LoggedResult(0.6084, 0.5508), LoggedResult(0.5947, 0.4971)),
+    }
+)
+"""By family, what the log says of `log-multi4` and of `log-baseline`, one run each."""
+LOGGED_BOARDS, LOGGED_EVALUATIONS = 1024, 20
+"""Boards of each of the log's evaluations, and evaluations of a run, of which the best is quoted."""

@@ -17,13 +17,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from leadline.analysis.comparison import Arm, Comparison, compare
+from leadline.analysis.comparison import Finalist, compare
 from leadline.analysis.report.answers import interval
 from leadline.analysis.sweep import Sweep, place
 from leadline.analysis.terminal import console
 from leadline.command_line import Command, positive
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.verdicts import Comparison, Side
 
 __all__ = ["COMPARE", "arms", "run", "table"]
 
@@ -62,7 +63,7 @@ def run(given: argparse.Namespace) -> None:
         screen.print(Text(_title(comparison)), table(comparison), "", sep="\n")
 
 
-def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
+def arms(a: str, b: str) -> list[tuple[Finalist, Finalist]]:
     """The pairs to compare: the two that are named, or those of every stratum that both sweeps have confirmed.
 
     Raises:
@@ -75,7 +76,7 @@ def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
     if str(one.folder) == str(other.folder) and first == second:
         raise ConfigError("b: it is the same as A; name two sweeps, or two strata as in SWEEP:10 SWEEP:100")
     if first is not None and second is not None:
-        return [(Arm.of(one, first), Arm.of(other, second))]
+        return [(Finalist.of(one, first), Finalist.of(other, second))]
     shared = [stratum for stratum in one.strata if stratum in other.strata]
     if not shared:
         raise ConfigError(
@@ -84,11 +85,11 @@ def arms(a: str, b: str) -> list[tuple[Arm, Arm]]:
     return _confirmed(one, other, shared)
 
 
-def _confirmed(one: Sweep, other: Sweep, shared: list[str]) -> list[tuple[Arm, Arm]]:
+def _confirmed(one: Sweep, other: Sweep, shared: list[str]) -> list[tuple[Finalist, Finalist]]:
     pairs, problems = [], []
     for stratum in shared:
         try:
-            pairs.append((Arm.of(one, stratum), Arm.of(other, stratum)))
+            pairs.append((Finalist.of(one, stratum), Finalist.of(other, stratum)))
         except ConfigError as error:
             problems.append(error)
     if not pairs:
@@ -121,21 +122,23 @@ def _same(sweep: Sweep, stratum: str | None) -> str:
 def _title(found: Comparison) -> str:
     better = "smaller" if found.mode == "min" else "larger"
     where = "each at the end of its budget" if found.at == "steps" else f"at {found.at}, the most that both reached"
-    return f"{found.metric}, {better} is better, {where}"
+    return f"{found.split}/{found.metric}, {better} is better, {where}"
 
 
 def table(found: Comparison) -> Table:
     """The comparison for a terminal, a row for each thing to know."""
-    multiplier = f"{found.found.multiplier():.2g} standard errors (Bloom 1995)"
-    power = f"{number(found.found.detectable())}: the smallest with 80 % power, two-sided at 5 %: {multiplier}"
+    assert found.estimate is not None, "two finalists were compared"
+    assert found.difference is not None, "two finalists were compared"
+    multiplier = f"{found.estimate.multiplier():.2g} standard errors (Bloom 1995)"
+    power = f"{number(found.detectable)}: the smallest with 80 % power, two-sided at 5 %: {multiplier}"
     rows = [
-        ("A", f"{interval(found.values[0])}  {found.a.label}, trial {found.a.trial.number}"),
-        ("B", f"{interval(found.values[1])}  {found.b.label}, trial {found.b.trial.number}"),
-        ("A - B", f"{interval(found.found.measure())}, 95 %: {found.resampled}"),
-        ("detectable", power if found.found.error > 0 else "not known: nothing varies"),
+        ("A", _side(found.a)),
+        ("B", _side(found.b)),
+        ("A - B", f"{interval(found.difference)}, 95 %: {found.pairing}"),
+        ("detectable", power if found.varies else "not known: nothing varies"),
         *([("margin", _kept(found))] if found.margin is not None else []),
         *(("note", note) for note in found.notes),
-        ("verdict", found.verdict),
+        ("verdict", found.sentence),
     ]
     made = Table.grid(padding=(0, 2))
     for name, text in rows:
@@ -143,9 +146,13 @@ def table(found: Comparison) -> Table:
     return made
 
 
+def _side(one: Side) -> str:
+    return f"{interval(one.measure)}  {one.label}, trial {one.trial}"
+
+
 def _kept(found: Comparison) -> str:
     """Whether the difference keeps the margin that was given."""
-    low, high = found.found.interval(0.9)
+    low, high = found.narrow or (0.0, 0.0)
     if low == high == 0:
         return f"{found.margin:g}: nothing varies, so there is no interval to lie within it"
     return f"{found.margin:g}: the 90 % interval [{number(low)}, {number(high)}] {'lies' if found.equivalent else 'does not lie'} within it"
@@ -153,34 +160,34 @@ def _kept(found: Comparison) -> str:
 
 def _plain(found: Comparison) -> dict[str, Any]:
     """The comparison as plain JSON values; numbers that are not finite as None."""
+    assert found.estimate is not None, "two finalists were compared"
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
-    def arm(side: int) -> dict[str, Any]:
-        one = (found.a, found.b)[side]
-        plain = {key: value for key, value in found.values[side].to_dict().items() if key != "n"}
-        return {"arm": one.label, "trial": one.trial.number, **plain, "replicates": found.replicates[side]}
+    def side(one: Side) -> dict[str, Any]:
+        plain = {key: value for key, value in one.measure.to_dict().items() if key != "n"}
+        return {"arm": one.label, "trial": one.trial, **plain, "replicates": one.replicates}
 
-    (low, high), (low90, high90) = found.found.interval(), found.found.interval(0.9)
-    numbers = {"difference": found.found.value, "low": low, "high": high, "low90": low90, "high90": high90}
+    (low, high), (low90, high90) = found.estimate.interval(), found.estimate.interval(0.9)
+    numbers = {"difference": found.estimate.value, "low": low, "high": high, "low90": low90, "high90": high90}
     return {
-        "metric": found.metric,
+        "metric": f"{found.split}/{found.metric}",
         "mode": found.mode,
         "at": found.at,
-        "a": arm(0),
-        "b": arm(1),
+        "a": side(found.a),
+        "b": side(found.b),
         **{name: finite(value) for name, value in numbers.items()},
-        "standard_error": finite(found.found.error),
-        "detectable": finite(found.found.detectable()),
+        "standard_error": finite(found.estimate.error),
+        "detectable": finite(found.detectable),
         "n": found.n,
         "differing": found.differing,
-        "resampled": found.resampled,
+        "resampled": found.pairing,
         "margin": found.margin,
         "ahead": found.ahead or None,
         "equivalent": found.equivalent,
         "claim": not found.missing,
-        "verdict": found.verdict,
+        "verdict": found.sentence,
         "notes": list(found.notes),
     }
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from leadline.analysis import progress
 from leadline.ledger import leaderboard
-from leadline.ledger.confirmed import Versus, finished
+from leadline.ledger.confirmed import finished
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
-from leadline.statistics import LEAST_DIFFERING, rule_of_three
+from leadline.statistics import rule_of_three
 
-__all__ = ["MIXED", "Answer", "answers", "interval"]
-
-MIXED = "better by one metric and worse by another than"
+__all__ = ["Answer", "answers", "interval", "luck"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Answer:
     """One stratum's answer.
 
     Attributes:
-        verdict: better than, worse than, not told apart from, `MIXED`, or empty where nothing is claimed.
+        verdict: what is claimed of the confirmed best against the best trivial predictor;
+            `NO_CLAIM` where nothing is confirmed.
         versus: the confirmed best beside the best trivial predictor, by the objective; None where there is none.
         besides: the same by the other metrics that have values per unit.
         luck: how many configurations were looked at and what that does to the winner's score; empty before there are two replicates.
@@ -32,13 +32,13 @@ class Answer:
     stratum: str
     label: str
     sentence: str
-    verdict: str
-    versus: Versus | None = None
-    besides: tuple[Versus, ...] = ()
+    verdict: Verdict = Verdict.NO_CLAIM
+    versus: Comparison | None = None
+    besides: tuple[Comparison, ...] = ()
     luck: str = ""
 
     @property
-    def contrary(self) -> list[Versus]:
+    def contrary(self) -> list[Comparison]:
         """Metrics by which the confirmed best is worse than a trivial predictor, though by the objective it is not."""
         return leaderboard.contrary(self.versus, self.besides)
 
@@ -59,7 +59,7 @@ def _answer(history: History, stratum: str, unit: str) -> Answer:
     if best := next(iter(leaderboard.confirmed(history, stratum)), None):
         return _confirmed(history, best, label, unit)
     sentence = _unconfirmed(history, leader, stratum, unit) if leader else _unfinished(history, stratum)
-    return Answer(stratum, label, sentence, "")
+    return Answer(stratum, label, sentence)
 
 
 def interval(measure: Measure) -> str:
@@ -75,10 +75,9 @@ def interval(measure: Measure) -> str:
 def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
     found = leaderboard.versus_trivial(history, trial, unit=unit)
     besides = tuple(leaderboard.besides(history, trial, unit))
-    made = Answer(
-        trial.stratum, label, "", found.verdict if found else "", found, besides, luck(history, trial.stratum)
-    )
-    verdict = MIXED if made.contrary and made.verdict == "better than" else made.verdict
+    claimed = found.verdict if found else Verdict.NO_CLAIM
+    made = Answer(trial.stratum, label, "", claimed, found, besides, luck(history, trial.stratum))
+    verdict = Verdict.MIXED if made.contrary and claimed is Verdict.BETTER else claimed
     words = [
         f"{_score(history, trial, unit)}: {_compared(found, unit)}{_contrary(made)}.",
         *_remarks(history, trial, unit),
@@ -95,11 +94,11 @@ def _score(history: History, trial: Trial, unit: str) -> str:
     return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
 
 
-def _compared(found: Versus | None, unit: str) -> str:
+def _compared(found: Comparison | None, unit: str) -> str:
     """The finalist beside the best trivial predictor on test: a claim only where enough was measured for one."""
     if found is None:
         return "no trivial predictor was scored on the test split"
-    place = f"{found.name}, at {number(found.other.value)}"
+    place = f"{found.b.label}, at {number(found.b.measure.value)}"
     if found.missing:
         return f"beside the best trivial predictor there, {place}, no claim is made: {found.missing}"
     how = (
@@ -107,16 +106,19 @@ def _compared(found: Versus | None, unit: str) -> str:
         if found.difference
         else "unpaired: the ledger has no values per unit for it"
     )
-    if found.difference and found.differing < LEAST_DIFFERING:
+    if found.few:
         how += f"; they differ on {found.differing} of them, too few to tell"
-    return f"for this model class and budget, {found.verdict} the best trivial predictor there, {place} ({how})"
+    return f"for this model class and budget, {found.verdict.phrase} the best trivial predictor there, {place} ({how})"
 
 
 def _contrary(answer: Answer) -> str:
     """By which other metrics it is worse."""
-    found = [f"{one.metric} ({one.name} at {number(one.other.value)}, paired: {interval(one.difference)})"
-             for one in answer.contrary if one.difference]  # fmt: skip
-    word = "but" if answer.verdict == "better than" else "and"
+    found = [
+        f"{one.metric} ({one.b.label} at {number(one.b.measure.value)}, paired: {interval(one.difference)})"
+        for one in answer.contrary
+        if one.difference
+    ]
+    word = "but" if answer.verdict is Verdict.BETTER else "and"
     return f", {word} worse by {' and '.join(found)}" if found else ""
 
 

@@ -10,10 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from leadline.analysis import cost, early_stopping, headlines, notes, pairwise, planned, progress, scores, verdicts
+from leadline.analysis import claims, cost, early_stopping, notes, pairwise, planned, progress, scores
 from leadline.analysis.report import answers, figures, guard_findings, tables
 from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
+from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
 from leadline.storage import Folder
@@ -43,7 +44,7 @@ def write(folder: Folder, name: str, price: float | None = None) -> str:
 
 def answered(folder: Folder) -> list[str]:
     """What a sweep answers to the comparisons that its study planned, a sentence each; raises as `write` does."""
-    return [one.sentence for one in planned.contrasts(Sweep.open(folder))]
+    return [planned.sentence(one) for one in planned.planned(Sweep.open(folder))]
 
 
 def page(sweep: Sweep, price: float | None = None) -> str:
@@ -84,7 +85,9 @@ def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
 def _top(sweep: Sweep) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
     metric = scores.metric(history, settings["metric"])
-    found, compared = answers.answers(history, metric.unit), pairwise.pairs(sweep)
+    found = answers.answers(history, metric.unit)
+    pairs, contrasts = pairwise.pairwise(sweep), planned.planned(sweep)
+    coverage, coverage_doc = scores.coverage(history)
     return {
         "sweep": sweep.name,
         "question": settings.get("question", ""),
@@ -99,21 +102,20 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "last": history.last_time,
         "written": time.time(),
         "answers": found,
-        "headline": tables.headline(history, found),
+        "summary": tables.summary_sentence(history, found),
         "besides": tables.besides(found),
-        "contrasts": planned.contrasts(sweep),
-        "pairs": compared,
-        "pairs_headline": pairwise.sentence(compared, settings["stratify"] or "stratum"),
-        "coverage": scores.coverage(history),
-        "coverage_doc": scores.metric(history, scores.COVERAGE).doc,
+        "contrasts": tables.planned(contrasts),
+        "contrast_sentences": [planned.sentence(one) for one in contrasts],
+        "pairs": tables.pairwise(pairs),
+        "pairs_sentence": pairwise.sentence(pairs, settings["stratify"] or "stratum"),
+        "coverage": coverage,
+        "coverage_doc": coverage_doc,
     }
 
 
 def _figures(history: History) -> dict[str, Any]:
-    others = [
-        (scores.metric(history, name), figures.answer(history, name, 320, legend=False))
-        for name in scores.shown(history)[1:]
-    ]
+    besides = scores.shown(history)[1:]
+    others = [(scores.metric(history, name), figures.answer(history, name, 320, legend=False)) for name in besides]
     strata = history.settings["strata"]
     important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
@@ -140,8 +142,9 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
     trials, saved, whole = progress.saved_steps(history)
     noted, problems = notes.every(sweep.folder)
+    judged, claims_problem = _claims(sweep)
     return {
-        "settings_rows": [(name, tables.plain(value)) for name, value in settings.items()],
+        "settings_rows": tables.settings(history),
         "rows": sweep.leaderboard()["rows"],
         "spent": {
             trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()
@@ -160,9 +163,18 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "all_trials": len(history.trials),
         "guarded": any(trial.findings for trial in history.trials.values()),
         "guards_share": cost.cost(history).guards_share,
-        "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings["family"])),
+        "claims": judged,
+        "claims_problem": claims_problem,
         "trial_notes": noted,
         "bad_notes": problems,
         "notes": history.notes,
         "manifests": [tables.manifest(manifest) for manifest in history.manifests],
     }
+
+
+def _claims(sweep: Sweep) -> tuple[list[claims.Judged], str]:
+    """The claims of the family's source as this sweep has them, and why there are none, in one line."""
+    try:
+        return claims.judged(sweep, claims.of_family(sweep.settings["family"])), ""
+    except ConfigError as error:
+        return [], " ".join(str(error).split())

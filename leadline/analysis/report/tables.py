@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from leadline.analysis import progress, scores
-from leadline.analysis.report.answers import MIXED, Answer, interval
+from leadline.analysis.planned import counts
+from leadline.analysis.report.answers import Answer, interval
 from leadline.analysis.scores import Reading
 from leadline.analysis.terminal import text
 from leadline.ledger import leaderboard
-from leadline.ledger.confirmed import NOT_TOLD_APART
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
 
 __all__ = [
@@ -22,17 +23,20 @@ __all__ = [
     "confirmed",
     "counted",
     "fields",
-    "headline",
     "incomplete",
     "manifest",
     "others",
+    "pairwise",
     "plain",
+    "planned",
+    "settings",
     "summary",
+    "summary_sentence",
 ]
 
 
-WORDS = ("better than", MIXED, "worse than", NOT_TOLD_APART)
-"""Verdicts in the order in which a headline says them."""
+ORDER = (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART)
+"""Verdicts in the order in which the summary says them."""
 
 
 def incomplete(history: History) -> str:
@@ -50,24 +54,24 @@ def incomplete(history: History) -> str:
     return "; ".join(missing)
 
 
-def headline(history: History, found: Sequence[Answer]) -> str:
+def summary_sentence(history: History, found: Sequence[Answer]) -> str:
     """All strata's answers in one sentence, with the paired difference of each; empty where nothing is confirmed."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[Verdict, list[str]] = {}
     for answer in found:
         if reading := scores.confirmed(history, answer.stratum, history.settings["metric"]):
             groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
     at = " at" if history.settings["stratify"] else ""
-    claims = [f"{word} the best trivial predictor{at} {', '.join(groups[word])}" for word in WORDS if word in groups]
+    other = f"the best trivial predictor{at}"
+    claims = [f"{verdict.phrase} {other} {', '.join(groups[verdict])}" for verdict in ORDER if verdict in groups]
     first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
-    sentence = "; ".join(
-        [*([first] if first else []), *([f"no claim{at} {', '.join(groups[''])}"] if "" in groups else [])]
-    )
+    unclaimed = f"no claim{at} {', '.join(groups[Verdict.NO_CLAIM])}" if Verdict.NO_CLAIM in groups else ""
+    sentence = "; ".join(filter(None, (first, unclaimed)))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
 def _place(history: History, answer: Answer, reading: Reading) -> str:
     """`lookahead 10 (hinge -0.013 [-0.017, -0.010])`: the paired difference where something is claimed, else the value."""
-    versus = answer.versus if answer.verdict else None
+    versus = answer.versus if answer.verdict is not Verdict.NO_CLAIM else None
     differences = [versus, *answer.contrary] if versus and versus.difference else []
     words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
     words = words or [f"{history.settings['metric']} {reading.words}{', unpaired' if versus else ''}"]
@@ -88,13 +92,53 @@ def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
         (
             answer.stratum,
             one.metric,
-            f"{one.name} ({number(one.other.value)})",
-            interval(one.difference) if one.difference else "-",
-            f"no claim: {one.missing}" if one.missing else one.verdict.removesuffix(" than").removesuffix(" from"),
+            f"{one.b.label} ({number(one.b.measure.value)})",
+            _difference(one),
+            _claimed(one),
         )
         for answer in found
         for one in answer.besides
     ]
+
+
+def planned(found: Sequence[Comparison]) -> list[tuple[str, str, str, str, str, str, str, str, str]]:
+    """A row for each planned comparison.
+
+    Its cells: first, second, metric, verdict, difference, margin, detectable, units, replicates.
+    """
+    return [
+        (
+            one.a.stratum,
+            one.b.stratum,
+            one.metric,
+            _claimed(one),
+            _difference(one),
+            _margin(one),
+            number(one.detectable) if one.varies else "-",
+            *counts(one),
+        )
+        for one in found
+    ]
+
+
+def pairwise(found: Sequence[Comparison]) -> list[tuple[str, str, str, str]]:
+    """(first, second, difference, verdict) of each pair of strata."""
+    return [(one.a.stratum, one.b.stratum, _difference(one), _claimed(one)) for one in found]
+
+
+def _difference(found: Comparison) -> str:
+    return interval(found.difference) if found.difference else "-"
+
+
+def _claimed(found: Comparison) -> str:
+    """The verdict, and what is missing for a claim."""
+    return f"{found.verdict}: {found.missing}" if found.missing else str(found.verdict)
+
+
+def _margin(found: Comparison) -> str:
+    """The margin, and the 90 % interval that must lie within it before there is no difference."""
+    low, high = found.narrow or (0.0, 0.0)
+    return f"{found.margin:g}{f' (90 %: {number(low)} to {number(high)})' if low < high else ''}"
 
 
 def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[str, Any]]:
@@ -129,10 +173,10 @@ def _against(history: History, trial: Trial, unit: str) -> str:
     if found is None:
         return "no trivial predictor on test"
     if found.missing:
-        return f"no claim: {found.missing}; {found.name} at {number(found.other.value)}"
+        return f"no claim: {found.missing}; {found.b.label} at {number(found.b.measure.value)}"
     worse = [one.metric for one in leaderboard.contrary(found, leaderboard.besides(history, trial))]
     by = f"; worse by {', '.join(worse)}" if worse else ""
-    return f"{found.verdict} {found.name} ({number(found.other.value)}){by}"
+    return f"{found.verdict.phrase} {found.b.label} ({number(found.b.measure.value)}){by}"
 
 
 def counted(history: History) -> list[tuple[str, str, str]]:
@@ -205,6 +249,11 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple) and any(isinstance(entry, dict) for entry in value):
         return "; ".join(map(plain, value))
     return "nothing" if value is None or value in ([], (), "") else text(value)
+
+
+def settings(history: History) -> list[tuple[str, str]]:
+    """Every setting in one line, but for what the metrics are: it is said where they are shown."""
+    return [(name, plain(value)) for name, value in history.settings.items() if name != "metrics"]
 
 
 def manifest(recorded: dict[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from leadline.analysis import scores
 from leadline.analysis.report import document, figures
 from leadline.ledger.history import History
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric, Series
 from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
 from trainables.recursive.metrics import LADDER
 
@@ -64,4 +64,57 @@ def test_other_metrics_are_no_ladder(names: list[str]) -> None:
 def test_the_report_shows_figure_and_table() -> None:
     page = document.page(made())
     assert "success by strength" in page
+    assert "success_1e-05 to success_1e-01: where a line falls, the basin ends." in page
+    assert '<th scope="col">1e-04</th>' in page
+
+
+def test_the_ledger_says_the_series_where_the_family_is_not_installed() -> None:
+    sweep = made({CONTROL: 0.5, NOISY: 0.7})
+    (installed,) = figures.ladders(sweep.history)
+    sweep.settings["family"] = "elsewhere"
+    (recorded,) = figures.ladders(sweep.history)
+    assert (recorded.series, recorded.metrics, recorded.table) == (installed.series, installed.metrics, installed.table)
+    page = document.page(sweep)
     assert "success_1e-05 to success_1e-01" in page
+    assert "n counts boards" in page
+
+
+def test_an_old_ledger_leaves_it_to_the_family() -> None:
+    sweep = made({CONTROL: 0.5, NOISY: 0.7})
+    (recorded,) = figures.ladders(sweep.history)
+    del sweep.settings["metrics"]
+    (asked,) = figures.ladders(sweep.history)
+    assert (recorded.series, recorded.metrics, recorded.table) == (asked.series, asked.metrics, asked.table)
+    sweep.settings["family"] = "elsewhere"
+    assert figures.ladders(sweep.history) == []
+    assert "by strength" not in document.page(sweep)
+
+
+def test_a_page_is_the_same_whether_the_ledger_or_the_family_says_what_metrics_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    recorded, asked = made(), made()
+    del asked.settings["metrics"]
+    assert document.page(recorded) == document.page(asked)
+
+
+def test_a_series_may_begin_at_nothing_and_have_a_unit() -> None:
+    """Strengths that a logarithmic axis has no place for, under names that say nothing of them."""
+    sweep = made()
+    names = ("calm", "windy", "stormy")
+    wind = {
+        name: Metric(name, "max", "boats", "share that floats", series=Series("floating", at, "wind", "m/s"))
+        for name, at in zip(names, (0.0, 12.5, 30.0), strict=True)
+    }
+    sweep.settings["metrics"] = {name: one.to_dict() for name, one in wind.items()}
+    for trial in sweep.history.trials.values():
+        split = "validation" if trial.of is None else "test"
+        measures = {f"{split}/{name}": Measure(0.5, 9, 0.4, 0.6) for name in ("stormy", "calm", "windy")}
+        object.__setattr__(trial.reports[-1], "metrics", {**trial.reports[-1].metrics, **measures})
+    (ladder,) = figures.ladders(sweep.history)
+    assert (ladder.name, ladder.metrics, ladder.rungs) == ("floating", list(names), ["0", "12.5", "30"])
+    assert (ladder.drawn.layout.xaxis.type, ladder.drawn.layout.xaxis.title.text) == ("linear", "wind (m/s)")
+    page = document.page(sweep)
+    assert "<h3>floating by wind</h3>" in page
+    assert "by the metrics calm to stormy.</p>" in page

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import html
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis import Sweep
-from leadline.analysis import headlines
-from leadline.analysis.comparison import Arm, compare
-from leadline.analysis.pairwise import pairs
-from leadline.analysis.planned import Contrast, contrasts
-from leadline.analysis.report import document
-from leadline.analysis.verdicts import arms, no_gain, verdicts
+from leadline.analysis import claims
+from leadline.analysis.claims import arms, no_gain
+from leadline.analysis.comparison import Finalist, compare
+from leadline.analysis.pairwise import pairwise
+from leadline.analysis.planned import counts, planned, sentence
+from leadline.analysis.report import document, tables
 from leadline.ledger import leaderboard
+from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.storage import Folder
 from search_spaces.sigma_bands.recursive import MATCHED
 from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
@@ -23,8 +25,8 @@ from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
 Build = Any
 
 
-def by_metric(sweep: Sweep) -> dict[str, Contrast]:
-    return {one.metric: one for one in contrasts(sweep)}
+def by_metric(sweep: Sweep) -> dict[str, Comparison]:
+    return {one.metric: one for one in planned(sweep)}
 
 
 @pytest.mark.parametrize(
@@ -38,18 +40,19 @@ def by_metric(sweep: Sweep) -> dict[str, Contrast]:
 )
 def test_each_answer(noisy: float, flipped: float, word: str, head: str) -> None:
     one = by_metric(made({CONTROL: 0.6, NOISY: noisy}, flipped=flipped))["exact"]
-    assert one.word == word
-    assert one.sentence.startswith(head)
-    assert " over 256 boards and 5 replicates" in one.sentence
-    assert one.counts == ("256", "5")
-    assert one.found is not None
-    assert one.found.margin == one.margin == 0.01
-    low, high = one.found.found.interval(0.9)
+    assert one.verdict == word
+    assert sentence(one).startswith(head)
+    assert " over 256 boards and 5 replicates" in sentence(one)
+    assert counts(one) == ("256", "5")
+    assert one.estimate is not None
+    assert one.margin == 0.01
+    assert one.narrow is not None
+    low, high = one.narrow
     assert (max(-low, high) < 0.01) == (word == "no difference")
-    assert (f"[{low:.4g}, {high:.4g}] at 90 % over 256 boards and 5 replicates lies within" in one.sentence) == (
+    assert (f"[{low:.4g}, {high:.4g}] at 90 % over 256 boards and 5 replicates lies within" in sentence(one)) == (
         word == "no difference"
     )
-    assert ("could not have been seen" in one.sentence) == (word == "not told apart")
+    assert ("could not have been seen" in sentence(one)) == (word == "not told apart")
     assert float(one.detectable) > 0
 
 
@@ -57,22 +60,24 @@ def test_a_difference_that_would_not_matter_is_said_to_be_one() -> None:
     sweep = made({CONTROL: 0.6, NOISY: 0.68})
     sweep.settings["contrasts"][0]["margins"]["exact"] = 0.2
     one = by_metric(sweep)["exact"]
-    assert one.word == "better"
-    assert "by less than would matter: the 90 % interval lies within the margin of 0.2" in one.sentence
+    assert one.verdict == "better"
+    assert "by less than would matter: the 90 % interval lies within the margin of 0.2" in sentence(one)
 
 
 def test_intervals_hold_for_all_planned_comparisons_together() -> None:
     sweep = made()
     one = by_metric(sweep)["exact"]
-    alone = compare(Arm.of(sweep, NOISY), Arm.of(sweep, CONTROL), "exact")
-    assert one.found is not None
-    assert one.found.confidence == 0.975
-    assert one.found.difference.low < alone.difference.low < alone.difference.high < one.found.difference.high
-    assert (alone.difference.low, alone.difference.high) == alone.found.interval()
-    assert one.found.detectable > alone.detectable == alone.found.detectable()
-    assert one.found.found.interval(0.9) == alone.found.interval(0.9), "an equivalence is shown by itself"
+    alone = compare(Finalist.of(sweep, NOISY), Finalist.of(sweep, CONTROL), "exact")
+    assert one.difference is not None
+    assert alone.difference is not None
+    assert alone.estimate is not None
+    assert one.confidence == 0.975
+    assert one.difference.low < alone.difference.low < alone.difference.high < one.difference.high
+    assert (alone.difference.low, alone.difference.high) == alone.estimate.interval()
+    assert one.detectable > alone.detectable == alone.estimate.detectable()
+    assert one.narrow == alone.narrow, "an equivalence is shown by itself"
     sweep.settings["contrasts"] = sweep.settings["contrasts"][:1] * 3
-    assert {one.found.confidence for one in contrasts(sweep) if one.found} == {1 - 0.05 / 6}
+    assert {one.confidence for one in planned(sweep)} == {1 - 0.05 / 6}
 
 
 @pytest.mark.parametrize(
@@ -85,14 +90,14 @@ def test_intervals_hold_for_all_planned_comparisons_together() -> None:
 )
 def test_what_a_claim_needs(replicates: int, boards: int, missing: str) -> None:
     sweep = made({CONTROL: 0.3, NOISY: 0.9}, replicates, boards, least=130)
-    for one in contrasts(sweep):
-        assert (one.word, one.missing) == ("no claim", missing)
-        assert one.sentence.startswith(f"By {one.metric}, nothing is claimed of {NOISY} against {CONTROL}: ")
-        assert one.sentence.endswith(f" replicate{'s' if replicates > 1 else ''}; {missing}.")
+    for one in planned(sweep):
+        assert (one.verdict, one.missing) == (Verdict.NO_CLAIM, missing)
+        assert sentence(one).startswith(f"By {one.metric}, nothing is claimed of {NOISY} against {CONTROL}: ")
+        assert sentence(one).endswith(f" replicate{'s' if replicates > 1 else ''}; {missing}.")
     (row,) = [row for row in leaderboard.confirmations(sweep.history) if row["stratum"] == NOISY]
     assert row["against"][0]["missing"] == missing.replace("boards", "units"), "against trivial predictors too"
     sweep.settings["least_units"] = 0
-    assert (contrasts(sweep)[0].word == "better") == (replicates == 5)
+    assert (planned(sweep)[0].verdict == "better") == (replicates == 5)
 
 
 def test_an_arm_that_is_not_confirmed_is_named() -> None:
@@ -101,11 +106,11 @@ def test_an_arm_that_is_not_confirmed_is_named() -> None:
         trial.number for trial in sweep.history.trials.values() if trial.stratum == NOISY and trial.of is not None
     ]:
         del sweep.history.trials[number]
-    one = contrasts(sweep)[0]
-    assert (one.word, one.words, one.counts, one.detectable, one.found) == ("no claim", "-", ("-", "-"), "-", None)
+    one = planned(sweep)[0]
+    assert (one.verdict, one.difference, counts(one), one.estimate) == (Verdict.NO_CLAIM, None, ("-", "-"), None)
+    assert tables.planned([one]) == [(NOISY, CONTROL, "exact", f"no claim: {one.missing}", "-", "0.01", "-", "-", "-")]
     assert one.missing == f"made:{NOISY}: none of its trials has been confirmed, so there is nothing to compare"
-    assert one.kept == "0.01"
-    assert html.escape(one.sentence, quote=False) in document.page(sweep).replace("&#39;", "'")
+    assert html.escape(sentence(one), quote=False) in document.page(sweep).replace("&#39;", "'")
 
 
 def test_arms_without_a_difference_leave_room_for_one() -> None:
@@ -113,26 +118,28 @@ def test_arms_without_a_difference_leave_room_for_one() -> None:
     for trial in sweep.history.trials.values():
         trial.reports[-1] = sweep.history.trials[1].reports[-1] if trial.of is not None else trial.reports[-1]
     one = by_metric(sweep)["exact"]
-    assert one.word == "not told apart"
-    assert one.detectable == "-"
-    assert "equal on all 256 boards, which leaves room for up to 1.2 % (rule of three)" in one.sentence
+    assert one.verdict == "not told apart"
+    assert math.isnan(one.detectable)
+    assert tables.planned([one])[0][6] == "-"
+    assert "equal on all 256 boards, which leaves room for up to 1.2 % (rule of three)" in sentence(one)
 
 
 def test_planned_comparisons_take_the_place_of_all_pairs() -> None:
     sweep = made()
-    assert pairs(sweep) == []
+    assert pairwise(sweep) == []
     sweep.settings["contrasts"] = []
-    assert contrasts(sweep) == []
-    assert len(pairs(sweep)) == 1
+    assert planned(sweep) == []
+    assert len(pairwise(sweep)) == 1
 
 
 def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
     sweep = made({CONTROL: 0.6, NOISY: 0.68})
     page = document.page(sweep)
-    found = contrasts(sweep)
+    found = planned(sweep)
     for one in found:
-        assert page.index(one.sentence) < page.index("Objective: <strong>exact</strong>")
-        assert f"<td>{one.word}</td><td>{one.words}</td>\n<td>{one.kept}</td>" in page
+        assert page.index(sentence(one)) < page.index("Objective: <strong>exact</strong>")
+        (row,) = tables.planned([one])
+        assert f"<td>{row[3]}</td><td>{row[4]}</td>\n<td>{row[5]}</td>" in page
     assert "What the study planned to compare" in page
     assert "beside every other" not in page
     assert "hold for all 2 comparisons together" in page
@@ -142,7 +149,7 @@ def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
     (line,) = [
-        line for line in verdicts(sweep, headlines.of_family(sweep.settings["family"])) if line.headline.claim == claim
+        line for line in claims.judged(sweep, claims.of_family(sweep.settings["family"])) if line.claim.claim == claim
     ]
     return line.measured, line.verdict
 
@@ -173,8 +180,8 @@ def test_no_gain_as_the_log_saw_in_hrm(noisy: float, flipped: float, verdict: st
 
 def test_headlines_of_the_notes_need_their_sweep_and_enough_of_it() -> None:
     sweep = made({MATCHED[2]: 0.6, MATCHED[3]: 0.7})
-    assert {line.verdict for line in verdicts(sweep, headlines.of_family("trm"))} == {"not run"}
-    assert {line.verdict for line in verdicts(sweep, headlines.of_family("hrm"))} == {"not run"}
+    assert {line.verdict for line in claims.judged(sweep, claims.of_family("trm"))} == {"not run"}
+    assert {line.verdict for line in claims.judged(sweep, claims.of_family("hrm"))} == {"not run"}
     few = made(replicates=2, family="hrm")
     measured, verdict = asked(few, "Noise got no gain in best accuracy.")
     assert verdict == "no claim"

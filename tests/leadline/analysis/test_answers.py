@@ -14,6 +14,7 @@ from leadline.analysis.report import answers, tables
 from leadline.finding import Finding
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
+from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure
 
 Build = Any
@@ -37,7 +38,7 @@ def test_the_answer_holds_value_units_replicates_and_the_paired_difference(histo
         rf"\(paired by orbits: {NUMBER} \[{NUMBER}, {NUMBER}\]\)\.",
         answer.sentence,
     )
-    assert answer.verdict == "better than"
+    assert answer.verdict is Verdict.BETTER
 
 
 def test_an_old_ledger_is_compared_unpaired_and_says_so(build: Build) -> None:
@@ -45,7 +46,7 @@ def test_an_old_ledger_is_compared_unpaired_and_says_so(build: Build) -> None:
     made.baselines(units=False)
     made.train()
     answer = of(Sweep.open(made.close()).history)
-    assert answer.verdict == "better than"
+    assert answer.verdict is Verdict.BETTER
     assert "at 0.09 (unpaired: the ledger has no values per unit for it)" in answer.sentence
 
 
@@ -55,7 +56,7 @@ def test_too_few_replicates_make_no_claim(build: Build, replicates: int) -> None
     made.baselines()
     made.train()
     answer = of(Sweep.open(made.close()).history)
-    assert answer.verdict == ""
+    assert answer.verdict is Verdict.NO_CLAIM
     place = "beside the best trivial predictor there, sum of ln T^k, at 0.09, no claim is made"
     assert f"{place}: only {replicates} of 5 replicates." in answer.sentence
     assert not re.search("better|worse", answer.sentence)
@@ -73,7 +74,7 @@ def test_too_few_units_make_no_claim(history: History) -> None:
             )
     answer = of(history)
     assert "no claim is made: only 60 of 100 test orbits" in answer.sentence
-    assert answer.verdict == ""
+    assert answer.verdict is Verdict.NO_CLAIM
 
 
 def test_the_leader_of_a_search_is_no_claim(build: Build) -> None:
@@ -81,7 +82,7 @@ def test_the_leader_of_a_search_is_no_claim(build: Build) -> None:
     made.baselines()
     made.train()
     answer = of(Sweep.open(made.close()).history)
-    assert (answer.verdict, answer.luck) == ("", "")
+    assert (answer.verdict, answer.luck) == (Verdict.NO_CLAIM, "")
     assert (
         "the best trivial predictor there, sum of ln T^k, is at 0.09. It was chosen on these orbits" in answer.sentence
     )
@@ -94,7 +95,7 @@ def test_a_tie_with_a_predictor_is_not_told_apart(history: History) -> None:
     assert score is not None
     history.baselines.append(Baseline("twin", "10", {"test/hinge": score}))
     answer = of(history)
-    assert answer.verdict == "not told apart from"
+    assert answer.verdict is Verdict.NOT_TOLD_APART
     assert "not told apart from the best trivial predictor there, twin" in answer.sentence
 
 
@@ -142,11 +143,11 @@ def with_violations(history: History, shift: float) -> None:
 def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -> None:
     with_violations(history, 0.01)
     first, second = answers.answers(history, "orbits")
-    assert (first.verdict, second.verdict) == (answers.MIXED, "better than")
+    assert (first.verdict, second.verdict) == (Verdict.MIXED, Verdict.BETTER)
     assert re.search(
         rf", but worse by violations \(sum at 0\.2635, paired: 0\.010\d+ \[{NUMBER}, {NUMBER}\]\)\.$", first.sentence
     )
-    sentence = tables.headline(history, [first, second])
+    sentence = tables.summary_sentence(history, [first, second])
     assert sentence.startswith(
         "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("
     )
@@ -162,15 +163,15 @@ def test_what_is_worse_by_the_objective_needs_no_second_word(history: History) -
     with_violations(history, 0.01)
     history.baselines.append(Baseline("tiny", "10", {"test/hinge": Measure(1e-6, 128, 1e-6, 1e-6, (1e-6,) * 128)}))
     first = of(history)
-    assert (first.verdict, first.contrary) == ("worse than", [])
-    assert [one.verdict for one in first.besides] == ["worse than"]
+    assert (first.verdict, first.contrary) == (Verdict.WORSE, [])
+    assert [one.verdict for one in first.besides] == [Verdict.WORSE]
 
 
 def test_what_is_better_by_another_metric_too_stands_as_it_is(history: History) -> None:
     with_violations(history, -0.01)
     first = of(history)
-    assert (first.verdict, first.contrary) == ("better than", [])
-    assert [one.verdict for one in first.besides] == ["better than"]
+    assert (first.verdict, first.contrary) == (Verdict.BETTER, [])
+    assert [one.verdict for one in first.besides] == [Verdict.BETTER]
 
 
 def test_a_lost_replicate_is_named_and_nothing_is_claimed(history: History) -> None:
@@ -178,9 +179,9 @@ def test_a_lost_replicate_is_named_and_nothing_is_claimed(history: History) -> N
     lost = history.replicates(best.number)[0]
     lost.status = "failed"
     answer = of(history)
-    assert answer.verdict == ""
+    assert answer.verdict is Verdict.NO_CLAIM
     assert f"no claim is made: replicate {lost.number} failed; only 4 of 5 replicates" in answer.sentence
-    assert tables.headline(history, [answer]).startswith("No claim at lookahead 10 (hinge 0.")
+    assert tables.summary_sentence(history, [answer]).startswith("No claim at lookahead 10 (hinge 0.")
 
 
 def test_the_headline_holds_the_difference_and_not_the_value(history: History) -> None:
@@ -189,9 +190,9 @@ def test_the_headline_holds_the_difference_and_not_the_value(history: History) -
     assert answer.versus.difference is not None
     found = answer.versus.difference
     turned = Measure(-found.value, found.n, -found.high, -found.low)
-    assert f"at lookahead 10 (hinge lower by {answers.interval(turned)})." in tables.headline(history, [answer])
+    assert f"at lookahead 10 (hinge lower by {answers.interval(turned)})." in tables.summary_sentence(history, [answer])
     history.settings["stratify"] = None
-    assert "trivial predictor (hinge lower by " in tables.headline(history, [answer])
+    assert "trivial predictor (hinge lower by " in tables.summary_sentence(history, [answer])
 
 
 def test_an_unfinished_stratum_counts_in_the_unit_of_the_budget(build: Build) -> None:

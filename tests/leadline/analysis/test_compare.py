@@ -17,24 +17,25 @@ from rich.console import Console
 from analysis import Sweep
 from leadline.analysis import comparison
 from leadline.analysis.commands.compare import arms, table
-from leadline.analysis.comparison import Arm, Comparison, compare
+from leadline.analysis.comparison import Finalist, compare
 from leadline.commands.dispatch import main
 from leadline.config import ConfigError
+from leadline.ledger.verdicts import Comparison
 from leadline.measure import Measure
-from leadline.statistics import mean_over_units
+from leadline.statistics import TwoWay, mean_over_units
 
 Build = Any
 Numbers = np.ndarray
 
 
 @pytest.fixture
-def pair(finished: Path) -> tuple[Arm, Arm]:
+def pair(finished: Path) -> tuple[Finalist, Finalist]:
     """Two arms of one sweep, whose replicates' test scores a test may replace by `scored`."""
     sweep = Sweep.open(finished)
-    return Arm.of(sweep, "10"), Arm.of(sweep, "100")
+    return Finalist.of(sweep, "10"), Finalist.of(sweep, "100")
 
 
-def scored(arm: Arm, values: Numbers) -> None:
+def scored(arm: Finalist, values: Numbers) -> None:
     """Gives the arm's replicates these values per unit on test, [replicates, units]."""
     for run, row in zip(arm.runs, values, strict=True):
         measures = {**run.reports[-1].metrics, "test/hinge": mean_over_units(row)}
@@ -47,58 +48,63 @@ def scores(shift: float, noise: float = 0.02, seed: int = 0) -> Numbers:
     return np.asarray(units + shift + noise * np.random.default_rng(seed).normal(size=(5, 128)))
 
 
-def test_a_tiny_constant_difference_is_found_under_a_large_spread(pair: tuple[Arm, Arm]) -> None:
+def estimate(found: Comparison) -> TwoWay:
+    assert found.estimate is not None
+    return found.estimate
+
+
+def test_a_tiny_constant_difference_is_found_under_a_large_spread(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     scored(a, scores(0.0, seed=1))
     scored(b, scores(0.02, seed=2))
     found = compare(a, b, "hinge")
-    low, high = found.found.interval()
+    low, high = estimate(found).interval()
     assert low < -0.02 < high < 0
-    assert (found.verdict, found.ahead, found.missing) == ("A is better", "A", "")
-    assert found.values[0].low < found.values[1].value < found.values[0].high, "the arms' own intervals cannot tell"
-    assert compare(b, a, "hinge").verdict == "B is better"
-    assert compare(b, a, "hinge").found.value == pytest.approx(-found.found.value)
+    assert (found.sentence, found.ahead, found.missing) == ("A is better", "A", "")
+    assert found.a.measure.low < found.b.measure.value < found.a.measure.high, "the arms' own intervals cannot tell"
+    assert compare(b, a, "hinge").sentence == "B is better"
+    assert estimate(compare(b, a, "hinge")).value == pytest.approx(-estimate(found).value)
 
 
-def test_no_difference_needs_a_margin_that_the_interval_keeps(pair: tuple[Arm, Arm]) -> None:
+def test_no_difference_needs_a_margin_that_the_interval_keeps(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     scored(a, scores(0.0, noise=0.1, seed=1))
     scored(b, scores(0.0, noise=0.1, seed=2))
     plain = compare(a, b, "hinge")
-    assert (
-        plain.verdict == f"not told apart: a difference below {plain.found.detectable():.4g} could not have been seen"
-    )
-    low, high = plain.found.interval(0.9)
+    assert plain.sentence == f"not told apart: a difference below {plain.detectable:.4g} could not have been seen"
+    low, high = estimate(plain).interval(0.9)
     edge = max(-low, high)
-    assert compare(a, b, "hinge", margin=1.01 * edge).verdict.startswith(
+    assert compare(a, b, "hinge", margin=1.01 * edge).sentence.startswith(
         "no difference: the 90 % interval lies within the margin of "
     )
-    assert compare(a, b, "hinge", margin=0.99 * edge).verdict == plain.verdict
+    assert compare(a, b, "hinge", margin=0.99 * edge).sentence == plain.sentence
 
 
-def test_a_difference_can_be_sure_and_too_small_to_matter(pair: tuple[Arm, Arm]) -> None:
+def test_a_difference_can_be_sure_and_too_small_to_matter(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     scored(a, scores(0.0, seed=1))
     scored(b, scores(0.02, seed=2))
-    assert compare(a, b, "hinge", margin=0.5).verdict.startswith("A is better, by less than would matter")
+    assert compare(a, b, "hinge", margin=0.5).sentence.startswith("A is better, by less than would matter")
 
 
-def test_a_handful_of_units_does_not_put_an_arm_ahead(pair: tuple[Arm, Arm]) -> None:
+def test_a_handful_of_units_does_not_put_an_arm_ahead(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     base = scores(0.0, noise=0.0)
     scored(a, base)
     scored(b, base + 0.3 * (np.arange(128) < 5) + 0.001 * np.arange(5)[:, None] * (np.arange(128) < 5))
     found = compare(a, b, "hinge")
-    assert found.found.interval()[1] < 0
-    assert (found.ahead, found.verdict) == ("", "not told apart: the arms differ on 5 of 128 orbits, too few to tell")
+    assert estimate(found).interval()[1] < 0
+    assert (found.ahead, found.sentence) == ("", "not told apart: the arms differ on 5 of 128 orbits, too few to tell")
 
 
-def test_arms_that_are_equal_everywhere_are_not_called_equal(pair: tuple[Arm, Arm]) -> None:
+def test_arms_that_are_equal_everywhere_are_not_called_equal(pair: tuple[Finalist, Finalist]) -> None:
     for arm in pair:
         scored(arm, np.zeros((5, 128)))
     found = compare(*pair, "hinge", margin=0.1)
-    assert found.verdict == "not told apart: equal on all 128 orbits, which leaves room for up to 2.3 % (rule of three)"
-    assert math.isnan(found.found.detectable())
+    assert (
+        found.sentence == "not told apart: equal on all 128 orbits, which leaves room for up to 2.3 % (rule of three)"
+    )
+    assert math.isnan(found.detectable)
 
 
 def margins(found: Comparison) -> list[str]:
@@ -108,11 +114,11 @@ def margins(found: Comparison) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines() if line.startswith("margin ")]
 
 
-def test_a_margin_that_is_given_has_a_row_whether_kept_or_not(pair: tuple[Arm, Arm]) -> None:
+def test_a_margin_that_is_given_has_a_row_whether_kept_or_not(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     scored(a, scores(0.0, noise=0.1, seed=1))
     scored(b, scores(0.0, noise=0.1, seed=2))
-    low, high = compare(a, b, "hinge").found.interval(0.9)
+    low, high = estimate(compare(a, b, "hinge")).interval(0.9)
     interval = f"the 90 % interval [{low:.4g}, {high:.4g}]"
     assert margins(compare(a, b, "hinge")) == []
     assert margins(compare(a, b, "hinge", margin=9.0)) == [f"margin 9: {interval} lies within it"]
@@ -129,7 +135,9 @@ INFORMED = (
 )
 
 
-def test_strata_of_other_information_are_said_to_be(pair: tuple[Arm, Arm], sweeps: tuple[Path, Path, Path]) -> None:
+def test_strata_of_other_information_are_said_to_be(
+    pair: tuple[Finalist, Finalist], sweeps: tuple[Path, Path, Path]
+) -> None:
     assert compare(*pair, "hinge").notes[-1] == INFORMED
     one, two, _ = map(str, sweeps)
     assert INFORMED in compare(*arms(f"{one}:10", f"{two}:100")[0], "hinge").notes
@@ -137,7 +145,9 @@ def test_strata_of_other_information_are_said_to_be(pair: tuple[Arm, Arm], sweep
 
 
 @pytest.mark.parametrize("means", [{"comparable": True}, {"arms": {"10": {}, "100": {}}}])
-def test_strata_that_are_meant_to_be_compared_have_no_such_note(pair: tuple[Arm, Arm], means: dict[str, Any]) -> None:
+def test_strata_that_are_meant_to_be_compared_have_no_such_note(
+    pair: tuple[Finalist, Finalist], means: dict[str, Any]
+) -> None:
     settings = pair[0].sweep.settings
     settings.pop("comparable")
     settings |= means
@@ -146,10 +156,10 @@ def test_strata_that_are_meant_to_be_compared_have_no_such_note(pair: tuple[Arm,
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_which_side_is_better_follows_the_metric(
-    pair: tuple[Arm, Arm], mode: str, monkeypatch: pytest.MonkeyPatch
+    pair: tuple[Finalist, Finalist], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "mode_and_unit", lambda settings, metric: (mode, "orbits"))
-    assert compare(*pair, "hinge").verdict == ("B is better" if mode == "min" else "A is better")
+    assert compare(*pair, "hinge").sentence == ("B is better" if mode == "min" else "A is better")
 
 
 def test_nothing_is_claimed_from_few_replicates(build: Build) -> None:
@@ -157,31 +167,31 @@ def test_nothing_is_claimed_from_few_replicates(build: Build) -> None:
     made.baselines()
     made.train()
     sweep = Sweep.open(made.close())
-    found = compare(Arm.of(sweep, "10"), Arm.of(sweep, "100"), "hinge", margin=9.0)
-    assert found.verdict == "no claim: only 3 of 5 replicates; the interval excludes 0 in favour of B"
-    assert math.isfinite(found.found.detectable())
+    found = compare(Finalist.of(sweep, "10"), Finalist.of(sweep, "100"), "hinge", margin=9.0)
+    assert found.sentence == "no claim: only 3 of 5 replicates; the interval excludes 0 in favour of B"
+    assert math.isfinite(found.detectable)
 
 
-def test_nothing_is_claimed_from_few_units_or_without_them(pair: tuple[Arm, Arm]) -> None:
+def test_nothing_is_claimed_from_few_units_or_without_them(pair: tuple[Finalist, Finalist]) -> None:
     for arm, shift in zip(pair, (0.0, 0.0), strict=True):
         scored(arm, scores(shift)[:, :99])
     with pytest.raises(ConfigError, match="units"):
-        compare(pair[0], Arm.of(Sweep.open(pair[0].sweep.folder), "100"), "hinge")
-    assert compare(*pair, "hinge").verdict.startswith("no claim: only 99 of 100 test orbits")
+        compare(pair[0], Finalist.of(Sweep.open(pair[0].sweep.folder), "100"), "hinge")
+    assert compare(*pair, "hinge").sentence.startswith("no claim: only 99 of 100 test orbits")
     for arm in pair:
         for run in arm.runs:
             metrics = {**run.reports[-1].metrics, "test/hinge": Measure(1.0 + run.number, 128, 0.5, 9.0)}
             run.reports[-1] = dataclasses.replace(run.reports[-1], metrics=metrics)
     found = compare(*pair, "hinge")
-    assert found.verdict.startswith("no claim: the ledger has no values per unit")
-    assert "the 128 orbits are not resampled" in found.resampled
+    assert found.sentence.startswith("no claim: the ledger has no values per unit")
+    assert "the 128 orbits are not resampled" in found.pairing
 
 
-def test_one_replicate_is_one(pair: tuple[Arm, Arm]) -> None:
+def test_one_replicate_is_one(pair: tuple[Finalist, Finalist]) -> None:
     for arm in pair:
         for run in arm.sweep.history.replicates(arm.trial.number)[1:]:
             run.status = "failed"
-    assert "paired, x 1 replicate, paired by seed" in compare(*pair, "hinge").resampled
+    assert "paired, x 1 replicate, paired by seed" in compare(*pair, "hinge").pairing
 
 
 @pytest.fixture
@@ -200,10 +210,10 @@ def test_two_sweeps_are_compared_in_every_stratum_and_pair_by_seed(sweeps: tuple
     one, two, three = map(str, sweeps)
     found = [compare(a, b, "hinge") for a, b in arms(one, two)]
     assert [(entry.a.label, entry.b.label) for entry in found] == [("one:10", "two:10"), ("one:100", "two:100")]
-    assert [entry.replicates for entry in found] == [(5, 5), (5, 5)], "the sixth has no partner"
-    assert all("paired by seed" in entry.resampled and not entry.notes for entry in found)
+    assert [(entry.a.replicates, entry.b.replicates) for entry in found] == [(5, 5), (5, 5)], "the sixth has no partner"
+    assert all("paired by seed" in entry.pairing and not entry.notes for entry in found)
     other = compare(*arms(f"{one}:10", f"{three}:10")[0], "hinge")
-    assert "5 and 5 replicates, whose seeds do not pair and which are drawn separately" in other.resampled
+    assert "5 and 5 replicates, whose seeds do not pair and which are drawn separately" in other.pairing
     assert arms(f"{one}:10", two)[0][1].label == "two:10"
 
 
@@ -234,15 +244,15 @@ def test_rows_are_taken_on_trust_only_with_a_note(sweeps: tuple[Path, Path, Path
 
 @pytest.mark.parametrize(("at", "place"), [("time", "4 training seconds"), ("samples", "12,800 samples")])
 def test_equal_time_and_samples_compare_validation_over_replicates_alone(
-    pair: tuple[Arm, Arm], at: Any, place: str
+    pair: tuple[Finalist, Finalist], at: Any, place: str
 ) -> None:
     found = compare(*pair, "hinge", "validation", at)
     assert found.at == place
-    assert found.verdict.startswith("no claim: both arms were chosen on the validation split")
-    assert found.resampled == "5 replicates alone, paired by seed; the 96 orbits are not resampled"
+    assert found.sentence.startswith("no claim: both arms were chosen on the validation split")
+    assert found.pairing == "5 replicates alone, paired by seed; the 96 orbits are not resampled"
 
 
-def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[Arm, Arm]) -> None:
+def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     for run in a.runs:
         run.reports[:] = [dataclasses.replace(report, seconds=2 * report.seconds) for report in run.reports]
@@ -250,7 +260,7 @@ def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[A
     assert found.at == "4 training seconds"
     half = np.mean([run.reports[1].metrics["validation/hinge"].value for run in a.runs])
     whole = np.mean([run.reports[-1].metrics["validation/hinge"].value for run in b.runs])
-    assert found.found.value == pytest.approx(half - whole)
+    assert estimate(found).value == pytest.approx(half - whole)
     for run in a.runs:
         run.reports[:] = [dataclasses.replace(report, seconds=100 * report.seconds) for report in run.reports]
     with pytest.raises(ConfigError, match=r"^at: trial \d+ of demo:10 reported for the first time after"):
@@ -271,19 +281,19 @@ def test_the_slower_arm_is_read_where_it_had_come_by_the_same_time(pair: tuple[A
         ),
     ],
 )
-def test_budgets_that_differ_are_said(pair: tuple[Arm, Arm], changes: Any, said: str) -> None:
+def test_budgets_that_differ_are_said(pair: tuple[Finalist, Finalist], changes: Any, said: str) -> None:
     for run in pair[1].runs:
         run.reports[-1] = dataclasses.replace(run.reports[-1], **changes)
     assert said in compare(*pair, "hinge").notes
 
 
-def test_one_replicate_with_another_budget_is_said(pair: tuple[Arm, Arm]) -> None:
+def test_one_replicate_with_another_budget_is_said(pair: tuple[Finalist, Finalist]) -> None:
     last = pair[1].runs[-1].reports
     last[-1] = dataclasses.replace(last[-1], samples=25600)
     assert "B 400 steps (12,800 to 25,600 samples)" in " ".join(compare(*pair, "hinge").notes)
 
 
-def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Arm, Arm]) -> None:
+def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     for run in b.runs:
         run.reports[:] = [dataclasses.replace(report, samples=3 * report.samples // 2) for report in run.reports]
@@ -291,21 +301,21 @@ def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Arm,
     assert (found.at, found.notes[:1]) == ("9,600 samples", ("A is the best of 2 confirmed by the same units, B of 2",))
     third = np.mean([run.reports[2].metrics["validation/hinge"].value for run in a.runs])
     second = np.mean([run.reports[1].metrics["validation/hinge"].value for run in b.runs])
-    assert found.found.value == pytest.approx(third - second)
+    assert estimate(found).value == pytest.approx(third - second)
 
 
-def test_where_no_count_is_common_it_is_said_where_each_was_read(pair: tuple[Arm, Arm]) -> None:
+def test_where_no_count_is_common_it_is_said_where_each_was_read(pair: tuple[Finalist, Finalist]) -> None:
     for run in pair[1].runs:
         run.reports[:] = [dataclasses.replace(report, samples=report.samples + 1) for report in run.reports]
     found = compare(*pair, "hinge", "validation", "samples")
     assert "A was read after 12,800 samples, B after 9,601: the last reports before 12,800" in found.notes
 
 
-def test_a_lost_replicate_is_named(pair: tuple[Arm, Arm]) -> None:
+def test_a_lost_replicate_is_named(pair: tuple[Finalist, Finalist]) -> None:
     a, b = pair
     run = a.sweep.history.replicates(b.trial.number)[0]
     run.status = "failed"
-    assert compare(a, b, "hinge").verdict.startswith(
+    assert compare(a, b, "hinge").sentence.startswith(
         f"no claim: replicate {run.number} failed of demo:100; only 4 of 5 replicates"
     )
 

@@ -14,7 +14,8 @@ from leadline.analysis.report import figures
 from leadline.analysis.report.figures.answer import front
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
-from leadline.measure import Measure
+from leadline.measure import Measure, Metric
+from trainables.collatz.family import COLLATZ
 
 Build = Any
 
@@ -86,10 +87,27 @@ def test_metrics_that_are_shown(history: History) -> None:
 
 
 def test_coverage_is_that_of_test(history: History) -> None:
-    assert scores.coverage(history) == []
+    assert scores.coverage(history)[0] == []
     measures = {"validation/coverage": Measure.exact(0.25, 9), "test/coverage": Measure.exact(0.75, 9)}
     history.baselines.append(Baseline("sum", "100", measures))
-    assert scores.coverage(history) == [("100", 0.75)]
+    assert scores.coverage(history) == ([("100", 0.75)], COLLATZ.metric("coverage").doc)
+
+
+def test_roles_come_from_the_ledger_where_it_has_them(history: History) -> None:
+    """No metric is known by its name: an outside family's are, by what it said of them."""
+    names = ("common_hinge", "coverage", "alike", "seen")
+    history.baselines.append(Baseline("sum", "10", {f"test/{name}": Measure.exact(0.5, 9) for name in names}))
+    alike = Metric("alike", "min", "rows", "on the rows of all", role="common")
+    seen = Metric("seen", "min", "rows", "what is seen", role="coverage")
+    history.settings["metrics"] = {one.name: one.to_dict() for one in (alike, seen)}
+    history.settings["family"] = "elsewhere"
+    assert scores.shown(history) == ["hinge", "alike"]
+    assert scores.coverage(history) == ([("10", 0.5)], "what is seen")
+    assert scores.metric(history, "alike") == alike
+    del history.settings["metrics"]
+    assert scores.shown(history) == ["hinge"]
+    assert scores.coverage(history) == ([], "")
+    assert scores.metric(history, "alike") == Metric("alike", "min", "independent units", "")
 
 
 def test_the_best_trivial_predictor_follows_the_metric(history: History) -> None:

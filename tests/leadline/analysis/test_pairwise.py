@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from analysis import Sweep
-from leadline.analysis.comparison import Arm, compare
-from leadline.analysis.pairwise import pairs, sentence
+from leadline.analysis.comparison import Finalist, compare
+from leadline.analysis.pairwise import pairwise, sentence
 from leadline.analysis.report import document
+from leadline.ledger.verdicts import Verdict
 from leadline.statistics import mean_over_units
 
 
@@ -27,7 +28,7 @@ def sweep(finished: Path) -> Sweep:
 def scored(sweep: Sweep, stratum: str, shift: float, noise: float = 0.02) -> None:
     units = np.random.default_rng(7).normal(size=128)
     generator = np.random.default_rng(int(stratum))
-    for run in Arm.of(sweep, stratum).runs:
+    for run in Finalist.of(sweep, stratum).runs:
         values = mean_over_units(units + shift + noise * generator.normal(size=128))
         run.reports[-1] = dataclasses.replace(
             run.reports[-1], metrics={**run.reports[-1].metrics, "test/hinge": values}
@@ -35,7 +36,7 @@ def scored(sweep: Sweep, stratum: str, shift: float, noise: float = 0.02) -> Non
 
 
 def test_strata_that_hold_different_information_are_not_compared(finished: Path) -> None:
-    assert pairs(Sweep.open(finished)) == []
+    assert pairwise(Sweep.open(finished)) == []
     assert sentence([], "lookahead") == ""
 
 
@@ -43,19 +44,20 @@ def test_strata_that_hold_different_information_are_not_compared(finished: Path)
 def test_the_best_is_told_apart_or_not(sweep: Sweep, shift: float, word: str, than: str) -> None:
     scored(sweep, "10", 0.0)
     scored(sweep, "100", shift)
-    (pair,) = pairs(sweep)
+    (pair,) = pairwise(sweep)
     assert pair.difference is not None
     assert pair.difference.value <= 0
-    assert pair.word == word
+    assert pair.verdict == word
     assert sentence([pair], "arm").startswith(
-        f"For this model class and budget, arm {pair.a} is {word} {than} {pair.b} ("
+        f"For this model class and budget, arm {pair.a.stratum} is {word} {than} {pair.b.stratum} ("
     )
 
 
 def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
-    (alone,) = pairs(sweep)
-    plain = compare(Arm.of(sweep, alone.a), Arm.of(sweep, alone.b), "hinge").found
+    (alone,) = pairwise(sweep)
+    plain = compare(Finalist.of(sweep, alone.a.stratum), Finalist.of(sweep, alone.b.stratum), "hinge").estimate
     assert alone.difference is not None
+    assert plain is not None
     assert (alone.difference.low, alone.difference.high) == plain.interval(0.95)
     sweep.settings["strata"] = [*sweep.settings["strata"], "20"]
     for trial in [trial for trial in sweep.history.trials.values() if trial.stratum == "100"]:
@@ -64,25 +66,27 @@ def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
         sweep.history.trials[number] = dataclasses.replace(
             trial, number=number, of=of, stratum="20", reports=list(trial.reports)
         )
-    found = pairs(sweep)
-    assert [{pair.a, pair.b} for pair in found] == [set(two) for two in itertools.combinations(["100", "20", "10"], 2)]
-    wider = next(pair.difference for pair in found if {pair.a, pair.b} == {"10", "100"})
+    found = pairwise(sweep)
+    assert [{pair.a.stratum, pair.b.stratum} for pair in found] == [
+        set(two) for two in itertools.combinations(["100", "20", "10"], 2)
+    ]
+    wider = next(pair.difference for pair in found if {pair.a.stratum, pair.b.stratum} == {"10", "100"})
     assert wider is not None
     assert wider.low < alone.difference.low < alone.difference.high < wider.high
 
 
 def test_too_few_replicates_make_no_claim(sweep: Sweep) -> None:
     for stratum in sweep.strata:
-        best = Arm.of(sweep, stratum).trial
+        best = Finalist.of(sweep, stratum).trial
         del sweep.history.trials[sweep.history.replicates(best.number)[0].number]
-    (pair,) = pairs(sweep)
-    assert pair.word == "no claim: only 4 of 5 replicates"
+    (pair,) = pairwise(sweep)
+    assert (pair.verdict, pair.missing) == (Verdict.NO_CLAIM, "only 4 of 5 replicates")
     assert sentence([pair], "lookahead") == ""
 
 
 def test_the_report_shows_the_pairs_and_says_the_best(sweep: Sweep) -> None:
     page = document.page(sweep)
     assert "Each lookahead beside every other" in page
-    assert sentence(pairs(sweep), "lookahead") in page
+    assert sentence(pairwise(sweep), "lookahead") in page
     sweep.settings["comparable"] = False
     assert "beside every other" not in document.page(sweep)

@@ -16,6 +16,7 @@ from leadline.analysis.report import answers, document, figures, tables
 from leadline.finding import Finding
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline
+from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure
 from leadline.storage import Folder
 
@@ -135,7 +136,7 @@ def test_a_better_trivial_predictor_is_said(finished: Path) -> None:
     history = Sweep.open(finished).history
     history.baselines.append(Baseline("tiny", "10", {"test/hinge": Measure.exact(1e-6, 128)}))
     answer = answers.answers(history, "orbits")[0]
-    assert answer.verdict == "worse than"
+    assert answer.verdict is Verdict.WORSE
     assert "worse than the best trivial predictor there, tiny" in answer.sentence
 
 
@@ -188,7 +189,7 @@ def test_an_unconfirmed_sweep_claims_nothing(build: Build) -> None:
     made.baselines()
     made.train()
     history = Sweep.open(made.close()).history
-    assert tables.headline(history, answers.answers(history, "orbits")) == ""
+    assert tables.summary_sentence(history, answers.answers(history, "orbits")) == ""
 
 
 def test_guards_are_grouped_with_advice(finished: Path) -> None:

@@ -13,7 +13,9 @@ from leadline.family import Family
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.family import COLLATZ
 from trainables.collatz.model import network
-from trainables.collatz.presets import LAYERS, LOGGED_RESULTS, PRESETS, RUNS, logged
+from trainables.collatz.orbits import steps_to_one, to_limbs
+from trainables.collatz.presets import LAYERS, LOGGED_RESULTS, LOGGED_STEPS, PRESETS, RUNS, logged
+from trainables.collatz.split import LOGGED_SEEDS
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -50,6 +52,13 @@ def test_the_log_s_results() -> None:
     assert all(
         told.each[seed] > 0 and margin < 0 for told in LOGGED_RESULTS.values() for seed, margin in told.worst.items()
     )
+
+
+def test_the_steps_that_violations_are_counted_on() -> None:
+    assert tuple(LOGGED_STEPS) == LOGGED_SEEDS
+    assert list(LOGGED_STEPS.values()) == steps_to_one(to_limbs(LOGGED_SEEDS)).tolist()
+    assert all(tuple(told.each) == LOGGED_SEEDS for told in LOGGED_RESULTS.values())
+    assert all(told.each[seed] <= LOGGED_STEPS[seed] for told in LOGGED_RESULTS.values() for seed in LOGGED_SEEDS)
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.02, 0.001])

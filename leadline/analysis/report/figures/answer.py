@@ -9,11 +9,13 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis import scores
-from leadline.analysis.report.figures.base import BLUE, GREY, ORANGE, figure, label, literal, scale
+from leadline.analysis.palette import BLUE, GREY, ORANGE
+from leadline.analysis.report.figures.base import figure, label, literal, scale
 from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
+from leadline.measure import sign
 
 __all__ = ["answer", "front", "has_front"]
 
@@ -38,9 +40,9 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
     if not confirmed and not chosen and not lines:
         return None
     compared = [y for who, points in lines.items() if not leaderboard.is_oracle(who) for _, y in points]
-    scores = [score for found in [*confirmed, *chosen] for score in found.scores]
-    signed = any(score.low < 0 for score in scores)
-    axis = {"type": "linear"} if signed else scale([score.value for score in scores] + compared)
+    values = [score for found in [*confirmed, *chosen] for score in found.scores]
+    signed = any(score.low < 0 for score in values)
+    axis = {"type": "linear"} if signed else scale([score.value for score in values] + compared)
     if axis["type"] == "log":
         lines = {who: points for who, points in lines.items() if all(value > 0 for _, value in points)}
     made = _empty(history, name, axis, height)
@@ -106,18 +108,16 @@ def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
 def has_front(history: History, metric: str = "") -> bool:
     """Whether `answer` draws a front, for those who explain the figure; `metric` is the same there."""
     name = metric or str(history.settings["metric"])
-    return _fronted(
-        history,
-        [found for stratum in leaderboard.strata(history) if (found := scores.confirmed(history, stratum, name))],
-    )
+    strata = leaderboard.strata(history)
+    return _fronted(history, [found for stratum in strata if (found := scores.confirmed(history, stratum, name))])
 
 
 def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
     """For each confirmed stratum in order, the best confirmed mean at it or below it."""
-    sign = 1.0 if scores.metric(history, name).mode == "min" else -1.0
+    direction = sign(scores.metric(history, name).mode)
     found: list[Reading] = []
     for reading in confirmed:
-        better = not found or sign * reading.measure.value < sign * found[-1].measure.value
+        better = not found or direction * reading.measure.value < direction * found[-1].measure.value
         found.append(reading if better else found[-1])
     return found
 

@@ -1,4 +1,4 @@
-"""What all figures share. Backgrounds are transparent and colours of middling lightness, so that light and dark pages both carry them.
+"""What all figures share. Backgrounds are transparent, so that light and dark pages both carry them.
 
 Texts that come from the ledger pass through `literal`: Plotly reads a subset of HTML in hover texts, names and tick labels. In a template
 it would read `%{...}` too, so no template holds such a text.
@@ -13,26 +13,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from leadline.analysis.palette import COLOURS, GREY, GRID
 from leadline.ledger.history import History
 
-__all__ = [
-    "BLUE",
-    "COLOURS",
-    "GREY",
-    "ORANGE",
-    "SYMBOLS",
-    "figure",
-    "label",
-    "literal",
-    "scale",
-    "stratum_name",
-    "stratum_title",
-]
+__all__ = ["SYMBOLS", "figure", "label", "literal", "scale", "stratum_name", "stratum_title"]
 
-BLUE, ORANGE, GREY = "#3d8fd6", "#df7f1c", "#8c8c8c"
-COLOURS = (BLUE, ORANGE, "#2aa187", "#c667ab", "#a3932b", "#8f7be0", "#cf5c5c")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
-GRID = "rgba(128,128,128,0.25)"
 LOG_RATIO = 10.0
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis import early_stopping, progress
-from leadline.analysis.report.figures.base import BLUE, GREY, ORANGE, figure, literal, scale, stratum_title
+from leadline.analysis.palette import BLUE, GREY, ORANGE
+from leadline.analysis.report.figures.base import figure, literal, scale, stratum_title
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number

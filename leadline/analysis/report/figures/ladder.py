@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
 from leadline.analysis import scores
-from leadline.analysis.report.figures.base import COLOURS, SYMBOLS, figure, literal
+from leadline.analysis.palette import COLOURS
+from leadline.analysis.report.figures.base import SYMBOLS, figure, literal
 from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
+from leadline.measure import Metric, Series
 
 __all__ = ["Ladder", "ladders"]
 
-_RUNG = re.compile(r"(.+)_(\d+(?:\.\d+)?e[+-]?\d+)")
 LEAST = 3
 """Rungs below which there is no ladder."""
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """Metrics called `name_1e-05`, `name_1e-04` and so on.
+    """Metrics of one series, in the order of their strengths.
 
     Attributes:
-        name: what they share.
-        rungs: strengths as they are written in the names, growing.
-        rows: by stratum, what was read at each rung: on test where a finalist is confirmed, else on validation; None where nothing was.
+        series: of each metric, its place in the series, growing; `name`, `axis`, `unit` and `doc`
+            are those of the first.
+        metrics: the metrics' names, in the same order.
+        rows: by stratum, what was read by each metric: on test where a finalist is confirmed, else
+            on validation; None where nothing was.
     """
 
-    name: str
-    rungs: list[str]
+    series: list[Series]
+    metrics: list[str]
     rows: dict[str, list[Reading | None]]
+
+    @property
+    def name(self) -> str:
+        """The name that the metrics share."""
+        return self.series[0].name
+
+    @property
+    def axis(self) -> str:
+        """What the strengths are."""
+        return self.series[0].axis
+
+    @property
+    def doc(self) -> str:
+        """What a reader sees in the line; empty where the family says nothing."""
+        return self.series[0].doc
+
+    @property
+    def rungs(self) -> list[str]:
+        """Strengths as tables write them."""
+        return [one.position for one in self.series]
 
     @property
     def splits(self) -> str:
@@ -46,13 +69,12 @@ class Ladder:
 
     @property
     def drawn(self) -> go.Figure:
-        """A line for each stratum over a logarithmic axis."""
-        x = {
-            "title": {"text": "strength"},
-            "type": "log",
-            "tickvals": [float(rung) for rung in self.rungs],
-        }
-        x["ticktext"] = [f"{float(rung):g}" for rung in self.rungs]
+        """A line for each stratum, over a logarithmic axis where all strengths are above 0."""
+        at = [one.at for one in self.series]
+        unit = f" ({self.series[0].unit})" if self.series[0].unit else ""
+        x: dict[str, Any] = {"title": {"text": literal(f"{self.axis}{unit}")}}
+        x |= {"type": "log" if min(at) > 0 else "linear", "tickvals": at}
+        x["ticktext"] = [f"{value:g}" for value in at]
         legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 11}}
         made = figure(
             340, x, {"title": {"text": literal(self.name)}}, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8}
@@ -62,10 +84,10 @@ class Ladder:
         return made
 
     def _line(self, stratum: str, index: int) -> go.Scatter:
-        found = [(rung, one.measure, one) for rung, one in zip(self.rungs, self.rows[stratum], strict=True) if one]
+        found = [(rung, one.measure, one) for rung, one in zip(self.series, self.rows[stratum], strict=True) if one]
         colour = COLOURS[index % len(COLOURS)]
         return go.Scatter(
-            x=[float(rung) for rung, _, _ in found],
+            x=[rung.at for rung, _, _ in found],
             y=[measure.value for _, measure, _ in found],
             name=literal(stratum),
             mode="lines+markers",
@@ -79,29 +101,31 @@ class Ladder:
                 "color": colour,
                 "thickness": 1.2,
             },
-            hovertext=[
-                f"{literal(stratum)}, {rung}: {one.words}, {one.split}, n = {measure.n}" for rung, measure, one in found
-            ],
+            hovertext=[f"{literal(stratum)}, {literal(rung.position)}: {_said(one)}" for rung, _, one in found],
             hoverinfo="text",
         )
 
 
+def _said(one: Reading) -> str:
+    return f"{one.words}, {one.split}, n = {one.measure.n}"
+
+
 def ladders(history: History) -> list[Ladder]:
-    """Every ladder that was reported, the best trial of each stratum by the objective on it."""
-    groups: dict[str, list[str]] = {}
-    for name in scores.held(history):
-        if match := _RUNG.fullmatch(name):
-            groups.setdefault(match[1], []).append(match[2])
-    found = [_ladder(history, name, sorted(rungs, key=float)) for name, rungs in groups.items() if len(rungs) >= LEAST]
+    """Every series that was reported at three strengths, for the best trial of each stratum."""
+    held, groups = scores.held(history), dict[str, list[Metric]]()
+    known = scores.declared(history.settings)
+    for metric in [known[name] for name in held if name in known]:
+        if metric.series:
+            groups.setdefault(metric.series.name, []).append(metric)
+    found = [_ladder(history, metrics) for metrics in groups.values() if len(metrics) >= LEAST]
     return [ladder for ladder in found if ladder.rows]
 
 
-def _ladder(history: History, name: str, rungs: list[str]) -> Ladder:
+def _ladder(history: History, metrics: list[Metric]) -> Ladder:
+    steps = sorted(((one.series, one.name) for one in metrics if one.series), key=lambda step: step[0].at)
+    names = [name for _, name in steps]
     rows = {
-        stratum: [
-            scores.confirmed(history, stratum, metric) or scores.chosen(history, stratum, metric) for metric in metrics
-        ]
+        stratum: [scores.confirmed(history, stratum, name) or scores.chosen(history, stratum, name) for name in names]
         for stratum in leaderboard.strata(history)
-        if (metrics := [f"{name}_{rung}" for rung in rungs])
     }
-    return Ladder(name, rungs, {stratum: row for stratum, row in rows.items() if any(row)})
+    return Ladder([series for series, _ in steps], names, {stratum: row for stratum, row in rows.items() if any(row)})

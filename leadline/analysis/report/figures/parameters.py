@@ -9,7 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis import progress
-from leadline.analysis.report.figures.base import COLOURS, SYMBOLS, figure, literal, scale
+from leadline.analysis.palette import COLOURS
+from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, scale
 from leadline.analysis.terminal import text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial

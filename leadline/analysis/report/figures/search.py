@@ -15,7 +15,8 @@ from plotly.colors import find_intermediate_color, hex_to_rgb
 
 from leadline.analysis import early_stopping, progress
 from leadline.analysis.optuna_study import study
-from leadline.analysis.report.figures.base import BLUE, GREY, ORANGE, figure, literal, stratum_name, stratum_title
+from leadline.analysis.palette import BLUE, GREY, ORANGE
+from leadline.analysis.report.figures.base import figure, literal, stratum_name, stratum_title
 from leadline.ledger.history import History
 
 __all__ = ["LEAST", "importance", "parallel"]

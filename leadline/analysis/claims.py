@@ -1,52 +1,54 @@
-"""The log's headlines beside what was measured here. Which headlines there are is data, in `leadline.analysis.headlines`.
+"""Claims of the source that a family comes from, such as an experiment log, beside what was measured here.
 
-Only what was confirmed counts, on the test split; a claim needs as much as any other, `leadline.statistics.lacking`.
+Which claims there are is data of the family, found by the dotted path in `Family.claims`. Only what
+was confirmed counts, on the test split; a claim needs as much as any other: see
+`leadline.statistics.lacking`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from leadline.analysis import scores
-from leadline.analysis.comparison import Arm, compare
+from leadline.analysis.comparison import attempt
 from leadline.analysis.planned import confidence
 from leadline.analysis.scores import Reading
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
+from leadline.dotted import load
 from leadline.ledger.confirmed import lost
+from leadline.ledger.verdicts import Verdict
+from leadline.measure import sign
 from leadline.statistics import LEAST_UNITS, lacking
 
-__all__ = ["Ask", "Headline", "Line", "Outcome", "Verdict", "arms", "fall", "no_gain", "reached", "verdicts"]
+__all__ = ["Ask", "Claim", "Judged", "Outcome", "arms", "fall", "judged", "no_gain", "of_family", "reached"]
 
-Verdict = Literal[
-    "agrees",
-    "does not agree",
-    "not told apart",
-    "explained by a trivial predictor",
-    "confounded",
-    "no claim",
-    "not run",
-]
-Outcome = tuple[str, Verdict]
-"""What was measured here, in words, and what follows for the headline."""
+
+class Outcome(NamedTuple):
+    """What was measured here, in words, and what follows for the claim."""
+
+    measured: str
+    verdict: Verdict
+
+
 Ask = Callable[[Sweep], Outcome | None]
 
 
 @dataclass(frozen=True)
-class Headline:
-    """A claim of a log.
+class Claim:
+    """A claim of a source.
 
     Attributes:
-        log: which log, and where in it.
+        source: which source, and where in it.
         claim: what it claims.
-        logged: the values that it gives.
+        logged: the numbers that it gives.
         needs: which sweep could speak to it.
         ask: what a sweep has to say; None where it has nothing.
     """
 
-    log: str
+    source: str
     claim: str
     logged: str
     needs: str
@@ -54,18 +56,43 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A headline with what was measured: a row of the report."""
+class Judged:
+    """A claim with what was measured: a row of the report."""
 
-    headline: Headline
+    claim: Claim
     measured: str
     verdict: Verdict
 
 
-def verdicts(sweep: Sweep, headlines: tuple[Headline, ...]) -> list[Line]:
-    """Every headline with its verdict; `not run` where this sweep has nothing to say on it."""
-    asked = [(headline, headline.ask(sweep)) for headline in headlines]
-    return [Line(headline, *(outcome or (f"needs {headline.needs}", "not run"))) for headline, outcome in asked]
+def of_family(name: str) -> tuple[Claim, ...]:
+    """The claims of a family's source; none for a family that names none, or that is not installed.
+
+    Raises:
+        ConfigError: if the family names claims that cannot be loaded, or that are none.
+    """
+    from leadline import registry
+
+    try:
+        family = registry.family(name)
+    except ConfigError:
+        return ()
+    if not family.claims:
+        return ()
+    try:
+        found = load(family.claims, "claims")
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever another package raises on import must not cost the report
+        raise ConfigError(f"claims: cannot load {family.claims}: {type(error).__name__}: {error}") from None
+    if not isinstance(found, tuple) or not all(isinstance(one, Claim) for one in found):
+        raise ConfigError(f"claims: {family.claims} is no tuple of leadline.analysis.claims.Claim")
+    return found
+
+
+def judged(sweep: Sweep, claims: Sequence[Claim]) -> list[Judged]:
+    """Every claim with its verdict; `NOT_RUN` where this sweep has nothing to say on it."""
+    asked = [(claim, claim.ask(sweep)) for claim in claims]
+    return [Judged(claim, *(outcome or (f"needs {claim.needs}", Verdict.NOT_RUN))) for claim, outcome in asked]
 
 
 def _read(sweep: Sweep, stratum: str, metric: str) -> Reading | None:
@@ -101,13 +128,13 @@ def reached(metric: str, stratum: str, logged: float) -> Ask:
         trivial = scores.trivial(sweep.history, stratum, metric, found.split)
         words = _measured(sweep, [found], metric)
         if trivial and trivial[1].value <= logged:
-            return words, "explained by a trivial predictor"
+            return Outcome(words, Verdict.EXPLAINED)
         if missing := _missing(sweep, found, metric):
-            return f"{words} ({missing})", "no claim"
+            return Outcome(f"{words} ({missing})", Verdict.NO_CLAIM)
         values = [score.value for score in found.scores]
         if min(values) <= logged < max(values):
-            return words, "not told apart"
-        return words, "agrees" if max(values) <= logged else "does not agree"
+            return Outcome(words, Verdict.NOT_TOLD_APART)
+        return Outcome(words, Verdict.AGREES if max(values) <= logged else Verdict.DISAGREES)
 
     return ask
 
@@ -127,10 +154,17 @@ def fall(metric: str, strata: tuple[str, ...], logged: float | None = None) -> A
         before, after = (scores.trivial(sweep.history, one.stratum, metric, one.split) for one in (found[0], found[-1]))
         enough = found[-1].measure.value if logged is None else logged
         if before and after and after[1].value < before[1].value and after[1].value <= enough:
-            return _measured(sweep, found, metric), "explained by a trivial predictor"
+            return Outcome(_measured(sweep, found, metric), Verdict.EXPLAINED)
         return _compared(sweep, found, found[-1], found[0], metric, "min")
 
     return ask
+
+
+_OF_BETTER = {
+    Verdict.BETTER: Verdict.AGREES,
+    Verdict.WORSE: Verdict.DISAGREES,
+}
+"""What follows for a claim that one side is better, from the verdict on it; any other stays as it is."""
 
 
 def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Reading, metric: str, mode: str) -> Outcome:
@@ -138,19 +172,21 @@ def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Readin
     words = _measured(sweep, found, metric)
     if better.exact and worse.exact:
         missing = "; ".join(dict.fromkeys(filter(None, (_missing(sweep, one, metric) for one in (better, worse)))))
-        low, high = better.measure.low - worse.measure.high, better.measure.high - worse.measure.low
-        ahead = "" if low <= 0 <= high else "A" if (high < 0) == (mode == "min") else "B"
+        verdict = _apart(better, worse, mode)
     else:
-        try:
-            difference = compare(
-                Arm.of(sweep, better.stratum), Arm.of(sweep, worse.stratum), metric, confidence=confidence(sweep)
-            )
-        except ConfigError as error:
-            return f"{words} ({error})", "no claim"
-        missing, ahead = difference.missing, difference.ahead
+        difference = attempt(sweep, better.stratum, worse.stratum, metric, confidence=confidence(sweep))
+        missing, verdict = difference.missing, difference.verdict
     if missing:
-        return f"{words} ({missing})", "no claim"
-    return words, "agrees" if ahead == "A" else "does not agree" if ahead == "B" else "not told apart"
+        return Outcome(f"{words} ({missing})", Verdict.NO_CLAIM)
+    return Outcome(words, _OF_BETTER.get(verdict, verdict))
+
+
+def _apart(one: Reading, other: Reading, mode: str) -> Verdict:
+    """The verdict on the first of two ranges of counts."""
+    low, high = one.measure.low - other.measure.high, one.measure.high - other.measure.low
+    if low <= 0 <= high:
+        return Verdict.NOT_TOLD_APART
+    return Verdict.BETTER if sign(mode) * high < 0 else Verdict.WORSE
 
 
 def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
@@ -162,7 +198,7 @@ def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
         if not found:
             return None
         words, verdict = _compared(sweep, found, found[0], found[1], name, scores.metric(sweep.history, name).mode)
-        return f"{name}: {words}", verdict
+        return Outcome(f"{name}: {words}", verdict)
 
     return ask
 
@@ -175,19 +211,14 @@ def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> A
         if not found:
             return None
         words = f"{metric}: {_measured(sweep, found, metric)}"
-        try:
-            difference = compare(
-                Arm.of(sweep, arm), Arm.of(sweep, control), metric, margin=margin, confidence=confidence(sweep)
-            )
-        except ConfigError as error:
-            return f"{words} ({error})", "no claim"
+        difference = attempt(sweep, arm, control, metric, margin, confidence(sweep))
         if difference.missing:
-            return f"{words} ({difference.missing})", "no claim"
+            return Outcome(f"{words} ({difference.missing})", Verdict.NO_CLAIM)
         if difference.equivalent:
-            return f"{words} (no difference: the 90 % interval lies within {margin:g})", "agrees"
-        found_out: dict[str, Verdict] = {"better": "does not agree", "not told apart": "not told apart"}
+            return Outcome(f"{words} (no difference: the 90 % interval lies within {margin:g})", Verdict.AGREES)
+        found_out = {Verdict.BETTER: Verdict.DISAGREES, Verdict.NOT_TOLD_APART: Verdict.NOT_TOLD_APART}
         why = f": {difference.why}" if difference.why else ""
-        return f"{words} ({difference.word}{why})", found_out.get(difference.word, "agrees")
+        return Outcome(f"{words} ({difference.verdict}{why})", found_out.get(difference.verdict, Verdict.AGREES))
 
     return ask
 

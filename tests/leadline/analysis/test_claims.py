@@ -1,19 +1,26 @@
-"""Verdicts over hand-made histories: what a headline says of each possible outcome."""
+"""Claims over hand-made histories: what is said of each possible outcome, and how claims are found."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis import Sweep
-from leadline.analysis import headlines
-from leadline.analysis.verdicts import Headline, Outcome, arms, fall, reached, verdicts
+from leadline.analysis import claims
+from leadline.analysis.claims import Claim, Outcome, arms, fall, judged, reached
+from leadline.analysis.report import document
 from leadline.ledger.history import Baseline, History, Trial
+from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from trainables.collatz.presets import LOGGED_RESULTS, RUNS
+from trainables.recursive.presets import LOGGED_RESULTS as NOTED
 
 UNITS = 120
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def made(
@@ -51,8 +58,8 @@ def five(low: float, high: float) -> list[float]:
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
-    lines = verdicts(sweep, headlines.of_family("collatz"))
-    (line,) = [line for line in lines if line.headline.claim == claim]
+    lines = judged(sweep, claims.of_family("collatz"))
+    (line,) = [line for line in lines if line.claim.claim == claim]
     return line.measured, line.verdict
 
 
@@ -111,10 +118,9 @@ def test_a_value_that_was_reached(counts: list[float], trivial: dict[str, float]
 
 def test_a_sweep_over_something_else_says_nothing() -> None:
     sweep = made({"10": [60], "100": [10]}, {}, stratify="batch", study="batch_size")
-    lines = verdicts(sweep, headlines.of_family("collatz"))
+    lines = judged(sweep, claims.of_family("collatz"))
     assert len(lines) == 8
     assert {line.verdict for line in lines} == {"not run"}
-    assert headlines.of_family("line") == ()
 
 
 def test_what_is_not_confirmed_says_nothing() -> None:
@@ -173,14 +179,142 @@ def test_a_dead_learning_rate_confounds_the_logs_explanation() -> None:
     assert asked(sweep, claim)[1] == "not run"
 
 
-def test_any_family_may_bring_headlines() -> None:
+def test_any_source_may_bring_claims() -> None:
     def ask(sweep: Sweep) -> Outcome | None:
-        return ("seen", "agrees") if sweep.history.trials else None
+        return Outcome("seen", Verdict.AGREES) if sweep.history.trials else None
 
-    headline = Headline("a log", "a claim", "1", "anything", ask)
+    claim = Claim("a log", "a claim", "1", "anything", ask)
     empty = Sweep("empty", Folder.at("/nowhere"), History())
-    assert [(line.measured, line.verdict) for line in verdicts(empty, (headline,))] == [("needs anything", "not run")]
-    assert verdicts(made({"10": [1]}, {}), (headline,))[0].verdict == "agrees"
+    assert [(line.measured, line.verdict) for line in judged(empty, (claim,))] == [("needs anything", "not run")]
+    assert judged(made({"10": [1]}, {}), (claim,))[0].verdict == "agrees"
     assert arms("other", "a", "b")(made({"10": [1]}, {})) is None
     assert reached("nothing", "10", 0)(made({"10": [1]}, {})) is None
     assert fall("nothing", ("10", "100"))(made({"10": [1], "100": [1]}, {})) is None
+
+
+FAMILY = """
+from tests.leadline.toy import Toy
+from leadline.measure import Metric
+
+
+class Outside(Toy):
+    name, claims = "outside", "{claims}"
+
+
+OUTSIDE = Outside()
+"""
+CLAIM = """
+from leadline.analysis.claims import Claim, Outcome
+from leadline.ledger.verdicts import Verdict
+
+CLAIMS = (Claim("a paper, table 2", "It floats.", "3 of 4", "water", lambda sweep: Outcome("5 of 5", Verdict.AGREES)),)
+"""
+
+
+def outside(monkeypatch: pytest.MonkeyPatch, folder: Path, claims: str, **modules: str) -> Sweep:
+    """A sweep of a family from a package of its own, which says that its claims stand at `claims`."""
+    package = f"outside_{folder.name}".replace("-", "_").replace("[", "_").replace("]", "_")
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    for name, text in {"family": FAMILY.format(claims=claims.format(package)), **modules}.items():
+        (folder / package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    return made({"10": [1], "100": [1]}, {}, family=f"{package}.family:OUTSIDE", **REPORTED)
+
+
+REPORTED: dict[str, Any] = {
+    "trials": 2,
+    "steps": 100,
+    "grace": 50,
+    "reduction": 2,
+    "scale": "smoke",
+    "sampler": "random",
+    "seed": 0,
+}
+
+
+def test_an_outside_family_s_claims_are_found_by_their_dotted_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sweep = outside(monkeypatch, tmp_path, "{}.claimed:CLAIMS", claimed=CLAIM)
+    (found,) = claims.of_family(sweep.settings["family"])
+    assert (found.source, found.claim) == ("a paper, table 2", "It floats.")
+    assert [(line.measured, line.verdict) for line in judged(sweep, (found,))] == [("5 of 5", Verdict.AGREES)]
+    page = document.page(sweep)
+    assert 'It floats. <span class="soft">(a paper, table 2)</span></td><td class="wide">3 of 4</td>' in page
+    assert '<td class="wide">5 of 5</td><td class="tag">agrees</td>' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "modules", "said"),
+    [
+        ("{}.nowhere:CLAIMS", {}, "claims: cannot load {0}.nowhere:CLAIMS: No module named &#39;{0}.nowhere&#39;"),
+        (
+            "{}.claimed:OTHERS",
+            {"claimed": CLAIM},
+            "claims: cannot load {0}.claimed:OTHERS: module &#39;{0}.claimed&#39; has no attribute",
+        ),
+        (
+            "{}.claimed:CLAIMS",
+            {"claimed": "1 / 0"},
+            "claims: cannot load {0}.claimed:CLAIMS: ZeroDivisionError: division by zero",
+        ),
+        (
+            "{}.claimed:CLAIMS",
+            {"claimed": "CLAIMS = [1]"},
+            "claims: {0}.claimed:CLAIMS is no tuple of leadline.analysis.claims.Claim",
+        ),
+        ("{}.claimed", {"claimed": CLAIM}, "claims: &#39;{0}.claimed&#39; is not package.module:NAME"),
+    ],
+    ids=["package", "name", "import", "kind", "form"],
+)
+def test_claims_that_cannot_be_loaded_cost_a_line_and_no_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, modules: dict[str, str], said: str
+) -> None:
+    sweep = outside(monkeypatch, tmp_path, path, **modules)
+    package = sweep.settings["family"].split(".")[0]
+    page = document.page(sweep)
+    (line,) = [line for line in page.splitlines() if "claims: " in line]
+    assert line.startswith(f'<p class="notice">{said.format(package)}')
+    assert line.endswith("</p>")
+    assert "Leaderboard" in page
+
+
+def test_a_family_without_claims_or_that_is_not_installed_has_none() -> None:
+    assert claims.of_family("tests.plugin.line:LINE") == ()
+    assert claims.of_family("elsewhere") == ()
+    assert "The log's headlines" not in document.page(
+        made({"10": [1]}, {}, family="tests.plugin.line:LINE", **REPORTED)
+    )
+
+
+def test_every_number_of_the_log_stands_in_its_claims() -> None:
+    """As they stood there before they were made from the table of the log's results."""
+    said = [claim.logged for family in ("collatz", "trm", "hrm") for claim in claims.of_family(family)]
+    best = "each the best of 20 evaluations of one run on 1024 boards, less than a standard error apart"
+    assert said == [
+        "64, 58, 14 of 429 steps at lookahead 10, 20, 100",
+        "nothing above lookahead 100 was tried",
+        "0 of 62 steps at lookahead 100, all of them on training orbits",
+        "37, 32, 13 of 189 steps at lookahead 10, 20, 100",
+        "80 and 73 violations with mining, 64 without",
+        "80 violations with a ramp of half the budget, 87 with a ramp of the whole",
+        "73 violations with it, 80 without; worst margin -1.22 with it, -0.66 without",
+        "no change from about step 40,000 to 100,000",
+        f"exact accuracy 0.6084 against 0.5947: {best}",
+        "0.6084 to 0.5508 against 0.5947 to 0.4971",
+        f"exact accuracy 0.6250 against 0.6328: {best}",
+        "0.6250 to 0.5889 against 0.6328 to 0.5801",
+    ]
+
+
+def test_the_documents_quote_the_log_as_its_table_has_it() -> None:
+    results = (DOCS / "results.md").read_text()
+    counts = {run: found.violations for run, found in LOGGED_RESULTS.items()}
+    assert f"| - | {counts[5]} | {counts[6]} | - | {counts[7]} | - |" in results
+    rows = re.findall(r"^\| ([2-7]) \| (\d+) \| (\d+) \| \d+ \| \d+ \| \d+ \| ([\d.]+) \|", results, re.MULTILINE)
+    wanted = [(run, RUNS[run]["lookahead"], counts[run], found.pass_rate) for run, found in LOGGED_RESULTS.items()]
+    assert [(int(run), int(ahead), int(count), float(rate)) for run, ahead, count, rate in rows] == wanted
+    bands = " ".join((DOCS / "sigma_bands.md").read_text().split())
+    for noisy, plain in NOTED.values():
+        assert f"{noisy.best:.4f} against {plain.best:.4f}" in bands

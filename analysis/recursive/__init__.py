@@ -1,0 +1,1 @@
+"""What the trajectory augmentation notes claim of the recursive networks HRM and TRM."""
