@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from leadline.config import TrialConfig, configuration, knob
+from leadline.config import ConfigError, TrialConfig, configuration, knob
 from leadline.family import Family, Finding, Metric, Task
 from leadline.statistics import mean_over_units
 
@@ -57,6 +57,14 @@ class Line(Family[LineConfig]):
     def model(self, config):
         torch.manual_seed(config.seed)
         return torch.nn.Linear(1, 1)
+
+    def predict(self, model, inputs, config):  # from x to y
+        if not isinstance(inputs, int | float):
+            raise ConfigError(f"inputs: must be a number (got {inputs!r})")
+        return model(torch.tensor([float(inputs)])).item()
+
+    def example(self, config):
+        return 0.5
 
 
 LINE = Line()
