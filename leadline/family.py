@@ -109,6 +109,33 @@ class Family(ABC, Generic[C]):
         """Guards of this family beside those that every trial has; fresh ones for each call."""
         return ()
 
+    def predict(self, model: nn.Module, inputs: Any, config: C) -> Any:
+        """The model's answer to one input as a person would give it, such as a number or a board.
+
+        The configuration is an argument of its own, as a model need not carry what reading its input
+        takes, and weights may come from anywhere. `analysis.Sweep` has both at hand: `trial.predict(inputs)`
+        is this with the trial's model and configuration.
+
+        It changes neither the model's weights nor its mode, and equal inputs have equal answers. A family
+        without it can be swept all the same, as nothing of that asks for it.
+
+        Args:
+            model: `model(config)` with trained weights, in eval mode, on any device.
+            inputs: what `example` shows; every family says what else it takes.
+            config: the configuration that the model was made for.
+
+        Returns:
+            Plain values: a number, or a small frozen dataclass of numbers and text. Equal answers are equal by `==`.
+
+        Raises:
+            ConfigError: beginning with `inputs`, if it is no input of this family; or if the family has no `predict`.
+        """
+        raise ConfigError(f"family: {self.name} has no predict")
+
+    def example(self, config: C) -> Any:
+        """An input that `predict` answers under this configuration; None where the family has no `predict`."""
+        return None
+
     def metric(self, name: str) -> Metric:
         """The declared metric of that name.
 

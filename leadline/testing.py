@@ -244,6 +244,7 @@ class FamilyContract:
         bad: configurations that must be refused, each an addition to `small` with the offending field among its keys.
         learns: (fields added to `small`, metric, baseline): this run must beat the baseline, and its own untrained self.
         undefined: metrics whose documentation says that they may be no number.
+        bad_inputs: inputs that `predict` must refuse, beside an object that is nothing at all.
         kills: how often the run of `test_goes_on_after_being_killed` is killed.
     """
 
@@ -252,6 +253,7 @@ class FamilyContract:
     bad: ClassVar[Sequence[Mapping[str, Any]]]
     learns: ClassVar[tuple[Mapping[str, Any], str, str]]
     undefined: ClassVar[Collection[str]] = ()
+    bad_inputs: ClassVar[Sequence[Any]] = ()
     kills: ClassVar[int] = 3
 
     @classmethod
@@ -461,6 +463,25 @@ class FamilyContract:
         with torch.no_grad():
             found = {f"validation/{name}": measure.to_dict() for name, measure in task.evaluate("validation").items()}
         assert found == curve(whole.reports)[-1]["metrics"]
+
+    def test_predicts(self, data: Any, whole: Outcome) -> None:
+        """The trained model answers the family's example, always alike, and stays as it is; other things are no input."""
+        if type(self.family).predict is Family.predict:
+            pytest.skip(f"{self.family.name} has no predict")
+        config = self.config()
+        model = self.family.model(config)
+        model.load_state_dict(self.family.scored_weights(whole.checkpoint.state))
+        model.eval()
+        before, example = digest(model.state_dict()), self.family.example(config)
+        answer = self.family.predict(model, example, config)
+        assert answer is not None, f"no answer to {example!r}"
+        _disturb(5)
+        assert self.family.predict(model, example, config) == answer, f"another answer to {example!r} when asked again"
+        assert digest(model.state_dict()) == before, "predicting changes the weights"
+        assert not model.training, "predicting leaves eval mode"
+        for inputs in (object(), *self.bad_inputs):
+            with pytest.raises(ConfigError, match=r"^inputs: "):
+                self.family.predict(model, inputs, config)
 
     def test_documented(self, data: Any) -> None:
         """Every field, metric and public method says what it is."""

@@ -159,6 +159,22 @@ class TrialView:
             ) from None
         return model.eval()
 
+    def predict(self, inputs: Any) -> Any:
+        """The answer of the trial's model to one input, such as a number or a board; see the family's `predict`.
+
+        It loads the model anew; for many inputs, `family.predict(model, inputs, config)` with a model of `load()`.
+
+        Raises:
+            ConfigError: if it is no input of the family, the family has no `predict` or is not installed, or it no
+                longer accepts the configuration.
+            ValueError: if no checkpoint is intact, or the weights do not fit the model.
+        """
+        from leadline import registry
+        from leadline.config import make
+
+        family = registry.family(self.sweep.settings["family"])
+        return family.predict(self.load(), inputs, make(family.Config, self.config, family.name))
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from leadline.config import TrialConfig
 from leadline.family import Family
@@ -17,6 +18,7 @@ from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.metrics import METRICS
 from trainables.collatz.model import LyapunovNet, network
+from trainables.collatz.prediction import PredictedStep, read_number, values
 from trainables.collatz.presets import PRESETS
 from trainables.collatz.task import CollatzTask
 
@@ -67,6 +69,23 @@ class CollatzFamily(Family[CollatzConfig]):
     def model(self, config: CollatzConfig) -> LyapunovNet:
         """The untrained network, on the CPU."""
         return network(config)
+
+    def predict(self, model: nn.Module, inputs: Any, config: CollatzConfig) -> PredictedStep:
+        """V of a number and of the next one on its orbit.
+
+        Args:
+            model: the network.
+            inputs: an odd number of at least 1 and of any length, or its decimal digits.
+            config: says how far the network looks ahead and which features it sees.
+
+        Raises:
+            ConfigError: beginning with `inputs`, for anything else.
+        """
+        return values(model, read_number(inputs), config)
+
+    def example(self, config: CollatzConfig) -> int:
+        """The number whose orbit is famous for its length."""
+        return 27
 
 
 COLLATZ = CollatzFamily()

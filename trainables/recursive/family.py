@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from leadline.config import TrialConfig
 from leadline.family import Family
@@ -17,13 +18,13 @@ from leadline.task import Split
 from trainables.recursive import audit, baselines
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.data import RecursiveData, build
-from trainables.recursive.metrics import METRICS
+from trainables.recursive.metrics import METRICS, halting_step, think
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
 from trainables.recursive.start import audit_start, read_start, same_architecture
 from trainables.recursive.task import RecursiveTask
 
-__all__ = ["HRM_FAMILY", "TRM_FAMILY", "HRMFamily", "RecursiveFamily", "TRMFamily"]
+__all__ = ["HRM_FAMILY", "TRM_FAMILY", "FilledBoard", "HRMFamily", "RecursiveFamily", "TRMFamily"]
 
 C = TypeVar("C", bound=RecursiveConfig)
 
@@ -33,6 +34,28 @@ STUDIES = ("lookahead", "curriculum_length", "batch_size", "sigma_bands")
 def _studies(name: str) -> dict[str, str]:
     """Where the answers to the studies stand, by the name of the constant in each file."""
     return {study: f"search_spaces.{study}.recursive:{name}" for study in STUDIES}
+
+
+@dataclasses.dataclass(frozen=True)
+class FilledBoard:
+    """A network's answer to a board.
+
+    Attributes:
+        board: the filled board, as lines of text.
+        valid: whether it solves the board: what was given is kept, and the puzzle's rules hold.
+        segments: how many segments the answer took: `halt_max_steps`, as when a trial is scored.
+        halting_segment: after how many of them Q would have halted.
+        q_halt: logit of Q-halt after the last; at 0 or above the network takes its answer for right.
+    """
+
+    board: tuple[str, ...]
+    valid: bool
+    segments: int
+    halting_segment: int
+    q_halt: float
+
+    def __str__(self) -> str:
+        return "\n".join(self.board)
 
 
 class RecursiveFamily(Family[C], Generic[C]):
@@ -83,6 +106,32 @@ class RecursiveFamily(Family[C], Generic[C]):
     def model(self, config: C) -> RecursiveNet:
         """The untrained network, on the CPU."""
         return network(config)
+
+    def predict(self, model: nn.Module, inputs: Any, config: C) -> FilledBoard:
+        """The board filled in from the clean start, after all segments, as a trial is scored.
+
+        Args:
+            model: the network.
+            inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of cells.
+                Sudoku: digits, and `0` or `.` where it is open. Maze: `#` wall, `.` floor, `S` start, `G` goal.
+            config: says which puzzle it is, and its size.
+
+        Raises:
+            ConfigError: beginning with `inputs`, if it is no such board.
+        """
+        net, puzzle = cast(RecursiveNet, model), config.puzzle
+        rows = puzzle.read(inputs)
+        device = next(net.parameters()).device
+        with torch.no_grad():
+            said = think(net, {name: torch.from_numpy(array).to(device) for name, array in rows.items()})
+            halting_segment = int(halting_step(net, said)[0])
+        answer = said.logits[-1, 0].argmax(-1).cpu().numpy().astype(np.uint8)
+        valid = puzzle.solves(rows["inputs"][0].astype(np.uint8), answer)
+        return FilledBoard(puzzle.show(answer), valid, len(said.logits), halting_segment, float(said.q_halt[-1, 0]))
+
+    def example(self, config: C) -> Any:
+        """A board of the configuration's puzzle, as lines of text."""
+        return config.puzzle.example
 
     def checkpoint_bytes(self, config: C) -> int:
         """Beside weights and moments their average, and what ACT streams on."""

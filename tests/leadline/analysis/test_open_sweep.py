@@ -14,7 +14,7 @@ from analysis import Sweep
 from leadline import registry
 from leadline.analysis.frame import COLUMNS
 from leadline.checkpoint import CheckpointStore
-from leadline.config import make
+from leadline.config import ConfigError, make
 from leadline.ledger import leaderboard
 
 Build = Any
@@ -171,6 +171,21 @@ def test_load_returns_the_weights_of_the_last_report(trained: Sweep) -> None:
         model = view.load()
     assert equal(model, weights)
     assert not model.training
+
+
+def test_a_trial_answers_an_input_with_its_weights(trained: Sweep) -> None:
+    view = trained.trial(0)
+    publish(Path(trained.folder.path), view, 300)
+    publish(Path(trained.folder.path), view, 400)
+    family = registry.family("collatz")
+    config = make(family.Config, view.config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answer = view.predict(27)
+        assert answer == family.predict(view.load(), 27, config)
+    assert answer != family.predict(family.model(config), 27, config)
+    with pytest.raises(ConfigError, match=r"^inputs: .*28"):
+        view.predict(28)
 
 
 def test_damaged_checkpoint_is_named_and_the_older_one_used(trained: Sweep) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from leadline import Family, Finding, Metric, Task, TrialConfig, configuration, knob, mean_over_units
+from leadline import ConfigError, Family, Finding, Metric, Task, TrialConfig, configuration, knob, mean_over_units
 
 
 @configuration
@@ -62,10 +62,13 @@ class Line(Family[LineConfig]):
         torch.manual_seed(config.seed)
         return torch.nn.Linear(1, 1)
 
-    def predict(self, model, inputs):
-        """y for a number x."""
-        with torch.no_grad():
-            return float(model(torch.tensor([[float(inputs)]])))
+    def predict(self, model, inputs, config):  # from x to y
+        if not isinstance(inputs, int | float):
+            raise ConfigError(f"inputs: must be a number (got {inputs!r})")
+        return model(torch.tensor([float(inputs)])).item()
+
+    def example(self, config):
+        return 0.5
 
 
 LINE = Line()

@@ -50,6 +50,7 @@ class TestCollatz(FamilyContract):
         {"steps": 0},
     )
     undefined = ("logged_worst",)
+    bad_inputs = (0, -27, 28, 27.0, "27.5", True, None, [27])
     learns = (
         {"layers": "32", "batch": 128, "pool": 8192, "lr": 0.02, "anchor_min": 1, "hard_ratio": 0.5, "steps": 400},
         "hinge",
@@ -205,6 +206,32 @@ class Broken(CollatzFamily):
         return found
 
 
+class Moody(Broken):
+    """Another answer every time."""
+
+    def predict(self, model: torch.nn.Module, inputs: Any, config: CollatzConfig) -> Any:
+        """V of a number, and a random one."""
+        return super().predict(model, inputs, config), float(torch.rand(1))
+
+
+class Restless(Broken):
+    """Trains on what it is asked."""
+
+    def predict(self, model: torch.nn.Module, inputs: Any, config: CollatzConfig) -> Any:
+        """V of a number, by a network that changes where V does not."""
+        with torch.no_grad():
+            model.get_parameter("drift_param").add_(1.0)
+        return super().predict(model, inputs, config)
+
+
+class Trusting(Broken):
+    """Takes anything for a number."""
+
+    def predict(self, model: torch.nn.Module, inputs: Any, config: CollatzConfig) -> Any:
+        """V of 27."""
+        return super().predict(model, 27, config)
+
+
 @pytest.mark.parametrize(
     ("broken", "check", "message"),
     [
@@ -221,6 +248,9 @@ class Broken(CollatzFamily):
         (Broken(silent=True), "test_is_admitted", r"no finding named overlap.*none on test/hinge, test/violations"),
         (Broken(evasive=True), "test_is_admitted", r"no finding named overlap.*none that is not an oracle"),
         (Broken(other_model=True), "test_model_takes_the_weights_of_a_checkpoint", None),
+        (Moody(), "test_predicts", "another answer to 27"),
+        (Restless(), "test_predicts", "changes the weights"),
+        (Trusting(), "test_predicts", "DID NOT RAISE"),
         (Broken(), "test_learns", "after training"),
         (Broken(), "test_refuses_bad_configurations", "DID NOT RAISE"),
     ],

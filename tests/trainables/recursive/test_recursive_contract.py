@@ -67,6 +67,7 @@ class TestTRM(FamilyContract):
         {"puzzle_tokens": 1, "puzzle_emb": 17},
     )
     learns = ({**LEARNS, "mode": "none", "k": 4, "puzzle_emb": 0}, "accuracy", "per-cell most frequent digit")
+    bad_inputs = (27, "", "123", ["1..1", "....", "....", "...."], [[1, 2, 3, 5], [0] * 4, [0] * 4, [0] * 4])
     kills = 2
 
 
