@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
+.DELETE_ON_ERROR:
 .PHONY: sweep test test-ceph test-cluster bench-cluster chaos lint format bench clean
 
 sweep: $(VENV)/.installed
@@ -11,6 +12,7 @@ sweep: $(VENV)/.installed
 
 # Two tests at a time, of which one at most starts Ray: see tests/conftest.py.
 test: $(VENV)/.installed-test
+	$(BIN)/python -m tests.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 test-ceph: $(VENV)/.installed-test
@@ -20,9 +22,10 @@ test-ceph: $(VENV)/.installed-test
 
 # Hosts in Linux namespaces, a Ray on them, Ceph and Prometheus: needs Linux, root, and installs what it needs from Debian.
 test-cluster: $(VENV)/.installed-test
-	for program in sshd ssh ip rsync sshfs prometheus radosgw setpriv nsenter chromium cc; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
+	for program in sshd ssh ip rsync sshfs prometheus radosgw setpriv nsenter cc; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then apt-get update && apt-get install -y --no-install-recommends openssh-server openssh-client iproute2 rsync sshfs \
-		prometheus util-linux procps chromium gcc libc6-dev radosgw ceph-mon ceph-osd ceph-mgr ceph-common; fi
+		prometheus util-linux procps gcc libc6-dev radosgw ceph-mon ceph-osd ceph-mgr ceph-common; fi
+	$(BIN)/python -m tests.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster -s tests/cluster
 
 # On the same hosts: from the command to the first step, and trials a minute on one, two and three nodes.
@@ -50,8 +53,14 @@ bench: $(VENV)/.installed
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+# What is missing is said in one line; `python -m venv` would say more, and leave a .venv without pip.
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo '$(PYTHON) is not found: Python 3.11 or later is needed, make PYTHON=... names it' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, $(PYTHON) is " \
+		+ sys.version.split()[0] + ": make PYTHON=... names another")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo '$(PYTHON) has no venv module, which is needed (Debian: apt-get install python3-venv)' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt

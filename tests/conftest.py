@@ -21,6 +21,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from leadline.storage import Folder
 
+pytest_plugins = ("tests.browser",)
 Found = TypeVar("Found")
 ROOT = Path(__file__).parent.parent
 STARTS_RAY = (

@@ -6,8 +6,6 @@ import math
 import tempfile
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.storage import Folder
@@ -17,6 +15,9 @@ __all__ = ["write"]
 
 def write(history: History, folder: Folder) -> None:
     """Writes one run per trial below `folder`, replacing what is there."""
+    # Here, since tensorboardX imports boto3, which would cost each trial's process about a tenth of its start.
+    from tensorboardX import SummaryWriter
+
     metric = leaderboard.objective(history)
     with tempfile.TemporaryDirectory(prefix="leadline-tensorboard-") as scratch:
         for trial in history.trials.values():

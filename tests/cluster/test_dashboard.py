@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_text import Board
@@ -32,7 +31,6 @@ from tests.leadline.dashboard_job import AT_A_TIME, MIDDLE, Played
 from tests.leadline.ray_head import Head, behind, head, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 120.0
 """How long a page may take to show something."""
 NAME, STORAGE = "lookahead", "s3://bucket/sweeps"
@@ -129,20 +127,15 @@ def prometheus(ray: Head, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def page(ray: Head) -> Iterator[Page]:
+def page(browser: Browser, ray: Head) -> Page:
     """The dashboard, in which the token has been given as a user gives it."""
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert program, "apt-get update && apt-get install --yes chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        opened = browser.new_page(viewport={"width": 1300, "height": 1180})
-        opened.set_default_timeout(SECONDS * 1e3)
-        opened.goto(ray.url)
-        opened.get_by_placeholder("Enter your authentication token").fill(ray.token)
-        opened.keyboard.press("Enter")
-        expect(opened.get_by_text("Authentication Token Required")).to_have_count(0, timeout=SECONDS * 1e3)
-        yield opened
-        browser.close()
+    opened = browser.new_page(viewport={"width": 1300, "height": 1180})
+    opened.set_default_timeout(SECONDS * 1e3)
+    opened.goto(ray.url)
+    opened.get_by_placeholder("Enter your authentication token").fill(ray.token)
+    opened.keyboard.press("Enter")
+    expect(opened.get_by_text("Authentication Token Required")).to_have_count(0, timeout=SECONDS * 1e3)
+    return opened
 
 
 def _keep(page: Page, name: str) -> None:

@@ -5,7 +5,6 @@ Each is a generator of reports. Closing it ends the training.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import platform
@@ -29,6 +28,7 @@ import torch
 from leadline import registry
 from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig, make
+from leadline.engine.ray.channel import channel
 from leadline.engine.failure_causes import killed, named
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
@@ -233,33 +233,6 @@ def one_process(spec: AttemptSpec) -> Reports:
         yield report, notes, here
 
 
-class Channel:
-    """An actor that passes items on. Unlike Ray's queue it has no task that fails when nothing comes, which its pages would show in red."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._items: asyncio.Queue[Any] = asyncio.Queue()
-
-    def __repr__(self) -> str:
-        return f"Channel({self._name})"
-
-    async def put(self, item: Any) -> None:
-        """Adds an item."""
-        self._items.put_nowait(item)
-
-    async def take(self, seconds: float | None) -> list[Any]:
-        """The next item, alone in a list that is empty where none has come after so long."""
-        try:
-            return [await asyncio.wait_for(self._items.get(), seconds)]
-        except TimeoutError:
-            return []
-
-
-def _channel(name: str) -> Any:
-    actor: Any = ray.remote(Channel)
-    return actor.options(num_cpus=0, max_concurrency=16).remote(name)
-
-
 def _worker(loop_config: dict[str, Any]) -> None:
     """One worker of a group. The first one reports, and all wait until the report has been judged."""
     import ray.train
@@ -293,7 +266,7 @@ def worker_group(spec: AttemptSpec) -> Reports:
     from ray.train.torch import TorchTrainer
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-    reports, verdicts = (_channel(f"{spec.sweep}, trial {spec.trial}") for _ in range(2))
+    reports, verdicts = (channel(f"{spec.sweep}, trial {spec.trial}") for _ in range(2))
     scratch = tempfile.TemporaryDirectory(prefix="leadline-train-", ignore_cleanup_errors=True)
     resources = {"CPU": spec.cpus * 0.99, **({"GPU": spec.gpus} if spec.gpus else {})}
     trainer = TorchTrainer(
@@ -346,6 +319,6 @@ def worker_group(spec: AttemptSpec) -> Reports:
         group.join(GROUP_SECONDS)
         if bundles is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
             remove_placement_group(bundles)
-        for channel in (reports, verdicts):
-            ray.kill(channel)
+        for actor in (reports, verdicts):
+            ray.kill(actor)
         scratch.cleanup()

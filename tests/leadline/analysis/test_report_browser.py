@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from analysis import Sweep
 from leadline.analysis import notes
@@ -17,7 +16,6 @@ from leadline.analysis.report import document
 from leadline.finding import Finding
 from tests.leadline.analysis.conftest import SETTINGS, Synthetic
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 LONG = "a_metric_with_a_very_long_name_that_has_no_place_to_break_in_a_narrow_window" * 2
 CONTRAST = """element => {
   const channel = x => (x /= 255) <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
@@ -52,17 +50,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(str(sweep.folder)) / "report.html"
     path.write_text(document.page(sweep, 1.2), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.fail("no chromium is found: apt-get update && apt-get install --yes chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(
