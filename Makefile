@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: sweep test test-ceph test-cluster bench-cluster chaos lint format bench clean
+.PHONY: sweep test same test-ceph test-cluster bench-cluster chaos lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -12,6 +12,10 @@ sweep: $(VENV)/.installed
 # Two tests at a time, of which one at most starts Ray: see tests/conftest.py.
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+
+# Whether this tree does what another commit does: make same BASE=HEAD~1, with RTOL=1e-5 for a change of arithmetic.
+same: $(VENV)/.installed-test
+	$(BIN)/python -m tests.same --base "$(BASE)" $(if $(RTOL),--rtol $(RTOL))
 
 test-ceph: $(VENV)/.installed-test
 	apt-get update
@@ -48,7 +52,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .same build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0])'
