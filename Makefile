@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: sweep test test-ceph test-cluster bench-cluster chaos lint format bench clean
+.PHONY: sweep test same test-ceph test-cluster bench-cluster chaos lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -14,6 +14,10 @@ sweep: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m tests.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+
+# Whether this tree does what another commit does: make same BASE=HEAD~1, with RTOL=1e-5 for a change of arithmetic.
+same: $(VENV)/.installed-test
+	$(BIN)/python -m tests.same --base "$(BASE)" $(if $(RTOL),--rtol $(RTOL))
 
 test-ceph: $(VENV)/.installed-test
 	apt-get update
@@ -51,7 +55,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .same build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # What is missing is said in one line; `python -m venv` would say more, and leave a .venv without pip.
 $(VENV)/bin/python:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.sleep_family import REPORTS
-from leadline.engine import Scale, Study, main
+from leadline import Scale, Study, main
 
 TRIALS = 16
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._common import TIMES
-from leadline.engine import main
+from leadline import main
 from leadline.engine.director import Director
 from leadline.engine.ray import environment
 from sweeps.lookahead import STUDY as LOOKAHEAD

@@ -7,7 +7,7 @@ import os
 
 import torch
 
-from leadline.engine import main
+from leadline import main
 from leadline.engine.ray import workers
 from tests.leadline.toy import Toy, ToyConfig, ToyTask
 from tests.leadline.toy_study import STUDY

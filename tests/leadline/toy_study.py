@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leadline.engine import Scale, Study, main
+from leadline import Scale, Study, main
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from leadline import Scale, Study
 from leadline.config import ConfigError
-from leadline.engine import Scale, Study, options
+from leadline.engine import options
 from leadline.engine.director import Assignment, Director
 from leadline.engine.study import Settings
 from leadline.finding import Finding

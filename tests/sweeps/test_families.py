@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from leadline import registry
+from leadline import Scale, Study, registry
 from leadline.config import ConfigError
-from leadline.engine import Scale, Study, options
+from leadline.engine import options
 from leadline.engine.director import Assignment, Director
 from leadline.engine.study import Settings
 from leadline.ledger.history import Trial

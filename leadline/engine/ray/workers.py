@@ -28,8 +28,8 @@ import torch
 from leadline import registry
 from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig, make
-from leadline.engine.ray.channel import channel
 from leadline.engine.failure_causes import killed, named
+from leadline.engine.ray.channel import channel
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder, patiently
