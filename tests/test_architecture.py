@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analysis", "search_spaces", "sweeps", "trainables")
+PACKAGES = ("leadline", "analysis", "search_spaces", "sweeps", "trainables")
 
 
 def modules(root: Path, packages: tuple[str, ...]) -> dict[str, Path]:

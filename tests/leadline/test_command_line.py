@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leadline.command_line import CommandLine, count, duration, finite, labels, positive, price, trial_number, whole
+from leadline.command_line import Command, Parser, count, duration, finite, labels, positive, price, trial_number, whole
 from leadline.config import ConfigError
 
 
@@ -50,31 +50,36 @@ def test_other_words_are_refused(parse: Callable[[str], Any], words: list[str]) 
             parse(word)
 
 
-def refused(parser: CommandLine, *words: str) -> str:
+def refused(parser: Parser, *words: str) -> str:
     with pytest.raises(ConfigError) as found:
-        parser.parse_intermixed_args(words) if parser.prog == "mixed" else parser.parse_args(words)
+        parser.parse_intermixed_args(words)
     return str(found.value)
 
 
-def test_a_command_refuses_what_only_another_knows() -> None:
-    parser = CommandLine(prog="tool")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("list").add_argument("--top", type=count)
-    commands.add_parser("show").add_argument("sweep", metavar="SWEEP")
-    assert refused(parser) == "command: is missing; usage: tool [-h] command ..."
-    assert refused(parser, "show") == "SWEEP: is missing; usage: tool show [-h] SWEEP"
-    assert refused(parser, "show", "x", "--top=1") == "--top: is not understood; usage: tool show [-h] SWEEP"
-    assert refused(parser, "list", "--tip", "1") == "--tip: is not understood; did you mean --top?"
-    assert refused(parser, "list", "--top", "0") == "top: must be a whole number of at least 1 (got '0')"
+def test_what_is_missing_or_unknown_is_named_first() -> None:
+    parser = Parser(prog="show")
+    parser.add_argument("sweep", metavar="SWEEP")
+    parser.add_argument("--top", type=count)
+    assert refused(parser) == "SWEEP: is missing; usage: show [-h] [--top TOP] SWEEP"
+    assert refused(parser, "x", "y") == "y: is not understood; usage: show [-h] [--top TOP] SWEEP"
+    assert refused(parser, "x", "--tip", "1") == "--tip: unknown option; did you mean --top?"
+    assert refused(parser, "x", "--xyz=1") == "--xyz: unknown option; see --help"
+    assert refused(parser, "x", "--top", "0") == "top: must be a whole number of at least 1 (got '0')"
+    assert refused(parser, "x", "--to", "1").startswith("--to: unknown option"), (
+        "an abbreviation could change its meaning"
+    )
 
 
 def test_options_and_words_in_any_order() -> None:
-    parser = CommandLine(intermixed=True, prog="mixed", add_help=False)
+    parser = Parser(prog="mixed")
     parser.add_argument("words", nargs="*")
     parser.add_argument("--seed", type=whole)
     assert vars(parser.parse_intermixed_args(["a=1", "--seed", "3", "b=2"])) == {"words": ["a=1", "b=2"], "seed": 3}
-    assert refused(parser, "a=1", "--sed=3") == "--sed: unknown option; did you mean --seed?"
-    assert refused(parser, "--xyz", "3") == "--xyz: unknown option; see --help"
-    assert refused(parser, "--see", "3").startswith("--see: unknown option"), (
-        "no abbreviations, which a later option could change"
-    )
+
+
+def test_help_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = Command("shows a sweep", lambda parser: parser.add_argument("--top", help="word " * 60) and None, print)
+    for width in (60, 150):
+        monkeypatch.setenv("COLUMNS", str(width))
+        longest = max(map(len, command.page("show", []).splitlines()))
+        assert width - 20 < longest <= width

@@ -16,7 +16,7 @@ from leadline.family import Family
 from leadline.storage import Folder
 from leadline.testing import FamilyContract, train
 from leadline.training.loop import Loop
-from tests.plugin.line import LINE
+from tests.plugin.line.family import LINE
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.family import COLLATZ, CollatzFamily
 from trainables.collatz.features import of_numbers

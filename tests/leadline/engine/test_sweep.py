@@ -36,7 +36,7 @@ def history_of(storage: Path, name: str) -> History:
 
 
 def board_of(storage: Path, name: str) -> dict[str, Any]:
-    run = command("-m", "analysis", "leaderboard", str(storage / name), "--json")
+    run = command("-m", "leadline", "leaderboard", str(storage / name), "--json")
     assert run.returncode == 0, run.stderr
     board: dict[str, Any] = json.loads(run.stdout)
     return board
@@ -105,13 +105,13 @@ def test_interrupted_by_a_signal_then_resumed_and_extended(scratch: Path) -> Non
 def test_stopped_by_whoever_reaches_the_storage(scratch: Path) -> None:
     process = start_toy(scratch, "--name", "a", "sleep=0.05")
     wait_for(lambda: (scratch / "a" / "trials" / "0001" / "attempt-01" / "log.txt").exists(), process)
-    stopped = command("-m", "analysis", "stop", str(scratch / "a"))
+    stopped = command("-m", "leadline", "stop", str(scratch / "a"))
     assert stopped.returncode == 0, stopped.stderr
     assert re.match(r"asked process \d+ on .* to stop\nstopped; ", stopped.stdout)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "asked to stop" in err) == (130, True), out + err
     assert history_of(scratch, "a").closed == "interrupted"
-    nobody = command("-m", "analysis", "stop", str(scratch / "a"))
+    nobody = command("-m", "leadline", "stop", str(scratch / "a"))
     assert (nobody.returncode, f"error: stop: nobody runs it: {scratch / 'a'}; a job that" in nobody.stderr) == (
         2,
         True,
@@ -152,7 +152,7 @@ def test_failures_are_results(scratch: Path) -> None:
         in run.stdout
     )
     assert [trial.cause for trial in (raised, died, stood, large)] == ["error", "lost", "stuck", "memory"]
-    board = command("-m", "analysis", "leaderboard", str(scratch / "f")).stdout
+    board = command("-m", "leadline", "leaderboard", str(scratch / "f")).stdout
     assert "3 failed attempts (error), ArithmeticError: asked to fail at step 1" in " ".join(board.split())
     assert (
         "resumed from attempt-01/step-000000012"
