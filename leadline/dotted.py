@@ -49,14 +49,15 @@ def load(target: str, field: str) -> Any:
 def _reason(module: str, error: Exception) -> str:
     """Why a module or its attribute is not there, in words."""
     top = module.partition(".")[0]
-    missing = getattr(error, "name", None)
+    missing = str(getattr(error, "name", None) or "")
     if isinstance(error, ModuleNotFoundError) and missing == top:
         return f"the package {top} is missing here"
-    ours = isinstance(error, AttributeError) or (missing or "").startswith(top)
-    found, *hidden = _places(top) if ours else []
-    if hidden:
-        return f"{top} was found at {found}, which hides {', '.join(map(str, hidden))}"
-    return f"{error} ({top} was found at {found})" if found else str(error)
+    # An import error about another package is that package's; only ours may be hidden by a folder.
+    ours = isinstance(error, AttributeError) or missing.partition(".")[0] == top
+    places = _places(top) if ours else []
+    if len(places) > 1:
+        return f"{top} was found at {places[0]}, which hides {', '.join(map(str, places[1:]))}"
+    return f"{error} ({top} was found at {places[0]})" if places else str(error)
 
 
 def _places(package: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Families by name, by entry point, by place."""
+"""Families by name: by entry point, by list, handed on to a job, by place."""
 
 from __future__ import annotations
 
@@ -9,42 +9,57 @@ import pytest
 
 from leadline import registry
 from leadline.config import ConfigError
-from trainables.collatz.family import COLLATZ
+from tests.leadline.toy import TOY
+
+ELSEWHERE = """
+from tests.leadline.toy import Toy
+
+MINE = Toy()
+LISTED = {"listed": "elsewhere:MINE", "both": "elsewhere:MINE"}
+NUMBER = 3
+
+class Odd(Toy):
+    pass
+"""
+POINTS = """
+[leadline.families]
+mine = elsewhere:MINE
+lost = elsewhere:LOST
+broken = broken:FAMILY
+both = elsewhere:LOST
+
+[leadline.family_lists]
+good = elsewhere:LISTED
+gone = not_there:FAMILIES
+"""
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A distribution of another package, as an installer leaves it behind."""
-    (tmp_path / "elsewhere.py").write_text(
-        "from trainables.collatz.family import CollatzFamily\nMINE = CollatzFamily()\nNUMBER = 3\n\nclass Odd(CollatzFamily):\n    pass\n"
-    )
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     (tmp_path / "broken.py").write_text("import a_package_that_is_not_installed\n")
     info = tmp_path / "elsewhere-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
-    points = "mine = elsewhere:MINE\nlost = elsewhere:LOST\nbroken = broken:FAMILY\ncollatz = elsewhere:MINE\n"
-    (info / "entry_points.txt").write_text(f"[leadline.families]\n{points}")
+    (info / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(str(tmp_path))
     for module in ("elsewhere", "broken"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     return tmp_path
 
 
-def test_a_family_of_this_package() -> None:
-    assert "collatz" in registry.names()
-    assert registry.family("collatz") is COLLATZ
-
-
-def test_an_unknown_name_lists_those_that_are_known() -> None:
-    with pytest.raises(ConfigError, match=r"^family: no 'colatz'; installed: .*collatz"):
-        registry.family("colatz")
+@pytest.mark.usefixtures("installed")
+def test_an_unknown_name_lists_those_that_are_known_and_the_lists_that_are_not() -> None:
+    with pytest.raises(ConfigError, match=r"^family: no 'mime'; installed: .*mine.*; cannot load not_there:FAMILIES"):
+        registry.family("mime")
 
 
 def test_a_family_by_its_place() -> None:
-    assert registry.family("trainables.collatz.family:COLLATZ") is COLLATZ
+    assert registry.family("tests.leadline.toy:TOY") is TOY
 
 
-@pytest.mark.parametrize("place", [":", ":COLLATZ", "trainables:", ".family:COLLATZ"])
+@pytest.mark.parametrize("place", [":", ":TOY", "tests:", ".toy:TOY"])
 def test_half_a_place_is_refused(place: str) -> None:
     with pytest.raises(ConfigError, match="neither a name nor"):
         registry.family(place)
@@ -54,7 +69,7 @@ def test_half_a_place_is_refused(place: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere.at_all:X", "cannot load nowhere.at_all:X: No module named 'nowhere'"),
+        ("nowhere.at_all:X", "cannot load nowhere.at_all:X: the package nowhere is missing here"),
         ("elsewhere:LOST", "cannot load elsewhere:LOST: .*LOST"),
         ("lost", "cannot load elsewhere:LOST: .*LOST"),
         ("broken", "cannot load broken:FAMILY: .*a_package_that_is_not_installed"),
@@ -68,10 +83,47 @@ def test_what_is_no_family_is_refused(name: str, message: str) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_installed_package_adds_a_family_and_replaces_none() -> None:
+def test_names_come_from_entry_points_and_from_lists_which_win() -> None:
     import elsewhere  # type: ignore[import-not-found]
 
-    assert "mine" in registry.names()
+    assert {"mine", "listed", "both"} <= set(registry.names())
     assert registry.names() == sorted(registry.names())
-    assert registry.family("mine") is elsewhere.MINE
-    assert registry.family("collatz") is COLLATZ
+    for name in ("mine", "listed", "both"):
+        assert registry.family(name) is elsewhere.MINE
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_list_needs_no_new_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    import elsewhere
+
+    monkeypatch.setitem(elsewhere.LISTED, "new", "tests.leadline.toy:TOY")
+    assert registry.family("new") is TOY
+
+
+def test_a_job_knows_the_families_of_its_submitter(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed = registry.handed_on("mine")
+    assert handed == "mine=elsewhere:MINE"
+    assert registry.handed_on("elsewhere:MINE") == "", "a dotted name says enough"
+    (installed / "elsewhere-1.0.dist-info" / "entry_points.txt").unlink()
+    with pytest.raises(ConfigError, match="no 'mine'"):
+        registry.family("mine")
+    monkeypatch.setenv(registry.HANDED_ON, handed)
+    assert registry.family("mine").name == "toy"
+
+
+def test_what_a_sweep_has_recorded_is_used_where_the_name_is_not_known() -> None:
+    assert registry.family("forgotten", "tests.leadline.toy:TOY") is TOY
+    with pytest.raises(ConfigError, match="the package gone is missing here"):
+        registry.family("forgotten", "gone.family:GONE")
+
+
+def test_a_folder_that_hides_a_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("mine", "ours"):
+        (tmp_path / place / "shadowed").mkdir(parents=True)
+        (tmp_path / place / "shadowed" / "__init__.py").touch()
+    (tmp_path / "ours" / "shadowed" / "family.py").write_text("from tests.leadline.toy import TOY\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "ours"))
+    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+    said = f"shadowed was found at {tmp_path}/mine/shadowed, which hides {tmp_path}/ours/shadowed"
+    with pytest.raises(ConfigError, match=f"^family: cannot load shadowed.family:TOY: {said}$"):
+        registry.family("shadowed.family:TOY")
