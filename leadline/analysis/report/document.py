@@ -79,7 +79,15 @@ def _figure(figure: go.Figure) -> Markup:
 def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
     history = sweep.history
     top = _top(sweep)
-    return {**top, **_figures(history), **_tables(sweep, top["unit"]), "cost": cost.rows(history, price)}
+    brought, problem = figures.of_family(sweep)
+    return {
+        **top,
+        **_figures(history),
+        "brought": brought,
+        "brought_problem": problem,
+        **_tables(sweep, top["unit"]),
+        "cost": cost.rows(history, price),
+    }
 
 
 def _top(sweep: Sweep) -> dict[str, Any]:
