@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 STARTS_RAY = (
     "tests/leadline/engine/test_sweep.py",
     "tests/sweeps/test_lookahead_sweep.py",
+    "tests/test_wheel.py",
     "tests/leadline/engine/test_memory.py",
     "tests/leadline/engine/ray/test_live_leaderboard.py",
     "tests/chaos/test_chaos.py",

@@ -57,13 +57,19 @@ def _found(name: str, rest: Sequence[str]) -> Command:
     if name in COMMANDS:
         return _loaded(COMMANDS[name])
     hint = did_you_mean(name, COMMANDS)
-    if hint or name.startswith("-") or not rest or rest[0].startswith("-"):
+    if name.startswith("-") or not rest or rest[0].startswith("-"):
         follows = f"a command of a family is followed by a sweep: leadline {name} SWEEP ..."
         raise ConfigError(f"command: no {name!r}; {hint or f'see leadline --help; {follows}'}")
-    family = _family_of(rest[0])
+    try:
+        family = _family_of(rest[0])
+    except ValueError:
+        if hint:
+            raise ConfigError(f"command: no {name!r}; {hint}") from None
+        raise
     if name not in family.commands:
         brought = f"{family.name}, the family of {rest[0]}, brings {', '.join(family.commands) or 'none'}"
-        raise ConfigError(f"command: no {name!r}; {did_you_mean(name, family.commands) or brought}")
+        close = did_you_mean(name, {*family.commands, *COMMANDS})
+        raise ConfigError("; ".join([f"command: no {name!r}", brought, *([close] if close else [])]))
     return _loaded(family.commands[name])
 
 

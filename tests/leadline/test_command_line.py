@@ -78,7 +78,10 @@ def test_options_and_words_in_any_order() -> None:
 
 
 def test_help_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = Command("shows a sweep", lambda parser: parser.add_argument("--top", help="word " * 60) and None, print)
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--top", help="word " * 60)
+
+    command = Command("shows a sweep", arguments, print)
     for width in (60, 150):
         monkeypatch.setenv("COLUMNS", str(width))
         longest = max(map(len, command.page("show", []).splitlines()))

@@ -137,7 +137,7 @@ def test_a_store_that_is_down_is_not_taken_for_damage(s3_server: S3Server) -> No
 
 FROZEN = """
 import sys
-from trainables import storage
+from leadline import storage
 from leadline.storage import Folder, StorageError, patiently
 storage.EXIT_SECONDS = 0.5
 folder = Folder.at(sys.argv[1])

@@ -43,7 +43,7 @@ BEGIN = "parent.running('a', 'here', None)"
 def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     script = tmp_path / "study.py"
     script.write_text(DRIVER.format(body=body.replace("\n", "\n    ")))
-    arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "sweeps" / "engine")]
+    arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "leadline" / "engine")]
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
         arguments, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, start_new_session=True
