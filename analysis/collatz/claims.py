@@ -49,17 +49,26 @@ _LOOKED = (5, 6, 7)
 """The runs that differ in their lookahead alone."""
 _AHEAD = [RUNS[run]["lookahead"] for run in _LOOKED]
 _STRATA = tuple(map(str, _AHEAD))
-_FARTHEST = LOGGED_RESULTS[_LOOKED[-1]]
-_SOLVED, _IMPROVED = 703, 626331
+_AT = f"at lookahead {_listed(_AHEAD)}"
 _COUNTS = {run: result.violations for run, result in LOGGED_RESULTS.items()}
+_ALL_STEPS = sum(LOGGED_STEPS.values())
+_LAST = LOGGED_RESULTS[_LOOKED[-1]]
+"""The run that looks ahead farthest."""
+
+_SOLVED = 703
+_SOLVED_SAID = f"{_LAST.each[_SOLVED]} of {LOGGED_STEPS[_SOLVED]} steps at lookahead {_AHEAD[-1]}"
+_IMPROVED = 626331
+_IMPROVED_COUNTS = [LOGGED_RESULTS[run].each[_IMPROVED] for run in _LOOKED]
+_WORST = {run: f"{LOGGED_RESULTS[run].worst_margin:.2f}" for run in (3, 4)}
+_MIXED = f"worst margin {_WORST[4]} with it, {_WORST[3]} without"
 
 CLAIMS = (
     Claim(
         f"{_LOG}, runs 5 to 7",
         "Violations fall with lookahead.",
-        f"{_listed([_COUNTS[run] for run in _LOOKED])} of {sum(LOGGED_STEPS.values())} steps at lookahead {_listed(_AHEAD)}",
+        f"{_listed([_COUNTS[run] for run in _LOOKED])} of {_ALL_STEPS} steps {_AT}",
         "a sweep over lookahead with 10 and 100",
-        _in("lookahead", fall("logged_violations", _STRATA, _FARTHEST.violations)),
+        _in("lookahead", fall("logged_violations", _STRATA, _LAST.violations)),
     ),
     Claim(
         f"{_LOG}, run 7",
@@ -71,17 +80,16 @@ CLAIMS = (
     Claim(
         f"{_LOG}, run 7",
         f"{_SOLVED} completely solved.",
-        f"{_FARTHEST.each[_SOLVED]} of {LOGGED_STEPS[_SOLVED]} steps at lookahead {_AHEAD[-1]}, all of them on training orbits",
+        f"{_SOLVED_SAID}, all of them on training orbits",
         "a sweep over lookahead with 100",
-        _in("lookahead", reached(f"logged_{_SOLVED}", _STRATA[-1], _FARTHEST.each[_SOLVED])),
+        _in("lookahead", reached(f"logged_{_SOLVED}", _STRATA[-1], _LAST.each[_SOLVED])),
     ),
     Claim(
         f"{_LOG}, run 7",
         f"{_IMPROVED} greatly improved.",
-        f"{_listed([LOGGED_RESULTS[run].each[_IMPROVED] for run in _LOOKED])} of {LOGGED_STEPS[_IMPROVED]} steps "
-        f"at lookahead {_listed(_AHEAD)}",
+        f"{_listed(_IMPROVED_COUNTS)} of {LOGGED_STEPS[_IMPROVED]} steps {_AT}",
         "a sweep over lookahead with 10 and 100",
-        _in("lookahead", fall(f"logged_{_IMPROVED}", _STRATA, _FARTHEST.each[_IMPROVED])),
+        _in("lookahead", fall(f"logged_{_IMPROVED}", _STRATA, _LAST.each[_IMPROVED])),
     ),
     Claim(
         f"{_LOG}, run 5",
@@ -100,8 +108,7 @@ CLAIMS = (
     Claim(
         f"{_LOG}, run 4",
         "The constraint T4: mixed results.",
-        f"{_COUNTS[4]} violations with it, {_COUNTS[3]} without; "
-        f"worst margin {LOGGED_RESULTS[4].worst_margin:.2f} with it, {LOGGED_RESULTS[3].worst_margin:.2f} without",
+        f"{_COUNTS[4]} violations with it, {_COUNTS[3]} without; {_MIXED}",
         "a sweep over the loss terms",
         lambda sweep: None,
     ),

@@ -31,15 +31,35 @@ def _decay(family: str) -> str:
 
 
 TRM_CLAIMS = (
-    Claim(f"{_NOTES}, TRM", "Noise got a higher best.", _best("trm"), _NEEDS, arms(*_PAIR, "exact")),
-    Claim(f"{_NOTES}, TRM", "Noise got a much less bad final decay.", _decay("trm"), _DECAY, lambda sweep: None),
+    Claim(
+        f"{_NOTES}, TRM",
+        "Noise got a higher best.",
+        _best("trm"),
+        _NEEDS,
+        arms(*_PAIR, "exact"),
+    ),
+    Claim(
+        f"{_NOTES}, TRM",
+        "Noise got a much less bad final decay.",
+        _decay("trm"),
+        _DECAY,
+        lambda sweep: None,
+    ),
 )
 
 HRM_CLAIMS = (
     Claim(
-        f"{_NOTES}, HRM", "Noise got no gain in best accuracy.", _best("hrm"), _NEEDS, no_gain(*_PAIR, "exact", _MARGIN)
+        f"{_NOTES}, HRM",
+        "Noise got no gain in best accuracy.",
+        _best("hrm"),
+        _NEEDS,
+        no_gain(*_PAIR, "exact", _MARGIN),
     ),
     Claim(
-        f"{_NOTES}, HRM", "Under noise final accuracy decayed slightly less.", _decay("hrm"), _DECAY, lambda sweep: None
+        f"{_NOTES}, HRM",
+        "Under noise final accuracy decayed slightly less.",
+        _decay("hrm"),
+        _DECAY,
+        lambda sweep: None,
     ),
 )

@@ -75,7 +75,11 @@ METRICS = (
         "share of boards of which Q-halt says truly whether they are right, after the last segment",
     ),
     Metric(
-        "halt_steps", "min", "boards", "segments after which Q would halt, at most halt_max_steps", role="descriptive"
+        "halt_steps",
+        "min",
+        "boards",
+        "segments after which Q would halt, at most halt_max_steps",
+        role="descriptive",
     ),
     *(
         Metric(

@@ -222,19 +222,13 @@ def outside(monkeypatch: pytest.MonkeyPatch, folder: Path, claims: str, **module
     return made({"10": [1], "100": [1]}, {}, family=f"{package}.family:OUTSIDE", **REPORTED)
 
 
-REPORTED: dict[str, Any] = {
-    "trials": 2,
-    "steps": 100,
-    "grace": 50,
-    "reduction": 2,
-    "scale": "smoke",
-    "sampler": "random",
-    "seed": 0,
-}
+REPORTED: dict[str, Any] = {"trials": 2, "steps": 100, "grace": 50, "reduction": 2, "seed": 0, "scale": "smoke"}
+REPORTED |= {"sampler": "random"}
 
 
 def test_an_outside_family_s_claims_are_found_by_their_dotted_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     sweep = outside(monkeypatch, tmp_path, "{}.claimed:CLAIMS", claimed=CLAIM)
     (found,) = claims.of_family(sweep.settings["family"])
@@ -246,36 +240,24 @@ def test_an_outside_family_s_claims_are_found_by_their_dotted_path(
 
 
 @pytest.mark.parametrize(
-    ("path", "modules", "said"),
+    ("path", "module", "said"),
     [
-        ("{}.nowhere:CLAIMS", {}, "claims: cannot load {0}.nowhere:CLAIMS: No module named &#39;{0}.nowhere&#39;"),
-        (
-            "{}.claimed:OTHERS",
-            {"claimed": CLAIM},
-            "claims: cannot load {0}.claimed:OTHERS: module &#39;{0}.claimed&#39; has no attribute",
-        ),
-        (
-            "{}.claimed:CLAIMS",
-            {"claimed": "1 / 0"},
-            "claims: cannot load {0}.claimed:CLAIMS: ZeroDivisionError: division by zero",
-        ),
-        (
-            "{}.claimed:CLAIMS",
-            {"claimed": "CLAIMS = [1]"},
-            "claims: {0}.claimed:CLAIMS is no tuple of leadline.analysis.claims.Claim",
-        ),
-        ("{}.claimed", {"claimed": CLAIM}, "claims: &#39;{0}.claimed&#39; is not package.module:NAME"),
+        ("{}.nowhere:CLAIMS", CLAIM, "cannot load {0}.nowhere:CLAIMS: No module named &#39;{0}.nowhere&#39;"),
+        ("{}.claimed:OTHERS", CLAIM, "cannot load {0}.claimed:OTHERS: module &#39;{0}.claimed&#39; has no attribute"),
+        ("{}.claimed:CLAIMS", "1 / 0", "cannot load {0}.claimed:CLAIMS: ZeroDivisionError: division by zero"),
+        ("{}.claimed:CLAIMS", "CLAIMS = [1]", "{0}.claimed:CLAIMS is no tuple of leadline.analysis.claims.Claim"),
+        ("{}.claimed", CLAIM, "&#39;{0}.claimed&#39; is not package.module:NAME"),
     ],
     ids=["package", "name", "import", "kind", "form"],
 )
 def test_claims_that_cannot_be_loaded_cost_a_line_and_no_report(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, modules: dict[str, str], said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, module: str, said: str
 ) -> None:
-    sweep = outside(monkeypatch, tmp_path, path, **modules)
+    sweep = outside(monkeypatch, tmp_path, path, claimed=module)
     package = sweep.settings["family"].split(".")[0]
     page = document.page(sweep)
     (line,) = [line for line in page.splitlines() if "claims: " in line]
-    assert line.startswith(f'<p class="notice">{said.format(package)}')
+    assert line.startswith(f'<p class="notice">claims: {said.format(package)}')
     assert line.endswith("</p>")
     assert "Leaderboard" in page
 
