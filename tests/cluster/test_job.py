@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from leadline.engine.ray.jobs import LEFT_OUT
 from leadline.ledger.history import History
 from leadline.ledger.segments import read
 from leadline.storage import Folder
@@ -31,9 +36,9 @@ def cluster() -> Iterator[Head]:
             yield started
 
 
-def typed(cluster: Head, *words: str) -> subprocess.Popen[str]:
-    """The command as a user gives it, who has the token."""
-    environment = {**cluster.environment, "RAY_ADDRESS": cluster.url, "PYTHONPATH": str(ROOT)}
+def typed(cluster: Head, *words: str, path: str = "") -> subprocess.Popen[str]:
+    """The command as a user gives it, who has the token; `path` comes first on the path of its Python."""
+    environment = {**cluster.environment, "RAY_ADDRESS": cluster.url, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"}
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=ROOT,
@@ -94,7 +99,7 @@ def test_it_goes_on_when_nobody_follows_and_is_followed_again_rather_than_begun_
     os.killpg(second.pid, signal.SIGKILL)  # the laptop is gone
     second.wait()
     time.sleep(1)
-    stopped = typed(cluster, "-m", "analysis", "stop", str(tmp_path / "b"))
+    stopped = typed(cluster, "-m", "leadline", "stop", str(tmp_path / "b"))
     out, _ = stopped.communicate(timeout=120)
     assert stopped.returncode == 0, out
     assert history(tmp_path, "b").closed == "interrupted"
@@ -134,6 +139,56 @@ def test_two_data_parallel_workers_and_one_agree_on_a_cluster(cluster: Head, tmp
             [trial.reports[-1].metrics["validation/error"].value for trial in history(tmp_path, name).trials.values()]
         )
     assert finals[1] == pytest.approx(finals[0], abs=1e-6)
+
+
+def test_a_family_that_the_nodes_do_not_know_by_its_name(cluster: Head, tmp_path: Path) -> None:
+    """It is installed where the job is submitted; the nodes get its code and no installation."""
+    project, laptop = tmp_path / "project", tmp_path / "laptop"
+    shutil.copytree(ROOT / "tests" / "plugin", project, ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "batches.py").write_text(BATCHES)
+    info = laptop / "line-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: line\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[leadline.families]\nline = line.family:LINE\n")
+    storage = ("--storage", str(tmp_path / "out"))
+    words = (str(project / "batches.py"), "--family", "line", "--scale", "smoke", *storage, "--name", "d")
+    out, _ = (run := typed(cluster, *words, path=f"{laptop}{os.pathsep}{project}")).communicate(timeout=300)
+    assert run.returncode == 0, out
+    found = history(tmp_path / "out", "d")
+    assert found.closed == "done"
+    assert not any(trial.status == "failed" for trial in found.trials.values())
+
+
+BATCHES = """
+from leadline import Scale, Study, main
+
+scales = {"laptop": Scale(2, budget=64, grace=32, reduction=2, confirm=0, replicates=1, strata=(4,))}
+main(Study("batch_size", "nobody", lambda trial, scale: {}, "batch", scales, budget="samples"))
+"""
+
+
+def test_what_is_sent_can_import_every_module(cluster: Head, tmp_path: Path) -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    program = (
+        "import importlib, os, pkgutil\n"
+        f"for top in {packages}:\n"
+        "    package = importlib.import_module(top)\n"
+        "    for found in pkgutil.walk_packages(package.__path__, f'{top}.'):\n"
+        "        if not found.name.endswith('__main__'):\n"
+        "            where = importlib.import_module(found.name).__file__\n"
+        "            assert where.startswith(os.getcwd()), where\n"
+        "print('all of them')\n"
+    )
+    words = shlex.join(["python", "-c", program])
+    runtime = {"working_dir": str(ROOT), "excludes": list(LEFT_OUT)}
+    submit = (
+        "import json, sys; from ray.job_submission import JobSubmissionClient as Client\n"
+        "print(Client(sys.argv[1]).submit_job(entrypoint=sys.argv[2], runtime_env=json.loads(sys.argv[3])))"
+    )
+    job, _ = typed(cluster, "-c", submit, cluster.url, words, json.dumps(runtime)).communicate(timeout=120)
+    job = job.splitlines()[-1]
+    until(lambda: cluster.job(job)["status"] in ("SUCCEEDED", "FAILED"))
+    assert "all of them" in cluster.get(f"/api/jobs/{job}/logs")["logs"]
 
 
 def test_a_token_that_is_wrong_or_missing_is_refused(cluster: Head, tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """What a paper says of lines, to be set beside what a sweep has measured."""
 
+from leadline import Claim
 from leadline.analysis.claims import Outcome
 from leadline.ledger.verdicts import Verdict
-
-from leadline import Claim
 
 
 def best(sweep):
