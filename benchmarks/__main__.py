@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other, and the table of their ratios for the README.
+"""All benchmarks, one after the other, and the table of their ratios for docs/benchmarks.md.
 
     python -m benchmarks [data | step | recursive | guards | engine | durability | scale] ... [--reference PATH]
 
