@@ -30,11 +30,11 @@ def recursive_scales(family: str) -> dict[str, Scale]:
     tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
     return {
         "smoke": Scale(
-            4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
+            4, budget=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
         ),
         "laptop": Scale(
             24,
-            steps=3 * 2**14,
+            budget=3 * 2**14,
             grace=3 * 2**12,
             reduction=4,
             confirm=1,
@@ -43,7 +43,14 @@ def recursive_scales(family: str) -> dict[str, Scale]:
             fields=small,
         ),
         "full": Scale(
-            64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large
+            64,
+            budget=2**24,
+            grace=2**20,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=(64, 128, 256, 512),
+            fields=large,
         ),
     }
 
@@ -70,7 +77,7 @@ STUDY = Study(
     scales={
         "smoke": Scale(
             6,
-            steps=2**14,
+            budget=2**14,
             grace=2**12,
             reduction=2,
             confirm=1,
@@ -81,7 +88,7 @@ STUDY = Study(
         ),
         "laptop": Scale(
             40,
-            steps=2**20,
+            budget=2**20,
             grace=2**16,
             reduction=4,
             confirm=1,
@@ -91,7 +98,7 @@ STUDY = Study(
         ),
         "full": Scale(
             100,
-            steps=2**26,
+            budget=2**26,
             grace=2**20,
             reduction=4,
             confirm=1,

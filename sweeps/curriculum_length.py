@@ -50,13 +50,21 @@ def recursive_scales(family: str) -> dict[str, Scale]:
     )
     return {
         "smoke": Scale(
-            6, steps=16, grace=4, reduction=2, confirm=1, replicates=1, strata=tuple(SIGMA_ARMS), startup=2, fields=tiny
+            6,
+            budget=16,
+            grace=4,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=tuple(SIGMA_ARMS),
+            startup=2,
+            fields=tiny,
         ),
         "laptop": Scale(
-            24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
+            24, budget=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
         ),
         "full": Scale(
-            60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
+            60, budget=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
         ),
     }
 
@@ -82,14 +90,14 @@ STUDY = Study(
     comparable=True,
     scales={
         "smoke": Scale(
-            8, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS
+            8, budget=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS
         ),
         "laptop": Scale(
-            40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS
+            40, budget=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS
         ),
         "full": Scale(
             96,
-            steps=100_000,
+            budget=100_000,
             grace=2500,
             reduction=3,
             confirm=1,

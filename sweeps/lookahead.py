@@ -33,12 +33,12 @@ def recursive_scales(family: str) -> dict[str, Scale]:
     limits = (1, 2, 4, 8)
     return {
         "smoke": Scale(
-            4, steps=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
+            4, budget=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
         ),
-        "laptop": Scale(24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
+        "laptop": Scale(24, budget=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
         "full": Scale(
             60,
-            steps=50_000,
+            budget=50_000,
             grace=3125,
             reduction=4,
             confirm=1,
@@ -68,14 +68,14 @@ STUDY = Study(
     shared=lambda strata: {"common": max(strata)},
     scales={
         "smoke": Scale(
-            6, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2, fields=FIELDS
+            6, budget=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2, fields=FIELDS
         ),
         "laptop": Scale(
-            40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100), fields=FIELDS
+            40, budget=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100), fields=FIELDS
         ),
         "full": Scale(
             96,
-            steps=100_000,
+            budget=100_000,
             grace=2500,
             reduction=3,
             confirm=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from leadline.config import ConfigError, make
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from leadline.statistics import (
     LEAST_DIFFERING,
@@ -47,7 +48,7 @@ class Arm:
         Raises:
             ConfigError: if no finalist of it has been confirmed.
         """
-        label = f"{sweep.name}:{stratum}" if sweep.settings["stratify"] else sweep.name
+        label = f"{sweep.name}:{stratum}" if sweep.settings.stratify else sweep.name
         found = leaderboard.confirmed(sweep.history, stratum)
         if not found:
             raise ConfigError(f"{label}: none of its trials has been confirmed, so there is nothing to compare")
@@ -159,12 +160,12 @@ class Comparison:
         return f"a difference below {self.detectable:.4g} could not have been seen"
 
 
-def meant(settings: dict[str, Any]) -> bool:
+def meant(settings: Settings) -> bool:
     """Whether the study means its strata to be compared; an old ledger does not say, and only arms are meant to be."""
-    return bool(settings.get("comparable", bool(settings.get("arms"))))
+    return settings.comparable
 
 
-def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
+def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
     """Which way a metric is better, and what its n counts; the objective's mode is known even where the family is not installed.
 
     Raises:
@@ -173,11 +174,11 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
     from leadline import registry
 
     try:
-        found = registry.family(settings["family"]).metric(metric)
+        found = registry.family(settings.family).metric(metric)
     except (ConfigError, ValueError):
-        if metric != settings["metric"]:
+        if metric != settings.metric:
             raise
-        return settings["mode"], "units"
+        return settings.mode, "units"
     return found.mode, found.unit
 
 
@@ -201,15 +202,15 @@ def compare(
         ConfigError: if the two cannot be compared.
     """
     name = f"{split}/{metric}"
-    if a.sweep.settings["family"] != b.sweep.settings["family"]:
+    if a.sweep.settings.family != b.sweep.settings.family:
         raise ConfigError(
-            f"units: {a.label} is of family {a.sweep.settings['family']}, {b.label} of {b.sweep.settings['family']}"
+            f"units: {a.label} is of family {a.sweep.settings.family}, {b.label} of {b.sweep.settings.family}"
         )
     mode, unit = mode_and_unit(a.sweep.settings, metric)
     limit = None if at == "steps" else _limit(a, b, at)
     scores = _scores(a, name, at, limit), _scores(b, name, at, limit)
     if any(
-        exact(list(found.values())) and metric != arm.sweep.settings["metric"]
+        exact(list(found.values())) and metric != arm.sweep.settings.metric
         for arm, found in zip((a, b), scores, strict=True)
     ):
         raise ConfigError(
@@ -226,7 +227,7 @@ def compare(
         differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True)) if by_unit else None
     )
     counts = len(chosen[0]), len(chosen[1])
-    few = lacking(min(counts), n, unit, max(arm.sweep.settings.get("least_units", 0) for arm in (a, b)))
+    few = lacking(min(counts), n, unit, max(arm.sweep.settings.least_units for arm in (a, b)))
     missing = _missing(split, by_unit, min(counts), few, [*_lost(a, name), *_lost(b, name)])
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
@@ -344,8 +345,8 @@ def _read_at(a: Arm, b: Arm, at: At, limit: float) -> list[str]:
 def _informed(a: Arm, b: Arm) -> list[str]:
     """What a difference between strata says where the stratifying field is information that a network is given."""
     one, other = a.sweep.settings, b.sweep.settings
-    field = one["stratify"]
-    if not field or other["stratify"] != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
+    field = one.stratify
+    if not field or other.stratify != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
         return []
     return [
         f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"
@@ -394,7 +395,7 @@ def _data_key(arm: Arm) -> str:
     from leadline import registry
 
     try:
-        family = registry.family(arm.sweep.settings["family"])
+        family = registry.family(arm.sweep.settings.family)
         return str(family.data_key(make(family.Config, arm.trial.config, family.name)))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

@@ -18,7 +18,7 @@ def of_family(family: str) -> tuple[Headline, ...]:
 
 
 def _in(field: str, ask: Ask) -> Ask:
-    return lambda sweep: ask(sweep) if sweep.settings["stratify"] == field else None
+    return lambda sweep: ask(sweep) if sweep.settings.stratify == field else None
 
 
 def _died(trial: Trial) -> bool:

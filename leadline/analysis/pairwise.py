@@ -41,10 +41,10 @@ class Pair:
 def pairs(sweep: Sweep) -> list[Pair]:
     """All pairs of confirmed strata, best mean first; none where the study does not compare its strata, or has planned which."""
     settings = sweep.settings
-    if not meant(settings) or settings.get("contrasts"):
+    if not meant(settings) or settings.contrasts:
         return []
     strata = [stratum for stratum in sweep.strata if leaderboard.confirmed(sweep.history, stratum)]
-    sign = 1.0 if settings["mode"] == "min" else -1.0
+    sign = 1.0 if settings.mode == "min" else -1.0
     strata.sort(key=lambda stratum: sign * leaderboard.confirmations(sweep.history, stratum)[0]["value"])
     found = list(itertools.combinations(strata, 2))
     return [_pair(sweep, a, b, 1 - 0.05 / len(found)) for a, b in found]
@@ -52,7 +52,7 @@ def pairs(sweep: Sweep) -> list[Pair]:
 
 def _pair(sweep: Sweep, a: str, b: str, confidence: float) -> Pair:
     try:
-        found = compare(Arm.of(sweep, a), Arm.of(sweep, b), sweep.settings["metric"], confidence=confidence)
+        found = compare(Arm.of(sweep, a), Arm.of(sweep, b), sweep.settings.metric, confidence=confidence)
     except ConfigError as error:
         return Pair(a, b, None, f"no claim: {error}")
     return Pair(a, b, found.difference, found.word or f"no claim: {found.missing}")

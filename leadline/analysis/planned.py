@@ -97,7 +97,7 @@ def contrasts(sweep: Sweep) -> list[Contrast]:
     """
     planned = [
         (one["a"], one["b"], metric, margin)
-        for one in sweep.settings.get("contrasts", ())
+        for one in sweep.settings.contrasts
         for metric, margin in one["margins"].items()
     ]
     return [_of(sweep, *one, confidence=confidence(sweep)) for one in planned]
@@ -105,7 +105,7 @@ def contrasts(sweep: Sweep) -> list[Contrast]:
 
 def confidence(sweep: Sweep) -> float:
     """Of one interval: 95 % where nothing is planned, else so that all planned ones together have it (Bonferroni)."""
-    return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.get("contrasts", ())))
+    return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.contrasts))
 
 
 def _of(sweep: Sweep, a: str, b: str, metric: str, margin: float, confidence: float) -> Contrast:

@@ -66,9 +66,9 @@ def metric(history: History, name: str) -> Metric:
     from leadline import registry
 
     try:
-        return registry.family(history.settings["family"]).metric(name)
+        return registry.family(history.settings.family).metric(name)
     except (ConfigError, ValueError, KeyError):
-        return Metric(name, history.settings["mode"], "independent units", "")
+        return Metric(name, history.settings.mode, "independent units", "")
 
 
 def held(history: History) -> list[str]:
@@ -80,11 +80,7 @@ def held(history: History) -> list[str]:
 def shown(history: History) -> list[str]:
     """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
     names = held(history)
-    wanted = [
-        history.settings["metric"],
-        *history.settings.get("beside", ()),
-        *(name for name in names if name.startswith(COMMON)),
-    ]
+    wanted = [history.settings.metric, *history.settings.beside, *(name for name in names if name.startswith(COMMON))]
     return [name for name in dict.fromkeys(wanted) if name in names]
 
 

@@ -24,14 +24,15 @@ from leadline.engine.manifest import differences, manifest
 from leadline.engine.ray.shared_data import Shelf
 from leadline.engine.retention import Retention
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_command
 from leadline.ledger import leaderboard, tensorboard
+from leadline.ledger.events import Closed
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import leaderboard_table
 from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -351,12 +352,10 @@ class Driver:
                 letting_go.start()
                 letting_go.join(LETTING_GO_SECONDS)
             if (
-                self.director.history.settings and not self.director.history.closed
+                self.director.history.opened and not self.director.history.closed
             ):  # which the main thread may be changing, so nothing but the ledger is touched
                 how = "interrupted" if self.interrupts else "failed"
-                self.ledger.stored(
-                    self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS
-                )
+                self.ledger.stored(self.ledger.append(Closed(how=how, time=time.time())), CLOSING_SECONDS)
             self.lease.release()
         except (LedgerError, OSError):
             pass  # then it is as if this process had been killed

@@ -47,11 +47,11 @@ BRIEF = 160
 
 def strata(history: History) -> list[str]:
     """The strata in the study's order."""
-    return [str(value) for value in history.settings["strata"]]
+    return [str(value) for value in history.settings.strata]
 
 
 def _sign(history: History) -> float:
-    return 1.0 if history.settings["mode"] == "min" else -1.0
+    return 1.0 if history.settings.mode == "min" else -1.0
 
 
 def metric_name(metric: str) -> str:
@@ -61,7 +61,7 @@ def metric_name(metric: str) -> str:
 
 def objective(history: History) -> str:
     """The objective's name in reports."""
-    return metric_name(history.settings["metric"])
+    return metric_name(history.settings.metric)
 
 
 def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
@@ -103,7 +103,7 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         for line in history.baselines
         if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
     ]
-    sign = 1.0 if (mode or history.settings["mode"]) == "min" else -1.0
+    sign = 1.0 if (mode or history.settings.mode) == "min" else -1.0
     values = {id(line): sign * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 
@@ -183,7 +183,7 @@ def versus_trivial(
     Args:
         metric: see `leadline.ledger.confirmed.versus`, as for `mode` and `unit`.
     """
-    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings['metric']}", mode)
+    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings.metric}", mode)
     return versus(history, trial, line, metric, mode, unit) if line else None
 
 
@@ -194,8 +194,8 @@ def besides(history: History, trial: Trial, unit: str = "units") -> list[Versus]
     """
     found = (
         versus_trivial(history, trial, name, mode, unit)
-        for name, mode in history.settings.get("modes", {}).items()
-        if name != history.settings["metric"]
+        for name, mode in history.settings.modes.items()
+        if name != history.settings.metric
     )
     return [one for one in found if one and one.difference]
 
@@ -219,8 +219,8 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
 
 def wanted(history: History) -> int:
     """Confirmation runs that the finalists, as they stand, ask for."""
-    count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
-    return count * int(history.settings["replicates"])
+    count = sum(len(finalists(history, stratum, history.settings.confirm)) for stratum in strata(history))
+    return count * history.settings.replicates
 
 
 def contrary(found: Versus | None, others: Iterable[Versus]) -> list[Versus]:
@@ -230,8 +230,8 @@ def contrary(found: Versus | None, others: Iterable[Versus]) -> list[Versus]:
 
 def confirmed(history: History, stratum: str) -> list[Trial]:
     """Finalists of a stratum of which a replicate has finished, best mean on test first, those not finite last."""
-    name, means = f"test/{history.settings['metric']}", {}
-    for trial in finalists(history, stratum, int(history.settings["confirm"])):
+    name, means = f"test/{history.settings.metric}", {}
+    for trial in finalists(history, stratum, history.settings.confirm):
         if values := [score.value for score in scores(history, trial, name)]:
             mean = sum(values) / len(values)
             means[trial.number] = _sign(history) * mean if math.isfinite(mean) else math.inf
@@ -275,8 +275,8 @@ def board(history: History, name: str) -> dict[str, Any]:
     settings = history.settings
     return {
         "sweep": name,
-        "metric": settings["metric"],
-        "mode": settings["mode"],
+        "metric": settings.metric,
+        "mode": settings.mode,
         "rows": rows,
         "confirmed": confirmations(history),
         "baselines": baselines,

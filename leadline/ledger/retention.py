@@ -17,7 +17,7 @@ __all__ = ["needed", "superseded"]
 
 def needed(history: History, trial: Trial) -> set[str]:
     """The checkpoints of a trial's last report and of its best value on validation."""
-    metric, sign = leaderboard.objective(history), 1.0 if history.settings["mode"] == "min" else -1.0
+    metric, sign = leaderboard.objective(history), 1.0 if history.settings.mode == "min" else -1.0
     scored = [(sign * report.metrics[metric].value, report) for report in trial.reports if metric in report.metrics]
     finite = [pair for pair in scored if math.isfinite(pair[0])]
     reports = trial.reports[-1:] + ([min(finite, key=lambda pair: pair[0])[1]] if finite else [])

@@ -11,7 +11,7 @@ def space(trial, scale):
     return {"lr": trial.suggest_float("lr", 1e-3, 1.0, log=True), "batch": trial.suggest_categorical("batch", [4, 16])}
 
 
-laptop = Scale(trials=6, steps=90, grace=10, reduction=3, confirm=1, replicates=2, strata=("all",), startup=3)
+laptop = Scale(trials=6, budget=90, grace=10, reduction=3, confirm=1, replicates=2, strata=("all",), startup=3)
 STUDY = Study(name="line", family="line:LINE", space=space, stratify=None, scales={"laptop": laptop})
 
 if __name__ == "__main__":

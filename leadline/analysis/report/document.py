@@ -83,13 +83,13 @@ def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
 
 def _top(sweep: Sweep) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
-    metric = scores.metric(history, settings["metric"])
+    metric = scores.metric(history, settings.metric)
     found, compared = answers.answers(history, metric.unit), pairwise.pairs(sweep)
     return {
         "sweep": sweep.name,
-        "question": settings.get("question", ""),
+        "question": settings.question,
         "settings": settings,
-        "label": settings["stratify"] or "stratum",
+        "label": settings.stratify or "stratum",
         "metric": metric.name,
         "unit": metric.unit,
         "doc": metric.doc,
@@ -103,7 +103,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "besides": tables.besides(found),
         "contrasts": planned.contrasts(sweep),
         "pairs": compared,
-        "pairs_headline": pairwise.sentence(compared, settings["stratify"] or "stratum"),
+        "pairs_headline": pairwise.sentence(compared, settings.stratify or "stratum"),
         "coverage": scores.coverage(history),
         "coverage_doc": scores.metric(history, scores.COVERAGE).doc,
     }
@@ -114,7 +114,7 @@ def _figures(history: History) -> dict[str, Any]:
         (scores.metric(history, name), figures.answer(history, name, 320, legend=False))
         for name in scores.shown(history)[1:]
     ]
-    strata = history.settings["strata"]
+    strata = history.settings.strata
     important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
     return {
@@ -137,11 +137,11 @@ def _searched(history: History) -> bool:
 
 def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
-    varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
+    varying, fixed = tables.fields(history.search_trials(), settings.stratify)
     trials, saved, whole = progress.saved_steps(history)
     noted, problems = notes.every(sweep.folder)
     return {
-        "settings_rows": [(name, tables.plain(value)) for name, value in settings.items()],
+        "settings_rows": [(name, tables.plain(value)) for name, value in settings.to_dict().items()],
         "rows": sweep.leaderboard()["rows"],
         "spent": {
             trial.number: history.spent(trial.reports[-1]) if trial.reports else 0 for trial in history.search_trials()
@@ -160,7 +160,7 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "all_trials": len(history.trials),
         "guarded": any(trial.findings for trial in history.trials.values()),
         "guards_share": cost.cost(history).guards_share,
-        "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings["family"])),
+        "verdicts": verdicts.verdicts(sweep, headlines.of_family(settings.family)),
         "trial_notes": noted,
         "bad_notes": problems,
         "notes": history.notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_each_answer(noisy: float, flipped: float, word: str, head: str) -> None
 
 def test_a_difference_that_would_not_matter_is_said_to_be_one() -> None:
     sweep = made({CONTROL: 0.6, NOISY: 0.68})
-    sweep.settings["contrasts"][0]["margins"]["exact"] = 0.2
+    sweep.settings.contrasts[0]["margins"]["exact"] = 0.2
     one = by_metric(sweep)["exact"]
     assert one.word == "better"
     assert "by less than would matter: the 90 % interval lies within the margin of 0.2" in one.sentence
@@ -71,7 +72,7 @@ def test_intervals_hold_for_all_planned_comparisons_together() -> None:
     assert (alone.difference.low, alone.difference.high) == alone.found.interval()
     assert one.found.detectable > alone.detectable == alone.found.detectable()
     assert one.found.found.interval(0.9) == alone.found.interval(0.9), "an equivalence is shown by itself"
-    sweep.settings["contrasts"] = sweep.settings["contrasts"][:1] * 3
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=sweep.settings.contrasts[:1] * 3)
     assert {one.found.confidence for one in contrasts(sweep) if one.found} == {1 - 0.05 / 6}
 
 
@@ -91,7 +92,7 @@ def test_what_a_claim_needs(replicates: int, boards: int, missing: str) -> None:
         assert one.sentence.endswith(f" replicate{'s' if replicates > 1 else ''}; {missing}.")
     (row,) = [row for row in leaderboard.confirmations(sweep.history) if row["stratum"] == NOISY]
     assert row["against"][0]["missing"] == missing.replace("boards", "units"), "against trivial predictors too"
-    sweep.settings["least_units"] = 0
+    sweep.history.opened = dataclasses.replace(sweep.settings, least_units=0)
     assert (contrasts(sweep)[0].word == "better") == (replicates == 5)
 
 
@@ -121,7 +122,7 @@ def test_arms_without_a_difference_leave_room_for_one() -> None:
 def test_planned_comparisons_take_the_place_of_all_pairs() -> None:
     sweep = made()
     assert pairs(sweep) == []
-    sweep.settings["contrasts"] = []
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=())
     assert contrasts(sweep) == []
     assert len(pairs(sweep)) == 1
 
@@ -136,13 +137,13 @@ def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
     assert "What the study planned to compare" in page
     assert "beside every other" not in page
     assert "hold for all 2 comparisons together" in page
-    sweep.settings["contrasts"] = []
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=())
     assert "What the study planned" not in document.page(sweep)
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
     (line,) = [
-        line for line in verdicts(sweep, headlines.of_family(sweep.settings["family"])) if line.headline.claim == claim
+        line for line in verdicts(sweep, headlines.of_family(sweep.settings.family)) if line.headline.claim == claim
     ]
     return line.measured, line.verdict
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 from leadline.checkpoint import CheckpointStore
 from leadline.config import describe
 from leadline.family import Finding, Split
+from leadline.ledger.events import Opened, Proposed, Reported
 from leadline.ledger.segments import Ledger
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.training.command import main
 from tests.conftest import ROOT, command
+from tests.leadline.engine.test_director import BASE
 from tests.leadline.toy import Toy
 from trainables.collatz.config import CollatzConfig
 
@@ -146,19 +149,17 @@ def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
     seen: list[float] = []
     monkeypatch.setattr("leadline.training.loop.fastest", lambda loop: seen.append(0))
     ledger = Ledger(Folder.at(str(tmp_path)) / "ledger")
-    chosen = {"trial": 0, "stratum": "", "kind": "search", "of": None, "params": {}}
-    report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0}).to_dict()
-    for event in (
-        {
-            "type": "opened",
-            "time": 0.0,
-            "settings": {"family": "tests.leadline.training.test_command:ADMITTED"},
-            "manifest": {},
-        },
-        {"type": "proposed", "time": 0.0, **chosen, "config": {"steps": 20, "eval_every": 20, "micro_batch": "auto"}},
-        {"type": "reported", "time": 0.0, "trial": 0, "report": report, "action": "finish", "reason": ""},
-    ):
-        ledger.append(event)
+    chosen = {"steps": 20, "eval_every": 20, "micro_batch": "auto"}
+    report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0})
+    ledger.append(
+        Opened(
+            settings=dataclasses.replace(BASE, family="tests.leadline.training.test_command:ADMITTED"),
+            manifest={},
+            time=0.0,
+        )
+    )
+    ledger.append(Proposed(trial=0, stratum="", kind="search", of=None, params={}, config=chosen, time=0.0))
+    ledger.append(Reported(trial=0, report=report, action="finish", reason="", time=0.0))
     ledger.close()
     assert main(["--from", str(tmp_path), "0", "--save", str(tmp_path / "run")]) == 0
     assert "step 20/20" in capsys.readouterr().out
