@@ -27,7 +27,7 @@ STUDY = Study(
     space=space,
     stratify=None,
     scales={
-        "laptop": Scale(trials=TRIALS, steps=REPORTS, grace=1, reduction=4, confirm=0, replicates=1, strata=("all",))
+        "laptop": Scale(trials=TRIALS, budget=REPORTS, grace=1, reduction=4, confirm=0, replicates=1, strata=("all",))
     },
 )
 

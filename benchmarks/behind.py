@@ -22,8 +22,8 @@ from benchmarks._sleep_sweep import STUDY
 from benchmarks.durability import record
 from benchmarks.engine import ROOT
 from benchmarks.sleep_family import REPORTS
-from leadline.engine.study import Settings
 from leadline.ledger.segments import read
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from tests.leadline.ray_head import Head, behind, head, until
@@ -67,7 +67,7 @@ def main(trials: int = TRIALS) -> list[Result]:
     print(machine())
     settings = Settings(
         study=STUDY.name, family=str(STUDY.family), metric="loss", mode="min", sampler="random", scale="laptop", stratify=None,
-        strata=("all",), trials=trials, steps=REPORTS, grace=1, reduction=4, startup=trials, seed=0, confirm=0, replicates=1, fields={},
+        strata=("all",), trials=trials, budget=REPORTS, grace=1, reduction=4, startup=trials, seed=0, confirm=0, replicates=1, fields={},
         overrides={"pause": PAUSE}, concurrent=2,
     )  # fmt: skip
     os.environ["PATH"] = (

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from benchmarks._common import Result, machine, verdicts
 from benchmarks.sleep_family import REPORTS
-from leadline.ledger.segments import Event, read
+from leadline.ledger.events import Event, Reported
+from leadline.ledger.segments import read
 from tests.cluster.hosts import ROOT, Hosts
 from tests.cluster.testbed import HEAD, LAPTOP, Cluster
 from tests.conftest import S3Server
@@ -92,8 +93,8 @@ def sweep(hosts: Hosts, cluster: Cluster, url: str, store: S3Server, nodes: int)
 
 
 def _parts(events: list[Event], began: float, submitted: float, said: str) -> dict[str, float]:
-    first = next(event for event in events if event["type"] == "reported")
-    whole = first["time"] - first["report"]["seconds"] - first["report"]["overhead"] - began
+    first = next(event for event in events if isinstance(event, Reported))
+    whole = first.time - first.report.seconds - first.report.overhead - began
     found = FIRST.search(said)
     assert found is not None, said
     driver = {what: float(seconds) for what, seconds in re.findall(r"(.*?) ([\d.]+)(?:, |$)", found[2])}
@@ -106,7 +107,7 @@ def _parts(events: list[Event], began: float, submitted: float, said: str) -> di
 
 
 def _rate(events: list[Event], places: int) -> float:
-    ends = sorted(event["time"] for event in events if event["type"] == "reported" and event["action"] != "continue")
+    ends = sorted(event.time for event in events if isinstance(event, Reported) and event.action != "continue")
     return 60.0 * (len(ends) - places) / float(ends[-1] - ends[places - 1])
 
 

@@ -47,10 +47,11 @@ from leadline.engine.director import Assignment, Director
 from leadline.engine.driver import Driver
 from leadline.engine.run import drive
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.engine.supervisor import DONE, Parent, supervise
 from leadline.ledger import reader
-from leadline.ledger.segments import Event, Ledger, read
+from leadline.ledger.events import Event, Opened, Reported
+from leadline.ledger.segments import Ledger, read
+from leadline.ledger.settings import Settings
 from leadline.measure import Report
 from leadline.storage import Folder
 from sweeps.lookahead import FIELDS, STUDY
@@ -77,14 +78,7 @@ def recorded_report(steps: int = 40) -> Report:
 
 def _event(report: Report, step: int) -> Event:
     moved = dataclasses.replace(report, step=step, samples=256 * step)
-    return {
-        "type": "reported",
-        "trial": 0,
-        "report": moved.to_dict(),
-        "action": "continue",
-        "reason": "",
-        "time": time.time(),
-    }
+    return Reported(trial=0, report=moved, action="continue", reason="", time=time.time())
 
 
 def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -> list[Result]:
@@ -100,7 +94,7 @@ def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -
                 batches if folder.local else max(1, batches // 4),
                 singles if folder.local else max(1, singles // 4),
             )
-            size = len(json.dumps(_event(report, 1)))
+            size = len(json.dumps(_event(report, 1).to_dict()))
             print(f"{where}: {events:,.0f} events of {size:,} bytes a second, {BATCH} at a time")
             print(row("    one event, confirmed", [1e3 * latency for latency in latencies], "ms"))
             found.append(
@@ -160,7 +154,7 @@ def _rate(folder: Folder, report: Report, batches: int, singles: int) -> tuple[f
 def _settings(trials: int, reports: int) -> Settings:
     return Settings(
         study="lookahead", family="collatz", metric="hinge", mode="min", sampler="tpe", scale="laptop", stratify="lookahead",
-        strata=(10, 20, 50, 100), trials=trials, steps=400 * reports, grace=400, reduction=3, startup=trials, seed=0, confirm=0,
+        strata=(10, 20, 50, 100), trials=trials, budget=400 * reports, grace=400, reduction=3, startup=trials, seed=0, confirm=0,
         replicates=1, fields=dict(FIELDS), overrides={}, concurrent=2,
     )  # fmt: skip
 
@@ -332,10 +326,10 @@ def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Re
         ) as sweep:
             samples = list(_resident(sweep))
         events = read(Folder.at(place) / "sleep" / "ledger")
-    ends = [event["time"] for event in events if event["type"] == "reported"]
+    ends = [event.time for event in events if isinstance(event, Reported)]
     if len(ends) != trials:
         raise RuntimeError(f"{len(ends)} of {trials} trials ran to their end")
-    drivers = [event["manifest"]["pid"] for event in events if event["type"] == "opened"]
+    drivers = [event.manifest["pid"] for event in events if isinstance(event, Opened)]
     training = [sample for sample in samples if sample.process in drivers and sample.moment <= ends[-1]]
     print(
         f"{trials} trials in {ends[-1] - ends[0]:.0f} s, by {len(drivers)} drivers in turn, of {_attempts()} attempts at most"

@@ -31,6 +31,7 @@ from pathlib import Path
 from benchmarks._common import Result, machine, row, verdict
 from benchmarks._sleep_sweep import TRIALS
 from benchmarks.sleep_family import PAUSE, REPORTS
+from leadline.ledger.events import Reported
 from leadline.ledger.segments import read
 from leadline.storage import Folder
 
@@ -94,10 +95,8 @@ def engine() -> Run:
             "benchmarks._sleep_sweep", "--storage", folder, "--name", "sleep", "--concurrent", str(CONCURRENT)
         )
         events = read(Folder.at(folder) / "sleep" / "ledger")
-    times = {
-        kind: [event["time"] for event in events if event["type"] == kind] for kind in ("started", "reported", "closed")
-    }
-    _check(sum(event["type"] == "reported" and event["action"] == "finish" for event in events), said)
+    times = {kind: [event.time for event in events if event.type == kind] for kind in ("started", "reported", "closed")}
+    _check(sum(isinstance(event, Reported) and event.action == "finish" for event in events), said)
     moments = {
         "imports and Ray's start": times["started"][0],
         "first processes, to the first report": times["reported"][0],

@@ -51,13 +51,15 @@ from leadline.engine.display import Display
 from leadline.engine.driver import Driver
 from leadline.engine.retention import Retention
 from leadline.engine.search import Search
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard, tensorboard
+from leadline.ledger.events import Action, Event, Proposed, Reported, Started, parse
 from leadline.ledger.format import Span
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_text import Board
 from leadline.ledger.reader import scan
-from leadline.ledger.segments import Event, Ledger
+from leadline.ledger.segments import Ledger
+from leadline.ledger.settings import Settings
+from leadline.measure import Report
 from leadline.storage import Folder
 from sweeps.lookahead import STUDY
 
@@ -157,7 +159,7 @@ def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
     from leadline.config import make
     from leadline.training.loop import Loop
 
-    settings = dataclasses.replace(_settings(4, REPORTS), steps=240, grace=40)
+    settings = dataclasses.replace(_settings(4, REPORTS), budget=240, grace=40)
     director = Director(settings, STUDY.space)
     director.opened({})
     found = director.next()
@@ -189,7 +191,7 @@ def ledger(seconds: float = 4.0) -> Found:
     """Bytes, segments and CPU of events."""
     report, found, events = recorded_report(), Found(), list(_events(TEMPLATES, [EACH]))
     sizes = {
-        kind: statistics.median(len(json.dumps(event)) for event in events if event["type"] == kind)
+        kind: statistics.median(len(json.dumps(event.to_dict())) for event in events if event.type == kind)
         for kind in _kinds(events)
     }
     found["bytes of a trial"] = (
@@ -216,7 +218,7 @@ def ledger(seconds: float = 4.0) -> Found:
 
 
 def _kinds(events: Sequence[Event]) -> list[str]:
-    return list(dict.fromkeys(event["type"] for event in events))
+    return list(dict.fromkeys(event.type for event in events))
 
 
 def _paced(server: Any, rate: int, seconds: float, report: Any) -> tuple[int, int]:
@@ -272,28 +274,21 @@ def _events(trials: int, steps: Sequence[int]) -> Iterator[Event]:
     """A sweep whose trials all report at these steps and finish at the last, with random values."""
     first, *rest = _proposals(_settings(trials + TEMPLATES, REPORTS))
     yield first
-    proposals = [json.dumps(event) for event in rest if event["type"] == "proposed"]
+    proposals = [json.dumps(event.to_dict()) for event in rest if isinstance(event, Proposed)]
     plain, draw = json.dumps(recorded_report().to_dict()), np.random.default_rng(0)
     for number in range(trials):
-        yield {**from_json(proposals[number % len(proposals)]), "trial": number}
-        yield {"type": "started", "trial": number, "attempt": 1, "time": first["time"]}
+        yield parse({**from_json(proposals[number % len(proposals)]), "trial": number})
+        yield Started(trial=number, attempt=1, time=first.time)
         for step in steps:
             report = {**from_json(plain), "step": step, "samples": 256 * step}
             report["metrics"]["validation/hinge"]["value"] = float(draw.random())
-            action = "finish" if step == steps[-1] else "continue"
-            yield {
-                "type": "reported",
-                "trial": number,
-                "report": report,
-                "action": action,
-                "reason": "",
-                "time": first["time"],
-            }
+            action: Action = "finish" if step == steps[-1] else "continue"
+            yield Reported(trial=number, report=Report.from_dict(report), action=action, reason="", time=first.time)
 
 
 def searcher() -> Found:
     """Optuna's part, of one stratum of the lookahead study."""
-    asked = [event["params"] for event in _proposals(_settings(1000, REPORTS)) if event["type"] == "proposed"]
+    asked = [event.params for event in _proposals(_settings(1000, REPORTS)) if isinstance(event, Proposed)]
     search = Search(STUDY.space, "laptop", sampler="tpe", seed=0, mode="min", startup=10, pinned={"lookahead": 10})
     draw, found, told = np.random.default_rng(0), Found(), 0
     for count in (100, 1000, 10_000):
@@ -398,7 +393,8 @@ def _looks(director: Director) -> Found:
 
 def _board(history: History) -> Found:
     """Rounds of `leadline.engine.ray.live_leaderboard`: the first, and one after a trial's event."""
-    board, event = Board(history, "scale"), {"type": "reported", "trial": 0}
+    board = Board(history, "scale")
+    event = Reported(trial=0, report=recorded_report(), action="continue", reason="", time=0.0)
 
     def turn() -> None:
         board.touch(event)

@@ -139,6 +139,10 @@ class Measures(Mapping[str, Measure]):
         number = self._plain[name]["value"]
         return math.nan if number is None else float(number)
 
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """What was recorded, as it was."""
+        return dict(self._plain)
+
     def __contains__(self, name: object) -> bool:
         return name in self._plain
 
@@ -178,7 +182,10 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""
         facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
-        metrics = {name: measure.to_dict(units=name.startswith("test/")) for name, measure in self.metrics.items()}
+        if isinstance(self.metrics, Measures):  # what was recorded need not be taken apart to be recorded again
+            metrics = self.metrics.to_dict()
+        else:
+            metrics = {name: measure.to_dict(units=name.startswith("test/")) for name, measure in self.metrics.items()}
         return {
             **vars(self),
             "metrics": metrics,

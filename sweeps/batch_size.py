@@ -33,7 +33,7 @@ STUDY = Study(
     scales={
         "smoke": Scale(
             6,
-            steps=2**14,
+            budget=2**14,
             grace=2**12,
             reduction=2,
             confirm=1,
@@ -44,7 +44,7 @@ STUDY = Study(
         ),
         "laptop": Scale(
             40,
-            steps=2**20,
+            budget=2**20,
             grace=2**16,
             reduction=4,
             confirm=1,
@@ -54,7 +54,7 @@ STUDY = Study(
         ),
         "full": Scale(
             100,
-            steps=2**26,
+            budget=2**26,
             grace=2**20,
             reduction=4,
             confirm=1,

@@ -40,14 +40,14 @@ STUDY = Study(
     comparable=True,
     scales={
         "smoke": Scale(
-            8, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS
+            8, budget=90, grace=10, reduction=3, confirm=1, replicates=1, strata=tuple(ARMS), startup=2, fields=FIELDS
         ),
         "laptop": Scale(
-            40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS
+            40, budget=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=tuple(ARMS), fields=FIELDS
         ),
         "full": Scale(
             96,
-            steps=100_000,
+            budget=100_000,
             grace=2500,
             reduction=3,
             confirm=1,

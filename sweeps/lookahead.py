@@ -34,14 +34,14 @@ STUDY = Study(
     shared=lambda strata: {"common": max(strata)},
     scales={
         "smoke": Scale(
-            6, steps=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2, fields=FIELDS
+            6, budget=90, grace=10, reduction=3, confirm=1, replicates=1, strata=(10, 100), startup=2, fields=FIELDS
         ),
         "laptop": Scale(
-            40, steps=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100), fields=FIELDS
+            40, budget=3600, grace=400, reduction=3, confirm=1, replicates=5, strata=(10, 20, 50, 100), fields=FIELDS
         ),
         "full": Scale(
             96,
-            steps=100_000,
+            budget=100_000,
             grace=2500,
             reduction=3,
             confirm=1,

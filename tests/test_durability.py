@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import durability
 from leadline.engine.director import Director
+from leadline.ledger.events import Reported
 from leadline.ledger.reader import read
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
@@ -27,7 +28,9 @@ def test_throughput_counts_events_that_are_stored(
     (place,) = tmp_path.iterdir()
     events = read(Folder.at(str(place)))
     assert len(events) == 3 * durability.BATCH + 2
-    assert len(events[0]["report"]["metrics"]) > 10
+    first = events[0]
+    assert isinstance(first, Reported)
+    assert len(first.report.metrics) > 10
     out = capsys.readouterr().out
     assert f"{durability.BATCH} at a time" in out
     assert out.splitlines()[1].split()[-4:] == ["500.00", "500.00", "500.00", "ms"]

@@ -18,7 +18,7 @@ DEAD = 1e-3
 
 
 def _in(field: str, ask: Ask) -> Ask:
-    return lambda sweep: ask(sweep) if sweep.settings["stratify"] == field else None
+    return lambda sweep: ask(sweep) if sweep.settings.stratify == field else None
 
 
 def _died(trial: Trial) -> bool:

@@ -80,7 +80,7 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
         ValueError: if there is no such sweep or trial.
     """
     found = Sweep.open(sweep)
-    family = found.settings["family"]
+    family = found.settings.family
     if family != COLLATZ.name:
         raise ConfigError(f"sweep: {found.name} trained {family}; this command reads sweeps of {COLLATZ.name}")
     view = found.trial(number)

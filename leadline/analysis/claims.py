@@ -100,7 +100,7 @@ def _read(sweep: Sweep, stratum: str, metric: str) -> Reading | None:
 
 
 def _measured(sweep: Sweep, found: list[Reading], metric: str) -> str:
-    field = sweep.settings["stratify"] or "stratum"
+    field = sweep.settings.stratify or "stratum"
     return "; ".join(f"{field} {one.stratum}: {one.words}{_beside(sweep, one, metric)}" for one in found)
 
 
@@ -193,7 +193,7 @@ def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
     """Whether one arm of a study is better than another by a metric; None for the objective."""
 
     def ask(sweep: Sweep) -> Outcome | None:
-        name = metric or str(sweep.settings["metric"])
+        name = metric or sweep.settings.metric
         found = _both(sweep, study, better, worse, name)
         if not found:
             return None
@@ -227,7 +227,7 @@ def _both(sweep: Sweep, study: str, one: str, other: str, metric: str) -> list[R
     """Two arms of a study, if both are confirmed; else none."""
     found = (
         [read for stratum in (one, other) if (read := _read(sweep, stratum, metric))]
-        if sweep.settings["study"] == study
+        if sweep.settings.study == study
         else []
     )
     return found if len(found) == 2 else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from leadline.config import ConfigError, make
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
+from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Comparison, Side
 from leadline.measure import Measure, Report
 from leadline.statistics import LEAST_REPLICATES, differing, lacking, two_way
@@ -45,7 +46,7 @@ class Finalist:
         Raises:
             ConfigError: if no finalist of it has been confirmed.
         """
-        label = f"{sweep.name}:{stratum}" if sweep.settings["stratify"] else sweep.name
+        label = f"{sweep.name}:{stratum}" if sweep.settings.stratify else sweep.name
         found = leaderboard.confirmed(sweep.history, stratum)
         if not found:
             raise ConfigError(f"{label}: none of its trials has been confirmed, so there is nothing to compare")
@@ -61,12 +62,12 @@ class Finalist:
         return Side(self.label, self.trial.stratum, self.trial.number, tuple(scores))
 
 
-def meant(settings: dict[str, Any]) -> bool:
+def meant(settings: Settings) -> bool:
     """Whether the study means its strata to be compared; an old ledger does not say, and only arms are meant to be."""
-    return bool(settings.get("comparable", bool(settings.get("arms"))))
+    return settings.comparable
 
 
-def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
+def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
     """Which way a metric is better, and what its n counts; the objective's mode is known even where the family is not installed.
 
     Raises:
@@ -77,10 +78,10 @@ def mode_and_unit(settings: dict[str, Any], metric: str) -> tuple[str, str]:
     known = declared(settings)
     if metric in known:
         return known[metric].mode, known[metric].unit
-    if metric == settings["metric"]:
-        return settings["mode"], "units"
+    if metric == settings.metric:
+        return settings.mode, "units"
     if not known:
-        registry.family(settings["family"])  # raises, naming what is not installed
+        registry.family(settings.family)  # raises, naming what is not installed
     raise ConfigError(f"metric: {settings['family']} has no {metric!r}; it has {', '.join(known)}")
 
 
@@ -104,15 +105,15 @@ def compare(
         ConfigError: if the two cannot be compared.
     """
     name = f"{split}/{metric}"
-    if a.sweep.settings["family"] != b.sweep.settings["family"]:
+    if a.sweep.settings.family != b.sweep.settings.family:
         raise ConfigError(
-            f"units: {a.label} is of family {a.sweep.settings['family']}, {b.label} of {b.sweep.settings['family']}"
+            f"units: {a.label} is of family {a.sweep.settings.family}, {b.label} of {b.sweep.settings.family}"
         )
     mode, unit = mode_and_unit(a.sweep.settings, metric)
     limit = None if at == "steps" else _limit(a, b, at)
     scores = _scores(a, name, at, limit), _scores(b, name, at, limit)
     if any(
-        exact(list(found.values())) and metric != arm.sweep.settings["metric"]
+        exact(list(found.values())) and metric != arm.sweep.settings.metric
         for arm, found in zip((a, b), scores, strict=True)
     ):
         raise ConfigError(
@@ -126,7 +127,7 @@ def compare(
     tables = [np.array([score.units if by_unit else (score.value,) for score in found]) for found in chosen]
     n = min(score.n for found in chosen for score in found)
     counts = len(chosen[0]), len(chosen[1])
-    few = lacking(min(counts), n, unit, max(arm.sweep.settings.get("least_units", 0) for arm in (a, b)))
+    few = lacking(min(counts), n, unit, max(arm.sweep.settings.least_units for arm in (a, b)))
     if max(a.among, b.among) > 1:
         notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
     notes += _informed(a, b)
@@ -280,8 +281,8 @@ def _read_at(a: Finalist, b: Finalist, at: At, limit: float) -> list[str]:
 def _informed(a: Finalist, b: Finalist) -> list[str]:
     """What a difference between strata says where the stratifying field is information that a network is given."""
     one, other = a.sweep.settings, b.sweep.settings
-    field = one["stratify"]
-    if not field or other["stratify"] != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
+    field = one.stratify
+    if not field or other.stratify != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
         return []
     return [
         f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"
@@ -330,7 +331,7 @@ def _data_key(arm: Finalist) -> str:
     from leadline import registry
 
     try:
-        family = registry.family(arm.sweep.settings["family"])
+        family = registry.family(arm.sweep.settings.family)
         return str(family.data_key(make(family.Config, arm.trial.config, family.name)))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

@@ -43,7 +43,7 @@ class Stopped:
 def rungs(history: History) -> list[int]:
     """Where trials are judged, in the unit of the budget: the grace period and its multiples by the reduction factor, below the budget."""
     settings = history.settings
-    return places(int(settings["grace"]), int(settings["reduction"]), int(settings["steps"]))
+    return places(settings.grace, settings.reduction, settings.budget)
 
 
 def _rung(trial: Trial) -> int | None:
@@ -73,7 +73,7 @@ def _judged(history: History, rung: int) -> int:
 
 
 def _row(history: History, rung: int | None, cause: str, judged: int, trials: list[Trial]) -> Stopped:
-    budget = int(history.settings["steps"])
+    budget = history.settings.budget
     return Stopped(
         rung,
         cause,
@@ -108,6 +108,6 @@ def at_rungs(history: History) -> list[Trial]:
 
 def saved_seconds(history: History) -> float:
     """Training time that trials stopped by ASHA would have taken for the rest of their budget, each at its own speed so far."""
-    budget = int(history.settings["steps"])
+    budget = history.settings.budget
     trials = [trial for trial in at_rungs(history) if _spent(history, trial)]
     return sum(trial.reports[-1].seconds * (budget / _spent(history, trial) - 1) for trial in trials)

@@ -91,7 +91,7 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         },
         **_numbers(measure),
         "trial": trial.number,
-        "test": trial.value(f"test/{history.settings['metric']}"),
+        "test": trial.value(f"test/{history.settings.metric}"),
         "spent": history.spent(last) if last else 0,
         "unit": progress.unit(history),
         "seconds": last.seconds if last else 0.0,

@@ -38,8 +38,8 @@ LOG_RATIO = 10.0
 
 def study_name(history: History, stratum: str, sweep: str = "") -> str:
     """`SWEEP, lookahead 100`, or the sweep's name alone where it is not stratified."""
-    name = sweep or str(history.settings["study"])
-    field = history.settings["stratify"]
+    name = sweep or history.settings.study
+    field = history.settings.stratify
     return f"{name}, {field} {stratum}" if field else name
 
 
@@ -63,7 +63,7 @@ def study(
     value for each report; failed ones FAIL; infeasible ones, and those whose last value is not finite, PRUNED without values. Open
     trials are left out.
     """
-    direction = StudyDirection.MINIMIZE if history.settings["mode"] == "min" else StudyDirection.MAXIMIZE
+    direction = StudyDirection.MINIMIZE if history.settings.mode == "min" else StudyDirection.MAXIMIZE
     made = optuna.create_study(direction=direction, study_name=name or study_name(history, stratum), storage=storage)
     trials = [trial for trial in history.search_trials() if trial.stratum == stratum and not trial.open]
     inferred = _inferred(trials)

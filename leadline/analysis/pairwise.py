@@ -25,13 +25,13 @@ def pairwise(sweep: Sweep) -> list[Comparison]:
     hold for all pairs together at 95 % (Bonferroni).
     """
     settings = sweep.settings
-    if not meant(settings) or settings.get("contrasts"):
+    if not meant(settings) or settings.contrasts:
         return []
     strata = [stratum for stratum in sweep.strata if leaderboard.confirmed(sweep.history, stratum)]
-    direction = sign(settings["mode"])
+    direction = sign(settings.mode)
     strata.sort(key=lambda stratum: direction * leaderboard.confirmations(sweep.history, stratum)[0]["value"])
     found = list(itertools.combinations(strata, 2))
-    return [attempt(sweep, a, b, settings["metric"], confidence=1 - 0.05 / len(found)) for a, b in found]
+    return [attempt(sweep, a, b, settings.metric, confidence=1 - 0.05 / len(found)) for a, b in found]
 
 
 def sentence(found: Sequence[Comparison], label: str) -> str:

@@ -19,14 +19,14 @@ def planned(sweep: Sweep) -> list[Comparison]:
     """
     return [
         attempt(sweep, one["a"], one["b"], metric, margin, confidence(sweep))
-        for one in sweep.settings.get("contrasts", ())
+        for one in sweep.settings.contrasts
         for metric, margin in one["margins"].items()
     ]
 
 
 def confidence(sweep: Sweep) -> float:
     """Of one interval: 95 % where nothing is planned, else so that all planned ones together have it (Bonferroni)."""
-    return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.get("contrasts", ())))
+    return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.contrasts))
 
 
 def counts(found: Comparison) -> tuple[str, str]:

@@ -68,14 +68,14 @@ def saved_steps(history: History) -> tuple[int, int, int]:
 
     Where the budget counts samples, samples. What trials left for another reason is in `leadline.analysis.early_stopping.stopped`.
     """
-    budget, trials = int(history.settings["steps"]), early_stopping.at_rungs(history)
+    budget, trials = history.settings.budget, early_stopping.at_rungs(history)
     left = sum(budget - history.spent(trial.reports[-1]) for trial in trials if trial.reports)
     return len(trials), left, budget * len(history.search_trials())
 
 
 def unit(history: History) -> str:
     """What the budget, rungs and `spent` count: `steps` of the optimizer, or training `samples`."""
-    return str(history.settings.get("unit", "steps"))
+    return history.settings.unit
 
 
 def spent(history: History, report: Report) -> str:

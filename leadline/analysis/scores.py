@@ -65,10 +65,10 @@ def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
     """
     from leadline import registry
 
-    if plain := settings.get("metrics"):
+    if plain := settings.metrics:
         return {name: Metric.from_dict(name, said) for name, said in plain.items()}
     try:
-        return {one.name: one for one in registry.family(settings["family"]).metrics}
+        return {one.name: one for one in registry.family(settings.family).metrics}
     except (ConfigError, ValueError, KeyError):
         return {}
 
@@ -76,7 +76,7 @@ def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
 def metric(history: History, name: str) -> Metric:
     """What a metric is; for one that is not known where a report is made, what the settings say."""
     found = declared(history.settings).get(name)
-    return found or Metric(name, history.settings["mode"], "independent units", "")
+    return found or Metric(name, history.settings.mode, "independent units", "")
 
 
 def held(history: History) -> list[str]:
@@ -89,7 +89,7 @@ def shown(history: History) -> list[str]:
     """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
     names, known = held(history), declared(history.settings)
     common = [name for name in names if name in known and known[name].role == "common"]
-    wanted = [history.settings["metric"], *history.settings.get("beside", ()), *common]
+    wanted = [history.settings.metric, *history.settings.beside, *common]
     return [name for name in dict.fromkeys(wanted) if name in names]
 
 

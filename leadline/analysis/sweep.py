@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from leadline.ledger import leaderboard, lease, segments
 from leadline.ledger.history import History, Status, Trial
 from leadline.ledger.reader import READING_PATIENCE
+from leadline.ledger.settings import Settings
 from leadline.measure import Report
 from leadline.storage import Folder
 
@@ -148,7 +149,7 @@ class TrialView:
         from leadline import registry
         from leadline.config import make
 
-        family = registry.family(self.sweep.settings["family"])
+        family = registry.family(self.sweep.settings.family)
         model: nn.Module = family.model(make(family.Config, self.config, family.name))
         found = self.checkpoint()
         try:
@@ -172,7 +173,7 @@ class TrialView:
         from leadline import registry
         from leadline.config import make
 
-        family = registry.family(self.sweep.settings["family"])
+        family = registry.family(self.sweep.settings.family)
         return family.predict(self.load(), inputs, make(family.Config, self.config, family.name))
 
 
@@ -199,7 +200,7 @@ class Sweep:
         if not folder.exists("ledger"):
             raise _not_a_sweep(folder)
         history = History.of(segments.read(folder / "ledger"))
-        if not history.settings:
+        if history.opened is None:
             raise ValueError(f"{folder} is not a sweep yet: its ledger does not say what was asked for")
         return Sweep(folder.path.rsplit("/", 1)[-1], folder, history)
 
@@ -211,8 +212,8 @@ class Sweep:
         return progress.state(self.history, gone=lease.gone(self.folder / "lease"))
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the sweep was asked for, as plain values."""
+    def settings(self) -> Settings:
+        """What the sweep was asked for."""
         return self.history.settings
 
     @property
@@ -270,15 +271,15 @@ class Sweep:
 
     @property
     def _field(self) -> str:
-        return self.settings["stratify"] or "stratum"
+        return self.settings.stratify or "stratum"
 
     def _stratum(self, where: dict[str, Any]) -> str:
         values = ", ".join(self.strata)
         for name in where:
-            if name != self.settings["stratify"]:
+            if name != self.settings.stratify:
                 hint = (
                     f"it is stratified by {self._field}: {values}"
-                    if self.settings["stratify"]
+                    if self.settings.stratify
                     else "it has a single stratum"
                 )
                 raise ValueError(f"{name}: {self.name} cannot be divided by it; {hint}")

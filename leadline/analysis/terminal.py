@@ -53,12 +53,12 @@ def _sweep_row(sweep: Sweep) -> list[str]:
     for stratum in sweep.strata:
         trial = progress.best(history, stratum)
         value = f"{number(trial.value(leaderboard.objective(history)))} (trial {trial.number})" if trial else "-"
-        found.append(f"{stratum}: {value}" if sweep.settings["stratify"] else value)
+        found.append(f"{stratum}: {value}" if sweep.settings.stratify else value)
     return [
         sweep.name,
-        sweep.settings["study"],
+        sweep.settings.study,
         sweep.state,
-        f"{progress.done(history)}/{sweep.settings['trials']}",
+        f"{progress.done(history)}/{sweep.settings.trials}",
         ", ".join(found),
         progress.clock(history.last_time),
     ]
@@ -82,9 +82,9 @@ def trial_page(view: TrialView) -> RenderableType:
     """All that is known of a trial; every checkpoint is read and verified."""
     sweep, trial = view.sweep, view.trial
     kind = "search" if trial.of is None else f"replicate of trial {trial.of}"
-    label = sweep.settings["stratify"] or "stratum"
+    label = sweep.settings.stratify or "stratum"
     unit = progress.unit(sweep.history)
-    spent = f"{sweep.history.spent(trial.reports[-1]) if trial.reports else 0:,} of {sweep.settings['steps']:,} {unit}"
+    spent = f"{sweep.history.spent(trial.reports[-1]) if trial.reports else 0:,} of {sweep.settings.budget:,} {unit}"
     facts = [
         ("trial", f"{trial.number} of {sweep.name}: {kind}, {label} {trial.stratum}"),
         ("status", f"{trial.status} after {spent}{'' if unit == 'steps' else f', step {trial.step:,}'}"),

@@ -45,7 +45,7 @@ def _family_of(sweep: str) -> Family[Any]:
     from leadline.analysis.sweep import Sweep
 
     settings = Sweep.open(sweep).settings
-    return registry.family(settings["family"], settings.get("family_target", ""))
+    return registry.family(settings.family, settings.family_target)
 
 
 def _found(name: str, rest: Sequence[str]) -> Command:

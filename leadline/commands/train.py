@@ -69,7 +69,7 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
         print(
             f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on"
         )
-    return history.settings["family"], trial.trained_config
+    return history.settings.family, trial.trained_config
 
 
 def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
+from leadline.ledger.events import Action
 from leadline.ledger.rungs import rungs
 from leadline.measure import sign
 
 __all__ = ["Asha", "Decision"]
-
-Action = Literal["continue", "stop", "finish"]
 
 
 @dataclass(frozen=True)

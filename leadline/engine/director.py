@@ -20,12 +20,26 @@ from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, last_line, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.search import Outcome, Search, Space, seed_of
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard
+from leadline.ledger.events import (
+    Audited,
+    BaselineScored,
+    Closed,
+    Event,
+    Failed,
+    Judged,
+    Kind,
+    Noted,
+    Opened,
+    Proposed,
+    Reported,
+    Retired,
+    Started,
+)
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
-from leadline.ledger.segments import Event
-from leadline.measure import Report
+from leadline.ledger.settings import Settings
+from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]
 
@@ -94,7 +108,7 @@ class Director:
             )
             for index, stratum in enumerate(settings.strata)
         }
-        self.asha = self._rungs(settings.steps)
+        self.asha = self._rungs(settings.budget)
 
     def _rungs(self, budget: int) -> dict[str, Asha]:
         settings = self.settings
@@ -130,7 +144,7 @@ class Director:
 
     def started(self, trial: int, attempt: int, workers: int = 1) -> None:
         """A place was found for an attempt, for so many workers."""
-        self._new({"type": "started", "trial": trial, "attempt": attempt, "workers": workers})
+        self._new(Started(trial=trial, attempt=attempt, workers=workers, time=time.time()))
 
     def reported(self, number: int, report: Report) -> Decision:
         """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
@@ -145,17 +159,14 @@ class Director:
             self.first_step = (
                 time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
             )
-        event = {
-            "type": "reported",
-            "trial": number,
-            "report": report.to_dict(),
-            "action": decision.action,
-            "reason": decision.reason,
-        }
+        # The history holds what a replay of the ledger would: no values per unit but those of the test split.
+        recorded = Report.from_dict(report.to_dict())
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
         self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
-        self._new(event)
+        self._new(
+            Reported(trial=number, report=recorded, action=decision.action, reason=decision.reason, time=time.time())
+        )
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -169,7 +180,8 @@ class Director:
         trial = self.history.trials[number]
         if not trial.open:
             return False
-        cause, tried, change = cause_of(error), trial.trained_config.get("micro_batch", 0), {}
+        cause, tried = cause_of(error), trial.trained_config.get("micro_batch", 0)
+        smaller: int | str | None = None
         excused = cause == "lost" and (
             len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES)
         )
@@ -179,55 +191,54 @@ class Director:
             tried = rows_tried(error) or tried
             smaller = halved(tried)
             final = final or smaller is None
-            change = {} if final else {"micro_batch": smaller}
+            smaller = None if final else smaller
         brief = textwrap.shorten(last_line(error), leaderboard.BRIEF, placeholder=" ...")
-        told = f"attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, change)}"
+        told = f"attempt {trial.attempts} failed ({cause}): {brief}; {_next(cause, final, smaller)}"
         self.news.append(f"trial {number}: {brief.replace('preempted', MOVED, 1) if cause == 'preempted' else told}")
         halvings = trial.cause == "memory" and trial.micro_batch is not None
         if final and cause == "memory" and (halvings or halved(tried) is None) and not bystander(error):
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
-        event = {
-            "type": "failed",
-            "trial": number,
-            "attempt": trial.attempts,
-            "cause": cause,
-            "error": error,
-            "final": final,
-        }
-        self._new({**event, **change, **({"excused": True} if excused else {})})
+        self._new(
+            Failed(
+                trial=number,
+                attempt=trial.attempts,
+                cause=cause,
+                error=error,
+                final=final,
+                micro_batch=smaller,
+                excused=excused,
+                time=time.time(),
+            )
+        )
         return not final
 
     def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:
         """Records a trivial predictor's measures."""
-        self._new({"type": "baseline", "stratum": stratum, "name": name, "metrics": metrics})
+        measures = {label: Measure.from_dict(plain) for label, plain in metrics.items()}
+        self._new(BaselineScored(stratum=stratum, name=name, metrics=measures, time=time.time()))
 
     def finding(self, stratum: str, guard: str, failed: bool, number: float, sentence: str) -> None:
         """Records what an audit found."""
         self._new(
-            {
-                "type": "finding",
-                "guard": guard,
-                "stratum": stratum,
-                "failed": failed,
-                "number": number,
-                "sentence": sentence,
-            }
+            Audited(guard=guard, stratum=stratum, failed=failed, number=number, sentence=sentence, time=time.time())
         )
 
     def noted(self, text: str) -> None:
         """Records a remark, such as a damaged file that was passed over."""
-        self._new({"type": "noted", "text": text})
+        self._new(Noted(text=text, time=time.time()))
 
     def retired(self, trial: int, checkpoints: list[str]) -> None:
         """Records that checkpoints that reports name are not kept any more."""
-        self._new({"type": "retired", "trial": trial, "checkpoints": checkpoints})
+        self._new(Retired(trial=trial, checkpoints=checkpoints, time=time.time()))
 
     def opened(self, manifest: dict[str, Any]) -> None:
         """Records that a driver runs the sweep, and where; then what changes with a longer budget or another search space."""
         before = self.history.budget
-        self._new({"type": "opened", "settings": self.settings.to_dict(), "manifest": manifest})
+        # The history holds what a replay of the ledger would: lists where these settings may have tuples.
+        recorded = Settings.from_dict(self.settings.to_dict())
+        self._new(Opened(settings=recorded, manifest=manifest, time=time.time()))
         due = [self.history.trials[number] for number in self._due]
         for trial in due:
             self._judged(trial, self._rejudge(trial))
@@ -239,30 +250,28 @@ class Director:
 
     def closed(self, how: str) -> None:
         """Records how this driver ended."""
-        self._new({"type": "closed", "how": how})
+        self._new(Closed(how=how, time=time.time()))
 
     def _new(self, event: Event) -> None:
-        stamped = {**event, "time": time.time()}
-        self.position = self.record(stamped) or 0
-        self._fold(stamped, live=True)
+        self.position = self.record(event) or 0
+        self._fold(event, live=True)
 
     def _fold(self, event: Event, live: bool = False) -> None:
         """One event into history, searcher and rungs; live ones have passed through searcher and rungs when they were made."""
-        kind, before = event["type"], self.history.budget
-        if kind == "proposed" and not live and event["kind"] == "search":
+        before = self.history.budget
+        if isinstance(event, Proposed) and not live and event.kind == "search":
             self._replay_proposal(event)
-        if kind == "judged" and not live and event["trial"] in self._due:
-            self._rejudge(self.history.trials[event["trial"]])
+        if isinstance(event, Judged) and not live and event.trial in self._due:
+            self._rejudge(self.history.trials[event.trial])
         self.history.apply(event)
-        if kind == "reported" and not live:
-            trial = self.history.trials[event["trial"]]
-            self._decide(trial, trial.reports[-1])
-        if kind == "opened":
+        if isinstance(event, Reported) and not live:
+            self._decide(self.history.trials[event.trial], event.report)
+        if isinstance(event, Opened):
             self._adopt(before)
-        if kind == "judged" and event["trial"] in self._due:
-            self._due.remove(event["trial"])
-        if kind in ("proposed", "reported", "judged", "failed") and not self.history.trials[event["trial"]].open:
-            self._ended(self.history.trials[event["trial"]])
+        if isinstance(event, Judged) and event.trial in self._due:
+            self._due.remove(event.trial)
+        if isinstance(event, (Proposed, Reported, Judged, Failed)) and not self.history.trials[event.trial].open:
+            self._ended(self.history.trials[event.trial])
 
     def _ended(self, trial: Trial) -> None:
         if trial.kind != "search":
@@ -299,7 +308,7 @@ class Director:
 
     def _judged(self, trial: Trial, decision: Decision) -> None:
         """Records a decision on a trial that waits, without a report of it."""
-        self._new({"type": "judged", "trial": trial.number, "action": decision.action, "reason": decision.reason})
+        self._new(Judged(trial=trial.number, action=decision.action, reason=decision.reason, time=time.time()))
 
     def _extension(self, due: list[Trial]) -> str:
         on = [trial for trial in due if trial.open]
@@ -309,12 +318,12 @@ class Director:
             "the same as one that begins with the longer budget: it is marked"
         )
 
-    def _replay_proposal(self, event: Event) -> None:
-        number, stratum, was = event["trial"], event["stratum"], event["config"]
-        fields = self._search[stratum].replay(number, event["params"])
+    def _replay_proposal(self, event: Proposed) -> None:
+        number, stratum, was = event.trial, event.stratum, event.config
+        fields = self._search[stratum].replay(number, event.params)
         for name, now in self._search[stratum].distributions(number).items():
-            self._drawn[stratum, name] = (event.get("distributions", {}).get(name, now), now)
-        if not event.get("infeasible") and any(was.get(name) != value for name, value in fields.items()):
+            self._drawn[stratum, name] = (event.distributions.get(name, now), now)
+        if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
             known = {field.name for field in dataclasses.fields(family.Config)}
             typed = to_dict(
@@ -352,7 +361,7 @@ class Director:
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
     def _check_target(self, trial: Trial) -> None:
-        target = self.history.settings.get("target")
+        target = self.history.settings.target
         if target is None or self.stopping:
             return
         value = trial.value(leaderboard.metric_name(self.settings.metric))
@@ -414,28 +423,30 @@ class Director:
         self,
         number: int,
         stratum: str,
-        kind: str,
+        kind: Kind,
         of: int | None,
         params: dict[str, Any],
         config: dict[str, Any],
         infeasible: str = "",
     ) -> Trial:
-        event = {
-            "type": "proposed",
-            "trial": number,
-            "stratum": stratum,
-            "kind": kind,
-            "of": of,
-            "params": params,
-            "config": config,
-        }
-        distributions = self._search[stratum].distributions(number) if kind == "search" else {}
-        self._new({**event, "distributions": distributions, "infeasible": infeasible})
+        self._new(
+            Proposed(
+                trial=number,
+                stratum=stratum,
+                kind=kind,
+                of=of,
+                params=params,
+                config=config,
+                distributions=self._search[stratum].distributions(number) if kind == "search" else {},
+                infeasible=infeasible,
+                time=time.time(),
+            )
+        )
         return self.history.trials[number]
 
 
-def _next(cause: Cause, final: bool, change: dict[str, Any]) -> str:
+def _next(cause: Cause, final: bool, smaller: int | str | None) -> str:
     """What follows on a failure, in words."""
     if final or cause == "storage":
         return "given up" if final else "it goes on when the sweep is resumed"
-    return f"tried again with {named(change['micro_batch'])}" if change else "tried again"
+    return f"tried again with {named(smaller)}" if smaller is not None else "tried again"

@@ -149,12 +149,12 @@ class Display:
         search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))
         ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
         planned = max(leaderboard.wanted(history), settings.confirm * settings.replicates * len(settings.strata))
-        return search + max(0, planned - ended) * settings.steps
+        return search + max(0, planned - ended) * settings.budget
 
     def _headings(self) -> list[str]:
         settings = self._director.settings
         rungs = [f"rung {rung}" for rung in settings.rungs]
-        return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.steps}", "best", "interval", "trial"]
+        return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.budget}", "best", "interval", "trial"]
 
     def _rows(self) -> list[list[str]]:
         """Of each stratum: how far its trials have come, and the best of them."""

@@ -22,13 +22,14 @@ from leadline.engine.ray import environment
 from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.retention import Retention
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.engine.summary import FirstStep, Summary
 from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_command
+from leadline.ledger.events import Closed
 from leadline.ledger.history import Trial
 from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -346,12 +347,10 @@ class Driver:
                 letting_go.start()
                 letting_go.join(LETTING_GO_SECONDS)
             if (
-                self.director.history.settings and not self.director.history.closed
+                self.director.history.opened and not self.director.history.closed
             ):  # which the main thread may be changing, so nothing but the ledger is touched
                 how = "interrupted" if self.interrupts else "failed"
-                self.ledger.stored(
-                    self.ledger.append({"type": "closed", "how": how, "time": time.time()}), CLOSING_SECONDS
-                )
+                self.ledger.stored(self.ledger.append(Closed(how=how, time=time.time())), CLOSING_SECONDS)
             self.lease.release()
         except (LedgerError, OSError):
             pass  # then it is as if this process had been killed

@@ -15,7 +15,8 @@ import yaml
 from leadline.command_line import Parser, duration, finite, labels, whole
 from leadline.config import ConfigError, describe, parse_overrides, to_dict
 from leadline.engine.search import Search
-from leadline.engine.study import CHANGEABLE, Scale, Settings, Study
+from leadline.engine.study import Scale, Study
+from leadline.ledger.settings import CHANGEABLE, Settings
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -56,7 +57,9 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         for option, kind, metavar, text in rows:
             section.add_argument(f"--{option}", type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
-    sizes = {name: getattr(laptop, name) for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates")}
+    sizes = {
+        name: getattr(laptop, name) for name in ("trials", "budget", "grace", "reduction", "confirm", "replicates")
+    }
     unit = "samples" if study.budget == "samples" else "optimizer steps"
     first = "the study's own" if laptop.enqueue else "none"
     default = families[0] if families else study.family
@@ -70,7 +73,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
     )
     for option, counted, text in (
         ("trials", "trials", "configurations that the search tries, over all strata"),
-        ("steps", unit, "budget of a whole trial"),
+        ("budget", unit, "budget of a whole trial"),
         ("grace", unit, "first rung, and the interval between reports"),
         ("reduction", "factor", "one in how many trials goes on at a rung, and the factor between rungs"),
         (
@@ -80,7 +83,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         ),
         ("replicates", "runs", "fresh seeds per finalist"),
     ):
-        word = study.budget if option == "steps" else option
+        word = study.budget if option == "budget" else option
         shown = f"{text} [{sizes[option]} {counted}]"
         search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     group(
@@ -238,10 +241,8 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     study = study.of(request.family)
     scale_name = request.scale or "laptop"
     scale: Scale = study.scales[scale_name]
-    sizes = {
-        name: getattr(scale, name)
-        for name in ("trials", "steps", "grace", "reduction", "confirm", "replicates", "strata", "startup")
-    }
+    names = ("trials", "budget", "grace", "reduction", "confirm", "replicates", "strata", "startup")
+    sizes = {name: getattr(scale, name) for name in names}
     given = {key: value for key, value in request.given.items() if key != "enqueue"}
     if given.get("seed", 0) < 0:
         raise ConfigError(f"seed: must not be negative (got {given['seed']})")
@@ -400,10 +401,10 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
                 f"{name.replace('_', '-')}: {request.resume} was begun with {before}; begin a new sweep to change it"
             )
     changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
-    if changed.get("steps", recorded.steps) < recorded.steps:
-        word, least = recorded.unit, recorded.steps
+    if changed.get("budget", recorded.budget) < recorded.budget:
+        word, least = recorded.unit, recorded.budget
         raise ConfigError(
-            f"{word}: {changed['steps']} is below the {least} of {request.resume}; take more, or begin a new sweep"
+            f"{word}: {changed['budget']} is below the {least} of {request.resume}; take more, or begin a new sweep"
         )
     made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
     if alone:

@@ -15,10 +15,10 @@ import torch
 from leadline.config import ConfigError, TrialConfig, make, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.family import Family
+from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -73,7 +73,7 @@ def at_a_time(settings: Settings) -> int:
 
 def expected_search(settings: Settings) -> float:
     """Mean optimizer steps of a search trial, or samples, whichever the budget counts, if every rung lets one in `reduction` go on."""
-    levels = [*settings.rungs, settings.steps]
+    levels = [*settings.rungs, settings.budget]
     per_stratum = settings.trials / len(settings.strata)
     searched, alive, before = 0.0, per_stratum, 0
     for level in levels:
@@ -87,7 +87,7 @@ def expected_steps(settings: Settings) -> float:
     confirmed = (
         len(settings.strata) * min(settings.confirm, settings.trials / len(settings.strata)) * settings.replicates
     )
-    return settings.trials * expected_search(settings) + confirmed * settings.steps
+    return settings.trials * expected_search(settings) + confirmed * settings.budget
 
 
 def replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
@@ -176,8 +176,8 @@ def check_fits(
 def _check_extension(settings: Settings, trial: Trial) -> None:
     """A trial that may go on must spend the budget in whole batches."""
     rows = trial.budget // trial.config["steps"] if trial.status not in ("stopped", "failed") else 0
-    if rows and settings.steps % rows:
-        size = f"{settings.unit}: {settings.steps} is no whole number of batches of {rows}"
+    if rows and settings.budget % rows:
+        size = f"{settings.unit}: {settings.budget} is no whole number of batches of {rows}"
         raise ConfigError(f"{size}, which trial {trial.number} has; take a multiple")
 
 
@@ -221,7 +221,7 @@ def warnings_of(settings: Settings) -> list[str]:
     per_stratum = settings.trials // len(settings.strata)
     if not settings.rungs:
         found.append(
-            f"{settings.unit} {settings.steps} leave no rung above grace {settings.grace}: nothing will be stopped early"
+            f"{settings.unit} {settings.budget} leave no rung above grace {settings.grace}: nothing will be stopped early"
         )
     elif per_stratum < settings.reduction:
         found.append(
@@ -272,7 +272,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
-        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.steps} {settings.unit}; "
+        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.budget} {settings.unit}; "
         f"one in {settings.reduction} goes on",
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
         f"fixed       {_fields(fixed)}",

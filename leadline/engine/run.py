@@ -12,11 +12,13 @@ from leadline.config import ConfigError
 from leadline.engine import options, plan
 from leadline.engine.address import Address, find
 from leadline.engine.driver import Driver
-from leadline.engine.study import Settings, Study
+from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
+from leadline.ledger.events import Opened
 from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
 from leadline.ledger.reader import READING_PATIENCE, LedgerError, Scan, scan
+from leadline.ledger.settings import Settings
 from leadline.storage import PATIENCE, Folder
 
 __all__ = ["drive", "main"]
@@ -66,10 +68,14 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE
         )
         events = recorded.events
-        asked = next((event["settings"] for event in reversed(events) if event["type"] == "opened"), None)
+        asked = next((event.settings for event in reversed(events) if isinstance(event, Opened)), None)
         if asked is None:
             raise ConfigError(f"resume: {name} was ended before it began; begin it anew under another name")
-        settings = options.resumed_settings(Settings.from_dict(asked), study, request, alone=alone)
+        if newer := recorded.newer_settings:
+            raise ConfigError(
+                f"resume: {name} was begun by a newer version, and this one does not know its {', '.join(newer)}"
+            )
+        settings = options.resumed_settings(asked, study, request, alone=alone)
         study = study.of(settings.family)
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
@@ -78,7 +84,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             parent.running(name, request.storage, request.given.get("time_limit"))
         complete = not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events)
         if complete and not parent.replaces:
-            more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.steps}"
+            more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.budget}"
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:

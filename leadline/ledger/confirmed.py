@@ -56,8 +56,8 @@ def confirmation(history: History, trial: Trial, metric: str | None = None) -> M
         metric: a metric's name without its split; None for the objective. Another one that is an exact count has no
             interval, and so no confirmation: see `counts`.
     """
-    found = scores(history, trial, f"test/{metric or history.settings['metric']}")
-    if not found or (metric not in (None, history.settings["metric"]) and exact(found)):
+    found = scores(history, trial, f"test/{metric or history.settings.metric}")
+    if not found or (metric not in (None, history.settings.metric) and exact(found)):
         return None
     return over_replicates(found)
 
@@ -69,7 +69,7 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
     """
     found = [score for score in scores(history, trial, name) if math.isfinite(score.value)]
     units = min((len(score.units) or score.n for score in found), default=0)
-    few = lacking(len(found), units, unit, history.settings.get("least_units", 0))
+    few = lacking(len(found), units, unit, history.settings.least_units)
     return "; ".join([*lost(history, trial, name), *([f"only {few}"] if few else [])])
 
 
@@ -130,7 +130,7 @@ def versus(
         mode: min or max; None for the objective's.
         unit: what the metric's `n` counts, for `missing`.
     """
-    metric, mode = metric or str(history.settings["metric"]), mode or str(history.settings["mode"])
+    metric, mode = metric or history.settings.metric, mode or history.settings.mode
     name = f"test/{metric}"
     found, other = scores(history, trial, name), line.metrics.get(name)
     if not found or other is None:
@@ -167,12 +167,12 @@ class Luck:
 
 def luck(history: History, trial: Trial) -> Luck | None:
     """The part of luck in a finalist's validation score; None with fewer than two replicates or values that are not finite."""
-    name = f"validation/{history.settings['metric']}"
+    name = f"validation/{history.settings.metric}"
     values = [score.value for score in scores(history, trial, name)]
     if len(values) < 2 or not all(map(math.isfinite, (*values, trial.value(name)))):
         return None
     reported = [other for other in history.search_trials() if other.reports]
     looked = sum(other.stratum == trial.stratum for other in reported)
     spread = statistics.stdev(values)
-    seen = sign(history.settings["mode"]) * (statistics.fmean(values) - trial.value(name))
+    seen = sign(history.settings.mode) * (statistics.fmean(values) - trial.value(name))
     return Luck(looked, len(reported), len(values), spread, best_by_luck(spread, looked), seen)

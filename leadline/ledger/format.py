@@ -21,21 +21,22 @@ from typing import Any
 
 from pydantic_core import from_json
 
-__all__ = ["SCHEMA", "START", "Event", "Malformed", "Segment", "Span", "decode", "encode", "in_order", "lines"]
+__all__ = ["SCHEMA", "START", "Malformed", "Record", "Segment", "Span", "decode", "encode", "in_order", "lines"]
 
 SCHEMA = 2
 START = "0" * 64
 """What the first segment names as the one before."""
 
-Event = dict[str, Any]
+Record = dict[str, Any]
+"""An event as it is stored; `leadline.ledger.events.parse` makes an object of it."""
 
 
-def _with_cause(event: Event) -> Event:
+def _with_cause(event: Record) -> Record:
     """Schema 2 says of what kind a failure was; before, it was whatever the traceback said."""
     return {**event, "cause": "error"} if event.get("type") == "failed" else event
 
 
-_MIGRATIONS: dict[int, Callable[[Event], Event]] = {1: _with_cause}
+_MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _with_cause}
 """From each schema to the next: what becomes of an event."""
 
 
@@ -79,12 +80,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment that was read: its events in today's schema, what it names as the one before, and what the next one must name."""
+    """A segment that was read: its events in today's schema, what it names as the one before, and what the next one must name.
+
+    The events are as they were stored, so that a compaction keeps what a newer version has added.
+    """
 
     span: Span
     previous: str
     closing: str
-    events: list[Event]
+    records: list[Record]
 
 
 def in_order(names: Iterable[str]) -> tuple[list[Span], list[Span]]:

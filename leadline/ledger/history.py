@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from leadline.finding import Finding, latest
-from leadline.ledger.segments import Event
+from leadline.ledger.events import (
+    Audited,
+    BaselineScored,
+    Closed,
+    Event,
+    Failed,
+    Judged,
+    Kind,
+    Noted,
+    Opened,
+    Proposed,
+    Reported,
+    Retired,
+    Started,
+)
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 
 __all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
-Kind = Literal["search", "replicate"]
 UNCOUNTED = ("storage", "preempted")
 """Causes for which an attempt ends that are no failures: the store refused, or the node was announced to go away."""
 
@@ -119,7 +133,8 @@ class Baseline:
 class History:
     """Trials by number, baselines, findings and manifests, in the order of the ledger."""
 
-    settings: dict[str, Any] = field(default_factory=dict)
+    opened: Settings | None = None
+    """What the sweep was asked for when a driver last opened it; None before the first has."""
     manifests: list[dict[str, Any]] = field(default_factory=list)
     trials: dict[int, Trial] = field(default_factory=dict)
     baselines: list[Baseline] = field(default_factory=list)
@@ -155,24 +170,58 @@ class History:
         """Moves on by one event.
 
         Raises:
-            ValueError: for an event of unknown type.
+            KeyError: for an event of a trial that was not proposed.
         """
-        handler = getattr(self, f"_on_{event['type']}", None)
-        if handler is None:
-            raise ValueError(f"ledger: unknown event {event['type']!r}")
-        self.last_time = event["time"]
-        handler(event)
+        self.last_time = event.time
+        match event:  # the most frequent first: there are millions of them
+            case Reported():
+                self._on_reported(event)
+            case Proposed():
+                self._on_proposed(event)
+            case Started():
+                self._on_started(event)
+            case Retired():
+                self.trials[event.trial].retired |= set(event.checkpoints)
+            case Judged():
+                self._on_judged(event)
+            case Failed():
+                self._on_failed(event)
+            case BaselineScored():
+                self.baselines.append(Baseline(event.name, event.stratum, event.metrics))
+            case Audited():
+                self.findings.append(
+                    {key: getattr(event, key) for key in ("guard", "stratum", "failed", "number", "sentence")}
+                )
+            case Noted():
+                self.notes.append(event.text)
+            case Opened():
+                self._on_opened(event)
+            case Closed():
+                self._on_closed(event)
+            case _:
+                assert_never(event)
         if self.manifests:
-            self.manifests[-1]["until"] = event["time"]
+            self.manifests[-1]["until"] = event.time
+
+    @property
+    def settings(self) -> Settings:
+        """What the sweep was asked for when a driver last opened it.
+
+        Raises:
+            ValueError: if none has.
+        """
+        if self.opened is None:
+            raise ValueError("ledger: it does not say yet what the sweep was asked for")
+        return self.opened
 
     def spent(self, report: Report) -> int:
         """How much of the budget a report has spent, in the unit that the sweep's sizes count."""
-        return report.samples if self.settings.get("unit") == "samples" else report.step
+        return self.settings.spent(report)
 
     @property
     def budget(self) -> int:
         """Of a whole trial, in the sweep's unit; 0 before the sweep was opened."""
-        return int(self.settings.get("steps", 0))
+        return self.opened.budget if self.opened else 0
 
     def budgeted(self, trial: Trial) -> dict[str, Any]:
         """The fields of a trial's configuration that the budget decides, as it stands now."""
@@ -190,9 +239,9 @@ class History:
         """The confirmation runs of a trial."""
         return [trial for trial in self.trials.values() if trial.of == of]
 
-    def _on_opened(self, event: Event) -> None:
-        before, self.settings = self.budget, event["settings"]
-        self.manifests.append({**event["manifest"], "time": event["time"]})
+    def _on_opened(self, event: Opened) -> None:
+        before, self.opened = self.budget, event.settings
+        self.manifests.append({**event.manifest, "time": event.time})
         self.closed = ""
         for trial in self.trials.values():
             if trial.status == "running":
@@ -207,68 +256,63 @@ class History:
             trial.reason = f"the budget of {before} has been raised to {self.budget}"
         trial.status = "waiting" if trial.kind == "search" else "stopped"
 
-    def _on_baseline(self, event: Event) -> None:
-        metrics = {name: Measure.from_dict(plain) for name, plain in event["metrics"].items()}
-        self.baselines.append(Baseline(event["name"], event["stratum"], metrics))
-
-    def _on_finding(self, event: Event) -> None:
-        self.findings.append({key: event[key] for key in ("guard", "stratum", "failed", "number", "sentence")})
-
-    def _on_noted(self, event: Event) -> None:
-        self.notes.append(event["text"])
-
-    def _on_proposed(self, event: Event) -> None:
-        fields = {key: event[key] for key in ("stratum", "kind", "of", "params", "config")}
-        self.trials[event["trial"]] = trial = Trial(
-            event["trial"], **fields, distributions=event.get("distributions", {})
+    def _on_proposed(self, event: Proposed) -> None:
+        trial = Trial(
+            event.trial,
+            event.stratum,
+            event.kind,
+            event.of,
+            event.params,
+            event.config,
+            distributions=event.distributions,
         )
+        self.trials[event.trial] = trial
         trial.budget = self.budget
-        if event.get("infeasible"):
-            trial.status, trial.reason = "failed", f"infeasible: {event['infeasible']}"
+        if event.infeasible:
+            trial.status, trial.reason = "failed", f"infeasible: {event.infeasible}"
 
-    def _on_started(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
+    def _on_started(self, event: Started) -> None:
+        trial = self.trials[event.trial]
         if (changed := self.budgeted(trial)) and trial.attempts:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
-        trial.status, trial.attempts, trial.earlier = "running", event["attempt"], len(trial.reports)
-        if (workers := event.get("workers", self.settings.get("workers_per_trial", 1))) not in trial.workers:
+        trial.status, trial.attempts, trial.earlier = "running", event.attempt, len(trial.reports)
+        workers = self.settings.workers_per_trial if event.workers is None else event.workers
+        if workers not in trial.workers:
             trial.workers.append(workers)
-        self._began[trial.number] = event["time"]
+        self._began[trial.number] = event.time
 
-    def _on_reported(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        trial.reports.append(Report.from_dict(event["report"]))
-        rows = int(trial.reports[-1].facts.get("micro_batch", 0))
+    def _on_reported(self, event: Reported) -> None:
+        trial = self.trials[event.trial]
+        trial.reports.append(event.report)
+        rows = int(event.report.facts.get("micro_batch", 0))
         if rows and isinstance(trial.trained_config.get("micro_batch"), str):
             trial.micro_batch = rows  # known from now on
-        if event["action"] != "continue":
-            self._leave(trial, event)
-            trial.status = "finished" if event["action"] == "finish" else "stopped"
-        trial.reason = event["reason"]
+        if event.action != "continue":
+            self._leave(trial, event.time)
+            trial.status = "finished" if event.action == "finish" else "stopped"
+        trial.reason = event.reason
 
-    def _on_judged(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        trial.status, trial.reason = ("waiting" if event["action"] == "continue" else "stopped"), event["reason"]
+    def _on_judged(self, event: Judged) -> None:
+        trial = self.trials[event.trial]
+        trial.status, trial.reason = ("waiting" if event.action == "continue" else "stopped"), event.reason
 
-    def _on_retired(self, event: Event) -> None:
-        self.trials[event["trial"]].retired |= set(event["checkpoints"])
-
-    def _on_failed(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        self._leave(trial, event)
-        trial.cause = event.get("cause", "error")
+    def _on_failed(self, event: Failed) -> None:
+        trial = self.trials[event.trial]
+        self._leave(trial, event.time)
+        trial.cause = event.cause
         trial.failures += trial.cause not in UNCOUNTED
-        trial.excused += event.get("excused", False)
-        trial.micro_batch = event.get("micro_batch", trial.micro_batch)
-        trial.status, trial.reason = ("failed" if event["final"] else "waiting"), event["error"]
+        trial.excused += event.excused
+        if event.micro_batch is not None:
+            trial.micro_batch = event.micro_batch
+        trial.status, trial.reason = ("failed" if event.final else "waiting"), event.error
 
-    def _on_closed(self, event: Event) -> None:
-        self.closed = event["how"]
+    def _on_closed(self, event: Closed) -> None:
+        self.closed = event.how
         for trial in self.trials.values():
             if trial.status == "running":
                 trial.status = "waiting"
 
-    def _leave(self, trial: Trial, event: Event) -> None:
+    def _leave(self, trial: Trial, now: float) -> None:
         began = self._began.pop(trial.number, None)
-        trial.wall += event["time"] - began if began is not None else 0.0
+        trial.wall += now - began if began is not None else 0.0

@@ -48,11 +48,11 @@ BRIEF = 160
 
 def strata(history: History) -> list[str]:
     """The strata in the study's order."""
-    return [str(value) for value in history.settings["strata"]]
+    return [str(value) for value in history.settings.strata]
 
 
 def _sign(history: History) -> float:
-    return sign(history.settings["mode"])
+    return sign(history.settings.mode)
 
 
 def metric_name(metric: str) -> str:
@@ -62,7 +62,7 @@ def metric_name(metric: str) -> str:
 
 def objective(history: History) -> str:
     """The objective's name in reports."""
-    return metric_name(history.settings["metric"])
+    return metric_name(history.settings.metric)
 
 
 def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
@@ -104,7 +104,7 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         for line in history.baselines
         if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
     ]
-    direction = sign(mode or history.settings["mode"])
+    direction = sign(mode or history.settings.mode)
     values = {id(line): direction * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 
@@ -184,7 +184,7 @@ def versus_trivial(
     Args:
         metric: see `leadline.ledger.confirmed.versus`, as for `mode` and `unit`.
     """
-    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings['metric']}", mode)
+    line = best_trivial(history, trial.stratum, f"test/{metric or history.settings.metric}", mode)
     return versus(history, trial, line, metric, mode, unit) if line else None
 
 
@@ -195,8 +195,8 @@ def besides(history: History, trial: Trial, unit: str = "units") -> list[Compari
     """
     found = (
         versus_trivial(history, trial, name, mode, unit)
-        for name, mode in history.settings.get("modes", {}).items()
-        if name != history.settings["metric"]
+        for name, mode in history.settings.modes.items()
+        if name != history.settings.metric
     )
     return [one for one in found if one and one.estimate]
 
@@ -220,8 +220,8 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
 
 def wanted(history: History) -> int:
     """Confirmation runs that the finalists, as they stand, ask for."""
-    count = sum(len(finalists(history, stratum, int(history.settings["confirm"]))) for stratum in strata(history))
-    return count * int(history.settings["replicates"])
+    count = sum(len(finalists(history, stratum, history.settings.confirm)) for stratum in strata(history))
+    return count * history.settings.replicates
 
 
 def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
@@ -233,8 +233,8 @@ def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Com
 
 def confirmed(history: History, stratum: str) -> list[Trial]:
     """Finalists of a stratum of which a replicate has finished, best mean on test first, those not finite last."""
-    name, means = f"test/{history.settings['metric']}", {}
-    for trial in finalists(history, stratum, int(history.settings["confirm"])):
+    name, means = f"test/{history.settings.metric}", {}
+    for trial in finalists(history, stratum, history.settings.confirm):
         if values := [score.value for score in scores(history, trial, name)]:
             mean = sum(values) / len(values)
             means[trial.number] = _sign(history) * mean if math.isfinite(mean) else math.inf
@@ -278,8 +278,8 @@ def board(history: History, name: str) -> dict[str, Any]:
     settings = history.settings
     return {
         "sweep": name,
-        "metric": settings["metric"],
-        "mode": settings["mode"],
+        "metric": settings.metric,
+        "mode": settings.mode,
         "rows": rows,
         "confirmed": confirmations(history),
         "baselines": baselines,

@@ -45,11 +45,11 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         width: columns of the terminal; a narrow one gets fewer columns, never values that are cut off.
     """
     board = leaderboard.board(history, name)
-    label, objective = history.settings["stratify"] or "stratum", leaderboard.objective(history)
+    label, objective = history.settings.stratify or "stratum", leaderboard.objective(history)
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = history.settings.get("beside", ()) if width >= 150 else ()
+    beside = history.settings.beside if width >= 150 else ()
     interval = ["95 %"] if width >= 110 else []
-    spent = "samples" if history.settings.get("unit") == "samples" else "step"
+    spent = "samples" if history.settings.unit == "samples" else "step"
     table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))
     for stratum in leaderboard.strata(history):
         for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:

@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from leadline.ledger import leaderboard
+from leadline.ledger.events import BaselineScored, Closed, Event, Opened
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
 
@@ -25,7 +25,7 @@ MOST = 20_000
 """Trials of a stratum that are listed: Ray's log viewer shows the last 50,000 lines of a file."""
 MARKS = 400
 """Characters of a trial's marks that are shown."""
-_EVERY = ("opened", "closed", "baseline")
+_EVERY = (Opened, Closed, BaselineScored)
 """Events that may change the line of any trial."""
 
 
@@ -84,12 +84,12 @@ class Board:
         self._settled: tuple[int, list[str]] | None = None
         """Replicates that the finalists ask for, and the table of those confirmed: as they were when a trial last ended."""
 
-    def touch(self, event: Mapping[str, Any]) -> None:
+    def touch(self, event: Event) -> None:
         """Takes note of an event that the history has just taken."""
-        if event["type"] in _EVERY:
+        if isinstance(event, _EVERY):
             self._lines.clear()
             self._settled = None
-        elif trial := self.history.trials.get(event.get("trial", -1)):
+        elif trial := self.history.trials.get(getattr(event, "trial", -1)):
             self._lines.pop(trial.number, None)
             if trial.kind == "replicate" or not trial.open:
                 self._settled = None
@@ -124,7 +124,7 @@ class Board:
         counts = ", ".join(f"{count} {state}" for state, count in found.items() if count)
         runs = [trial for trial in history.trials.values() if trial.kind == "replicate"]
         confirming = f"; confirming {sum(not run.open for run in runs)} of {self._settle()[0]}" if runs else ""
-        return f"{sum(found.values())} of {history.settings['trials']} trials ({counts or 'none yet'}){confirming}"
+        return f"{sum(found.values())} of {history.settings.trials} trials ({counts or 'none yet'}){confirming}"
 
     def summary(self) -> list[str]:
         """The best trial so far of each stratum, a line each."""
@@ -132,7 +132,7 @@ class Board:
 
     def _best_line(self, stratum: str) -> str:
         history, trial = self.history, self.best(stratum)
-        where = f"{history.settings['stratify']} {stratum}: " if history.settings["stratify"] else ""
+        where = f"{history.settings.stratify} {stratum}: " if history.settings.stratify else ""
         if trial is None:
             return f"{where}no value yet"
         measure = trial.measure(leaderboard.objective(history))
@@ -144,7 +144,7 @@ class Board:
             else f", {trial.status} at {history.spent(trial.reports[-1])} of {history.budget}"
         )
         return (
-            f"{where}trial {trial.number}, {history.settings['metric']} {number(measure.value)} "
+            f"{where}trial {trial.number}, {history.settings.metric} {number(measure.value)} "
             f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
         )
 
@@ -156,7 +156,7 @@ class Board:
             now: seconds since the epoch.
         """
         history = self.history
-        if not history.settings:
+        if history.opened is None:
             return f"{self._name}: nothing recorded yet\n"
         lines = [*self._head(time.time() if now is None else now), *self._running(places or {})]
         lines += self._settle()[1]
@@ -169,7 +169,7 @@ class Board:
         failed = [f"guard: {found['guard']}: {found['sentence']}" for found in self.history.findings if found["failed"]]
         return [
             f"sweep {self._name} in {self._storage}" if self._storage else f"sweep {self._name}",
-            f"{settings['metric']} on validation, {settings['mode']}imised; n counts independent units, intervals are of 95 per cent",
+            f"{settings.metric} on validation, {settings.mode}imised; n counts independent units, intervals are of 95 per cent",
             f"written {_clock(now)}, last event {_clock(self.history.last_time)}, {self.history.closed or 'running'}: {self.progress()}",
             *(f"best: {line}" for line in self.summary()),
             *failed,
@@ -215,11 +215,11 @@ class Board:
 
     def _stratum(self, stratum: str) -> Iterable[str]:
         history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
-        yield f"{history.settings['stratify'] or 'stratum'} {stratum}: {len(order)} trials, best first"
+        yield f"{history.settings.stratify or 'stratum'} {stratum}: {len(order)} trials, best first"
         for line in leaderboard.rivals(history, stratum, metric):
             value = line.metrics[metric]
             yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)
-        yield _row("place", "trial", "status", "value", "interval", "n", history.settings.get("unit", "steps"), "marks")
+        yield _row("place", "trial", "status", "value", "interval", "n", history.settings.unit, "marks")
         for index, trial in enumerate(order[:MOST], 1):
             yield f"{index} | {self._lines[trial.number][1]}"
         if order[MOST:]:

@@ -10,7 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from leadline.ledger.format import START, Event, Malformed, Segment, Span, decode, in_order
+from leadline.ledger.events import Event, Opened, parse
+from leadline.ledger.format import START, Malformed, Segment, Span, decode, in_order
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder, patiently
 
 __all__ = ["READING_PATIENCE", "LedgerError", "Scan", "contents", "listed", "read", "scan", "steady", "uncollected"]
@@ -44,8 +46,21 @@ class Scan:
 
     @property
     def events(self) -> list[Event]:
-        """In order, in today's schema."""
-        return [event for segment in self.segments for event in segment.events]
+        """All events in order. They are made anew for each call.
+
+        Raises:
+            ValueError: for an event of unknown type.
+            KeyError: for one that lacks a field.
+        """
+        with uncollected():
+            return [parse(record) for segment in self.segments for record in segment.records]
+
+    @property
+    def newer_settings(self) -> list[str]:
+        """What the last opening has asked for that this version does not know, as a newer one has written it."""
+        records = (record for segment in reversed(self.segments) for record in reversed(segment.records))
+        last = next((record for record in records if record["type"] == Opened.type), None)
+        return Settings.unknown(last["settings"]) if last else []
 
 
 def contents(folder: Folder, spans: list[Span], patience: float = READING_PATIENCE) -> Iterator[bytes]:
@@ -157,6 +172,7 @@ def read(folder: Folder) -> list[Event]:
 
     Raises:
         LedgerError: if there is no ledger, or it is damaged before its last segment.
+        ValueError: for an event of unknown type.
     """
     if not folder.exists():
         raise LedgerError(f"ledger: none at {folder}")

@@ -18,7 +18,7 @@ __all__ = ["needed", "superseded"]
 
 def needed(history: History, trial: Trial) -> set[str]:
     """The checkpoints of a trial's last report and of its best value on validation."""
-    return kept(trial.reports, leaderboard.objective(history), history.settings["mode"], latest=1)
+    return kept(trial.reports, leaderboard.objective(history), history.settings.mode, latest=1)
 
 
 def superseded(history: History, trial: Trial, held: Sequence[str]) -> list[str]:

@@ -14,15 +14,15 @@ import hashlib
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from leadline.ledger.compaction import COMPACT, TRY_SECONDS, Compaction, Part
-from leadline.ledger.format import SCHEMA, START, Event, Span, encode, lines
+from leadline.ledger.events import Event
+from leadline.ledger.format import SCHEMA, START, Record, Span, encode, lines
 from leadline.ledger.reader import LedgerError, Scan, listed, read, scan
 from leadline.storage import Folder, patiently
 
-__all__ = ["SCHEMA", "Event", "Ledger", "LedgerError", "read"]
+__all__ = ["SCHEMA", "Ledger", "LedgerError", "read"]
 
 GROUP_SECONDS = 0.2
 PATIENCE = 60.0
@@ -57,14 +57,15 @@ class Ledger:
         self.folder, self._patience, self._say = folder, patience, say
         found = known if known and known.names == listed(folder, patience) else scan(folder, patience)
         self.reread = found is not known
-        self.past = found.events
+        self.past = found.events if self.reread else []
+        """The events that were read here; none where `known` was right, whose reader has them."""
         self._segment, self._previous = (
             (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
         )
         if found.torn:
             self._set_aside(found.torn, found.problem)
         self._compaction = self._compacting(found, compact)
-        self._pending: list[Event] = []
+        self._pending: list[Record] = []
         self._appended = self._stored = 0
         self._urgent = self._closed = False
         self._error: BaseException | None = None
@@ -73,11 +74,12 @@ class Ledger:
         self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._writer.start()
 
-    def append(self, event: Mapping[str, Any]) -> int:
+    def append(self, event: Event) -> int:
         """Queues an event for the next group; its position, for `stored`."""
+        record = event.to_dict()
         with self._wake:
             self._raise_error()
-            self._pending.append(dict(event))
+            self._pending.append(record)
             self._appended += 1
             self._wake.notify_all()
             return self._appended
@@ -136,8 +138,8 @@ class Ledger:
             if segment.span.compacted:
                 compaction.flush()
             else:
-                body = lines(segment.events)
-                compaction.add(Part(segment.span.first, segment.previous, segment.closing, len(segment.events), body))
+                body = lines(segment.records)
+                compaction.add(Part(segment.span.first, segment.previous, segment.closing, len(segment.records), body))
         return compaction
 
     def _write(self) -> None:
@@ -159,7 +161,7 @@ class Ledger:
                 self._stored += len(group)
                 self._wake.notify_all()
 
-    def _store(self, group: list[Event]) -> None:
+    def _store(self, group: list[Record]) -> None:
         span, body = Span(self._segment + 1, self._segment + 1), lines(group)
         content = encode(span, self._previous, len(group), body)
         patiently(

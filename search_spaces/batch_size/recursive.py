@@ -20,11 +20,11 @@ def scales(family: str) -> dict[str, Scale]:
     tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
     return {
         "smoke": Scale(
-            4, steps=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
+            4, budget=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
         ),
         "laptop": Scale(
             24,
-            steps=3 * 2**14,
+            budget=3 * 2**14,
             grace=3 * 2**12,
             reduction=4,
             confirm=1,
@@ -33,7 +33,14 @@ def scales(family: str) -> dict[str, Scale]:
             fields=small,
         ),
         "full": Scale(
-            64, steps=2**24, grace=2**20, reduction=4, confirm=1, replicates=5, strata=(64, 128, 256, 512), fields=large
+            64,
+            budget=2**24,
+            grace=2**20,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=(64, 128, 256, 512),
+            fields=large,
         ),
     }
 

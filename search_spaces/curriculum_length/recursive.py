@@ -33,13 +33,21 @@ def scales(family: str) -> dict[str, Scale]:
     )
     return {
         "smoke": Scale(
-            6, steps=16, grace=4, reduction=2, confirm=1, replicates=1, strata=tuple(SIGMA_ARMS), startup=2, fields=tiny
+            6,
+            budget=16,
+            grace=4,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=tuple(SIGMA_ARMS),
+            startup=2,
+            fields=tiny,
         ),
         "laptop": Scale(
-            24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
+            24, budget=768, grace=192, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=small
         ),
         "full": Scale(
-            60, steps=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
+            60, budget=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=tuple(SIGMA_ARMS), fields=large
         ),
     }
 

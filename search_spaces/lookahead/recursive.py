@@ -20,12 +20,12 @@ def scales(family: str) -> dict[str, Scale]:
     limits = (1, 2, 4, 8)
     return {
         "smoke": Scale(
-            4, steps=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
+            4, budget=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
         ),
-        "laptop": Scale(24, steps=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
+        "laptop": Scale(24, budget=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=SMALL),
         "full": Scale(
             60,
-            steps=50_000,
+            budget=50_000,
             grace=3125,
             reduction=4,
             confirm=1,

@@ -60,7 +60,7 @@ def scales(family: str) -> dict[str, Scale]:
     return {
         "smoke": Scale(
             4,
-            steps=2**13,
+            budget=2**13,
             grace=2**11,
             reduction=2,
             confirm=1,
@@ -72,7 +72,7 @@ def scales(family: str) -> dict[str, Scale]:
         ),
         "laptop": Scale(
             16,
-            steps=2**15,
+            budget=2**15,
             grace=2**14,
             reduction=2,
             confirm=1,
@@ -83,7 +83,7 @@ def scales(family: str) -> dict[str, Scale]:
         ),
         "full": Scale(
             96,
-            steps=2**24,
+            budget=2**24,
             grace=2**20,
             reduction=4,
             confirm=1,

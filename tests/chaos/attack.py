@@ -156,7 +156,7 @@ class Attack:
     def _spared(self, kill: Kill) -> Running | None:
         """A trial whose process may be killed: the next failure is not its last."""
         running = self.seen.running()
-        mortal = [trial for trial in running if trial.failures < self.seen.history.settings["max_failures"]]
+        mortal = [trial for trial in running if trial.failures < self.seen.history.settings.max_failures]
         return mortal[int(kill.pick * len(mortal))] if mortal else None
 
     def _victims(self, kill: Kill, trial: Running | None) -> list[psutil.Process] | None:

@@ -96,7 +96,7 @@ class _Alone:
     """Trials trained in this process, without Ray and without interruption."""
 
     def __init__(self, history: History, scratch: Path, idle: dict[str, Any]) -> None:
-        self.family = registry.family(history.settings["family"])
+        self.family = registry.family(history.settings.family)
         self.scratch, self.idle = scratch, idle
         self._data: dict[str, Any] = {}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from leadline.ledger.events import Failed, Reported, Started, parse
 from leadline.ledger.format import Malformed, decode, in_order
 from leadline.ledger.history import History
 from leadline.storage import Folder
@@ -47,15 +48,15 @@ class Seen:
             if span.last < self._next:
                 continue
             try:
-                events = decode(span, ledger.read(span.name)).events
+                events = list(map(parse, decode(span, ledger.read(span.name)).records))
             except (Malformed, FileNotFoundError):  # cut off, or compacted since the listing
                 break
             begun = self._starts[span.first]
             for event in events[self._starts[self._next] - begun :]:
                 self.history.apply(event)
-                self.reports += event["type"] == "reported"
-                self.retries += event["type"] == "started" and event["attempt"] > 1
-                self.failures += event["type"] == "failed" and event["cause"] != "storage" and not event.get("excused")
+                self.reports += isinstance(event, Reported)
+                self.retries += isinstance(event, Started) and event.attempt > 1
+                self.failures += isinstance(event, Failed) and event.cause != "storage" and not event.excused
             self._next = span.last + 1
             self._starts[self._next] = begun + len(events)
         return self.history

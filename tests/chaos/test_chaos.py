@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.ledger.history import History
 from leadline.ledger.segments import read
 from leadline.storage import Folder
@@ -137,7 +136,7 @@ def _check_books(scratch: Path) -> None:
     assert killed[: disturbed[0]] == without_clocks(whole)[: disturbed[0]]
     proposed = [[event for event in books if event["type"] == "proposed"] for books in (killed, without_clocks(whole))]
     assert proposed[0] == proposed[1]
-    play(Folder.at(str(scratch / "played")), Settings.from_dict(History.of(whole).settings))
+    play(Folder.at(str(scratch / "played")), History.of(whole).settings)
     assert without_clocks(read(Folder.at(str(scratch / "played" / "ledger")))) == without_clocks(whole)
     assert audit(Folder.at(str(scratch / "whole"))) == []
 

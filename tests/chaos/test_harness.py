@@ -17,6 +17,7 @@ from leadline.checkpoint import CheckpointStore
 from leadline.config import make
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
+from leadline.ledger.events import parse
 from leadline.ledger.segments import Ledger, read
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -26,6 +27,7 @@ from tests.chaos.plan import SHORT, Kill, dealt, plan
 from tests.chaos.seen import Seen
 from tests.chaos.stores import Disk, unfinished, waiting
 from tests.chaos.table import Scene, page
+from tests.leadline.ledger_audit import records
 from tests.leadline.toy import TOY
 from tests.leadline.toy_study import STUDY
 
@@ -164,12 +166,12 @@ def test_another_curve_and_broken_rules_are_noticed(sweep: Path, tmp_path: Path)
     other = tmp_path / "other"
     copied(sweep / "trials", other / "trials")
     ledger = Ledger(Folder.at(str(other / "ledger")))
-    for event in read(Folder.at(str(sweep / "ledger"))):
+    for event in records(read(Folder.at(str(sweep / "ledger")))):
         if event["type"] == "reported" and event["trial"] == 1:
             event["report"]["metrics"]["validation/error"]["value"] -= 0.001
-        ledger.append(event)
+        ledger.append(parse(event))
         if event["type"] == "started":
-            ledger.append(event)
+            ledger.append(parse(event))
     ledger.close()
     found = losses(other, tmp_path)
     assert any(loss.startswith("trial 1: the report of step 4 is {") for loss in found)

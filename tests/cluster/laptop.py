@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from leadline.ledger.events import Event, Failed, Reported
 from leadline.ledger.history import History
 from leadline.ledger.reader import LedgerError
-from leadline.ledger.segments import Event, read
+from leadline.ledger.segments import read
 from leadline.storage import Folder
 from tests.ceph import Ceph
 from tests.cluster.hosts import ROOT, wait_until
@@ -116,7 +117,7 @@ class Laptop:
         assert run.returncode == 0, out
         history = self.history(name)
         assert history.closed == "done", out
-        assert [trial.number for trial in history.search_trials()] == list(range(history.settings["trials"]))
+        assert [trial.number for trial in history.search_trials()] == list(range(history.settings.trials))
         assert not [trial.number for trial in history.trials.values() if trial.open or trial.status == "failed"], out
         assert audit(self.folder(name)) == []
         return out
@@ -135,8 +136,8 @@ class Laptop:
         """Seconds from a moment (since the epoch), at which they were lost, to the first report of their next attempts, the longest."""
         firsts, lost = dict[int, float](), set[int]()
         for event in self.events(name):
-            if event["type"] == "failed" and event["time"] > since:
-                lost.add(event["trial"])
-            elif event["type"] == "reported" and event["trial"] in lost:
-                firsts.setdefault(event["trial"], event["time"])
+            if isinstance(event, Failed) and event.time > since:
+                lost.add(event.trial)
+            elif isinstance(event, Reported) and event.trial in lost:
+                firsts.setdefault(event.trial, event.time)
         return max(firsts[trial] for trial in trials) - since

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from leadline.ledger.events import Event
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_text import Board
 from leadline.ledger.reader import LedgerError
-from leadline.ledger.segments import Event, read
+from leadline.ledger.segments import read
 from leadline.storage import Folder
 from tests.cluster.laptop import outcome
 from tests.cluster.prometheus import DASHBOARD, QUERIES, Prometheus

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leadline.ledger.events import Reported
 from tests.cluster.laptop import SIZES, SLOWLY, Laptop, outcome
 from tests.cluster.testbed import SPARE, WORKERS
 
@@ -114,8 +115,8 @@ def test_two_trials_share_a_gpu(laptop: Laptop) -> None:
     assert {(fact["gpu"], fact["share"]) for fact in facts} == {(0.0, 0.5)}
     alive, most = set[int](), 0
     for event in events:
-        if event["type"] == "reported":
-            alive = alive | {event["trial"]} if event["action"] == "continue" else alive - {event["trial"]}
+        if isinstance(event, Reported):
+            alive = alive | {event.trial} if event.action == "continue" else alive - {event.trial}
             most = max(most, len(alive))
     assert most == 2
     outcome(

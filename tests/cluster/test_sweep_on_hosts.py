@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from leadline.ledger.events import Failed
 from leadline.storage import Folder
 from tests.ceph import KEY, SECRET
 from tests.cluster.hosts import wait_until
@@ -33,7 +34,7 @@ def test_a_worker_that_loses_its_power(laptop: Laptop) -> None:
     moment, known = time.time(), {number: laptop.history("power").trials[number].step for number in lost}
 
     def words() -> str:
-        noticed = max(event["time"] for event in laptop.events("power") if event["type"] == "failed") - moment
+        noticed = max(event.time for event in laptop.events("power") if isinstance(event, Failed)) - moment
         return f"noticed after {noticed:.1f} s, the first report from another host after {laptop.anew('power', lost, moment):.1f} s"
 
     hosts.crash("one")

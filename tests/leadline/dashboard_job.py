@@ -13,12 +13,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
 from leadline.finding import Finding
+from leadline.ledger.events import Event
 from leadline.ledger.leaderboard_text import Place
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from tests.leadline.toy_study import STUDY
 
@@ -27,7 +27,7 @@ __all__ = ["AT_A_TIME", "MIDDLE", "SETTINGS", "STORAGE", "Played"]
 AT_A_TIME = 4
 SETTINGS = Settings(
     study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),
-    trials=12, steps=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=AT_A_TIME,
+    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=AT_A_TIME,
 )  # fmt: skip
 MIDDLE = 45
 """Events."""
@@ -51,8 +51,8 @@ def _report(assignment: Assignment, step: int) -> Report:
 class Played:
     """Places what the director assigns, and reports for one trial after the other, in turn."""
 
-    def __init__(self, events: list[Any] | None = None) -> None:
-        self.events: list[Any] = [] if events is None else events
+    def __init__(self, events: list[Event] | None = None) -> None:
+        self.events: list[Event] = [] if events is None else events
         self.director = Director(SETTINGS, STUDY.space, self.events.append)
         self.director.opened({})
         for stratum in ("1", "2"):
@@ -89,7 +89,7 @@ def main(name: str, folder: Path) -> None:
     shown = LiveLeaderboard(played.director, name, STORAGE, print, lambda: places)
     print(*shown.links(), sep="\n", flush=True)
     played.run(MIDDLE)
-    (folder / f"{name}.events").write_text(json.dumps(played.events))
+    (folder / f"{name}.events").write_text(json.dumps([event.to_dict() for event in played.events]))
     (folder / f"{name}.standing").touch()
     while not (folder / f"{name}.go").exists():
         shown.tick()

@@ -17,8 +17,8 @@ from leadline.engine.ray import workers
 from leadline.engine.ray.placement import Placement
 from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.ledger.segments import Ledger
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from tests.leadline.toy_study import STUDY
 

@@ -10,7 +10,7 @@ import math
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -18,16 +18,18 @@ from typing import Any
 from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
 from leadline.engine.director import Director
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard
+from leadline.ledger.events import Event, Started, parse
+from leadline.ledger.format import Record
 from leadline.ledger.history import History, Trial
-from leadline.ledger.segments import Event, read
+from leadline.ledger.segments import read
+from leadline.ledger.settings import Settings
 from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.testing import curve
 from tests.leadline.toy_study import STUDY
 
-__all__ = ["audit", "violations", "without_clocks"]
+__all__ = ["audit", "records", "violations", "without_clocks"]
 
 _FIRST_STEP = re.compile(r"^\S+ step (\d+)/", re.MULTILINE)
 _RESUMED = re.compile(r"^\S+ resumed from attempt-\d+/step-(\d+)", re.MULTILINE)
@@ -44,20 +46,26 @@ def audit(folder: Folder, space: Space = STUDY.space) -> list[str]:
     return found
 
 
-def violations(events: Sequence[Event], space: Space = STUDY.space) -> list[str]:
+def records(events: Iterable[Event | Record]) -> list[Record]:
+    """Events as they are stored; the rules here are read off that, not off the engine's own objects."""
+    return [event if isinstance(event, dict) else event.to_dict() for event in events]
+
+
+def violations(events: Iterable[Event | Record], space: Space = STUDY.space) -> list[str]:
     """What is wrong with a ledger. Where trials' lives are not as they should be, they are not replayed."""
-    found = _lives(events)
-    return [*found, *_decisions(events), *([] if found else [*_proposals(events, space), *_confirmed(events)])]
+    stored = records(events)
+    found = _lives(stored)
+    return [*found, *_decisions(stored), *([] if found else [*_proposals(stored, space), *_confirmed(stored)])]
 
 
-def without_clocks(events: Sequence[Event]) -> list[Event]:
+def without_clocks(events: Iterable[Event | Record]) -> list[Record]:
     """What two runs of one command must agree on, and what tells them apart left out.
 
     Clocks are: times of events; the manifest, which has the process, its start and its machine; seconds of training and of overhead;
     the guards' share; findings of guards that watch the machine (see `leadline.testing.curve`); when a checkpoint was removed.
     """
     found = []
-    for event in [event for event in events if event["type"] != "retired"]:
+    for event in [event for event in records(events) if event["type"] != "retired"]:
         plain = {name: value for name, value in event.items() if name not in ("time", "manifest")}
         if event["type"] == "reported":
             plain["report"] = {
@@ -85,7 +93,7 @@ class _Life:
         return {min((self.step // self.every + 1) * self.every, end) for end in self.ends if end > self.step}
 
 
-def _lives(events: Sequence[Event]) -> list[str]:
+def _lives(events: Sequence[Record]) -> list[str]:
     """Numbers without gaps; nothing twice; nothing after an end, unless the budget was extended; all ended where the sweep is done."""
     lives: dict[int, _Life] = {}
     found: list[str] = []
@@ -125,7 +133,7 @@ def _raise(lives: dict[int, _Life], before: int, now: int) -> None:
             life.status = "due"
 
 
-def _next(life: _Life, event: Event) -> Iterator[str]:
+def _next(life: _Life, event: Record) -> Iterator[str]:
     kind = event["type"]
     wanted = {
         "started": ("waiting",),
@@ -151,7 +159,7 @@ def _next(life: _Life, event: Event) -> Iterator[str]:
         life.status = "waiting" if event["action"] == "continue" else "stopped"
 
 
-def _decisions(events: Sequence[Event]) -> list[str]:
+def _decisions(events: Sequence[Record]) -> list[str]:
     """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact arithmetic; NaN and the target apart."""
     found: list[str] = []
     kinds: dict[int, tuple[str, str]] = {}
@@ -234,7 +242,7 @@ def _asha(
     return "finish" if spent >= settings["steps"] else "continue"
 
 
-def _proposals(events: Sequence[Event], space: Space) -> list[str]:
+def _proposals(events: Sequence[Record], space: Space) -> list[str]:
     """Each proposal is the one that a director makes which knows the events before it, and nothing else."""
     made: list[Event] = []
     director: Director | None = None
@@ -245,43 +253,44 @@ def _proposals(events: Sequence[Event], space: Space) -> list[str]:
             director.settings = settings
         assert director is not None, "a ledger begins with `opened`"
         if event["type"] != "proposed":
-            director._fold(event)
+            director._fold(parse(event))
             continue
         made.clear()
         if event["kind"] == "search":
             director._propose_search(event["trial"], len(director.history.search_trials()))
         else:
             director._propose_replicate(event["trial"])
-        if not made or _timeless(made[0]) != _timeless(event):
+        (again,) = records(made) or [{"params": None}]
+        if _timeless(again) != _timeless(event):
             return [
-                f"trial {event['trial']} is proposed as {event['params']}, where the history says {made[0]['params'] if made else None}"
+                f"trial {event['trial']} is proposed as {event['params']}, where the history says {again['params']}"
             ]
     return []
 
 
-def _timeless(event: Event) -> Event:
-    plain: Event = json.loads(json.dumps(event))
+def _timeless(event: Record) -> Record:
+    plain: Record = json.loads(json.dumps(event))
     return {name: value for name, value in plain.items() if name != "time"}
 
 
-def _confirmed(events: Sequence[Event]) -> list[str]:
+def _confirmed(events: Sequence[Record]) -> list[str]:
     """A sweep that is done has tried all it was asked for, and every finalist has all its replicates, scored on test."""
-    history = History.of(events)
+    history = History.of(map(parse, events))
     if history.closed != "done":
         return []
     settings, found = history.settings, []
-    if len(history.search_trials()) != settings["trials"] and settings["target"] is None:
-        found.append(f"{len(history.search_trials())} of {settings['trials']} trials were proposed")
+    if len(history.search_trials()) != settings.trials and settings.target is None:
+        found.append(f"{len(history.search_trials())} of {settings.trials} trials were proposed")
     for stratum in leaderboard.strata(history):
-        for trial in leaderboard.finalists(history, stratum, settings["confirm"]):
+        for trial in leaderboard.finalists(history, stratum, settings.confirm):
             runs = history.replicates(trial.number)
-            if len(runs) < settings["replicates"] or any(run.open for run in runs):
-                found.append(f"finalist {trial.number} has {len(runs)} of {settings['replicates']} replicates")
+            if len(runs) < settings.replicates or any(run.open for run in runs):
+                found.append(f"finalist {trial.number} has {len(runs)} of {settings.replicates} replicates")
             whole = [run for run in runs if run.status == "finished"]
             found += [
                 f"replicate {run.number} has no score on test"
                 for run in whole
-                if not run.measure(f"test/{settings['metric']}")
+                if not run.measure(f"test/{settings.metric}")
             ]
     return found
 
@@ -306,12 +315,10 @@ def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> 
         warnings.simplefilter("ignore")
         intact = {found.name: found.step for found in store.intact(published)} if trial.attempts > 1 else {}
     for event in events:
-        if event["type"] != "started" or event["trial"] != trial.number:
+        if not isinstance(event, Started) or event.trial != trial.number:
             continue
-        attempt = event["attempt"]
-        before = [
-            step for name, step in intact.items() if published[name] <= event["time"] and _attempt(name) < attempt
-        ]
+        attempt = event.attempt
+        before = [step for name, step in intact.items() if published[name] <= event.time and _attempt(name) < attempt]
         log = f"attempt-{attempt:02d}/log.txt"
         text = store.folder.read(log).decode() if before and store.folder.exists(log) else ""
         resumed, stepped = _RESUMED.search(text), _FIRST_STEP.search(text)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leadline.ledger.segments import Event
+from leadline.ledger.events import Event, Reported
 from tests.conftest import ROOT, free_port
 
 __all__ = ["Head", "behind", "head", "until"]
@@ -140,9 +140,7 @@ def behind(board: Callable[[], str], events: Callable[[], list[Event]], seconds:
             if len(row) == 8 and row[0].isdigit():
                 seen.setdefault((int(row[1]), int(row[6])), time.time())
         time.sleep(0.1)
-    reports = [
-        (event["time"], (event["trial"], event["report"]["step"])) for event in events() if event["type"] == "reported"
-    ]
+    reports = [(event.time, (event.trial, event.report.step)) for event in events() if isinstance(event, Reported)]
     return [seen[which] - at for at, which in reports if which in seen and at > began]
 
 

@@ -17,8 +17,8 @@ STUDY = Study(
     space=space,
     stratify="level",
     scales={
-        "laptop": Scale(trials=8, steps=27, grace=3, reduction=3, confirm=1, replicates=2, strata=(1, 2), startup=2),
-        "smoke": Scale(trials=2, steps=8, grace=4, reduction=2, confirm=0, replicates=1, strata=(1, 2), startup=1),
+        "laptop": Scale(trials=8, budget=27, grace=3, reduction=3, confirm=1, replicates=2, strata=(1, 2), startup=2),
+        "smoke": Scale(trials=2, budget=8, grace=4, reduction=2, confirm=0, replicates=1, strata=(1, 2), startup=1),
     },
 )
 

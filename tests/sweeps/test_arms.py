@@ -12,9 +12,9 @@ from leadline import Scale, Study
 from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
 from leadline.finding import Finding
-from leadline.ledger.segments import Event
+from leadline.ledger.events import Event
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import ARMS
@@ -93,7 +93,7 @@ def test_rungs_of_a_budget_in_samples_judge_samples() -> None:
                 trial.number, Report(step, step * rows, 1.0, 0.0, {"validation/hinge": measure})
             )
         assert decision.action == "finish"
-        assert trial.samples == asked.steps
+        assert trial.samples == asked.budget
         assert director.asha[trial.stratum].population() == dict.fromkeys(asked.rungs, 1)
 
 

@@ -12,9 +12,9 @@ from leadline import Scale, Study, registry
 from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
 from leadline.ledger.history import Trial
 from leadline.ledger.segments import Ledger
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
@@ -85,7 +85,7 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         BATCH_SIZE, "--family", "trm", "--scale", "smoke", "rollout=parallel_fixed", "mode=multi_perturbed_ce", "k=2"
     )
     for trial in proposed(BATCH_SIZE, settings):
-        assert trial.config["steps"] * trial.config["batch"] * 2 * trial.config["halt_max_steps"] == settings.steps
+        assert trial.config["steps"] * trial.config["batch"] * 2 * trial.config["halt_max_steps"] == settings.budget
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_help_shows_the_fields_and_sizes_of_the_family(
     with pytest.raises(SystemExit):
         main(LOOKAHEAD, "", ["--help", "--family", family])
     said = capsys.readouterr().out
-    steps = LOOKAHEAD.of(family).scales["laptop"].steps
+    steps = LOOKAHEAD.of(family).scales["laptop"].budget
     assert f"fields of {family}:" in said
     assert field in said
     assert f"[{steps} optimizer steps]" in said
@@ -163,7 +163,7 @@ SMALL = Study(
     family=f"{__name__}:ANSWERING",
     space=lambda trial, scale: {"lr": trial.suggest_float("lr", 1e-3, 1.0, log=True)},
     stratify=None,
-    scales={"laptop": Scale(4, steps=8, grace=4, reduction=2, confirm=0, replicates=1, strata=("all",))},
+    scales={"laptop": Scale(4, budget=8, grace=4, reduction=2, confirm=0, replicates=1, strata=("all",))},
 )
 
 

@@ -15,9 +15,9 @@ from leadline import registry
 from leadline.config import ConfigError, make
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Pinned, Search
-from leadline.engine.study import Settings
+from leadline.ledger.events import Event, Proposed
 from leadline.ledger.history import Trial
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from search_spaces.recursive import CENTRES, WIDTHS, band
 from search_spaces.sigma_bands.recursive import ARMS, LOG, MATCHED, PAIRS, space
@@ -41,7 +41,7 @@ def test_each_noisy_arm_has_a_control_of_the_same_rollout_effort_and_budget(fami
         assert (
             registry.family(family).samples_per_step(make(registry.family(family).Config, trial.config))
             * trial.config["steps"]
-            == asked.steps
+            == asked.budget
         )
     assert {len(found) for found in counts.values()} == {asked.trials // 6}
     for rollout, (noisy, control) in PAIRS.items():
@@ -186,11 +186,11 @@ def played(asked: Settings, past: list[Event]) -> list[Event]:
     director.opened({})
     while isinstance(found := director.next(), Assignment):
         director.started(found.trial, found.attempt)
-        rows = asked.steps // found.config["steps"]
+        rows = asked.budget // found.config["steps"]
         for step in range(found.config["eval_every"], found.config["steps"] + 1, found.config["eval_every"]):
             if step <= found.known:
                 continue
-            value = 1 - abs(math.log10(found.config["lr"] / 2e-3)) / 4 + step * rows / asked.steps
+            value = 1 - abs(math.log10(found.config["lr"] / 2e-3)) / 4 + step * rows / asked.budget
             measure = Measure(value, 512, value - 0.1, value + 0.1)
             if (
                 director.reported(
@@ -210,6 +210,6 @@ def test_conditional_parameters_survive_a_cut(cut: int) -> None:
     again = played(asked, whole[: min(cut, len(whole) - 1)])
 
     def made(events: list[Event]) -> list[tuple[int, dict[str, Any]]]:
-        return [(event["trial"], event["params"]) for event in events if event["type"] == "proposed"]
+        return [(event.trial, event.params) for event in events if isinstance(event, Proposed)]
 
     assert made(again) == made(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from leadline.checkpoint import CheckpointStore
 from leadline.commands import dispatch
 from leadline.config import describe
 from leadline.finding import Finding
+from leadline.ledger.events import Opened, Proposed, Reported
 from leadline.ledger.segments import Ledger
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.task import Split
 from tests.conftest import ROOT, command
+from tests.leadline.engine.test_director import BASE
 from tests.leadline.toy import Toy
 from trainables.collatz.config import CollatzConfig
 
@@ -153,19 +156,12 @@ def test_a_trial_of_a_sweep_is_trained_again_with_its_own_micro_batch(
     seen: list[float] = []
     monkeypatch.setattr("leadline.training.loop.fastest", lambda loop: seen.append(0))
     ledger = Ledger(Folder.at(str(tmp_path)) / "ledger")
-    chosen = {"trial": 0, "stratum": "", "kind": "search", "of": None, "params": {}}
-    report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0}).to_dict()
-    for event in (
-        {
-            "type": "opened",
-            "time": 0.0,
-            "settings": {"family": "tests.trainables.test_train_command:ADMITTED"},
-            "manifest": {},
-        },
-        {"type": "proposed", "time": 0.0, **chosen, "config": {"steps": 20, "eval_every": 20, "micro_batch": "auto"}},
-        {"type": "reported", "time": 0.0, "trial": 0, "report": report, "action": "finish", "reason": ""},
-    ):
-        ledger.append(event)
+    chosen = {"steps": 20, "eval_every": 20, "micro_batch": "auto"}
+    report = Report(20, 0, 0.0, 0.0, {}, {"micro_batch": 4.0})
+    settings = dataclasses.replace(BASE, family=f"{__name__}:ADMITTED")
+    ledger.append(Opened(settings=settings, manifest={}, time=0.0))
+    ledger.append(Proposed(trial=0, stratum="", kind="search", of=None, params={}, config=chosen, time=0.0))
+    ledger.append(Reported(trial=0, report=report, action="finish", reason="", time=0.0))
     ledger.close()
     assert main(["--from", str(tmp_path), "0", "--save", str(tmp_path / "run")]) == 0
     assert "step 20/20" in capsys.readouterr().out

@@ -54,7 +54,7 @@ def run(given: argparse.Namespace) -> None:
         raise ConfigError(f"split: test is scored once, at the end; --at {given.at} compares validation")
     found = []
     for a, b in arms(given.a, given.b):
-        found.append(compare(a, b, given.metric or a.sweep.settings["metric"], split, given.at, given.margin))
+        found.append(compare(a, b, given.metric or a.sweep.settings.metric, split, given.at, given.margin))
     if given.json:
         print(json.dumps([_plain(comparison) for comparison in found], indent=2, allow_nan=False))
         return

@@ -53,7 +53,7 @@ def answers(history: History, unit: str) -> list[Answer]:
 
 
 def _answer(history: History, stratum: str, unit: str) -> Answer:
-    field = history.settings["stratify"]
+    field = history.settings.stratify
     label = f"{field} {stratum}" if field else "all trials"
     leader = progress.best(history, stratum)
     if best := next(iter(leaderboard.confirmed(history, stratum)), None):
@@ -90,7 +90,7 @@ def _score(history: History, trial: Trial, unit: str) -> str:
     assert measure is not None, "a replicate has finished"
     count = len(leaderboard.confirmed(history, trial.stratum))
     among = f", best of {count} confirmed" if count > 1 else ""
-    place = f"{history.settings['metric']} on {measure.n} test {unit}, {runs} replicate{'s' if runs > 1 else ''}{among}"
+    place = f"{history.settings.metric} on {measure.n} test {unit}, {runs} replicate{'s' if runs > 1 else ''}{among}"
     return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
 
 
@@ -135,8 +135,8 @@ def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
         found.append(f"Its replicates' guards: {', '.join(marks)}.")
     if runs == 1:
         found.append("One replicate: the interval leaves out the spread between seeds.")
-    elif runs < history.settings["replicates"]:
-        found.append(f"{history.settings['replicates']} replicates were asked for.")
+    elif runs < history.settings.replicates:
+        found.append(f"{history.settings.replicates} replicates were asked for.")
     return found
 
 
@@ -147,8 +147,8 @@ def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> str
     lines = "no trivial predictor was scored on the validation split"
     if trivial:
         lines = f"the best trivial predictor there, {trivial.name}, is at {number(trivial.metrics[name].value)}"
-    confirm = "not confirmed yet" if history.settings["confirm"] else "confirmation was not asked for"
-    place = f"{history.settings['metric']} on {measure.n} validation {unit}"
+    confirm = "not confirmed yet" if history.settings.confirm else "confirmation was not asked for"
+    place = f"{history.settings.metric} on {measure.n} validation {unit}"
     chosen = f"It was chosen on these {unit}, which flatters it; no claim is made; {confirm}."
     return f"trial {trial.number} leads at {interval(measure)} ({place}): {lines}. {chosen}"
 
@@ -162,7 +162,7 @@ def luck(history: History, stratum: str) -> str:
     found = leaderboard.luck(history, winner) if winner else None
     if found is None:
         return ""
-    side, other = ("below", "above") if history.settings["mode"] == "min" else ("above", "below")
+    side, other = ("below", "above") if history.settings.mode == "min" else ("above", "below")
     several = "" if found.everywhere == found.looked else f" ({found.everywhere} over all strata)"
     plural = "s were" if found.looked != 1 else " was"
     sentence = f"{found.looked} configuration{plural} looked at{several}."
@@ -182,6 +182,6 @@ def _unfinished(history: History, stratum: str) -> str:
     if not reported:
         return f"no trial has reported ({progress.counts(ranked)})."
     first, settings = reported[0], history.settings
-    spent = f"{history.spent(first.reports[-1]):,} of {settings['steps']:,} {settings.get('unit', 'steps')}"
+    spent = f"{history.spent(first.reports[-1]):,} of {settings.budget:,} {settings.unit}"
     far = f"trial {first.number} is at {number(first.value(leaderboard.objective(history)))} after {spent}"
     return f"no trial has finished with a finite value ({progress.counts(ranked)}); {far}."

@@ -92,15 +92,15 @@ def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
 
 def _top(sweep: Sweep) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
-    metric = scores.metric(history, settings["metric"])
+    metric = scores.metric(history, settings.metric)
     found = answers.answers(history, metric.unit)
     pairs, contrasts = pairwise.pairwise(sweep), planned.planned(sweep)
     coverage, coverage_doc = scores.coverage(history)
     return {
         "sweep": sweep.name,
-        "question": settings.get("question", ""),
+        "question": settings.question,
         "settings": settings,
-        "label": settings["stratify"] or "stratum",
+        "label": settings.stratify or "stratum",
         "metric": metric.name,
         "unit": metric.unit,
         "doc": metric.doc,
@@ -115,7 +115,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "contrasts": tables.planned(contrasts),
         "contrast_sentences": [planned.sentence(one) for one in contrasts],
         "pairs": tables.pairwise(pairs),
-        "pairs_sentence": pairwise.sentence(pairs, settings["stratify"] or "stratum"),
+        "pairs_sentence": pairwise.sentence(pairs, settings.stratify or "stratum"),
         "coverage": coverage,
         "coverage_doc": coverage_doc,
     }
@@ -124,7 +124,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
 def _figures(history: History) -> dict[str, Any]:
     besides = scores.shown(history)[1:]
     others = [(scores.metric(history, name), figures.answer(history, name, 320, legend=False)) for name in besides]
-    strata = history.settings["strata"]
+    strata = history.settings.strata
     important = [figures.importance(history, str(stratum)) for stratum in strata] if _searched(history) else []
     parallel = [figures.parallel(history, str(stratum)) for stratum in strata] if _searched(history) else []
     return {
@@ -147,7 +147,7 @@ def _searched(history: History) -> bool:
 
 def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
     history, settings = sweep.history, sweep.settings
-    varying, fixed = tables.fields(history.search_trials(), settings["stratify"])
+    varying, fixed = tables.fields(history.search_trials(), settings.stratify)
     trials, saved, whole = progress.saved_steps(history)
     noted, problems = notes.every(sweep.folder)
     judged, claims_problem = _claims(sweep)
@@ -183,6 +183,6 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
 def _claims(sweep: Sweep) -> tuple[list[claims.Judged], str]:
     """The claims of the family's source as this sweep has them, and why there are none, in one line."""
     try:
-        return claims.judged(sweep, claims.of_family(sweep.settings["family"])), ""
+        return claims.judged(sweep, claims.of_family(sweep.settings.family)), ""
     except ConfigError as error:
         return [], " ".join(str(error).split())

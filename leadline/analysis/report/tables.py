@@ -43,8 +43,8 @@ def incomplete(history: History) -> str:
     """What is still missing, in words; empty where the sweep is complete."""
     settings, searched = history.settings, history.search_trials()
     missing = []
-    if len(searched) < settings["trials"]:
-        missing.append(f"{len(searched)} of {settings['trials']} trials have been proposed")
+    if len(searched) < settings.trials:
+        missing.append(f"{len(searched)} of {settings.trials} trials have been proposed")
     if unfinished := [trial for trial in history.trials.values() if trial.open]:
         missing.append(f"{len(unfinished)} trials have not ended ({progress.counts(unfinished)})")
     wanted = leaderboard.wanted(history)
@@ -58,9 +58,9 @@ def summary_sentence(history: History, found: Sequence[Answer]) -> str:
     """All strata's answers in one sentence, with the paired difference of each; empty where nothing is confirmed."""
     groups: dict[Verdict, list[str]] = {}
     for answer in found:
-        if reading := scores.confirmed(history, answer.stratum, history.settings["metric"]):
+        if reading := scores.confirmed(history, answer.stratum, history.settings.metric):
             groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
-    at = " at" if history.settings["stratify"] else ""
+    at = " at" if history.settings.stratify else ""
     other = f"the best trivial predictor{at}"
     claims = [f"{verdict.phrase} {other} {', '.join(groups[verdict])}" for verdict in ORDER if verdict in groups]
     first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
@@ -74,8 +74,8 @@ def _place(history: History, answer: Answer, reading: Reading) -> str:
     versus = answer.versus if answer.verdict is not Verdict.NO_CLAIM else None
     differences = [versus, *answer.contrary] if versus and versus.difference else []
     words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
-    words = words or [f"{history.settings['metric']} {reading.words}{', unpaired' if versus else ''}"]
-    return f"{f'{answer.label} ' if history.settings['stratify'] else ''}({'; '.join(words)})"
+    words = words or [f"{history.settings.metric} {reading.words}{', unpaired' if versus else ''}"]
+    return f"{f'{answer.label} ' if history.settings.stratify else ''}({'; '.join(words)})"
 
 
 def _less(difference: Measure) -> str:
@@ -183,7 +183,7 @@ def counted(history: History) -> list[tuple[str, str, str]]:
     """(stratum, metric, least to most over replicates) of every exact count of the best confirmed finalist."""
     rows = []
     for stratum in leaderboard.strata(history):
-        reading = scores.confirmed(history, stratum, history.settings["metric"])
+        reading = scores.confirmed(history, stratum, history.settings.metric)
         for name, count in leaderboard.counts(history, reading.trial).items() if reading else ():
             least, most = number(count.low), number(count.high)
             words = least if least == most else f"{least} to {most}, median {number(count.median)}"
@@ -199,7 +199,7 @@ def counted(history: History) -> list[tuple[str, str, str]]:
 
 def baselines(history: History) -> list[dict[str, Any]]:
     """Trivial predictors by stratum with the objective on validation and test."""
-    metric = history.settings["metric"]
+    metric = history.settings.metric
     rows = []
     for line in history.baselines:
         measures = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from leadline.ledger.events import parse
 from leadline.ledger.format import START, Malformed, Segment, Span, decode, in_order
 from leadline.ledger.history import History
 from leadline.ledger.reader import contents, steady
@@ -72,8 +73,8 @@ def _examined(folder: Folder, held: list[str]) -> Chain:
     try:
         for span, content in zip(spans, contents(folder, spans), strict=True):
             before = _linked(span, content, before)
-            for line, event in enumerate(before.events, start=2):
-                _apply(history, event, f"{span.name}, line {line}")
+            for line, record in enumerate(before.records, start=2):
+                _apply(history, record, f"{span.name}, line {line}")
                 events += 1
             segments += 1
     except _Broken as broken:
@@ -102,8 +103,8 @@ def _linked(span: Span, content: bytes, before: Segment | None) -> Segment:
     return found
 
 
-def _apply(history: History, event: Any, where: str) -> None:
+def _apply(history: History, record: Any, where: str) -> None:
     try:
-        history.apply(event)
+        history.apply(parse(record))
     except _UNREADABLE as error:
         raise _Broken(where, f"is no event that this version understands: {type(error).__name__}: {error}") from None

@@ -16,8 +16,8 @@ from leadline.engine.director import Director
 from leadline.engine.ray.gauges import Gauges
 from leadline.engine.ray.private import submission
 from leadline.engine.ray.ray_dashboard import JobPage, LogPage
+from leadline.ledger.events import Event
 from leadline.ledger.leaderboard_text import Board, Place
-from leadline.ledger.segments import Event
 
 __all__ = ["LiveLeaderboard"]
 
@@ -123,7 +123,7 @@ class LiveLeaderboard:
 
     def _round(self) -> None:
         changed, places = self._take(), dict(self._places())
-        if not self._board.history.settings:
+        if self._board.history.opened is None:
             return
         if self._gauges:
             gauges = self._gauges

@@ -11,7 +11,9 @@ import torch
 from analysis.collatz.subject import Subject
 from leadline.checkpoint import CheckpointStore
 from leadline.config import make, to_dict
+from leadline.ledger.events import Action, Closed, Opened, Proposed, Reported, Started
 from leadline.ledger.segments import Ledger
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
@@ -55,29 +57,34 @@ def sweep_of_one(folder: Path, family: str = "collatz", **values: Any) -> Path:
     chosen = config(**values)
     place = Folder.at(str(folder))
     plain = to_dict(chosen)
-    settings = {
-        "study": "lookahead",
-        "family": family,
-        "metric": "hinge",
-        "mode": "min",
-        "stratify": "lookahead",
-        "strata": [chosen.lookahead],
-        "trials": 1,
-        "steps": chosen.steps,
-        "confirm": 0,
-        "replicates": 0,
-    }
+    settings = Settings(
+        study="lookahead",
+        family=family,
+        metric="hinge",
+        mode="min",
+        sampler="random",
+        scale="smoke",
+        stratify="lookahead",
+        strata=(chosen.lookahead,),
+        trials=1,
+        budget=chosen.steps,
+        grace=chosen.eval_every,
+        reduction=2,
+        startup=1,
+        seed=0,
+        confirm=0,
+        replicates=1,
+        fields={},
+        overrides={},
+    )
     stratum = str(chosen.lookahead)
     ledger = Ledger(place / "ledger")
-    ledger.append({"type": "opened", "time": 0.0, "settings": settings, "manifest": {}})
-    proposal = {"trial": 0, "stratum": stratum, "kind": "search", "of": None, "params": {}, "config": plain}
-    ledger.append({"type": "proposed", "time": 0.0, **proposal})
-    ledger.append({"type": "started", "time": 0.0, "trial": 0, "attempt": 1})
+    ledger.append(Opened(time=0.0, settings=settings, manifest={}))
+    ledger.append(Proposed(time=0.0, trial=0, stratum=stratum, kind="search", of=None, params={}, config=plain))
+    ledger.append(Started(time=0.0, trial=0, attempt=1))
     for report in Loop(COLLATZ, chosen, data(), store=CheckpointStore(place / "trials" / "0000")).run():
-        action = "finish" if report.step == chosen.steps else "continue"
-        ledger.append(
-            {"type": "reported", "time": 1.0, "trial": 0, "report": report.to_dict(), "action": action, "reason": ""}
-        )
-    ledger.append({"type": "closed", "time": 1.0, "how": "done"})
+        action: Action = "finish" if report.step == chosen.steps else "continue"
+        ledger.append(Reported(time=1.0, trial=0, report=report, action=action, reason=""))
+    ledger.append(Closed(time=1.0, how="done"))
     ledger.close()
     return folder

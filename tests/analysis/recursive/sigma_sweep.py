@@ -11,6 +11,7 @@ import numpy.typing as npt
 from analysis import Sweep
 from leadline.engine import options
 from leadline.ledger.history import Baseline, History, Trial
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from leadline.statistics import mean_over_units
 from leadline.storage import Folder
@@ -44,7 +45,7 @@ def made(
     """
     shares = shares or {CONTROL: 0.6, NOISY: 0.6}
     settings = options.settings(STUDY, options.parse(STUDY, ["--family", family, f"arm={','.join(shares)}"], ""))
-    history = History({**settings.to_dict(), "least_units": least})
+    history = History(Settings.from_dict({**settings.to_dict(), "least_units": least}))
     for stratum, share in shares.items():
         finalist = _add(history, stratum, None, _measures("validation", share, 0, 512, flipped), 0)
         for seed in range(1, replicates + 1):
@@ -70,7 +71,7 @@ def _measures(split: str, share: float, seed: int, boards: int, flipped: float) 
 
 
 def _add(history: History, stratum: str, of: int | None, measures: dict[str, Measure], seed: int) -> int:
-    number, budget = len(history.trials), history.settings["steps"]
+    number, budget = len(history.trials), history.settings.budget
     config: dict[str, Any] = {"seed": seed, "batch": 16, "steps": 1024}
     trial = Trial(number, stratum, "search" if of is None else "replicate", of, {}, config, "finished")
     trial.reports.append(Report(1024, budget, 1.0, 0.1, measures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import math
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_each_answer(noisy: float, flipped: float, word: str, head: str) -> None
 
 def test_a_difference_that_would_not_matter_is_said_to_be_one() -> None:
     sweep = made({CONTROL: 0.6, NOISY: 0.68})
-    sweep.settings["contrasts"][0]["margins"]["exact"] = 0.2
+    sweep.settings.contrasts[0]["margins"]["exact"] = 0.2
     one = by_metric(sweep)["exact"]
     assert one.verdict == "better"
     assert "by less than would matter: the 90 % interval lies within the margin of 0.2" in sentence(one)
@@ -76,7 +77,7 @@ def test_intervals_hold_for_all_planned_comparisons_together() -> None:
     assert (alone.difference.low, alone.difference.high) == alone.estimate.interval()
     assert one.detectable > alone.detectable == alone.estimate.detectable()
     assert one.narrow == alone.narrow, "an equivalence is shown by itself"
-    sweep.settings["contrasts"] = sweep.settings["contrasts"][:1] * 3
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=sweep.settings.contrasts[:1] * 3)
     assert {one.confidence for one in planned(sweep)} == {1 - 0.05 / 6}
 
 
@@ -96,7 +97,7 @@ def test_what_a_claim_needs(replicates: int, boards: int, missing: str) -> None:
         assert sentence(one).endswith(f" replicate{'s' if replicates > 1 else ''}; {missing}.")
     (row,) = [row for row in leaderboard.confirmations(sweep.history) if row["stratum"] == NOISY]
     assert row["against"][0]["missing"] == missing.replace("boards", "units"), "against trivial predictors too"
-    sweep.settings["least_units"] = 0
+    sweep.history.opened = dataclasses.replace(sweep.settings, least_units=0)
     assert (planned(sweep)[0].verdict == "better") == (replicates == 5)
 
 
@@ -127,7 +128,7 @@ def test_arms_without_a_difference_leave_room_for_one() -> None:
 def test_planned_comparisons_take_the_place_of_all_pairs() -> None:
     sweep = made()
     assert pairwise(sweep) == []
-    sweep.settings["contrasts"] = []
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=[])
     assert planned(sweep) == []
     assert len(pairwise(sweep)) == 1
 
@@ -143,13 +144,13 @@ def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
     assert "What the study planned to compare" in page
     assert "beside every other" not in page
     assert "hold for all 2 comparisons together" in page
-    sweep.settings["contrasts"] = []
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=())
     assert "What the study planned" not in document.page(sweep)
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
     (line,) = [
-        line for line in claims.judged(sweep, claims.of_family(sweep.settings["family"])) if line.claim.claim == claim
+        line for line in claims.judged(sweep, claims.of_family(sweep.settings.family)) if line.claim.claim == claim
     ]
     return line.measured, line.verdict
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
-from leadline.ledger.segments import Event, Ledger
+from leadline.ledger.events import Event
+from leadline.ledger.segments import Ledger
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 
@@ -29,7 +30,7 @@ SETTINGS = Settings(
     stratify="lookahead",
     strata=(10, 100),
     trials=12,
-    steps=400,
+    budget=400,
     grace=100,
     reduction=2,
     startup=3,
@@ -66,7 +67,7 @@ def measure(value: float, units: int, seed: int) -> Measure:
 
 def report(assignment: Assignment, step: int, value: float) -> Report:
     metrics = {"validation/hinge": measure(value, 96, assignment.trial)}
-    if assignment.test and step == SETTINGS.steps:
+    if assignment.test and step == SETTINGS.budget:
         metrics["test/hinge"] = measure(1.1 * value, 128, 1000 + assignment.trial)
         metrics["test/logged_violations"] = Measure.exact(assignment.trial % 3, 429)
     name = f"attempt-{assignment.attempt:02d}/step-{step:09d}"
@@ -116,7 +117,7 @@ class Synthetic:
                 self._attempt(assignment)
 
     def _attempt(self, assignment: Assignment) -> None:
-        for step in range(SETTINGS.grace, SETTINGS.steps + 1, SETTINGS.grace):
+        for step in range(SETTINGS.grace, SETTINGS.budget + 1, SETTINGS.grace):
             if step <= assignment.known:
                 continue
             value = math.nan if assignment.trial == 5 and step == 300 else value_of(assignment.config, step)

@@ -127,7 +127,7 @@ def test_luck_is_said_with_its_numbers(history: History) -> None:
 
 def with_violations(history: History, shift: float) -> None:
     """Gives stratum 10 a second metric, on whose units the finalists are `shift` above the trivial predictor."""
-    history.settings["modes"] = {"hinge": "min", "violations": "min"}
+    history.opened = dataclasses.replace(history.settings, modes={"hinge": "min", "violations": "min"})
     shares = tuple(0.2 + 0.001 * unit for unit in range(128))
     history.baselines.append(
         Baseline("sum", "10", {"test/violations": Measure(sum(shares) / 128, 128, 0.2, 0.4, shares)})
@@ -191,7 +191,7 @@ def test_the_headline_holds_the_difference_and_not_the_value(history: History) -
     found = answer.versus.difference
     turned = Measure(-found.value, found.n, -found.high, -found.low)
     assert f"at lookahead 10 (hinge lower by {answers.interval(turned)})." in tables.summary_sentence(history, [answer])
-    history.settings["stratify"] = None
+    history.opened = dataclasses.replace(history.settings, stratify=None)
     assert "trivial predictor (hinge lower by " in tables.summary_sentence(history, [answer])
 
 
@@ -202,7 +202,7 @@ def test_an_unfinished_stratum_counts_in_the_unit_of_the_budget(build: Build) ->
     trial = history.trials[0]
     trial.status, trial.reports = "running", trial.reports[:1]
     assert " after 100 of 400 steps." in of(history).sentence
-    history.settings |= {"unit": "samples", "steps": 12800}
+    history.opened = dataclasses.replace(history.settings, unit="samples", budget=12800)
     assert " after 3,200 of 12,800 samples." in of(history).sentence
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from leadline.ledger.history import Baseline, History, Trial
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
+from tests.leadline.analysis.conftest import SETTINGS
 from trainables.collatz.presets import LOGGED_RESULTS, RUNS
 from trainables.recursive.presets import LOGGED_RESULTS as NOTED
 
@@ -27,8 +29,7 @@ def made(
     values: dict[str, list[float]], trivial: dict[str, float], metric: str = "logged_violations", **settings: Any
 ) -> Sweep:
     """A sweep with one confirmed finalist per stratum, its replicates' counts, and one trivial predictor."""
-    plain = {"study": "lookahead", "family": "collatz", "metric": "hinge", "mode": "min", "stratify": "lookahead"}
-    history = History({**plain, "strata": list(values), "confirm": 1, "replicates": 5, **settings})
+    history = History(dataclasses.replace(SETTINGS, strata=tuple(values), confirm=1, replicates=5, **settings))
     for stratum, counts in values.items():
         number = len(history.trials)
         history.trials[number] = trained(number, stratum, None, "validation", metric, 0.0)

@@ -131,7 +131,7 @@ def test_trial_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_trial_page_of_a_budget_in_samples(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
-    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made = build(unit="samples", budget=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
     made.train(1)
     assert main(["trial", str(made.close()), "0"]) == 0
     out = capsys.readouterr().out

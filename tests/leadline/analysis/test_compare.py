@@ -20,6 +20,7 @@ from leadline.analysis.commands.compare import arms, table
 from leadline.analysis.comparison import Finalist, compare
 from leadline.commands.dispatch import main
 from leadline.config import ConfigError
+from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Comparison
 from leadline.measure import Measure
 from leadline.statistics import TwoWay, mean_over_units
@@ -148,9 +149,10 @@ def test_strata_of_other_information_are_said_to_be(
 def test_strata_that_are_meant_to_be_compared_have_no_such_note(
     pair: tuple[Finalist, Finalist], means: dict[str, Any]
 ) -> None:
-    settings = pair[0].sweep.settings
-    settings.pop("comparable")
-    settings |= means
+    """Where an older ledger does not say whether they are, those of arms are."""
+    history = pair[0].sweep.history
+    older = {name: value for name, value in history.settings.to_dict().items() if name != "comparable"}
+    history.opened = Settings.from_dict({**older, **means})
     assert INFORMED not in compare(*pair, "hinge").notes
 
 
@@ -226,7 +228,7 @@ def test_other_rows_are_refused(sweeps: tuple[Path, Path, Path], build: Build) -
         ConfigError, match=r"^units: one:10 was scored on data \S+, other:10 on \S+, so their rows do not pair$"
     ):
         compare(a, b, "hinge")
-    b.sweep.settings["family"] = "elsewhere"
+    b.sweep.history.opened = dataclasses.replace(b.sweep.settings, family="elsewhere")
     with pytest.raises(ConfigError, match=r"^units: one:10 is of family collatz, other:10 of elsewhere$"):
         compare(a, b, "hinge")
 

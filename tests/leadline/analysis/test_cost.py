@@ -89,7 +89,7 @@ def test_the_price_is_read_from_the_command_line(build: Build, capsys: pytest.Ca
 
 def test_rungs(history: History) -> None:
     assert early_stopping.rungs(history) == [100, 200]
-    history.settings.update(grace=400)
+    history.opened = dataclasses.replace(history.settings, grace=400)
     assert early_stopping.rungs(history) == []
 
 
@@ -108,7 +108,8 @@ def test_stopped_trials_by_rung(history: History) -> None:
 
 def test_a_budget_in_samples(history: History) -> None:
     steps = progress.saved_steps(history)
-    history.settings.update(unit="samples", **{name: 32 * history.settings[name] for name in ("steps", "grace")})
+    budget, grace = history.settings.budget, history.settings.grace
+    history.opened = dataclasses.replace(history.settings, unit="samples", budget=32 * budget, grace=32 * grace)
     assert progress.saved_steps(history) == (steps[0], 32 * steps[1], 32 * steps[2])
     assert early_stopping.rungs(history) == [3200, 6400]
     assert sum(row.left for row in early_stopping.stopped(history) if row.rung) == 32 * steps[1]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +19,7 @@ from leadline.analysis.upkeep import doctor, sweep_files
 from leadline.analysis.upkeep.doctor import Check, diagnose
 from leadline.analysis.upkeep.ledger_check import examine
 from leadline.commands.dispatch import main
+from leadline.ledger.events import Noted, Reported
 from leadline.ledger.format import Span, encode
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger, LedgerError, read
@@ -43,7 +46,7 @@ def ledger(tmp_path: Path) -> Path:
     """Six segments, the same in each run."""
     made = Ledger(Folder.at(str(tmp_path / "ledger")))
     for number in range(6):
-        made.append({"type": "noted", "text": f"note {number}", "time": 1000.5 + number})
+        made.append(Noted(text=f"note {number}", time=1000.5 + number))
         made.commit()
     made.close()
     return tmp_path / "ledger"
@@ -249,7 +252,8 @@ def test_a_file_that_is_no_segment(folder: Path) -> None:
 
 def test_an_event_of_another_version(folder: Path) -> None:
     ledger = Ledger(Folder.at(str(folder / "ledger")))
-    ledger.append({"type": "dreamt", "time": 1.0})
+    later = cast(Noted, SimpleNamespace(to_dict=lambda: {"type": "dreamt", "time": 1.0}))
+    ledger.append(later)
     ledger.close()
     found = checks(folder)["ledger"].found
     assert found.startswith(
@@ -421,8 +425,8 @@ def test_a_damaged_checkpoint_of_a_trial_that_goes_on(build: Build, tmp_path: Pa
     folder: Path = made.close()
     publish(folder, steps=steps)
     events = read(Folder.at(str(folder / "ledger")))
-    last = max(at for at, event in enumerate(events) if event["type"] == "reported" and event["trial"] == 1)
-    events[last]["action"] = "continue"
+    at, last = [(at, event) for at, event in enumerate(events) if isinstance(event, Reported) and event.trial == 1][-1]
+    events[at] = dataclasses.replace(last, action="continue")
     (folder / "ledger").rename(tmp_path / "whole")
     ledger = Ledger(Folder.at(str(folder / "ledger")))
     for event in events:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_storage_that_refuses(finished: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_what_was_spent_is_in_the_unit_of_the_budget(build: Build) -> None:
-    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made = build(unit="samples", budget=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
     made.train(2)
     history = Sweep.open(made.close()).history
     table, reports = frame.table(history), frame.reports(history)
@@ -91,7 +92,7 @@ def test_what_was_spent_is_in_the_unit_of_the_budget(build: Build) -> None:
     for found in (table, reports):
         assert list(found.spent) == list(found.samples)
         assert list(found.spent) == [32 * step for step in found.step]
-    history.settings["unit"] = "steps"
+    history.opened = dataclasses.replace(history.settings, unit="steps")
     assert list(frame.table(history).spent) == list(table.step)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import html
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_there_is_a_front_over_numbers_alone(history: History) -> None:
     assert name in traces(history)
     for trial in history.trials.values():
         trial.stratum = {"10": "some", "100": "more"}[trial.stratum]
-    history.settings["strata"] = ["some", "more"]
+    history.opened = dataclasses.replace(history.settings, strata=("some", "more"))
     assert name not in traces(history)
 
 
@@ -81,7 +81,7 @@ def test_no_value_no_figure(history: History) -> None:
 
 def test_metrics_that_are_shown(history: History) -> None:
     assert scores.shown(history) == ["hinge"]
-    history.settings["beside"] = ["logged_violations", "nothing"]
+    history.opened = dataclasses.replace(history.settings, beside=("logged_violations", "nothing"))
     history.baselines.append(Baseline("sum", "10", {"test/common_hinge": Measure.exact(0.5, 9)}))
     assert scores.shown(history) == ["hinge", "logged_violations", "common_hinge"]
 
@@ -131,7 +131,7 @@ def test_has_front_says_what_is_drawn(history: History) -> None:
         renamed = dict(zip(leaderboard.strata(history), strata, strict=True))
         for trial in history.trials.values():
             trial.stratum = renamed[trial.stratum]
-        history.settings["strata"] = strata
+        history.opened = dataclasses.replace(history.settings, strata=tuple(strata))
         assert not figures.has_front(history)
         assert name not in traces(history)
 
@@ -145,7 +145,7 @@ def test_one_confirmed_stratum_is_no_front(history: History) -> None:
 
 @pytest.mark.parametrize("hostile", ["<b>x</b>", "%{y}", 'a "b" & c'])
 def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
-    history.settings["strata"] = ["10", hostile]
+    history.opened = dataclasses.replace(history.settings, strata=("10", hostile))
     for trial in history.trials.values():
         trial.stratum = trial.stratum.replace("100", hostile)
     history.baselines = [
@@ -164,11 +164,12 @@ def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
 def test_hover_texts_say_the_unit_of_the_budget(history: History) -> None:
     trial = history.trials[0]
     steps = trial.reports[-1].step
+    unit: Literal["steps", "samples"]
     for unit, words in (
         ("steps", f"at step {steps}<br>"),
         ("samples", f"at {32 * steps:,} samples (step {steps})<br>"),
     ):
-        history.settings["unit"] = unit
+        history.opened = dataclasses.replace(history.settings, unit=unit)
         for figure in (figures.curves(history)[0], *figures.parameters(history)):
             assert any("trial 0" in text and words in text for trace in figure.data for text in _texts(trace))
         assert (
@@ -202,7 +203,7 @@ def test_the_scale_is_no_finer_than_the_interval_of_the_best(history: History) -
 
 
 def test_names_from_the_ledger_are_escaped(history: History) -> None:
-    history.settings["stratify"] = "<a href='javascript:x'>f</a>"
+    history.opened = dataclasses.replace(history.settings, stratify="<a href='javascript:x'>f</a>")
     for trial in history.trials.values():
         trial.params["<a href='javascript:y'>p</a>"] = trial.number
     history.baselines.append(Baseline("<a href='javascript:z'>b</a>", "10", {"test/hinge": Measure.exact(0.5, 9)}))

@@ -49,7 +49,7 @@ def trained(build: Build) -> Sweep:
 
 def test_trials_and_settings(finished: Path) -> None:
     sweep = Sweep.open(finished)
-    assert (sweep.name, sweep.strata, sweep.settings["trials"]) == ("demo", ["10", "100"], 12)
+    assert (sweep.name, sweep.strata, sweep.settings.trials) == ("demo", ["10", "100"], 12)
     assert [view.number for view in sweep.trials] == sorted(sweep.history.trials)
     assert sweep.trial(0).config["lookahead"] == 10
     assert sweep.trial(3).status == "failed"

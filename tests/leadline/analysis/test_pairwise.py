@@ -21,7 +21,7 @@ from leadline.statistics import mean_over_units
 def sweep(finished: Path) -> Sweep:
     """Strata 10 and 100, whose values a test may replace by `scored`."""
     opened = Sweep.open(finished)
-    opened.settings["comparable"] = True
+    opened.history.opened = dataclasses.replace(opened.settings, comparable=True)
     return opened
 
 
@@ -59,7 +59,7 @@ def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
     assert alone.difference is not None
     assert plain is not None
     assert (alone.difference.low, alone.difference.high) == plain.interval(0.95)
-    sweep.settings["strata"] = [*sweep.settings["strata"], "20"]
+    sweep.history.opened = dataclasses.replace(sweep.settings, strata=(*sweep.settings.strata, "20"))
     for trial in [trial for trial in sweep.history.trials.values() if trial.stratum == "100"]:
         number = trial.number + 1000
         of = None if trial.of is None else trial.of + 1000
@@ -88,5 +88,5 @@ def test_the_report_shows_the_pairs_and_says_the_best(sweep: Sweep) -> None:
     page = document.page(sweep)
     assert "Each lookahead beside every other" in page
     assert sentence(pairwise(sweep), "lookahead") in page
-    sweep.settings["comparable"] = False
+    sweep.history.opened = dataclasses.replace(sweep.settings, comparable=False)
     assert "beside every other" not in document.page(sweep)

@@ -238,12 +238,12 @@ def test_diverged_and_infeasible_trials(build: Build) -> None:
 
 def test_family_that_is_not_installed(build: Build, finished: Path) -> None:
     sweep = Sweep.open(finished)
-    sweep.settings["family"] = "elsewhere"
+    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere")
     assert "n counts independent units" in Page(document.page(dataclasses.replace(sweep, name="other"))).text
 
 
 def test_a_budget_in_samples_is_said_everywhere(build: Build) -> None:
-    made = build(unit="samples", steps=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
+    made = build(unit="samples", budget=32 * 400, grace=32 * 100, fields={"pool": 64, "batch": 32})
     made.train()
     page = Page(document.page(Sweep.open(made.close())))
     headings = "n samples step seconds marks"

@@ -17,6 +17,7 @@ from leadline.engine.run import _free_name, drive
 from leadline.engine.study import Study
 from leadline.engine.supervisor import Parent
 from leadline.ledger import segments
+from leadline.ledger.events import Closed
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
@@ -333,7 +334,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: py
 
 def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
-    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.append(Closed(how="done", time=1.0))
     ledger.close()
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     with pytest.raises(SystemExit) as ended:
@@ -351,7 +352,7 @@ def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(
 ) -> None:
     monkeypatch.setattr("psutil.cpu_count", lambda: BASE.concurrent)
     ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
-    ledger.append({"type": "closed", "how": "done", "time": 1.0})
+    ledger.append(Closed(how="done", time=1.0))
     ledger.close()
     before = segments.read(Folder.at(str(finished / "done" / "ledger")))
     with pytest.raises(SystemExit) as ended:

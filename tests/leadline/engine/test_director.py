@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard
+from leadline.ledger.events import Event, Opened, Proposed, Reported
 from leadline.ledger.history import History
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from tests.leadline.toy_study import STUDY
 
 BASE = Settings(
     study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),
-    trials=12, steps=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=3,
+    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=3,
 )  # fmt: skip
 
 
@@ -70,9 +70,7 @@ class Simulation:
 
 
 def _timeless(events: list[Event]) -> list[Event]:
-    return [
-        {key: value for key, value in event.items() if key != "time"} for event in events if event["type"] != "opened"
-    ]
+    return [dataclasses.replace(event, time=0.0) for event in events if not isinstance(event, Opened)]
 
 
 def test_a_sweep_ends_with_every_trial_closed_and_its_finalists_confirmed() -> None:
@@ -123,9 +121,9 @@ def test_a_sweep_cut_anywhere_and_resumed_loses_and_doubles_nothing(cut: int, or
     history = resumed.director.history
     assert len(history.search_trials()) == BASE.trials
     assert not any(trial.open for trial in history.trials.values())
-    seen = [(event["trial"], event["report"]["step"]) for event in resumed.events if event["type"] == "reported"]
+    seen = [(event.trial, event.report.step) for event in resumed.events if isinstance(event, Reported)]
     assert len(seen) == len(set(seen))
-    proposals = [event["trial"] for event in resumed.events if event["type"] == "proposed"]
+    proposals = [event.trial for event in resumed.events if isinstance(event, Proposed)]
     assert len(proposals) == len(set(proposals))
 
 
@@ -295,7 +293,7 @@ def test_a_replicate_that_diverges_is_stopped() -> None:
     ("change", "field"),
     [
         ({"trials": 0}, "trials"),
-        ({"steps": 1, "grace": 2}, "steps"),
+        ({"budget": 1, "grace": 2}, "steps"),
         ({"reduction": 1}, "reduction"),
         ({"confirm": -1}, "confirm"),
         ({"cpus_per_trial": 0}, "cpus-per-trial"),

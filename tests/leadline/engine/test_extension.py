@@ -14,10 +14,10 @@ from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard
+from leadline.ledger.events import Event, Reported
 from leadline.ledger.history import History
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.in_process_sweep import play
@@ -28,7 +28,7 @@ from tests.leadline.toy_study import STUDY
 def _extended(steps: int, first: Settings = BASE) -> tuple[list[Event], Simulation]:
     """A finished sweep's events, and the same one gone on to a longer budget."""
     before = Simulation(first).run().events
-    return before, Simulation(dataclasses.replace(first, steps=steps), past=before).run()
+    return before, Simulation(dataclasses.replace(first, budget=steps), past=before).run()
 
 
 def test_survivors_go_on_from_where_they_were_and_the_rest_stay_with_a_reason() -> None:
@@ -43,9 +43,9 @@ def test_survivors_go_on_from_where_they_were_and_the_rest_stay_with_a_reason() 
         first = next(
             event
             for event in after.events[len(before) :]
-            if event["type"] == "reported" and event["trial"] == trial.number
+            if isinstance(event, Reported) and event.trial == trial.number
         )
-        assert first["report"]["step"] == 10
+        assert first.report.step == 10
         assert (trial.config["steps"], trial.extended) == (27, [9])
         assert "extended from 9" in leaderboard.marks(new, trial)
     for trial in stayed:
@@ -62,7 +62,7 @@ def test_survivors_go_on_from_where_they_were_and_the_rest_stay_with_a_reason() 
 
 def test_where_the_old_budget_was_no_rung_all_that_finished_go_on_to_the_next() -> None:
     """As under the longer budget from the beginning: between two rungs nobody is judged."""
-    first = dataclasses.replace(BASE, steps=6)
+    first = dataclasses.replace(BASE, budget=6)
     before, after = _extended(27, first)
     finished = [trial.number for trial in History.of(before).search_trials() if trial.status == "finished"]
     assert all(after.director.history.trials[number].step >= 9 for number in finished)
@@ -97,7 +97,7 @@ def test_replicates_of_a_trial_that_is_no_finalist_any_more_stay() -> None:
 
 def test_before_the_first_new_report_nothing_is_confirmed() -> None:
     """The values of the old budget are in the ledger, and in no table of the new one."""
-    director = Director(dataclasses.replace(BASE, steps=27), STUDY.space)
+    director = Director(dataclasses.replace(BASE, budget=27), STUDY.space)
     director.replay(Simulation(BASE).run().events)
     assert leaderboard.confirmations(director.history)
     director.opened({})
@@ -106,7 +106,7 @@ def test_before_the_first_new_report_nothing_is_confirmed() -> None:
 
 
 def test_the_study_is_then_one_in_which_the_extended_trials_run() -> None:
-    director = Director(dataclasses.replace(BASE, steps=27), STUDY.space)
+    director = Director(dataclasses.replace(BASE, budget=27), STUDY.space)
     director.replay(Simulation(BASE).run().events)
     director.opened({})
     going = {trial.number for trial in director.history.search_trials() if trial.open}
@@ -123,7 +123,7 @@ def test_a_reached_target_counts_at_the_new_budget() -> None:
     chosen = dataclasses.replace(BASE, trials=40, target=0.5)
     before = Simulation(chosen).run()
     assert before.director.stopping
-    director = Director(dataclasses.replace(chosen, steps=27), STUDY.space)
+    director = Director(dataclasses.replace(chosen, budget=27), STUDY.space)
     director.replay(before.events)
     director.opened({})
     assert director.stopping == ""
@@ -158,7 +158,7 @@ def _resumed(recorded: Settings, *arguments: str) -> Settings:
 
 
 def test_the_budget_may_grow_and_not_shrink() -> None:
-    assert _resumed(BASE, "--steps", "27").steps == 27
+    assert _resumed(BASE, "--steps", "27").budget == 27
     assert _resumed(BASE, "--steps", "9") == BASE
     with pytest.raises(ConfigError, match=r"^steps: 8 is below the 9 of x; take more, or begin a new sweep$"):
         _resumed(BASE, "--steps", "8")
@@ -236,9 +236,9 @@ def test_a_wider_space_is_accepted_aloud_and_once() -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished sweep of the toy family, its budget no rung, extended to one that is three times as long."""
     folder = tmp_path_factory.mktemp("extended") / "sweep"
-    chosen = dataclasses.replace(BASE, trials=6, grace=3, steps=9)
+    chosen = dataclasses.replace(BASE, trials=6, grace=3, budget=9)
     play(Folder.at(str(folder)), chosen)
-    play(Folder.at(str(folder)), dataclasses.replace(chosen, steps=27))
+    play(Folder.at(str(folder)), dataclasses.replace(chosen, budget=27))
     return folder
 
 

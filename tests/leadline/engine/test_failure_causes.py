@@ -17,10 +17,10 @@ from leadline.config import make, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.failure_causes import Cause, bystander, cause_of, halved, killed, last_line, named, rows_tried
 from leadline.engine.ray import workers
-from leadline.engine.study import Settings
 from leadline.ledger import leaderboard
+from leadline.ledger.events import Event, Failed
 from leadline.ledger.history import Trial
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.storage import StorageError
 from tests.leadline.engine.test_director import BASE, _report
 from tests.leadline.toy import ToyConfig
@@ -219,7 +219,7 @@ class Attempts:
 def test_what_did_not_fit_is_tried_in_halves(chosen: int | str, error: str, given: list[int | str]) -> None:
     attempts = Attempts(chosen, max_failures=9)
     assert [attempts.fails(error) for _ in given] == given
-    assert {event["cause"] for event in attempts.events if event["type"] == "failed"} == {cause_of(error)}
+    assert {event.cause for event in attempts.events if isinstance(event, Failed)} == {cause_of(error)}
 
 
 def _many_failures() -> Iterator[tuple[str, int]]:
@@ -234,7 +234,7 @@ def _many_failures() -> Iterator[tuple[str, int]]:
 
 
 def test_replay_gives_the_same_next_attempt_at_every_cut() -> None:
-    attempts = Attempts(0, max_failures=9, steps=27)
+    attempts = Attempts(0, max_failures=9, budget=27)
     expected: dict[int, tuple[Any, ...]] = {}
     for error, reports in _many_failures():
         attempts.fails(error, reports)

@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 
 from leadline.config import make
-from leadline.ledger.segments import Event, Ledger, read
+from leadline.ledger.events import parse
+from leadline.ledger.format import Record
+from leadline.ledger.segments import Ledger, read
 from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.testing import curve
 from leadline.training.loop import Loop
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.in_process_sweep import play
-from tests.leadline.ledger_audit import audit, violations, without_clocks
+from tests.leadline.ledger_audit import audit, records, violations, without_clocks
 from tests.leadline.toy import TOY
 
-CHOSEN = dataclasses.replace(BASE, trials=6, grace=3, steps=9, concurrent=2)
+CHOSEN = dataclasses.replace(BASE, trials=6, grace=3, budget=9, concurrent=2)
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,18 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def events(sweep: Path) -> list[Event]:
-    return read(Folder.at(str(sweep / "ledger")))
+def events(sweep: Path) -> list[Record]:
+    """They are as they are stored, so that they can be changed."""
+    return records(read(Folder.at(str(sweep / "ledger"))))
 
 
-def test_a_sweep_whose_driver_was_lost_has_no_violation(sweep: Path, events: list[Event]) -> None:
+def test_a_sweep_whose_driver_was_lost_has_no_violation(sweep: Path, events: list[Record]) -> None:
     assert audit(Folder.at(str(sweep))) == []
     assert sum(event["type"] == "opened" for event in events) == 3
     assert any(event["type"] == "started" and event["attempt"] > 1 for event in events)
 
 
-def _places(events: list[Event], what: str, **wanted: Any) -> list[int]:
+def _places(events: list[Record], what: str, **wanted: Any) -> list[int]:
     return [
         i
         for i, event in enumerate(events)
@@ -54,61 +57,61 @@ def _places(events: list[Event], what: str, **wanted: Any) -> list[int]:
     ]
 
 
-def _skip_a_number(events: list[Event]) -> None:
+def _skip_a_number(events: list[Record]) -> None:
     for event in events[_places(events, "proposed")[-1] :]:
         if event.get("trial") == len(_places(events, "proposed")) - 1:
             event["trial"] += 1
 
 
-def _propose_twice(events: list[Event]) -> None:
+def _propose_twice(events: list[Record]) -> None:
     first = _places(events, "proposed")[0]
     events.insert(first + 1, copy.deepcopy(events[first]))
 
 
-def _train_on_after_the_end(events: list[Event]) -> None:
+def _train_on_after_the_end(events: list[Record]) -> None:
     end = _places(events, "reported", action="finish")[0]
     again = copy.deepcopy(events[end])
     again["report"]["step"] += 3
     events.insert(end + 1, again)
 
 
-def _start_again_after_the_end(events: list[Event]) -> None:
+def _start_again_after_the_end(events: list[Record]) -> None:
     end = _places(events, "reported", action="finish")[0]
     events.insert(end + 1, {"type": "started", "trial": events[end]["trial"], "attempt": 9, "time": 1.0})
 
 
-def _report_twice(events: list[Event]) -> None:
+def _report_twice(events: list[Record]) -> None:
     first = _places(events, "reported", action="continue")[0]
     events.insert(first + 1, copy.deepcopy(events[first]))
 
 
-def _lose_a_report(events: list[Event]) -> None:
+def _lose_a_report(events: list[Record]) -> None:
     del events[_places(events, "reported", action="continue")[0]]
 
 
-def _let_a_bad_one_go_on(events: list[Event]) -> None:
+def _let_a_bad_one_go_on(events: list[Record]) -> None:
     stop = next(i for i in _places(events, "reported", action="stop") if events[i]["reason"].startswith("rung"))
     events[stop]["action"] = "continue"
 
 
-def _stop_a_good_one(events: list[Event]) -> None:
+def _stop_a_good_one(events: list[Record]) -> None:
     events[_places(events, "reported", action="finish")[0]]["action"] = "stop"
 
 
-def _propose_another(events: list[Event]) -> None:
+def _propose_another(events: list[Record]) -> None:
     events[_places(events, "proposed")[3]]["params"]["lr"] = 0.1234
 
 
-def _forget_a_replicate(events: list[Event]) -> None:
+def _forget_a_replicate(events: list[Record]) -> None:
     number = events[_places(events, "proposed", kind="replicate")[-1]]["trial"]
     events[:] = [event for event in events if event.get("trial") != number]
 
 
-def _leave_one_open(events: list[Event]) -> None:
+def _leave_one_open(events: list[Record]) -> None:
     del events[_places(events, "reported")[-1]]
 
 
-def _score_no_test(events: list[Event]) -> None:
+def _score_no_test(events: list[Record]) -> None:
     last = events[_places(events, "reported", action="finish")[-1]]
     last["report"]["metrics"] = {
         name: value for name, value in last["report"]["metrics"].items() if not name.startswith("test/")
@@ -133,7 +136,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("plant", "said"), PLANTED, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_violation_of_the_ledger_is_found(
-    events: list[Event], plant: Callable[[list[Event]], None], said: str
+    events: list[Record], plant: Callable[[list[Record]], None], said: str
 ) -> None:
     planted = copy.deepcopy(events)
     plant(planted)
@@ -146,17 +149,17 @@ def copied(sweep: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sweep, tmp_path / "copied", copy_function=shutil.copy2))
 
 
-def _last_checkpoint(folder: Path, events: list[Event]) -> Path:
+def _last_checkpoint(folder: Path, events: list[Record]) -> Path:
     end = events[_places(events, "reported", action="finish")[0]]
     return folder / "trials" / f"{end['trial']:04d}" / str(end["report"]["checkpoint"])
 
 
-def test_a_damaged_last_checkpoint_is_found(copied: Path, events: list[Event]) -> None:
+def test_a_damaged_last_checkpoint_is_found(copied: Path, events: list[Record]) -> None:
     (_last_checkpoint(copied, events) / "state.pt").write_bytes(b"")
     assert any("the checkpoint of its last report is not intact" in line for line in audit(Folder.at(str(copied))))
 
 
-def test_a_value_that_is_not_the_first_one_is_found(copied: Path, events: list[Event]) -> None:
+def test_a_value_that_is_not_the_first_one_is_found(copied: Path, events: list[Record]) -> None:
     """The ledger says otherwise than the checkpoint."""
     changed = copy.deepcopy(events)
     end = changed[_places(changed, "reported", action="finish")[0]]
@@ -164,14 +167,14 @@ def test_a_value_that_is_not_the_first_one_is_found(copied: Path, events: list[E
     shutil.rmtree(copied / "ledger")
     ledger = Ledger(Folder.at(str(copied / "ledger")))
     for event in changed:
-        ledger.append(event)
+        ledger.append(parse(event))
     ledger.close()
     assert [line.partition(" holds ")[2] for line in audit(Folder.at(str(copied)))] == [
         "another report history than the ledger"
     ]
 
 
-def test_work_done_again_is_found(copied: Path, events: list[Event]) -> None:
+def test_work_done_again_is_found(copied: Path, events: list[Record]) -> None:
     """An attempt that passed over the newest checkpoint, by its log; where that came later, nothing is wrong."""
     again = next(event for event in events if event["type"] == "started" and event["attempt"] == 2)
     folder = copied / "trials" / f"{again['trial']:04d}"
@@ -185,7 +188,7 @@ def test_work_done_again_is_found(copied: Path, events: list[Event]) -> None:
     assert audit(Folder.at(str(copied))) == []
 
 
-def test_what_is_a_clock_is_left_out_and_nothing_else(events: list[Event]) -> None:
+def test_what_is_a_clock_is_left_out_and_nothing_else(events: list[Record]) -> None:
     later = copy.deepcopy(events)
     for event in later:
         event["time"] += 5.0
@@ -201,7 +204,7 @@ def test_what_is_a_clock_is_left_out_and_nothing_else(events: list[Event]) -> No
         assert without_clocks(other) != without_clocks(events)
 
 
-def test_several_at_a_time_each_curve_is_that_of_the_trial_alone(events: list[Event]) -> None:
+def test_several_at_a_time_each_curve_is_that_of_the_trial_alone(events: list[Record]) -> None:
     """Whatever trained beside it, whatever trained in its process before, however often it was cut off."""
     proposed = {event["trial"]: event["config"] for event in events if event["type"] == "proposed"}
     for number, config in proposed.items():

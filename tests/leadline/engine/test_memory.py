@@ -11,6 +11,7 @@ import psutil
 import pytest
 from ray._common.utils import get_system_memory
 
+from leadline.ledger.events import Failed
 from leadline.ledger.segments import read
 from leadline.storage import Folder
 from tests.conftest import ROOT, command
@@ -54,9 +55,9 @@ def test_what_the_monitor_ends_goes_on_in_halves(scratch: Path) -> None:
     trial = history_of(scratch, "m").trials[0]
     assert trial.status == "finished", trial.reason
     assert [report.step for report in trial.reports] == [4, 8]
-    first = next(event for event in read(Folder.at(str(scratch / "m" / "ledger"))) if event["type"] == "failed")
-    assert (first["trial"], first["attempt"], first["cause"], first["micro_batch"]) == (0, 1, "memory", "1/2")
-    last = first["error"].splitlines()[-1]
+    first = next(event for event in read(Folder.at(str(scratch / "m" / "ledger"))) if isinstance(event, Failed))
+    assert (first.trial, first.attempt, first.cause, first.micro_batch) == (0, 1, "memory", "1/2")
+    last = first.error.splitlines()[-1]
     assert last.startswith("out of memory: Ray's memory monitor ended the process, which held ")
     assert (
         f"failure: trial 0: attempt 1 failed (memory): {last}; tried again with micro-batches of 1/2 of the batch"

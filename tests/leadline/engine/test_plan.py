@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from leadline.config import ConfigError
 from leadline.engine import plan
 from leadline.engine.director import Assignment, Director
-from leadline.ledger.segments import Event
+from leadline.ledger.events import Event
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.task import Batch, Split
@@ -34,7 +34,7 @@ def test_a_simulated_sweep_costs_no_less_than_expected() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"steps": 1}, "no rung above grace 1"),
+        ({"budget": 1}, "no rung above grace 1"),
         ({"trials": 4}, "fewer than the reduction 3"),
         ({"trials": 4, "startup": 2}, "the search is random"),
         ({}, None),
@@ -100,7 +100,7 @@ def _rows(trial: Any, scale: str) -> dict[str, Any]:
 def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     """1,536 samples are 24 batches of 64 or 4 of 384; 1,792 are 28 of 64 and 7 of the default's 256."""
     samples = dataclasses.replace(
-        BASE, study="rows", family="collatz", metric="hinge", stratify=None, strata=(None,), trials=6, steps=1536, grace=768,
+        BASE, study="rows", family="collatz", metric="hinge", stratify=None, strata=(None,), trials=6, budget=1536, grace=768,
         reduction=2, fields={"pool": 64}, unit="samples", confirm=0, concurrent=1,
     )  # fmt: skip
     events: list[Event] = []
@@ -114,7 +114,7 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     director.closed("done")
     assert {trial.config["steps"] for trial in director.history.trials.values()} == {4, 24}
     assert plan.complete(samples, _rows, events)
-    longer = dataclasses.replace(samples, steps=4608)
+    longer = dataclasses.replace(samples, budget=4608)
     assert not plan.complete(longer, _rows, events)
     plan.check_fits(longer, _rows, Folder.at("."), director.history)
     going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
@@ -122,7 +122,7 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     with pytest.raises(
         ConfigError, match=r"^samples: 1792 is no whole number of batches of 384, which trial \d has; take a multiple$"
     ):
-        plan.check_fits(dataclasses.replace(samples, steps=1792), _rows, Folder.at("."), director.history)
+        plan.check_fits(dataclasses.replace(samples, budget=1792), _rows, Folder.at("."), director.history)
 
 
 def test_a_space_that_names_no_field_says_so() -> None:

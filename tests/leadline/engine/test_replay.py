@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadline.engine.director import Assignment, Director
-from leadline.engine.study import Settings
+from leadline.ledger.events import Event, Reported, parse
 from leadline.ledger.history import History
-from leadline.ledger.segments import Event
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.ledger_audit import violations
@@ -116,9 +116,9 @@ class World:
         recorded = list(self.ledger)
 
         def record(event: Event) -> None:
-            if len(recorded) >= begun + die_after or (len(recorded) >= kept and event["type"] != "reported"):
+            if len(recorded) >= begun + die_after or (len(recorded) >= kept and not isinstance(event, Reported)):
                 raise Cut
-            recorded.append(json.loads(json.dumps(event)))
+            recorded.append(parse(json.loads(json.dumps(event.to_dict()))))
 
         director = Watched(chosen, space, record)
         director.at = kept
@@ -208,7 +208,7 @@ QUESTIONS = st.fixed_dictionaries(
         "strata": st.sampled_from([(1,), (1, 2), (3, 1, 2)]),
         "trials": st.integers(1, 10),
         "grace": st.just(1),
-        "steps": st.sampled_from([1, 2, 4, 6, 9]),
+        "budget": st.sampled_from([1, 2, 4, 6, 9]),
         "reduction": st.integers(2, 4),
         "startup": st.integers(1, 3),
         "concurrent": st.integers(1, 4),
@@ -225,7 +225,7 @@ QUESTIONS = st.fixed_dictionaries(
 LIVES = st.lists(st.integers(1, 60), max_size=6)
 """After how many events each driver dies; the one after them lives to the end."""
 EXTENSIONS = st.sampled_from(
-    [{}, {}, {"trials": 3}, {"steps": 3}, {"steps": 5, "trials": 2}, {"target": 0.2}, {"replicates": 1, "steps": 1}]
+    [{}, {}, {"trials": 3}, {"budget": 3}, {"budget": 5, "trials": 2}, {"target": 0.2}, {"replicates": 1, "budget": 1}]
 )
 """What a finished sweep is asked for beyond."""
 

@@ -11,16 +11,16 @@ from leadline.checkpoint import CheckpointStore
 from leadline.engine import plan
 from leadline.engine.director import Assignment, Director
 from leadline.engine.retention import Retention
+from leadline.ledger.events import Event
 from leadline.ledger.history import History
 from leadline.ledger.retention import needed, superseded
-from leadline.ledger.segments import Event
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.toy_study import STUDY
 
 VALUES = (0.5, 0.1, 0.4, 0.3, 0.2)
-SETTINGS = dataclasses.replace(BASE, trials=2, grace=5, steps=5, confirm=0, strata=(1,))
+SETTINGS = dataclasses.replace(BASE, trials=2, grace=5, budget=5, confirm=0, strata=(1,))
 
 
 class Swept:
@@ -77,12 +77,12 @@ def test_what_ended_trials_do_not_need_is_removed_and_recorded(swept: Swept) -> 
     retention.ended(0)
     retention.close(60)
     assert swept.store.names() == [LAST, BEFORE, BEST]
-    assert {key: value for key, value in swept.events[-1].items() if key != "time"} == {
+    assert {key: value for key, value in swept.events[-1].to_dict().items() if key != "time"} == {
         "type": "retired", "trial": 0, "checkpoints": ["attempt-01/step-000000001", "attempt-01/step-000000003"],
     }  # fmt: skip
     replayed = Director(SETTINGS, STUDY.space)
     replayed.replay(swept.events)
-    assert replayed.history.trials[0].retired == set(swept.events[-1]["checkpoints"])
+    assert replayed.history.trials[0].retired == {"attempt-01/step-000000001", "attempt-01/step-000000003"}
     assert History.of(swept.events).trials[0].status == "finished"
 
 

@@ -18,6 +18,7 @@ import pytest
 from leadline.commands import dispatch
 from leadline.config import make
 from leadline.engine.driver import TWICE_SECONDS
+from leadline.ledger.events import Failed
 from leadline.ledger.history import History
 from leadline.ledger.segments import read
 from leadline.storage import Folder
@@ -137,9 +138,9 @@ def test_failures_are_results(scratch: Path) -> None:
     assert (died.status, died.attempts, died.failures) == ("finished", 2, 1)
     assert (stood.attempts, stood.failures, stood.open) == (2, 1, False)
     errors = [
-        event["error"]
+        event.error
         for event in read(Folder.at(str(scratch / "f" / "ledger")))
-        if event["type"] == "failed" and event["trial"] == 0
+        if isinstance(event, Failed) and event.trial == 0
     ]
     assert errors[0].endswith("stuck: no step for 10 s, so the process was ended; its stacks stand above")
     assert re.search(r"toy\.py\", line \d+ in batch", errors[0]), "it says where"

@@ -15,7 +15,8 @@ import pytest
 
 from leadline.ledger import segments as writing
 from leadline.ledger.compaction import Compaction
-from leadline.ledger.format import Event, Span, in_order
+from leadline.ledger.events import Event, Noted
+from leadline.ledger.format import Span, in_order
 from leadline.ledger.reader import LedgerError, read
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
@@ -31,8 +32,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Folder
     return lambda: Folder.at(f"s3://bucket/{uuid.uuid4().hex}/ledger?{options}")
 
 
+def note(number: int) -> Noted:
+    return Noted(text=str(number), time=0.0)
+
+
 def events(count: int, first: int = 0) -> list[Event]:
-    return [{"number": number} for number in range(first, first + count)]
+    return [note(number) for number in range(first, first + count)]
 
 
 def write(folder: Folder, count: int, **options: Any) -> None:
@@ -60,7 +65,7 @@ def test_many_groups_are_few_files(place: Callable[[], Folder]) -> None:
 
 
 def test_large_events_are_compacted_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadline.ledger.compaction.BYTES", 50)
+    monkeypatch.setattr("leadline.ledger.compaction.BYTES", 150)
     folder = Folder.at(str(tmp_path / "ledger"))
     write(folder, 4)
     assert names(folder)[0] == "00000001-00000004.jsonl"
@@ -127,11 +132,12 @@ def test_killed_at_every_step_of_a_compaction(place: Callable[[], Folder]) -> No
 
 WRITER = """
 import sys
+from leadline.ledger.events import Noted
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
 ledger = Ledger(Folder.at(sys.argv[1]), compact=4)
 for number in range(len(ledger.past), 10**6):
-    ledger.append({"number": number})
+    ledger.append(Noted(text=str(number), time=0.0))
     ledger.commit()
     print(number + 1, flush=True)
 """
@@ -179,10 +185,10 @@ def test_what_is_compacted_between_listing_and_reading(
 def test_a_reader_beside_a_writer(place: Callable[[], Folder]) -> None:
     folder = place()
     ledger = Ledger(folder, compact=3)
-    ledger.append({"number": 0})
+    ledger.append(note(0))
     ledger.commit()
     for number in range(1, 40):
-        ledger.append({"number": number})
+        ledger.append(note(number))
         if number % 2:
             ledger.commit()
         found = read(folder)
@@ -254,7 +260,7 @@ def test_a_writer_that_others_have_overtaken(place: Callable[[], Folder], monkey
     stale = Ledger(folder)
     write(folder, 4, compact=4)
     monkeypatch.setattr(writing, "SILENCE", -1.0)
-    stale.append({"number": 99})
+    stale.append(note(99))
     with pytest.raises(LedgerError, match=r"00000001-00000004\.jsonl is another writer's"):
         stale.commit()
     assert read(folder) == events(4)
@@ -274,9 +280,9 @@ def test_a_storage_that_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.
             raise OSError("not now")
 
     monkeypatch.setattr(Folder, "write", refuse)
-    ledger.append({"number": 0})
+    ledger.append(note(0))
     ledger.commit()
-    ledger.append({"number": 1})
+    ledger.append(note(1))
     ledger.close()
     assert read(folder) == events(2)
     assert [line.partition(": refused")[0].partition(": done")[0] for line in said] == [
@@ -293,13 +299,13 @@ def test_a_storage_that_refuses_for_good(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("no space left")
 
     monkeypatch.setattr(Folder, "write", refuse)
-    position = ledger.append({"number": 0})
+    position = ledger.append(note(0))
     with pytest.raises(LedgerError, match=r"cannot write to .*ledger: 00000001\.jsonl: given up after .*no space left"):
         ledger.commit()
     with pytest.raises(LedgerError):
         ledger.stored(position)
     with pytest.raises(LedgerError):
-        ledger.append({"number": 1})
+        ledger.append(note(1))
     with pytest.raises(LedgerError):
         ledger.close()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from leadline.ledger.history import Baseline, History, Trial
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure, Report
 from leadline.statistics import best_by_luck, mean_over_units
+from tests.leadline.engine.test_director import BASE
 
 SHARE = (0.0, 1.0)
 
@@ -25,19 +27,14 @@ def report(step: int = 9, findings: tuple[Finding, ...] = (), **metrics: Measure
 
 
 def sweep(
-    scores: list[Measure], validation: list[float] | None = None, found: float = 0.3, mode: str = "min", **others: Any
+    scores: list[Measure],
+    validation: list[float] | None = None,
+    found: float = 0.3,
+    mode: Literal["min", "max"] = "min",
+    **others: Any,
 ) -> History:
     """A history of one finished trial at validation `found`, with a replicate for each test score."""
-    history = History(
-        settings={
-            "strata": [1],
-            "metric": "error",
-            "mode": mode,
-            "confirm": 1,
-            "replicates": len(scores),
-            "stratify": None,
-        }
-    )
+    history = History(dataclasses.replace(BASE, strata=(1,), mode=mode, replicates=max(1, len(scores)), stratify=None))
     config = {"seed": 1}
     history.trials[0] = Trial(
         0, "1", "search", None, {}, config, "finished", reports=[report(validation_error=Measure.exact(found, 9))]
@@ -124,7 +121,8 @@ def test_every_other_metric_with_units_stands_beside_the_objective() -> None:
     scores, rows = units(generator, 5, 120, -0.5)
     worse, others = units(generator, 5, 120, 0.5)
     history = sweep(scores, test_misses=worse, test_gain=worse, test_counted=[Measure.exact(3)] * 5)
-    history.settings["modes"] = {"error": "min", "misses": "min", "gain": "max", "counted": "min", "absent": "min"}
+    modes = {"error": "min", "misses": "min", "gain": "max", "counted": "min", "absent": "min"}
+    history.opened = dataclasses.replace(history.settings, modes=modes)
     assert leaderboard.besides(history, history.trials[0]) == []
     measures = {
         "error": mean_over_units(rows),

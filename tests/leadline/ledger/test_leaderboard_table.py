@@ -56,7 +56,7 @@ def test_a_budget_in_samples_is_counted_in_samples() -> None:
     for trial in history.trials.values():
         trial.reports = [dataclasses.replace(report, samples=7000 * report.step) for report in trial.reports]
     assert "7000" not in shown(history, 160)
-    history.settings["unit"] = "samples"
+    history.opened = dataclasses.replace(history.settings, unit="samples")
     text = shown(history, 160)
     assert str(7000 * max(trial.step for trial in history.search_trials())) in text
     assert ("samples" in text, "step" in text) == (True, False)

@@ -7,12 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leadline.ledger.events import Noted
 from leadline.ledger.segments import Ledger, LedgerError, read
 from leadline.storage import Folder
 
 
-def _events(count: int) -> list[dict[str, int]]:
-    return [{"number": number} for number in range(count)]
+def note(number: int) -> Noted:
+    return Noted(text=str(number), time=0.0)
+
+
+def _events(count: int) -> list[Noted]:
+    return [note(number) for number in range(count)]
 
 
 def _written(folder: Folder, groups: list[int]) -> list[Path]:
@@ -20,7 +25,7 @@ def _written(folder: Folder, groups: list[int]) -> list[Path]:
     number = 0
     for size in groups:
         for _ in range(size):
-            ledger.append({"number": number})
+            ledger.append(note(number))
             number += 1
         ledger.commit()
     ledger.close()
@@ -39,7 +44,7 @@ def test_appending_goes_on_after_the_last_segment(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path / "ledger"))
     _written(folder, [2])
     ledger = Ledger(folder)
-    ledger.append({"number": 2})
+    ledger.append(note(2))
     ledger.close()
     assert read(folder) == _events(3)
 
@@ -47,7 +52,7 @@ def test_appending_goes_on_after_the_last_segment(tmp_path: Path) -> None:
 def test_what_is_not_committed_by_a_caller_is_stored_soon(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path / "ledger"))
     ledger = Ledger(folder)
-    ledger.append({"number": 0})
+    ledger.append(note(0))
     ledger.close()
     assert read(folder) == _events(1)
 
@@ -64,7 +69,7 @@ def test_a_damaged_tail_costs_one_segment_aloud(tmp_path: Path, damage: str) -> 
         assert read(folder) == _events(4)
     with pytest.warns(UserWarning, match="set aside"):
         ledger = Ledger(folder)
-    ledger.append({"number": 4})
+    ledger.append(note(4))
     ledger.close()
     assert read(folder) == _events(5)
     assert list(Path(folder.path).glob("*.damaged-*"))
@@ -83,7 +88,7 @@ def _damage(path: Path, how: str) -> None:
     if how == "remove":
         path.unlink()
     elif how == "flip":
-        path.write_bytes(content.replace(b'"number": 2', b'"number": 9').replace(b'"events"', b'"evemts"', 1))
+        path.write_bytes(content.replace(b'"text": "2"', b'"text": "9"').replace(b'"events"', b'"evemts"', 1))
     else:
         path.write_bytes(b"" if how == "empty" else content[:-5])
 
@@ -91,7 +96,7 @@ def _damage(path: Path, how: str) -> None:
 def test_a_changed_event_breaks_the_chain(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path / "ledger"))
     first = _written(folder, [2, 2, 2])[0]
-    first.write_bytes(first.read_bytes().replace(b'"number": 1', b'"number": 7'))
+    first.write_bytes(first.read_bytes().replace(b'"text": "1"', b'"text": "7"'))
     with pytest.raises(LedgerError, match="damaged in its middle"):
         read(folder)
 
@@ -99,7 +104,7 @@ def test_a_changed_event_breaks_the_chain(tmp_path: Path) -> None:
 def test_a_change_in_the_last_but_one_does_not_cost_the_last(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path / "ledger"))
     files = _written(folder, [2, 2, 2])
-    files[1].write_bytes(files[1].read_bytes().replace(b'"number": 2', b'"number": 7'))
+    files[1].write_bytes(files[1].read_bytes().replace(b'"text": "2"', b'"text": "7"'))
     for attempt in (lambda: read(folder), lambda: Ledger(folder)):
         with pytest.raises(LedgerError, match=r"damaged in its middle: .*00000002.* has changed since it was written"):
             attempt()
@@ -109,9 +114,9 @@ def test_a_change_in_the_last_but_one_does_not_cost_the_last(tmp_path: Path) -> 
 def test_a_second_writer_fails_and_overwrites_nothing(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path / "ledger"))
     one, two = Ledger(folder), Ledger(folder)
-    one.append({"number": 0})
+    one.append(note(0))
     one.commit()
-    two.append({"number": 99})
+    two.append(note(99))
     with pytest.raises(LedgerError):
         two.commit()
     one.close()
@@ -144,10 +149,10 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
     """As where a mount has dropped off, or somebody has moved the sweep."""
     place, away = tmp_path / "ledger", tmp_path / "away"
     ledger = Ledger(Folder.at(str(place)), patience=1.0, say=lambda text: None)
-    ledger.append({"type": "noted", "text": "one", "time": 0.0})
+    ledger.append(note(1))
     ledger.commit()
     place.rename(away)
-    ledger.append({"type": "noted", "text": "two", "time": 0.0})
+    ledger.append(note(2))
     with pytest.raises(LedgerError, match="the ledger is not there any more"):
         ledger.commit()
     assert not place.exists()

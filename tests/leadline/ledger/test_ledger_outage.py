@@ -9,19 +9,24 @@ from pathlib import Path
 import pytest
 
 from leadline.ledger import segments as writing
+from leadline.ledger.events import Noted
 from leadline.ledger.reader import LedgerError, read
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
 from tests.conftest import S3Server, remount
 
 
-def events(count: int) -> list[dict[str, int]]:
-    return [{"number": number} for number in range(count)]
+def note(number: int) -> Noted:
+    return Noted(text=str(number), time=0.0)
+
+
+def events(count: int) -> list[Noted]:
+    return [note(number) for number in range(count)]
 
 
 def fill(ledger: Ledger, numbers: range) -> None:
     for number in numbers:
-        ledger.append({"number": number})
+        ledger.append(note(number))
 
 
 def of_segment(number: int, said: list[str]) -> list[str]:

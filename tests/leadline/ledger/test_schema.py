@@ -12,7 +12,7 @@ import pytest
 
 from leadline.analysis.upkeep.ledger_check import examine
 from leadline.engine.director import Director
-from leadline.engine.study import Settings
+from leadline.ledger.events import Event, Failed
 from leadline.ledger.history import History
 from leadline.ledger.reader import LedgerError, read
 from leadline.ledger.segments import SCHEMA, Ledger
@@ -46,8 +46,8 @@ def described(history: History) -> dict[str, Any]:
     }
 
 
-def director_of(events: list[dict[str, Any]]) -> Director:
-    director = Director(Settings.from_dict(History.of(events).settings), STUDY.space)
+def director_of(events: list[Event]) -> Director:
+    director = Director(History.of(events).settings, STUDY.space)
     director.replay(events)
     return director
 
@@ -65,9 +65,9 @@ def test_its_trials_values_and_rungs_are_what_they_were(folder: Folder, expected
 
 
 def test_events_come_in_todays_schema(folder: Folder) -> None:
-    failed = [event for event in read(folder) if event["type"] == "failed"]
+    failed = [event for event in read(folder) if isinstance(event, Failed)]
     assert len(failed) == 3
-    assert {event["cause"] for event in failed} == {"error"}
+    assert {event.cause for event in failed} == {"error"}
     assert '"cause"' not in (Path(folder.path) / "00000002.jsonl").read_text()
 
 
@@ -80,11 +80,13 @@ def test_a_driver_goes_on_with_it_and_writes_todays_schema(folder: Folder) -> No
     past = read(folder)
     ledger = Ledger(folder, compact=4)
     assert ledger.past == past
-    done = Simulation(Settings.from_dict(History.of(past).settings), past=ledger.past).run()
+    done = Simulation(History.of(past).settings, past=ledger.past).run()
     for event in done.events[len(past) :]:
         ledger.append(event)
     ledger.close()
-    assert read(folder) == json.loads(json.dumps(done.events))
+    assert [event.to_dict() for event in read(folder)] == json.loads(
+        json.dumps([event.to_dict() for event in done.events])
+    )
     assert not any(trial.open for trial in done.director.history.trials.values())
     schemas = {name: json.loads(folder.read(name).split(b"\n", 1)[0])["schema"] for name in folder.sizes()}
     assert schemas["00000006.jsonl"] == SCHEMA

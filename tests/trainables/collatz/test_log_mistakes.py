@@ -11,10 +11,10 @@ import pytest
 from leadline.config import make
 from leadline.engine.director import Assignment, Director
 from leadline.engine.ray.shared_data import SharedData
-from leadline.engine.study import Settings
 from leadline.family import Family
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard import marks
+from leadline.ledger.settings import Settings
 from leadline.training.guards.learning_rate import LearningRate
 from leadline.training.guards.plateau import Plateau
 from leadline.training.loop import Loop
@@ -25,7 +25,7 @@ HERE = "tests.trainables.collatz.test_log_mistakes"
 UNSPLIT, UNIQUE = Commands(pooled=True), Commands(pooled=False)
 SETTINGS = Settings(
     study="padded", family="tests.leadline.training.guards.mistakes:PADDED", metric="accuracy", mode="max", sampler="random", scale="smoke",
-    stratify="batch", strata=(32,), trials=6, steps=60, grace=60, reduction=2, startup=6, seed=3, confirm=1, replicates=1, fields={},
+    stratify="batch", strata=(32,), trials=6, budget=60, grace=60, reduction=2, startup=6, seed=3, confirm=1, replicates=1, fields={},
     overrides={},
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
         height: in pixels.
         legend: whether symbols are explained.
     """
-    name, strata = metric or str(history.settings["metric"]), leaderboard.strata(history)
+    name, strata = metric or history.settings.metric, leaderboard.strata(history)
     confirmed = [found for stratum in strata if (found := scores.confirmed(history, stratum, name))]
     chosen = [found for stratum in strata if (found := scores.chosen(history, stratum, name))]
     split = "test" if confirmed else "validation"
@@ -107,7 +107,7 @@ def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
 
 def has_front(history: History, metric: str = "") -> bool:
     """Whether `answer` draws a front, for those who explain the figure; `metric` is the same there."""
-    name = metric or str(history.settings["metric"])
+    name = metric or str(history.settings.metric)
     strata = leaderboard.strata(history)
     return _fronted(history, [found for stratum in strata if (found := scores.confirmed(history, stratum, name))])
 

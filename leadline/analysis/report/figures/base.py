@@ -64,12 +64,12 @@ def literal(text: object) -> str:
 
 def label(history: History) -> str:
     """The stratifying field, escaped."""
-    return literal(history.settings["stratify"] or "stratum")
+    return literal(history.settings.stratify or "stratum")
 
 
 def stratum_name(history: History, stratum: str) -> str:
     """`lookahead 100`, or `all trials` where there is one stratum; as it stands in the ledger."""
-    return f"{history.settings['stratify']} {stratum}" if history.settings["stratify"] else "all trials"
+    return f"{history.settings.stratify} {stratum}" if history.settings.stratify else "all trials"
 
 
 def stratum_title(history: History, stratum: str) -> str:

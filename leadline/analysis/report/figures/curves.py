@@ -87,7 +87,7 @@ def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dic
 def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Figure:
     x = {
         "title": {"text": UNITS[progress.unit(history)]},
-        "range": [0, history.settings["steps"] * 1.03],
+        "range": [0, history.settings.budget * 1.03],
         "tickformat": "~s",
     }
     made = figure(320, x, _axis(history, stratum, values), showlegend=False)
@@ -130,7 +130,7 @@ def _add_trivial(made: go.Figure, history: History, stratum: str) -> list[str]:
     hover = f"{literal(name)}: {number(value)}"
     if side := _side(made, value):
         return [f"{'below' if side < 0 else 'above'} this scale: {hover}"]
-    line, ends = {"color": GREY, "dash": "dash"}, [0, history.settings["steps"]]
+    line, ends = {"color": GREY, "dash": "dash"}, [0, history.settings.budget]
     made.add_trace(go.Scatter(x=ends, y=[value, value], mode="lines", line=line, hovertext=hover, hoverinfo="text"))
     return []
 

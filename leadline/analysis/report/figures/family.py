@@ -35,7 +35,7 @@ def of_family(sweep: Sweep) -> tuple[list[Figure], str]:
     A family that is not installed brings none, and whatever its function raises must not cost the report.
     """
     try:
-        family = registry.family(sweep.settings["family"])
+        family = registry.family(sweep.settings.family)
     except ConfigError:
         return [], ""
     if not family.figures:

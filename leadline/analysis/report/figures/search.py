@@ -104,11 +104,11 @@ def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
     if count < LEAST_LINES:
         return None, f"{name}: {count} trials with a value {where}."
     with _quiet():
-        plot = plot_parallel_coordinate(made, target_name=literal(history.settings["metric"]))
+        plot = plot_parallel_coordinate(made, target_name=literal(history.settings.metric))
     lines = [trace for trace in plot.data if trace.mode == "lines"]
     if not lines:
         return None, f"{name}: nothing was searched."
-    return _lines(plot, lines, title, minimise=history.settings["mode"] == "min"), f"{name}: {count} trials {where}."
+    return _lines(plot, lines, title, minimise=history.settings.mode == "min"), f"{name}: {count} trials {where}."
 
 
 def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bool) -> go.Figure:

@@ -30,7 +30,7 @@ def test_a_board_that_follows_is_the_board_of_the_whole_history() -> None:
     for position, event in enumerate(events):
         history.apply(event)
         following.touch(event)
-        if position % 5 == 0 or event["type"] in ("closed", "baseline"):
+        if position % 5 == 0 or event.type in ("closed", "baseline"):
             assert following.text(now=0.0) == Board(History.of(events[: position + 1]), "demo", STORAGE).text(now=0.0)
             for stratum in leaderboard.strata(history):
                 assert following.ranked(stratum) == leaderboard.ranked(history, stratum)

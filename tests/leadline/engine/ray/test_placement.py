@@ -20,8 +20,9 @@ from leadline.engine.director import Director
 from leadline.engine.display import Display
 from leadline.engine.ray import placement
 from leadline.engine.ray.placement import Placement
+from leadline.ledger.events import Event
 from leadline.ledger.leaderboard_text import Place
-from leadline.ledger.segments import Event, LedgerError
+from leadline.ledger.segments import LedgerError
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE, _report
 from tests.leadline.in_process_sweep import Places
@@ -92,7 +93,7 @@ def test_a_start_is_held_back_until_it_is_stored_while_others_train() -> None:
     stage.stored = len(stage.events)
     assert stage.placement.suggest("b") is None
     recorded = len(stage.events)
-    assert [event["type"] for event in stage.events[-2:]] == ["proposed", "started"]
+    assert [event.type for event in stage.events[-2:]] == ["proposed", "started"]
     assert stage.placement.suggest("c") is None
     assert len(stage.events) == recorded, "asked again, it proposes nothing else"
     stage.stored = recorded

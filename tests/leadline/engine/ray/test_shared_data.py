@@ -11,8 +11,8 @@ import pytest
 from leadline.engine.director import Director
 from leadline.engine.ray.shared_data import SharedData
 from leadline.finding import Finding
+from leadline.ledger.events import Event
 from leadline.ledger.history import History
-from leadline.ledger.segments import Event
 from leadline.measure import Measure, Metric
 from leadline.training.guards.overlap import overlap
 from tests.leadline.engine.test_director import BASE

@@ -1,0 +1,432 @@
+"""The events of a ledger: a class for each, which says when it is written, by whom, and what every field means.
+
+An event is stored as one JSON object, which `to_dict` makes and `parse` reads; `type` says which class it is of. The order of
+keys, and which of them are left out where they say nothing, are part of what is stored: do not change them.
+
+Reading is cheap, as a long sweep has millions of events: nothing is checked. A field that older ledgers lack has a default, and a
+key that a newer version has added is passed over. (Files keep it: compaction copies what is stored, not these objects.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from leadline.ledger.settings import Settings
+from leadline.measure import Measure, Report
+
+__all__ = [
+    "EVENTS",
+    "Action",
+    "Audited",
+    "BaselineScored",
+    "Closed",
+    "Event",
+    "Failed",
+    "Judged",
+    "Kind",
+    "Noted",
+    "Opened",
+    "Proposed",
+    "Reported",
+    "Retired",
+    "Started",
+    "parse",
+]
+
+Kind = Literal["search", "replicate"]
+"""A proposal of the searcher, or the training of a finalist again from a fresh seed."""
+
+Action = Literal["continue", "stop", "finish"]
+"""What becomes of a trial: it goes on, it is stopped early, or it has spent its whole budget."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A driver runs the sweep from now on. Written by the director when a driver begins, or goes on with, a sweep.
+
+    Trials that were running wait for a new attempt. A larger budget than before brings finished trials back.
+    """
+
+    type: ClassVar = "opened"
+    settings: Settings
+    """What the sweep is asked for; stored as `Settings.to_dict` gives it."""
+    manifest: dict[str, Any]
+    """Where and with what the driver runs: process, machine, commit, versions."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {"type": self.type, "settings": self.settings.to_dict(), "manifest": self.manifest, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Opened:
+        """The inverse of `to_dict`."""
+        return Opened(settings=Settings.from_dict(plain["settings"]), manifest=plain["manifest"], time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineScored:
+    """A trivial predictor was measured. Written by the director before the first trial starts, when the data was built."""
+
+    type: ClassVar = "baseline"
+    stratum: str
+    """The stratum on whose data it was measured."""
+    name: str
+    """The predictor's name."""
+    metrics: dict[str, Measure]
+    """Its measures by `split/metric`, each in the metric's unit."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        metrics = {name: measure.to_dict(units=True) for name, measure in self.metrics.items()}
+        return {"type": self.type, "stratum": self.stratum, "name": self.name, "metrics": metrics, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> BaselineScored:
+        """The inverse of `to_dict`."""
+        metrics = {name: Measure.from_dict(measure) for name, measure in plain["metrics"].items()}
+        return BaselineScored(stratum=plain["stratum"], name=plain["name"], metrics=metrics, time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """An audit of the data has found something, good or bad. Written by the director before the first trial starts."""
+
+    type: ClassVar = "finding"
+    guard: str
+    """The audit's name, such as `overlap`."""
+    stratum: str
+    """The stratum whose data was audited."""
+    failed: bool
+    """Whether it is a fault, for which the sweep is refused."""
+    number: float
+    """What was counted or measured, in the unit that `sentence` names."""
+    sentence: str
+    """What it says, for a reader."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {
+            "type": self.type,
+            "guard": self.guard,
+            "stratum": self.stratum,
+            "failed": self.failed,
+            "number": self.number,
+            "sentence": self.sentence,
+            "time": self.time,
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Audited:
+        """The inverse of `to_dict`."""
+        return Audited(
+            guard=plain["guard"],
+            stratum=plain["stratum"],
+            failed=plain["failed"],
+            number=plain["number"],
+            sentence=plain["sentence"],
+            time=plain["time"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A remark for the sweep's reader, such as a changed version or a damaged file. Written by the driver through the director."""
+
+    type: ClassVar = "noted"
+    text: str
+    """The remark."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {"type": self.type, "text": self.text, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Noted:
+        """The inverse of `to_dict`."""
+        return Noted(text=plain["text"], time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """A trial exists from now on, and waits for a place. Written by the director when the searcher, or confirmation, proposes it."""
+
+    type: ClassVar = "proposed"
+    trial: int
+    """The trial's number: 0, 1, 2 and so on, without gaps."""
+    stratum: str
+    """The stratum that it belongs to."""
+    kind: Kind
+    """What it is for."""
+    of: int | None
+    """The finalist's number, of a replicate; None of a search trial."""
+    params: dict[str, Any]
+    """What the searcher chose, by parameter."""
+    config: dict[str, Any]
+    """The whole configuration, by field and in the fields' units; of an infeasible trial, the fields that were proposed."""
+    distributions: dict[str, str] = field(default_factory=dict)
+    """What each parameter was drawn from, as Optuna's JSON; older ledgers do not have it."""
+    infeasible: str = ""
+    """Why the configuration is impossible, so that the trial has failed at once; empty where it is possible."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {
+            "type": self.type,
+            "trial": self.trial,
+            "stratum": self.stratum,
+            "kind": self.kind,
+            "of": self.of,
+            "params": self.params,
+            "config": self.config,
+            "distributions": self.distributions,
+            "infeasible": self.infeasible,
+            "time": self.time,
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Proposed:
+        """The inverse of `to_dict`."""
+        return Proposed(
+            trial=plain["trial"],
+            stratum=plain["stratum"],
+            kind=plain["kind"],
+            of=plain["of"],
+            params=plain["params"],
+            config=plain["config"],
+            distributions=plain.get("distributions", {}),
+            infeasible=plain.get("infeasible", ""),
+            time=plain["time"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """An attempt at a trial has a place. Written by the director when Ray has placed it, before it trains."""
+
+    type: ClassVar = "started"
+    trial: int
+    """The trial's number."""
+    attempt: int
+    """The attempt's number, from 1; each attempt has a folder of its own."""
+    workers: int | None = None
+    """The attempt's data-parallel workers; None in older ledgers, where it is what the settings ask for."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        workers = {} if self.workers is None else {"workers": self.workers}
+        return {"type": self.type, "trial": self.trial, "attempt": self.attempt, **workers, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Started:
+        """The inverse of `to_dict`."""
+        return Started(trial=plain["trial"], attempt=plain["attempt"], workers=plain.get("workers"), time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A trial was evaluated, and what becomes of it. Written by the director, once for each step of a trial."""
+
+    type: ClassVar = "reported"
+    trial: int
+    """The trial's number."""
+    report: Report
+    """What was measured and spent; see `Report` for its fields and their units."""
+    action: Action
+    """What was decided."""
+    reason: str
+    """Why, in words; empty where there was nothing to decide."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {
+            "type": self.type,
+            "trial": self.trial,
+            "report": self.report.to_dict(),
+            "action": self.action,
+            "reason": self.reason,
+            "time": self.time,
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Reported:
+        """The inverse of `to_dict`."""
+        return Reported(
+            trial=plain["trial"],
+            report=Report.from_dict(plain["report"]),
+            action=plain["action"],
+            reason=plain["reason"],
+            time=plain["time"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A decision on a trial that waits, without a report of it. Written by the director.
+
+    That is when a longer budget brings rungs that a finished trial has not been judged at, when the search was ended before a
+    waiting trial had its place, and when a replicate is wanted again under a longer budget.
+    """
+
+    type: ClassVar = "judged"
+    trial: int
+    """The trial's number."""
+    action: Action
+    """What was decided."""
+    reason: str
+    """Why, in words."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {"type": self.type, "trial": self.trial, "action": self.action, "reason": self.reason, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Judged:
+        """The inverse of `to_dict`."""
+        return Judged(trial=plain["trial"], action=plain["action"], reason=plain["reason"], time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An attempt has ended by an exception, or was lost. Written by the director when Ray says so."""
+
+    type: ClassVar = "failed"
+    trial: int
+    """The trial's number."""
+    attempt: int
+    """The attempt's number, from 1."""
+    cause: str = "error"
+    """Of what kind the failure was: see `leadline.engine.failure_causes.Cause`."""
+    error: str
+    """The traceback, or what was said of the process."""
+    final: bool
+    """Whether the trial is given up; otherwise it waits for another attempt."""
+    micro_batch: int | str | None = None
+    """The next attempt's micro-batch in rows, or as `1/4`, where it is smaller; None, and not stored, where it stays."""
+    excused: bool = False
+    """Whether it does not count against the trial, as the machine was to blame; not stored where it does."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        plain: dict[str, Any] = {
+            "type": self.type,
+            "trial": self.trial,
+            "attempt": self.attempt,
+            "cause": self.cause,
+            "error": self.error,
+            "final": self.final,
+        }
+        if self.micro_batch is not None:
+            plain["micro_batch"] = self.micro_batch
+        if self.excused:
+            plain["excused"] = True
+        return {**plain, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Failed:
+        """The inverse of `to_dict`."""
+        return Failed(
+            trial=plain["trial"],
+            attempt=plain["attempt"],
+            cause=plain.get("cause", "error"),
+            error=plain["error"],
+            final=plain["final"],
+            micro_batch=plain.get("micro_batch"),
+            excused=plain.get("excused", False),
+            time=plain["time"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """Checkpoints that reports name are not kept any more. Written by the director when retention has removed them."""
+
+    type: ClassVar = "retired"
+    trial: int
+    """The trial's number."""
+    checkpoints: list[str]
+    """The checkpoints' names, as its reports have them."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {"type": self.type, "trial": self.trial, "checkpoints": self.checkpoints, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Retired:
+        """The inverse of `to_dict`."""
+        return Retired(trial=plain["trial"], checkpoints=plain["checkpoints"], time=plain["time"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A driver has ended. Written by the director, or by a driver that must leave at once; one that was killed writes none."""
+
+    type: ClassVar = "closed"
+    how: str
+    """How it ended: done, failed, interrupted, time limit or handed over."""
+    time: float
+    """When it was recorded, in seconds since the epoch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as it is stored."""
+        return {"type": self.type, "how": self.how, "time": self.time}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Closed:
+        """The inverse of `to_dict`."""
+        return Closed(how=plain["how"], time=plain["time"])
+
+
+Event = Opened | BaselineScored | Audited | Noted | Proposed | Started | Reported | Judged | Failed | Retired | Closed
+"""Any event of a ledger."""
+
+EVENTS: tuple[type[Event], ...] = (
+    Opened,
+    BaselineScored,
+    Audited,
+    Noted,
+    Proposed,
+    Started,
+    Reported,
+    Judged,
+    Failed,
+    Retired,
+    Closed,
+)
+"""The classes, roughly in the order in which a sweep first writes them."""
+
+_BY_TYPE = {kind.type: kind.from_dict for kind in EVENTS}
+
+
+def parse(plain: Mapping[str, Any]) -> Event:
+    """A stored event as an object.
+
+    Raises:
+        ValueError: for an event of unknown type.
+        KeyError: for one that lacks a field.
+    """
+    make = _BY_TYPE.get(plain["type"])
+    if make is None:
+        raise ValueError(f"ledger: unknown event {plain['type']!r}")
+    return make(plain)

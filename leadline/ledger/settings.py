@@ -1,0 +1,226 @@
+"""What a sweep was asked for, as the ledger records it and everything else reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from leadline import registry
+from leadline.config import ConfigError, TrialConfig, make
+from leadline.family import Family
+from leadline.ledger.rungs import rungs
+from leadline.measure import Report
+
+__all__ = ["CHANGEABLE", "Settings"]
+
+CHANGEABLE = (
+    "trials",
+    "budget",
+    "confirm",
+    "replicates",
+    "time_limit",
+    "target",
+    "concurrent",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "stuck_after",
+    "storage_patience",
+    "where",
+)
+"""What a resumed sweep may change; everything else belongs to the question that it asks."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what a sweep does; recorded when it opens. Times are in seconds, `budget` and `grace` in `unit`."""
+
+    study: str
+    family: str
+    metric: str
+    mode: Literal["min", "max"]
+    sampler: Literal["tpe", "random"]
+    scale: str
+    stratify: str | None
+    strata: tuple[Any, ...]
+    trials: int
+    budget: int
+    """The budget of a whole trial, in `unit`; recorded as `steps`, its name before sizes could be samples."""
+    grace: int
+    """The first rung, and the interval between reports, in `unit`."""
+    reduction: int
+    startup: int
+    seed: int
+    confirm: int
+    replicates: int
+    fields: dict[str, Any]
+    overrides: dict[str, Any]
+    enqueue: tuple[dict[str, Any], ...] = ()
+    time_limit: float | None = None
+    target: float | None = None
+    concurrent: int | None = None
+    """Trials at a time; None: as many as fit this machine, or the cluster as it grows and shrinks."""
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    workers_per_trial: int = 1
+    max_failures: int = 2
+    beside: tuple[str, ...] = ()
+    modes: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the family says of its metrics, by name, as `leadline.measure.Metric.to_dict` has it: a
+    report made where the family is not installed knows from here their units, roles and series."""
+    family_target: str = ""
+    """The dotted name behind the name `family`, for where that name is not known; empty in old ledgers."""
+    question: str = ""
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unit: Literal["steps", "samples"] = "steps"
+    """What `budget` and `grace` count: optimizer steps, or training samples."""
+    comparable: bool = False
+    """Whether strata may be compared with each other; where a ledger does not say, those of arms may."""
+    stuck_after: float = 600.0
+    storage_patience: float = 120.0
+    where: dict[str, str] = field(default_factory=dict)
+    contrasts: tuple[dict[str, Any], ...] = ()
+    least_units: int = 0
+    most_workers_per_trial: int | None = None
+    """Where there is room when an attempt begins; None: `workers_per_trial`, always."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "trials",
+            "budget",
+            "grace",
+            "replicates",
+            "concurrent",
+            "workers_per_trial",
+            "most_workers_per_trial",
+        ):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                option = self.unit if name == "budget" else name.replace("_", "-")
+                raise ConfigError(f"{option}: must be at least 1 (got {getattr(self, name)})")
+        if self.most_workers < self.workers_per_trial:
+            raise ConfigError(
+                f"most-workers-per-trial: must be at least the {self.workers_per_trial} of --workers-per-trial "
+                f"(got {self.most_workers_per_trial})"
+            )
+        if self.reduction < 2:
+            raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
+        if self.confirm < 0:
+            raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
+        if self.budget < self.grace:
+            raise ConfigError(
+                f"{self.unit}: {self.budget} is below grace {self.grace}, the first rung; raise --{self.unit} or lower --grace"
+            )
+        if self.cpus_per_trial <= 0:
+            raise ConfigError(f"cpus-per-trial: must be positive (got {self.cpus_per_trial})")
+        if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+            raise ConfigError(f"gpus-per-trial: must be a share up to 1 or a whole number (got {self.gpus_per_trial})")
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise ConfigError(f"time-limit: must be positive (got {self.time_limit})")
+        for name in ("stuck_after", "storage_patience"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name.replace('_', '-')}: must be positive (got {getattr(self, name)})")
+
+    @property
+    def most_workers(self) -> int:
+        """Of a trial, where there is room."""
+        return self.most_workers_per_trial or self.workers_per_trial
+
+    @property
+    def rungs(self) -> list[int]:
+        """How much of its budget a trial has spent when ASHA judges it, in `unit`."""
+        return rungs(self.grace, self.reduction, self.budget)
+
+    def workers(self, config: Mapping[str, Any], free: int) -> int:
+        """Of an attempt, where there is room for `free`: as many as are wanted, and share its batch."""
+        most = min(free, self.most_workers)
+        rows = config.get("batch")
+        fair = [n for n in range(self.workers_per_trial, most + 1) if not isinstance(rows, int) or not rows % n]
+        return max(fair, default=self.workers_per_trial)
+
+    def model_family(self) -> Family[Any]:
+        """The family."""
+        return self._family
+
+    @functools.cached_property
+    def _family(self) -> Family[Any]:
+        return registry.family(
+            self.family, self.family_target
+        )  # looks through all packages for a name, and a replay asks once per trial
+
+    def dealt(self, stratum: Any) -> dict[str, Any]:
+        """The fields that a stratum fixes."""
+        if self.arms:
+            return dict(self.arms[str(stratum)])
+        return {} if self.stratify is None else {self.stratify: stratum}
+
+    def spent(self, report: Report) -> int:
+        """How much of the budget a report has spent, in `unit`."""
+        return report.samples if self.unit == "samples" else report.step
+
+    def configure(self, fields: Mapping[str, Any], stratum: Any, seed: int) -> TrialConfig:
+        """The configuration of a trial: the scale's fields, then the searched ones, then overrides, then the stratum's.
+
+        Raises:
+            ConfigError: if it is impossible.
+        """
+        family = self.model_family()
+        given = {**self.overrides, **self.dealt(stratum), "seed": seed}
+        config = self._budgeted(family, {**self.fields, **fields, **given})
+        if fields and family.data_key(config) != family.data_key(self._budgeted(family, {**self.fields, **given})):
+            raise ConfigError(
+                f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line"
+            )
+        rows = getattr(config, "batch", None)
+        if isinstance(rows, int) and rows % self.workers_per_trial:
+            raise ConfigError(
+                f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple"
+            )
+        return config
+
+    def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:
+        """The configuration with its steps and interval, from a budget in steps or samples."""
+        rows = 1
+        if self.unit == "samples":
+            rows = family.samples_per_step(make(family.Config, values, family.name))
+            for name, size in (("samples", self.budget), ("grace", self.grace)):
+                if size % rows:
+                    raise ConfigError(f"{name}: {size} is no whole number of batches of {rows}; take a multiple")
+        budget = {"steps": self.budget // rows, "eval_every": self.grace // rows}
+        config: TrialConfig = make(family.Config, {**values, **budget}, family.name)
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as they are recorded: plain JSON values."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {_RECORDED_AS.get(name, name): value for name, value in plain.items()}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Settings:
+        """The inverse of `to_dict`, for every version so far: what is not recorded has its default.
+
+        What a newer version has recorded beyond is passed over: see `unknown`.
+
+        Raises:
+            ConfigError: for values that no sweep can have.
+        """
+        values = {name: plain[key] for name, key in _keys().items() if key in plain}
+        values |= {name: tuple(values[name]) for name in ("strata", "enqueue", "beside", "contrasts") if name in values}
+        return Settings(**{"comparable": bool(values.get("arms")), **values})
+
+    @staticmethod
+    def unknown(plain: Mapping[str, Any]) -> list[str]:
+        """The keys of recorded settings that this version does not know, as a newer one has written them."""
+        return [key for key in plain if key not in _keys().values()]
+
+
+_RECORDED_AS = {"budget": "steps"}
+"""The keys under which fields are recorded, where these bear another name: ledgers keep the one that they began with."""
+
+
+def _keys() -> dict[str, str]:
+    """Fields, and the keys under which they are recorded."""
+    return {one.name: _RECORDED_AS.get(one.name, one.name) for one in dataclasses.fields(Settings)}
