@@ -19,6 +19,7 @@ from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.dotted import load
 from leadline.ledger.confirmed import lost
+from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import sign
 from leadline.statistics import LEAST_UNITS, lacking
@@ -64,16 +65,16 @@ class Judged:
     verdict: Verdict
 
 
-def of_family(name: str) -> tuple[Claim, ...]:
-    """The claims of a family's source; none for a family that names none, or that is not installed.
+def of_family(settings: Settings) -> tuple[Claim, ...]:
+    """The claims of the source that a sweep's family comes from.
+
+    There are none for a family that names none, or that is not installed.
 
     Raises:
         ConfigError: if the family names claims that cannot be loaded, or that are none.
     """
-    from leadline import registry
-
     try:
-        family = registry.family(name)
+        family = settings.model_family()
     except ConfigError:
         return ()
     if not family.claims:

@@ -73,7 +73,6 @@ def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
     Raises:
         ConfigError: if the family does not have the metric, or is not installed and it is not the objective.
     """
-    from leadline import registry
 
     known = declared(settings)
     if metric in known:
@@ -81,8 +80,8 @@ def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
     if metric == settings.metric:
         return settings.mode, "units"
     if not known:
-        registry.family(settings.family)  # raises, naming what is not installed
-    raise ConfigError(f"metric: {settings['family']} has no {metric!r}; it has {', '.join(known)}")
+        settings.model_family()  # raises, naming what is not installed
+    raise ConfigError(f"metric: {settings.family} has no {metric!r}; it has {', '.join(known)}")
 
 
 def compare(

@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from leadline.analysis import progress
 from leadline.analysis.report.answers import interval
@@ -16,6 +15,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, scores
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Metric
 from leadline.statistics import over_replicates
 
@@ -58,18 +58,16 @@ class Reading:
         return interval(measure)
 
 
-def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
+def declared(settings: Settings) -> dict[str, Metric]:
     """The family's metrics by name, as the ledger has them.
 
     An old ledger has none: they are then those of the installed family, and none without it.
     """
-    from leadline import registry
-
     if plain := settings.metrics:
         return {name: Metric.from_dict(name, said) for name, said in plain.items()}
     try:
-        return {one.name: one for one in registry.family(settings.family).metrics}
-    except (ConfigError, ValueError, KeyError):
+        return {one.name: one for one in settings.model_family().metrics}
+    except ConfigError:
         return {}
 
 

@@ -146,10 +146,9 @@ class TrialView:
             ConfigError: if the family is not installed or no longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-        from leadline import registry
         from leadline.config import make
 
-        family = registry.family(self.sweep.settings.family)
+        family = self.sweep.settings.model_family()
         model: nn.Module = family.model(make(family.Config, self.config, family.name))
         found = self.checkpoint()
         try:
@@ -170,10 +169,9 @@ class TrialView:
                 longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-        from leadline import registry
         from leadline.config import make
 
-        family = registry.family(self.sweep.settings.family)
+        family = self.sweep.settings.model_family()
         return family.predict(self.load(), inputs, make(family.Config, self.config, family.name))
 
 

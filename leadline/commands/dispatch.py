@@ -41,11 +41,9 @@ only what it needs."""
 
 
 def _family_of(sweep: str) -> Family[Any]:
-    from leadline import registry
     from leadline.analysis.sweep import Sweep
 
-    settings = Sweep.open(sweep).settings
-    return registry.family(settings.family, settings.family_target)
+    return Sweep.open(sweep).settings.model_family()
 
 
 def _found(name: str, rest: Sequence[str]) -> Command:

@@ -260,6 +260,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     made = Settings(
         study=study.name,
         family=study.family,
+        family_target="" if ":" in study.family else registry.target(study.family),
         metric=metric.name,
         mode=metric.mode,
         sampler=study.sampler,

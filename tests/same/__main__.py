@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from leadline.ledger.segments import Event, LedgerError, read
+from leadline.ledger.segments import LedgerError, read
 from leadline.storage import Folder
 from tests.same.compare import compare
-from tests.same.events import LEFT_OUT, comparable, disturbances, measured_micro_batches
+from tests.same.events import LEFT_OUT, Event, comparable, disturbances, measured_micro_batches
 from tests.same.trees import SWEEP, BadInput, Pair, Run, Tree, base_run, base_tree, this_tree
 
 __all__ = ["main"]
@@ -134,7 +134,7 @@ def _events(run: Run, name: str) -> tuple[list[Event], list[str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged tail, whose events are then missing
         try:
-            return read(Folder.at(str(run.folder)) / "ledger"), []
+            return [event.to_dict() for event in read(Folder.at(str(run.folder)) / "ledger")], []
         except LedgerError:
             return [], [f"{name} left no ledger (exit code {run.code}): {run.last_words}"]
 

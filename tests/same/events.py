@@ -12,10 +12,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leadline.ledger.segments import Event
 from leadline.testing import MACHINE as MACHINE_GUARDS
 
-__all__ = ["LEFT_OUT", "MACHINE_FACTS", "Comparable", "Entry", "comparable", "disturbances", "measured_micro_batches"]
+Event = dict[str, Any]
+"""An event as it is recorded: plain JSON values."""
+
+__all__ = [
+    "LEFT_OUT",
+    "MACHINE_FACTS",
+    "Comparable",
+    "Entry",
+    "Event",
+    "comparable",
+    "disturbances",
+    "measured_micro_batches",
+]
 
 _UNORDERED = ("retired", "noted")
 """Events that other threads make: what they say is compared, but not when they say it."""

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from leadline.ledger.segments import Event, Ledger, read
+from leadline.ledger.events import parse
+from leadline.ledger.segments import Ledger, read
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.testing import curve
+from tests.leadline.engine.test_director import BASE
 from tests.same.__main__ import judge, main, wanted
 from tests.same.compare import ABSENT, Difference, compare
-from tests.same.events import comparable, disturbances, measured_micro_batches
+from tests.same.events import Event, comparable, disturbances, measured_micro_batches
 from tests.same.trees import BadInput, Pair, Run
 
 FINDING = {"guard": "plateau", "failed": True, "number": 0.25, "sentence": "flat over 0.125 of 3 rungs", "subject": ""}
@@ -31,7 +33,7 @@ MACHINE = {
 def opened(time: float = 0.0, **settings: Any) -> Event:
     return {
         "type": "opened",
-        "settings": {"steps": 20, "family": "line", **settings},
+        "settings": {**BASE.to_dict(), "steps": 20, "family": "line", **settings},
         "manifest": {"pid": time},
         "time": time,
     }
@@ -85,6 +87,10 @@ def ledger() -> list[Event]:
     first = [proposed(0), started(0), reported(0, 10), reported(0, 20, action="finish")]
     second = [proposed(1), started(1), retired(0, "a", "b"), reported(1, 10), reported(1, 20, action="finish")]
     return [opened(), *first, *second, closed()]
+
+
+def recorded(folder: Path) -> list[Event]:
+    return [event.to_dict() for event in read(Folder.at(str(folder)))]
 
 
 def differences(base: list[Event], here: list[Event], rtol: float = 0.0) -> list[Difference]:
@@ -208,13 +214,13 @@ def test_an_older_schema_is_equal_through_its_migration(golden: Path, tmp_path: 
     """One sweep, recorded in schema 1, where a failure has no cause, and written again in today's."""
     old = golden / "ledger-schema-1" / "ledger"
     shutil.copytree(old, tmp_path / "old")
-    events = [*read(Folder.at(str(tmp_path / "old"))), failed(0, "ValueError: no")]
+    events = [*recorded(tmp_path / "old"), failed(0, "ValueError: no")]
     raw = [json.loads(line) for path in sorted(old.glob("*.jsonl")) for line in path.read_text().splitlines()[1:]]
     ledger = Ledger(Folder.at(str(tmp_path / "new")))
     for event in events:
-        ledger.append(event)
+        ledger.append(parse(event))
     ledger.close()
-    assert differences(events, read(Folder.at(str(tmp_path / "new")))) == []
+    assert differences(events, recorded(tmp_path / "new")) == []
     assert {one.field for one in differences(raw, events[:-1])} == {"cause"}
 
 
@@ -255,7 +261,7 @@ def stored(folder: Path, events: list[Event], code: int = 0) -> tuple[Run, Path]
     if events:
         ledger = Ledger(Folder.at(str(folder / "same")) / "ledger")
         for event in events:
-            ledger.append(event)
+            ledger.append(parse(event))
         ledger.close()
     return Run(folder / "same", code, folder / "output.txt", 1.0), folder
 

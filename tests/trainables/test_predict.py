@@ -16,7 +16,7 @@ from leadline.family import Family
 from leadline.storage import Folder
 from leadline.testing import FamilyContract, train
 from leadline.training.loop import Loop
-from tests.plugin.line.family import LINE
+from tests.plugin.line import family as plugin
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.family import COLLATZ, CollatzFamily
 from trainables.collatz.features import of_numbers
@@ -32,6 +32,9 @@ TINY: dict[str, Any] = {
     "eval_every": 20,
     "start_seeds": 20,
 }
+
+LINE: Family[Any] = plugin.LINE
+"""The plugin has no types of its own."""
 
 
 class Mute(CollatzFamily):

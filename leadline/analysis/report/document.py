@@ -183,6 +183,6 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
 def _claims(sweep: Sweep) -> tuple[list[claims.Judged], str]:
     """The claims of the family's source as this sweep has them, and why there are none, in one line."""
     try:
-        return claims.judged(sweep, claims.of_family(sweep.settings.family)), ""
+        return claims.judged(sweep, claims.of_family(sweep.settings)), ""
     except ConfigError as error:
         return [], " ".join(str(error).split())

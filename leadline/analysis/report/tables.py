@@ -252,8 +252,8 @@ def plain(value: Any) -> str:
 
 
 def settings(history: History) -> list[tuple[str, str]]:
-    """Every setting in one line, but for what the metrics are: it is said where they are shown."""
-    return [(name, plain(value)) for name, value in history.settings.items() if name != "metrics"]
+    """Every setting as it is recorded, in one line; but what the metrics are is said where they are shown."""
+    return [(name, plain(value)) for name, value in history.settings.to_dict().items() if name != "metrics"]
 
 
 def manifest(recorded: dict[str, Any]) -> dict[str, str]:

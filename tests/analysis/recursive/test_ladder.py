@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from leadline.analysis import scores
@@ -71,7 +73,7 @@ def test_the_report_shows_figure_and_table() -> None:
 def test_the_ledger_says_the_series_where_the_family_is_not_installed() -> None:
     sweep = made({CONTROL: 0.5, NOISY: 0.7})
     (installed,) = figures.ladders(sweep.history)
-    sweep.settings["family"] = "elsewhere"
+    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere")
     (recorded,) = figures.ladders(sweep.history)
     assert (recorded.series, recorded.metrics, recorded.table) == (installed.series, installed.metrics, installed.table)
     page = document.page(sweep)
@@ -82,10 +84,10 @@ def test_the_ledger_says_the_series_where_the_family_is_not_installed() -> None:
 def test_an_old_ledger_leaves_it_to_the_family() -> None:
     sweep = made({CONTROL: 0.5, NOISY: 0.7})
     (recorded,) = figures.ladders(sweep.history)
-    del sweep.settings["metrics"]
+    sweep.history.opened = dataclasses.replace(sweep.settings, metrics={})
     (asked,) = figures.ladders(sweep.history)
     assert (recorded.series, recorded.metrics, recorded.table) == (asked.series, asked.metrics, asked.table)
-    sweep.settings["family"] = "elsewhere"
+    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere")
     assert figures.ladders(sweep.history) == []
     assert "by strength" not in document.page(sweep)
 
@@ -95,7 +97,7 @@ def test_a_page_is_the_same_whether_the_ledger_or_the_family_says_what_metrics_a
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1e9)
     recorded, asked = made(), made()
-    del asked.settings["metrics"]
+    asked.history.opened = dataclasses.replace(asked.settings, metrics={})
     assert document.page(recorded) == document.page(asked)
 
 
@@ -107,7 +109,9 @@ def test_a_series_may_begin_at_nothing_and_have_a_unit() -> None:
         name: Metric(name, "max", "boats", "share that floats", series=Series("floating", at, "wind", "m/s"))
         for name, at in zip(names, (0.0, 12.5, 30.0), strict=True)
     }
-    sweep.settings["metrics"] = {name: one.to_dict() for name, one in wind.items()}
+    sweep.history.opened = dataclasses.replace(
+        sweep.settings, metrics={name: one.to_dict() for name, one in wind.items()}
+    )
     for trial in sweep.history.trials.values():
         split = "validation" if trial.of is None else "test"
         measures = {f"{split}/{name}": Measure(0.5, 9, 0.4, 0.6) for name in ("stormy", "calm", "windy")}

@@ -128,7 +128,7 @@ def test_arms_without_a_difference_leave_room_for_one() -> None:
 def test_planned_comparisons_take_the_place_of_all_pairs() -> None:
     sweep = made()
     assert pairwise(sweep) == []
-    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=[])
+    sweep.history.opened = dataclasses.replace(sweep.settings, contrasts=())
     assert planned(sweep) == []
     assert len(pairwise(sweep)) == 1
 
@@ -149,9 +149,7 @@ def test_the_report_answers_the_question_first_and_shows_the_numbers() -> None:
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
-    (line,) = [
-        line for line in claims.judged(sweep, claims.of_family(sweep.settings.family)) if line.claim.claim == claim
-    ]
+    (line,) = [line for line in claims.judged(sweep, claims.of_family(sweep.settings)) if line.claim.claim == claim]
     return line.measured, line.verdict
 
 
@@ -181,8 +179,14 @@ def test_no_gain_as_the_log_saw_in_hrm(noisy: float, flipped: float, verdict: st
 
 def test_headlines_of_the_notes_need_their_sweep_and_enough_of_it() -> None:
     sweep = made({MATCHED[2]: 0.6, MATCHED[3]: 0.7})
-    assert {line.verdict for line in claims.judged(sweep, claims.of_family("trm"))} == {"not run"}
-    assert {line.verdict for line in claims.judged(sweep, claims.of_family("hrm"))} == {"not run"}
+    assert {
+        line.verdict
+        for line in claims.judged(sweep, claims.of_family(dataclasses.replace(sweep.settings, family="trm")))
+    } == {"not run"}
+    assert {
+        line.verdict
+        for line in claims.judged(sweep, claims.of_family(dataclasses.replace(sweep.settings, family="hrm")))
+    } == {"not run"}
     few = made(replicates=2, family="hrm")
     measured, verdict = asked(few, "Noise got no gain in best accuracy.")
     assert verdict == "no claim"

@@ -59,7 +59,7 @@ def five(low: float, high: float) -> list[float]:
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
-    lines = judged(sweep, claims.of_family("collatz"))
+    lines = judged(sweep, claims.of_family(dataclasses.replace(SETTINGS, family="collatz")))
     (line,) = [line for line in lines if line.claim.claim == claim]
     return line.measured, line.verdict
 
@@ -119,7 +119,7 @@ def test_a_value_that_was_reached(counts: list[float], trivial: dict[str, float]
 
 def test_a_sweep_over_something_else_says_nothing() -> None:
     sweep = made({"10": [60], "100": [10]}, {}, stratify="batch", study="batch_size")
-    lines = judged(sweep, claims.of_family("collatz"))
+    lines = judged(sweep, claims.of_family(dataclasses.replace(SETTINGS, family="collatz")))
     assert len(lines) == 8
     assert {line.verdict for line in lines} == {"not run"}
 
@@ -232,7 +232,7 @@ def test_an_outside_family_s_claims_are_found_by_their_dotted_path(
     tmp_path: Path,
 ) -> None:
     sweep = outside(monkeypatch, tmp_path, "{}.claimed:CLAIMS", claimed=CLAIM)
-    (found,) = claims.of_family(sweep.settings["family"])
+    (found,) = claims.of_family(sweep.settings)
     assert (found.source, found.claim) == ("a paper, table 2", "It floats.")
     assert [(line.measured, line.verdict) for line in judged(sweep, (found,))] == [("5 of 5", Verdict.AGREES)]
     page = document.page(sweep)
@@ -247,7 +247,7 @@ def test_an_outside_family_s_claims_are_found_by_their_dotted_path(
         ("{}.claimed:OTHERS", CLAIM, "cannot load {0}.claimed:OTHERS: module &#39;{0}.claimed&#39; has no attribute"),
         ("{}.claimed:CLAIMS", "1 / 0", "cannot load {0}.claimed:CLAIMS: ZeroDivisionError: division by zero"),
         ("{}.claimed:CLAIMS", "CLAIMS = [1]", "{0}.claimed:CLAIMS is no tuple of leadline.analysis.claims.Claim"),
-        ("{}.claimed", CLAIM, "&#39;{0}.claimed&#39; is not package.module:NAME"),
+        ("{}.claimed", CLAIM, "&#39;{0}.claimed&#39; is neither a name nor package.module:NAME"),
     ],
     ids=["package", "name", "import", "kind", "form"],
 )
@@ -255,7 +255,7 @@ def test_claims_that_cannot_be_loaded_cost_a_line_and_no_report(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, module: str, said: str
 ) -> None:
     sweep = outside(monkeypatch, tmp_path, path, claimed=module)
-    package = sweep.settings["family"].split(".")[0]
+    package = sweep.settings.family.split(".")[0]
     page = document.page(sweep)
     (line,) = [line for line in page.splitlines() if "claims: " in line]
     assert line.startswith(f'<p class="notice">claims: {said.format(package)}')
@@ -264,8 +264,8 @@ def test_claims_that_cannot_be_loaded_cost_a_line_and_no_report(
 
 
 def test_a_family_without_claims_or_that_is_not_installed_has_none() -> None:
-    assert claims.of_family("tests.plugin.line:LINE") == ()
-    assert claims.of_family("elsewhere") == ()
+    assert claims.of_family(dataclasses.replace(SETTINGS, family="tests.plugin.line:LINE")) == ()
+    assert claims.of_family(dataclasses.replace(SETTINGS, family="elsewhere")) == ()
     assert "The log's headlines" not in document.page(
         made({"10": [1]}, {}, family="tests.plugin.line:LINE", **REPORTED)
     )
@@ -273,7 +273,11 @@ def test_a_family_without_claims_or_that_is_not_installed_has_none() -> None:
 
 def test_every_number_of_the_log_stands_in_its_claims() -> None:
     """As they stood there before they were made from the table of the log's results."""
-    said = [claim.logged for family in ("collatz", "trm", "hrm") for claim in claims.of_family(family)]
+    said = [
+        claim.logged
+        for family in ("collatz", "trm", "hrm")
+        for claim in claims.of_family(dataclasses.replace(SETTINGS, family=family))
+    ]
     best = "each the best of 20 evaluations of one run on 1024 boards, less than a standard error apart"
     assert said == [
         "64, 58, 14 of 429 steps at lookahead 10, 20, 100",

@@ -99,12 +99,12 @@ def test_roles_come_from_the_ledger_where_it_has_them(history: History) -> None:
     history.baselines.append(Baseline("sum", "10", {f"test/{name}": Measure.exact(0.5, 9) for name in names}))
     alike = Metric("alike", "min", "rows", "on the rows of all", role="common")
     seen = Metric("seen", "min", "rows", "what is seen", role="coverage")
-    history.settings["metrics"] = {one.name: one.to_dict() for one in (alike, seen)}
-    history.settings["family"] = "elsewhere"
+    history.opened = dataclasses.replace(history.settings, metrics={one.name: one.to_dict() for one in (alike, seen)})
+    history.opened = dataclasses.replace(history.settings, family="elsewhere")
     assert scores.shown(history) == ["hinge", "alike"]
     assert scores.coverage(history) == ([("10", 0.5)], "what is seen")
     assert scores.metric(history, "alike") == alike
-    del history.settings["metrics"]
+    history.opened = dataclasses.replace(history.settings, metrics={})
     assert scores.shown(history) == ["hinge"]
     assert scores.coverage(history) == ([], "")
     assert scores.metric(history, "alike") == Metric("alike", "min", "independent units", "")

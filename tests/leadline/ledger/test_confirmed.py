@@ -60,7 +60,7 @@ def units(generator: np.random.Generator, runs: int, n: int, shift: float = 0.0)
     [(-0.05, "min", Verdict.BETTER), (-0.05, "max", Verdict.WORSE), (0.05, "min", Verdict.WORSE)],
 )
 def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_units_hide(
-    shift: float, mode: str, word: Verdict
+    shift: float, mode: Literal["min", "max"], word: Verdict
 ) -> None:
     scores, rows = units(np.random.default_rng(1), 5, 120, shift)
     history = sweep(scores, mode=mode)
@@ -190,7 +190,7 @@ def test_replicates_that_did_not_finish_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(("mode", "seen"), [("min", 0.2), ("max", -0.2)])
-def test_luck_is_said_on_the_scale_of_the_objective(mode: str, seen: float) -> None:
+def test_luck_is_said_on_the_scale_of_the_objective(mode: Literal["min", "max"], seen: float) -> None:
     history = sweep([mean_over_units([1.0, 2.0])] * 3, validation=[0.4, 0.5, 0.6], found=0.3, mode=mode)
     for number, stratum in ((7, "1"), (8, "1"), (9, "2")):
         history.trials[number] = Trial(number, stratum, "search", None, {}, {}, "stopped", reports=[report()])

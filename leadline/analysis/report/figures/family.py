@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from leadline import registry
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.dotted import load
@@ -35,7 +34,7 @@ def of_family(sweep: Sweep) -> tuple[list[Figure], str]:
     A family that is not installed brings none, and whatever its function raises must not cost the report.
     """
     try:
-        family = registry.family(sweep.settings.family)
+        family = sweep.settings.model_family()
     except ConfigError:
         return [], ""
     if not family.figures:
