@@ -7,13 +7,14 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from leadline import registry
 from leadline.config import ConfigError, TrialConfig, make
-from leadline.family import Family
 from leadline.ledger.rungs import rungs
 from leadline.measure import Report
+
+if TYPE_CHECKING:
+    from leadline.family import Family
 
 __all__ = ["CHANGEABLE", "Settings"]
 
@@ -147,9 +148,10 @@ class Settings:
 
     @functools.cached_property
     def _family(self) -> Family[Any]:
-        return registry.family(
-            self.family, self.family_target
-        )  # looks through all packages for a name, and a replay asks once per trial
+        from leadline import registry  # which imports torch: a leaderboard is read without it
+
+        # Kept, since a name is looked for in all packages, and a replay asks once per trial.
+        return registry.family(self.family, self.family_target)
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
         """The fields that a stratum fixes."""

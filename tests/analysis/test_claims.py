@@ -223,7 +223,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, folder: Path, claims: str, **module
     return made({"10": [1], "100": [1]}, {}, family=f"{package}.family:OUTSIDE", **REPORTED)
 
 
-REPORTED: dict[str, Any] = {"trials": 2, "steps": 100, "grace": 50, "reduction": 2, "seed": 0, "scale": "smoke"}
+REPORTED: dict[str, Any] = {"trials": 2, "budget": 100, "grace": 50, "reduction": 2, "seed": 0, "scale": "smoke"}
 REPORTED |= {"sampler": "random"}
 
 
@@ -264,10 +264,10 @@ def test_claims_that_cannot_be_loaded_cost_a_line_and_no_report(
 
 
 def test_a_family_without_claims_or_that_is_not_installed_has_none() -> None:
-    assert claims.of_family(dataclasses.replace(SETTINGS, family="tests.plugin.line:LINE")) == ()
+    assert claims.of_family(dataclasses.replace(SETTINGS, family="tests.leadline.toy:TOY")) == ()
     assert claims.of_family(dataclasses.replace(SETTINGS, family="elsewhere")) == ()
     assert "The log's headlines" not in document.page(
-        made({"10": [1]}, {}, family="tests.plugin.line:LINE", **REPORTED)
+        made({"10": [1]}, {}, family="tests.leadline.toy:TOY", **REPORTED)
     )
 
 

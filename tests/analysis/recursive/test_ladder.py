@@ -73,7 +73,7 @@ def test_the_report_shows_figure_and_table() -> None:
 def test_the_ledger_says_the_series_where_the_family_is_not_installed() -> None:
     sweep = made({CONTROL: 0.5, NOISY: 0.7})
     (installed,) = figures.ladders(sweep.history)
-    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere")
+    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere", family_target="")
     (recorded,) = figures.ladders(sweep.history)
     assert (recorded.series, recorded.metrics, recorded.table) == (installed.series, installed.metrics, installed.table)
     page = document.page(sweep)
@@ -87,7 +87,7 @@ def test_an_old_ledger_leaves_it_to_the_family() -> None:
     sweep.history.opened = dataclasses.replace(sweep.settings, metrics={})
     (asked,) = figures.ladders(sweep.history)
     assert (recorded.series, recorded.metrics, recorded.table) == (asked.series, asked.metrics, asked.table)
-    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere")
+    sweep.history.opened = dataclasses.replace(sweep.settings, family="elsewhere", family_target="")
     assert figures.ladders(sweep.history) == []
     assert "by strength" not in document.page(sweep)
 

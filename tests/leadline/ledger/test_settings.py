@@ -22,7 +22,7 @@ RECORDED = (
     '"stratify": "level", "strata": [1, 2], "trials": 12, "steps": 9, "grace": 1, "reduction": 3, "startup": 2, "seed": 5, '
     '"confirm": 1, "replicates": 2, "fields": {}, "overrides": {}, "enqueue": [], "time_limit": null, "target": null, '
     '"concurrent": 3, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "workers_per_trial": 1, "max_failures": 2, "beside": [], '
-    '"modes": {}, "question": "", "arms": {}, "unit": "steps", "comparable": false, "stuck_after": 600.0, '
+    '"modes": {}, "metrics": {}, "family_target": "", "question": "", "arms": {}, "unit": "steps", "comparable": false, "stuck_after": 600.0, '
     '"storage_patience": 120.0, "where": {}, "contrasts": [], "least_units": 0, "most_workers_per_trial": null}'
 )
 
