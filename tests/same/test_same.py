@@ -133,7 +133,7 @@ def in_sentence(event: Event) -> None:
         (4, lambda event: event["report"]["facts"].update(loss=0.25), "report.facts.loss", 0.125, 0.25),
         (4, lambda event: event["report"].pop("samples"), "report.samples", 160, ABSENT),
         (4, lambda event: event.update(action="stop"), "action", "finish", "stop"),
-        (0, lambda event: event["settings"].update(reduction=3), "settings.reduction", BASE.reduction, 3),
+        (0, lambda event: event["settings"].update(reduction=7), "settings.reduction", BASE.reduction, 7),
         (1, lambda event: event["config"].update(lr=2e-3), "config.lr", 1e-3, 2e-3),
         (1, lambda event: event.update(stratum="10"), "stratum", "all", "10"),
         (1, lambda event: event.update(infeasible=False), "infeasible", "", False),
