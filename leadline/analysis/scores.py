@@ -7,18 +7,20 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leadline.analysis import progress
 from leadline.analysis.report.answers import interval
 from leadline.config import ConfigError
-from leadline.family import Metric
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, scores
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.measure import Measure
 from leadline.statistics import over_replicates
+
+if TYPE_CHECKING:  # a family's module imports torch, which a leaderboard does without
+    from leadline.family import Metric
 
 __all__ = ["Reading", "chosen", "confirmed", "coverage", "declared", "held", "metric", "shown", "trivial"]
 
@@ -65,6 +67,7 @@ def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
     An old ledger has none: they are then those of the installed family, and none without it.
     """
     from leadline import registry
+    from leadline.family import Metric
 
     if plain := settings.get("metrics"):
         return {name: Metric.from_dict(name, said) for name, said in plain.items()}
@@ -76,6 +79,8 @@ def declared(settings: Mapping[str, Any]) -> dict[str, Metric]:
 
 def metric(history: History, name: str) -> Metric:
     """What a metric is; for one that is not known where a report is made, what the settings say."""
+    from leadline.family import Metric
+
     found = declared(history.settings).get(name)
     return found or Metric(name, history.settings["mode"], "independent units", "")
 
