@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -14,6 +14,9 @@ from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.measure import Metric, Series
+
+if TYPE_CHECKING:
+    from leadline.family import Metric, Series
 
 __all__ = ["Ladder", "ladders"]
 
@@ -112,8 +115,8 @@ def _said(one: Reading) -> str:
 
 def ladders(history: History) -> list[Ladder]:
     """Every series that was reported at three strengths, for the best trial of each stratum."""
-    held, groups = scores.held(history), dict[str, list[Metric]]()
-    known = scores.declared(history.settings)
+    groups: dict[str, list[Metric]] = {}
+    held, known = scores.held(history), scores.declared(history.settings)
     for metric in [known[name] for name in held if name in known]:
         if metric.series:
             groups.setdefault(metric.series.name, []).append(metric)
