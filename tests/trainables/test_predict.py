@@ -53,20 +53,22 @@ def test_a_family_without_predict_says_so() -> None:
 
 
 def test_the_smallest_family_predicts_what_it_is_scored_by(tmp_path: Path) -> None:
+    line: Family[Any] = LINE
+
     class Contract(FamilyContract):
-        family = LINE
-        small: ClassVar[Mapping[str, Any]] = {"steps": 90, "eval_every": 30}
+        family = line
+        small: ClassVar[Mapping[str, Any]] = {"steps": 30, "eval_every": 10}
         bad_inputs = ("1", None)
 
     config = Contract.config()
-    data = LINE.build_data(config)
-    whole = train(LINE, config, data, CheckpointStore(Folder.at(str(tmp_path))))
+    data = line.build_data(config)
+    whole = train(line, config, data, CheckpointStore(Folder.at(str(tmp_path))))
     Contract().test_predicts(data, whole)
-    model = LINE.model(config)
-    model.load_state_dict(LINE.scored_weights(whole.checkpoint.state))
+    model = line.model(config)
+    model.load_state_dict(line.scored_weights(whole.checkpoint.state))
     x, y = data["validation"]
     errors = [
-        (LINE.predict(model, float(here), config) - there) ** 2 for here, there in zip(x[:, 0], y[:, 0], strict=True)
+        (line.predict(model, float(here), config) - there) ** 2 for here, there in zip(x[:, 0], y[:, 0], strict=True)
     ]
     assert sum(errors) / len(errors) == pytest.approx(whole.reports[-1].metrics["validation/mse"].value, rel=1e-5)
 
