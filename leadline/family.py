@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from leadline.config import ConfigError, TrialConfig
+from leadline.config import ConfigError, TrialConfig, make
 from leadline.finding import Finding
 from leadline.measure import Measure
 from leadline.training.guards.guard import Guard
@@ -152,6 +152,14 @@ class Family(ABC, Generic[C]):
     budget_unit: ClassVar[str] = "optimizer steps"
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = {}
     """Whole configurations by name, such as a published run's; each function takes a scale in (0, 1] that shrinks it by its own rule."""
+
+    def config(self, values: Mapping[str, Any]) -> C:
+        """A configuration from plain or textual values, by field; a field that is not given has its default.
+
+        Raises:
+            ConfigError: naming an unknown field of this family, or one whose value it does not take.
+        """
+        return make(self.Config, values, self.name)
 
     def data_key(self, config: C) -> str:
         """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadline.analysis.sweep import Sweep
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
@@ -396,6 +396,6 @@ def _data_key(arm: Arm) -> str:
 
     try:
         family = registry.family(arm.sweep.settings.family)
-        return str(family.data_key(make(family.Config, arm.trial.config, family.name)))
+        return str(family.data_key(family.config(arm.trial.config)))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

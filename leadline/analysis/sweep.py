@@ -147,10 +147,9 @@ class TrialView:
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
         from leadline import registry
-        from leadline.config import make
 
         family = registry.family(self.sweep.settings.family)
-        model: nn.Module = family.model(make(family.Config, self.config, family.name))
+        model: nn.Module = family.model(family.config(self.config))
         found = self.checkpoint()
         try:
             model.load_state_dict(family.scored_weights(found.state))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from leadline import registry
-from leadline.config import ConfigError, TrialConfig, make
+from leadline.config import ConfigError, TrialConfig
 from leadline.family import Family
 from leadline.ledger.rungs import rungs
 from leadline.measure import Report
@@ -178,12 +178,12 @@ class Settings:
         """The configuration with its steps and interval, from a budget in steps or samples."""
         rows = 1
         if self.unit == "samples":
-            rows = family.samples_per_step(make(family.Config, values, family.name))
+            rows = family.samples_per_step(family.config(values))
             for name, size in (("samples", self.budget), ("grace", self.grace)):
                 if size % rows:
                     raise ConfigError(f"{name}: {size} is no whole number of batches of {rows}; take a multiple")
         budget = {"steps": self.budget // rows, "eval_every": self.grace // rows}
-        config: TrialConfig = make(family.Config, {**values, **budget}, family.name)
+        config: TrialConfig = family.config({**values, **budget})
         return config
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.config import ConfigError, TrialConfig, describe, did_you_mean, make, parse_overrides, to_dict
+from leadline.config import ConfigError, TrialConfig, describe, did_you_mean, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure
 
@@ -142,7 +142,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     from leadline.storage import Folder
     from leadline.training.loop import Loop
 
-    config = make(family.Config, values, family.name)
+    config = family.config(values)
     if not threads.isdigit() or int(threads) < 1:
         raise ConfigError(f"threads: must be a whole number of at least 1 (got {threads!r})")
     torch.set_num_threads(int(threads))

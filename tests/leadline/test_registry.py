@@ -35,6 +35,13 @@ def test_a_family_of_this_package() -> None:
     assert registry.family("collatz") is COLLATZ
 
 
+def test_a_family_makes_its_configuration_of_plain_or_textual_values() -> None:
+    assert COLLATZ.config({"lookahead": "20", "layers": "8,4"}) == COLLATZ.config({"lookahead": 20, "layers": [8, 4]})
+    assert isinstance(COLLATZ.config({}), COLLATZ.Config)
+    with pytest.raises(ConfigError, match=r"^lookahed: unknown field of collatz; did you mean lookahead\?$"):
+        COLLATZ.config({"lookahed": 20})
+
+
 def test_an_unknown_name_lists_those_that_are_known() -> None:
     with pytest.raises(ConfigError, match=r"^family: no 'colatz'; installed: .*collatz"):
         registry.family("colatz")
