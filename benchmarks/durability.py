@@ -64,15 +64,10 @@ LAYERS = "64,64"
 @functools.cache
 def recorded_report(steps: int = 40) -> Report:
     """The last report of a short Collatz trial."""
-    from leadline.config import make
     from leadline.training.loop import Loop
     from trainables.collatz.family import COLLATZ
 
-    config = make(
-        COLLATZ.Config,
-        {**FIELDS, "layers": LAYERS, "lookahead": 100, "steps": steps, "eval_every": steps // 2},
-        "collatz",
-    )
+    config = COLLATZ.config({**FIELDS, "layers": LAYERS, "lookahead": 100, "steps": steps, "eval_every": steps // 2})
     return list(Loop(COLLATZ, config, COLLATZ.build_data(config)).run())[-1]
 
 

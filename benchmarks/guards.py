@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from benchmarks._common import Result, machine, verdict
-from leadline.config import make
 from leadline.training.guards.guard import Guard
 from leadline.training.loop import Loop
 from sweeps import batch_size
@@ -50,7 +49,7 @@ def timed(guard: Guard, seconds: dict[str, float]) -> None:
 
 def share(title: str, data: CollatzData, **fields: Any) -> float:
     """Trains; prints the guards' share of each report and returns that of the last."""
-    config = make(COLLATZ.Config, {"lookahead": 20, "ramp": 0, **fields}, "collatz")
+    config = COLLATZ.config({"lookahead": 20, "ramp": 0, **fields})
     loop = Loop(COLLATZ, config, data)
     seconds: dict[str, float] = defaultdict(float)
     for guard in loop.watch.guards:
@@ -67,7 +66,7 @@ def main() -> list[Result]:
     """Measures and prints; see the module's text."""
     torch.set_num_threads(1)
     print(f"{machine()}, {torch.get_num_threads()} thread")
-    data = COLLATZ.build_data(make(COLLATZ.Config, {}, "collatz"))
+    data = COLLATZ.build_data(COLLATZ.config({}))
     shares = [
         share("64,64", data, layers="64,64", batch=256, steps=2000, eval_every=400),
         share("512,512,256", data, layers="512,512,256", batch=512, steps=500, eval_every=100),

@@ -156,7 +156,6 @@ def _each(counts: Counter[str], number: int) -> Counter[str]:
 def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
     """A trial from its start to what its end removes, without the ledger; how many reports it made."""
     from leadline.checkpoint import CheckpointStore
-    from leadline.config import make
     from leadline.training.loop import Loop
 
     settings = dataclasses.replace(_settings(4, REPORTS), budget=240, grace=40)
@@ -166,7 +165,7 @@ def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
     assert isinstance(found, Assignment)
     director.started(found.trial, found.attempt)
     family = settings.model_family()
-    config, place = make(family.Config, found.config, family.name), folder / "trials" / f"{found.trial:04d}"
+    config, place = family.config(found.config), folder / "trials" / f"{found.trial:04d}"
     data, lines = family.build_data(config), [""]
 
     def log(line: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from leadline.config import ConfigError, TrialConfig
+from leadline.config import ConfigError, TrialConfig, make
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.task import Split, Task
@@ -50,6 +50,14 @@ class Family(ABC, Generic[C]):
     figures: ClassVar[str] = ""
     """Dotted name of a function of a `leadline.Sweep` that returns further figures for the report, each a
     `leadline.analysis.report.figures.Figure`."""
+
+    def config(self, values: Mapping[str, Any]) -> C:
+        """A configuration from plain or textual values, by field; a field that is not given has its default.
+
+        Raises:
+            ConfigError: naming an unknown field of this family, or one whose value it does not take.
+        """
+        return make(self.Config, values, self.name)
 
     def data_key(self, config: C) -> str:
         """Names the data that a configuration needs; configurations of one key share one `build_data`. Default: all share one."""

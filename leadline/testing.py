@@ -37,7 +37,7 @@ import torch
 
 from leadline.admission import SCORED, admission
 from leadline.checkpoint import Checkpoint, CheckpointStore
-from leadline.config import ConfigError, TrialConfig, describe, make
+from leadline.config import ConfigError, TrialConfig, describe
 from leadline.family import Family
 from leadline.measure import Report, sign
 from leadline.storage import Folder, _Tries
@@ -180,7 +180,7 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
 def _life(family: Family[Any], config: Mapping[str, Any], folder: str, attempt: int, threads: int, fatal: int) -> None:
     """What a process does that is born to be killed."""
     torch.set_num_threads(threads)
-    typed = make(family.Config, config, family.name)
+    typed = family.config(config)
     train(family, typed, family.build_data(typed), CheckpointStore(Folder.at(folder), attempt), fatal=fatal)
 
 
@@ -211,7 +211,7 @@ class _Fatal(CheckpointStore):
 def _untold(family: Family[Any], config: Mapping[str, Any], folder: str, threads: int, told: str) -> None:
     """What a process does that dies between publish and report; `told` gets the steps of the reports that came out."""
     torch.set_num_threads(threads)
-    typed = make(family.Config, config, family.name)
+    typed = family.config(config)
     for report in Loop(family, typed, family.build_data(typed), store=_Fatal(Folder.at(folder))).run():
         with open(told, "a") as listener:
             listener.write(f"{report.step}\n")
@@ -259,7 +259,7 @@ class FamilyContract:
     @classmethod
     def config(cls, **fields: Any) -> Any:
         """The small configuration, with other fields."""
-        return make(cls.family.Config, {**cls.small, **fields}, cls.family.name)
+        return cls.family.config({**cls.small, **fields})
 
     @classmethod
     def task(cls, data: Any, **fields: Any) -> Task:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.analysis.sweep import Sweep, TrialView
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.measure import Measure
 from trainables.collatz.baselines import potentials
 from trainables.collatz.config import CollatzConfig
@@ -84,7 +84,7 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
     if family != COLLATZ.name:
         raise ConfigError(f"sweep: {found.name} trained {family}; this command reads sweeps of {COLLATZ.name}")
     view = found.trial(number)
-    return view, make(COLLATZ.Config, view.config, COLLATZ.name)
+    return view, COLLATZ.config(view.config)
 
 
 def training(networks: int, steps: int) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from leadline.analysis.scores import declared
 from leadline.analysis.scores import metric as metric_of
 from leadline.analysis.sweep import Sweep
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import exact, finished, lost
 from leadline.ledger.history import Baseline, Trial
@@ -331,6 +331,6 @@ def _data_key(arm: Finalist) -> str:
 
     try:
         family = registry.family(arm.sweep.settings.family)
-        return str(family.data_key(make(family.Config, arm.trial.config, family.name)))
+        return str(family.data_key(family.config(arm.trial.config)))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

@@ -146,10 +146,9 @@ class TrialView:
             ConfigError: if the family is not installed or no longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-        from leadline.config import make
 
         family = self.sweep.settings.model_family()
-        model: nn.Module = family.model(make(family.Config, self.config, family.name))
+        model: nn.Module = family.model(family.config(self.config))
         found = self.checkpoint()
         try:
             model.load_state_dict(family.scored_weights(found.state))
@@ -169,10 +168,9 @@ class TrialView:
                 longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-        from leadline.config import make
 
         family = self.sweep.settings.model_family()
-        return family.predict(self.load(), inputs, make(family.Config, self.config, family.name))
+        return family.predict(self.load(), inputs, family.config(self.config))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadline import registry
 from leadline.command_line import Command, count
-from leadline.config import ConfigError, TrialConfig, describe, make, parse_overrides, to_dict
+from leadline.config import ConfigError, TrialConfig, describe, parse_overrides, to_dict
 from leadline.family import Family
 from leadline.measure import Measure
 
@@ -131,7 +131,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
     from leadline.storage import Folder
     from leadline.training.loop import Loop
 
-    config = make(family.Config, values, family.name)
+    config = family.config(values)
     torch.set_num_threads(threads)
     try:
         place = torch.device(device)

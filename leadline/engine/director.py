@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leadline.config import ConfigError, make, to_dict
+from leadline.config import ConfigError, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, last_line, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
@@ -326,13 +326,7 @@ class Director:
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
             known = {field.name for field in dataclasses.fields(family.Config)}
-            typed = to_dict(
-                make(
-                    family.Config,
-                    {**{name: value for name, value in was.items() if name in known}, **fields},
-                    family.name,
-                )
-            )
+            typed = to_dict(family.config({**{name: value for name, value in was.items() if name in known}, **fields}))
             unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
 
     def _decide(self, trial: Trial, report: Report) -> Decision:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from leadline.config import ConfigError, TrialConfig, make, to_dict
+from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
 from leadline.family import Family
@@ -137,7 +137,7 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
     """A first configuration for each stratum."""
     family = settings.model_family()
     proposals = _first_proposals(_replayed(settings, space, ()), len(settings.strata))
-    return [make(family.Config, proposal.config, family.name) for proposal in proposals]
+    return [family.config(proposal.config) for proposal in proposals]
 
 
 def check_fits(

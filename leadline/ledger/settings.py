@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from leadline.config import ConfigError, TrialConfig, make
+from leadline.config import ConfigError, TrialConfig
 from leadline.ledger.rungs import rungs
 from leadline.measure import Report
 
@@ -187,12 +187,12 @@ class Settings:
         """The configuration with its steps and interval, from a budget in steps or samples."""
         rows = 1
         if self.unit == "samples":
-            rows = family.samples_per_step(make(family.Config, values, family.name))
+            rows = family.samples_per_step(family.config(values))
             for name, size in (("samples", self.budget), ("grace", self.grace)):
                 if size % rows:
                     raise ConfigError(f"{name}: {size} is no whole number of batches of {rows}; take a multiple")
         budget = {"steps": self.budget // rows, "eval_every": self.grace // rows}
-        config: TrialConfig = make(family.Config, {**values, **budget}, family.name)
+        config: TrialConfig = family.config({**values, **budget})
         return config
 
     def to_dict(self) -> dict[str, Any]:

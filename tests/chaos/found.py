@@ -11,7 +11,6 @@ from typing import Any
 
 from leadline import registry
 from leadline.checkpoint import CheckpointStore
-from leadline.config import make
 from leadline.engine.search import Space
 from leadline.ledger.history import History, Trial
 from leadline.ledger.segments import read
@@ -104,7 +103,7 @@ class _Alone:
         """What is different in the sweep's trial: its curve, or the training state at its end."""
         if not trial.reports:
             return ["no report"]
-        config = make(self.family.Config, {**trial.trained_config, **self.idle}, self.family.name)
+        config = self.family.config({**trial.trained_config, **self.idle})
         key = self.family.data_key(config)
         if key not in self._data:
             self._data = {key: self.family.build_data(config)}

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from leadline.checkpoint import CheckpointStore
-from leadline.config import make
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
 from leadline.ledger.events import parse
@@ -114,7 +113,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     while isinstance(assignment := director.next(), Assignment):
         director.started(assignment.trial, assignment.attempt)
         store = CheckpointStore(Folder.at(str(place / "trials" / f"{assignment.trial:04d}")))
-        loop = Loop(TOY, make(TOY.Config, assignment.config), None, store=store, test=assignment.test)
+        loop = Loop(TOY, TOY.config(assignment.config), None, store=store, test=assignment.test)
         assert any(director.reported(assignment.trial, report).action != "continue" for report in loop.run())
     ledger.commit()  # so that the last segment holds the end alone
     director.closed("done")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadline import registry
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Pinned, Search
 from leadline.ledger.events import Event, Proposed
@@ -38,11 +38,8 @@ def test_each_noisy_arm_has_a_control_of_the_same_rollout_effort_and_budget(fami
     counts: dict[str, list[Trial]] = {}
     for trial in proposed(STUDY, asked):
         counts.setdefault(trial.stratum, []).append(trial)
-        assert (
-            registry.family(family).samples_per_step(make(registry.family(family).Config, trial.config))
-            * trial.config["steps"]
-            == asked.budget
-        )
+        made = registry.family(family)
+        assert made.samples_per_step(made.config(trial.config)) * trial.config["steps"] == asked.budget
     assert {len(found) for found in counts.values()} == {asked.trials // 6}
     for rollout, (noisy, control) in PAIRS.items():
         assert {trial.config["rollout"] for name in (noisy, control) for trial in counts.get(name, [])} <= {rollout}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from leadline.checkpoint import Checkpoint, CheckpointStore, DamagedCheckpoint
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder, StorageError
@@ -111,7 +111,7 @@ def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveCo
 
 def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:
     """A start that was trained on other boards may have seen those that are scored: it must have had the same split."""
-    before = make(family.Config, start.config, family.name)
+    before = family.config(start.config)
     same = before.data_key == config.data_key and not before.start
     how = (
         "trained on the same split"

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from leadline.admission import audited, compared
-from leadline.config import make
 from leadline.engine.director import Director
 from leadline.finding import Finding
 
@@ -64,7 +63,7 @@ class SharedData:
         """The key of a configuration's data and its pickled reference in Ray's object store."""
         import ray
 
-        typed = make(self._family.Config, config, self._family.name)
+        typed = self._family.config(config)
         key = self._family.data_key(typed)
         if key not in self._references:
             reference = ray.put(self._built[key])

@@ -27,7 +27,7 @@ import torch
 
 from leadline import registry
 from leadline.checkpoint import CheckpointStore, attempt_folder
-from leadline.config import TrialConfig, make
+from leadline.config import TrialConfig
 from leadline.engine.failure_causes import killed, named
 from leadline.engine.ray.channel import channel
 from leadline.ledger.leaderboard_text import Place
@@ -87,7 +87,7 @@ class AttemptSpec:
 
     def typed_config(self) -> TrialConfig:
         """The configuration as the family's dataclass."""
-        config: TrialConfig = make(registry.family(self.family).Config, self.config, self.family)
+        config: TrialConfig = registry.family(self.family).config(self.config)
         return config
 
     def store(self) -> CheckpointStore:

@@ -14,7 +14,7 @@ from analysis import Sweep
 from leadline import registry
 from leadline.analysis.frame import COLUMNS
 from leadline.checkpoint import CheckpointStore
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.ledger import leaderboard
 
 Build = Any
@@ -23,7 +23,7 @@ Build = Any
 def publish(folder: Path, view: Any, step: int, attempt: int = 1) -> dict[str, torch.Tensor]:
     """Stores a checkpoint with weights of its own; returns them."""
     family = registry.family("collatz")
-    model = family.model(make(family.Config, {**view.config, "seed": step}))
+    model = family.model(family.config({**view.config, "seed": step}))
     store = CheckpointStore(view.sweep.folder / "trials" / f"{view.number:04d}", attempt)
     store.publish(step, {"model": model.state_dict()}, {"history": []})
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -178,7 +178,7 @@ def test_a_trial_answers_an_input_with_its_weights(trained: Sweep) -> None:
     publish(Path(trained.folder.path), view, 300)
     publish(Path(trained.folder.path), view, 400)
     family = registry.family("collatz")
-    config = make(family.Config, view.config)
+    config = family.config(view.config)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         answer = view.predict(27)

@@ -17,7 +17,7 @@ from leadline.engine.run import _free_name, drive
 from leadline.engine.study import Study
 from leadline.engine.supervisor import Parent
 from leadline.ledger import segments
-from leadline.ledger.events import Closed
+from leadline.ledger.events import Closed, Opened
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
@@ -345,6 +345,19 @@ def test_a_finished_sweep_has_nothing_left_to_do(finished: Path, capsys: pytest.
         == "done is finished: nothing that was asked for is left to do; --trials 14 or --steps 27 extends it\n"
     )
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_a_sweep_of_a_newer_version_is_not_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it asks for would be dropped in silence."""
+    ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
+    ledger.append(Opened(settings=BASE, manifest={}, time=1.0))
+    ledger._pending[0]["settings"]["colour"] = "red"
+    ledger.close()
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "done"])
+    assert ended.value.code == 2
+    said = "error: resume: done was begun by a newer version, and this one does not know its colour\n"
+    assert capsys.readouterr().err == said
 
 
 def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from leadline.config import make
 from leadline.ledger.events import parse
 from leadline.ledger.format import Record
 from leadline.ledger.segments import Ledger, read
@@ -209,7 +208,7 @@ def test_several_at_a_time_each_curve_is_that_of_the_trial_alone(events: list[Re
     proposed = {event["trial"]: event["config"] for event in events if event["type"] == "proposed"}
     for number, config in proposed.items():
         told = [event["report"] for event in events if event["type"] == "reported" and event["trial"] == number]
-        loop = Loop(TOY, make(TOY.Config, config), None, test=config["seed"] != proposed[0]["seed"])
+        loop = Loop(TOY, TOY.config(config), None, test=config["seed"] != proposed[0]["seed"])
         alone = curve(report for report in loop.run(told[-1]["step"]))
         assert alone == curve(map(Report.from_dict, told))
 

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from leadline.commands import dispatch
-from leadline.config import make
 from leadline.engine.driver import TWICE_SECONDS
 from leadline.ledger.events import Failed
 from leadline.ledger.history import History
@@ -176,7 +175,7 @@ def test_two_workers_train_one_trial_together(scratch: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     two = history_of(scratch, "two").trials[0]
     assert two.status == "finished"
-    alone = list(Loop(TOY_FAMILY, make(TOY_FAMILY.Config, two.config), None).run())
+    alone = list(Loop(TOY_FAMILY, TOY_FAMILY.config(two.config), None).run())
     assert [report.step for report in two.reports] == [report.step for report in alone] == [4, 8]
     for one, other in zip(alone, two.reports, strict=True):
         assert other.metrics["validation/error"].value == pytest.approx(one.metrics["validation/error"].value, abs=1e-6)

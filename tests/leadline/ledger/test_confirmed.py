@@ -27,14 +27,11 @@ def report(step: int = 9, findings: tuple[Finding, ...] = (), **metrics: Measure
 
 
 def sweep(
-    scores: list[Measure],
-    validation: list[float] | None = None,
-    found: float = 0.3,
-    mode: Literal["min", "max"] = "min",
-    **others: Any,
+    scores: list[Measure], validation: list[float] | None = None, found: float = 0.3, mode: str = "min", **others: Any
 ) -> History:
     """A history of one finished trial at validation `found`, with a replicate for each test score."""
-    history = History(dataclasses.replace(BASE, strata=(1,), mode=mode, replicates=max(1, len(scores)), stratify=None))
+    history = History(dataclasses.replace(BASE, strata=(1,), stratify=None, confirm=1, replicates=max(1, len(scores))))
+    history.opened = dataclasses.replace(history.settings, mode="max" if mode == "max" else "min")
     config = {"seed": 1}
     history.trials[0] = Trial(
         0, "1", "search", None, {}, config, "finished", reports=[report(validation_error=Measure.exact(found, 9))]

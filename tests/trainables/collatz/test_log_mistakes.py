@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.config import make
 from leadline.engine.director import Assignment, Director
 from leadline.engine.ray.shared_data import SharedData
 from leadline.family import Family
@@ -43,7 +42,7 @@ def _swept() -> tuple[History, list[Trial]]:
     assert shared.ready()
     while isinstance(given := director.next(), Assignment):
         director.started(given.trial, given.attempt)
-        config = make(PADDED.Config, {**given.config, "eval_every": 60})
+        config = PADDED.config({**given.config, "eval_every": 60})
         for report in Loop(PADDED, config, PADDED.build_data(config)).run():
             director.reported(given.trial, report)
     return director.history, director.history.search_trials()

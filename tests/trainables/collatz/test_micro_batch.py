@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leadline.checkpoint import CheckpointStore
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.storage import Folder
 from leadline.testing import digest, training_state
 from leadline.training.loop import Loop
@@ -27,10 +27,8 @@ def data() -> CollatzData:
 
 
 def config(**fields: Any) -> Any:
-    return make(
-        COLLATZ.Config,
-        {"steps": 12, "eval_every": 6, "layers": "16", "batch": 128, "ramp": 0, "pool": 512, **fields},
-        "collatz",
+    return COLLATZ.config(
+        {"steps": 12, "eval_every": 6, "layers": "16", "batch": 128, "ramp": 0, "pool": 512, **fields}
     )
 
 

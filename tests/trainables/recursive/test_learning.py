@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from leadline.config import make
 from leadline.training.loop import Loop
 from trainables.recursive.family import TRM_FAMILY
 from trainables.recursive.model import RecursiveNet, puzzle_parameters
@@ -18,7 +17,7 @@ def test_solves_sudokus_it_has_not_seen() -> None:
 
     Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 500 steps reach 0.62, 750 reach 0.82.
     """
-    config = make(TRM_FAMILY.Config, {"steps": STEPS, "eval_every": STEPS // 2}, "trm")
+    config = TRM_FAMILY.config({"steps": STEPS, "eval_every": STEPS // 2})
     data = TRM_FAMILY.build_data(config)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.training.loop import Loop
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY, FilledBoard, RecursiveFamily
 from trainables.recursive.metrics import score
@@ -34,7 +34,7 @@ TRAINED: list[tuple[RecursiveFamily[Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("family", "fields"), TRAINED, ids=["trm", "hrm"])
 def test_predicting_agrees_with_evaluating(family: RecursiveFamily[Any], fields: dict[str, Any]) -> None:
     """Board by board: whether it is solved, after how many segments Q would halt, and whether Q says so."""
-    config = make(family.Config, {**SMALL, **fields}, family.name)
+    config = family.config({**SMALL, **fields})
     data = family.build_data(config)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -69,9 +69,8 @@ def test_predicting_agrees_with_evaluating(family: RecursiveFamily[Any], fields:
 
 
 def test_an_untrained_network_answers_a_maze() -> None:
-    config = make(
-        TRM_FAMILY.Config,
-        {**SMALL, "task": "maze", "size": 7, "train_boards": 8, "validation_boards": 3, "test_boards": 2, "batch": 8},
+    config = TRM_FAMILY.config(
+        {**SMALL, "task": "maze", "size": 7, "train_boards": 8, "validation_boards": 3, "test_boards": 2, "batch": 8}
     )
     model = TRM_FAMILY.model(config).eval()
     maze = TRM_FAMILY.example(config)

@@ -38,7 +38,7 @@ def data() -> RecursiveData:
 
 def task(family: RecursiveFamily[Any], data: RecursiveData, **fields: Any) -> RecursiveTask:
     torch.manual_seed(0)
-    return family.task(make(family.Config, {**SMALL, **fields}, family.name), data, CPU)
+    return family.task(family.config({**SMALL, **fields}), data, CPU)
 
 
 def gradient(

@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import spawn
 
 from leadline.admission import admission
 from leadline.checkpoint import CheckpointStore
-from leadline.config import ConfigError, make
+from leadline.config import ConfigError
 from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.testing import digest
@@ -41,7 +41,7 @@ NOISY: dict[str, Any] = {"mode": "multi_perturbed_ce", "k": 2, "ramp": 0.5}
 
 
 def run(place: Path, family: Any = TRM_FAMILY, **fields: Any) -> list[Report]:
-    config = make(family.Config, {**SMALL, **fields}, family.name)
+    config = family.config({**SMALL, **fields})
     return list(Loop(family, config, family.build_data(config), store=CheckpointStore(Folder.at(str(place)))).run())
 
 
@@ -59,7 +59,7 @@ FIRST, LAST = "attempt-01/step-000000003", "attempt-01/step-000000006"
 @pytest.mark.parametrize("part", [FIRST, LAST])
 def test_fine_tunes(part: str, trained: Path) -> None:
     """From the averaged weights of a checkpoint; its score is the first one."""
-    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / part), "seed": 5})
+    config = TRM_FAMILY.config({**SMALL, "start": str(trained / part), "seed": 5})
     data = TRM_FAMILY.build_data(config)
     assert not admission(TRM_FAMILY, config, data).refusals
     found = CheckpointStore(Folder.at(str(trained))).load(part)
@@ -74,25 +74,25 @@ def test_a_start_of_another_architecture_is_refused_by_the_field(trained: Path) 
         ({"hidden": 32}, "hidden: must be 16"),
         ({"mlp_t": True, "positions": "none"}, "positions: must be learned"),
     ):
-        config = make(TRM_FAMILY.Config, {**SMALL, **fields, "start": str(trained / LAST)})
+        config = TRM_FAMILY.config({**SMALL, **fields, "start": str(trained / LAST)})
         with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
             TRM_FAMILY.build_data(config)
-        shared = TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST)}))
+        shared = TRM_FAMILY.build_data(TRM_FAMILY.config({**SMALL, "start": str(trained / LAST)}))
         with pytest.raises(ConfigError, match=f"^{said}.*which start names"):
             TRM_FAMILY.task(config, shared, torch.device("cpu"))
 
 
 def test_a_start_that_is_none_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^start: there is no checkpoint at"):
-        TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(tmp_path)}))
+        TRM_FAMILY.build_data(TRM_FAMILY.config({**SMALL, "start": str(tmp_path)}))
     with pytest.raises(ConfigError, match=r"is of the family trm, this one is hrm$"):
-        HRM_FAMILY.build_data(make(HRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST)}))
+        HRM_FAMILY.build_data(HRM_FAMILY.config({**SMALL, "start": str(trained / LAST)}))
     with pytest.raises(ConfigError, match=rf"is a trial; say which of its checkpoints, such as .*{LAST}$"):
-        TRM_FAMILY.build_data(make(TRM_FAMILY.Config, {**SMALL, "start": str(trained)}))
+        TRM_FAMILY.build_data(TRM_FAMILY.config({**SMALL, "start": str(trained)}))
 
 
 def test_a_start_that_may_have_seen_the_scored_boards_is_refused(trained: Path) -> None:
-    config = make(TRM_FAMILY.Config, {**SMALL, "start": str(trained / LAST), "data_seed": 1})
+    config = TRM_FAMILY.config({**SMALL, "start": str(trained / LAST), "data_seed": 1})
     (refusal,) = admission(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).refusals
     assert "overlap_start" in refusal
     assert "may have seen the boards scored here" in refusal
@@ -100,7 +100,7 @@ def test_a_start_that_may_have_seen_the_scored_boards_is_refused(trained: Path) 
 
 def test_goes_on_only_with_the_same_architecture(trained: Path) -> None:
     """A checkpoint of this run's own folder, too."""
-    config = make(TRM_FAMILY.Config, {**SMALL, "hidden": 32})
+    config = TRM_FAMILY.config({**SMALL, "hidden": 32})
     loop = Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config), store=CheckpointStore(Folder.at(str(trained)), 2))
     with pytest.raises(RuntimeError, match=r"size mismatch"):
         next(loop.run())
@@ -108,7 +108,7 @@ def test_goes_on_only_with_the_same_architecture(trained: Path) -> None:
 
 def test_reports(tmp_path: Path) -> None:
     """The ladder is `robust`'s mean, noise and what ended are facts, and the test split is probed on all boards."""
-    config = make(TRM_FAMILY.Config, {**SMALL, **NOISY, "rollout": "parallel_fixed"})
+    config = TRM_FAMILY.config({**SMALL, **NOISY, "rollout": "parallel_fixed"})
     last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config), test=True).run())[-1]
     ladder = [last.metrics[f"test/{rung(sigma)}"].value for sigma in LADDER]
     assert last.metrics["test/robust"].value == pytest.approx(np.mean(ladder))
@@ -123,7 +123,7 @@ def test_reports(tmp_path: Path) -> None:
 
 def test_nothing_ended_is_no_number() -> None:
     """Streaming: no trajectory has come to its end after one step of two, so that there is no ratio to report."""
-    config = make(TRM_FAMILY.Config, {**SMALL, "steps": 2, "eval_every": 1})
+    config = TRM_FAMILY.config({**SMALL, "steps": 2, "eval_every": 1})
     first, second = Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run()
     assert np.isnan(first.facts["train/exact"])
     assert second.facts["train/steps"] == 2.0
@@ -133,7 +133,7 @@ def _as_worker(rank: int, folder: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    config = make(HRM_FAMILY.Config, {**SMALL, **NOISY, "explore": 0.5, "puzzle_emb": 8})
+    config = HRM_FAMILY.config({**SMALL, **NOISY, "explore": 0.5, "puzzle_emb": 8})
     data = HRM_FAMILY.build_data(config)
 
     def loop(attempt: int) -> Loop:
@@ -165,7 +165,7 @@ def test_two_workers_stream_what_one_does(tmp_path: Path) -> None:
 
 def test_one_segment_is_one_segment() -> None:
     """Exploration asks for two at least, which a limit of one does not give."""
-    config = make(TRM_FAMILY.Config, {**SMALL, "halt_max_steps": 1, "explore": 1.0})
+    config = TRM_FAMILY.config({**SMALL, "halt_max_steps": 1, "explore": 1.0})
     last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run())[-1]
     assert last.facts["train/steps"] == 1.0
 
@@ -173,9 +173,8 @@ def test_one_segment_is_one_segment() -> None:
 @pytest.mark.parametrize("micro_batch", [0, 2])
 def test_noise_is_a_fact_of_the_last_step_that_had_any(micro_batch: int) -> None:
     """Streaming: every second step has none, the reported one among them; parts of a batch count together."""
-    config = make(
-        TRM_FAMILY.Config,
-        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "micro_batch": micro_batch, "steps": 8, "eval_every": 4},
+    config = TRM_FAMILY.config(
+        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "micro_batch": micro_batch, "steps": 8, "eval_every": 4}
     )
     last = list(Loop(TRM_FAMILY, config, TRM_FAMILY.build_data(config)).run())[-1]
     assert last.facts["noise/z_L/asked"] == pytest.approx(0.1)
@@ -186,15 +185,14 @@ def test_a_checkpoint_is_about_as_large_as_was_said(trained: Path, tmp_path: Pat
     for name, fields in (("none", {}), ("streams", {**NOISY, "k": 8, "batch": 32})):
         run(tmp_path / name, **fields)
         written = max(file.stat().st_size for file in (tmp_path / name).rglob("state.pt"))
-        said = TRM_FAMILY.checkpoint_bytes(make(TRM_FAMILY.Config, {**SMALL, **fields}))
+        said = TRM_FAMILY.checkpoint_bytes(TRM_FAMILY.config({**SMALL, **fields}))
         assert 0.5 * written < said < 1.5 * written, name
 
 
 def test_a_resumed_trial_tells_the_noise_of_before(tmp_path: Path) -> None:
     """Streaming, with a report after each step: the second step of each board has no noise of its own."""
-    config = make(
-        TRM_FAMILY.Config,
-        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "steps": 4, "eval_every": 1, "ramp": 0.0},
+    config = TRM_FAMILY.config(
+        {**SMALL, **NOISY, "noise": "fixed", "sigma_max": 0.1, "steps": 4, "eval_every": 1, "ramp": 0.0}
     )
     data = TRM_FAMILY.build_data(config)
     whole = [report.facts for report in Loop(TRM_FAMILY, config, data).run()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -14,9 +14,6 @@ from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.measure import Metric, Series
-
-if TYPE_CHECKING:
-    from leadline.family import Metric, Series
 
 __all__ = ["Ladder", "ladders"]
 

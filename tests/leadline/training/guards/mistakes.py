@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.checkpoint import CheckpointStore
-from leadline.config import TrialConfig, configuration, knob, make
+from leadline.config import TrialConfig, configuration, knob
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
@@ -232,7 +232,7 @@ COMMANDS = Commands(pooled=True)
 
 def watched(family: Family[Any], guard: Guard, store: CheckpointStore | None = None, **fields: Any) -> Loop:
     """A loop that this guard alone watches."""
-    config = make(family.Config, {"steps": 600, "eval_every": 50, **fields})
+    config = family.config({"steps": 600, "eval_every": 50, **fields})
     loop = Loop(family, config, family.build_data(config), store=store)
     loop.watch = GuardRunner([guard], loop.task, config.eval_every)
     return loop

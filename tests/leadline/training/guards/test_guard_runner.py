@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from leadline.checkpoint import CheckpointStore
-from leadline.config import make
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder
@@ -94,7 +93,7 @@ def test_guards_go_on_after_a_resume_where_they_were(fault: str, tmp_path: Path)
 
 
 def test_collatz_is_healthy() -> None:
-    trial = make(COLLATZ.Config, {"steps": 800, "eval_every": 200, "pool": 2**12})
+    trial = COLLATZ.config({"steps": 800, "eval_every": 200, "pool": 2**12})
     _, reports = run(COLLATZ, trial, *looking())
     assert [report.findings for report in reports] == [()] * 4
 
@@ -103,7 +102,7 @@ def test_collatz_is_healthy() -> None:
 def test_toy_families_are_healthy(name: str) -> None:
     families: dict[str, Family[Any]] = {"line": LINE, "toy": TOY}
     family = families[name]
-    _, reports = run(family, make(family.Config, {"steps": 200, "eval_every": 50}), *looking())
+    _, reports = run(family, family.config({"steps": 200, "eval_every": 50}), *looking())
     assert [report.findings for report in reports] == [()] * 4
 
 
