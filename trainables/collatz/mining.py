@@ -24,7 +24,7 @@ from trainables.collatz.sampler import Sampler, mined_orbits
 __all__ = ["MOST", "PROBE", "Margins", "Miner", "merged", "worst"]
 
 Margins = Callable[[Nodes, I64], F64]
-"""A function from nodes to V(n) - V(T n), float64 [rows], with the model's present weights."""
+"""A function from nodes to V(n) - V(T n), float64 [rows], at the model's present weights."""
 
 MOST = 1000
 """The number of mined numbers that are kept, the newest ones (log)."""
@@ -142,7 +142,7 @@ class Miner:
         return {"mined": float(len(self.sampler.mined.numbers)), "mining_rollbacks": float(self.rollbacks)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the mined numbers and what is kept for a way back, as tensors and plain values."""
+        """Returns the mined numbers and what is kept, as tensors and plain values."""
         return {"mined": _packed(self.sampler.mined.numbers), "rollbacks": self.rollbacks, "kept": self._kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
