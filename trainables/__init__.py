@@ -1,4 +1,7 @@
-"""What is trained: a folder per family. A new family adds its folder and a line to this list."""
+"""The families that can be trained.
+
+Each has a folder. A new family adds its folder and a line to this list.
+"""
 
 __all__ = ["FAMILIES"]
 
@@ -7,5 +10,7 @@ FAMILIES = {
     "hrm": "trainables.recursive.family:HRM_FAMILY",
     "trm": "trainables.recursive.family:TRM_FAMILY",
 }
-"""Families by name. The entry point `trainables:FAMILIES` names this list, so that a new line needs no new
-installation."""
+"""The families by name, each with the module and the name of its object.
+
+The entry point `trainables:FAMILIES` names this list, so that a new line needs no new installation.
+"""

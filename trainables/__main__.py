@@ -1,4 +1,4 @@
-"""The door `python -m trainables`: the command `leadline train`."""
+"""Runs `leadline train`, so that `python -m trainables` works too."""
 
 from leadline.__main__ import run
 

@@ -1,4 +1,8 @@
-"""A second opinion on the split: exact Python integers and sets, from the seeds alone, walked anew rather than by what built the data."""
+"""Checks the split a second time, from the seeds alone.
+
+Orbits are walked anew with exact Python integers and sets; nothing that built the data is used, so
+that a mistake there is found here.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,14 @@ MIN_TEST_ORBITS = 100
 
 
 def _step(n: int) -> tuple[int, int]:
-    """(T(n), k)."""
+    """Returns T(n) and k, the 2-adic valuation of 3n + 1, of one odd number."""
     m = 3 * n + 1
     k = (m & -m).bit_length() - 1
     return m >> k, k
 
 
 def _orbit(seed: int) -> tuple[list[int], list[int]]:
-    """Numbers from the seed to 1, and the valuations between them."""
+    """Returns the numbers from the seed to 1, and the valuations of the steps between them."""
     numbers: list[int] = [seed]
     valuations: list[int] = []
     while numbers[-1] != 1:
@@ -34,7 +38,7 @@ def _orbit(seed: int) -> tuple[list[int], list[int]]:
 
 
 def _prefixes(orbits: list[list[int]]) -> list[list[int]]:
-    """The private prefix of each orbit."""
+    """Returns the private prefix of each orbit: its numbers before the first core number."""
     owner: dict[int, int] = {}
     shared: set[int] = set()
     for i, numbers in enumerate(orbits):
@@ -49,7 +53,7 @@ def _prefixes(orbits: list[list[int]]) -> list[list[int]]:
 
 
 def _ahead(n: int) -> tuple[list[int], list[int]]:
-    """The iterates of a training row that are looked at, and its first eight valuations."""
+    """Returns the iterates of a training row in CHECKED, and its first eight valuations."""
     numbers, valuations = [n], []
     for _ in range(POOL_NODES - 1):
         n, k = _step(n)
@@ -59,6 +63,7 @@ def _ahead(n: int) -> tuple[list[int], list[int]]:
 
 
 def _curriculum(data: CollatzData, orbits: list[list[int]], guarded: set[int]) -> int:
+    """Counts the curriculum rows of which an iterate is a guarded number."""
     owner = np.searchsorted(data.first, data.rows, side="right") - 1
     place = data.rows - data.first[owner]
     rows = zip(owner.tolist(), place.tolist(), strict=True)
@@ -66,7 +71,12 @@ def _curriculum(data: CollatzData, orbits: list[list[int]], guarded: set[int]) -
 
 
 def _random(data: CollatzData, guarded: set[int], logged: set[int]) -> tuple[int, int, int]:
-    """Pool rows that touch a guarded number, those that touch a logged one, and those with another number's residue or valuations."""
+    """Counts three kinds of pool rows.
+
+    Returns:
+        The rows that touch a guarded number, those that touch a logged one, and those stored with
+        the residue or the valuations of another number.
+    """
     nodes = data.pool_first + POOL_NODES * np.arange(data.pool)
     stored = window(data.nodes, nodes, POOL_NODES - 1).tolist()
     residues = data.nodes.r81[nodes].tolist()
@@ -80,7 +90,7 @@ def _random(data: CollatzData, guarded: set[int], logged: set[int]) -> tuple[int
 
 
 def audit(data: CollatzData) -> list[Finding]:
-    """Findings on every row that can be sampled; a failed one refuses the data."""
+    """Returns the findings on every row that can be sampled; a failed one refuses the data."""
     walked = [_orbit(seed) for seed in data.seeds.tolist()]
     orbits = [numbers for numbers, _ in walked]
     group = data.group.tolist()

@@ -1,4 +1,4 @@
-"""Functions V without a trained parameter, scored on the rows that trials are scored on."""
+"""Functions V without a trained parameter, scored on the same rows as trials."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ NAMES = ("constant", "ln n", "ln n + 0.35 drift", "ln n + 0.5 drift", "sum of ln
 
 
 def _remaining(data: CollatzData) -> npt.NDArray[np.int64]:
-    """Steps to 1 of every orbit node, int64 [orbit nodes]; 0 for the nodes past it."""
+    """Returns the steps to 1 of every orbit node, int64 [orbit nodes]; 0 past the 1."""
     parts = [np.maximum(np.arange(steps + REACH, -1, -1) - REACH, 0) for steps in data.steps]
     return np.concatenate(parts)
 
 
 def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
-    """V by name, on orbit nodes (not on the pool's); those with a drift or a sum look `lookahead` steps ahead.
+    """Returns every baseline's V by name.
 
-    The oracle counts the Syracuse steps to 1 and never violates: it shows what a perfect score looks like. The sum is
-    that of ln T^j(n) for j = 0..lookahead, exact; its margin is ln n - ln T^(lookahead + 1)(n).
+    Each V takes orbit nodes, not nodes of the pool. Those with a drift or a sum look `lookahead`
+    steps ahead. The oracle counts the Syracuse steps to 1 and never violates: it shows what a
+    perfect score looks like. The sum is that of ln T^j(n) for j = 0..lookahead, exact; its margin
+    is ln n - ln T^(lookahead + 1)(n).
     """
     nodes = data.nodes
     remaining = _remaining(data)
@@ -54,7 +56,7 @@ def potentials(data: CollatzData, lookahead: int) -> dict[str, Potential]:
 
 
 def baselines(data: CollatzData, lookahead: int, split: Split, common: int = 0) -> dict[str, dict[str, Measure]]:
-    """Every metric of every baseline on a split; `common` as in `score`."""
+    """Returns every metric of every baseline on a split; `common` is that of `metrics.score`."""
     return {
         name: score(data, split, potential, lookahead, common)
         for name, potential in potentials(data, lookahead).items()

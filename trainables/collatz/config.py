@@ -1,7 +1,8 @@
-"""Configuration of the Collatz family.
+"""The configuration of the Collatz family.
 
-"Log run 7" is the seventh run in PROGRESS.md of github gabrielberger1000/collatz_lyapunov (04c9667), 100,000 steps; "log" is
-what all its runs used, settings that they left at the code's defaults included.
+"Log run 7" is the seventh run in PROGRESS.md of github gabrielberger1000/collatz_lyapunov
+(04c9667), 100,000 steps; "log" is what all its runs used, including the settings that they left at
+the code's defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["CollatzConfig"]
 
 @configuration
 class CollatzConfig(TrialConfig):
-    """A positive function V of an odd n, trained so that V(T(n)) < V(n)."""
+    """The settings of a positive function V of an odd n, trained so that V(T(n)) < V(n)."""
 
     lookahead: int = knob(
         10,
@@ -50,7 +51,8 @@ class CollatzConfig(TrialConfig):
     )
     schedule: Literal["constant", "cosine", "plateau"] = knob(
         "cosine",
-        "cosine falls to 0 (Loshchilov and Hutter 2017); plateau halves lr when single batches' losses set no new low (log)",
+        "cosine falls to 0 (Loshchilov and Hutter 2017); "
+        "plateau halves lr when single batches' losses set no new low (log)",
     )
     patience: float = knob(
         0.02,
@@ -62,7 +64,8 @@ class CollatzConfig(TrialConfig):
     margin: float = knob(0.05, "descent V(n) - V(Tn) below which the hinge T1 is active (log)", gt=0, le=100)
     weights: Literal["logged", "even"] = knob(
         "logged",
-        "rows' weights in T1: 20 growth, 2 decay if hard, else 10 and 1 (log); even: 1 for all, as the scores have it (ours)",
+        "rows' weights in T1: 20 growth, 2 decay if hard, else 10 and 1 (log); "
+        "even: 1 for all, as the scores have it (ours)",
     )
     t4: bool = knob(False, "add the hinge between V(n) and V(T^4 n), weight 0.5 (log run 4)")
     t8: bool = knob(False, "add the hinge between V(n) and V(T^8 n), weight 0.2 (a switch of the log's code)")
@@ -71,7 +74,8 @@ class CollatzConfig(TrialConfig):
     )
     extra_orbits: int = knob(
         0,
-        "further hard seeds, drawn by the rule of validation and test from other numbers, active throughout (ours; log: 0)",
+        "further hard seeds, drawn by the rule of validation and test from other numbers, active throughout "
+        "(ours; log: 0)",
         unit="seeds",
         ge=0,
         le=4096,
@@ -135,7 +139,8 @@ class CollatzConfig(TrialConfig):
     )
     guard: Literal["all", "scored"] = knob(
         "all",
-        "whose private numbers training may not touch: validation's, test's and the logged seeds'; or without the last (log)",
+        "whose private numbers training may not touch: validation's, test's and the logged seeds'; "
+        "or without the last (log)",
     )
     data_seed: int = knob(0, "seed of the pool; the hard orbits are always the same", ge=0, le=2**63 - 1)
     orbits: int = knob(
@@ -146,7 +151,8 @@ class CollatzConfig(TrialConfig):
     )
     common: int = knob(
         0,
-        "steps with more than this many left to 1 form the common subset, on which lookaheads can be compared; 0: the lookahead itself",
+        "steps with more than this many left to 1 form the common subset, on which lookaheads can be compared; "
+        "0: the lookahead itself",
         unit="steps",
         ge=0,
         le=MAX_LOOKAHEAD,
@@ -180,16 +186,20 @@ class CollatzConfig(TrialConfig):
 
     @property
     def peak_lr(self) -> float:
-        """The learning rate at its highest, scaled to the batch."""
+        """The highest learning rate of the schedule, scaled to the batch by `lr_scaling`."""
         power = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[self.lr_scaling]
         return float(self.lr * (self.batch / self.lr_batch) ** power)
 
     @property
     def reach(self) -> tuple[int, ...]:
-        """The iterates j whose V(T^j n) the losses compare with V(n), beside 1."""
+        """The iterates j > 1 whose V(T^j n) the losses compare with V(n)."""
         return tuple(j for j, used in ((4, self.t4), (8, self.t8)) if used)
 
     @property
     def mine_interval(self) -> int:
-        """Optimizer steps between minings; 0 for none. Fewer than the budget has, so that a mining comes, but for a budget of one step."""
+        """The optimizer steps between two minings; 0 for none.
+
+        It is less than the budget, so that at least one mining happens; a budget of one step has
+        none.
+        """
         return max(1, min(round(self.mine_every * self.steps), self.steps - 1)) if self.mine_every else 0

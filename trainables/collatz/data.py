@@ -1,4 +1,7 @@
-"""Everything a trial samples from or is scored on, as arrays that depend on few settings, and never on the lookahead."""
+"""The arrays that a trial samples from and is scored on.
+
+They depend on few settings and never on the lookahead, so that many trials share them.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,27 @@ from trainables.collatz.split import EXTRA, GROUPS, TRAIN, GuardName, Membership
 __all__ = ["CHECKED", "POOL_NODES", "CollatzData", "Rows", "build", "refused_rows"]
 
 CHECKED = (0, 1, 4, 8)
-"""Iterates T^j(n) of a training row that may not be private to another group: those that the log's losses look at."""
+"""The iterates T^j(n) of a training row that may not be private to another group: those that the
+log's losses look at.
+"""
 
 POOL_NODES = REACH + 1
 POOL_STEPS = REACH + MAX_LOOKAHEAD
-NUMBER_LIMBS = 3  # of a random row: 125 bits
+NUMBER_LIMBS = 3  # limbs stored of a random row's number, which has at most 125 bits
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive nodes of some orbits: orbit o is scored on the steps from node `first[o]`, `count[o]` of them.
+    """Consecutive nodes of some orbits: orbit o is scored on `count[o]` steps from node `first[o]`.
 
-    `steps` are its Syracuse steps to 1, `private` is the length of its private prefix; int64 [orbits], all of them.
+    All arrays but `seeds` are int64 [orbits].
+
+    Attributes:
+        seeds: uint64 [orbits], first numbers.
+        first: node of the first scored step.
+        count: number of scored steps.
+        steps: Syracuse steps from the seed to 1.
+        private: length of the private prefix.
     """
 
     seeds: U64
@@ -81,16 +93,22 @@ class CollatzData:
 
     @property
     def pool(self) -> int:
-        """Number of random rows."""
+        """The number of random rows."""
         return int(self.pool_numbers.shape[1])
 
     @property
     def curriculum(self) -> int:
-        """Number of train seeds, which a curriculum lets in one after the other; extra ones are always there."""
+        """The number of train seeds, which a curriculum lets in one by one.
+
+        The extra seeds are always active.
+        """
         return int((self.group == TRAIN).sum())
 
     def scored(self, split: Split | str) -> Rows:
-        """Validation and test: private steps. Train and the logged five: every step down to 1.
+        """Returns the steps that a split is scored on.
+
+        Validation and test are scored on their private steps; train and the five logged orbits on
+        every step down to 1.
 
         Raises:
             ValueError: for a split that does not exist.
@@ -102,7 +120,7 @@ class CollatzData:
         return Rows(self.seeds[member], self.first[member], count[member], self.steps[member], self.private[member])
 
     def number(self, node: int) -> int:
-        """The number of a node whose row may be sampled: one of an orbit, or the first of a pool row."""
+        """Returns the number of a node of an orbit, or of the first node of a pool row."""
         if node >= self.pool_first:
             row = (node - self.pool_first) // POOL_NODES
             return from_limbs(self.pool_numbers[:, row : row + 1])[0]
@@ -111,7 +129,10 @@ class CollatzData:
 
 
 def _orbit_tables(chains: list[list[int]]) -> tuple[list[Nodes], U64]:
-    """One table for each orbit, 8 nodes past its 1, and the numbers of all nodes, uint64 [limbs, nodes]."""
+    """Returns a table for each orbit and the numbers of all nodes, uint64 [limbs, nodes].
+
+    Each table reaches 8 nodes past the orbit's 1.
+    """
     longest = max(map(len, chains))
     run = trace(to_limbs([chain[0] for chain in chains]), longest - 1 + REACH + MAX_LOOKAHEAD, longest + REACH)
     tables, numbers = [], []
@@ -123,12 +144,17 @@ def _orbit_tables(chains: list[list[int]]) -> tuple[list[Nodes], U64]:
 
 
 def refused_rows(run: Trace, guarded: Membership) -> npt.NDArray[np.bool_]:
-    """Which rows have an iterate, of those in CHECKED, that is guarded: bool [rows]."""
+    """Tells which rows have a guarded number among the iterates in CHECKED: bool [rows]."""
     return np.asarray(np.any([guarded(run.numbers[j]) for j in CHECKED], axis=0))
 
 
 def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
-    """The first `rows` allowed draws, the number of refused ones before that, and of all draws."""
+    """Draws until `rows` random numbers are allowed.
+
+    Returns:
+        The allowed draws, how many were refused before the last of them, and the number of draws.
+    """
+    # Some draws are refused, so a sixteenth more than needed are made, and 64 beyond that.
     x = random_odd(np.random.default_rng([seed, 0]), rows + rows // 16 + 64)
     run = trace(x, POOL_STEPS, POOL_NODES)
     refused = refused_rows(run, guarded)
@@ -142,9 +168,18 @@ def _pool(rows: int, seed: int, guarded: Membership) -> tuple[Trace, int, int]:
 def build(
     pool: int, data_seed: int, guard: GuardName = "all", population: bool = False, extra: int = 0, orbits: int = 0
 ) -> CollatzData:
-    """All groups, with validation and test of draw `orbits`, `extra` further orbits for training and a pool of `pool` random rows.
+    """Builds all groups and the random pool.
 
-    About a second at the default size, one more for the population, and a half for 512 extra orbits.
+    It takes about a second at the default size, one more for the population, and half a second for
+    512 extra orbits.
+
+    Args:
+        pool: number of random rows.
+        data_seed: seed of the pool.
+        guard: whose private numbers are kept out of training.
+        population: whether the log's evaluation numbers are made too.
+        extra: further orbits for training.
+        orbits: which draw of validation and test orbits is used.
     """
     parts = partition(orbits)
     guarded = Membership(parts.guarded(guard))

@@ -1,7 +1,9 @@
-"""The log's evaluation set: 50,000 odd numbers with a weight each, as its file eval/collatz_eval_50k.csv has them.
+"""The log's evaluation set: 50,000 odd numbers, each with a weight.
 
-Made by rule (github gabrielberger1000/collatz_lyapunov 04c9667): Python's `random` with seed 42; a bit length k ~ U{2..128},
-a number uniform in [2^(k-1), 2^k), plus 1 where it is even, the next draw where it is known already.
+It equals the log's file eval/collatz_eval_50k.csv. The rule that makes it (github
+gabrielberger1000/collatz_lyapunov 04c9667): Python's `random` with seed 42; a bit length k ~
+U{2..128}; a number uniform in [2^(k-1), 2^k), plus 1 if it is even; a number that is known already
+is drawn again.
 """
 
 from __future__ import annotations
@@ -21,19 +23,20 @@ __all__ = ["MD5", "EvaluationSet", "csv", "evaluation_set"]
 
 ROWS, SEED, BITS = 50_000, 42, 128
 MD5 = "fa1df3eaab6b73523788c1289ff78bb6"
-"""Of the log's file, which `csv` gives byte for byte."""
+"""The MD5 sum of the log's file, which `csv` reproduces byte for byte."""
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The numbers n in the order drawn.
+    """The evaluation numbers n in the order drawn, and what is known of each.
 
     Attributes:
         nodes: two for each row, n and T(n).
         numbers: uint64 [limbs, rows], n.
         following: uint64 [limbs, rows], T(n).
         sigma: int64 [rows], steps of the ordinary Collatz map to 1, 3n + 1 and n/2 counted alike.
-        peak: uint64 [limbs, rows], the largest odd number of the orbit; the largest of all is three times that and one.
+        peak: uint64 [limbs, rows], the largest odd number of the orbit; the largest number of all
+            is three times that, plus one.
         weight: float32 [rows], 1 + log10 of the largest number of the orbit over n, to 4 decimals.
     """
 
@@ -46,12 +49,12 @@ class EvaluationSet:
 
     @property
     def growth(self) -> npt.NDArray[np.bool_]:
-        """Where T(n) > n, bool [rows]."""
+        """Tells where T(n) > n, bool [rows]."""
         return self.nodes.growth(2 * np.arange(len(self.sigma)))
 
 
 def numbers(rows: int = ROWS, seed: int = SEED, bits: int = BITS) -> list[int]:
-    """The numbers, in the order drawn."""
+    """Returns the evaluation numbers in the order drawn."""
     generator = random.Random(seed)
     found: dict[int, None] = {}
     while len(found) < rows:
@@ -62,7 +65,10 @@ def numbers(rows: int = ROWS, seed: int = SEED, bits: int = BITS) -> list[int]:
 
 
 def evaluation_set(rows: int = ROWS) -> EvaluationSet:
-    """The first `rows` numbers of the set, with all that is known of them; all of them take about a second."""
+    """Returns the first `rows` numbers of the set with their orbits' properties.
+
+    all of them take about a second.
+    """
     drawn = numbers(rows)
     x = to_limbs(drawn)
     way = excursions(x)
@@ -89,5 +95,5 @@ def _lines(found: EvaluationSet) -> Iterator[str]:
 
 
 def csv(found: EvaluationSet) -> bytes:
-    """The set as the log's file has it: a header, CRLF line ends."""
+    """Returns the set in the form of the log's file: a header, and lines that end in CRLF."""
     return "".join(f"{line}\r\n" for line in _lines(found)).encode("ascii")

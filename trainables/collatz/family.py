@@ -1,4 +1,4 @@
-"""The Collatz family: learn V(n) > 0 that falls along every orbit of the Syracuse map."""
+"""The Collatz family: networks V(n) > 0 that fall along every orbit of the Syracuse map."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ __all__ = ["COLLATZ", "CollatzFamily"]
 
 
 class CollatzFamily(Family[CollatzConfig]):
-    """See the modules of this package; configurations of every lookahead share their data."""
+    """Collatz Lyapunov networks: a positive V(n) that falls along every orbit of the Syracuse map.
+
+    Configurations of every lookahead share their data.
+    """
 
     name = "collatz"
     Config = CollatzConfig
@@ -41,7 +44,10 @@ class CollatzFamily(Family[CollatzConfig]):
     }
 
     def data_key(self, config: CollatzConfig) -> str:
-        """Pool size, data seed, draw of orbits, extra orbits, guard and population: nothing else changes the data."""
+        """Names the data by pool, data seed, draw of orbits, extra orbits, guard and population.
+
+        Nothing else in the configuration changes the data.
+        """
         rest = (
             (f"-orbits{config.orbits}", config.orbits > 0),
             (f"-extra{config.extra_orbits}", config.extra_orbits > 0),
@@ -51,27 +57,30 @@ class CollatzFamily(Family[CollatzConfig]):
         return f"collatz-pool{config.pool}-seed{config.data_seed}" + "".join(part for part, said in rest if said)
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
-        """Orbits of the five groups and the random pool."""
+        """Builds the orbits of the five groups and the random pool."""
         return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits, config.orbits)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
-        """Exact overlap of every row that can be sampled with what validation and test are scored on."""
+        """Checks that no row that can be sampled overlaps with what is scored.
+
+        The check is exact: it covers every row, and the private numbers of validation and test.
+        """
         return audit.audit(data)
 
     def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
-        """Formulas, a constant and the oracle, at the configuration's lookahead."""
+        """Scores the formulas, a constant and the oracle at the configuration's lookahead."""
         return baselines.baselines(data, config.lookahead, split, config.common)
 
     def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
-        """A fresh task."""
+        """Returns a fresh task."""
         return CollatzTask(config, data, device)
 
     def model(self, config: CollatzConfig) -> LyapunovNet:
-        """The untrained network, on the CPU."""
+        """Returns the untrained network, on the CPU."""
         return network(config)
 
     def predict(self, model: nn.Module, inputs: Any, config: CollatzConfig) -> PredictedStep:
-        """V of a number and of the next one on its orbit.
+        """Returns V of a number and of the next number on its orbit.
 
         Args:
             model: the network.
@@ -84,7 +93,7 @@ class CollatzFamily(Family[CollatzConfig]):
         return values(model, read_number(inputs), config)
 
     def example(self, config: CollatzConfig) -> int:
-        """The number whose orbit is famous for its length."""
+        """Returns 27, whose orbit is famous for its length."""
         return 27
 
 

@@ -1,11 +1,13 @@
 """The node table and the network's inputs.
 
-A node is a number on a stored orbit. All valuations lie in one flat array, in which a node is an offset and T^j of it
-is that offset plus j: the window of T(n) is the window of n moved by one, so no orbit is ever computed twice.
+A node is a number on a stored orbit. All valuations lie in one flat array, in which a node is an
+offset and its iterate T^j is that offset plus j: the window of T(n) is the window of n moved by
+one, so no orbit is ever computed twice.
 
-Columns of mode `full` (github gabrielberger1000/collatz_lyapunov 04c9667): log10(n)/40, (n%3)/2, (n%9)/8, (n%27)/26,
-(n%81)/80, drift/10, then min(k_i, 10)/10 for i = 1..L. `k_only` keeps the last L; `_shifted` has (min(k_i, 10) - 2)/10.
-drift = L log2(3) - sum of the unclipped k_i: the log2 of T^L(n)/n but for the "+1" terms.
+Columns of mode `full` (github gabrielberger1000/collatz_lyapunov 04c9667): log10(n)/40, (n%3)/2,
+(n%9)/8, (n%27)/26, (n%81)/80, drift/10, then min(k_i, 10)/10 for i = 1..L. `k_only` keeps the last
+L; `_shifted` has (min(k_i, 10) - 2)/10. The drift is L log2(3) minus the sum of the unclipped k_i:
+the log2 of T^L(n)/n, apart from the "+1" terms.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ __all__ = [
 
 MAX_LOOKAHEAD = 200
 REACH = 8  # the furthest iterate that a loss of the log compares with: T^8
-BASE = 6
+BASE = 6  # columns before the valuations, in the modes that have them
 LOG2_3 = math.log2(3)
-CLIP = 10
+CLIP = 10  # larger valuations look the same to the network
 
 Mode = Literal["full", "k_only", "k_shifted", "k_only_shifted"]
 F32 = npt.NDArray[np.float32]
@@ -52,10 +54,12 @@ _RESIDUES = np.array([[(r % m) / (m - 1) for m in (3, 9, 27, 81)] for r in range
 
 @dataclass(frozen=True)
 class Nodes:
-    """Node i has its valuations at `k[offset[i]:]`; where an orbit has the nodes for it, T(node i) is node i + 1.
+    """A table of nodes: node i has its valuations at `k[offset[i]:]`.
+
+    T(node i) is node i + 1, as far as the orbit has stored nodes.
 
     Attributes:
-        k: uint8 [flat], unclipped, continued past 1 by k = 2.
+        k: uint8 [flat], unclipped valuations, continued past 1 by k = 2.
         offset: int64 [nodes], place in `k`; at least MAX_LOOKAHEAD valuations follow it.
         ln: float64 [nodes], natural logarithm.
         r81: uint8 [nodes], residue mod 81.
@@ -67,12 +71,12 @@ class Nodes:
     r81: U8
 
     def growth(self, index: I64) -> npt.NDArray[np.bool_]:
-        """Whether T(n) > n: for odd n > 1 exactly when k = 1; never for 1."""
+        """Tells whether T(n) > n, bool [rows]: for odd n > 1 exactly when k = 1, never for 1."""
         return np.asarray(self.k[self.offset[index]] == 1)
 
 
 def table(k: U8, numbers: U64) -> Nodes:
-    """Nodes of orbits of one length, in the orbits' order.
+    """Makes the table of orbits of equal length, in the orbits' order.
 
     Args:
         k: uint8 [orbits, nodes - 1 + MAX_LOOKAHEAD or more].
@@ -85,7 +89,7 @@ def table(k: U8, numbers: U64) -> Nodes:
 
 
 def nodes_of(parts: list[Nodes]) -> Nodes:
-    """Several tables as one, in their order; one spare window of k = 2 ends it."""
+    """Joins several tables into one, in their order; one spare window of k = 2 ends it."""
     starts = np.cumsum([0] + [part.k.size for part in parts])
     spare = np.full(MAX_LOOKAHEAD + REACH, 2, dtype=np.uint8)
     return Nodes(
@@ -97,22 +101,22 @@ def nodes_of(parts: list[Nodes]) -> Nodes:
 
 
 def width(mode: Mode, lookahead: int) -> int:
-    """Number of columns."""
+    """Returns the number of input columns."""
     return lookahead + (0 if mode.startswith("k_only") else BASE)
 
 
 def window(nodes: Nodes, index: I64, length: int) -> U8:
-    """The next `length` unclipped valuations of each node, uint8 [rows, length]."""
+    """Returns the next `length` unclipped valuations of each node, uint8 [rows, length]."""
     return np.asarray(np.lib.stride_tricks.sliding_window_view(nodes.k, length)[nodes.offset[index]])
 
 
 def drift(nodes: Nodes, index: I64, lookahead: int) -> F64:
-    """L log2(3) - sum of k, float64 [rows], in bits."""
+    """Returns each node's drift, L log2(3) minus its next L valuations: float64 [rows], in bits."""
     return _drift(window(nodes, index, lookahead))
 
 
 def _drift(k: U8) -> F64:
-    # A product with ones sums rows of small integers exactly in float32, and faster than a reduction does.
+    # A product with ones sums small integers exactly in float32, faster than a reduction.
     total = k.astype(np.float32) @ np.ones(k.shape[1], dtype=np.float32)
     return np.asarray(k.shape[1] * LOG2_3 - total.astype(np.float64))
 
@@ -131,7 +135,7 @@ def _fill(out: F32, nodes: Nodes, index: I64, k: U8, bits: F64, mode: Mode) -> N
 
 
 def features(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> F32:
-    """Inputs of the nodes `index`, float32 [rows, width].
+    """Returns the network's inputs at the nodes `index`, float32 [rows, width].
 
     Raises:
         ValueError: for a lookahead outside 1..200 or an unknown mode.
@@ -144,12 +148,13 @@ def features(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> F
 
 
 def of_numbers(numbers: Sequence[int], lookahead: int, mode: Mode = "full") -> F32:
-    """Features of odd numbers of at least 1: what a loaded network takes. float32 [numbers, width].
+    """Returns the network's inputs for odd numbers of at least 1, float32 [numbers, width].
 
-    Of an even number n, take its odd part n // (n & -n): the halvings before it are no step of T.
+    For an even number n, pass its odd part n // (n & -n): the halvings before it are no step of T.
 
     Raises:
-        ValueError: for a number that is even or below 1, a lookahead outside 1..200 or an unknown mode.
+        ValueError: for a number that is even or below 1, a lookahead outside 1..200 or an unknown
+            mode.
     """
     for n in numbers:
         if n < 1 or n % 2 == 0:
@@ -159,7 +164,10 @@ def of_numbers(numbers: Sequence[int], lookahead: int, mode: Mode = "full") -> F
 
 
 def pair(nodes: Nodes, index: I64, lookahead: int, mode: Mode = "full") -> tuple[F32, F32, F64]:
-    """Inputs of n and of T(n), float32 [rows, width] each, and the drift of n, float64 [rows], from one gather.
+    """Returns the inputs of n and of T(n), and the drift of n.
+
+    They are float32 [rows, width] twice and float64 [rows]. All three come from one gather of the
+    valuations.
 
     Raises:
         ValueError: for a lookahead outside 1..200 or an unknown mode.

@@ -1,4 +1,7 @@
-"""What a function V is worth: its margins V(x_i) - V(x_(i+1)) along orbits, one orbit being one independent unit."""
+"""The metrics of a function V, from its margins V(x_i) - V(x_(i+1)) along orbits.
+
+One orbit is one independent unit.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from trainables.collatz.split import LOGGED_SEEDS
 __all__ = ["METRICS", "Potential", "coverage", "margins", "population", "relative", "score", "worst_margin"]
 
 Potential = Callable[[I64], npt.NDArray[Any]]
-"""V of nodes: int64 [rows] to float [rows]."""
+"""A function V of nodes: int64 [rows] to float [rows]."""
 
-SLACK = 0.05
+SLACK = 0.05  # margin over the mean |margin| from which a step adds nothing to `hinge`
 
 METRICS = (
     Metric(
@@ -83,7 +86,10 @@ METRICS = (
 
 
 def margins(rows: Rows, potential: Potential) -> list[F64]:
-    """Margins of each orbit's scored steps, differences taken in the precision of V: float64 [steps] each."""
+    """Returns the margins of each orbit's scored steps, float64 [steps] each.
+
+    Differences are taken in the precision of V.
+    """
     spans = [np.arange(first, first + count + 1) for first, count in zip(rows.first, rows.count, strict=True)]
     values = potential(np.concatenate(spans))
     ends = np.cumsum([len(span) for span in spans])
@@ -91,7 +97,10 @@ def margins(rows: Rows, potential: Potential) -> list[F64]:
 
 
 def relative(found: list[F64]) -> list[F64]:
-    """Margins over the mean |margin| of all; -1 everywhere for a constant V, which has no scale."""
+    """Returns the margins over the mean |margin| of all.
+
+    A constant V has no scale: its margins become -1 everywhere.
+    """
     scale = float(np.mean(np.abs(np.concatenate(found))))
     return [np.full_like(m, -1.0) if scale == 0 else m / scale for m in found]
 
@@ -101,7 +110,11 @@ def _violating(m: F64) -> npt.NDArray[np.bool_]:
 
 
 def _percentile(found: list[F64], q: float = 0.05, resamples: int = 200) -> Measure:
-    """Quantile of all steps, linear between order statistics, with a 95 % interval from resampling whole orbits."""
+    """Returns a quantile of all steps, linear between order statistics, with a 95 % interval.
+
+    The interval comes from resampling whole orbits, since the steps of one orbit are not
+    independent.
+    """
     steps = np.concatenate(found)
     value = float(np.quantile(steps, q))
     if not np.isfinite(value) or np.all(steps == steps[0]):
@@ -113,14 +126,19 @@ def _percentile(found: list[F64], q: float = 0.05, resamples: int = 200) -> Meas
 
 
 def score(data: CollatzData, split: Split, potential: Potential, lookahead: int, common: int = 0) -> dict[str, Measure]:
-    """Every declared metric of a function V on a split.
+    """Returns every declared metric of a function V on a split.
 
-    `hinge` cannot be lowered by scaling V, and is 0 exactly when every margin is at least 5 % of the mean |margin|.
-    A V that is not finite scores NaN, and violates wherever its margins are not numbers.
+    `hinge` cannot be lowered by scaling V, and is 0 exactly when every margin is at least 5 % of
+    the mean |margin|. A V that is not finite scores NaN, and violates wherever its margins are not
+    numbers.
 
     Args:
+        data: the orbits.
+        split: the split that is scored.
+        potential: the function V.
         lookahead: steps that V sees ahead.
-        common: steps with more than this many left to 1 form the common subset; 0 stands for the lookahead.
+        common: steps with more than this many left to 1 form the common subset; 0 stands for the
+            lookahead.
     """
     rows = data.scored(split)
     found = margins(rows, potential)
@@ -142,12 +160,15 @@ def score(data: CollatzData, split: Split, potential: Potential, lookahead: int,
 
 
 def coverage(remaining: I64, lookahead: int) -> Measure:
-    """Share of steps with at most `lookahead` left to 1; `remaining` are the Syracuse steps from each to 1, int64 [steps]."""
+    """Returns the share of steps with at most `lookahead` left to 1.
+
+    `remaining` holds the Syracuse steps from each to 1, int64 [steps].
+    """
     return Measure.exact(float((remaining <= lookahead).mean()), len(remaining))
 
 
 def _means(values: Sequence[npt.NDArray[Any]], where: list[npt.NDArray[np.bool_]]) -> list[float]:
-    """Mean of each orbit's chosen steps, of the orbits that have any."""
+    """Returns the mean of each orbit's chosen steps, for the orbits that have any."""
     return [float(value[chosen].mean()) for value, chosen in zip(values, where, strict=True) if chosen.any()]
 
 
@@ -168,7 +189,7 @@ def _logged(data: CollatzData, potential: Potential) -> dict[str, Measure]:
 
 
 def worst_margin(found: list[F64]) -> float:
-    """The smallest margin among the violations of all orbits; NaN where there are none."""
+    """Returns the smallest margin among the violations of all orbits; NaN if there are none."""
     below = [float(m[m <= 0].min()) for m in found if (m <= 0).any()]
     return min(below, default=math.nan)
 
@@ -176,7 +197,7 @@ def worst_margin(found: list[F64]) -> float:
 def population(
     found: npt.NDArray[np.float32], growth: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]
 ) -> dict[str, float]:
-    """The log's figures on a population of numbers, rates in percent.
+    """Returns the log's figures on a population of numbers, rates in percent.
 
     Args:
         found: margins V(n) - V(T n), [rows].
@@ -185,14 +206,12 @@ def population(
     """
 
     def rates(rows: npt.NDArray[np.bool_], prefix: str) -> dict[str, float]:
-        passed = found[rows] > 0
-        share = (
-            float(weight[rows][passed].sum(dtype=np.float64) / weight[rows].sum(dtype=np.float64))
-            if rows.any()
-            else np.nan
-        )
-        plain = float(passed.mean()) if rows.any() else np.nan
-        return {f"{prefix}pass_rate": 100 * plain, f"{prefix}weighted_pass_rate": 100 * share}
+        plain = weighted = np.nan
+        if rows.any():
+            passed = found[rows] > 0
+            plain = float(passed.mean())
+            weighted = float(weight[rows][passed].sum(dtype=np.float64) / weight[rows].sum(dtype=np.float64))
+        return {f"{prefix}pass_rate": 100 * plain, f"{prefix}weighted_pass_rate": 100 * weighted}
 
     everything = np.ones(len(found), dtype=np.bool_)
     own = found[growth]

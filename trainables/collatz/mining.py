@@ -1,6 +1,7 @@
-"""Hard negative mining: rows where V falls least become further hard seeds; a mining that does harm can be taken back.
+"""Hard negative mining: rows where V falls least become further hard seeds.
 
-The log mined without a way back, and saw violations rise from 25.9 to 71.3 % (its run 2).
+A mining that does harm can be taken back. The log mined without a way back, and saw violations rise
+from 25.9 to 71.3 % (its run 2).
 """
 
 from __future__ import annotations
@@ -23,31 +24,35 @@ from trainables.collatz.sampler import Sampler, mined_orbits
 __all__ = ["MOST", "PROBE", "Margins", "Miner", "merged", "worst"]
 
 Margins = Callable[[Nodes, I64], F64]
-"""V(n) - V(T n) of nodes, float64 [rows], as the model stands."""
+"""A function from nodes to V(n) - V(T n), float64 [rows], at the model's present weights."""
 
 MOST = 1000
-"""Mined numbers that are kept, the newest ones (log)."""
+"""The number of mined numbers that are kept, the newest ones (log)."""
 
 PROBE = 2048
-"""Training rows on which harm is measured, half of them from hard orbits."""
+"""The number of training rows on which harm is measured, half of them from hard orbits."""
 
 
 def worst(margins: F64, count: int) -> I64:
-    """Places of the `count` smallest margins in ascending order, earlier rows first where they are equal."""
+    """Returns the places of the `count` smallest margins in ascending order.
+
+    Among equal margins, earlier rows come first.
+    """
     return np.asarray(np.argsort(margins, kind="stable")[:count])
 
 
 def merged(before: tuple[int, ...], found: list[int]) -> tuple[int, ...]:
-    """All numbers once, in the order of their first mining; the newest MOST of them."""
+    """Returns the newest MOST numbers, each once, in the order of their first mining."""
     return tuple(dict.fromkeys([*before, *found]))[-MOST:]
 
 
 def _packed(numbers: tuple[int, ...]) -> Tensor:
-    """int64 [limbs, numbers]."""
+    """Returns the numbers as a tensor that a checkpoint can hold, int64 [limbs, numbers]."""
     return torch.from_numpy(to_limbs(numbers).astype(np.int64))
 
 
 def _unpacked(limbs: Tensor) -> tuple[int, ...]:
+    """The inverse of `_packed`."""
     found: U64 = limbs.numpy().astype(np.uint64)
     assert not (found >> np.uint64(BITS)).any()
     return tuple(from_limbs(found))
@@ -56,11 +61,14 @@ def _unpacked(limbs: Tensor) -> tuple[int, ...]:
 class Miner:
     """Mines at every interval, and takes a mining back that did harm.
 
-    Before each mining, weights, moments and mined numbers are kept, with the share of violations on the probe, a fixed
-    sample of training rows. Half an interval later, before the next mining and at the last step, that share is taken again: where it is
-    more than `mine_tolerance` times the one kept, everything kept comes back but the learning rate, which counts steps.
-    A share below one row of the probe counts as one row. Weights that have become infinite or NaN stay as they are: a mining
-    makes V worse, not undefined, and a trial that diverged must show it.
+    Before each mining, the weights, the moments and the mined numbers are kept, with the share of
+    violations on the probe, a fixed sample of training rows. That share is measured again half an
+    interval later, before the next mining and at the last step. If it is more than `mine_tolerance`
+    times the kept one, everything kept comes back except the learning rate, which counts steps. A
+    share below one row of the probe counts as one row.
+
+    Weights that have become infinite or NaN stay as they are: a mining makes V worse, not
+    undefined, and a trial that diverged must show it.
     """
 
     def __init__(
@@ -72,8 +80,12 @@ class Miner:
         optimizer: torch.optim.Optimizer,
         margins: Margins,
     ) -> None:
-        self.config, self.data, self.sampler = config, data, sampler
-        self.model, self.optimizer, self.margins = model, optimizer, margins
+        self.config = config
+        self.data = data
+        self.sampler = sampler
+        self.model = model
+        self.optimizer = optimizer
+        self.margins = margins
         self.rollbacks = 0
         self._kept: dict[str, Any] | None = None
         generator = np.random.default_rng(20260)
@@ -82,7 +94,7 @@ class Miner:
         self._probe: I64 = np.concatenate([hard, pool])
 
     def after_step(self, step: int) -> None:
-        """See the class; `step` optimizer steps are done."""
+        """Judges the last mining or makes the next one, if it is time after `step` steps."""
         interval = self.config.mine_interval
         if self._kept and (step - self._kept["step"] in (interval // 2, interval) or step == self.config.steps):
             self._judge(self._kept)
@@ -90,7 +102,7 @@ class Miner:
             self._mine(step)
 
     def violations(self) -> float:
-        """Share of violations on the probe; NaN for margins that are not finite."""
+        """Returns the share of violations on the probe; NaN if a margin is not finite."""
         found = self.margins(self.data.nodes, self._probe)
         return float(np.mean(found <= 0)) if np.isfinite(found).all() else math.nan
 
@@ -116,6 +128,7 @@ class Miner:
         }
 
     def _judge(self, kept: dict[str, Any]) -> None:
+        # NaN, from a trial that diverged, compares as false: nothing is taken back then.
         if not self.violations() > self.config.mine_tolerance * max(kept["violations"], 1 / PROBE):
             return
         self.model.load_state_dict(kept["model"])
@@ -125,14 +138,15 @@ class Miner:
         self.rollbacks += 1
 
     def facts(self) -> dict[str, float]:
-        """Mined numbers in use, and minings that were taken back."""
+        """Returns how many mined numbers are in use, and how many minings were taken back."""
         return {"mined": float(len(self.sampler.mined.numbers)), "mining_rollbacks": float(self.rollbacks)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The mined numbers and what is kept, as tensors and plain values."""
+        """Returns the mined numbers and what is kept, as tensors and plain values."""
         return {"mined": _packed(self.sampler.mined.numbers), "rollbacks": self.rollbacks, "kept": self._kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self._set(_unpacked(state["mined"]))
-        self.rollbacks, self._kept = int(state["rollbacks"]), copy.deepcopy(state["kept"])
+        self.rollbacks = int(state["rollbacks"])
+        self._kept = copy.deepcopy(state["kept"])

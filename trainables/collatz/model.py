@@ -1,4 +1,4 @@
-"""V(n) as a multilayer perceptron, alone or beside a linear path that starts at a formula."""
+"""The network V(n): a perceptron, alone or beside a linear path that starts at a formula."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trainables.collatz.features import BASE, Mode, width
 
 __all__ = ["DRIFT_COEFFICIENT", "Line", "LyapunovNet", "formula", "network"]
 
-DRIFT_COEFFICIENT = 0.35
-FLOOR = 1e-6
+DRIFT_COEFFICIENT = 0.35  # the anchor's target is ln n + 0.35 drift (log)
+FLOOR = 1e-6  # keeps V above 0 where softplus underflows
 
 
 class Line(NamedTuple):
@@ -27,16 +27,17 @@ class Line(NamedTuple):
 
 
 class LyapunovNet(nn.Module):
-    """Linear and LeakyReLU(0.1) per hidden width, Linear to 1, softplus, + 1e-6 (the log's network; same parameter names).
+    """The network of the log, with the same parameter names.
 
-    `drift_param` is the log's scalar 0.35 of the anchor target. A fixed target gives it no gradient: it is then frozen,
-    and counts as a parameter.
+    It has Linear and LeakyReLU(0.1) for each hidden width, Linear to 1, softplus, and adds 1e-6.
+    `drift_param` is the log's scalar 0.35 of the anchor target. A fixed target gives it no
+    gradient: it is then frozen, but still counts as a parameter.
 
     Args:
         width_in: columns of the input.
         layers: hidden widths, none for a linear V.
-        skip: start of a linear path that is added before the softplus; the perceptron's last layer then starts at zero,
-            so that V starts as softplus of that line.
+        skip: start of a linear path that is added before the softplus; the perceptron's last layer
+            then starts at zero, so that V starts as softplus of that line.
         drift_trained: whether `drift_param` takes gradients.
     """
 
@@ -59,7 +60,7 @@ class LyapunovNet(nn.Module):
         self.drift_param = nn.Parameter(torch.tensor(DRIFT_COEFFICIENT), requires_grad=drift_trained)
 
     def forward(self, x: Tensor) -> Tensor:
-        """V of features float32 [rows, width]: [rows], at least 1e-6."""
+        """Returns V of features float32 [rows, width]: [rows], at least 1e-6."""
         y = self.net(x)
         if self.skip is not None:
             y = y + self.skip(x)
@@ -67,12 +68,13 @@ class LyapunovNet(nn.Module):
 
 
 def formula(mode: Mode, lookahead: int) -> Line:
-    """The mean of ln T^j(n) over j = 0..L, as a line in the features.
+    """Returns the mean of ln T^j(n) over j = 0..L, as a line in the features.
 
-    But for its "+1" terms, ln T^j(n) = ln n + sum over i <= j of (ln 3 - k_i ln 2), so the mean over j is
-    ln n + sum over i = 1..L of c_i (ln 3 - k_i ln 2), c_i = (L + 1 - i)/(L + 1). Here (2 - k_i) ln 2 stands for
-    ln 3 - k_i ln 2: that adds the constant (L/2) ln(4/3), leaves every difference V(n) - V(Tn) as it is, and makes the
-    line 0 at n = 1 and positive elsewhere, where softplus keeps its order. k_i is clipped at 10, as the features are.
+    Apart from its "+1" terms, ln T^j(n) = ln n + sum over i <= j of (ln 3 - k_i ln 2), so the mean
+    over j is ln n + sum over i = 1..L of c_i (ln 3 - k_i ln 2), c_i = (L + 1 - i)/(L + 1). The line
+    has (2 - k_i) ln 2 in place of ln 3 - k_i ln 2: that adds the constant (L/2) ln(4/3), leaves
+    every difference V(n) - V(Tn) as it is, and makes the line 0 at n = 1 and positive elsewhere,
+    where softplus keeps its order. k_i is clipped at 10, as the features are.
 
     In columns: ln n = 40 ln(10) x_0; k_i = 10 x_(5+i), and 10 x_(5+i) + 2 in the shifted modes.
     """
@@ -85,7 +87,10 @@ def formula(mode: Mode, lookahead: int) -> Line:
 
 
 def network(config: CollatzConfig) -> LyapunovNet:
-    """The untrained network of a configuration, on the CPU; equal for equal configurations, whatever ran before."""
+    """Returns the untrained network of a configuration, on the CPU.
+
+    It is equal for equal configurations, whatever ran before.
+    """
     skip = formula(config.features, config.lookahead) if config.skip else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

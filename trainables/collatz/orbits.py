@@ -1,9 +1,11 @@
 """Exact Syracuse orbits of many numbers at once.
 
-T(n) = (3n + 1) / 2^k for odd n, with k = v2(3n + 1) the 2-adic valuation; T(1) = 1 with k = 2 for ever.
+T(n) = (3n + 1) / 2^k for odd n, with k = v2(3n + 1) the 2-adic valuation; T(1) = 1 with k = 2 for
+ever.
 
-Numbers are columns of `uint64[limbs, rows]`, lowest limb first, 60 bits in each, so that 3n + 1 fits a limb together
-with its carry. Four limbs hold 240 bits; a number that would outgrow them raises, it never wraps.
+Numbers are columns of `uint64[limbs, rows]`, lowest limb first, 60 bits in each, so that 3n + 1
+fits a limb together with its carry. Four limbs hold 240 bits; a number that would outgrow them
+raises an error, it never wraps.
 """
 
 from __future__ import annotations
@@ -45,7 +47,12 @@ _CHUNK = 8192  # rows whose working arrays stay in the second-level cache
 
 @dataclass(frozen=True)
 class Trace:
-    """`k` uint8 [rows, steps], the valuations along each orbit, and `numbers` uint64 [nodes, limbs, rows], its first nodes."""
+    """The valuations and first numbers of some orbits.
+
+    Attributes:
+        k: uint8 [rows, steps], the valuations along each orbit.
+        numbers: uint64 [nodes, limbs, rows], the first nodes of each orbit.
+    """
 
     k: U8
     numbers: U64
@@ -53,8 +60,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Excursion:
-    """What orbits do on their way to 1: `steps` int64 [rows], Syracuse steps; `halvings` int64 [rows], the sum of their
-    valuations; `peak` uint64 [limbs, rows], their largest odd number, the first one included."""
+    """Properties of orbits on their way to 1.
+
+    Attributes:
+        steps: int64 [rows], Syracuse steps.
+        halvings: int64 [rows], the sum of the valuations.
+        peak: uint64 [limbs, rows], the largest odd number, the first one included.
+    """
 
     steps: npt.NDArray[np.int64]
     halvings: npt.NDArray[np.int64]
@@ -62,7 +74,7 @@ class Excursion:
 
 
 def iterate(n: int, steps: int) -> int:
-    """T^steps(n) of one odd number, by Python integers."""
+    """Returns T^steps(n) of one odd number, computed with Python integers."""
     for _ in range(steps):
         n = 3 * n + 1
         n //= n & -n
@@ -70,7 +82,7 @@ def iterate(n: int, steps: int) -> int:
 
 
 def to_limbs(numbers: Sequence[int]) -> U64:
-    """Python integers as limbs, uint64 [limbs, rows].
+    """Converts Python integers to limbs, uint64 [limbs, rows].
 
     Raises:
         ValueError: for a negative number.
@@ -94,7 +106,10 @@ def from_limbs(limbs: U64) -> list[int]:
 
 
 def _drop_zero_limbs(y: U64, k: U8) -> None:
-    """Rows of `y` whose lowest limb is zero, in place: shifted down by whole limbs, 60 added to their `k`."""
+    """Shifts rows of `y` down, in place, until no lowest limb is zero.
+
+    Each shift is by a whole limb and adds 60 to the row's `k`.
+    """
     k[:] = 0
     while (rows := np.flatnonzero(y[0] == 0)).size:
         y[:-1, rows] = y[1:, rows]
@@ -103,12 +118,12 @@ def _drop_zero_limbs(y: U64, k: U8) -> None:
 
 
 def _valuation(y: U64) -> U8:
-    """Trailing zero bits of a limb; 63 for a limb that is zero."""
+    """Counts the trailing zero bits of a limb; 63 for a limb that is zero."""
     return np.bitwise_count(y ^ (y - _ONE)) - np.uint8(1)
 
 
 def _advance(x: U64) -> tuple[U64, U8]:
-    """One step without checks: no top limb may reach 2^58."""
+    """Makes one step of T without checks: no top limb may reach 2^58."""
     y = x * _THREE
     y[0] += _ONE
     for i in range(len(y) - 1):
@@ -130,7 +145,7 @@ def _advance(x: U64) -> tuple[U64, U8]:
 
 
 def _walk(x: U64, steps: int) -> Iterator[tuple[U64, U8]]:
-    """(T^i, k_i) for i = 1..steps, with no more limbs than the largest number needs."""
+    """Yields (T^i, k_i) for i = 1..steps, with no more limbs than the largest number needs."""
     used = LIMBS
     x = np.ascontiguousarray(x)
     for _ in range(steps):
@@ -152,14 +167,22 @@ def _require_odd(x: U64) -> None:
 
 
 def _chunks(x: U64) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows by size in chunks, so that short numbers are not carried along with long ones' limbs."""
+    """Yields row numbers in chunks ordered by size.
+
+    Short numbers are then not computed with as many limbs as long ones.
+    """
     order = np.argsort(_as_float(x), kind="stable")
     for first in range(0, len(order), _CHUNK):
         yield order[first : first + _CHUNK]
 
 
 def trace(x: U64, steps: int, nodes: int = 1) -> Trace:
-    """Orbits of odd numbers `x` (uint64 [limbs, rows]): valuations of `steps` steps, and n, T(n), .. T^(nodes-1)(n).
+    """Walks the orbits of odd numbers `x`, uint64 [limbs, rows].
+
+    Args:
+        x: the first numbers.
+        steps: how many valuations of each orbit are kept.
+        nodes: how many numbers n, T(n), .. of each orbit are kept.
 
     Raises:
         ValueError: for an even number.
@@ -181,9 +204,10 @@ def trace(x: U64, steps: int, nodes: int = 1) -> Trace:
 
 
 def steps_to_one(x: U64, limit: int = 100_000) -> npt.NDArray[np.int64]:
-    """Syracuse steps from each odd number to 1, int64 [rows].
+    """Counts the Syracuse steps from each odd number to 1, int64 [rows].
 
     Raises:
+        ValueError: for an even number.
         OverflowError: when an orbit outgrows 238 bits, or is longer than `limit`.
     """
     _require_odd(x)
@@ -202,7 +226,7 @@ def steps_to_one(x: U64, limit: int = 100_000) -> npt.NDArray[np.int64]:
 
 
 def excursions(x: U64, limit: int = 100_000) -> Excursion:
-    """The way to 1 of each odd number.
+    """Returns steps, halvings and peak of each odd number's way to 1.
 
     Raises:
         ValueError: for an even number.
@@ -234,7 +258,7 @@ def _excursion(x: U64, limit: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 
 def _greater(x: U64, y: U64) -> npt.NDArray[np.bool_]:
-    """x > y, bool [rows]; y may have more limbs."""
+    """Tells where x > y, bool [rows]; y may have more limbs."""
     found = x[0] > y[0]
     for i in range(1, len(x)):
         found = (x[i] > y[i]) | ((x[i] == y[i]) & found)
@@ -242,7 +266,10 @@ def _greater(x: U64, y: U64) -> npt.NDArray[np.bool_]:
 
 
 def _as_float(x: U64) -> npt.NDArray[np.float64]:
-    """float64 [rows], correct to about two units in the last place (1 and other numbers below 2^53 are exact)."""
+    """Converts to float64 [rows], exact below 2^53.
+
+    Larger numbers are correct to about two units in the last place.
+    """
     total = x[0].astype(np.float64)
     for i in range(1, len(x)):
         total += x[i].astype(np.float64) * 2.0 ** (BITS * i)
@@ -250,13 +277,13 @@ def _as_float(x: U64) -> npt.NDArray[np.float64]:
 
 
 def natural_log(x: U64) -> npt.NDArray[np.float64]:
-    """ln n, float64 [rows], relative error about 1e-15; -inf for 0."""
+    """Returns ln n, float64 [rows], with a relative error of about 1e-15; -inf for 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(_as_float(x)))
 
 
 def residue81(x: U64) -> U8:
-    """n mod 81, uint8 [rows]; the residues mod 3, 9 and 27 follow from it."""
+    """Returns n mod 81, uint8 [rows]; the residues mod 3, 9 and 27 follow from it."""
     total = np.zeros(x.shape[1], dtype=np.uint64)
     for i in reversed(range(len(x))):
         total = (total * np.uint64(2**BITS % 81) + x[i] % np.uint64(81)) % np.uint64(81)
@@ -264,7 +291,10 @@ def residue81(x: U64) -> U8:
 
 
 def random_odd(generator: np.random.Generator, rows: int, low: int = 2, high: int = 124) -> U64:
-    """Odd numbers as the log's sampler draws them, uint64 [limbs, rows]: k ~ U{low..high}, uniform in [2^k, 2^(k+1)), lowest bit set."""
+    """Draws odd numbers as the log's sampler does, uint64 [limbs, rows].
+
+    k ~ U{low..high}, the number uniform in [2^k, 2^(k+1)), its lowest bit set.
+    """
     size = generator.integers(low, high + 1, size=rows)
     x = generator.integers(0, 2**BITS, size=(LIMBS, rows), dtype=np.uint64)
     for i in range(LIMBS):

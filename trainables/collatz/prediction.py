@@ -1,4 +1,4 @@
-"""From a number to V of it, for a person: numbers of any length, by Python's integers."""
+"""V of one number that a person asks for: numbers of any length, by Python's integers."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class PredictedStep:
 
     @property
     def falls(self) -> bool:
-        """Whether V(T(n)) < V(n), as it should for every n but 1, where T(1) = 1."""
+        """Whether V(T(n)) < V(n), as it should be for every n except 1, where T(1) = 1."""
         return self.following_value < self.value
 
 
 def _short(number: int) -> str:
-    """A number in at most some 60 characters."""
+    """Writes a number in at most about 60 characters."""
     return str(number) if number.bit_length() <= 200 else f"a number of {number.bit_length()} bits"
 
 
 def read_number(inputs: Any) -> int:
-    """An odd number of at least 1, from an integer or its decimal digits.
+    """Reads an odd number of at least 1, from an integer or its decimal digits.
 
     Raises:
         ConfigError: beginning with `inputs`, for anything else.
@@ -65,7 +65,7 @@ def read_number(inputs: Any) -> int:
 
 
 def _orbit(number: int, steps: int) -> tuple[list[int], int]:
-    """The valuations of the first steps of an orbit, and T of its first number."""
+    """Returns the valuations of the first steps of an orbit, and T of its first number."""
     valuations, numbers = [], [number]
     for _ in range(steps):
         tripled = 3 * numbers[-1] + 1
@@ -75,10 +75,11 @@ def _orbit(number: int, steps: int) -> tuple[list[int], int]:
 
 
 def values(model: nn.Module, number: int, config: CollatzConfig) -> PredictedStep:
-    """V of an odd number and of T of it, from the same features as in training and scoring."""
+    """Returns V of an odd number and of T of it, from the same features as in training."""
     valuations, following = _orbit(number, config.lookahead + 1)
     nodes = Nodes(
-        # The numbers of training have less than 240 bits, and valuations that fit a byte. Others may halve more often.
+        # Numbers in training have less than 240 bits, so their valuations fit a byte. A person's
+        # number may be halved more often: its valuations stay wider integers.
         cast(U8, np.array(valuations)),
         np.array([0, 1]),
         np.array([math.log(number), math.log(following)]),

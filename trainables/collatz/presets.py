@@ -1,7 +1,8 @@
-"""The log's runs 2 to 7 as configurations, and what the log says that they reached.
+"""The log's runs 2 to 7 as configurations, and the results that the log gives for them.
 
-Source: PROGRESS.md of github gabrielberger1000/collatz_lyapunov (04c9667), and the defaults of its collatz.py. What its code does
-and a command line cannot say is set by fields here: its split (`guard`), its sampler (`fresh`, `idle`), its schedule (`plateau`).
+Source: PROGRESS.md of github gabrielberger1000/collatz_lyapunov (04c9667), and the defaults of its
+collatz.py. Fields here also set what its code does and its command line cannot say: its split
+(`guard`), its sampler (`fresh`, `idle`) and its schedule (`plateau`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ STEPS = 100_000
 LAYERS = (2048, 1024, 1024, 512, 512, 512, 256, 128, 64)
 LEAST_WIDTH = 8
 LOGGED_STEPS: Mapping[int, int] = MappingProxyType({111: 24, 27: 41, 703: 62, 26623: 113, 626331: 189})
-"""Steps from each seed of the log's test to 1, on which its violations are counted."""
+"""The steps from each seed of the log's test to 1, on which its violations are counted."""
 
 _MINING: dict[str, Any] = {"mine_every": 0.1}
 RUNS: Mapping[int, Mapping[str, Any]] = MappingProxyType(
@@ -45,17 +46,18 @@ RUNS: Mapping[int, Mapping[str, Any]] = MappingProxyType(
         7: {"lookahead": 100, "ramp": 0.5},
     }
 )
-"""In what the log's runs differ."""
+"""The settings in which the log's runs differ."""
 
 
 def logged(run: int, scale: float = 1.0) -> CollatzConfig:
-    """The configuration of one of the log's runs.
+    """Returns the configuration of one of the log's runs.
 
     Args:
         run: 2 to 7. The log scored run 1 in another way.
-        scale: shrinks it: `scale` times the steps, and every width times the square root of `scale`, but at least 8. Parameters
-            then shrink about as steps do. Batch, learning rate and all schedules, which are shares of the budget, stay. Small
-            scales do not repeat the log: its learning rate then dies, by the same number of halvings, before much is learnt.
+        scale: shrinks the run: `scale` times the steps, and every width times the square root of
+            `scale`, but at least 8. Parameters then shrink about as steps do. Batch, learning rate
+            and all schedules, which are shares of the budget, stay. Small scales do not repeat the
+            log: its learning rate then dies, by the same number of halvings, before much is learnt.
 
     Raises:
         ConfigError: for another run, or a scale outside (0, 1].
@@ -98,19 +100,20 @@ PRESETS: Mapping[str, Callable[[float], CollatzConfig]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LoggedResult:
-    """What the log says of a run.
+    """The result of one run, as the log states it.
 
     Attributes:
-        run: its number.
+        run: number of the run.
         date: as the log writes it; it says 2024 throughout, where its repository says 2025.
         epoch: the optimizer step of the row quoted here, the last that the log has.
-        parameters: of the network.
+        parameters: number of the network's parameters.
         each: violations by seed.
-        worst: smallest margin by seed, of those that the log gives.
-        pass_rate: share of the 50,000 evaluation numbers with V(T n) < V(n), in percent, as are the next three.
-        weighted: the same, weighted by the orbit's excursion.
-        growth: on the numbers with T(n) > n.
-        growth_weighted: both.
+        worst: smallest margin by seed, for the seeds of which the log gives it.
+        pass_rate: share of the 50,000 evaluation numbers with V(T n) < V(n), in percent, as are the
+            next three.
+        weighted: the same share, weighted by the orbit's excursion.
+        growth: the share among the numbers with T(n) > n.
+        growth_weighted: the weighted share among the numbers with T(n) > n.
         best: the fewest violations in any row of the log.
     """
 
@@ -128,7 +131,7 @@ class LoggedResult:
 
     @property
     def violations(self) -> int:
-        """On the steps of all five seeds, `LOGGED_STEPS`."""
+        """The violations on the steps of all five seeds, `LOGGED_STEPS`."""
         return sum(self.each.values())
 
     @property
@@ -145,7 +148,10 @@ class LoggedResult:
 def _result(
     run: int, date: str, epoch: int, parameters: int, each: str, worst: str, rates: str, best: int
 ) -> LoggedResult:
-    """Seeds 111 and 27 have no violation at the end of any run; `each` and `worst` are those of the other three."""
+    """Makes a result from the three seeds that have violations: `each` and `worst` are theirs.
+
+    Seeds 111 and 27 have no violation at the end of any run.
+    """
     hard = ("703", "26623", "626331")
     counts = {111: 0, 27: 0, **{int(seed): int(count) for seed, count in zip(hard, each.split(), strict=True)}}
     margins = {int(seed): float(margin) for seed, margin in zip(hard, worst.split(), strict=True) if margin != "-"}
@@ -174,4 +180,7 @@ LOGGED_RESULTS: Mapping[int, LoggedResult] = MappingProxyType(
         )
     }
 )
-"""PROGRESS.md's "Final Trajectory Results" and last rows, by run; run 7 has no row after step 45,000 of its 100,000."""
+"""The results by run, from PROGRESS.md's "Final Trajectory Results" and last rows.
+
+Run 7 has no row after step 45,000 of its 100,000.
+"""

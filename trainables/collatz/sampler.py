@@ -1,6 +1,8 @@
-"""Which rows a step trains on: hard ones from the orbits of active and mined seeds, random ones from the pool or made anew.
+"""The rows of each step, hard ones and random ones.
 
-Every draw depends on the configuration's seed, the step and the mined numbers alone; never on the lookahead.
+Hard rows come from the orbits of active and mined seeds, random rows from the pool or are made
+anew. Every draw depends on the configuration's seed, the step and the mined numbers alone, never on
+the lookahead.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ from trainables.collatz.split import Membership
 __all__ = ["ITERATES", "Mined", "Part", "Sampler", "fresh_rows", "mined_orbits"]
 
 ITERATES = 300
-"""Of a mined number's orbit, its first number included, as many are sampled (log)."""
+"""How many numbers of a mined number's orbit are sampled, its first number included (log)."""
 
 ITSELF = 0.3
-"""Share of a mined seed's rows that are the mined number itself (log)."""
+"""The share of a mined seed's rows that are the mined number itself (log)."""
 
 BLOCK = 8192
-"""Fresh rows that are made at a time, for several steps: a hundred steps of a few numbers cost as much as of thousands."""
+"""How many fresh rows are made at a time, for several steps.
+
+To trace a few numbers for a hundred steps costs as much as to trace thousands.
+"""
 
 FRESH, MINED, CANDIDATES = 1, 2, 3  # streams beside the one that draws a step's rows
 
@@ -38,7 +43,14 @@ def _generator(seed: int, count: int, stream: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one node table: their nodes, int64 [rows]; whether they come from hard orbits, bool [rows]; and a node's number."""
+    """Rows of one node table.
+
+    Attributes:
+        nodes: the table.
+        index: int64 [rows], the rows' nodes.
+        hard: bool [rows], whether they come from hard orbits.
+        number: returns the number of a node.
+    """
 
     nodes: Nodes
     index: I64
@@ -48,14 +60,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Mined:
-    """Orbits of mined numbers, up to ITERATES numbers of each.
+    """The orbits of mined numbers, up to ITERATES numbers of each.
 
     Attributes:
         numbers: the mined numbers.
         nodes: ITERATES + 8 nodes for each.
-        rows: int64 [rows], nodes that may be trained on, number by number, which come first themselves.
+        rows: int64 [rows], nodes that may be trained on, number by number; each number itself comes
+            first.
         first: int64 [mined], where a number's part of `rows` begins.
-        count: int64 [mined], its length.
+        count: int64 [mined], length of that part.
     """
 
     numbers: tuple[int, ...]
@@ -65,13 +78,13 @@ class Mined:
     count: I64
 
     def number(self, node: int) -> int:
-        """The number of a node."""
+        """Returns the number of a node."""
         row, place = divmod(node, ITERATES + REACH)
         return iterate(self.numbers[row], place)
 
 
 def mined_orbits(numbers: tuple[int, ...], guarded: Membership, lookahead: int) -> Mined:
-    """The orbits of allowed numbers down to 1, without the rows that the split refuses."""
+    """Returns the orbits of allowed numbers down to 1, without the rows that the split refuses."""
     nodes = ITERATES + REACH
     run = trace(to_limbs(numbers), nodes - 1 + lookahead, nodes)
     found = table(run.k, run.numbers)
@@ -84,7 +97,10 @@ def mined_orbits(numbers: tuple[int, ...], guarded: Membership, lookahead: int) 
 
 
 def fresh_rows(generator: np.random.Generator, rows: int, lookahead: int, guarded: Membership) -> Trace:
-    """Random rows of POOL_NODES nodes; those that the split refuses are drawn again until none is left."""
+    """Returns random rows of POOL_NODES nodes, without those that the split refuses.
+
+    Refused rows are drawn again until none is left.
+    """
     run = trace(random_odd(generator, rows), REACH + lookahead, POOL_NODES)
     while (refused := np.flatnonzero(refused_rows(run, guarded))).size:
         again = trace(random_odd(generator, refused.size), REACH + lookahead, POOL_NODES)
@@ -93,7 +109,7 @@ def fresh_rows(generator: np.random.Generator, rows: int, lookahead: int, guarde
 
 
 def _random_part(run: Trace, nodes: Nodes, rows: I64) -> Part:
-    """Some rows of `run`, whose table is `nodes`."""
+    """Returns some rows of `run`, whose table is `nodes`."""
 
     def number(node: int) -> int:
         row = node // POOL_NODES
@@ -103,10 +119,14 @@ def _random_part(run: Trace, nodes: Nodes, rows: I64) -> Part:
 
 
 class Sampler:
-    """Draws the rows of steps and the candidates of minings; `mined` is replaced as a whole when something was mined."""
+    """Draws the rows of steps and the candidates of minings.
+
+    `mined` is replaced as a whole after each mining.
+    """
 
     def __init__(self, config: CollatzConfig, data: CollatzData) -> None:
-        self.config, self.data = config, data
+        self.config = config
+        self.data = data
         self.mined = mined_orbits((), data.guarded, config.lookahead)
         orbit = int(np.flatnonzero(data.seeds == 27)[0])
         self._idle = data.first[orbit] + np.arange(data.steps[orbit] if config.idle == "27" else 0)
@@ -114,20 +134,24 @@ class Sampler:
         self._block: tuple[int, Trace, Nodes] | None = None
 
     def stage(self, step: int) -> int:
-        """Hard seeds that are active at a step."""
+        """Returns how many hard seeds are active at a step."""
         c = self.config
         return active_seeds(step / c.steps, c.ramp, c.start_seeds, self.data.curriculum)
 
     def parts(self, step: int, stage: int) -> list[Part]:
-        """The rows of a step with `stage` active seeds."""
+        """Returns the rows of a step with `stage` active seeds."""
         c = self.config
         generator = np.random.default_rng([c.seed, step])
+        # Mined rows have a stream of their own, so that other draws stay as without a mining.
         extra = _generator(c.seed, step, MINED) if self.mined.numbers else generator
         stored, mined = self._hard(generator, extra, round(c.batch * c.hard_ratio), stage)
         return self._joined(stored, mined, generator, c.batch, lambda rows: self._of_block(step, rows))
 
     def candidates(self, step: int, stage: int) -> list[Part]:
-        """Rows that a mining after `step` steps looks at, half of them hard where a seed is active."""
+        """Returns the rows that a mining after `step` steps looks at.
+
+        Half of them are hard if a seed is active.
+        """
         c = self.config
         generator = _generator(c.seed, step, CANDIDATES)
         stored, mined = self._hard(generator, generator, c.mine_candidates // 2, stage)
@@ -136,10 +160,11 @@ class Sampler:
     def _hard(
         self, generator: np.random.Generator, extra: np.random.Generator, rows: int, stage: int
     ) -> tuple[I64, I64]:
-        """Nodes of hard rows in the data's table and in the mined one; `extra` draws what there is only after a mining.
+        """Returns the nodes of hard rows in the data's table and in the mined one.
 
-        A row is uniform over the active and mined seeds, as far as `mine_share` lets it, then uniform over that seed's rows.
-        Without an active seed, those that are not mined are `idle` ones, or there are none.
+        A row is uniform over the active and mined seeds, as far as `mine_share` lets it, then
+        uniform over that seed's rows. Without an active seed, the rows that are not mined are
+        `idle` ones, or there are none. `extra` draws the rows that exist only after a mining.
         """
         data, mined = self.data, self.mined
         usable = self._usable[(self._usable < stage) | (self._usable >= data.curriculum)]
@@ -153,7 +178,7 @@ class Sampler:
         return data.rows[data.row_first[seeds] + place], mined.rows[mined_rows]
 
     def _mined_rows(self, generator: np.random.Generator, rows: int, active: int) -> I64:
-        """Places in `mined.rows` of those of `rows` hard rows that a mined seed gives."""
+        """Returns the places in `mined.rows` of those of `rows` hard rows that mined seeds give."""
         seeds = len(self.mined.numbers)
         if not seeds:
             return np.zeros(0, dtype=np.int64)
@@ -167,7 +192,7 @@ class Sampler:
     def _joined(
         self, stored: I64, mined: I64, generator: np.random.Generator, rows: int, fresh: Callable[[int], Part]
     ) -> list[Part]:
-        """Hard rows, filled up to `rows` with random ones."""
+        """Returns the hard rows, filled up to `rows` with random ones."""
         data = self.data
         left = rows - len(stored) - len(mined)
         drawn = 0 if self.config.fresh else left
@@ -181,7 +206,7 @@ class Sampler:
         return [part for part in parts if len(part.index)]
 
     def _of_block(self, step: int, rows: int) -> Part:
-        """The first `rows` of a step's fresh rows: the same ones, however many are asked for."""
+        """Returns the first `rows` of a step's fresh rows, the same however many are asked for."""
         c = self.config
         steps = max(1, BLOCK // c.batch)
         block, place = divmod(step, steps)
@@ -192,5 +217,6 @@ class Sampler:
         return _random_part(run, nodes, place * c.batch + np.arange(rows))
 
     def _of_new(self, generator: np.random.Generator, rows: int) -> Part:
+        """Returns random rows made for this call alone."""
         run = fresh_rows(generator, rows, self.config.lookahead, self.data.guarded)
         return _random_part(run, table(run.k, run.numbers), np.arange(rows))

@@ -1,13 +1,16 @@
-"""The split by node: which orbits are whose, and which of their numbers no training row may touch.
+"""The split by number: the groups of orbits, and the numbers that no training row may touch.
 
-Hard orbits run into each other, so a test on whole orbits leaks: 271 of the log's 429 "held-out" steps lie on the orbits
-that it trained on. Here the unit is the number itself.
+Hard orbits run into each other, so a test on whole orbits leaks: 271 of the log's 429 "held-out"
+steps lie on the orbits that it trained on. Here the unit is the number itself.
 
-* The core is every n < 2^16 and every number on two or more orbits, of whatever groups. Anyone may train on it.
-* The private prefix of an orbit is what comes before its first core number. Validation and test are scored on private
-  steps only: x_i private, compared with x_(i+1), which may be the first core number.
-* A training row is refused when n, T(n), T^4(n) or T^8(n) is private to a validation, test or logged orbit. The log's own
-  split lets training touch the logged orbits: that is `scored`, where validation and test alone are kept apart.
+* The core is every n < 2^16 and every number on two or more orbits, of whatever groups. Anyone may
+  train on it.
+* The private prefix of an orbit is what comes before its first core number. Validation and test are
+  scored on private steps only: x_i private, compared with x_(i+1), which may be the first core
+  number.
+* A training row is refused when n, T(n), T^4(n) or T^8(n) is private to a validation, test or
+  logged orbit. The log's own split lets training touch the logged orbits: that is `scored`, which
+  protects validation and test alone.
 """
 
 from __future__ import annotations
@@ -45,72 +48,27 @@ TRAIN, VALIDATION, TEST, LOGGED, EXTRA = range(5)
 
 GuardName = Literal["all", "scored"]
 GUARDED: dict[GuardName, tuple[int, ...]] = {"all": (VALIDATION, TEST, LOGGED), "scored": (VALIDATION, TEST)}
-"""Groups whose private numbers no training row may touch."""
+"""The groups whose private numbers no training row may touch."""
 
-# github gabrielberger1000/collatz_lyapunov 04c9667: HARD_SEEDS, of which the five in LOGGED_SEEDS were its test.
+# HARD_SEEDS of github gabrielberger1000/collatz_lyapunov 04c9667.
+# The five in LOGGED_SEEDS were its test.
+# fmt: off
 HARD_SEEDS = (
-    *(
-        27,
-        31,
-        41,
-        47,
-        54,
-        55,
-        71,
-        73,
-        91,
-        97,
-        103,
-        111,
-        127,
-        155,
-        159,
-        171,
-        231,
-        237,
-        267,
-        303,
-        319,
-        351,
-        359,
-        391,
-        447,
-        479,
-        607,
-    ),
-    *(
-        703,
-        871,
-        1161,
-        2223,
-        2463,
-        2919,
-        3711,
-        6171,
-        10971,
-        13255,
-        17647,
-        23529,
-        26623,
-        34239,
-        35655,
-        52527,
-        77031,
-        106239,
-        142587,
-    ),
-    *(156159, 216367, 230631, 410011, 511935, 626331, 837799, 1117065),
+    27, 31, 41, 47, 54, 55, 71, 73, 91, 97, 103, 111, 127, 155, 159, 171, 231, 237, 267, 303, 319, 351, 359, 391,
+    447, 479, 607, 703, 871, 1161, 2223, 2463, 2919, 3711, 6171, 10971, 13255, 17647, 23529, 26623, 34239, 35655,
+    52527, 77031, 106239, 142587, 156159, 216367, 230631, 410011, 511935, 626331, 837799, 1117065,
 )
+# fmt: on
 LOGGED_SEEDS = (111, 27, 703, 26623, 626331)
 TRAIN_SEEDS = tuple(n for n in HARD_SEEDS if n not in LOGGED_SEEDS)
 
 CORE_BELOW = 2**16
-MIN_PRIVATE = 24
-SIZES = {VALIDATION: 64, TEST: 128}
+MIN_PRIVATE = 24  # private steps that a fresh orbit needs in order to be kept
+SIZES = {VALIDATION: 64, TEST: 128}  # orbits
 FRESH_SEED = 20_251_208
 FRESH_DRAWS = 8192
 FRESH_BITS = (18, 60)
-FRESH_DEVIATIONS = 2.0
+FRESH_DEVIATIONS = 2.0  # standard deviations above the expected length
 
 
 @dataclass(frozen=True)
@@ -118,10 +76,10 @@ class Partition:
     """Orbits in the order train, validation, test, logged.
 
     Attributes:
-        seeds: their first numbers, odd; the log's seed 54 stands as its odd part 27.
-        group: index in GROUPS of each.
-        chains: the numbers of each, from the seed to the first 1.
-        private: length of each private prefix.
+        seeds: first numbers of the orbits, odd; the log's seed 54 stands as its odd part 27.
+        group: index in GROUPS of each orbit.
+        chains: the numbers of each orbit, from the seed to the first 1.
+        private: length of each orbit's private prefix.
     """
 
     seeds: list[int]
@@ -130,19 +88,22 @@ class Partition:
     private: list[int]
 
     def guarded(self, guard: GuardName = "all") -> list[int]:
-        """Every private number of the groups that `guard` names."""
+        """Returns every private number of the groups that `guard` names."""
         rows = zip(self.group, self.chains, self.private, strict=True)
         return [n for group, chain, length in rows if group in GUARDED[guard] for n in chain[:length]]
 
 
 def fresh_hard_seeds(draw: int = 0) -> list[int]:
-    """Odd numbers with unusually long orbits, by rule, in the order drawn, none of them a hard seed or of an earlier draw.
+    """Returns odd numbers with unusually long orbits, found by a rule, in the order drawn.
 
-    8,192 draws of a bit length b ~ U{18..60} and an odd number uniform in [2^(b-1), 2^b), from numpy's default generator
-    seeded with 20251208, for a later draw with [20251208, 2, draw]. Kept (3 to 4 %) where the Syracuse length S is two
-    standard deviations above what the random walk model gives for its size (Lagarias and Weiss 1992): steps of mean
-    ln(3/4) and variance 2 ln(2)^2 reach 0 from ln n after ln n / ln(4/3) steps, with variance
-    ln n * 2 ln(2)^2 / ln(4/3)^3.
+    None of them is a hard seed or belongs to an earlier draw. There are 8,192 draws of a bit length
+    b ~ U{18..60} and an odd number uniform in [2^(b-1), 2^b), from numpy's default generator seeded
+    with 20251208, for a later draw with [20251208, 2, draw].
+
+    A number is kept (3 to 4 % are) if its Syracuse length S is two standard deviations above what
+    the random walk model gives for its size (Lagarias and Weiss 1992): steps of mean ln(3/4) and
+    variance 2 ln(2)^2 reach 0 from ln n after ln n / ln(4/3) steps, with variance ln n * 2 ln(2)^2
+    / ln(4/3)^3.
     """
     known, found = set(HARD_SEEDS), list[int]()
     for each in range(draw + 1):
@@ -153,7 +114,10 @@ def fresh_hard_seeds(draw: int = 0) -> list[int]:
 
 
 def extra_hard_seeds(count: int, draw: int = 0) -> list[int]:
-    """The first `count` numbers found by the same rule with [20251208, 1], none of them a hard seed or one of `fresh_hard_seeds(draw)`."""
+    """Returns the first `count` numbers found by the same rule with the seed [20251208, 1].
+
+    None of them is a hard seed or one of `fresh_hard_seeds(draw)`.
+    """
     generator = np.random.default_rng([FRESH_SEED, 1])
     found: dict[int, None] = {}
     known = {*HARD_SEEDS, *fresh_hard_seeds(draw)} if count else set[int]()
@@ -163,6 +127,7 @@ def extra_hard_seeds(count: int, draw: int = 0) -> list[int]:
 
 
 def _unusual(generator: np.random.Generator) -> list[int]:
+    """Draws FRESH_DRAWS odd numbers and returns those with unusually long orbits."""
     x = random_odd(generator, FRESH_DRAWS, FRESH_BITS[0] - 1, FRESH_BITS[1] - 1)
     ln = natural_log(x)
     pull = math.log(4 / 3)
@@ -171,7 +136,7 @@ def _unusual(generator: np.random.Generator) -> list[int]:
 
 
 def chains_of(seeds: Sequence[int]) -> list[list[int]]:
-    """The numbers from each odd seed to the first 1."""
+    """Returns the numbers from each odd seed to the first 1."""
     if not seeds:
         return []
     x = to_limbs(seeds)
@@ -181,16 +146,17 @@ def chains_of(seeds: Sequence[int]) -> list[list[int]]:
 
 
 def private_lengths(chains: Sequence[Sequence[int]]) -> list[int]:
-    """Length of each orbit's prefix before its first core number."""
+    """Returns the length of each orbit's prefix before its first core number."""
     visits = Counter(n for chain in chains for n in set(chain))
     return [next(i for i, n in enumerate(chain) if n < CORE_BELOW or visits[n] > 1) for chain in chains]
 
 
 def partition(draw: int = 0) -> Partition:
-    """The four groups of orbits that numbers are divided between; train and logged are the same for every draw of the other two.
+    """Returns the orbits of train, validation, test and logged.
 
-    Of the fresh orbits, those with at least 24 private steps beside all 54 hard orbits and all other fresh ones are kept;
-    the first 64 are validation, the next 128 test. Private prefixes are then those beside the kept orbits alone. A later draw
+    Train and logged are the same for every draw. Fresh orbits are kept if they have at least 24
+    private steps beside all 54 hard orbits and all other fresh ones; the first 64 are validation,
+    the next 128 test. Private prefixes are then computed beside the kept orbits alone. A later draw
     keeps no orbit that meets a number on which an earlier draw was scored.
     """
     hard = [n // (n & -n) for n in (*TRAIN_SEEDS, *LOGGED_SEEDS)]
@@ -215,7 +181,10 @@ def _partition(hard: list[int], draw: int, looked_at: set[int]) -> Partition:
 
 
 class Membership:
-    """Whether numbers belong to a fixed set, by a 64-bit key of their limbs: never a false no, rarely a false yes."""
+    """Tells whether numbers belong to a fixed set, by a 64-bit key of their limbs.
+
+    It never misses a member, and rarely takes another number for one.
+    """
 
     _FACTORS = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 
@@ -226,7 +195,7 @@ class Membership:
         return np.asarray((x * self._FACTORS[: len(x), None]).sum(axis=0, dtype=np.uint64))
 
     def __call__(self, x: U64) -> npt.NDArray[np.bool_]:
-        """bool [rows] of numbers uint64 [limbs, rows]."""
+        """Returns bool [rows] for numbers uint64 [limbs, rows]."""
         if not self._keys.size:
             return np.zeros(x.shape[1], dtype=np.bool_)
         keys = self._key(x[:LIMBS])

@@ -23,15 +23,22 @@ from trainables.collatz.sampler import Part, Sampler
 
 __all__ = ["CollatzTask"]
 
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 8192  # rows of one forward pass in scoring, to bound its memory
 _HARD = np.asarray(losses.HARD_WEIGHTS, dtype=np.float32)
 _RANDOM = np.asarray(losses.RANDOM_WEIGHTS, dtype=np.float32)
 
 
 class CollatzTask(Task):
-    """Batches hold `now` and `next`, features of n and T(n), [rows, width]; and by row `weight`, and `hard`, from a hard orbit.
+    """One trial of the Collatz family.
 
-    With `t4`, `t8`, features of those iterates too. The anchor's `target`, [rows], or `ln` and `drift` where it is trained.
+    A batch holds, by row:
+
+    * `now` and `next`, float32 [rows, width]: features of n and T(n);
+    * `t4` and `t8`, float32 [rows, width]: features of those iterates, where the losses use them;
+    * `weight`, float32 [rows]: the row's weight in T1;
+    * `hard`, bool [rows]: whether the row comes from a hard orbit;
+    * `target`, float32 [rows]: the anchor's target; where the target is trained, `ln` and `drift`
+      instead.
     """
 
     def __init__(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> None:
@@ -50,35 +57,36 @@ class CollatzTask(Task):
         )
 
     def stage(self, step: int) -> int:
-        """Hard seeds in use at a step."""
+        """Returns the number of hard seeds in use at a step."""
         return self.sampler.stage(step)
 
     def anchor(self, progress: float) -> float:
-        """Weight of the anchor at a share of the budget."""
+        """Returns the weight of the anchor at a share of the budget."""
         c = self.config
         return c.anchor * losses.anchor_weight(progress, c.anchor_decay_start, c.anchor_decay, c.anchor_min)
 
     def batch(self, step: int) -> Batch:
-        """See the class; a pure function of (configuration, step) and of the mined numbers."""
+        """Returns the batch of a step, a pure function of configuration, step and mined numbers."""
         return self.staged_batch(step, self.stage(step))
 
     def staged_batch(self, step: int, stage: int) -> Batch:
-        """The batch with another number of active seeds."""
+        """Returns the batch of a step with another number of active seeds."""
         parts = [self._arrays(part) for part in self.sampler.parts(step, stage)]
-        joined = (
-            parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        )
+        joined = parts[0]
+        if len(parts) > 1:
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return {name: torch.from_numpy(array).to(self.device) for name, array in joined.items()}
 
     def _arrays(self, part: Part) -> dict[str, npt.NDArray[Any]]:
-        c, nodes, index = self.config, part.nodes, part.index
+        c = self.config
+        nodes = part.nodes
+        index = part.index
         now, following, bits = pair(nodes, index, c.lookahead, c.features)
         growth = nodes.growth(index).astype(np.int64)
-        weight = (
-            np.where(part.hard, _HARD[growth], _RANDOM[growth])
-            if c.weights == "logged"
-            else np.ones(len(index), dtype=np.float32)
-        )
+        if c.weights == "logged":
+            weight = np.where(part.hard, _HARD[growth], _RANDOM[growth])
+        else:
+            weight = np.ones(len(index), dtype=np.float32)
         arrays = {"now": now, "next": following, "weight": weight, "hard": part.hard}
         if c.target == "fixed":
             arrays["target"] = (nodes.ln[index] + DRIFT_COEFFICIENT * bits).astype(np.float32)
@@ -87,7 +95,11 @@ class CollatzTask(Task):
         return arrays | {f"t{j}": features(nodes, index + j, c.lookahead, c.features) for j in c.reach}
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """`t1`, where used `t4` and `t8`, and while it weighs anything `anchor`; one forward pass on all rows together."""
+        """Returns the loss terms, from one forward pass on all rows together.
+
+        They are `t1`, `t4` and `t8` where the configuration uses them, and `anchor` while it has
+        any weight.
+        """
         margin, reach = self.config.margin, [f"t{j}" for j in self.config.reach]
         inputs = [batch["now"], batch["next"], *(batch[name] for name in reach)]
         now, later, *further = model(torch.cat(inputs)).chunk(len(inputs))
@@ -110,12 +122,12 @@ class CollatzTask(Task):
         return batch["ln"] + coefficient * batch["drift"]
 
     def after_step(self, step: int) -> None:
-        """Mines where it is time."""
+        """Mines, if a mining is due."""
         if self.miner:
             self.miner.after_step(step)
 
     def values(self, nodes: Nodes, index: I64) -> npt.NDArray[np.float32]:
-        """V of nodes of a table as the model stands, float32 [rows]."""
+        """Returns V of a table's nodes with the model's present weights, float32 [rows]."""
         training = self.model.training
         self.model.eval()
         parts = []
@@ -127,19 +139,22 @@ class CollatzTask(Task):
         return np.concatenate(parts)
 
     def margins(self, nodes: Nodes, index: I64) -> F64:
-        """V(n) - V(T n) of nodes of a table, differences taken in float32: float64 [rows]."""
+        """Returns V(n) - V(T n) of nodes, float64 [rows]; the differences are taken in float32."""
         return (self.values(nodes, index) - self.values(nodes, index + 1)).astype(np.float64)
 
     def potential(self, index: I64) -> npt.NDArray[np.float32]:
-        """V of nodes of the data, float32 [rows]."""
+        """Returns V of nodes of the data, float32 [rows]."""
         return self.values(self.data.nodes, index)
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
-        """Every metric on private steps (validation, test) or on all steps of the train orbits."""
+        """Returns every metric, on private steps (validation, test) or all steps (train)."""
         return score(self.data, split, self.potential, self.config.lookahead, self.config.common)
 
     def facts(self, step: int) -> dict[str, float]:
-        """Where the schedules stand, what the split kept out of training, and the figures on the log's evaluation set."""
+        """Returns the state of the schedules and other facts of the trial.
+
+        They are what the split kept out of training, and the figures on the log's evaluation set.
+        """
         return {
             "active_seeds": float(self.stage(step)),
             "anchor_weight": self.anchor(step / self.config.steps),
@@ -158,7 +173,7 @@ class CollatzTask(Task):
         return {f"population/{name}": value for name, value in population(margins, rows.growth, rows.weight).items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was mined."""
+        """Returns the state of mining."""
         return self.miner.state_dict() if self.miner else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,1 +1,4 @@
-"""Recursive reasoning models, HRM and TRM, trained from perturbed latent starts on Sudoku and mazes."""
+"""The recursive reasoning models HRM and TRM, trained on sudokus and mazes.
+
+Their latent starts may be perturbed.
+"""

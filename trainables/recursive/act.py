@@ -1,6 +1,8 @@
-"""Adaptive computation time (Graves 2016) as HRM and TRM stream it: a slot thinks about its board until it halts, then takes another.
+"""Adaptive computation time (Graves 2016) as HRM and TRM stream it.
 
-A call is one segment for every slot. Labels come from the carry, never from the boards that were offered: a slot that goes on has others.
+A slot thinks about its board until it halts, then takes another. A call is one segment for every
+slot. Labels come from the carry, never from the boards that were offered: a slot that goes on keeps
+its own board.
 """
 
 from __future__ import annotations
@@ -16,14 +18,14 @@ __all__ = ["Carry", "advance", "begin", "fresh", "halts"]
 
 
 class Carry(NamedTuple):
-    """What lives on from call to call, by slot.
+    """The state that lives on from call to call, by slot.
 
     Attributes:
         z_h, z_l: float32 [slots, prefix + tokens, width].
         steps: segments spent on the board, int64 [slots].
         halted: bool [slots]; such a slot takes another board at the next call.
         inputs, labels: the board, int64 [slots, tokens].
-        puzzles: int64 [slots].
+        puzzles: the board's puzzle identifier, int64 [slots].
     """
 
     z_h: Tensor
@@ -36,7 +38,7 @@ class Carry(NamedTuple):
 
 
 def fresh(model: RecursiveNet, slots: int) -> Carry:
-    """Slots without a board, all halted."""
+    """Returns slots without a board, all halted."""
     z_h, z_l = (state.clone() for state in model.start(slots))
     device = z_h.device
     steps = torch.zeros(slots, dtype=torch.int64, device=device)
@@ -45,7 +47,10 @@ def fresh(model: RecursiveNet, slots: int) -> Carry:
 
 
 def begin(carry: Carry, inputs: Tensor, labels: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor) -> Carry:
-    """Halted slots take what is offered, and start from the given states; what is offered to others is dropped."""
+    """Gives halted slots the offered boards and states.
+
+    What is offered to other slots is dropped.
+    """
     taken = (z_h, z_l, torch.zeros_like(carry.steps), carry.halted, inputs, labels, puzzles)
 
     def chosen(new: Tensor, old: Tensor) -> Tensor:
@@ -63,9 +68,16 @@ def halts(
     training: bool,
     least: Tensor | None = None,
 ) -> Tensor:
-    """Which slots halt after `steps` segments, bool [slots]: at the limit, and in training where Q says so.
+    """Tells which slots halt after `steps` segments, bool [slots].
+
+    A slot halts at the limit, and in training also when Q says so.
 
     Args:
+        model: says the limit, and whether it learns the value of going on.
+        steps: segments spent on the board, int64 [slots].
+        q_halt: logits of halting, float32 [slots].
+        q_continue: logits of going on, float32 [slots].
+        training: whether Q may halt a slot before the limit.
         least: segments below which a slot goes on, int64 [slots]: exploration, in training alone.
     """
     last = steps >= model.config.halt_max_steps
@@ -78,7 +90,7 @@ def halts(
 def advance(
     carry: Carry, rollout: Rollout, model: RecursiveNet, *, training: bool, least: Tensor | None = None
 ) -> Carry:
-    """The carry after one segment on the boards of `begin`."""
+    """Returns the carry after one segment on the boards that `begin` gave."""
     steps = carry.steps + 1
     halted = halts(
         model, steps, rollout.q_halt[0].detach(), rollout.q_continue[0].detach(), training=training, least=least

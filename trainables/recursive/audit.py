@@ -1,4 +1,7 @@
-"""A second opinion on the boards: which are the same up to symmetry, and whether each label is the only answer."""
+"""Checks the boards a second time.
+
+The checks are which boards are the same up to symmetry, and whether each label is the only answer.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ from trainables.recursive.puzzles.puzzle import Boards, Names, Puzzle
 __all__ = ["audit"]
 
 SOLVED = 2000
-"""Boards of each split that are solved anew; evenly spaced where there are more."""
+"""How many boards of each split are solved again; evenly spaced if the split has more."""
 
 GRIDS = 200
-"""Boards of each split whose shared part is named where names are slow; evenly spaced."""
+"""How many boards of each split have their shared part named, where names are slow.
+
+Evenly spaced.
+"""
 
 
 def audit(data: RecursiveData) -> list[Finding]:
-    """Findings on every board; a failed one refuses the data.
+    """Returns the findings on every board; a failed one refuses the data.
 
-    All images of a board have its name, so that training on images of training boards cannot reach a scored one.
+    All images of a board have the same name, so that training on images of training boards cannot
+    reach a scored one.
     """
     puzzle = data.puzzle
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -48,29 +55,33 @@ def _between(validation: Names, test: Names) -> Finding:
 
 
 def _spaced(count: int, most: int) -> list[int]:
-    """Up to `most` of the places 0 .. count - 1, the first and the last among them."""
+    """Returns up to `most` of the places 0 .. count - 1, the first and the last among them."""
     places: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)).tolist()
     return places
 
 
 def _labels(puzzle: Puzzle, split: str, boards: Boards) -> Finding:
-    """Labels against the rules, all of them, and against the solver, up to SOLVED."""
+    """Checks all labels against the rules, and up to SOLVED of them against the solver."""
     valid = puzzle.lawful(boards.inputs, boards.labels)
     looked = _spaced(len(boards), SOLVED)
     wrong = np.flatnonzero(~valid).tolist()
     wrong += [i for i in looked if valid[i] and not puzzle.only_answer(boards.inputs[i], boards.labels[i])]
-    sentence = f"{len(wrong)} of {len(boards)} {split} labels are not the only answer: all by the rules, {len(looked)} by the solver."
+    checked = f"all by the rules, {len(looked)} by the solver"
+    sentence = f"{len(wrong)} of {len(boards)} {split} labels are not the only answer: {checked}."
     return Finding(f"answers_{split}", bool(wrong), len(wrong), sentence)
 
 
 def _shared_parts(puzzle: Puzzle, boards: Boards) -> Names:
-    """Names of what boards may have in common without being the same, such as full grids."""
+    """Returns the names of the parts that different boards may share, such as full grids."""
     chosen = boards.labels[_spaced(len(boards), GRIDS)] if puzzle.names_are_slow else boards.labels
     return puzzle.names(puzzle.shared_part(chosen))
 
 
 def _shared(data: RecursiveData) -> list[Finding]:
-    """How many scored boards share such a part with a training board: no leak of the board, but something to remember."""
+    """Counts the scored boards that share such a part with a training board.
+
+    That is no leak of the board, but something that a network could remember.
+    """
     train = _shared_parts(data.puzzle, data.train)
     found = []
     for split in ("validation", "test"):

@@ -1,4 +1,4 @@
-"""Predictors without a trained parameter, scored on the boards that trials are scored on."""
+"""Predictors without a trained parameter, scored on the same boards as trials."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ __all__ = ["baselines", "score"]
 
 
 def score(boards: Boards, predicted: U8, perturbed: int | None = None) -> dict[str, Measure]:
-    """Every metric that a predictor has; means over boards.
+    """Returns every metric that a predictor has, as means over boards.
 
-    `exact`, whether the whole board is right, and `accuracy`, the share of all its cells. It has no latent start that could be perturbed,
-    so `robust` and its parts are `exact` too, of the boards that a trial is probed on. As its Q, `q_accuracy` takes one that says of every
-    board what is true of most.
+    `exact` tells whether the whole board is right, `accuracy` is the share of all its cells. A
+    predictor has no latent start that could be perturbed, so `robust` and its parts are `exact`
+    too, on the boards that a trial is probed on. For `q_accuracy` its Q says of every board what is
+    true of most.
 
     Args:
         boards: the split.
         predicted: tokens, uint8 [boards, cells].
-        perturbed: how many of the first boards these are; all by default.
+        perturbed: how many of the first boards a trial is probed on; all by default.
     """
     right = predicted == boards.labels
     solved = right.all(axis=1).astype(np.float64)
@@ -39,7 +40,7 @@ def score(boards: Boards, predicted: U8, perturbed: int | None = None) -> dict[s
 
 
 def baselines(data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
-    """Every predictor on a split."""
+    """Scores every predictor on a split."""
     boards, perturbed = data.scored(split), probed(data, split)
     return {
         name: score(boards, predict(boards), perturbed) for name, predict in data.puzzle.predictors(data.train).items()

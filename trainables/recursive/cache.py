@@ -1,4 +1,8 @@
-"""Arrays on disk that can be computed again: a file by the content of its question, which knows when it is damaged."""
+"""A disk cache of arrays that can be computed again.
+
+Each file is named by the hash of the question that it answers, and holds a digest by which damage
+is noticed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ DIGEST = "digest"
 
 
 def folder() -> Path:
-    """$LEADLINE_CACHE, or ~/.cache/leadline.
+    """Returns the cache's folder, $LEADLINE_CACHE or ~/.cache/leadline.
 
     Raises:
         RuntimeError: if there is no home folder.
@@ -36,7 +40,7 @@ def _path(question: str) -> Path:
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Of names, types, shapes and values."""
+    """Returns the hash of the arrays' names, types, shapes and values."""
     found = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.str} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
@@ -44,7 +48,10 @@ def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
 
 
 def load(question: str) -> Arrays | None:
-    """What was stored for a question; None where nothing was, or where it does not have its digest any more."""
+    """Returns the arrays stored for a question.
+
+    None if nothing was stored or the digest does not match.
+    """
     try:
         with np.load(_path(question), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -55,7 +62,10 @@ def load(question: str) -> Arrays | None:
 
 
 def store(question: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Writes all or nothing, in place of what was there; does nothing where the folder cannot be written to."""
+    """Stores arrays, all or nothing, in place of what was there.
+
+    It does nothing if the folder cannot be written to.
+    """
     with contextlib.suppress(OSError, RuntimeError):
         path = _path(question)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""Configurations of the recursive families.
+"""The configurations of the recursive families.
 
-"HRM" is Wang et al. 2025 (arXiv 2506.21734; github sapientinc/HRM, 42410da), "TRM" is Jolicoeur-Martineau 2025 (arXiv 2510.04871; github
-SamsungSAILMontreal/TinyRecursiveModels, e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e0d8b).
+"HRM" is Wang et al. 2025 (arXiv 2506.21734; github sapientinc/HRM, 42410da), "TRM" is
+Jolicoeur-Martineau 2025 (arXiv 2510.04871; github SamsungSAILMontreal/TinyRecursiveModels,
+e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e0d8b).
 """
 
 from __future__ import annotations
@@ -33,12 +34,19 @@ _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ..
     (lambda c: c.positions == "rope", "without positions=rope", ("rope_theta",)),
     (lambda c: c.puzzle_emb > 0, "with puzzle_emb=0", ("puzzle_lr", "puzzle_weight_decay")),
 )
-"""Where fields apply."""
+"""The conditions under which fields have an effect.
+
+Each entry has a test of the configuration, the words for when it fails, and the fields that then
+have no effect.
+"""
 
 
 @configuration
 class RecursiveConfig(TrialConfig):
-    """What HRM and TRM share. A segment is one pass through all cycles, after which a board may halt."""
+    """The settings that HRM and TRM share.
+
+    A segment is one pass through all cycles, after which a board may halt.
+    """
 
     task: PuzzleName = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
     size: int = knob(
@@ -73,7 +81,8 @@ class RecursiveConfig(TrialConfig):
     )
     positions: Literal["rope", "learned", "none"] = knob(
         "learned",
-        "position encoding; small networks on small boards learn far faster with places of their own (HRM, TRM: rope; TRM's mixer: none)",
+        "position encoding; small networks on small boards learn far faster with places of their own "
+        "(HRM, TRM: rope; TRM's mixer: none)",
     )
     rope_theta: float = knob(10000.0, "base of rope's wavelengths (Su et al. 2021)", gt=1)
     puzzle_emb: int = knob(
@@ -120,7 +129,8 @@ class RecursiveConfig(TrialConfig):
     )
     start: str = knob(
         "",
-        "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); its weights are fine-tuned",
+        "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); "
+        "its weights are fine-tuned",
     )
 
     mode: Literal["none", "single_perturbed_ce", "multi_perturbed_ce"] = knob(
@@ -135,7 +145,8 @@ class RecursiveConfig(TrialConfig):
     )
     rollout: Literal["serial_act", "parallel_fixed", "act_mask"] = knob(
         "serial_act",
-        "streaming, a segment a step, K carries in turn; or B*K boards at once, all segments counting, or those up to a halt (log)",
+        "streaming, a segment a step, K carries in turn; "
+        "or B*K boards at once, all segments counting, or those up to a halt (log)",
     )
     location: Literal["both", "z_H", "z_L"] = knob("both", "latent state that is perturbed (log: both)")
     noise: Literal["fixed", "grid", "loguniform"] = knob(
@@ -154,7 +165,10 @@ class RecursiveConfig(TrialConfig):
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
 
     def unused(self) -> list[str]:
-        """Fields that were given a value and have no effect, each with the reason. A search may well give them to some of its trials."""
+        """Returns the fields that were given a value and have no effect, each with the reason.
+
+        A search may well give such values to some of its trials.
+        """
         default = {name: info.default for name, info in cast(Any, type(self)).__pydantic_fields__.items()}
         return [
             f"{name}={getattr(self, name)} has no effect {where}"
@@ -170,47 +184,50 @@ class RecursiveConfig(TrialConfig):
 
     @property
     def data_key(self) -> str:
-        """Names everything that changes the boards: the puzzle, how many boards each split has, the seed."""
+        """The name of the data: everything that changes the boards.
+
+        It holds the puzzle, the number of boards of each split and the seed.
+        """
         counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
         return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
 
     @property
     def tokens(self) -> int:
-        """Cells of a board."""
+        """The number of cells of a board."""
         return self.puzzle.cells
 
     @property
     def vocabulary(self) -> int:
-        """How many values a token has, PAD among them."""
+        """The number of values that a token has, PAD among them."""
         return self.puzzle.vocabulary
 
     @property
     def trajectories(self) -> int:
-        """K: of each board."""
+        """The number K of trajectories of each board."""
         return self.k if self.mode == "multi_perturbed_ce" else 1
 
     @property
     def segments(self) -> int:
-        """Of one trajectory in one optimizer step, at most."""
+        """The most segments of one trajectory in one optimizer step."""
         return 1 if self.rollout == "serial_act" else self.halt_max_steps
 
     @property
     def samples_per_board(self) -> int:
-        """What a board costs in one optimizer step: trajectories times segments."""
+        """The cost of a board in one optimizer step: trajectories times segments."""
         return self.trajectories * self.segments
 
     @property
     def inner(self) -> int:
-        """SwiGLU's inner width."""
+        """The inner width of SwiGLU."""
         return self.inner_of(self.hidden)
 
     def inner_of(self, width: int) -> int:
-        """SwiGLU's inner width for a mixer of another width, such as of the sequence."""
+        """Returns SwiGLU's inner width for a mixer of another width, such as the sequence."""
         return math.ceil(round(self.expansion * width * 2 / 3) / self.round_to) * self.round_to
 
     @property
     def prefix(self) -> int:
-        """Tokens of the puzzle embedding."""
+        """The number of tokens of the puzzle embedding."""
         return -(-self.puzzle_emb // self.hidden)
 
     @pydantic.model_validator(mode="after")
@@ -232,7 +249,10 @@ class RecursiveConfig(TrialConfig):
 
 @configuration
 class HRMConfig(RecursiveConfig):
-    """Two stacks: L updates z_L, H updates z_H. Only the last application of each carries gradient."""
+    """The settings of HRM: two stacks, of which L updates z_L and H updates z_H.
+
+    Only the last application of each stack carries gradient.
+    """
 
     h_layers: int = knob(1, "blocks of the H stack (HRM: 4)", ge=1, le=64)
     l_layers: int = knob(1, "blocks of the L stack (HRM: 4)", ge=1, le=64)
@@ -243,7 +263,10 @@ class HRMConfig(RecursiveConfig):
 
 @configuration
 class TRMConfig(RecursiveConfig):
-    """One stack updates both; the whole last cycle carries gradient."""
+    """The settings of TRM: one stack updates both states.
+
+    The whole last cycle carries gradient.
+    """
 
     l_layers: int = knob(1, "blocks of the stack (TRM: 2)", ge=1, le=64)
     mlp_t: bool = knob(
@@ -255,7 +278,7 @@ class TRMConfig(RecursiveConfig):
 
     @property
     def prefix(self) -> int:
-        """Tokens of the puzzle embedding."""
+        """The number of tokens of the puzzle embedding."""
         return self.puzzle_tokens or super().prefix
 
     @pydantic.model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Boards to train on and to be scored on, all different up to symmetry, and the order in which a trial sees them."""
+"""The boards of the three splits, all different up to symmetry, and their order in a trial."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from trainables.recursive.start import Start
 __all__ = ["RecursiveData", "Sampler", "build"]
 
 VERSION = 1
-"""Of what is drawn; raised when the same configuration gives other boards."""
+"""The version of what is drawn; raised when the same configuration gives other boards."""
 
 SPLITS = ("test", "validation", "train")
-"""In the order in which they are drawn: more training boards leave the scored ones as they are."""
+"""The splits in the order in which they are drawn.
+
+Training boards come last, so that more of them leave the scored ones as they are.
+"""
 
 ORDER, IMAGE = 0, 1  # streams of a trial's seed
 
@@ -37,7 +40,7 @@ class RecursiveData:
     start: Start | None = None
 
     def scored(self, split: Split | str) -> Boards:
-        """One split.
+        """Returns the boards of one split.
 
         Raises:
             ValueError: for a split that does not exist.
@@ -49,7 +52,9 @@ class RecursiveData:
 
 
 def build(config: RecursiveConfig) -> RecursiveData:
-    """The boards of a configuration, from the disk cache or drawn: seconds for some thousands of side 6, 20 ms each at side 9.
+    """Returns the boards of a configuration, from the disk cache or newly drawn.
+
+    To draw takes seconds for some thousands of side 6, and 20 ms for each of side 9.
 
     Raises:
         ConfigError: if there are not so many boards, or none with so few clues.
@@ -63,17 +68,17 @@ def build(config: RecursiveConfig) -> RecursiveData:
 
 
 def _arrays(config: RecursiveConfig) -> dict[str, npt.NDArray[Any]]:
-    """All boards, one split after the other in the order of SPLITS."""
+    """Draws all boards, one split after the other in the order of SPLITS."""
     return config.puzzle.draw(_counts(config), np.random.default_rng(config.data_seed)).arrays()
 
 
 def _counts(config: RecursiveConfig) -> dict[str, int]:
-    """How many boards each split has, in the order of SPLITS."""
+    """Returns how many boards each split has, in the order of SPLITS."""
     return {split: getattr(config, f"{split}_boards") for split in SPLITS}
 
 
 def _data(config: RecursiveConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> RecursiveData:
-    """The arrays as splits, read-only."""
+    """Divides the arrays into splits and makes them read-only."""
     counts = _counts(config)
     ends = np.cumsum(list(counts.values()))
     for array in arrays.values():
@@ -90,16 +95,22 @@ def _generator(seed: int, count: int, stream: int) -> np.random.Generator:
 
 
 class Sampler:
-    """The boards of each step: every epoch all of them in a new order and, with `augment`, as new images."""
+    """The boards of each step.
+
+    Every epoch has all of them in a new order and, with `augment`, as new images.
+    """
 
     def __init__(self, config: RecursiveConfig, boards: Boards) -> None:
-        self.config, self.boards, self.puzzle = config, boards, config.puzzle
+        self.config = config
+        self.boards = boards
+        self.puzzle = config.puzzle
         self._orders: dict[int, I64] = {}
 
     def rows(self, step: int) -> Rows:
-        """The rows of step `step` (from 0), a board each: a function of the configuration's seed and the step alone.
+        """Returns the rows of step `step` (from 0), a board each.
 
-        Row i is number `step * batch + i` of an endless sequence of epochs, so that a step may end one and begin the next.
+        They depend on the configuration's seed and the step alone. Row i is number `step * batch +
+        i` of an endless sequence of epochs, so that a step may end one and begin the next.
         """
         config = self.config
         epoch, place = np.divmod(step * config.batch + np.arange(config.batch), len(self.boards))
@@ -107,8 +118,9 @@ class Sampler:
         return self.puzzle.rows(self.boards, index, _generator(config.seed, step, IMAGE) if config.augment else None)
 
     def _order(self, epoch: int) -> I64:
-        """The permutation of an epoch, int64 [boards]."""
+        """Returns the permutation of an epoch, int64 [boards]."""
         if epoch not in self._orders:
+            # A batch has no more rows than there are boards, so a step spans at most two epochs.
             self._orders = {old: order for old, order in self._orders.items() if old == epoch - 1}
             self._orders[epoch] = _generator(self.config.seed, epoch, ORDER).permutation(len(self.boards))
         return self._orders[epoch]

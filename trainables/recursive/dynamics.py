@@ -1,4 +1,4 @@
-"""Local Lyapunov exponents of a latent map: how fast nearby latent states part, or meet."""
+"""Local Lyapunov exponents of a latent map: how fast nearby latent states part or meet."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ State = TypeVar("State", Tensor, tuple[Tensor, ...])
 def lyapunov(
     f: Callable[[State], State], start: State, segments: int, count: int, generator: torch.Generator, turns: int = 1
 ) -> Tensor:
-    """The largest exponents along each board's orbit: mean log growth of tangents that QR keeps orthonormal (Benettin et al. 1980).
+    """Returns the largest exponents along each board's orbit (Benettin et al. 1980).
 
-    A random direction of n numbers is seldom one of growth: over few segments, tangents that start at random miss up to
-    ln(n) / (2 * segments) of an exponent. They are therefore taken along the orbit and back by the transposed Jacobians first,
-    `turns` times, a power iteration whose limit is ln(singular value of the whole orbit's Jacobian) / segments.
+    An exponent is the mean log growth of tangents that QR keeps orthonormal. A random direction of
+    n numbers is seldom one of growth: over few segments, tangents that start at random miss up to
+    ln(n) / (2 * segments) of an exponent. They are therefore first taken along the orbit and back
+    by the transposed Jacobians, `turns` times: a power iteration whose limit is ln(singular value
+    of the whole orbit's Jacobian) / segments.
 
     Args:
-        f: one segment for fixed inputs, z to z; boards must not act on one another. Nothing in it may detach z, nor stop its
-            gradient if there are turns. Attention in it is computed by torch's plain kernel, which alone has a forward mode and
-            whose transposed Jacobian fails under an autocast inside of `f`.
+        f: one segment for fixed inputs, z to z; boards must not act on one another. Nothing in it
+            may detach z, nor stop its gradient if there are turns. Attention in it is computed by
+            torch's plain kernel, which alone has a forward mode and whose transposed Jacobian fails
+            under an autocast inside of `f`.
         start: z, [boards, ...], or a tuple of such tensors, in float32 or float64.
         segments: length of the orbit.
         count: exponents of each board, at most the numbers of one board's z.
-        generator: of the first tangents.
-        turns: times that the tangents go forth and back; enough for an orbit of hundreds of segments: 0.
+        generator: draws the first tangents.
+        turns: times that the tangents go forth and back; 0 is enough for an orbit of hundreds of
+            segments.
 
     Returns:
-        In nats a segment, of z's dtype, [boards, count], descending. A direction that vanishes grows by the dtype's smallest number.
+        The exponents in nats a segment, of z's dtype, [boards, count], descending. A direction that
+        vanishes grows by the dtype's smallest number.
 
     Raises:
         ValueError: if count, segments or turns is out of range.
@@ -60,7 +65,12 @@ def lyapunov(
 def _forth(
     f: Callable[[State], State], state: State, tangents: Tensor, segments: int
 ) -> tuple[list[State], Tensor, Tensor]:
-    """The orbit without its end, the last tangents, and the logarithms of their growth, [boards, count]."""
+    """Follows an orbit with its tangents.
+
+    Returns:
+        The orbit without its end, the last tangents, and the logarithms of their growth, [boards,
+        count].
+    """
     orbit, growth = [], torch.zeros_like(tangents[:, 0])
     for _ in range(segments):
         orbit.append(state)
@@ -72,7 +82,7 @@ def _forth(
 
 
 def _pushed(f: Callable[[State], State], state: State, tangents: Tensor) -> tuple[State, Tensor]:
-    """f(state), and the tangents after its Jacobian."""
+    """Returns f(state), and the tangents after its Jacobian."""
 
     def push(tangent: State) -> tuple[State, State]:
         return cast(tuple[State, State], torch.func.jvp(f, (state,), (tangent,), strict=True))
@@ -83,14 +93,17 @@ def _pushed(f: Callable[[State], State], state: State, tangents: Tensor) -> tupl
 
 
 def _pulled(f: Callable[[State], State], state: State, tangents: Tensor) -> Tensor:
-    """The tangents after its transposed Jacobian."""
+    """Returns the tangents after the transposed Jacobian of f."""
     pull = torch.func.vjp(f, state)[1]
     (pulled,) = torch.func.vmap(pull)(_split(tangents, state))
     return _joined(pulled)
 
 
 def _split(tangents: Tensor, like: State) -> State:
-    """Tangents, [boards, numbers, count], each in the shapes of a state: [count, boards, ...]."""
+    """Splits tangents, [boards, numbers, count], into the parts of a state.
+
+    Each part is [count, boards, ...].
+    """
     parts = _parts(like)
     flat = torch.split(tangents.movedim(-1, 0), [part[0].numel() for part in parts], dim=-1)
     split = tuple(tangent.reshape(-1, *part.shape) for part, tangent in zip(parts, flat, strict=True))

@@ -1,4 +1,7 @@
-"""The families HRM and TRM: recursive reasoning on boards, from latent starts that may be perturbed."""
+"""The families HRM and TRM: recursive reasoning on boards.
+
+Their latent starts may be perturbed.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ STUDIES = ("lookahead", "curriculum_length", "batch_size", "sigma_bands")
 
 
 def _studies(name: str) -> dict[str, str]:
-    """Where the answers to the studies stand, by the name of the constant in each file."""
+    """Returns where the answers to the studies stand; `name` is the constant in each file."""
     return {study: f"search_spaces.{study}.recursive:{name}" for study in STUDIES}
 
 
@@ -45,7 +48,8 @@ class FilledBoard:
         valid: whether it solves the board: what was given is kept, and the puzzle's rules hold.
         segments: how many segments the answer took: `halt_max_steps`, as when a trial is scored.
         halting_segment: after how many of them Q would have halted.
-        q_halt: logit of Q-halt after the last; at 0 or above the network takes its answer for right.
+        q_halt: logit of Q-halt after the last segment; at 0 or above the network takes its answer
+            for right.
     """
 
     board: tuple[str, ...]
@@ -59,42 +63,54 @@ class FilledBoard:
 
 
 class RecursiveFamily(Family[C], Generic[C]):
-    """What both share; configurations that differ in no field of the boards, nor in their start, share their data."""
+    """The family of HRM or TRM: what both share.
+
+    Configurations share their data if they differ neither in a field of the boards nor in their
+    start.
+    """
 
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("robust", "lambda1")
 
     def data_key(self, config: C) -> str:
-        """Whatever decides the boards, and the checkpoint that training begins with."""
+        """Names the data by all that decides the boards, and by the checkpoint to begin with."""
         return config.data_key + (f"-start-{self.name}-{config.start}" if config.start else "")
 
     def samples_per_step(self, config: C) -> int:
-        """Boards times trajectories times segments: K trajectories are not K times the compute for the same budget."""
+        """Returns boards times trajectories times segments.
+
+        K trajectories then do not get K times the compute for the same budget.
+        """
         return config.batch * config.samples_per_board
 
     def build_data(self, config: C) -> RecursiveData:
-        """Boards of the three splits, and the weights to begin with.
+        """Builds the boards of the three splits and reads the weights to begin with.
 
         Raises:
-            ConfigError: if there are not so many boards, or the start is not there or of another architecture.
+            ConfigError: if there are not so many boards, or the start is not there or of another
+                architecture.
         """
         start = read_start(self, config)
         return dataclasses.replace(build(config), start=start)
 
     def audit(self, config: C, data: RecursiveData) -> list[Finding]:
-        """Overlap up to symmetry, whether every board has one solution, fields without effect, and what the start was trained on."""
+        """Checks the data and the configuration.
+
+        The findings are on the overlap up to symmetry, whether every board has one solution, fields
+        without effect, and what the start was trained on.
+        """
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
         found = [*audit.audit(data), *idle]
         return found if data.start is None else [*found, audit_start(self, config, data.start)]
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
-        """Predictors without a trained parameter, and the solver as the oracle."""
+        """Scores the predictors without a trained parameter, and the solver as the oracle."""
         return baselines.baselines(data, split)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
-        """A fresh task.
+        """Returns a fresh task.
 
         Raises:
             ConfigError: if the start is of another architecture.
@@ -104,16 +120,17 @@ class RecursiveFamily(Family[C], Generic[C]):
         return RecursiveTask(config, data, device)
 
     def model(self, config: C) -> RecursiveNet:
-        """The untrained network, on the CPU."""
+        """Returns the untrained network, on the CPU."""
         return network(config)
 
     def predict(self, model: nn.Module, inputs: Any, config: C) -> FilledBoard:
-        """The board filled in from the clean start, after all segments, as a trial is scored.
+        """Fills in a board from the clean start, after all segments, as a trial is scored.
 
         Args:
             model: the network.
-            inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of cells.
-                Sudoku: digits, and `0` or `.` where it is open. Maze: `#` wall, `.` floor, `S` start, `G` goal.
+            inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
+                cells. Sudoku: digits, and `0` or `.` where it is open. Maze: `#` wall, `.` floor,
+                `S` start, `G` goal.
             config: says which puzzle it is, and its size.
 
         Raises:
@@ -130,11 +147,11 @@ class RecursiveFamily(Family[C], Generic[C]):
         return FilledBoard(puzzle.show(answer), valid, len(said.logits), halting_segment, float(said.q_halt[-1, 0]))
 
     def example(self, config: C) -> Any:
-        """A board of the configuration's puzzle, as lines of text."""
+        """Returns a board of the configuration's puzzle, as lines of text."""
         return config.puzzle.example
 
     def checkpoint_bytes(self, config: C) -> int:
-        """Beside weights and moments their average, and what ACT streams on."""
+        """Estimates a checkpoint's bytes: weights, moments, average, and the carry of ACT."""
         positions = config.prefix + config.tokens
         carry = (
             8 * config.batch * config.trajectories * positions * config.hidden if config.rollout == "serial_act" else 0
@@ -142,12 +159,12 @@ class RecursiveFamily(Family[C], Generic[C]):
         return super().checkpoint_bytes(config) * 4 // 3 + carry
 
     def scored_weights(self, state: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        """The averaged weights, where there are any."""
+        """Returns the averaged weights, if there are any, else the trained ones."""
         return {**state["model"], **state["task"].get("average", {})}
 
 
 class HRMFamily(RecursiveFamily[HRMConfig]):
-    """Two stacks, two Q values."""
+    """Hierarchical reasoning models (HRM): two stacks and two Q values, on sudokus or mazes."""
 
     name = "hrm"
     Config = HRMConfig
@@ -157,7 +174,7 @@ class HRMFamily(RecursiveFamily[HRMConfig]):
 
 
 class TRMFamily(RecursiveFamily[TRMConfig]):
-    """One stack, one Q value."""
+    """Tiny recursive models (TRM): one stack and one Q value, on sudokus or mazes."""
 
     name = "trm"
     Config = TRMConfig
@@ -167,6 +184,6 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
 
 
 HRM_FAMILY = HRMFamily()
-"""Hierarchical reasoning model."""
+"""The family of hierarchical reasoning models."""
 TRM_FAMILY = TRMFamily()
-"""Tiny recursive model."""
+"""The family of tiny recursive models."""

@@ -1,6 +1,7 @@
-"""Post-norm transformer blocks of HRM and TRM: attention or a token mixer, then SwiGLU, without biases.
+"""The post-norm transformer blocks of HRM and TRM.
 
-Formulas: RMS norm, Zhang and Sennrich 2019, without weight; rotary positions, Su et al. 2021, half-split; SwiGLU, Shazeer 2020.
+Each has attention or a token mixer, then SwiGLU, without biases. Formulas: RMS norm, Zhang and
+Sennrich 2019, without weight; rotary positions, Su et al. 2021, half-split; SwiGLU, Shazeer 2020.
 """
 
 from __future__ import annotations
@@ -16,36 +17,45 @@ __all__ = ["Block", "Mixer", "Rotation", "Stack", "rotation", "truncated_normal_
 
 EPS = 1e-5
 _TRUNCATED = 0.879596566
-"""Standard deviation of a unit normal that is cut off at 2 on both sides."""
+"""The standard deviation of a unit normal that is cut off at 2 on both sides."""
 
 
 class Rotation(NamedTuple):
-    """Cosines and sines of rotary positions, both float32 [positions, 1, head width]; the first half of the sines is negative."""
+    """The cosines and sines of rotary positions, both float32 [positions, 1, head width].
+
+    The first half of the sines is negative.
+    """
 
     cos: Tensor
     sin: Tensor
 
 
 def rms(x: Tensor) -> Tensor:
-    """x over its root mean square along the last dimension, in float32; same shape."""
+    """Divides x by its root mean square along the last dimension, in float32; same shape."""
     return F.rms_norm(x.float(), x.shape[-1:], eps=EPS)
 
 
 def truncated_normal_(weight: Tensor, std: float) -> Tensor:
-    """Fills a tensor with normal values of this standard deviation, cut off at about 2.27 of it. Draws from torch's global generator."""
+    """Fills a tensor with normal values of this standard deviation, cut off at about 2.27 of it.
+
+    The values are drawn from torch's global generator.
+    """
     with torch.no_grad():
         return nn.init.trunc_normal_(weight, std=1.0, a=-2.0, b=2.0).mul_(std / _TRUNCATED)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear map without bias, its weights of standard deviation 1/sqrt(inputs) (LeCun et al. 1998)."""
+    """Returns a linear map without bias.
+
+    Its weights have standard deviation 1/sqrt(inputs) (LeCun et al. 1998).
+    """
     layer = nn.Linear(inputs, outputs, bias=False)
     truncated_normal_(layer.weight, 1 / math.sqrt(inputs))
     return layer
 
 
 def rotation(positions: int, width: int, theta: float) -> Rotation:
-    """Rotary positions 0 to `positions` - 1 for heads of an even width."""
+    """Returns the rotary positions 0 to `positions` - 1 for heads of an even width."""
     frequency = theta ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
     angle = torch.outer(torch.arange(positions, dtype=torch.float32), frequency)
     cos, sin = angle.cos()[:, None], angle.sin()[:, None]
@@ -53,12 +63,15 @@ def rotation(positions: int, width: int, theta: float) -> Rotation:
 
 
 def _rotate(x: Tensor, by: Rotation) -> Tensor:
-    """x [rows, positions, heads, width] turned by its position."""
+    """Rotates x, [rows, positions, heads, width], by its positions."""
     return torch.addcmul(x * by.cos, x.roll(x.shape[-1] // 2, -1), by.sin)
 
 
 class Attention(nn.Module):
-    """Every token looks at every token. The fused projection holds all query heads, then all key heads, then all value heads."""
+    """Multi-head attention of every token to every token.
+
+    The fused projection holds all query heads, then all key heads, then all value heads.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -67,7 +80,7 @@ class Attention(nn.Module):
         self.out = linear(width, width)
 
     def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
-        """[rows, positions, width] to the same shape."""
+        """Maps [rows, positions, width] to the same shape."""
         rows, positions, width = x.shape
         qkv = self.qkv(x).view(rows, positions, 3 * self.heads, width // self.heads)
         if by is not None:
@@ -81,7 +94,10 @@ class Attention(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """silu(gate) * up, back to the width; the fused projection holds the gate first."""
+    """The layer silu(gate) * up, projected back to the width.
+
+    The fused projection holds the gate first.
+    """
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -89,13 +105,13 @@ class SwiGLU(nn.Module):
         self.down = linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., width] to the same shape."""
+        """Maps [..., width] to the same shape."""
         gate, up = self.gate_up(x).chunk(2, -1)
         return self.down(F.silu(gate) * up)  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
-    """x := rms(x + attention(x)); x := rms(x + swiglu(x))."""
+    """A transformer block: x := rms(x + attention(x)); x := rms(x + swiglu(x))."""
 
     def __init__(self, width: int, heads: int, inner: int) -> None:
         super().__init__()
@@ -103,13 +119,16 @@ class Block(nn.Module):
         self.mlp = SwiGLU(width, inner)
 
     def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
-        """[rows, positions, width] to the same shape."""
+        """Maps [rows, positions, width] to the same shape."""
         x = rms(x + self.attention(x, by))
         return rms(x + self.mlp(x))
 
 
 class Mixer(nn.Module):
-    """A block that mixes tokens by a SwiGLU over the positions, channel by channel, normalised along them too."""
+    """A block that mixes tokens by a SwiGLU over the positions, channel by channel.
+
+    It normalises along the positions too.
+    """
 
     def __init__(self, width: int, positions: int, inner: int, mixed: int) -> None:
         super().__init__()
@@ -117,7 +136,7 @@ class Mixer(nn.Module):
         self.mlp = SwiGLU(width, inner)
 
     def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
-        """[rows, positions, width] to the same shape; `by` is not used."""
+        """Maps [rows, positions, width] to the same shape; `by` is not used."""
         gate, up = _from_left(self.tokens.gate_up, x).chunk(2, 1)
         x = x + _from_left(self.tokens.down, F.silu(gate) * up)
         x = x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + EPS)
@@ -125,9 +144,10 @@ class Mixer(nn.Module):
 
 
 def _from_left(layer: nn.Linear, x: Tensor) -> Tensor:
-    """The layer along the positions of [rows, positions, width]: no transposed copies, and products whose long side is the width.
+    """Applies the layer along the positions of [rows, positions, width].
 
-    Not `torch.matmul`, which transposes after all where the weight wants a gradient.
+    It makes no transposed copies, and its products have the width as their long side.
+    `torch.matmul` would transpose after all where the weight wants a gradient.
     """
     return torch.bmm(layer.weight.expand(len(x), -1, -1), x)
 
@@ -140,7 +160,7 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, z: Tensor, injected: Tensor, by: Rotation | None) -> Tensor:
-        """All [rows, positions, width]; float32 out."""
+        """Maps z and what is injected, [rows, positions, width] both, to float32 of that shape."""
         x = z + injected
         for block in self.blocks:
             x = block(x, by)

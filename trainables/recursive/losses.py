@@ -1,4 +1,4 @@
-"""Loss terms of HRM and TRM, by token or by row; the task weighs and sums them."""
+"""The loss terms of HRM and TRM, by token or by row; the task weighs and sums them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ __all__ = [
 ]
 
 IGNORED = -100
-"""Label of a token that is not counted."""
+"""The label of a token that is not counted."""
 
 
 class _Stablemax(torch.autograd.Function):
-    """By hand: several times as fast as the same formula under autograd, and finite at logits of 0 and of 1."""
+    """The stablemax cross entropy with a gradient written by hand.
+
+    It is several times as fast as the same formula under autograd, and finite at logits of 0 and of
+    1.
+    """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
@@ -50,9 +54,10 @@ class _Stablemax(torch.autograd.Function):
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-log(s_y / sum s), with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below (Prieto et al. 2025, arXiv 2501.04697).
+    """Returns -log(s_y / sum s), with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below.
 
-    In float64 throughout: the added 1e-30 of HRM and TRM vanishes there, as it does in theirs.
+    The formula is that of Prieto et al. 2025 (arXiv 2501.04697). It is computed in float64
+    throughout: the 1e-30 that HRM and TRM add vanishes there, as it does in theirs.
 
     Args:
         logits: [..., V].
@@ -66,7 +71,10 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The usual cross entropy, float32 [...], 0 where a token is not counted; arguments as for `stablemax_cross_entropy`."""
+    """Returns the usual cross entropy, float32 [...], 0 where a token is not counted.
+
+    Arguments are those of `stablemax_cross_entropy`.
+    """
     flat = functional.cross_entropy(
         logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="none"
     )
@@ -74,12 +82,15 @@ def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def per_row(losses: Tensor, labels: Tensor) -> Tensor:
-    """Means over the tokens that count, [rows, S] to [rows]; 0 for a row without any."""
+    """Returns means over the tokens that count, [rows, S] to [rows]; 0 for a row without any."""
     return losses.sum(-1) / (labels != IGNORED).sum(-1).clamp(min=1)
 
 
 def exactly_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Rows of which every token that counts has its highest logit at its label, bool [rows]; a row without any is one.
+    """Tells which rows are exactly right, bool [rows].
+
+    Such a row has, for every token that counts, the highest logit at the label. A row without such
+    tokens is right.
 
     Args:
         logits: [rows, S, V].
@@ -89,27 +100,38 @@ def exactly_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of the counted tokens that are right; shapes as in `exactly_right`, float32 [rows]."""
+    """Returns the share of the counted tokens that are right, float32 [rows].
+
+    Shapes are those of `exactly_right`.
+    """
     counted = labels != IGNORED
     return ((logits.argmax(-1) == labels) & counted).sum(-1) / counted.sum(-1).clamp(min=1)
 
 
 def halting_loss(q_halt: Tensor, exact: Tensor) -> Tensor:
-    """Binary cross entropy of the logit `q_halt` against whether the answer is exactly right, bool; [rows]."""
+    """Returns the binary cross entropy of the logit `q_halt`, [rows].
+
+    The target is whether the answer is exactly right, bool [rows].
+    """
     return functional.binary_cross_entropy_with_logits(q_halt, exact.to(q_halt.dtype), reduction="none")
 
 
 def continue_target(q_halt: Tensor, q_continue: Tensor, last: Tensor) -> Tensor:
-    """What going on is worth: the next segment's best choice, or halting where no segment but that one is left (HRM); [rows].
+    """Returns what going on is worth, [rows] (HRM).
+
+    It is the next segment's best choice, or halting if the next segment is the last that is left.
 
     Args:
         q_halt: logits of the segment after this one, without gradient, [rows].
-        q_continue: likewise.
+        q_continue: logits of going on in that segment, without gradient, [rows].
         last: bool [rows], where this segment is the last that the row is given.
     """
     return torch.sigmoid(torch.where(last, q_halt, torch.maximum(q_halt, q_continue)))
 
 
 def continue_loss(q_continue: Tensor, target: Tensor) -> Tensor:
-    """Binary cross entropy of the logit `q_continue` against `continue_target`, a probability; [rows]."""
+    """Returns the binary cross entropy of the logit `q_continue`, [rows].
+
+    The target is the probability that `continue_target` returns.
+    """
     return functional.binary_cross_entropy_with_logits(q_continue, target, reduction="none")

@@ -1,4 +1,7 @@
-"""What a recursive model is scored by: whole boards right from the clean start, the same from perturbed ones, and what Q says."""
+"""The metrics of a recursive model.
+
+They are whole boards right from the clean start, the same from perturbed ones, and what Q says.
+"""
 
 from __future__ import annotations
 
@@ -24,23 +27,26 @@ from trainables.recursive.puzzles.puzzle import Boards
 __all__ = ["LADDER", "METRICS", "Scores", "exponents", "halting_step", "judged", "probed", "rung", "score", "think"]
 
 LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-"""Standard deviations at which the basin of a solution is probed, on both latent states."""
+"""The standard deviations at which the basin of a solution is probed, on both latent states."""
 PROBED = 64
-"""Validation boards that are rolled out from perturbed starts too; of the test split all are."""
+"""The number of validation boards that are rolled out from perturbed starts too.
+
+Of the test split all are.
+"""
 EXPONENTS = 2
 EXPONENT_BOARDS = 16
 _BOARDS_AT_ONCE = 128
 _SEED = 20260
-"""Of the probing noise and the tangent vectors: the same for every trial."""
+"""The seed of the probing noise and the tangent vectors: the same for every trial."""
 
 
 def rung(sigma: float) -> str:
-    """Name of the metric at a step of the ladder."""
+    """Returns the name of the metric at a step of the ladder."""
     return f"success_{sigma:.0e}"
 
 
 def _basin(sigma: float) -> Series:
-    """The place of that metric among the others of the ladder."""
+    """Returns the place of the metric at `sigma` among the others of the ladder."""
     return Series("success", sigma, label=f"{sigma:.0e}", doc="where a line falls, the basin ends")
 
 
@@ -55,7 +61,8 @@ METRICS = (
         "robust",
         "max",
         "boards",
-        f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; on {PROBED} validation boards",
+        f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; "
+        f"on {PROBED} validation boards",
     ),
     *(
         Metric(
@@ -97,13 +104,13 @@ Array = npt.NDArray[np.float64]
 
 
 def probed(data: RecursiveData, split: Split) -> int:
-    """How many boards of a split, its first ones, are rolled out from perturbed starts too."""
+    """Returns how many of a split's first boards are rolled out from perturbed starts too."""
     boards = len(data.scored(split))
     return boards if split == "test" else min(PROBED, boards)
 
 
 class Scores(NamedTuple):
-    """Of each board, float64 [boards]; NaN where the model's output is not finite."""
+    """The scores of each board, float64 [boards]; NaN where the model's output is not finite."""
 
     exact: Array
     accuracy: Array
@@ -112,9 +119,10 @@ class Scores(NamedTuple):
 
 
 def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, Tensor] | None = None) -> Rollout:
-    """A rollout of `halt_max_steps` segments, all of them whatever Q says.
+    """Rolls out `halt_max_steps` segments, all of them whatever Q says.
 
     Args:
+        model: the network.
         rows: `inputs`, int64 [boards, tokens], and `puzzle`, int64 [boards], among others.
         noise: added to the starts of z_H and z_L, float32 [boards, prefix + tokens, width] each.
     """
@@ -126,7 +134,10 @@ def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, 
 
 
 def halting_step(model: RecursiveNet, said: Rollout) -> Tensor:
-    """After how many segments Q would have halted, at most `halt_max_steps`: int64 [boards]."""
+    """Returns after how many segments Q would have halted, int64 [boards].
+
+    It is at most `halt_max_steps`.
+    """
     limit = model.config.halt_max_steps
     steps = torch.arange(1, limit + 1, device=said.q_halt.device)[:, None]
     halted = halts(model, steps, said.q_halt, said.q_continue, training=True)
@@ -134,9 +145,11 @@ def halting_step(model: RecursiveNet, said: Rollout) -> Tensor:
 
 
 def judged(model: RecursiveNet, said: Rollout, labels: Tensor) -> Scores:
-    """What a rollout is worth.
+    """Scores a rollout, board by board.
 
     Args:
+        model: the network.
+        said: the rollout.
         labels: int64 [boards, tokens]; a label of -100 is not scored.
     """
     logits, q = said.logits[-1], said.q_halt[-1]
@@ -149,7 +162,10 @@ def judged(model: RecursiveNet, said: Rollout, labels: Tensor) -> Scores:
 def _parts(
     model: RecursiveNet, boards: Boards, count: int, device: torch.device
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """The first boards of a split in parts, as the model is given them, each with the number of its first."""
+    """Yields the first `count` boards in parts, each with the number of its first board.
+
+    The boards are in the form that the model is given.
+    """
     puzzle = model.config.puzzle
     for first in range(0, count, _BOARDS_AT_ONCE):
         rows = puzzle.rows(boards, np.arange(first, min(first + _BOARDS_AT_ONCE, count)))
@@ -157,14 +173,20 @@ def _parts(
 
 
 def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Unit noise of boards, the same for every model of one width: float32 [rows, prefix + tokens, width] twice."""
+    """Draws unit noise for boards, float32 [rows, prefix + tokens, width] twice.
+
+    It is the same for every model of one width.
+    """
     generator = torch.Generator().manual_seed(_SEED + first)
     drawn = torch.randn(2, rows, model.prefix + model.shape.tokens, model.config.hidden, generator=generator)
     return drawn[0].to(device), drawn[1].to(device)
 
 
 def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.device) -> dict[float, Array]:
-    """Whether each board is solved from a start perturbed by each sigma, the same unit noise scaled: float64 [boards] by sigma."""
+    """Tells for each sigma which boards are solved from a start so perturbed, float64 [boards].
+
+    All sigmas scale the same unit noise.
+    """
     found: dict[float, list[Array]] = {sigma: [] for sigma in LADDER}
     for first, rows in _parts(model, boards, count, device):
         h, l = _noise(model, first, len(rows["inputs"]), device)  # noqa: E741
@@ -174,7 +196,10 @@ def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.devic
 
 
 def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Array:
-    """The largest local exponents of the latent map along the clean rollout, per segment: float64 [boards, EXPONENTS]."""
+    """Returns the largest local exponents of the latent map, float64 [boards, EXPONENTS].
+
+    They are taken along the clean rollout, per segment.
+    """
     _, rows = next(_parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
     x = model.embed(rows["inputs"], rows["puzzle"])
     z_h, z_l = model.start(len(rows["inputs"]))
@@ -189,10 +214,13 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
 
 @torch.no_grad()
 def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.device) -> dict[str, Measure]:
-    """Every declared metric of a model in evaluation mode.
+    """Returns every declared metric of a model in evaluation mode.
 
     Args:
+        model: the network.
+        boards: the split.
         perturbed: the first so many boards are rolled out from perturbed starts too.
+        device: where the model is.
     """
     every = _parts(model, boards, len(boards), device)
     parts = [judged(model, think(model, rows), rows["labels"]) for _, rows in every]

@@ -1,4 +1,8 @@
-"""HRM and TRM as modules: an embedding, one or two stacks that update the latent states z_H and z_L in cycles, and two heads."""
+"""HRM and TRM as modules.
+
+They have an embedding, one or two stacks that update the latent states z_H and z_L in cycles, and
+two heads.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, r
 __all__ = ["HRM", "PUZZLE", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "puzzle_parameters"]
 
 Q_BIAS = -5.0
-"""So that nothing halts early at first (HRM, TRM)."""
+"""The bias of both Q values at first, so that nothing halts early (HRM, TRM)."""
 PUZZLE = "puzzle."
-"""Begins the names of the puzzle embedding's parameters."""
+"""The beginning of the names of the puzzle embedding's parameters."""
 
 
 class Shape(NamedTuple):
-    """What a model is told of its task: tokens of a board, their values, and how many puzzles have an embedding."""
+    """The sizes of a task: a board's tokens, their values, the puzzles with an embedding."""
 
     tokens: int
     vocabulary: int
@@ -28,14 +32,15 @@ class Shape(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """What T segments said of R rows.
+    """The outputs of T segments for R rows.
 
     Attributes:
         logits: float32 [T, R, tokens, vocabulary].
         q_halt: float32 [T, R].
         q_continue: float32 [T, R]; nothing trains it in TRM.
         z_h, z_l: the states after the last segment, float32 [R, prefix + tokens, width], detached.
-        ahead: Q-halt and Q-continue of the segment after each, float32 [2, T, R], where that was asked for.
+        ahead: Q-halt and Q-continue of the segment after each, float32 [2, T, R], if that was asked
+            for.
     """
 
     logits: Tensor
@@ -47,7 +52,11 @@ class Rollout(NamedTuple):
 
 
 class RecursiveNet(nn.Module):
-    """A segment updates z_L `l_cycles` times, then z_H once, all of it `h_cycles` times; the last `tail` updates carry gradient."""
+    """A network that thinks in segments.
+
+    A segment updates z_L `l_cycles` times, then z_H once, all of it `h_cycles` times. The last
+    `tail` updates carry gradient.
+    """
 
     h_init: Tensor
     l_init: Tensor
@@ -60,12 +69,17 @@ class RecursiveNet(nn.Module):
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether training needs that segment: where only one is allowed there is nothing to go on to."""
+        """Whether training needs one segment more.
+
+        It does not if only one is allowed: there is nothing to go on to.
+        """
         return self.learns_to_continue and self.config.halt_max_steps > 1
 
     def __init__(self, config: RecursiveConfig, shape: Shape) -> None:
         super().__init__()
-        self.config, self.shape, self.prefix = config, shape, config.prefix
+        self.config = config
+        self.shape = shape
+        self.prefix = config.prefix
         width, positions = config.hidden, config.prefix + shape.tokens
         self.embedding = nn.Embedding(shape.vocabulary, width)
         truncated_normal_(self.embedding.weight, 1 / math.sqrt(width))
@@ -93,16 +107,25 @@ class RecursiveNet(nn.Module):
 
     @property
     def updates(self) -> str:
-        """The states that a segment updates, in order: `llhllh` for two updates of z_L before each of z_H, twice."""
+        """The states that a segment updates, in order.
+
+        For example `llhllh` stands for two updates of z_L before each of z_H, twice.
+        """
         return ("l" * self.config.l_cycles + "h") * self.config.h_cycles
 
     def start(self, rows: int) -> tuple[Tensor, Tensor]:
-        """z_H and z_L before the first segment, both float32 [rows, prefix + tokens, width]; every position is alike."""
+        """Returns z_H and z_L before the first segment.
+
+        Both are float32 [rows, prefix + tokens, width]. Every position is alike.
+        """
         size = (rows, self.prefix + self.shape.tokens, self.config.hidden)
         return self.h_init.expand(size), self.l_init.expand(size)
 
     def embed(self, inputs: Tensor, puzzles: Tensor) -> Tensor:
-        """Tokens, int64 [rows, tokens], behind their puzzle's prefix: float32 [rows, prefix + tokens, width]."""
+        """Embeds tokens, int64 [rows, tokens], behind their puzzle's prefix.
+
+        The result is float32 [rows, prefix + tokens, width].
+        """
         x = self.embedding(inputs)
         if self.prefix:
             numbers = self.puzzle(puzzles)
@@ -114,18 +137,24 @@ class RecursiveNet(nn.Module):
         return math.sqrt(self.config.hidden) * x  # type: ignore[no-any-return]
 
     def segment(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """One segment on states and embedded boards, all float32 [rows, prefix + tokens, width]."""
+        """Makes one segment on states and boards, all float32 [rows, prefix + tokens, width]."""
         free = len(self.updates) - self.tail
         with torch.no_grad():
             z_h, z_l = self._update(self.updates[:free], z_h, z_l, x)
         return self._update(self.updates[free:], z_h, z_l, x)
 
     def map(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The segment as a function that can be differentiated through all of its updates, in float32 by any precision."""
+        """Makes the segment as a function that can be differentiated through all of its updates.
+
+        It is computed in float32, whatever the configured precision.
+        """
         return self._update(self.updates, z_h, z_l, x, rounded=False)
 
     def _update(self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor, rounded: bool = True) -> tuple[Tensor, Tensor]:
-        """In an autocast of its own: weights that one caches under `no_grad` would have no gradient later."""
+        """Makes the updates that `updates` names, in an autocast of its own.
+
+        Weights that an outer autocast caches under `no_grad` would have no gradient later.
+        """
         by = Rotation(self.cos, self.sin) if self.config.positions == "rope" else None
         with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded and self.config.precision == "bfloat16"):
             for update in updates:
@@ -136,7 +165,7 @@ class RecursiveNet(nn.Module):
         return z_h, z_l
 
     def q(self, z_h: Tensor) -> Tensor:
-        """Q-halt and Q-continue, float32 [2, rows], read from the first position."""
+        """Returns Q-halt and Q-continue, float32 [2, rows], read from the first position."""
         return self.q_head(z_h[:, 0]).T  # type: ignore[no-any-return]
 
     def forward(
@@ -150,15 +179,15 @@ class RecursiveNet(nn.Module):
         parts: int = 1,
         ahead: bool = False,
     ) -> Rollout:
-        """Segments one after another; no gradient flows from one to the one before.
+        """Makes segments one after another; no gradient flows from one to the one before.
 
         Args:
             inputs: int64 [R, tokens].
             puzzles: int64 [R].
             z_h, z_l: float32 [R, prefix + tokens, width].
             segments: T.
-            parts: in how many equal parts of the rows, one after another.
-            ahead: ask for `Rollout.ahead` too.
+            parts: number of equal parts of the rows that are computed one after another.
+            ahead: whether `Rollout.ahead` is computed too.
         """
         rows = [tensor.chunk(parts) for tensor in (inputs, puzzles, z_h, z_l)]
         found = [
@@ -188,12 +217,16 @@ class RecursiveNet(nn.Module):
 
     @torch.no_grad()
     def _ahead(self, q: list[Tensor], z_h: Tensor, z_l: Tensor, x: Tensor) -> Tensor:
-        """Segments that follow have said it already; only what follows the last one is thought anew."""
+        """Returns Q of the segment after each.
+
+        The following segments have said it already; only what follows the last one is computed
+        anew.
+        """
         return torch.stack([*q[1:], self.q(self.segment(z_h, z_l, x)[0])], 1).detach()
 
 
 class HRM(RecursiveNet):
-    """Hierarchical reasoning model: the last update of each state carries gradient."""
+    """The hierarchical reasoning model: the last update of each state carries gradient."""
 
     tail = 2
 
@@ -211,7 +244,10 @@ class HRM(RecursiveNet):
 
 
 class TRM(RecursiveNet):
-    """Tiny recursive model: one stack updates both states, and the whole last cycle carries gradient."""
+    """The tiny recursive model: one stack for both states.
+
+    The whole last cycle carries gradient.
+    """
 
     def __init__(self, config: TRMConfig, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -227,13 +263,16 @@ class TRM(RecursiveNet):
 
 
 def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet:
-    """The untrained model of a configuration, by default for its own task. Draws from torch's global generator."""
+    """Returns the untrained model of a configuration, by default for its own task.
+
+    Weights are drawn from torch's global generator.
+    """
     shape = shape or Shape(config.tokens, config.vocabulary, config.puzzle.identifiers)
     return HRM(config, shape) if isinstance(config, HRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
 
 
 def puzzle_parameters(model: RecursiveNet) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The puzzle embedding, and all the rest."""
+    """Returns the parameters of the puzzle embedding, and all others."""
     named = list(model.named_parameters())
     return [tensor for name, tensor in named if name.startswith(PUZZLE)], [
         tensor for name, tensor in named if not name.startswith(PUZZLE)

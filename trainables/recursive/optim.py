@@ -1,4 +1,4 @@
-"""What moves the weights: Adam-atan2, sign-SGD for embedding tables, the moving average, the learning rate."""
+"""The optimizers Adam-atan2 and sign-SGD, the moving average, and the learning rate's schedule."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from trainables.recursive.config import RecursiveConfig
 __all__ = ["EMA", "AdamATan2", "SignSGD", "rate", "schedule"]
 
 BLOCK = 2**17
-"""Numbers of a parameter that the CPU updates at a time: parameter, gradient and moments then stay in its caches."""
+"""How many numbers of a parameter the CPU updates at a time.
+
+Parameter, gradient and moments then stay in its caches.
+"""
 
 
 class _ByParameter(torch.optim.Optimizer):
-    """Updates each parameter that has a gradient on its own."""
+    """An optimizer that updates each parameter with a gradient on its own."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], **defaults: Any) -> None:
         for name in ("lr", "weight_decay"):
@@ -31,7 +34,7 @@ class _ByParameter(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update; the closure's loss, if there is one."""
+        """Makes one update and returns the closure's loss, if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -47,10 +50,12 @@ class _ByParameter(torch.optim.Optimizer):
 
 
 class AdamATan2(_ByParameter):
-    """Adam whose quotient is an arc tangent, free of an epsilon and of the gradient's scale (Everett et al. 2024, arXiv 2407.05872).
+    """Adam whose quotient is an arc tangent (Everett et al. 2024, arXiv 2407.05872).
 
-    p *= 1 - lr * weight_decay; m and v as in Adam; p -= lr / (1 - beta1^t) * atan2(m, sqrt(v / (1 - beta2^t))). As in the
-    package adam-atan2 0.0.3, the first moment is corrected outside of the arc tangent and nothing else is scaled. atan2(0, 0) is 0.
+    It needs no epsilon and does not depend on the gradient's scale: p *= 1 - lr * weight_decay; m
+    and v as in Adam; p -= lr / (1 - beta1^t) * atan2(m, sqrt(v / (1 - beta2^t))). As in the package
+    adam-atan2 0.0.3, the first moment is corrected outside of the arc tangent and nothing else is
+    scaled. atan2(0, 0) is 0.
 
     Raises:
         ValueError: if lr or weight_decay is negative, or a beta is outside of [0, 1).
@@ -77,8 +82,11 @@ class AdamATan2(_ByParameter):
             state["step"] = torch.zeros(())
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         state["step"] += 1
-        (beta1, beta2), lr, step = group["betas"], group["lr"], float(state["step"])
-        kept, rate = 1 - lr * group["weight_decay"], lr / (1 - beta1**step)
+        beta1, beta2 = group["betas"]
+        lr = group["lr"]
+        step = float(state["step"])
+        kept = 1 - lr * group["weight_decay"]
+        rate = lr / (1 - beta1**step)
         spread = math.sqrt(1 - beta2**step)
         for p, g, m, v in _pieces(parameter, gradient, state["exp_avg"], state["exp_avg_sq"]):
             p.mul_(kept)
@@ -89,7 +97,7 @@ class AdamATan2(_ByParameter):
 
 
 def _pieces(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Tensors of one shape, in blocks where that is faster."""
+    """Divides tensors of one shape into blocks, where that is faster."""
     first = tensors[0]
     if first.numel() <= BLOCK or first.device.type != "cpu" or not all(tensor.is_contiguous() for tensor in tensors):
         return [tensors]
@@ -97,11 +105,13 @@ def _pieces(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
 
 
 class SignSGD(_ByParameter):
-    """Sign-SGD on the rows of an embedding table that the step has looked up (HRM, TRM: puzzle embeddings).
+    """Sign-SGD on those rows of an embedding table that the step has looked up.
 
-    w := w * (1 - lr * weight_decay) - lr * sign(g), g summed over all look-ups of a row. A row that was looked up decays even
-    where its gradient is 0; the others are left as they are. The gradient must be that of `nn.Embedding(..., sparse=True)`,
-    whose indices are the rows looked up; micro-batches and segments add to it.
+    HRM and TRM train their puzzle embeddings with it. The update is w := w * (1 - lr *
+    weight_decay) - lr * sign(g), g summed over all look-ups of a row. A row that was looked up
+    decays even where its gradient is 0; the others are left as they are. The gradient must be that
+    of `nn.Embedding(..., sparse=True)`, whose indices are the rows looked up; micro-batches and
+    segments add to it.
 
     Raises:
         ValueError: if lr or weight_decay is negative.
@@ -125,12 +135,15 @@ class SignSGD(_ByParameter):
 
 
 class EMA:
-    """Moving average of a module's parameters, begun at their first values: average = decay * average + (1 - decay) * parameter.
+    """The moving average of a module's parameters, begun at their first values.
+
+    Formula: average = decay * average + (1 - decay) * parameter.
 
     Args:
-        module: its buffers are not averaged.
+        module: its parameters are averaged, its buffers are not.
         decay: in [0, 1).
-        without: beginnings of names of parameters that are not averaged either (HRM, TRM: the puzzle embedding).
+        without: beginnings of names of parameters that are not averaged either (HRM, TRM: the
+            puzzle embedding).
 
     Raises:
         ValueError: if the decay is outside of [0, 1).
@@ -146,13 +159,13 @@ class EMA:
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def update(self) -> None:
-        """Call once after each optimizer step."""
+        """Updates the averages; it is to be called once after each optimizer step."""
         with torch.no_grad():
             self._average(list(self._averages.values()), list(self._parameters.values()), None)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The parameters hold their averages inside, and what they held before afterwards, bit for bit."""
+        """Puts the averages in place of the parameters, and at the end the parameters back."""
         held = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         try:
             self._put(self._averages)
@@ -166,14 +179,14 @@ class EMA:
                 parameter.copy_(values[name])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages by name; the tensors themselves, as torch's modules give them."""
+        """Returns the averages by name: the tensors themselves, as torch's modules do."""
         return dict(self._averages)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state_dict`.
 
         Raises:
-            ValueError: if the names are others.
+            ValueError: if the state has averages of other parameters.
         """
         if state.keys() != self._averages.keys():
             raise ValueError(
@@ -184,9 +197,10 @@ class EMA:
 
 
 def rate(step: int, steps: int, warmup: int, schedule: Literal["constant", "cosine"], lr_min: float) -> float:
-    """Factor on the learning rate of optimizer step `step`, the first being 1 (HRM, TRM).
+    """Returns the factor on the learning rate of optimizer step `step` (HRM, TRM).
 
-    step/warmup before `warmup`; then 1, or half a cosine from 1 down to `lr_min` at `steps`, where it stays.
+    The first step is 1. The factor is step/warmup before `warmup`; then 1, or half a cosine from 1
+    down to `lr_min` at `steps`, where it stays.
     """
     if step < warmup:
         return step / warmup
@@ -197,6 +211,9 @@ def rate(step: int, steps: int, warmup: int, schedule: Literal["constant", "cosi
 
 
 def schedule(optimizer: torch.optim.Optimizer, config: RecursiveConfig) -> LambdaLR:
-    """Sets the learning rates to their `rate`; its `step` is called once after each optimizer step."""
+    """Sets the learning rates by `rate`.
+
+    Its `step` is to be called once after each optimizer step.
+    """
     warmup = round(config.warmup * config.steps)
     return LambdaLR(optimizer, lambda done: rate(done + 1, config.steps, warmup, config.schedule, config.lr_min))

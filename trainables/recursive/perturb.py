@@ -1,6 +1,8 @@
-"""Perturbed latent starts: z_0 + eps, eps ~ N(0, sigma^2 I), always centred on the clean start, always drawn and added in float32.
+"""Perturbed latent starts: z_0 + eps with eps ~ N(0, sigma^2 I).
 
-In bfloat16, whose unit in the last place at 1 is 2^-8, a sigma of 3e-5 would leave all but 0.4 % of the coordinates as they were.
+Noise is always centred on the clean start, and always drawn and added in float32. In bfloat16,
+whose unit in the last place at 1 is 2^-8, a sigma of 3e-5 would leave all but 0.4 % of the
+coordinates as they were.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ from trainables.recursive.config import RecursiveConfig
 __all__ = ["Starts", "arrived", "ramped", "starts", "together"]
 
 RESOLVED = 1e-5
-"""Least sigma that is judged: below it float32 itself leaves some coordinates of size 1 as they were."""
+"""The least sigma that is judged.
+
+Below it float32 itself leaves some coordinates of size 1 as they were.
+"""
 
 
 class Starts(NamedTuple):
-    """Starts of K trajectories of each row, the k-th of all rows before the next.
+    """The starts of K trajectories of each row, the k-th of all rows before the next.
 
     Attributes:
         z_h, z_l: float32 [K * rows, positions, width].
-        sigma: standard deviation of the noise of each, float32 [K * rows]; 0 where there is none.
+        sigma: standard deviation of each start's noise, float32 [K * rows]; 0 where there is none.
     """
 
     z_h: Tensor
@@ -36,12 +41,15 @@ class Starts(NamedTuple):
 
 
 def ramped(config: RecursiveConfig, progress: float) -> float:
-    """What the noise has grown to, in [0, 1], at a share of the budget."""
+    """Returns the share, in [0, 1], that the noise has grown to at a share of the budget."""
     return min(1.0, progress / config.ramp) if config.ramp else 1.0
 
 
 def _sigmas(config: RecursiveConfig, chance: Tensor, scale: float) -> Tensor:
-    """Of K trajectories from uniform numbers, float64 [2, K]; the first of several is clean."""
+    """Returns the sigmas of K trajectories from uniform numbers, float64 [2, K].
+
+    The first of several trajectories is clean.
+    """
     drawn, clean = chance
     if config.noise == "fixed":
         sigma = torch.full_like(drawn, config.sigma_max)
@@ -58,9 +66,13 @@ def _sigmas(config: RecursiveConfig, chance: Tensor, scale: float) -> Tensor:
 
 
 def starts(config: RecursiveConfig, z_h: Tensor, z_l: Tensor, seeds: Tensor, progress: float) -> Starts:
-    """Perturbed starts, each row's from a generator of its own: whatever rows it shares a micro-batch with.
+    """Returns the perturbed starts.
+
+    Each row has a generator of its own, so its noise does not depend on the rows of its
+    micro-batch.
 
     Args:
+        config: says what noise is wanted, and where.
         z_h, z_l: clean starts, float32 [rows, positions, width].
         seeds: int64 [rows].
         progress: share of the budget that is spent, for the ramp.
@@ -88,9 +100,12 @@ def starts(config: RecursiveConfig, z_h: Tensor, z_l: Tensor, seeds: Tensor, pro
 
 
 def arrived(config: RecursiveConfig, clean: tuple[Tensor, Tensor], found: Starts) -> dict[str, Perturbation]:
-    """What the noise has done to the starts, by latent state; nothing where no sigma can be resolved.
+    """Measures what the noise has done to the starts, by latent state.
+
+    Nothing is returned if no sigma can be resolved.
 
     Args:
+        config: the configuration.
         clean: z_H and z_L without noise, float32 [rows, positions, width].
         found: the starts as the model gets them.
     """
@@ -107,7 +122,7 @@ def arrived(config: RecursiveConfig, clean: tuple[Tensor, Tensor], found: Starts
 
 
 def together(parts: Sequence[Mapping[str, Perturbation]]) -> dict[str, Perturbation]:
-    """What the noise has done in several micro-batches of about the same size, by latent state."""
+    """Joins the measures of several micro-batches of about the same size, by latent state."""
     by_state: dict[str, list[Perturbation]] = {}
     for part in parts:
         for name, found in part.items():

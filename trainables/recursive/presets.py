@@ -1,8 +1,10 @@
-"""Published settings as configurations: HRM and TRM on Sudoku-Extreme, and the log's fine-tunes of them.
+"""Published settings as configurations.
 
-The boards are generated ones of side 9: Sudoku-Extreme itself is not part of this package, so that published scores are no target.
-Sources: the READMEs and configurations of github sapientinc/HRM (42410da) and SamsungSAILMontreal/TinyRecursiveModels (e7b6871); the log's
-"Current Long Runs" (git.blackhao.com/rrm.git, 66e0d8b).
+They are HRM and TRM on Sudoku-Extreme, and the log's fine-tunes of them. The boards are generated
+ones of side 9: Sudoku-Extreme itself is not part of this package, so that published scores are no
+target. Sources: the READMEs and configurations of github sapientinc/HRM (42410da) and
+SamsungSAILMontreal/TinyRecursiveModels (e7b6871); the log's "Current Long Runs"
+(git.blackhao.com/rrm.git, 66e0d8b).
 """
 
 from __future__ import annotations
@@ -81,13 +83,15 @@ _LOG: dict[str, Any] = {
 }
 _STEPS = {"hrm": 52_083, "trm": 65_104, "log": 50_000}
 WARMUP = 2000
-"""Optimizer steps of all of them."""
+"""The warm-up's optimizer steps in all published runs."""
 
 
 def _shrunk(
     kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float
 ) -> TrialConfig:
-    """A configuration with `scale` times the steps, the batch and the square of the width, at least 32 and a multiple of the heads twice.
+    """Returns a configuration with steps, batch and the width's square scaled.
+
+    The width is at least 32 and a multiple of 16, which is twice the number of heads.
 
     Raises:
         ConfigError: if the scale is outside (0, 1].
@@ -110,7 +114,10 @@ HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
         ),
     }
 )
-"""The published run, and the log's two, which want `start=` too: it began from a half-trained model."""
+"""HRM's presets: the published run, and the log's two.
+
+The log's want `start=` too, since it began from a half-trained model.
+"""
 
 TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
     {
@@ -124,12 +131,12 @@ TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
         ),
     }
 )
-"""The published runs, and the log's two, at its batch of 4."""
+"""TRM's presets: the published runs, and the log's two, at its batch of 4."""
 
 
 @dataclass(frozen=True)
 class LoggedResult:
-    """The shares of boards solved by one of the log's runs: its best evaluation, and its last."""
+    """The shares of boards that a run of the log solved, in its best evaluation and in its last."""
 
     best: float
     last: float
@@ -141,6 +148,9 @@ LOGGED_RESULTS: Mapping[str, tuple[LoggedResult, LoggedResult]] = MappingProxyTy
         "trm": (LoggedResult(0.6084, 0.5508), LoggedResult(0.5947, 0.4971)),
     }
 )
-"""By family, what the log says of `log-multi4` and of `log-baseline`, one run each."""
+"""The log's results by family: those of `log-multi4` and of `log-baseline`, one run each."""
 LOGGED_BOARDS, LOGGED_EVALUATIONS = 1024, 20
-"""Boards of each of the log's evaluations, and evaluations of a run, of which the best is quoted."""
+"""The boards of each of the log's evaluations, and the evaluations of a run.
+
+The best evaluation is quoted.
+"""

@@ -1,4 +1,6 @@
-"""State dicts of the reference implementations, HRM (github sapientinc/HRM) and TRM (github SamsungSAILMontreal/TinyRecursiveModels).
+"""State dicts of the reference implementations of HRM and TRM.
+
+They are github sapientinc/HRM and github SamsungSAILMontreal/TinyRecursiveModels.
 
 Their names map to ours part by part, in any order of layers:
 
@@ -14,7 +16,8 @@ Their names map to ours part by part, in any order of layers:
       .mlp_t.gate_up_proj, .down_proj          .tokens.gate_up, .tokens.down
       .mlp.gate_up_proj, .down_proj            .mlp.gate_up, .mlp.down
 
-`_orig_mod.`, which torch.compile adds, and `model.`, the loss head's name for the model, are dropped.
+`_orig_mod.`, which torch.compile adds, and `model.`, the loss head's name for the model, are
+dropped.
 """
 
 from __future__ import annotations
@@ -47,14 +50,14 @@ _PARTS = (
 
 
 def our_name(name: str) -> str:
-    """Our name of a tensor of a reference's state dict."""
+    """Returns our name of a tensor in a reference's state dict."""
     for pattern, ours in _PARTS:
         name = re.sub(pattern, ours, name)
     return name
 
 
 def load_reference(model: RecursiveNet, state: Mapping[str, Tensor]) -> None:
-    """Loads a reference's state dict; the buffers that it trains puzzle embeddings in are left out.
+    """Loads a reference's state dict, without the buffers in which it trains puzzle embeddings.
 
     Raises:
         ConfigError: naming the first tensor that is missing, unknown or of another shape.

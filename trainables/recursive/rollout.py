@@ -1,4 +1,4 @@
-"""From what a rollout said to the loss that is trained: which segments count, and how much."""
+"""The training loss of a rollout: which segments count, and how much."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trainables.recursive.model import RecursiveNet, Rollout
 __all__ = ["Judged", "active", "judge", "terms"]
 
 Q_WEIGHT = 0.5
-"""Of the losses of Q (HRM, TRM)."""
+"""The weight of the losses of Q (HRM, TRM)."""
 
 
 class Judged(NamedTuple):
-    """What was said beside what is true, all [T, R]; labels are those of the R rows."""
+    """The losses and hits of a rollout, all [T, R]; labels are those of the R rows."""
 
     cross_entropy: Tensor
     halting: Tensor
@@ -29,9 +29,11 @@ class Judged(NamedTuple):
 
 
 def judge(config: RecursiveConfig, said: Rollout, labels: Tensor, steps: Tensor) -> Judged:
-    """Unreduced losses of every segment of every row, and whether it was right.
+    """Returns the unreduced losses of every segment of every row, and whether it was right.
 
     Args:
+        config: says which cross entropy is used, and the limit of segments.
+        said: the rollout.
         labels: int64 [R, tokens].
         steps: segments spent on the board by the end of each, int64 [T, 1] or [T, R].
     """
@@ -48,7 +50,11 @@ def judge(config: RecursiveConfig, said: Rollout, labels: Tensor, steps: Tensor)
 
 
 def active(model: RecursiveNet, said: Rollout) -> Tensor:
-    """Segments up to the first at which a trajectory halts, that one among them: bool [T, R]. All, unless halted ones are masked."""
+    """Tells which segments count, bool [T, R].
+
+    They are those up to the first at which a trajectory halts, that one included; all of them,
+    unless halted ones are masked.
+    """
     count, rows = said.q_halt.shape
     if model.config.rollout != "act_mask":
         return torch.ones(count, rows, dtype=torch.bool, device=said.q_halt.device)
@@ -58,7 +64,11 @@ def active(model: RecursiveNet, said: Rollout) -> Tensor:
 
 
 def terms(found: Judged, counts: Tensor) -> dict[str, Tensor]:
-    """Loss terms: means over a trajectory's segments that count, bool [T, R], then over trajectories."""
+    """Returns the loss terms.
+
+    They are means over a trajectory's segments that count, then over trajectories. `counts` says
+    which segments count, bool [T, R].
+    """
     weight = counts / counts.sum(0) / counts.shape[1]
 
     def mean(losses: Tensor) -> Tensor:

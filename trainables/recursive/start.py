@@ -1,4 +1,7 @@
-"""Fine-tuning: a checkpoint whose weights training begins with. It is part of the data: read once, and shared between trials."""
+"""Fine-tuning: a checkpoint whose weights training begins with.
+
+It is part of the data: read once, and shared between trials.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ ARCHITECTURE = (
     "mlp_t",
     "q_continue",
 )
-"""Fields that decide what the weights mean."""
+"""The fields that decide what the weights mean."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Start:
         name: folder of the checkpoint.
         step: optimizer steps that it was trained for.
         config: the configuration that it was trained with, as plain values.
-        arrays: its weights by name, the averaged ones where the checkpoint has them.
+        arrays: its weights by name, the averaged ones if the checkpoint has them.
     """
 
     name: str
@@ -58,12 +61,15 @@ class Start:
     arrays: Mapping[str, npt.NDArray[Any]]
 
     def weights(self) -> dict[str, Tensor]:
-        """Copies of the weights, as a module loads them."""
+        """Returns copies of the weights, as a module loads them."""
         return {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
 
 
 def _checkpoint(place: str) -> Checkpoint:
-    """The checkpoint at a folder. A trial's newest one would be another after it has gone on, so a trial is refused."""
+    """Loads the checkpoint at a folder.
+
+    A trial's folder is refused: its newest checkpoint would be another after the trial has gone on.
+    """
     try:
         if Folder.at(place).exists("manifest.json"):
             trial, attempt, step = place.rstrip("/").rsplit("/", 2)
@@ -81,10 +87,11 @@ def _checkpoint(place: str) -> Checkpoint:
 
 
 def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
-    """The weights that the configuration begins with; None where it begins at random.
+    """Returns the weights that the configuration begins with; None if it begins at random.
 
     Raises:
-        ConfigError: if there is no intact checkpoint there, or it is of another family or architecture.
+        ConfigError: if there is no intact checkpoint there, or it is of another family or
+            architecture.
     """
     if not config.start:
         return None
@@ -104,18 +111,18 @@ def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveCo
     """
     for field in ARCHITECTURE:
         if field in trained and getattr(config, field, None) != trained[field]:
-            raise ConfigError(
-                f"{field}: must be {trained[field]}, as in {name}, which start names (got {getattr(config, field, None)})"
-            )
+            needed = f"{field}: must be {trained[field]}, as in {name}, which start names"
+            raise ConfigError(f"{needed} (got {getattr(config, field, None)})")
 
 
 def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:
-    """A start that was trained on other boards may have seen those that are scored: it must have had the same split."""
+    """Checks that a start was trained on the same split.
+
+    On another it may have seen boards that are scored.
+    """
     before = family.config(start.config)
     same = before.data_key == config.data_key and not before.start
-    how = (
-        "trained on the same split"
-        if same
-        else "trained on another split, or itself from a start, and may have seen the boards scored here"
-    )
+    how = "trained on another split, or itself from a start, and may have seen the boards scored here"
+    if same:
+        how = "trained on the same split"
     return Finding("overlap_start", not same, float(not same), f"{start.name} ({start.step} steps): {how}.")

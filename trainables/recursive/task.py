@@ -1,4 +1,4 @@
-"""One trial of HRM or TRM: batches of boards, rollouts from perturbed starts, the carry, and the averaged weights that are scored."""
+"""One trial of HRM or TRM: its batches, rollouts, carry, and averaged weights."""
 
 from __future__ import annotations
 
@@ -29,13 +29,17 @@ _NOISE, _LEAST = 1, 2
 
 
 class RecursiveTask(Task):
-    """Batches hold `inputs` and `labels`, int64 [rows, tokens], and by row its `puzzle`, `slot` and the `seed` of its noise, int64 [rows].
+    """One trial of a recursive family.
 
-    Where ACT streams, each slot has K trajectories with a carry of their own, and `least`, int64 [rows, K], is the exploration's minimum.
+    A batch holds `inputs` and `labels`, int64 [rows, tokens], and by row its `puzzle`, `slot` and
+    the `seed` of its noise, int64 [rows]. Where ACT streams, each slot has K trajectories with a
+    carry of their own, and `least`, int64 [rows, K], is the exploration's minimum.
     """
 
     def __init__(self, config: RecursiveConfig, data: RecursiveData, device: torch.device) -> None:
-        self.config, self.data, self.device = config, data, device
+        self.config = config
+        self.data = data
+        self.device = device
         net = network(config)
         if data.start is not None:
             net.load_state_dict(data.start.weights())
@@ -50,25 +54,28 @@ class RecursiveTask(Task):
         self._tallies = torch.zeros(len(TALLIES), 2, dtype=torch.float64, device=device)
         self._tallied = torch.zeros(config.batch, len(TALLIES), 2, dtype=torch.float64, device=device)
         self._arrived: dict[int, dict[str, Perturbation]] = {}
-        """Of the step under way, by the first slot of each micro-batch."""
+        """The measured noise of the step under way, by the first slot of each micro-batch."""
         self._last: Mapping[str, Perturbation] = {}
 
     def _empty(self) -> dict[str, Tensor]:
-        """A carry without boards, by slot and trajectory: [rows, K, ...]."""
+        """Returns a carry without boards, [rows, K, ...] by name."""
         carry = act.fresh(self.net, self.config.batch * self.config.trajectories)
         size = (self.config.batch, self.config.trajectories)
         return {name: tensor.reshape(*size, *tensor.shape[1:]).clone() for name, tensor in carry._asdict().items()}
 
     def carried(self) -> Mapping[str, Tensor]:
-        """What ACT streams on, [rows, K, ...] by name."""
+        """Returns the carry that ACT streams on, [rows, K, ...] by name.
+
+        Empty without streaming.
+        """
         return self._carry if self.streams else {}
 
     def samples(self, batch: Batch) -> int:
-        """Boards times trajectories times segments."""
+        """Returns boards times trajectories times segments."""
         return len(batch["inputs"]) * self.config.samples_per_board
 
     def batch(self, step: int) -> Batch:
-        """See the class; a pure function of (configuration, step)."""
+        """Returns the batch of a step, a pure function of the configuration and the step."""
         given, config = self.sampler.rows(step), self.config
         rows = len(given["inputs"])
         arrays = {
@@ -81,20 +88,28 @@ class RecursiveTask(Task):
         return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """`lm`, cross entropy of the boards; `q_halt`, and where it is learned `q_continue`, both weighted by 0.5."""
+        """Returns the loss terms.
+
+        `lm` is the cross entropy of the boards; `q_halt` and, if it is learned, `q_continue` are
+        weighted by 0.5.
+        """
         return (self._stream if self.streams else self._unroll)(model, batch, progress)
 
     def _starts(self, batch: Batch, progress: float) -> tuple[tuple[Tensor, Tensor], perturb.Starts]:
+        """Returns the clean starts of the batch's rows, and the perturbed ones."""
         clean = self.net.start(len(batch["seed"]))
         return clean, perturb.starts(self.config, *clean, batch["seed"], progress)
 
     def _copies(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, labels and puzzles of K trajectories, the k-th of all rows before the next."""
+        """Returns inputs, labels and puzzles of K trajectories.
+
+        The k-th trajectory of all rows stands before the next.
+        """
         count = self.config.trajectories
         return batch["inputs"].repeat(count, 1), batch["labels"].repeat(count, 1), batch["puzzle"].repeat(count)
 
     def _stream(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """One segment of each slot's K trajectories, one trajectory after another."""
+        """Makes one segment of each slot's K trajectories, one trajectory after another."""
         count, slots = self.config.trajectories, batch["slot"]
         before = act.Carry(
             **{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()}
@@ -118,7 +133,7 @@ class RecursiveTask(Task):
         return terms(found, torch.ones_like(said.q_halt, dtype=torch.bool))
 
     def _unroll(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """All segments of all trajectories at once; no slot takes another board."""
+        """Makes all segments of all trajectories at once, so that no slot takes another board."""
         limit = self.config.halt_max_steps
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
@@ -131,14 +146,17 @@ class RecursiveTask(Task):
         return terms(found, counts)
 
     def _note(self, slots: Tensor, found: Judged, said: Rollout, ended: Tensor, steps: Tensor) -> None:
-        """Sums and counts of the trajectories that ended, bool [T, R], by slot and in the order of `TALLIES`."""
+        """Notes sums and counts of the trajectories that ended, by slot.
+
+        `ended` is bool [T, R]. The sums are in the order of `TALLIES`.
+        """
         true = (said.q_halt.detach() >= 0) == found.exact
         counted = [value.double() * ended for value in (found.accuracy, found.exact, true, steps)]
         sums = torch.stack([torch.stack([total, ended.double()], -1) for total in counted], -2)
         self._tallied[slots] = sums.sum(0).view(self.config.trajectories, len(slots), len(TALLIES), 2).sum(0)
 
     def after_step(self, step: int) -> None:
-        """Carries on, and averages the weights."""
+        """Takes over the new carry, and updates the averaged weights."""
         if self.streams:
             self._carry, self._next = self._next, self._carry
         self._tallies += self._tallied.sum(0)
@@ -148,27 +166,28 @@ class RecursiveTask(Task):
             self.average.update()
 
     def tallies(self) -> Mapping[str, Tensor]:
-        """Accuracy, exact accuracy, truth of Q-halt and segments of the trajectories that ended."""
-        found, self._tallies = self._tallies, torch.zeros_like(self._tallies)
+        """Returns sums and counts by name over the trajectories that ended, and starts anew."""
+        found = self._tallies
+        self._tallies = torch.zeros_like(found)
         return dict(zip(TALLIES, found, strict=True))
 
     def predictions(self, output: Any) -> Tensor:
-        """The boards that the last segment filled in, int64 [rows, tokens]."""
+        """Returns the boards that the last segment filled in, int64 [rows, tokens]."""
         if not isinstance(output, Rollout):
             return super().predictions(output)
         return output.logits[-1].argmax(-1)
 
     def perturbations(self) -> Mapping[str, Perturbation]:
-        """Of the starts of the step under way."""
+        """Returns the measured noise of the starts of the step under way."""
         return perturb.together(list(self._arrived.values()))
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
-        """Every metric on a split, with the averaged weights."""
+        """Returns every metric on a split, with the averaged weights."""
         with contextlib.nullcontext() if self.average is None else self.average.applied():
             return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
 
     def facts(self, step: int) -> dict[str, float]:
-        """How far the noise has grown, and the noise of the last step that had any."""
+        """Returns how far the noise has grown, and the noise of the last step that had any."""
         if self.config.mode == "none":
             return {}
         noise = {
@@ -179,7 +198,7 @@ class RecursiveTask(Task):
         return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:
-        """The carry, the noise that `facts` tells, and the averaged weights."""
+        """Returns the carry, the noise that `facts` tells, and the averaged weights."""
         noise = {name: list(found) for name, found in self._last.items()}
         average = {"average": self.average.state_dict()} if self.average is not None else {}
         return {"carry": {name: tensor.clone() for name, tensor in self.carried().items()}, "noise": noise, **average}
@@ -194,7 +213,10 @@ class RecursiveTask(Task):
 
 
 def _least(config: RecursiveConfig, generator: np.random.Generator, rows: int) -> Any:
-    """Segments below which a trajectory may not halt, int64 [rows, K]: at random for a share of them, else 0."""
+    """Draws the segments below which a trajectory may not halt, int64 [rows, K].
+
+    They are random for a share of the trajectories, else 0.
+    """
     size = (rows, config.trajectories)
     explored = generator.random(size) < config.explore
     return explored * generator.integers(2, max(2, config.halt_max_steps) + 1, size=size)

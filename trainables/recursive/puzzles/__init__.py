@@ -1,1 +1,4 @@
-"""Puzzles that the recursive families learn: one protocol, an implementation each, and a registry by name."""
+"""The puzzles that the recursive families learn.
+
+There is one protocol, an implementation for each puzzle, and a registry by name.
+"""

@@ -1,4 +1,4 @@
-"""The puzzle protocol: all that the recursive families know of the boards that they are trained on and scored by."""
+"""The puzzle protocol: all that the recursive families know of their boards."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 Names = npt.NDArray[np.bytes_]
-"""Hexadecimal digests of 12 bytes, as an array of bytes [boards]."""
+"""The hexadecimal digests of 12 bytes, as an array of bytes [boards]."""
 
 Rows = dict[str, I64]
-"""What a model is given, by name, a row for each board.
+"""The arrays that a model is given, by name, a row for each board.
 
-`inputs` and `labels` are int64 [rows, cells], `puzzle` is int64 [rows], the row's identifier among
+`inputs` and `labels` are int64 [rows, cells]; `puzzle`, int64 [rows], is the row's identifier among
 those that have an embedding. A puzzle may add others, such as demonstrations. A label of -100 is
 not scored.
 """
@@ -48,11 +48,11 @@ not scored.
 Token = TypeVar("Token", np.uint8, np.int64)
 
 PATIENCE = 2000
-"""Draws without a new board after which there are taken to be no more."""
+"""The number of draws without a new board after which there are taken to be no more."""
 
 
 class Fields(Protocol):
-    """The fields of a configuration that puzzles read. `Puzzle.of` says what they mean for each."""
+    """The fields of a configuration that puzzles read; `Puzzle.of` says what they mean for each."""
 
     @property
     def size(self) -> int:
@@ -60,24 +60,24 @@ class Fields(Protocol):
 
     @property
     def clues(self) -> int:
-        """How many cells are given, where that can be asked for; 0 where it is not."""
+        """The number of given cells, where that can be asked for; else 0."""
 
     @property
     def train_boards(self) -> int:
-        """How many boards training needs."""
+        """The number of boards to train on."""
 
     @property
     def validation_boards(self) -> int:
-        """How many boards the search is scored on."""
+        """The number of boards that the search is scored on."""
 
     @property
     def test_boards(self) -> int:
-        """How many boards confirmation is scored on."""
+        """The number of boards that confirmation is scored on."""
 
 
 @dataclass(frozen=True)
 class Boards:
-    """One split, boards in random order.
+    """The boards of one split, in random order.
 
     Attributes:
         inputs: uint8 [boards, cells], the puzzle's tokens.
@@ -97,7 +97,7 @@ class Boards:
         return len(self.inputs)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, as they are stored."""
+        """Returns all arrays by name, as they are stored."""
         own = {"inputs": self.inputs, "labels": self.labels, "classes": self.classes, "guesses": self.guesses}
         return {**own, **self.extra}
 
@@ -110,11 +110,14 @@ class Boards:
 
 
 Predictor = Callable[[Boards], U8]
-"""Answers to boards, uint8 [boards, cells], by a rule without a trained parameter."""
+"""A rule without a trained parameter that answers boards: uint8 [boards, cells]."""
 
 
 def digest_name(form: bytes) -> bytes:
-    """The name of a canonical form: its digest, which another form shares with a chance of 2^-96."""
+    """Returns the name of a canonical form: its digest.
+
+    Another form has the same one with a chance of 2^-96.
+    """
     return blake2b(form, digest_size=12).hexdigest().encode()
 
 
@@ -126,19 +129,22 @@ class Puzzle(ABC):
     trained on.
 
     Instances are frozen dataclasses: they are compared, pickled with the data and shared between
-    trials. What is abstract must be given; the rest suits every puzzle whose boards are drawn one by
-    one, and may be replaced. A puzzle whose splits come from a fixed data set replaces `draw`; one
-    whose boards belong to tasks with demonstrations replaces `classes` and `rows`, and says with
-    `identifiers` how many of them have an embedding.
+    trials. What is abstract must be given; the rest suits every puzzle whose boards are drawn one
+    by one, and may be replaced. A puzzle whose splits come from a fixed data set replaces `draw`.
+    One whose boards belong to tasks with demonstrations replaces `classes` and `rows`, and says
+    with `identifiers` how many of them have an embedding.
     """
 
     shared_part_called: ClassVar[str] = ""
-    """What `shared_part` is, in the audit's words (plural); empty if there is nothing to look for."""
+    """The audit's words for what `shared_part` is, in the plural.
+
+    Empty if it has nothing to look for.
+    """
 
     @classmethod
     @abstractmethod
     def problem(cls, fields: Fields) -> str:
-        """What is wrong with a configuration's fields, such as a size that cannot be.
+        """Returns what is wrong with a configuration's fields, such as a size that cannot be.
 
         It begins with the name of the field, and is empty if nothing is wrong.
         """
@@ -146,58 +152,72 @@ class Puzzle(ABC):
     @classmethod
     @abstractmethod
     def of(cls, fields: Fields) -> Self:
-        """The puzzle of a configuration that has no `problem`."""
+        """Returns the puzzle of a configuration that has no `problem`."""
 
     @property
     @abstractmethod
     def key(self) -> str:
-        """Names everything that changes the boards but for their number and seed: kind, size and the like."""
+        """The name of everything that changes the boards, except their number and seed.
+
+        It holds the kind, the size and the like.
+        """
 
     @property
     @abstractmethod
     def cells(self) -> int:
-        """How many tokens a board has."""
+        """The number of tokens of a board."""
 
     @property
     @abstractmethod
     def vocabulary(self) -> int:
-        """How many values a token has, PAD among them."""
+        """The number of values that a token has, PAD among them."""
 
     @property
     def identifiers(self) -> int:
-        """How many puzzle identifiers may have an embedding. Default: 1, all boards are of one puzzle."""
+        """The number of puzzle identifiers that may have an embedding.
+
+        Default: 1, since all boards are of one puzzle.
+        """
         return 1
 
     @property
     def names_are_slow(self) -> bool:
-        """Whether a name takes milliseconds, so that the audit names a sample of what is shared. Default: no."""
+        """Whether a name takes milliseconds, so that the audit names only a sample of shared parts.
+
+        Default: no.
+        """
         return False
 
     @abstractmethod
     def generate(self, generator: np.random.Generator) -> tuple[U8, U8]:
-        """A random board with one answer, and that answer: uint8 [cells] each."""
+        """Draws a board with one answer, and that answer: uint8 [cells] each."""
 
     @abstractmethod
     def canonical(self, board: U8) -> bytes:
-        """The name of a board, uint8 [cells], which its images have too and other boards have not."""
+        """Returns the name of a board, uint8 [cells], which its images share and others do not."""
 
     @abstractmethod
     def images(
         self, inputs: npt.NDArray[Token], labels: npt.NDArray[Token], generator: np.random.Generator
     ) -> tuple[npt.NDArray[Token], npt.NDArray[Token]]:
-        """A random image of each board, [boards, cells], uniform over the symmetry group, the same for its label."""
+        """Draws an image of each board, [boards, cells], uniform over the symmetry group.
+
+        The label gets the same image as its board.
+        """
 
     @abstractmethod
     def difficulty(self, board: U8, label: U8) -> int:
-        """How hard a board, uint8 [cells], is for a method that is no network; 0 is easiest."""
+        """Returns how hard a board is for a method that is no network; 0 is easiest."""
 
     @abstractmethod
     def asked(self, inputs: npt.NDArray[Token]) -> Mask:
-        """Which cells an answer is asked for, bool like `inputs`; the others are given."""
+        """Tells which cells an answer is asked for, bool like `inputs`; the others are given."""
 
     @abstractmethod
     def lawful(self, inputs: U8, answers: U8) -> Mask:
-        """Whether boards are well formed and answers keep what is given and the rules that are quick to check.
+        """Tells which boards are well formed and have answers that keep what is given.
+
+        The answers must also keep the rules that are quick to check.
 
         Args:
             inputs: uint8 [boards, cells].
@@ -208,7 +228,9 @@ class Puzzle(ABC):
         """
 
     def solves(self, board: U8, answer: U8) -> bool:
-        """Whether an answer is right, also where the board has several. Default: whether it is lawful.
+        """Tells whether an answer is right, also if the board has several.
+
+        Default: whether it is lawful.
 
         Args:
             board: uint8 [cells].
@@ -218,15 +240,21 @@ class Puzzle(ABC):
 
     @abstractmethod
     def only_answer(self, board: U8, label: U8) -> bool:
-        """Whether a solver finds this answer to the lawful board and no other; arguments as in `solves`."""
+        """Tells whether a solver finds this answer and no other to a lawful board.
+
+        Arguments are those of `solves`.
+        """
 
     @abstractmethod
     def predictors(self, train: Boards) -> dict[str, Predictor]:
-        """Predictors without a trained parameter, by name; a perfect one's name begins with `oracle`."""
+        """Returns predictors without a trained parameter, by name.
+
+        The name of a perfect one begins with `oracle`.
+        """
 
     @abstractmethod
     def read(self, inputs: Any) -> Rows:
-        """A board as a person gives it, as one row; its label is the input itself.
+        """Reads a board that a person gives, as one row whose label is the input itself.
 
         Raises:
             ConfigError: beginning with `inputs`, if it is no board of this puzzle.
@@ -234,7 +262,10 @@ class Puzzle(ABC):
 
     @abstractmethod
     def show(self, board: U8) -> tuple[str, ...]:
-        """A board, uint8 [cells], as lines of text that `read` accepts where nothing is strange in them."""
+        """Shows a board, uint8 [cells], as lines of text.
+
+        `read` accepts them if nothing is strange in the board.
+        """
 
     @property
     @abstractmethod
@@ -242,10 +273,12 @@ class Puzzle(ABC):
         """A board that `read` accepts."""
 
     def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> Boards:
-        """Boards of all splits, one split after the other in the order of `counts`, all different up to symmetry.
+        """Draws the boards of all splits, all different up to symmetry.
+
+        The splits come one after the other, in the order of `counts`.
 
         Raises:
-            ConfigError: if there are not so many.
+            ConfigError: if there are not so many boards.
         """
         total = sum(counts.values())
         found: dict[bytes, tuple[U8, U8]] = {}
@@ -263,22 +296,24 @@ class Puzzle(ABC):
         return self.described(inputs, np.stack([label for _, label in found.values()]))
 
     def described(self, inputs: U8, labels: U8) -> Boards:
-        """Boards, uint8 [boards, cells], with their names and difficulties."""
+        """Returns boards, uint8 [boards, cells], with their names and difficulties."""
         guesses = [self.difficulty(*board) for board in zip(inputs, labels, strict=True)]
         return Boards(inputs, labels, self.names(inputs), np.array(guesses, dtype=np.int32))
 
     def names(self, boards: U8) -> Names:
-        """`canonical` of each of uint8 [boards, cells]."""
+        """Returns `canonical` of each board, uint8 [boards, cells]."""
         return np.array([self.canonical(board) for board in boards], dtype="S24")
 
     def classes(self, boards: Boards) -> Names:
-        """What no two splits may share, bytes [boards]. Default: the names of the inputs."""
+        """Returns what no two splits may share, bytes [boards]; by default the inputs' names."""
         return self.names(boards.inputs)
 
     def rows(self, boards: Boards, index: I64, generator: np.random.Generator | None = None) -> Rows:
-        """The boards at `index`, int64 [rows], as a model is given them.
+        """Returns the boards at `index`, int64 [rows], as a model is given them.
 
         Args:
+            boards: the boards to choose from.
+            index: the chosen boards.
             generator: draws a random image of each; without one they are taken as they are.
         """
         inputs, labels = boards.inputs[index].astype(np.int64), boards.labels[index].astype(np.int64)
@@ -287,17 +322,18 @@ class Puzzle(ABC):
         return {"inputs": inputs, "labels": labels, "puzzle": np.zeros(len(inputs), dtype=np.int64)}
 
     def shared_part(self, labels: U8) -> U8:
-        """What boards may have in common without being images of each other, as boards. Default: the answers."""
+        """Returns the parts that different boards may share, as boards; by default the answers."""
         return labels
 
     def findings(self, used: int) -> list[Finding]:
-        """What else an audit says of this puzzle, of which `used` boards are in the splits."""
+        """Returns what else an audit says, where `used` boards are in the splits."""
         return []
 
     def most_frequent(self, train: Boards) -> Predictor:
-        """The predictor that knows what each cell was most often in the training labels where it was asked for.
+        """Returns the predictor of each cell's most frequent training label.
 
-        It copies what is given, and the cells that were never asked for in training.
+        It counts the boards in which the cell was asked for, and copies what is given and the cells
+        that were never asked for in training.
         """
         asked = self.asked(train.inputs)
         tokens = int(train.labels.max()) + 1
@@ -307,7 +343,9 @@ class Puzzle(ABC):
 
 
 def _lines(inputs: Any) -> list[list[str]]:
-    """Rows of cells as a person may give them: text with a line for a row, or a sequence of texts or of cells.
+    """Splits what a person gives into rows of cells.
+
+    It may be text with a line for each row, or a sequence of texts or of cells.
 
     Raises:
         TypeError: if it is nothing of the kind.
@@ -319,13 +357,14 @@ def _lines(inputs: Any) -> list[list[str]]:
 
 
 def read_square(inputs: Any, side: int, tokens: Mapping[str, int], called: str) -> U8:
-    """The tokens of a square board, uint8 [cells].
+    """Reads the tokens of a square board, uint8 [cells].
 
     Args:
-        inputs: text with a line for each row, or all cells in one line; or a sequence of such lines, or
-            of sequences of cells.
+        inputs: text with a line for each row, or all cells in one line; or a sequence of such
+            lines, or of sequences of cells.
         side: cells of a row.
-        tokens: the token of each cell's text. Spaces between cells are dropped where they mean nothing.
+        tokens: the token of each cell's text. Spaces between cells are dropped where they mean
+            nothing.
         called: what the board is called, such as `a sudoku of side 4`, and which cells it has.
 
     Raises:
@@ -350,12 +389,12 @@ def read_square(inputs: Any, side: int, tokens: Mapping[str, int], called: str) 
 
 
 def _span(numbers: Iterable[int]) -> str:
-    """`4`, or `3 to 5`, or `0` for no number."""
+    """Writes `4`, or `3 to 5`, or `0` for no number."""
     found = sorted(numbers) or [0]
     return str(found[0]) if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
 
 
 def show_square(board: U8, side: int, symbols: str) -> tuple[str, ...]:
-    """A square board, uint8 [cells], as lines; `symbols` has a character for each token."""
+    """Shows a square board, uint8 [cells], as lines; `symbols` has a character for each token."""
     text = "".join(symbols[token] for token in board.tolist())
     return tuple(text[first : first + side] for first in range(0, side * side, side))

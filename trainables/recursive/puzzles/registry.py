@@ -1,4 +1,7 @@
-"""The puzzles by name. To add one: its class, its name here, and in `RecursiveConfig` the fields that it alone has."""
+"""The puzzles by name.
+
+A new puzzle needs its class, its name here, and in `RecursiveConfig` the fields that it alone has.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from trainables.recursive.puzzles.sudoku import Sudoku
 __all__ = ["PUZZLES", "PuzzleName"]
 
 PuzzleName = Literal["sudoku", "maze"]
-"""The values of the configuration's field `task`; a type, so that a wrong one is refused with the right ones beside it."""
+"""The values of the configuration's field `task`.
+
+It is a type, so that a wrong value is refused with the right ones beside it.
+"""
 
 PUZZLES: Mapping[PuzzleName, type[Puzzle]] = MappingProxyType({"sudoku": Sudoku, "maze": Maze})

@@ -31,18 +31,24 @@ from trainables.recursive.puzzles.sudoku_solver import BLANK, DIGIT, SUDOKU_BOXE
 __all__ = ["BOARDS_OF_FOUR", "FEWEST_CLUES", "Sudoku"]
 
 FEWEST_CLUES = {4: 4, 6: 8, 8: 14, 9: 17}
-"""The fewest given digits of a sudoku with one solution, by side; for 9 McGuire, Tugemann and Civario 2014."""
+"""The fewest given digits of a sudoku with one solution, by side.
+
+The number for side 9 is from McGuire, Tugemann and Civario 2014.
+"""
 
 BOARDS_OF_FOUR = {4: 13, 5: 96, 6: 376, 7: 711, 8: 1040, 9: 980, 10: 788, 11: 414, 12: 210, 13: 56, 14: 22, 15: 2}
-"""How many sudokus of side 4 have one solution, up to symmetry, by their given digits: 4708 in all. See `sudoku_classes`."""
+"""The number of sudokus of side 4 with one solution, up to symmetry, by their given digits.
+
+There are 4708 in all; `sudoku_classes` lists them.
+"""
 
 SYMBOLS = "?.123456789"
-"""How each token is shown."""
+"""The character that shows each token."""
 
 
 @dataclass(frozen=True)
 class Sudoku(Puzzle):
-    """Sudokus of one side. Token 1 is an open cell, digit d is d + 1.
+    """Sudokus of one side, with token 1 for an open cell and token d + 1 for digit d.
 
     Attributes:
         size: side of the board, one of `SUDOKU_BOXES`.
@@ -55,7 +61,7 @@ class Sudoku(Puzzle):
 
     @classmethod
     def problem(cls, fields: Fields) -> str:
-        """Sides that boxes fill, clues that can be, and at side 4 no more boards than there are."""
+        """Refuses impossible sides and clues, and at side 4 more boards than there are."""
         size, clues = fields.size, fields.clues
         boards = fields.train_boards + fields.validation_boards + fields.test_boards
         if size not in SUDOKU_BOXES:
@@ -72,31 +78,31 @@ class Sudoku(Puzzle):
 
     @classmethod
     def of(cls, fields: Fields) -> Sudoku:
-        """Sudokus of the side `size` with `clues` given digits."""
+        """Returns the sudokus of the side `size` with `clues` given digits."""
         return cls(fields.size, fields.clues)
 
     @property
     def key(self) -> str:
-        """Kind, side and, if they are asked for, clues."""
+        """The kind, the side and, if they are asked for, the clues."""
         return f"sudoku{self.size}" + (f"-clues{self.clues}" if self.clues else "")
 
     @property
     def cells(self) -> int:
-        """Cells of the square."""
+        """The number of cells of the square."""
         return self.size * self.size
 
     @property
     def vocabulary(self) -> int:
-        """PAD 0, blank 1, digit d is d + 1."""
+        """The number of tokens: PAD 0, blank 1, and d + 1 for digit d."""
         return self.size + 2
 
     @property
     def names_are_slow(self) -> bool:
-        """Above side 6, where one takes 5 ms."""
+        """Whether the side is above 6, where a name takes 5 ms."""
         return self.size > 6
 
     def generate(self, generator: np.random.Generator) -> tuple[U8, U8]:
-        """A puzzle with one solution, and that solution: uint8 [cells] each.
+        """Draws a puzzle with one solution, and that solution: uint8 [cells] each.
 
         Raises:
             ConfigError: if no puzzle of so few clues was found.
@@ -104,7 +110,11 @@ class Sudoku(Puzzle):
         return sudoku_solver.generate(self.size, self.clues, generator)
 
     def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> Boards:
-        """Boards of all splits; at side 4, which has too few to draw at random, a random image of each of so many classes."""
+        """Draws the boards of all splits.
+
+        Side 4 has too few boards to draw at random: there, a random image of each of so many
+        classes is taken.
+        """
         if self.size != 4:
             return super().draw(counts, generator)
         inputs, labels = classes_of_four()
@@ -113,42 +123,50 @@ class Sudoku(Puzzle):
         return self.described(*self.images(inputs[chosen], labels[chosen], generator))
 
     def canonical(self, board: U8) -> bytes:
-        """The digest of the board's graph in its canonical labelling."""
+        """Returns the digest of the board's graph in its canonical labelling."""
         return digest_name(sudoku_symmetry.canonical_form(self.size, board))
 
     def images(
         self, inputs: npt.NDArray[Token], labels: npt.NDArray[Token], generator: np.random.Generator
     ) -> tuple[npt.NDArray[Token], npt.NDArray[Token]]:
-        """Digits renamed; bands, stacks and lines in them shuffled; transposed where boxes are square."""
+        """Draws an image of each board.
+
+        Digits are renamed, bands, stacks and the lines in them are shuffled, and boards are
+        transposed if boxes are square.
+        """
         return sudoku_symmetry.images(self.size, inputs, labels, generator)
 
     def difficulty(self, board: U8, label: U8) -> int:
-        """The solver's guesses; 0 where naked and hidden singles alone solve it."""
+        """Returns the solver's guesses; 0 if naked and hidden singles alone solve the board."""
         return sudoku_solver.solve(board, self.size).guesses
 
     def asked(self, inputs: npt.NDArray[Token]) -> Mask:
-        """The open cells."""
+        """Tells which cells are open."""
         return np.asarray(inputs == BLANK)
 
     def lawful(self, inputs: U8, answers: U8) -> Mask:
-        """Whether each answer keeps the clues and has all digits in each row, column and box: bool [boards]."""
+        """Tells which answers keep the clues and the rules, bool [boards].
+
+        The rules ask for all digits in each row, column and box.
+        """
         whole = (np.sort(self._houses(answers), axis=2) == np.arange(1, self.size + 1) + DIGIT).all(axis=(1, 2))
         return np.asarray(whole & ((inputs == answers) | (inputs == BLANK)).all(axis=1))
 
     def _houses(self, boards: U8) -> U8:
-        """All rows, then all columns, then all boxes: uint8 [boards, 3 * size, size]."""
-        size, (tall, wide) = self.size, SUDOKU_BOXES[self.size]
+        """Returns all rows, then all columns, then all boxes: uint8 [boards, 3 * size, size]."""
+        size = self.size
+        tall, wide = SUDOKU_BOXES[size]
         grid = boards.reshape(-1, size, size)
         boxes = grid.reshape(-1, size // tall, tall, size // wide, wide).swapaxes(2, 3).reshape(-1, size, size)
         return np.concatenate([grid, grid.swapaxes(1, 2), boxes], axis=1)
 
     def only_answer(self, board: U8, label: U8) -> bool:
-        """Whether the label is the only solution."""
+        """Tells whether the label is the only solution."""
         found = sudoku_solver.solve(board, self.size).solutions
         return len(found) == 1 and np.array_equal(found[0], label)
 
     def findings(self, used: int) -> list[Finding]:
-        """At side 4: how many boards there are at all."""
+        """Returns at side 4 how many boards there are in all; otherwise nothing."""
         if self.size != 4:
             return []
         known = sum(BOARDS_OF_FOUR.values())
@@ -156,7 +174,10 @@ class Sudoku(Puzzle):
         return [Finding("classes", False, known, f"{there_are}; {used} are used.")]
 
     def predictors(self, train: Boards) -> dict[str, Predictor]:
-        """The clues, the most frequent digits, singles alone, which are a real method and no oracle, and the solver."""
+        """Returns as predictors the clues, the most frequent digits, singles alone, and the solver.
+
+        Singles alone are a real method, no oracle.
+        """
         size = self.size
         return {
             "copy the clues": lambda boards: boards.inputs,
@@ -168,15 +189,16 @@ class Sudoku(Puzzle):
         }
 
     def _solution(self, board: U8) -> U8:
-        """The only solution; the board itself where there is none, or several."""
+        """Returns the only solution; the board itself if there is none, or several."""
         found = sudoku_solver.solve(board, self.size).solutions
         return found[0] if len(found) == 1 else board
 
     def read(self, inputs: Any) -> Rows:
-        """A sudoku as one row: digits from 1 on; `0` or `.` is an open cell.
+        """Reads a sudoku as one row: digits from 1 on; `0` or `.` is an open cell.
 
         Raises:
-            ConfigError: beginning with `inputs`, if it has not these cells, or a digit stands twice in a row, column or box.
+            ConfigError: beginning with `inputs`, if it has not these cells, or a digit stands twice
+                in a row, column or box.
         """
         digits = {str(digit): digit + DIGIT for digit in range(1, self.size + 1)}
         called = f"a sudoku of side {self.size} (1 to {self.size}, and 0 or . where it is open)"
@@ -190,7 +212,7 @@ class Sudoku(Puzzle):
         return {"inputs": row, "labels": row, "puzzle": np.zeros(1, dtype=np.int64)}
 
     def show(self, board: U8) -> tuple[str, ...]:
-        """Lines of digits, with `.` for an open cell."""
+        """Shows a sudoku as lines of digits, with `.` for an open cell."""
         return show_square(board, self.size, SYMBOLS)
 
     @property

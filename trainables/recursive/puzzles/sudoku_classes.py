@@ -1,4 +1,7 @@
-"""All sudokus of side 4 with one solution, up to symmetry: too few to draw at random and few enough to list."""
+"""All sudokus of side 4 with one solution, up to symmetry.
+
+They are too few to draw at random, and few enough to list.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,16 @@ MASKS = 1 << CELLS
 
 
 def _relabelled(grids: U8) -> U8:
-    """Each of uint8 [grids, 16] with the digits of its first row in order."""
+    """Renames the digits of each of uint8 [grids, 16] so that the first row is in order."""
     places = grids[:, :SIZE].astype(np.int64).argsort(axis=1) + int(grids.min())
     return np.asarray(np.take_along_axis(places, grids.astype(np.int64) - int(grids.min()), 1).astype(np.uint8))
 
 
 def _representatives(grids: U8, arrangements: I64) -> list[tuple[U8, I64]]:
-    """One grid of each class, with the arrangements that map it to itself but for its digits, int64 [images, 16]."""
+    """Returns one grid of each class, with the arrangements that map it to itself.
+
+    The digits may change in such an arrangement, int64 [images, 16].
+    """
     seen: set[bytes] = set()
     found = []
     for grid, plain in zip(grids, _relabelled(grids), strict=True):
@@ -35,7 +41,10 @@ def _representatives(grids: U8, arrangements: I64) -> list[tuple[U8, I64]]:
 
 
 def _unique(grid: U8, grids: U8) -> I64:
-    """Sets of given cells, as bits, of which `grid` is the only solution; one cell at least is open."""
+    """Returns the sets of given cells, as bits, of which `grid` is the only solution.
+
+    At least one cell is open.
+    """
     bit = 1 << np.arange(CELLS)
     masks = np.arange(MASKS)
     several = np.zeros(MASKS, dtype=np.bool_)
@@ -46,7 +55,7 @@ def _unique(grid: U8, grids: U8) -> I64:
 
 
 def _first_of_orbits(masks: I64, stabiliser: I64) -> I64:
-    """Those masks that no arrangement of the stabiliser makes smaller."""
+    """Returns those masks that no arrangement of the stabiliser makes smaller."""
     least = masks.copy()
     for cells in stabiliser:
         moved = np.zeros_like(masks)
@@ -58,10 +67,11 @@ def _first_of_orbits(masks: I64, stabiliser: I64) -> I64:
 
 @cache
 def classes_of_four() -> tuple[U8, U8]:
-    """One puzzle of each class and its solution, uint8 [classes, 16] each.
+    """Returns one puzzle of each class and its solution, uint8 [classes, 16] each.
 
-    A class is a grid's class and an orbit of its given cells under the arrangements that keep the grid, so that the count is exact.
-    Puzzles of any number of clues count, one open cell at least.
+    A class is a grid's class and an orbit of its given cells under the arrangements that keep the
+    grid, so that the count is exact. Puzzles of any number of clues count, with at least one open
+    cell.
     """
     grids = full_grids(SIZE, 10**6)
     puzzles, solutions = [], []

@@ -1,7 +1,8 @@
-"""Sudoku: rules as bit patterns, a solver that counts solutions and guesses, and a generator of puzzles with one solution.
+"""Sudoku's rules as bit patterns, a solver, and a generator of puzzles with one solution.
 
-A state is one integer with a bit for each digit and cell, `digit * cells + cell`, that says whether the digit may still stand there.
-Every rule then reads "exactly one of these bits", and a shift and a mask look at one bit of all rules of a kind at once.
+The solver counts solutions and guesses. A state is one integer with a bit for each digit and cell,
+`digit * cells + cell`, that says whether the digit may still stand there. Every rule then reads
+"exactly one of these bits", and a shift and a mask look at one bit of all rules of a kind at once.
 """
 
 from __future__ import annotations
@@ -33,14 +34,20 @@ BLANK, DIGIT = 1, 1
 """The token of an open cell, and what is added to a digit from 1 on to make its token."""
 
 SUDOKU_BOXES = {4: (2, 2), 6: (2, 3), 8: (2, 4), 9: (3, 3)}
-"""Rows and columns of a box, by the side of the board."""
+"""The rows and columns of a box, by the side of the board."""
 
 ATTEMPTS = 300
-"""Grids that are dug for one puzzle of a given number of clues before it is called out of reach."""
+"""The number of grids that are tried for one puzzle of a given number of clues.
+
+Then such a puzzle is called out of reach.
+"""
 
 
 class Kind(NamedTuple):
-    """Rules of one kind: bits `base` moved by each of `shifts`; `base * spread` are all bits of all of them."""
+    """The rules of one kind: the bits `base` moved by each of `shifts`.
+
+    `base * spread` are all bits of all of these rules.
+    """
 
     shifts: tuple[int, ...]
     base: int
@@ -48,7 +55,10 @@ class Kind(NamedTuple):
 
 
 class State(NamedTuple):
-    """Digits that may still stand, and those of them whose consequences are drawn. No candidates: a contradiction."""
+    """The digits that may still stand, and those of them whose consequences are drawn.
+
+    A state without candidates is a contradiction.
+    """
 
     candidates: int
     fixed: int = 0
@@ -60,7 +70,7 @@ class Rules:
 
     Attributes:
         size: side of the board.
-        cells: of the board.
+        cells: number of cells of the board.
         kinds: one digit in each cell; each digit once in each row, column and box.
         keep: by bit, the candidates that remain when that digit stands in that cell.
     """
@@ -72,15 +82,15 @@ class Rules:
 
     @property
     def empty(self) -> State:
-        """The empty board."""
+        """The state of the empty board."""
         return State((1 << self.size * self.cells) - 1)
 
     def place(self, state: State, bit: int) -> State:
-        """With one digit more."""
+        """Returns the state with one digit more."""
         return State(state.candidates & self.keep[bit], state.fixed | 1 << bit)
 
     def propagate(self, state: State) -> State:
-        """Naked and hidden singles, until there are no more."""
+        """Draws the consequences of naked and hidden singles, until there are no more."""
         candidates, fixed = state
         while True:
             singles = 0
@@ -101,7 +111,10 @@ class Rules:
                 candidates &= self.keep[bit]
 
     def choices(self, candidates: int) -> list[int]:
-        """Bits of the first cell of those with the fewest candidates, but more than one."""
+        """Returns the bits of a cell with the fewest candidates, but more than one.
+
+        Of several such cells it takes the first.
+        """
         shifts, base, _ = self.kinds[0]
         least = [base, *[0] * (self.size + 1)]  # least[n]: cells with n candidates or more
         for shift in shifts:
@@ -113,7 +126,7 @@ class Rules:
         return [cell + shift for shift in shifts if candidates >> (cell + shift) & 1]
 
     def given(self, tokens: Sequence[int]) -> State:
-        """The state of a puzzle, its digits as tokens."""
+        """Returns the state of a puzzle, whose digits are given as tokens."""
         state = self.empty
         for cell, token in enumerate(tokens):
             if token != BLANK:
@@ -121,7 +134,7 @@ class Rules:
         return state
 
     def tokens(self, candidates: int) -> U8:
-        """uint8 [cells]: digits of the cells with one candidate, the others blank."""
+        """Returns the digits of the cells with one candidate, the others blank: uint8 [cells]."""
         found = np.full(self.cells, BLANK, dtype=np.uint8)
         count = np.zeros(self.cells, dtype=np.uint8)
         for bit in _bits(candidates):
@@ -133,7 +146,7 @@ class Rules:
 
 
 def _bits(number: int) -> Iterator[int]:
-    """Places of the bits that are set, lowest first."""
+    """Yields the places of the bits that are set, lowest first."""
     while number:
         bit = number & -number
         yield bit.bit_length() - 1
@@ -141,12 +154,13 @@ def _bits(number: int) -> Iterator[int]:
 
 
 def _sum(places: Sequence[int]) -> int:
+    """Returns the integer whose bits at these places are set."""
     return sum(1 << place for place in places)
 
 
 @cache
 def rules(size: int) -> Rules:
-    """The rules of a side of SUDOKU_BOXES."""
+    """Returns the rules of a side of SUDOKU_BOXES."""
     tall, wide = SUDOKU_BOXES[size]
     cells, side = size * size, range(size)
     layers = [digit * cells for digit in side]
@@ -172,7 +186,10 @@ def rules(size: int) -> Rules:
 
 
 class Solved(NamedTuple):
-    """Solutions found, uint8 [cells] each, and the digits that were tried where more than one was possible."""
+    """The solutions found, uint8 [cells] each, and the number of guesses.
+
+    A guess is a digit that was tried where more than one was possible.
+    """
 
     solutions: list[U8]
     guesses: int
@@ -182,7 +199,7 @@ Order = Callable[[list[int]], list[int]]
 
 
 def _search(own: Rules, state: State, limit: int, order: Order | None = None) -> tuple[list[int], int]:
-    """Depth first; candidates of up to `limit` solutions, and the guesses made."""
+    """Searches depth first; returns candidates of up to `limit` solutions, and the guesses made."""
     stack, found, tried = [state], list[int](), 0
     while stack and len(found) < limit:
         tried += 1
@@ -196,10 +213,11 @@ def _search(own: Rules, state: State, limit: int, order: Order | None = None) ->
 
 
 def solve(puzzle: U8, size: int, limit: int = 2) -> Solved:
-    """Up to `limit` solutions of a puzzle, uint8 [cells], by singles and guesses at a cell with the fewest candidates.
+    """Finds up to `limit` solutions of a puzzle, uint8 [cells].
 
-    With one solution and limit 2 the guesses are those of the whole search, which proves that there is no other: the difficulty of
-    the puzzle. It is 0 exactly where naked and hidden singles alone solve it.
+    It uses singles, and guesses at a cell with the fewest candidates. With one solution and limit 2
+    the guesses are those of the whole search, which proves that there is no other: the difficulty
+    of the puzzle. It is 0 exactly if naked and hidden singles alone solve it.
     """
     own = rules(size)
     found, guesses = _search(own, own.given(puzzle.tolist()), limit)
@@ -207,33 +225,42 @@ def solve(puzzle: U8, size: int, limit: int = 2) -> Solved:
 
 
 def propagated(puzzle: U8, size: int) -> U8:
-    """What naked and hidden singles alone fill in, uint8 [cells]; the puzzle itself where they contradict each other."""
+    """Returns what naked and hidden singles alone fill in, uint8 [cells].
+
+    If they contradict each other, it is the puzzle itself.
+    """
     own = rules(size)
     state = own.propagate(own.given(puzzle.tolist()))
     return own.tokens(state.candidates) if state.candidates else puzzle
 
 
 def full_grids(size: int, limit: int) -> U8:
-    """The first `limit` full grids, uint8 [grids, cells]: all 288 at side 4."""
+    """Returns the first `limit` full grids, uint8 [grids, cells]: all 288 at side 4."""
     own = rules(size)
     return np.stack([own.tokens(grid) for grid in _search(own, own.empty, limit)[0]])
 
 
 def _random_grid(size: int, generator: np.random.Generator) -> U8:
+    """Draws a full grid, uint8 [cells], by a search that tries digits in random order."""
     own = rules(size)
     found, _ = _search(own, own.empty, 1, lambda bits: generator.permutation(bits).tolist())
     return own.tokens(found[0])
 
 
 def _dig(grid: U8, size: int, clues: int, order: Sequence[int]) -> U8:
-    """Opens cells in this order while the solution stays the only one and more than `clues` digits are left."""
+    """Opens cells in this order while the solution stays the only one.
+
+    It stops as soon as only `clues` digits are left.
+    """
     own = rules(size)
     tokens, left = grid.tolist(), own.cells
     for cell in order:
         if left == clues:
             break
-        token, tokens[cell] = tokens[cell], BLANK
+        token = tokens[cell]
+        tokens[cell] = BLANK
         candidates, fixed = own.given(tokens)
+        # Without the removed digit in this cell, a solution would be a second one.
         other = State(candidates & ~(1 << (token - DIGIT - 1) * own.cells + cell), fixed)
         if _search(own, other, 1)[0]:
             tokens[cell] = token
@@ -243,7 +270,7 @@ def _dig(grid: U8, size: int, clues: int, order: Sequence[int]) -> U8:
 
 
 def generate(size: int, clues: int, generator: np.random.Generator) -> tuple[U8, U8]:
-    """A puzzle with one solution, and that solution: uint8 [cells] each.
+    """Draws a puzzle with one solution, and that solution: uint8 [cells] each.
 
     Args:
         size: side of the board.
@@ -261,6 +288,5 @@ def generate(size: int, clues: int, generator: np.random.Generator) -> tuple[U8,
         if left == clues or not clues:
             return puzzle, grid
         fewest = min(fewest, left)
-    raise ConfigError(
-        f"clues: {ATTEMPTS} grids of side {size} gave no puzzle of {clues}; {fewest} was the fewest, and 0 takes what comes"
-    )
+    tried = f"{ATTEMPTS} grids of side {size} gave no puzzle of {clues}"
+    raise ConfigError(f"clues: {tried}; {fewest} was the fewest, and 0 takes what comes")

@@ -1,7 +1,8 @@
 """The symmetry group of sudokus: random images of boards, and one name for all images of a board.
 
-Digits, bands, rows in bands, stacks, columns in stacks and, where boxes are square, the transpose: 4! * 128 = 3072 images at
-side 4, 6! * 3456 = 2.5e6 at side 6, 9! * 3359232 = 1.2e12 at side 9 (Russell and Jarvis 2006).
+Digits, bands, rows in bands, stacks, columns in stacks and, where boxes are square, the transpose:
+4! * 128 = 3072 images at side 4, 6! * 3456 = 2.5e6 at side 6, 9! * 3359232 = 1.2e12 at side 9
+(Russell and Jarvis 2006).
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ __all__ = ["canonical_form", "cell_images", "graph", "images"]
 
 
 def _shuffled(generator: np.random.Generator, rows: int, blocks: int, length: int) -> I64:
-    """Lines 0 .. blocks * length - 1 with blocks shuffled, and lines in blocks: int64 [rows, lines]."""
+    """Draws lines 0 .. blocks * length - 1 with blocks shuffled, and the lines in them.
+
+    The result is int64 [rows, lines].
+    """
     block = generator.random((rows, blocks, 1)).argsort(axis=1)
     line = generator.random((rows, blocks, length)).argsort(axis=2)
     return np.asarray((block * length + line).reshape(rows, blocks * length))
 
 
 def _cells(size: int, rows: int, generator: np.random.Generator) -> I64:
-    """Which cell of the board each cell of the image shows: int64 [rows, cells]."""
+    """Draws which cell of the board each cell of the image shows: int64 [rows, cells]."""
     tall, wide = SUDOKU_BOXES[size]
     down, across = _shuffled(generator, rows, size // tall, tall), _shuffled(generator, rows, size // wide, wide)
     cells = down[:, :, None] * size + across[:, None, :]
@@ -39,14 +43,16 @@ def _cells(size: int, rows: int, generator: np.random.Generator) -> I64:
 
 
 def _digits(size: int, rows: int, generator: np.random.Generator) -> I64:
-    """The image's token for each token: int64 [rows, tokens]."""
+    """Draws the image's token for each token: int64 [rows, tokens]."""
     tokens = np.tile(np.arange(size + 1 + DIGIT), (rows, 1))
     tokens[:, BLANK + 1 :] = generator.random((rows, size)).argsort(axis=1) + BLANK + 1
     return tokens
 
 
 def cell_images(size: int) -> I64:
-    """All arrangements of a sudoku's cells, int64 [images, cells]: 128 at side 4, 3456 at side 6.
+    """Returns all arrangements of a sudoku's cells, int64 [images, cells].
+
+    There are 128 at side 4 and 3456 at side 6.
 
     Raises:
         ValueError: at larger sides, which have millions.
@@ -62,7 +68,7 @@ def cell_images(size: int) -> I64:
 
 
 def _lines(blocks: int, length: int) -> I64:
-    """All that `_shuffled` can give, int64 [arrangements, lines]."""
+    """Returns all that `_shuffled` can give, int64 [arrangements, lines]."""
     inner = list(permutations(range(length)))
     found = [
         [block * length + line for block, own in zip(order, lines, strict=True) for line in own]
@@ -75,7 +81,9 @@ def _lines(blocks: int, length: int) -> I64:
 def images(
     size: int, inputs: npt.NDArray[Token], labels: npt.NDArray[Token], generator: np.random.Generator
 ) -> tuple[npt.NDArray[Token], npt.NDArray[Token]]:
-    """A random image of each board, uniform over the group, the same for its input and its label.
+    """Draws an image of each board, uniform over the group.
+
+    Input and label get the same image.
 
     Args:
         size: side of the boards.
@@ -89,9 +97,10 @@ def images(
 
 @cache
 def _houses(size: int) -> tuple[tuple[tuple[int, ...], ...], tuple[frozenset[int], ...]]:
-    """Row, column and box of each cell as vertices of the board's graph, and the colours of all vertices.
+    """Returns each cell's row, column and box as vertices of the board's graph, and all colours.
 
-    Vertices are cells, rows, columns, boxes, digits. Rows and columns have one colour where the board may be transposed.
+    Vertices are cells, rows, columns, boxes, digits; each has a colour. Rows and columns have one
+    colour if the board may be transposed.
     """
     tall, wide = SUDOKU_BOXES[size]
     cells = size * size
@@ -107,7 +116,10 @@ def _houses(size: int) -> tuple[tuple[tuple[int, ...], ...], tuple[frozenset[int
 
 
 def graph(size: int, board: U8) -> pynauty.Graph:
-    """A sudoku, tokens [cells], as a coloured graph: each cell is joined with its row, column, box and given digit."""
+    """Returns a sudoku, tokens [cells], as a coloured graph.
+
+    Each cell is joined with its row, column, box and given digit.
+    """
     houses, colours = _houses(size)
     digits = size * size + 3 * size - DIGIT - 1
     joined = {
@@ -120,5 +132,8 @@ def graph(size: int, board: U8) -> pynauty.Graph:
 
 
 def canonical_form(size: int, board: U8) -> bytes:
-    """The graph as its canonical labelling has it, the same for all isomorphic ones (McKay and Piperno 2014)."""
+    """Returns the canonical labelling of the board's graph.
+
+    It is the same for all isomorphic graphs (McKay and Piperno 2014).
+    """
     return bytes(pynauty.certificate(graph(size, board)))
