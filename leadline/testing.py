@@ -447,7 +447,7 @@ class FamilyContract:
             assert str(caught.value).partition(":")[0].partition(".")[0] in fields, f"{dict(fields)}: {caught.value}"
 
     def test_batch_is_a_function_of_the_step(self, data: Any) -> None:
-        """The same step has the same rows, in any order, whatever ran before; two workers can share them."""
+        """A step has the same rows whenever they are asked for, and two workers can share them."""
         steps = (0, 1, self.config().steps - 1)
         task = self.task(data)
         first = {step: digest(task.batch(step)) for step in steps}
