@@ -4,7 +4,8 @@
     from leadline import Family, Task, configuration   # a family of models
     from leadline import Sweep                         # what a sweep has shown
 
-Names are loaded when they are asked for, so that a family needs nothing of Ray, Optuna or the report.
+Names are loaded when they are asked for, so that a family needs nothing of Ray, Optuna or
+the report.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a family owes before anything of it is trained: an audit that speaks of overlap, and a trivial predictor for every score.
+"""What a family owes before anything is trained: an audit of overlap, and trivial predictors.
 
 Sweeps and `leadline train` demand the same, and fail closed: what cannot be judged is refused.
 """
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["SCORED", "Admission", "Baselines", "admission", "audited", "compared", "is_oracle"]
 
 SCORED: tuple[Split, ...] = ("validation", "test")
+"""The splits on which models and baselines are scored."""
 
 Baselines = dict[str, dict[str, Measure]]
-"""Measures by baseline and metric."""
+"""The type of scores of trivial predictors: measures by baseline and metric."""
 
 
 class Admission(NamedTuple):
-    """The audit's findings, the baselines by split, and why training is refused: each reason goes on from the word `refused`."""
+    """The judgement of a family's data.
+
+    Attributes:
+        findings: the audit's findings.
+        baselines: scores of trivial predictors, by split.
+        refusals: why training is refused; each reason goes on from the word `refused`.
+    """
 
     findings: list[Finding]
     baselines: dict[Split, Baselines]
@@ -39,7 +46,10 @@ def admission(family: Family[Any], config: Any, data: Any) -> Admission:
 
 
 def audited(family: Family[Any], config: Any, data: Any) -> tuple[list[Finding], list[str]]:
-    """The audit's findings, and reasons to refuse: it failed, raised, or no finding's guard begins with `overlap`."""
+    """Runs the family's audit; returns its findings and the reasons to refuse training.
+
+    Reasons are a failed finding, an exception, and that no finding's guard begins with `overlap`.
+    """
     try:
         findings = list(family.audit(config, data))
     except Exception as error:
@@ -51,7 +61,10 @@ def audited(family: Family[Any], config: Any, data: Any) -> tuple[list[Finding],
 
 
 def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, Baselines], list[str]]:
-    """Every baseline on both scored splits, and reasons to refuse: none that is not an oracle, or none on a declared metric."""
+    """Scores the family's baselines on both scored splits; returns them and the reasons to refuse.
+
+    Reasons are that there is no baseline but oracles, or none on a metric that needs one.
+    """
     found = {split: family.baselines(config, data, split) for split in SCORED}
     trivial = {split: _trivial(baselines) for split, baselines in found.items()}
     if not any(trivial.values()):
@@ -66,9 +79,13 @@ def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, B
 
 
 def _trivial(baselines: Mapping[str, dict[str, Measure]]) -> Baselines:
+    """The baselines that are no oracles."""
     return {name: measures for name, measures in baselines.items() if not is_oracle(name)}
 
 
 def is_oracle(name: str) -> bool:
-    """Whether a baseline knows the answer: it is shown, and nobody is compared with it."""
+    """Whether a baseline knows the answer, by its name.
+
+    Oracles are shown, and nobody is compared with them.
+    """
     return name.startswith("oracle")

@@ -1,13 +1,16 @@
-"""The checkpoint store of one trial.
+"""The checkpoints of one trial, in a store that may fail at any time.
 
-    <trial>/attempt-01/step-000000400/state.pt       tensors and plain values, loaded with `weights_only=True`
-                                      record.json    configuration and the trial's report history
-                                      manifest.json  sizes and sha256 of both, written last
+    <trial>/attempt-01/step-000000400/
+        state.pt         tensors and plain values, loaded with `weights_only=True`
+        record.json      configuration and the trial's report history
+        manifest.json    sizes and sha256 of both, written last
 
-A checkpoint exists once its manifest verifies. Attempts write below their own number, so one that comes back from the
-dead harms nothing; a starting attempt takes the newest intact checkpoint of all attempts.
+A checkpoint exists once its manifest verifies. Attempts write below their own number, so one that
+comes back from the dead harms nothing; a starting attempt takes the newest intact checkpoint of all
+attempts.
 
-A store that refuses or does not answer is waited for (`leadline.storage.patiently`). It is never taken for damage.
+A store that refuses or does not answer is waited for (`leadline.storage.patiently`). It is never
+taken for damage.
 """
 
 from __future__ import annotations
@@ -30,9 +33,11 @@ from leadline.storage import PATIENCE, Folder, patiently
 __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name"]
 
 MANIFEST = "manifest.json"
-# What `torch.load` raises for bytes that are no checkpoint depends on the byte that it stumbles over.
+"""The file that makes a checkpoint one: it is written last, and a folder without it is ignored."""
+# What `torch.load` raises for damaged bytes depends on the byte that it stumbles over.
 _UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError)
-# What a read raises for a file that is not there, or is none; any other OSError says nothing about the file.
+# What a read raises for a file that is not there, or is none. Any other OSError says nothing about
+# the file, only about the storage.
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _Found = TypeVar("_Found")
 _NAME = re.compile(rf"(attempt-(\d+)/step-(\d+))/{re.escape(MANIFEST)}")
@@ -44,16 +49,17 @@ def attempt_folder(attempt: int) -> str:
 
 
 def checkpoint_name(attempt: int, step: int) -> str:
-    """The name of an attempt's checkpoint after so many optimizer steps: its folder below the trial's."""
+    """The folder of an attempt's checkpoint after `step` optimizer steps, below the trial's."""
     return f"{attempt_folder(attempt)}/step-{step:09d}"
 
 
 def _fingerprint(content: bytes) -> dict[str, Any]:
+    """Size and sha256 of a file's content, as the manifest holds them."""
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _size(fingerprint: Any) -> int:
-    """Bytes by a manifest that may be damaged."""
+    """The size in bytes by a manifest that may be damaged; 0 where it says nothing sensible."""
     size = fingerprint.get("size") if isinstance(fingerprint, dict) else 0
     return size if isinstance(size, int) and 0 <= size < 2**40 else 0
 
@@ -64,7 +70,14 @@ class DamagedCheckpoint(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An intact checkpoint: `name` relative to the trial's folder, the training state and the record beside it."""
+    """An intact checkpoint.
+
+    Attributes:
+        name: its folder, relative to the trial's.
+        step: optimizer steps done.
+        state: the training state: tensors and plain values.
+        record: the trial's family, configuration and report history, as plain values.
+    """
 
     name: str
     step: int
@@ -75,13 +88,15 @@ class Checkpoint:
 class CheckpointStore:
     """Publishes and finds the checkpoints of one trial.
 
-    Each method raises StorageError where the storage has refused or not answered for `patience` seconds.
+    Each method raises StorageError where the storage has refused or not answered for `patience`
+    seconds.
 
     Args:
-        folder: the trial's.
-        attempt: the number below which this process writes.
-        patience: seconds for which the storage is waited for; what a slow one needs for a checkpoint's bytes comes on top.
-        alive: called about each second meanwhile.
+        folder: the trial's folder.
+        attempt: the number of the attempt, below which this process writes.
+        patience: seconds for which the storage is waited for; what a slow one needs for a
+            checkpoint's bytes comes on top.
+        alive: called about once a second while it waits.
         say: told, in a line, when the waiting begins and when it was not in vain.
     """
 
@@ -97,25 +112,35 @@ class CheckpointStore:
         self.folder = folder
         self.attempt = attempt
         self.patience = patience
-        self._alive, self._say = alive, say
+        self._alive = alive
+        self._say = say
 
     def telling(self, alive: Callable[[], None], say: Callable[[str], None]) -> CheckpointStore:
-        """The same store, telling others when it waits."""
+        """Returns the same store with other functions to call while it waits."""
         other = copy.copy(self)
-        other._alive, other._say = alive, say
+        other._alive = alive
+        other._say = say
         return other
 
     def publish(self, step: int, state: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-        """Stores a checkpoint and returns its name once it has been read back and is what was written.
+        """Stores a checkpoint and returns its name, once it has been read back and compared.
+
+        Args:
+            step: optimizer steps done.
+            state: the training state: tensors and plain values.
+            record: plain JSON values beside it.
 
         Raises:
-            StorageError: if that has not come about in time; the checkpoint may then be there in part, without a manifest.
-            OSError: if it never can, as a folder has the name of a file.
+            StorageError: if that has not come about in time; the checkpoint may then be there in
+                part, without a manifest.
+            OSError: if it never can, such as where a folder has the name of a file.
         """
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         contents = {"state.pt": buffer.getvalue(), "record.json": json.dumps(record).encode()}
         manifest = {"step": step, "files": {file: _fingerprint(content) for file, content in contents.items()}}
+        # Files are written in the order of this mapping. The manifest is the last, so that a
+        # checkpoint which was cut off in the middle has none and counts as absent.
         contents[MANIFEST] = json.dumps(manifest).encode()
         name = checkpoint_name(self.attempt, step)
         # Written and read back: a slow store needs the time twice.
@@ -123,13 +148,13 @@ class CheckpointStore:
         return name
 
     def names(self) -> list[str]:
-        """All checkpoints that have a manifest, newest first: by step, then by attempt."""
+        """Names of all checkpoints that have a manifest, newest first: by step, then by attempt."""
         files = self._patiently(lambda: self.folder.sizes(recursive=True))
         found = filter(None, map(_NAME.fullmatch, files))
         return [match[1] for match in sorted(found, key=lambda match: (int(match[3]), int(match[2])), reverse=True)]
 
     def load(self, name: str) -> Checkpoint:
-        """The checkpoint of that name.
+        """Reads and verifies the checkpoint of that name.
 
         Raises:
             DamagedCheckpoint: naming the file, if it is missing or not what the manifest says.
@@ -142,7 +167,10 @@ class CheckpointStore:
         return Checkpoint(name, int(name.rsplit("-", 1)[1]), state, json.loads(contents["record.json"]))
 
     def intact(self, names: Iterable[str] | None = None) -> Iterator[Checkpoint]:
-        """Intact checkpoints among `names` (default: all), newest first; a damaged one is named in a warning and skipped."""
+        """Yields the intact checkpoints among `names`, by default of all, newest first.
+
+        A damaged one is named in a warning and skipped.
+        """
         for name in self.names() if names is None else names:
             try:
                 yield self.load(name)
@@ -150,24 +178,29 @@ class CheckpointStore:
                 warnings.warn(f"damaged checkpoint, going back one: {error}", stacklevel=2)
 
     def newest(self) -> Checkpoint | None:
-        """The newest intact checkpoint of all attempts."""
+        """The newest intact checkpoint of all attempts; None where there is none."""
         return next(self.intact(), None)
 
     def retain(self, keep: Iterable[str]) -> None:
-        """Removes this attempt's checkpoints other than those named."""
+        """Removes the checkpoints of this attempt that are not named.
+
+        Those of other attempts are not for this process to remove.
+        """
         kept = set(keep)
         for name in self.names():
             if name.startswith(f"{attempt_folder(self.attempt)}/") and name not in kept:
                 self._patiently((self.folder / name).delete, name)
 
     def _patiently(self, action: Callable[[], _Found], name: str = "", size: int = 0) -> _Found:
+        """Does something with the trial's folder, or with `name` below it, moving `size` bytes."""
         what = self.folder / name if name else self.folder
         return patiently(action, what, seconds=self.patience, size=size, alive=self._alive, say=self._say)
 
     def _write(self, name: str, contents: Mapping[str, bytes]) -> None:
         """Writes a checkpoint's files in their order, and reads them back.
 
-        What a checkpoint lacks right after it was written, the storage has lost: an OSError.
+        A file that is missing right after it was written was lost by the storage. That is an
+        OSError, so that it is tried again, rather than a missing checkpoint.
         """
         place = self.folder / name
         try:
@@ -180,6 +213,7 @@ class CheckpointStore:
             raise OSError(f"lost by the storage: {error}") from error
 
     def _verified(self, name: str) -> dict[str, bytes]:
+        """Contents of the files of a checkpoint, each of which is what the manifest says."""
         place = self.folder / name
         try:
             content = self._patiently(lambda: place.read(MANIFEST), f"{name}/{MANIFEST}")

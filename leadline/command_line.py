@@ -1,7 +1,7 @@
-"""The command line that all commands share: a parser whose refusals are one line, and the words that it turns into values.
+"""The command line that all commands share: a parser whose refusals are one line, and its types.
 
-A word that is no such value raises `argparse.ArgumentTypeError`, which the parser turns into a ConfigError that begins with the
-option's name.
+A word that is no such value raises `argparse.ArgumentTypeError`, which the parser turns into a
+ConfigError that begins with the option's name.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from leadline.config import ConfigError, did_you_mean
 
 __all__ = ["Command", "Parser", "count", "duration", "finite", "labels", "positive", "price", "trial_number", "whole"]
 
+# How argparse begins two of its messages, which say what is wrong before they say with which word.
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
 
 
 class _Wrapped(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal; a manual's own line breaks stay."""
+    """Formats help as wide as the terminal; a manual's own line breaks stay."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=shutil.get_terminal_size().columns)
@@ -36,32 +37,31 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, "formatter_class": _Wrapped, **given})
 
     def error(self, message: str) -> NoReturn:
-        """Raises the message as one that begins with the option or the word that it is about."""
-        missing, unknown = "the following arguments are required: ", "unrecognized arguments: "
-        if message.startswith(missing):
-            raise ConfigError(
-                f"{message.removeprefix(missing).split(',')[0]}: is missing; {self.format_usage().strip()}"
-            )
-        if message.startswith(unknown):
-            word = message.removeprefix(unknown).split()[0].split("=")[0]
+        """Raises the message as a ConfigError that begins with the option or word in question."""
+        usage = self.format_usage().strip()
+        if message.startswith(_MISSING):
+            raise ConfigError(f"{message.removeprefix(_MISSING).split(',')[0]}: is missing; {usage}")
+        if message.startswith(_UNKNOWN):
+            word = message.removeprefix(_UNKNOWN).split()[0].split("=")[0]
             if word.startswith("-"):
                 hint = did_you_mean(word, self._option_string_actions) or "see --help"
                 raise ConfigError(f"{word}: unknown option; {hint}")
-            raise ConfigError(f"{word}: is not understood; {self.format_usage().strip()}")
+            raise ConfigError(f"{word}: is not understood; {usage}")
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
 
 
 @dataclass(frozen=True)
 class Command:
-    """One word of the command `leadline`.
+    """One command of `leadline`, general or brought by a family.
 
     Args:
         help: what it does, in a line.
         arguments: adds its arguments to the parser it is given.
-        run: does it with the parsed arguments and returns the exit code, or None for 0. A mistake of the user is
-            raised as `ConfigError`; interrupted, it exits with 130.
+        run: does it with the parsed arguments and returns the exit code, or None for 0. A mistake
+            of the user is raised as `ConfigError`; interrupted, it exits with 130.
         manual: the text above the arguments in `leadline NAME --help`; empty for `help`.
-        details: what the help says further of the words that were given, such as the fields of a family.
+        details: what the help says further of the words that were given, such as the fields of a
+            family.
     """
 
     help: str
@@ -77,12 +77,12 @@ class Command:
         return made
 
     def page(self, name: str, words: Sequence[str]) -> str:
-        """What `leadline NAME WORDS --help` prints."""
+        """The text that `leadline NAME WORDS --help` prints."""
         return self.parser(name).format_help() + self.details(words)
 
 
 def count(word: str) -> int:
-    """A whole number of at least 1.
+    """Reads a whole number of at least 1.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -93,7 +93,7 @@ def count(word: str) -> int:
 
 
 def trial_number(word: str) -> int:
-    """The number of a trial.
+    """Reads the number of a trial.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -104,7 +104,7 @@ def trial_number(word: str) -> int:
 
 
 def price(word: str) -> float:
-    """An amount of money that is not negative.
+    """Reads an amount of money that is not negative.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -119,7 +119,7 @@ def price(word: str) -> float:
 
 
 def positive(word: str) -> float:
-    """A finite number above 0.
+    """Reads a finite number above 0.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -134,7 +134,7 @@ def positive(word: str) -> float:
 
 
 def finite(word: str) -> float:
-    """A number that is neither infinite nor NaN.
+    """Reads a number that is neither infinite nor NaN.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -149,7 +149,7 @@ def finite(word: str) -> float:
 
 
 def whole(word: str) -> int:
-    """A whole number, also a negative one.
+    """Reads a whole number, also a negative one.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -161,7 +161,7 @@ def whole(word: str) -> int:
 
 
 def duration(word: str) -> float:
-    """Seconds of a time such as 90s, 30m, 2h or 1d; a bare number is one of seconds.
+    """Reads a time such as 90s, 30m, 2h or 1d in seconds; a bare number is one of seconds.
 
     Raises:
         ArgumentTypeError: for any other word.
@@ -173,7 +173,7 @@ def duration(word: str) -> float:
 
 
 def labels(word: str) -> dict[str, str]:
-    """Labels by name, as in gpu=a100,spot=yes.
+    """Reads labels by name, as in gpu=a100,spot=yes.
 
     Raises:
         ArgumentTypeError: for any other word.

@@ -1,7 +1,13 @@
 """Trial configurations: frozen dataclasses whose every field is typed, bounded and documented.
 
-One grammar is used wherever a person sets a field (`field=value`, tuples as `128,64`), and one
-error type reports a bad one by the name of the field.
+    @configuration
+    class LineConfig(TrialConfig):
+        lr: float = knob(0.1, "learning rate of SGD", gt=0, le=10)
+        batch: int = knob(8, "rows of a step", unit="rows", ge=1, le=256)
+
+Wherever a person sets a field, it is written `field=value`, with tuples as `128,64`. A value that
+cannot be accepted is a `ConfigError`, whose line begins with the name of the field:
+"lr: input should be greater than 0 (got '0')".
 """
 
 from __future__ import annotations
@@ -32,49 +38,68 @@ __all__ = [
 
 
 class ConfigError(ValueError):
-    """A field that cannot be accepted; the message is one line and begins with the field's name."""
+    """A mistake of the user: a field, option or argument that cannot be accepted.
+
+    The message is one line and begins with the name of what is wrong, as in "lr: ...". Commands and
+    sweeps print it after `error:` and exit with code 2, without a traceback.
+    """
 
 
 def knob(default: Any, doc: str, *, unit: str = "", **bounds: Any) -> Any:
-    """A documented field of a configuration.
+    """Declares a field of a configuration, with its default, its bounds and what it means.
+
+    Bounds are worth their line: a search space or a person may ask for anything, and a value that
+    passes here is one that the family promises to train.
 
     Args:
-        default: value when nothing is said.
-        doc: what it is, and the paper or log that it comes from.
-        unit: unit of the value, empty for pure numbers and names.
-        bounds: `ge`, `gt`, `le`, `lt` as pydantic takes them.
+        default: the value where nothing is said; it is checked like any other.
+        doc: what the field is, and the paper or log that it comes from. `leadline train NAME
+            --help` shows it.
+        unit: the unit of the value, empty for pure numbers and names.
+        bounds: `ge`, `gt`, `le` and `lt`, as pydantic takes them.
+
+    Returns:
+        A pydantic field. The return type is `Any`, so that it can stand as the default of any
+        field.
     """
     return pydantic.Field(default, description=doc, json_schema_extra={"unit": unit}, **bounds)
 
 
 def _split(value: Any) -> Any:
+    """Splits text at its commas; whatever is no text is left as it is."""
     if not isinstance(value, str):
         return value
     return () if value.strip() in ("", "linear") else tuple(value.split(","))
 
 
 Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_split)]
-"""A tuple of positive integers, written `128,64`; `linear` is the empty tuple."""
+"""The type of a field that is a tuple of positive integers, written `128,64`.
+
+`linear` is the empty tuple, as a network without hidden layers is linear.
+"""
 
 Floats = Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.BeforeValidator(_split)]
-"""A tuple of positive numbers, written `1e-3,1e-2`."""
+"""The type of a field that is a tuple of positive numbers, written `1e-3,1e-2`."""
 
 Share = Annotated[str, pydantic.StringConstraints(pattern=r"^1/[1-9][0-9]*$")]
-"""One part of several, written `1/4`."""
+"""The type of a field that is one part of several, written `1/4`."""
 
 _T = TypeVar("_T")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def configuration(cls: type[_T]) -> type[_T]:
-    """Class decorator: a frozen, keyword-only dataclass that validates when it is made; numbers are finite."""
+    """Makes a class a frozen, keyword-only dataclass that validates its fields when it is made.
+
+    Text is converted to the type of the field. Unknown fields, NaN and infinity are refused.
+    """
     config = pydantic.ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
     return cast(type[_T], pydantic_dataclass(config=config, frozen=True, kw_only=True)(cls))
 
 
 @configuration
 class TrialConfig:
-    """What every family's configuration has."""
+    """The fields that every family's configuration has; a family's own class extends it."""
 
     steps: int = knob(
         2000, "budget; curricula and schedules are fractions of it", unit="optimizer steps", ge=1, le=10**9
@@ -84,7 +109,8 @@ class TrialConfig:
     )
     micro_batch: pydantic.NonNegativeInt | Literal["auto"] | Share = knob(
         0,
-        "rows of one forward and backward pass, whose gradients are added up; 0: the whole batch; 1/4: a quarter; auto: the fastest here",
+        "rows of one forward and backward pass, whose gradients are added up; "
+        "0: the whole batch; 1/4: a quarter; auto: the fastest here",
         unit="rows",
     )
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
@@ -94,7 +120,13 @@ C = TypeVar("C", bound=TrialConfig)
 
 
 def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
-    """A configuration of type `cls` from plain or textual values.
+    """Makes a configuration of type `cls` from plain or textual values.
+
+    Args:
+        cls: the family's configuration.
+        values: values by field, as from a command line or a ledger; fields that are left out have
+            their defaults.
+        owner: the name of the family, for the message about an unknown field.
 
     Raises:
         ConfigError: for an unknown field, a value of the wrong type or one out of bounds.
@@ -109,24 +141,24 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field, *inside = first["loc"] or ("configuration",)
-        place = ".".join(
-            [str(field), *(str(part) for part in inside if isinstance(part, int))]
-        )  # not the parts of a union
+        # Of the parts below the field, numbers are places in a tuple; names are members of a union.
+        place = ".".join([str(field), *(str(part) for part in inside if isinstance(part, int))])
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
+        # A validator of the whole class begins its message with the field itself.
         if first["type"] == "value_error" and not first["loc"]:
             raise ConfigError(message) from None
         raise ConfigError(f"{place}: {message} (got {first['input']!r})") from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean lookahead?` for a word close to a known one; empty where none is close."""
+    """Returns `did you mean lookahead?` for a word close to a known one, else an empty text."""
     near = difflib.get_close_matches(word, list(known), 1, cutoff=0.7)
     return f"did you mean {near[0]}?" if near else ""
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, str]:
-    """`["lr=3e-4", "layers=128,64"]` as a mapping.
+    """Returns the words `["lr=3e-4", "layers=128,64"]` as a mapping from field to text.
 
     Raises:
         ConfigError: for a word without `=`, an empty name, or a field given twice.
@@ -143,12 +175,13 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
 
 
 def to_dict(config: TrialConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values; `make` accepts it back."""
+    """Returns the configuration as plain JSON values; `make` accepts them back."""
     plain = dataclasses.asdict(cast(Any, config))
     return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def _type_name(annotation: Any) -> str:
+    """The type of a field as help texts write it, such as `{sgd,adam}` or `int,int,...`."""
     if typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) is typing.Literal:
@@ -162,7 +195,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def describe(cls: type[TrialConfig]) -> list[tuple[str, str, str, str]]:
-    """(field, type, default with unit, documentation) of every field, for help texts."""
+    """Lists every field as (field, type, default with unit, documentation), for help texts."""
     hints = typing.get_type_hints(cls, include_extras=True)
     rows = []
     for name, info in cast(Any, cls).__pydantic_fields__.items():

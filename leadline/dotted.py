@@ -13,14 +13,14 @@ __all__ = ["load", "split"]
 
 
 def split(target: str, field: str) -> tuple[str, str]:
-    """The module and the attribute of `package.module:NAME`.
+    """Splits `package.module:NAME` into the module and the attribute.
 
     Args:
         target: the dotted name.
         field: what the name is asked for, with which the error begins.
 
     Raises:
-        ConfigError: if it is no such name.
+        ConfigError: if it is no dotted name.
     """
     module, _, attribute = target.partition(":")
     if not module or not attribute or module.startswith("."):
@@ -29,7 +29,7 @@ def split(target: str, field: str) -> tuple[str, str]:
 
 
 def load(target: str, field: str) -> Any:
-    """The object at `package.module:NAME`.
+    """Imports the module of `package.module:NAME` and returns its object.
 
     Args:
         target: the dotted name.
@@ -47,7 +47,7 @@ def load(target: str, field: str) -> Any:
 
 
 def _reason(module: str, error: Exception) -> str:
-    """Why a module or its attribute is not there, in words."""
+    """The reason, in words, why a module or its attribute is not there."""
     top = module.partition(".")[0]
     missing = str(getattr(error, "name", None) or "")
     if isinstance(error, ModuleNotFoundError) and missing == top:
@@ -61,7 +61,7 @@ def _reason(module: str, error: Exception) -> str:
 
 
 def _places(package: str) -> list[Path]:
-    """Where a package is found, and where else it would be if it were not found there."""
+    """The folder in which a package is found, then those that it hides: later ones on the path."""
     used = getattr(sys.modules.get(package), "__file__", None)
     first = [Path(used).parent] if used else []
     there = [Path(entry or ".").resolve() / package for entry in sys.path]

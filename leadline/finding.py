@@ -1,4 +1,4 @@
-"""What a guard or an audit has to say."""
+"""Findings: what guards say of a trial, and audits of data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ __all__ = ["Finding", "latest"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A number and a sentence about it.
+    """A number, and a sentence that says what it means.
 
-    `failed` says that it is a fault: a failed audit stops a sweep before it starts, a failed guard marks its trial. `subject`
-    names what it is about where a guard looks at several things: a submodule, a loss term, a stage.
+    Attributes:
+        guard: the name of the guard or audit; an audit of overlap begins with `overlap`.
+        failed: whether it is a fault. A failed audit stops a sweep before it starts; a failed guard
+            marks its trial.
+        number: the number, such as a count of rows; NaN where there is none.
+        sentence: what was found, for the leaderboard's notes and the report.
+        subject: what it is about, where a guard looks at several things: a submodule, a loss term
+            or a stage. Empty otherwise.
     """
 
     guard: str
@@ -31,17 +37,17 @@ class Finding:
         return f"{guard}: {self.subject}" if self.subject else guard
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; a non-finite number as None."""
+        """Returns plain JSON values, a non-finite number as None."""
         return {**vars(self), "number": self.number if math.isfinite(self.number) else None}
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Finding:
-        """The inverse of `to_dict`; None comes back as NaN."""
+        """Makes the finding that `to_dict` was called on; None comes back as NaN."""
         return Finding(**{**plain, "number": math.nan if plain["number"] is None else plain["number"]})
 
 
 def latest(findings: Iterable[Finding]) -> list[Finding]:
-    """The last word of each guard on each subject, in the order in which they first spoke."""
+    """The last finding of each guard on each subject, in the order in which they first spoke."""
     found: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         found[finding.guard, finding.subject] = finding

@@ -1,4 +1,8 @@
-"""What is measured and reported: values with their number of independent units and an interval."""
+"""What is measured and reported: values with their number of independent units and an interval.
+
+A family declares each `Metric` once, and its task and its baselines return a `Measure` for it. The
+loop puts measures into a `Report`, which is what the ledger keeps.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,18 @@ __all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "sign"]
 
 
 def sign(mode: str) -> float:
-    """The factor that makes a smaller value the better one: 1 for a metric of mode min, -1 for max."""
+    """Returns the factor after which smaller is better: 1 for a metric of mode min, -1 for max."""
     return 1.0 if mode == "min" else -1.0
 
 
 Role = Literal["score", "common", "coverage", "descriptive"]
 """What a metric is to a report.
 
-`score`: how well a model does. `common`: the same on the rows that are alike in every stratum, which
-a report shows beside the objective. `coverage`: the share of rows whose input contains the answer,
-which a report says of each stratum. `descriptive`: what a model is like rather than how well it
-does, such as an exponent of its dynamics: a trivial predictor has none, so none is asked of it.
+`score`: how well a model does. `common`: the same on the rows that are alike in every stratum,
+which a report shows beside the objective. `coverage`: the share of rows whose input contains the
+answer, which a report says of each stratum. `descriptive`: what a model is like rather than how
+well it does, such as an exponent of its dynamics: a trivial predictor has none, so none is asked of
+it.
 """
 
 
@@ -58,9 +63,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Metric:
-    """One reported quantity. `unit` names what `n` counts: the independent units behind the interval.
+    """A quantity that a family reports, as its `metrics` declare it.
 
     A report knows no metric by its name: `role` and `series` say what it may do with it.
+
+    Attributes:
+        name: the name under which `Task.evaluate` and the baselines return it.
+        mode: whether smaller or larger values are better, min or max.
+        unit: what `Measure.n` counts: the independent units behind the interval, such as "boards".
+        doc: what it is, in a few words that stand beside it in tables.
+        role: what it is to a report; see `Role`.
+        series: its place among metrics that are one quantity at growing strengths, if it has one.
     """
 
     name: str
@@ -71,14 +84,17 @@ class Metric:
     series: Series | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values without the name, for a ledger, whose report may be made without the family."""
+        """Returns plain JSON values without the name.
+
+        The ledger keeps them, so that a report needs no family.
+        """
         plain: dict[str, Any] = dataclasses.asdict(self)
         del plain["name"]
         return plain
 
     @staticmethod
     def from_dict(name: str, plain: Mapping[str, Any]) -> Metric:
-        """The inverse of `to_dict`."""
+        """Makes the metric that `to_dict` was called on; `plain` is what that returned."""
         series = plain.get("series")
         return Metric(name, **{**plain, "series": Series(**series) if series else None})
 
@@ -87,8 +103,17 @@ class Metric:
 class Measure:
     """A value, the number `n` of independent units behind it, and its 95 % interval [low, high].
 
-    A value without spread (an exact count, a rate of the machine) has low = high = value. `units` are the values of the
-    single units, in the family's order, where the value is their mean.
+    `leadline.mean_over_units` makes one from a value for each unit. Units are independent: rows of
+    one orbit, or the cells of one board, are one unit. A value without spread (an exact count, a
+    rate of the machine) has low = high = value.
+
+    Attributes:
+        value: the estimate; NaN or infinite where the model's output is.
+        n: the number of units.
+        low: the lower end of the interval.
+        high: the upper end of the interval.
+        units: the values of the single units, in the same order for every trial, where `value` is
+            their mean; else empty. Comparisons of two trials pair them.
     """
 
     value: float
@@ -98,23 +123,28 @@ class Measure:
     units: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("value", "low", "high"):  # numpy's scalars, as a mean gives them, do not survive a checkpoint
+        # numpy's scalars, which a mean returns, could not be read back from a checkpoint.
+        for name in ("value", "low", "high"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @staticmethod
     def exact(value: float, n: int = 1) -> Measure:
-        """A value that is not an estimate."""
+        """Makes the measure of a value that is not an estimate."""
         return Measure(float(value), n, float(value), float(value))
 
     def to_dict(self, *, units: bool = False) -> dict[str, Any]:
-        """Plain JSON values; non-finite numbers as None. `units`: the single units too."""
+        """Returns plain JSON values, non-finite numbers as None.
+
+        Args:
+            units: whether the values of the single units are among them.
+        """
         numbers = {name: getattr(self, name) for name in ("value", "low", "high")}
         plain: dict[str, Any] = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
         return {**plain, "n": self.n, **({"units": list(self.units)} if units and self.units else {})}
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Measure:
-        """The inverse of `to_dict`; None comes back as NaN."""
+        """Makes the measure that `to_dict` was called on; None comes back as NaN."""
         value, low, high = [
             math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])
         ]
@@ -135,7 +165,7 @@ class Measures(Mapping[str, Measure]):
         return Measure.from_dict(self._plain[name])
 
     def value(self, name: str) -> float:
-        """That of a measure, which need not be made for it."""
+        """The value of a measure, without building the `Measure`."""
         number = self._plain[name]["value"]
         return math.nan if number is None else float(number)
 
@@ -155,11 +185,18 @@ class Measures(Mapping[str, Measure]):
 
 @dataclass(frozen=True)
 class Report:
-    """What a trial says at each evaluation.
+    """What a trial reports at each evaluation.
 
-    `step` is the trial's own count of optimizer steps, monotonic across attempts. `seconds` are those of training alone,
-    `overhead` those of evaluating, saving, guards and the choice of a micro-batch, both summed over all attempts. Metrics
-    are named `split/metric`; `findings` are what the guards have found since the report before.
+    Attributes:
+        step: the trial's own count of optimizer steps, monotonic across attempts.
+        samples: samples trained on so far, as `Task.samples` counts them.
+        seconds: seconds of training alone, summed over all attempts.
+        overhead: seconds of evaluating, saving, guards and the choice of a micro-batch, summed over
+            all attempts.
+        metrics: measures by `split/metric`, such as `validation/mse`.
+        facts: other numbers by name: the loss and its terms, the learning rate, `Task.facts`.
+        checkpoint: the name of the checkpoint that was published with the report; None without one.
+        findings: what the guards have found since the report before.
     """
 
     step: int
@@ -172,7 +209,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
 
     def value(self, name: str) -> float:
-        """The value of a metric.
+        """The value of a metric, named `split/metric`.
 
         Raises:
             KeyError: if it is not reported.
@@ -180,7 +217,10 @@ class Report:
         return self.metrics.value(name) if isinstance(self.metrics, Measures) else self.metrics[name].value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; values per unit are kept for the test split alone, where confirmation resamples them."""
+        """Returns plain JSON values.
+
+        Values per unit are kept for the test split alone, where confirmation resamples them.
+        """
         facts = {name: value if math.isfinite(value) else None for name, value in self.facts.items()}
         if isinstance(self.metrics, Measures):  # what was recorded need not be taken apart to be recorded again
             metrics = self.metrics.to_dict()
@@ -195,7 +235,7 @@ class Report:
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Report:
-        """The inverse of `to_dict`."""
+        """Makes the report that `to_dict` was called on; None comes back as NaN."""
         facts = {name: math.nan if value is None else value for name, value in plain["facts"].items()}
         metrics = Measures(plain["metrics"])
         findings = tuple(Finding.from_dict(finding) for finding in plain.get("findings", ()))

@@ -1,9 +1,12 @@
-"""Families by name. A name comes from one of three places, of which the first that knows it wins:
+"""Finds families by name.
+
+A name comes from one of three places, of which the first that knows it wins:
 
 * the environment variable `LEADLINE_FAMILIES`, by which whoever submits a job hands on what is
   installed where it was submitted: `name=package.module:NAME`, separated by commas;
-* a list of families, which a package names by the entry point group `leadline.family_lists`: a mapping
-  of names to dotted names, so that a new family of that package needs no new installation;
+* a list of families, which a package names by the entry point group `leadline.family_lists`: a
+  mapping of names to dotted names, so that a new family of that package needs no new
+  installation;
 * the entry point group `leadline.families`, one entry for each family.
 
 Where a name is asked for, `package.module:NAME` does as well.
@@ -24,11 +27,11 @@ __all__ = ["HANDED_ON", "family", "handed_on", "names", "target"]
 
 FAMILIES, LISTS = "leadline.families", "leadline.family_lists"
 HANDED_ON = "LEADLINE_FAMILIES"
-"""The environment variable by which the processes of a job know the families of its submitter."""
+"""The environment variable that tells a job's processes the families of its submitter."""
 
 
 def _listed() -> tuple[dict[str, str], list[str]]:
-    """Dotted names by the name of the family, and what is wrong with lists that could not be read."""
+    """Reads the lists of families: dotted names by family, and why lists are unreadable."""
     found: dict[str, str] = {}
     wrong: list[str] = []
     for entry in entry_points(group=LISTS):
@@ -44,14 +47,16 @@ def _listed() -> tuple[dict[str, str], list[str]]:
 
 
 def _targets() -> tuple[dict[str, str], list[str]]:
+    """Reads all three places: dotted names by family, and why lists are unreadable."""
     listed, wrong = _listed()
     single = {entry.name: entry.value for entry in entry_points(group=FAMILIES)}
     given = [word.partition("=") for word in os.environ.get(HANDED_ON, "").split(",") if word]
+    # What was handed on wins: a job must train the family of its submitter, whatever the node has.
     return {**single, **listed, **{name: value for name, _, value in given}}, wrong
 
 
 def names() -> list[str]:
-    """Names of the families that are installed."""
+    """The names of the families that are installed, sorted."""
     return sorted(_targets()[0])
 
 
@@ -75,7 +80,7 @@ def target(name: str, recorded: str = "") -> str:
 
 
 def family(name: str, recorded: str = "") -> Family[Any]:
-    """The family called `name`, or the object at `package.module:NAME`; arguments as in `target`.
+    """Loads the family called `name`, or that at `package.module:NAME`; arguments as in `target`.
 
     Raises:
         ConfigError: if there is none, saying which package is missing or hidden.
@@ -88,5 +93,8 @@ def family(name: str, recorded: str = "") -> Family[Any]:
 
 
 def handed_on(name: str) -> str:
-    """The value of `LEADLINE_FAMILIES` by which another machine finds a family without its installation."""
+    """The value of `LEADLINE_FAMILIES` by which a machine finds a family not installed there.
+
+    It is empty for a dotted name, which needs no such help.
+    """
     return "" if ":" in name else f"{name}={target(name)}"

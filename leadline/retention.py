@@ -1,6 +1,9 @@
-"""Which checkpoints of a trial are kept: the latest two, so that a damaged one costs one interval, and the best on validation.
+"""Which checkpoints of a trial are kept: the latest two, and the best on validation.
 
-The loop goes by it while a trial runs, `leadline.ledger.retention` once it has ended, and the plan of a sweep by how many they are.
+Of the latest there are two, so that a damaged one costs one interval and not the whole trial.
+
+The loop goes by `kept` while a trial runs, and `leadline.ledger.retention` once it has ended. The
+plan of a sweep needs to know how many they are at most.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ MOST_KEPT = LATEST + 1
 
 
 def kept(reports: Sequence[Report], metric: str, mode: Literal["min", "max"], latest: int = LATEST) -> set[str]:
-    """The names of the checkpoints of the last `latest` reports, and of the one with the best value of a metric.
+    """Names the checkpoints of the last `latest` reports and that of the best value of a metric.
 
     Args:
-        reports: those of one trial in order; one without a checkpoint, or whose value is not finite, counts for nothing.
-        metric: its name with its split, such as `validation/hinge`.
+        reports: the reports of one trial, in order; one without a checkpoint, or whose value is not
+            finite, counts for nothing.
+        metric: the metric's name with its split, such as `validation/hinge`.
         mode: whether smaller or larger values are better; of equal ones the first is the best.
+        latest: how many of the latest are kept.
     """
     scored = [(sign(mode) * report.metrics[metric].value, report) for report in reports if metric in report.metrics]
     finite = [pair for pair in scored if math.isfinite(pair[0])]

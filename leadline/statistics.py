@@ -1,4 +1,7 @@
-"""Intervals over independent units and training replicates, what may be claimed from them, and what luck alone would do."""
+"""Intervals over independent units and training replicates, and what may be claimed from them.
+
+A unit is what the metric says: an orbit, a board. A replicate is a training run from another seed.
+"""
 
 from __future__ import annotations
 
@@ -30,38 +33,59 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-LEAST_UNITS, LEAST_REPLICATES = 100, 5
-"""Fresh test units and training replicates below which nothing is claimed."""
+LEAST_UNITS = 100
+"""Fresh test units below which nothing is claimed."""
+LEAST_REPLICATES = 5
+"""Training replicates below which nothing is claimed."""
 LEAST_DIFFERING = 6
-"""Units that must differ before an interval is trusted to exclude a value: with 5, a two-sided sign test has 2 / 2^5 = 6 % at best."""
+"""Units that must differ before an interval is trusted to exclude a value.
+
+With 5, a two-sided sign test has p = 2 / 2^5 = 6 % at best.
+"""
 SEED = 20260
+"""Seed of all resampling, fixed so that equal values have equal intervals."""
 CELLS = 1 << 20
+"""Cells [resamples, units] that are drawn at a time, which bounds the memory."""
 NORMAL = NormalDist()
 
 
 def lacking(replicates: int, units: int, unit: str = "units", least: int = 0) -> str:
-    """What is missing for a claim, as in `3 of 5 replicates`; empty where nothing is. `least` units may be more than `LEAST_UNITS`."""
+    """Says what is missing for a claim, as in `3 of 5 replicates`; empty where nothing is.
+
+    Args:
+        replicates: training replicates that there are.
+        units: test units that there are.
+        unit: what the units are called.
+        least: units that are needed, where that is more than `LEAST_UNITS`.
+    """
     have = ((replicates, LEAST_REPLICATES, "replicates"), (units, max(LEAST_UNITS, least), f"test {unit}"))
     return " and ".join(f"{count} of {least} {name}" for count, least, name in have if count < least)
 
 
 def rule_of_three(n: int) -> float:
-    """Upper 95 % limit of a share of which none was seen in `n` independent units (Hanley and Lippman-Hand 1983)."""
+    """The upper 95 % limit of a share of which none was seen in `n` independent units.
+
+    Source: Hanley and Lippman-Hand 1983.
+    """
     return min(1.0, 3.0 / n)
 
 
 def mean_over_units(
     values: Sequence[float] | Array, bounds: tuple[float, float] = (-math.inf, math.inf), resamples: int = 1000
 ) -> Measure:
-    """Mean over independent units with a 95 % bootstrap interval (percentile method, Efron and Tibshirani 1993, ch. 13).
+    """The mean over independent units, with a 95 % bootstrap interval.
+
+    The interval is that of the percentile method (Efron and Tibshirani 1993, ch. 13).
 
     Args:
         values: one value per independent unit (orbit, board, task), shape [n].
         bounds: smallest and largest possible value of a unit.
-        resamples: bootstrap samples; the generator's seed is fixed, so equal values give equal intervals.
+        resamples: bootstrap samples; the generator's seed is fixed, so equal values give equal
+            intervals.
 
-    Where fewer than `LEAST_DIFFERING` units lie off a bound, the bootstrap knows next to nothing of those that were not seen: the
-    interval then reaches from that bound by the rule of three at least, 3/n of the range, where the range is finite.
+    Where fewer than `LEAST_DIFFERING` units lie off a bound, the bootstrap knows next to nothing of
+    those that were not seen: the interval then reaches from that bound by the rule of three at
+    least, 3/n of the range, where the range is finite.
     """
     units = np.asarray(values, dtype=np.float64)
     n = int(units.size)
@@ -88,7 +112,10 @@ def _reaching(low: float, high: float, units: Array, bounds: tuple[float, float]
 
 
 def differing(differences: Array) -> int:
-    """Units of [replicates, units] whose mean over replicates is not 0, apart from rounding (a millionth of the largest)."""
+    """Counts units of [replicates, units] whose mean over replicates is not 0.
+
+    Apart from rounding: a millionth of the largest mean counts as 0.
+    """
     means = np.abs(differences.mean(axis=0))
     return int(np.count_nonzero(means > 1e-6 * means.max()))
 
@@ -100,9 +127,10 @@ class TwoWay:
     Attributes:
         value: the estimate; NaN where a value was not finite.
         n: units.
-        error: standard error, from the variances of the replicates' means and of the units' means; they both hold the
-            interaction, so it is a little too large rather than too small.
-        freedom: its degrees of freedom (Satterthwaite 1946): few where the spread between few replicates dominates.
+        error: standard error, from the variances of the replicates' means and of the units' means;
+            they both hold the interaction, so it is a little too large rather than too small.
+        freedom: its degrees of freedom (Satterthwaite 1946): few where the spread between few
+            replicates dominates.
         draws: estimates of the bootstrap samples, float64 [resamples].
     """
 
@@ -113,9 +141,12 @@ class TwoWay:
     draws: Array
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Percentiles of the bootstrap, moved outwards as far as Student's t lies beyond the normal (Hesterberg 2015, sec. 5.3).
+        """The interval by percentiles of the bootstrap, moved outwards.
 
-        The plain percentiles of five replicates cover the truth in about 80 % of cases instead of 95 %.
+        They are moved as far as Student's t lies beyond the normal (Hesterberg 2015, sec. 5.3).
+
+        The plain percentiles of five replicates cover the truth in about 80 % of cases instead of
+        95 %.
         """
         spread = float(self.draws.std())
         if not spread > 0:
@@ -125,23 +156,28 @@ class TwoWay:
         return min(float(low), self.value), max(float(high), self.value)
 
     def detectable(self, power: float = 0.8, confidence: float = 0.95) -> float:
-        """The smallest true difference that a two-sided test at 1 - confidence would find with this power (Bloom 1995).
+        """The smallest true difference that a test would find with this power (Bloom 1995).
 
-        `multiplier` standard errors: at 5 % 2.8 with many degrees of freedom, more with few. NaN where nothing varies.
+        The test is two-sided, at the level 1 - confidence. The difference is `multiplier` standard
+        errors, which at 5 % is 2.8 with many degrees of freedom and more with few. It is NaN where
+        nothing varies.
         """
         return self.multiplier(power, confidence) * self.error if self.error > 0 else math.nan
 
     def multiplier(self, power: float = 0.8, confidence: float = 0.95) -> float:
-        """Standard errors of the minimum detectable difference."""
+        """The minimum detectable difference in standard errors."""
         return _student(0.5 + confidence / 2, self.freedom) + _student(power, self.freedom)
 
     def measure(self) -> Measure:
-        """Value and 95 % interval."""
+        """The value with its 95 % interval."""
         return Measure(self.value, self.n, *self.interval())
 
 
 def _student(probability: float, freedom: float) -> float:
-    """Quantile of Student's t above the median; t = sqrt(f) tan(a), where the angle a has a density proportional to cos(a)^(f - 1)."""
+    """The quantile of Student's t with `freedom` degrees of freedom, for a probability above 0.5.
+
+    t = sqrt(f) tan(a), where the angle a has a density proportional to cos(a)^(f - 1).
+    """
     angle = np.linspace(0.0, math.pi / 2, 20001)
     density = np.cos(angle) ** (min(freedom, 1e4) - 1.0)
     below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
@@ -149,13 +185,16 @@ def _student(probability: float, freedom: float) -> float:
 
 
 def two_way(*blocks: Array, resamples: int = 4000) -> TwoWay:
-    """The sum of the blocks' means, with replicates and units resampled independently (Owen 2007, "pigeonhole bootstrap").
+    """The sum of the blocks' means, with replicates and units resampled independently.
+
+    This is the "pigeonhole bootstrap" of Owen 2007.
 
     Args:
-        blocks: values per training replicate and unit, shape [replicates, units] each, on the same units. Replicates of
-            different blocks are drawn separately: a paired difference is one block of differences, an unpaired one is
-            two blocks, the second with its sign changed.
-        resamples: bootstrap samples, drawn with a fixed seed. Equal blocks are not resampled again: a report asks for most several times.
+        blocks: values per training replicate and unit, shape [replicates, units] each, on the same
+            units. Replicates of different blocks are drawn separately: a paired difference is one
+            block of differences, an unpaired one is two blocks, the second with its sign changed.
+        resamples: bootstrap samples, drawn with a fixed seed. Equal blocks are not resampled again:
+            a report asks for most several times.
     """
     return _two_way(
         resamples, *((block.shape, np.ascontiguousarray(block, dtype=np.float64).tobytes()) for block in blocks)
@@ -164,6 +203,7 @@ def two_way(*blocks: Array, resamples: int = 4000) -> TwoWay:
 
 @functools.lru_cache(maxsize=128)
 def _two_way(resamples: int, *plain: tuple[tuple[int, ...], bytes]) -> TwoWay:
+    """`two_way` of blocks that are given as shape and bytes, which a cache can look up."""
     blocks = [np.frombuffer(values).reshape(shape) for shape, values in plain]
     n = blocks[0].shape[1]
     value = float(sum(block.mean() for block in blocks))
@@ -174,6 +214,7 @@ def _two_way(resamples: int, *plain: tuple[tuple[int, ...], bytes]) -> TwoWay:
     total = sum(variance for variance, _ in parts)
     freedom = total**2 / sum(variance**2 / (count - 1) for variance, count in parts if variance) if total else 1.0
     generator = np.random.default_rng(SEED)
+    # In parts, as [resamples, units] indices would not fit the memory for many units.
     rows = max(1, CELLS // n)
     draws = (
         [_draw(blocks, generator, min(rows, resamples - start)) for start in range(0, resamples, rows)]
@@ -184,12 +225,12 @@ def _two_way(resamples: int, *plain: tuple[tuple[int, ...], bytes]) -> TwoWay:
 
 
 def _variance(means: Array) -> float:
-    """Estimated variance of the mean of independent values; 0 where there is one, or no spread."""
+    """The estimated variance of a mean of independent values; 0 of one value or without spread."""
     return float(means.var(ddof=1)) / len(means) if len(means) > 1 and np.ptp(means) > 0 else 0.0
 
 
 def _draw(blocks: Sequence[Array], generator: np.random.Generator, count: int) -> Array:
-    """`count` bootstrap estimates."""
+    """Draws `count` bootstrap estimates of the sum of the blocks' means, float64 [count]."""
     n = blocks[0].shape[1]
     columns = generator.integers(0, n, size=(count, n))
     found = np.zeros(count)
@@ -200,11 +241,12 @@ def _draw(blocks: Sequence[Array], generator: np.random.Generator, count: int) -
 
 
 def two_way_mean(values: Array, bounds: tuple[float, float] = (-math.inf, math.inf), resamples: int = 4000) -> Measure:
-    """Mean over replicates and units with a 95 % interval from the two-way bootstrap.
+    """The mean over replicates and units, with a 95 % interval from the two-way bootstrap.
 
     Args:
         values: one value per training replicate and independent unit, shape [replicates, units].
-        bounds: smallest and largest possible value: the rule of three holds on the units, as in `mean_over_units`.
+        bounds: smallest and largest possible value: the rule of three holds on the units, as in
+            `mean_over_units`.
         resamples: bootstrap samples.
 
     `n` counts the units. With one replicate the interval is that of the units alone.
@@ -216,12 +258,13 @@ def two_way_mean(values: Array, bounds: tuple[float, float] = (-math.inf, math.i
 
 
 def over_replicates(scores: Sequence[Measure]) -> Measure:
-    """One metric of several replicates of a trial, all scored on the same units.
+    """Combines one metric of several replicates of a trial, all scored on the same units.
 
-    With values per unit: the two-way bootstrap. Where nearly all units have the least value, it reaches up as far as the
-    widest of the replicates' own intervals, which know the metric's bounds, and down likewise where they have the largest.
-    Without values per unit (a percentile over all steps): the replicates' spread and the mean width of their own intervals,
-    added in quadrature.
+    With values per unit it is the two-way bootstrap. Where nearly all units have the least value,
+    it reaches up as far as the widest of the replicates' own intervals, which know the metric's
+    bounds, and down likewise where they have the largest. Without values per unit (a percentile
+    over all steps) it is the replicates' spread and the mean width of their own intervals, added in
+    quadrature.
     """
     units = [score.units for score in scores]
     if not all(units) or len({len(values) for values in units}) > 1:
@@ -229,7 +272,9 @@ def over_replicates(scores: Sequence[Measure]) -> Measure:
     found = two_way_mean(np.array(units))
     if not math.isfinite(found.value):
         return found
-    means, low, high = np.mean(units, axis=0), found.low, found.high
+    means = np.mean(units, axis=0)
+    low = found.low
+    high = found.high
     if np.count_nonzero(means - means.min()) < LEAST_DIFFERING:
         high = max(high, *(score.high for score in scores))
     if np.count_nonzero(means - means.max()) < LEAST_DIFFERING:
@@ -238,6 +283,7 @@ def over_replicates(scores: Sequence[Measure]) -> Measure:
 
 
 def _without_units(scores: Sequence[Measure]) -> Measure:
+    """Combines replicates of which only the values and their intervals are known."""
     found = two_way_mean(np.array([[score.value] for score in scores]))
     below = math.hypot(found.value - found.low, float(np.mean([score.value - score.low for score in scores])))
     above = math.hypot(found.high - found.value, float(np.mean([score.high - score.value for score in scores])))
@@ -245,12 +291,13 @@ def _without_units(scores: Sequence[Measure]) -> Measure:
 
 
 def best_by_luck(spread: float, count: int) -> float:
-    """How far beyond their common mean the best of `count` equally good configurations scores on average, by luck alone.
+    """How far the best of `count` equally good configurations scores beyond their mean, by luck.
 
     Args:
         spread: standard deviation of a configuration's score from seed to seed.
         count: configurations looked at.
 
-    The expected minimum of normal draws by the formula of Blom (1958): the quantile at (1 - 3/8) / (count + 1/4).
+    The expected minimum of normal draws by the formula of Blom (1958): the quantile at (1 - 3/8) /
+    (count + 1/4).
     """
     return -NORMAL.inv_cdf(0.625 / (count + 0.25)) * spread if count > 1 else 0.0

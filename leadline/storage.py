@@ -1,9 +1,10 @@
 """Folders on any storage that pyarrow reaches: local disk, mounts, `s3://`, `gs://`.
 
-A file appears whole or not at all: locally through a synced temporary file, on object stores because an object is
-published when its stream is closed. `pyarrow.fs.copy_files` is not used: it can drop an upload without an error.
+A file appears whole or not at all: locally through a synced temporary file, on object stores
+because an object is published when its stream is closed. `pyarrow.fs.copy_files` is not used: it
+can drop an upload without an error.
 
-Storage may fail: `patiently` waits for it, for a limited time, where a `Folder` raises or does not return.
+Storage may fail. Where a `Folder` raises or does not return, `patiently` waits for a limited time.
 """
 
 from __future__ import annotations
@@ -35,16 +36,22 @@ __all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "leave", "patientl
 PATIENCE = 120.0
 """Seconds for which a store that refuses or does not answer is waited for."""
 TRY_SECONDS = 30.0
-"""Silence after which another try is made beside the first; pyarrow may wait minutes for a frozen server."""
+"""Seconds of silence after which another try is made beside the first.
+
+pyarrow itself may wait minutes for a frozen server.
+"""
 SLOWEST = 5e6
-"""Bytes a second that a store must take or give, or it counts as silent."""
+"""Bytes per second that a store must take or give; a slower one counts as silent."""
 PAUSES = 0.25, 8.0
-"""Seconds before the second try, and at most before a later one; each pause is twice the one before."""
+"""Seconds before the second try, and at most before a later one; pauses double."""
 EXIT_SECONDS = 5.0
-"""For which the end of the process waits for requests that nobody answers."""
+"""Seconds for which the end of the process waits for requests that nobody answers."""
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
-"""Names of the files that a local write fills before it renames them; one that stays was left by a write that was cut off."""
+"""Names of the files that a local write fills before it renames them.
+
+One that stays was left by a write that was cut off.
+"""
 
 _SECRET = re.compile("secret|password|token|credential|access_key|account_key|sas", re.IGNORECASE)
 _SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
@@ -55,23 +62,25 @@ _ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectory
 _REFUSED = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|EXPIRED|SIGNATURE|HTTP status 40[13]", re.IGNORECASE
 )
-"""What S3 says of credentials that are not, or no longer, taken."""
+"""Words by which S3 says that it does not, or no longer, take the credentials."""
 _LOCAL = fs.LocalFileSystem()
 _CONNECTED: dict[str, tuple[Any, str]] = {}
 """File systems by scheme, bucket and options, each with the path of its bucket.
 
-One reads its credentials when it is made, and from their file each five minutes."""
+A file system reads its credentials when it is made, and again from their file every five minutes.
+"""
 
 _Found = TypeVar("_Found")
 _OPEN: set[Future[Any]] = set()
-"""Tries that have not returned yet."""
+"""Tries of `patiently` that have not returned yet."""
 
-# Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. Read when S3 is initialised.
+# Trailing checksums, the default of recent AWS SDKs, are refused by most other S3 servers. The
+# variable is read when S3 is initialised.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 
 def _has_keys() -> bool:
-    """Whether keys for S3 are in the environment or in the credentials file, in the profile that is chosen."""
+    """Whether keys for S3 are in the environment, or in the chosen profile of their file."""
     if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
         return True
     file = configparser.RawConfigParser(strict=False)
@@ -82,12 +91,20 @@ def _has_keys() -> bool:
 
 
 class StorageError(OSError):
-    """What the storage refused, or did not answer, until the deadline; the message says what, how long, and the last cause."""
+    """The storage refused something, or did not answer, until the deadline.
+
+    The message says what, for how long, and the last cause.
+    """
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; `path` is absolute on its file system, `uri` names it to other processes. It exists once it holds a file."""
+    """A folder on some storage. It exists once it holds a file.
+
+    Attributes:
+        path: its path on its file system, from the root.
+        uri: its local path or URI, by which other processes find it.
+    """
 
     path: str
     uri: str
@@ -121,7 +138,7 @@ class Folder:
 
     @property
     def files(self) -> Any:
-        """Its file system, of pyarrow; one for all folders of a bucket."""
+        """The folder's file system, of pyarrow; all folders of a bucket share one."""
         if "://" not in self.uri:
             return _LOCAL
         return _connected(self.uri)[0]
@@ -132,6 +149,7 @@ class Folder:
         return "://" not in self.uri or self.uri.startswith("file:")
 
     def __truediv__(self, name: str) -> Folder:
+        """The folder `name` below this one."""
         base, mark, options = self._parted()
         return Folder(f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
 
@@ -139,14 +157,17 @@ class Folder:
         return self._parted()[0]
 
     def _parted(self) -> tuple[str, str, str]:
-        """The URI without its options, `?`, the options; a local path has none, whatever it is called."""
+        """Splits the URI at the `?` before its options; a local path has none, even with a `?`."""
         return self.uri.partition("?") if "://" in self.uri else (self.uri, "", "")
 
     def write(self, name: str, content: bytes, *, exclusive: bool = False) -> None:
-        """Publishes a file.
+        """Publishes a file: others see all of it, or none.
 
         Args:
-            exclusive: refuse to replace an existing file; atomic on local disks, a check before writing elsewhere.
+            name: the file's name, which may contain folders.
+            content: what it will hold.
+            exclusive: whether to refuse to replace an existing file. That is atomic on local disks;
+                elsewhere it is a check before writing.
 
         Raises:
             FileExistsError: if `exclusive` and the file exists.
@@ -170,7 +191,7 @@ class Folder:
         """
         with self.files.open_input_file(f"{self.path}/{name}") as stream:
             size = stream.size()
-            content = bytes(stream.read(size))  # one request; a stream is read in many
+            content = bytes(stream.read(size))  # in one request; an input stream would make many
         if len(content) < size:
             raise OSError(f"{self}/{name}: {len(content)} of {size} bytes came")
         return content
@@ -181,9 +202,13 @@ class Folder:
         return bool(self.files.get_file_info(target).type != fs.FileType.NotFound)
 
     def sizes(self, *, recursive: bool = False, hidden: bool = False) -> dict[str, int]:
-        """Files below the folder: relative name to size in bytes; `hidden`: also those whose name begins with a dot.
+        """Sizes in bytes of the files below the folder, by relative name.
 
-        Empty where the folder does not exist.
+        Nothing is below a folder that does not exist.
+
+        Args:
+            recursive: whether files in folders below are among them.
+            hidden: whether files whose name begins with a dot are among them.
         """
         files = [
             info
@@ -197,13 +222,13 @@ class Folder:
         return sorted(info.base_name for info in self._infos(recursive=False) if info.type == fs.FileType.Directory)
 
     def _infos(self, *, recursive: bool) -> list[fs.FileInfo]:
-        """What is below; nothing where the folder does not exist."""
+        """Lists what is below the folder; nothing where it does not exist."""
         selector = fs.FileSelector(self.path, recursive=recursive, allow_not_found=True)
         try:
             return self.files.get_file_info(selector)  # type: ignore[no-any-return]
-        except (
-            FileNotFoundError
-        ):  # it came into being after pyarrow had not found it, and before pyarrow asked whether it is there
+        except FileNotFoundError:
+            # The folder came into being after pyarrow had not found it, and before pyarrow asked
+            # whether it is there.
             return self.files.get_file_info(selector)  # type: ignore[no-any-return]
 
     def delete(self) -> None:
@@ -214,11 +239,15 @@ class Folder:
 
 
 def _connected(uri: str) -> tuple[Any, str]:
-    """The file system of a bucket, and the bucket's path on it. To connect may take seconds, so that it is done once."""
+    """The file system of a bucket, and the bucket's path on it.
+
+    To connect may take seconds, so that it is done once for each bucket.
+    """
     root = _root(uri)
     found = _CONNECTED.get(root)  # another thread may clear them
     if found is None:
-        # Else the SDK asks Amazon's metadata service whenever it connects, which takes 4 to 14 s wherever packets to that are dropped.
+        # Without this the SDK asks Amazon's metadata service whenever it connects, which takes 4 to
+        # 14 s wherever packets to that service are dropped.
         if root.startswith("s3:") and _has_keys():
             os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
         files, base = fs.FileSystem.from_uri(root)
@@ -227,13 +256,16 @@ def _connected(uri: str) -> tuple[Any, str]:
 
 
 def _root(uri: str) -> str:
-    """The URI of the bucket, or whatever else a file system of its own is needed for."""
+    """The URI of the bucket: the part for which a file system of its own is needed."""
     parts = urlsplit(_one_request(uri))
     return urlunsplit((parts.scheme, parts.netloc, "" if parts.netloc else "/", parts.query, ""))
 
 
 def _refuse_one_slash(path: str) -> None:
-    """A local folder may be called `s3:`, but who writes `s3:/bucket` means another one; `./s3:/bucket` is that folder."""
+    """Refuses `s3:/bucket`, whose writer means `s3://bucket`.
+
+    A local folder may be called `s3:`; it is written `./s3:/bucket`.
+    """
     scheme, mark, rest = path.partition(":/")
     if mark and scheme in _SCHEMES:
         rest = re.sub(r"^[^/]*@", "", rest).partition("?")[0]  # without what may be secret
@@ -242,14 +274,19 @@ def _refuse_one_slash(path: str) -> None:
 
 
 def _one_request(uri: str) -> str:
-    """The URI with the option by which pyarrow stores a small file in one request to S3 rather than the three of a multipart upload."""
+    """The URI with the option by which pyarrow stores a small file in one request to S3.
+
+    Without it, it takes the three of a multipart upload.
+    """
     option = "allow_delayed_open"
-    return (
-        uri if not uri.startswith("s3://") or f"{option}=" in uri else f"{uri}{'&' if '?' in uri else '?'}{option}=true"
-    )
+    if not uri.startswith("s3://") or f"{option}=" in uri:
+        return uri
+    mark = "&" if "?" in uri else "?"
+    return f"{uri}{mark}{option}=true"
 
 
 def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
+    """Writes a local file through a temporary one; the file and its folder are synced to disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -258,6 +295,7 @@ def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         if exclusive:
+            # A link, unlike a rename, fails where the name is taken.
             os.link(temporary, target)
         else:
             os.replace(temporary, target)
@@ -271,7 +309,7 @@ def _write_local(target: Path, content: bytes, exclusive: bool) -> None:
 
 
 def reconnect_where_refused(error: OSError) -> None:
-    """Has credentials read anew, which may have been renewed meanwhile, if it was them that S3 refused."""
+    """Forgets all connections if S3 refused the credentials, which may since have been renewed."""
     if _REFUSED.search(str(error)):
         _CONNECTED.clear()
 
@@ -286,34 +324,45 @@ def patiently(
     alive: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> _Found:
-    """What the action returns, once it does: it is tried again while it raises OSError, and while it does not return.
+    """Tries an action until it succeeds, also where it raises OSError or does not return.
 
-    A try that does not return is left to itself beside the next one, and may still do its work, even after this function has returned
-    or raised. The action must bear that: it writes the same bytes under the same name each time, or removes what nobody writes
-    again. What is found by one try is what another would have found. A file that was written with `exclusive` may be there
+    A try that does not return is left to itself beside the next one, and may still do its work,
+    even after this function has returned or raised. The action must bear that: it writes the same
+    bytes under the same name each time, or removes what nobody writes again. What is found by one
+    try is what another would have found. A file that was written with `exclusive` may be there
     because an earlier try has written it: whoever gets a FileExistsError looks at its content.
 
     Args:
         action: what to do with the storage.
-        what: the folder or file that it is about, for messages; a `Folder` shows no options of its URI.
+        what: the folder or file that it is about, for messages; a `Folder` shows no options of its
+            URI.
         seconds: how long to wait in all.
         try_seconds: how long to wait for one try.
         size: bytes that the action moves; at `SLOWEST` they are added to both times.
-        alive: called about each second while this waits.
-        say: told once when the storage does not do it at once, and once when it has done it after all.
+        alive: called about once a second while this waits.
+        say: told once when the storage does not do it at once, and once when it has done it after
+            all.
+
+    Returns:
+        What the action returned.
 
     Raises:
         StorageError: if the action has not succeeded after `seconds`.
-        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: at once, as the action raised them.
+        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: at once, as the
+            action raised them.
         Exception: at once, anything but an OSError that the action raises.
     """
-    begun, allowed = time.monotonic(), size / SLOWEST
-    until, (pause, longest), said = begun + seconds + allowed, PAUSES, False
+    begun = time.monotonic()
+    allowed = size / SLOWEST
+    until = begun + seconds + allowed
+    pause, longest = PAUSES
+    said = False
     tries = _Tries(action)
     cause: OSError | None = None
     while True:
         last = tries.start()
         limit = min(until, time.monotonic() + try_seconds + allowed)
+        # Any try that ends counts, not only the last one: an earlier one may come back after all.
         while (ended := tries.next(limit, alive)) is not None:
             try:
                 found = ended.result()
@@ -351,6 +400,7 @@ class _Tries(Generic[_Found]):
         return outcome
 
     def _try(self, outcome: Future[_Found]) -> None:
+        """Does the action and puts what came of it into the queue."""
         try:
             outcome.set_result(self._action())
         except BaseException as error:
@@ -359,7 +409,7 @@ class _Tries(Generic[_Found]):
         self._ended.put(outcome)
 
     def next(self, until: float, alive: Callable[[], None]) -> Future[_Found] | None:
-        """The next try that ends; None where none does until then, in seconds of the monotonic clock."""
+        """Waits for the next try that ends; None where none does until then (monotonic clock)."""
         while True:
             left = until - time.monotonic()
             try:
@@ -371,7 +421,10 @@ class _Tries(Generic[_Found]):
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process with this code, also where a request to a store hangs: pyarrow would wait for it while it holds the GIL."""
+    """Ends the process with this code, also where a request to a store hangs.
+
+    pyarrow would wait for such a request at the end of the process while it holds the GIL.
+    """
     _flush()
     if _OPEN:
         os._exit(code)
@@ -379,7 +432,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _end_of_process() -> None:
-    """For whoever does not `leave`."""
+    """Ends a process that does not `leave`, within `EXIT_SECONDS` where a request hangs."""
     if not _OPEN:
         return
     _flush()
@@ -390,9 +443,11 @@ def _end_of_process() -> None:
 
 
 def _flush() -> None:
+    """Writes out what was printed."""
     with contextlib.suppress(OSError, ValueError):  # a closed pipe or file
         sys.stdout.flush()
         sys.stderr.flush()
 
 
-atexit.register(_end_of_process)  # after pyarrow has registered its own, and so called before that
+# Registered after pyarrow has registered its own function, and so called before that.
+atexit.register(_end_of_process)

@@ -6,8 +6,14 @@
         bad = [{"layers": "16,0"}, {"lookahead": 0}]
         learns = ({"steps": 400}, "hinge", "ln n")
 
-in a test module is all that it takes; pytest then runs the inherited tests. This module alone of the package imports pytest,
-which the extra `leadline[test]` installs, and nothing else of the package imports this module.
+in a test module is all that it takes; pytest then runs the inherited tests, about a minute for a
+small family. A test that fails says in its assertion which method of the family owes what.
+
+Why so strict: a sweep's ledger is worth something only if a trial that was killed and resumed is
+the same trial. So runs are compared bit for bit, and processes are killed at random instants.
+
+This module alone of the package imports pytest, which the extra `leadline[test]` installs, and
+nothing else of the package imports this module.
 """
 
 from __future__ import annotations
@@ -48,14 +54,14 @@ __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "t
 
 CPU = torch.device("cpu")
 MACHINE = ("throughput", "memory")
-"""Guards whose findings are about the machine."""
+"""Guards whose findings are about the machine, so that two equal runs may differ in them."""
 
 
 def digest(state: Any) -> str:
     """sha256 of nested mappings, sequences, tensors, arrays and plain values, in hexadecimal.
 
-    Bit-exact: 0.0 and -0.0 differ, as do float32 and float64, or shapes [2, 3] and [3, 2]. The order in which a mapping was filled does
-    not count, and a tuple equals a list.
+    Bit-exact: 0.0 and -0.0 differ, as do float32 and float64, or shapes [2, 3] and [3, 2]. The
+    order in which a mapping was filled does not count, and a tuple equals a list.
 
     Raises:
         TypeError: for a value of any other type.
@@ -88,7 +94,10 @@ def _parts(value: Any) -> Iterable[bytes]:
 
 
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """All that training goes on from: the checkpoint's state without wall-clock times and without guards, which train nothing."""
+    """Returns all that training goes on from, to be compared bit for bit.
+
+    Wall-clock times are left out, and so are guards, which train nothing.
+    """
     counts = {
         name: count
         for name, count in checkpoint.state["counts"].items()
@@ -98,7 +107,11 @@ def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    """Reports as plain values, without what depends on the clock or the memory, and without the checkpoints' names."""
+    """Returns reports as plain values, to be compared with those of another run.
+
+    Left out is what depends on the clock or the memory, and the names of the checkpoints, which say
+    in which attempt they were written.
+    """
     left_out = ("seconds", "overhead", "checkpoint")
     found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
     for plain in found:
@@ -110,7 +123,13 @@ def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its reports, its newest checkpoint, and how many calls were made on the way by the package's and family's code."""
+    """A finished run.
+
+    Attributes:
+        reports: all of its reports, in order.
+        checkpoint: its newest checkpoint.
+        calls: how many calls the package's and the family's code made on the way.
+    """
 
     reports: list[Report]
     checkpoint: Checkpoint
@@ -122,22 +141,25 @@ class Outcome:
 
     @property
     def digest(self) -> str:
-        """That of the training state."""
+        """The digest of the training state."""
         return digest(training_state(self.checkpoint))
 
 
 class _Calls:
-    """Counts the calls that this package and the family make while it is entered, and dies by SIGKILL at number `fatal`.
+    """Counts the calls of this package and the family, and dies by SIGKILL at number `fatal`.
 
-    A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in the middle of a checkpoint, which
-    is written in a thread of its own while this one waits. How often it looks up from waiting depends on the disk, and is not counted.
+    A count, unlike a clock, makes an instant repeatable: between any two tensor operations, or in
+    the middle of a checkpoint, which is written in a thread of its own while this one waits. How
+    often it looks up from waiting depends on the disk, and is not counted.
     """
 
     WAITING = _Tries.next.__code__
 
     def __init__(self, family: Family[Any], fatal: int = 0) -> None:
+        """Prepares to count; the counting begins with `with`."""
         self.owners = {__name__.partition(".")[0], type(family).__module__.partition(".")[0]}
-        self.fatal, self.count = fatal, 0
+        self.fatal = fatal
+        self.count = 0
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> _Calls:
@@ -164,6 +186,10 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
     """Trains to the end of the budget, from the store's newest checkpoint if there is one.
 
     Args:
+        family: the family.
+        config: the configuration; `config.steps` is the budget.
+        data: what `family.build_data` returned.
+        store: where checkpoints go, and where the newest one is looked for.
         fatal: the call, counted from 1, at which this process is killed by SIGKILL; 0 for none.
     """
     loop = Loop(family, config, data, store=store)
@@ -178,14 +204,15 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
 
 
 def _life(family: Family[Any], config: Mapping[str, Any], folder: str, attempt: int, threads: int, fatal: int) -> None:
-    """What a process does that is born to be killed."""
+    """Trains in a process of its own, which dies at call `fatal`, or lives where that is 0."""
     torch.set_num_threads(threads)
     typed = family.config(config)
     train(family, typed, family.build_data(typed), CheckpointStore(Folder.at(folder), attempt), fatal=fatal)
 
 
 def _exit_code(target: Callable[..., None], *arguments: Any) -> int:
-    """That of a function in a process of its own."""
+    """Runs a function in a process of its own and returns the exit code of that."""
+    # Not fork, as torch's threads may hold locks; nor spawn, which would import torch each time.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=target, args=arguments)
@@ -196,7 +223,7 @@ def _exit_code(target: Callable[..., None], *arguments: Any) -> int:
 
 
 class _Fatal(CheckpointStore):
-    """Kills its process by SIGKILL when it has published so many checkpoints: before anybody hears of the last one."""
+    """Kills its process by SIGKILL once its second checkpoint is published and not yet reported."""
 
     publications = 2
 
@@ -209,7 +236,7 @@ class _Fatal(CheckpointStore):
 
 
 def _untold(family: Family[Any], config: Mapping[str, Any], folder: str, threads: int, told: str) -> None:
-    """What a process does that dies between publish and report; `told` gets the steps of the reports that came out."""
+    """Trains until it dies between publishing and reporting; `told` gets the reported steps."""
     torch.set_num_threads(threads)
     typed = family.config(config)
     for report in Loop(family, typed, family.build_data(typed), store=_Fatal(Folder.at(folder))).run():
@@ -222,28 +249,31 @@ def _rates(task: Task) -> list[float]:
 
 
 def _disturb(seed: int) -> None:
-    """Other random work in this process."""
+    """Sets all global generators, as other random work in this process would."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def shared(data: Any) -> Any:
-    """The data as trials get it: through pickle, with arrays that nobody may write to."""
+    """Returns the data as trials get it: through pickle, with arrays that nobody may write to."""
     buffers: list[pickle.PickleBuffer] = []
     content = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
-    return pickle.loads(content, buffers=[bytes(buffer.raw()) for buffer in buffers])  # noqa: S301  (written in the line above)
+    owned = [bytes(buffer.raw()) for buffer in buffers]
+    return pickle.loads(content, buffers=owned)  # noqa: S301  (what was written above)
 
 
 class FamilyContract:
-    """Subclass it in a test module, as the module's docstring shows.
+    """The tests that a family has to pass; to be subclassed, as the module's docstring shows.
 
     Attributes:
         family: the family, an object at the top level of an importable module.
         small: fields of a configuration that trains in seconds and evaluates at least three times.
-        bad: configurations that must be refused, each an addition to `small` with the offending field among its keys.
-        learns: (fields added to `small`, metric, baseline): this run must beat the baseline, and its own untrained self.
-        undefined: metrics whose documentation says that they may be no number.
+        bad: configurations that must be refused, each an addition to `small` with the offending
+            field among its keys.
+        learns: (fields added to `small`, metric, baseline): this run must beat the baseline, and
+            its own untrained self.
+        undefined: metrics whose documentation says that they may be NaN.
         bad_inputs: inputs that `predict` must refuse, beside an object that is nothing at all.
         kills: how often the run of `test_goes_on_after_being_killed` is killed.
     """
@@ -258,7 +288,7 @@ class FamilyContract:
 
     @classmethod
     def config(cls, **fields: Any) -> Any:
-        """The small configuration, with other fields."""
+        """The small configuration, with these fields changed."""
         return cls.family.config({**cls.small, **fields})
 
     @classmethod
@@ -269,7 +299,10 @@ class FamilyContract:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def one_thread(cls) -> Iterator[None]:
-        """Small tensors gain nothing from several threads, which wait for each other on a busy machine."""
+        """Gives torch one thread, as a trial has it.
+
+        Small tensors gain nothing from several, which wait for each other on a busy machine.
+        """
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         yield
@@ -278,13 +311,13 @@ class FamilyContract:
     @pytest.fixture(scope="class")
     @classmethod
     def data(cls) -> Any:
-        """Data of the small configuration."""
+        """The data of the small configuration."""
         return shared(cls.family.build_data(cls.config()))
 
     @pytest.fixture(scope="class")
     @classmethod
     def whole(cls, data: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-        """An uninterrupted run."""
+        """An uninterrupted run of the small configuration, with which others are compared."""
         folder = Folder.at(str(tmp_path_factory.mktemp("whole")))
         outcome = train(cls.family, cls.config(), data, CheckpointStore(folder))
         assert len(outcome.reports) >= 3, "small: at least three evaluations are needed"
@@ -319,7 +352,10 @@ class FamilyContract:
         assert train(self.family, self.config(), data, CheckpointStore(folder, len(whole.reports))).same_as(whole)
 
     def test_goes_on_after_being_killed(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
-        """A run whose process is killed at random instants ends as if it had not been; CONTRACT_SEED repeats the instants."""
+        """A run whose process is killed at random instants ends as if it had not been.
+
+        The environment variable CONTRACT_SEED repeats the instants of a run that failed.
+        """
         seed = int(os.environ.get("CONTRACT_SEED", random.SystemRandom().randrange(2**32)))
         instants = [random.Random(f"{seed} {kill}").randint(1, whole.calls // self.kills) for kill in range(self.kills)]
         told = f"CONTRACT_SEED={seed}: killed at calls {instants} of {whole.calls}"
@@ -332,11 +368,14 @@ class FamilyContract:
         assert resumed.digest == whole.digest, told
 
     def _lived(self, folder: Path, attempt: int, fatal: int) -> int:
-        """Exit code of an attempt in a process of its own."""
+        """The exit code of an attempt in a process of its own."""
         return _exit_code(_life, self.family, dict(self.small), str(folder), attempt, torch.get_num_threads(), fatal)
 
     def test_what_was_published_is_reported_after_a_kill(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
-        """Killed between publishing the second checkpoint and reporting it: who heard the first report gets the second one next."""
+        """Whoever heard the first report gets the second one next, from the checkpoint.
+
+        The process is killed between publishing its second checkpoint and reporting it.
+        """
         told = tmp_path / "told"
         arguments = (self.family, dict(self.small), str(tmp_path / "trial"), torch.get_num_threads(), str(told))
         assert _exit_code(_untold, *arguments) == -signal.SIGKILL
@@ -351,7 +390,10 @@ class FamilyContract:
         assert resumed.same_as(whole)
 
     def test_goes_on_under_a_longer_budget(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
-        """A finished run goes on to twice its budget, from its last checkpoint, at the rates of a run that has had it all along."""
+        """A finished run goes on to twice its budget, from its last checkpoint.
+
+        Its learning rates are then those of a run that has had the longer budget all along.
+        """
         longer = self.config(steps=2 * self.config().steps)
         train(self.family, self.config(), data, CheckpointStore(Folder.at(str(tmp_path / "once"))))
         shutil.copytree(tmp_path / "once", tmp_path / "often")
@@ -385,7 +427,7 @@ class FamilyContract:
         assert curve(other.reports) != curve(whole.reports)
 
     def test_survives_nan(self, data: Any, tmp_path: Path) -> None:
-        """A weight that is no number shows in the next report's objective; nothing raises."""
+        """A weight that is NaN shows in the next report's objective; nothing raises."""
         loop = Loop(self.family, self.config(), data, store=CheckpointStore(Folder.at(str(tmp_path))))
         reports = loop.run()
         next(reports)
@@ -405,7 +447,7 @@ class FamilyContract:
             assert str(caught.value).partition(":")[0].partition(".")[0] in fields, f"{dict(fields)}: {caught.value}"
 
     def test_batch_is_a_function_of_the_step(self, data: Any) -> None:
-        """The same rows for the same step, in any order, whatever ran before; equal shares for two workers."""
+        """A step has the same rows whenever they are asked for, and two workers can share them."""
         steps = (0, 1, self.config().steps - 1)
         task = self.task(data)
         first = {step: digest(task.batch(step)) for step in steps}
@@ -433,12 +475,18 @@ class FamilyContract:
         assert not [finding for finding in findings if finding.failed]
 
     def test_is_admitted(self, data: Any) -> None:
-        """Nothing for which a sweep or `leadline train` would refuse it: no word of overlap, or a metric with oracles alone."""
+        """Nothing is found for which a sweep or `leadline train` would refuse the family.
+
+        Refused are an audit without a word of overlap, and a metric with oracles alone.
+        """
         refusals = admission(self.family, self.config(), data).refusals
         assert not refusals, "; ".join(refusals)
 
     def test_metrics_are_those_declared(self, data: Any) -> None:
-        """Each declared metric is reported on validation and, in confirmation, on test: finite, with n, within its interval."""
+        """Each declared metric is reported on validation and, in confirmation, on test.
+
+        Its value is finite, lies in its interval, and has an `n` above 0.
+        """
         declared = [metric.name for metric in self.family.metrics]
         assert len(set(declared)) == len(declared)
         assert self.family.metric(self.family.objective).name not in self.undefined
@@ -465,7 +513,10 @@ class FamilyContract:
         assert found == curve(whole.reports)[-1]["metrics"]
 
     def test_predicts(self, data: Any, whole: Outcome) -> None:
-        """The trained model answers the family's example, always alike, and stays as it is; other things are no input."""
+        """The trained model answers the family's example, always alike, and stays as it is.
+
+        An object that is no input of the family is refused, and so is each of `bad_inputs`.
+        """
         if type(self.family).predict is Family.predict:
             pytest.skip(f"{self.family.name} has no predict")
         config = self.config()
@@ -497,7 +548,10 @@ class FamilyContract:
 
     def test_imports_no_engine(self) -> None:
         """The family's module can be used where neither Ray nor Optuna is installed."""
-        code = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*{'ray', 'optuna'}.intersection(sys.modules))"
+        code = (
+            "import importlib, sys; importlib.import_module(sys.argv[1]); "
+            "print(*{'ray', 'optuna'}.intersection(sys.modules))"
+        )
         path = os.pathsep.join(part for part in sys.path if part)
         command = [sys.executable, "-c", code, type(self.family).__module__]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
