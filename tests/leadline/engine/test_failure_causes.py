@@ -22,6 +22,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.segments import Event
 from leadline.storage import StorageError
 from tests.leadline.engine.test_director import BASE, _report
+from tests.leadline.in_process_sweep import here
 from tests.leadline.toy import ToyConfig
 from tests.leadline.toy_study import STUDY
 
@@ -157,6 +158,7 @@ def test_the_lane_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: pytes
         "stacks": str(tmp_path / "stacks"),
     }
     monkeypatch.setattr(workers, "_data", lambda job: None)
+    monkeypatch.setattr(workers, "place", here)
     reports = workers.one_process(
         workers.Job(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
     )
