@@ -36,6 +36,8 @@ STARTS_RAY = (
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
+# Asking Ray something where none runs would start one, with its dashboard, in a process of pytest's. It fails instead.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 for name in (
     "COLUMNS",
     "LINES",

@@ -6,9 +6,12 @@ One report after the other, in a seeded order of those that train at a time: wha
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 import random
 import tempfile
 from typing import Any
+from unittest import mock
 
 import psutil
 
@@ -17,12 +20,13 @@ from leadline.engine.ray import workers
 from leadline.engine.ray.placement import Placement
 from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.search import Space
+from leadline.ledger.leaderboard_text import Place
 from leadline.ledger.segments import Ledger
 from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from tests.leadline.toy_study import STUDY
 
-__all__ = ["Places", "play"]
+__all__ = ["Places", "here", "play"]
 
 
 class Places:
@@ -56,6 +60,11 @@ class Places:
         pass
 
 
+def here() -> Place:
+    """What `workers.this_process` says of this process; that asks Ray, which would be started for it."""
+    return Place("", platform.node(), os.getpid(), ())
+
+
 def play(
     folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6
 ) -> Director:
@@ -81,6 +90,8 @@ def play(
     workers._DATA.clear()
     workers._DATA["played"] = settings.model_family().build_data(settings.configure({}, settings.strata[0], 0))
     draw, live = random.Random(order), dict[int, workers.Reports]()
+    without_ray = mock.patch.object(workers, "this_process", here)
+    without_ray.start()
     try:
         for _ in range(limit):
             while len(live) < (settings.concurrent or 1) and isinstance(found := director.next(), Assignment):
@@ -96,6 +107,7 @@ def play(
         for reports in live.values():
             with contextlib.suppress(RuntimeError):
                 reports.close()  # type: ignore[attr-defined]
+        without_ray.stop()
         ledger.close()
         scratch.cleanup()
     return director

@@ -23,6 +23,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.settings import Settings
 from leadline.storage import StorageError
 from tests.leadline.engine.test_director import BASE, _report
+from tests.leadline.in_process_sweep import here
 from tests.leadline.toy import ToyConfig
 from tests.leadline.toy_study import STUDY
 
@@ -161,6 +162,7 @@ def test_the_process_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: py
         "stacks": str(tmp_path / "stacks"),
     }
     monkeypatch.setattr(workers, "_data", lambda spec: None)
+    monkeypatch.setattr(workers, "this_process", here)
     reports = workers.one_process(
         workers.AttemptSpec(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
     )
