@@ -27,7 +27,7 @@ import torch
 
 from leadline.storage import PATIENCE, Folder, patiently
 
-__all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint"]
+__all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name"]
 
 MANIFEST = "manifest.json"
 # What `torch.load` raises for bytes that are no checkpoint depends on the byte that it stumbles over.
@@ -36,6 +36,16 @@ _UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, Type
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _Found = TypeVar("_Found")
 _NAME = re.compile(rf"(attempt-(\d+)/step-(\d+))/{re.escape(MANIFEST)}")
+
+
+def attempt_folder(attempt: int) -> str:
+    """The folder of an attempt's checkpoints and log, below its trial's, as in `attempt-01`."""
+    return f"attempt-{attempt:02d}"
+
+
+def checkpoint_name(attempt: int, step: int) -> str:
+    """The folder of a checkpoint, below its trial's, as in `attempt-01/step-000000400`."""
+    return f"{attempt_folder(attempt)}/step-{step:09d}"
 
 
 def _fingerprint(content: bytes) -> dict[str, Any]:
@@ -107,7 +117,7 @@ class CheckpointStore:
         contents = {"state.pt": buffer.getvalue(), "record.json": json.dumps(record).encode()}
         manifest = {"step": step, "files": {file: _fingerprint(content) for file, content in contents.items()}}
         contents[MANIFEST] = json.dumps(manifest).encode()
-        name = f"attempt-{self.attempt:02d}/step-{step:09d}"
+        name = checkpoint_name(self.attempt, step)
         # Written and read back: a slow store needs the time twice.
         self._patiently(lambda: self._write(name, contents), name, 2 * sum(map(len, contents.values())))
         return name
@@ -147,7 +157,7 @@ class CheckpointStore:
         """Removes this attempt's checkpoints other than those named."""
         kept = set(keep)
         for name in self.names():
-            if name.startswith(f"attempt-{self.attempt:02d}/") and name not in kept:
+            if name.startswith(f"{attempt_folder(self.attempt)}/") and name not in kept:
                 self._patiently((self.folder / name).delete, name)
 
     def _patiently(self, action: Callable[[], _Found], name: str = "", size: int = 0) -> _Found:

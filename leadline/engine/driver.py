@@ -28,11 +28,13 @@ from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume
 from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.events import Closed
 from leadline.ledger.history import History, Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
 from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
 from leadline.ledger.settings import Settings
+from leadline.ledger.wording import last_line
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -436,7 +438,7 @@ class Driver:
             for trial in leaderboard.finalists(history, stratum, 1):
                 where = f"{self.settings.stratify} {stratum}: " if self.settings.stratify else ""
                 found.append(
-                    f"best         {where}trial {trial.number}, {self.folder}/trials/{trial.number:04d}/{trial.reports[-1].checkpoint}"
+                    f"best         {where}trial {trial.number}, {self.folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
                 )
         return found
 
@@ -449,10 +451,7 @@ class Driver:
         lost = [
             run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
         ]
-        return [
-            f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}"
-            for run in lost
-        ]
+        return [f"unconfirmed  replicate {run.number} of trial {run.of}: {last_line(run.reason)}" for run in lost]
 
     def _timing(self, history: History) -> list[str]:
         """Seconds from command to first step, and per trial beyond training, each with its parts."""
@@ -481,8 +480,9 @@ class Driver:
             return
         self._say("every trial failed" if failed else f"the sweep failed; go on with: {self.resume}")
         for trial in failed[:1]:
-            last = trial.reason.strip().splitlines()[-1] if trial.reason.strip() else "no reason recorded"
-            self._say(f"trial {trial.number}: {last}; see {self.folder}/trials/{trial.number:04d} and the ledger")
+            self._say(
+                f"trial {trial.number}: {last_line(trial.reason)}; see {self.folder}/{trial_folder(trial.number)} and the ledger"
+            )
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from leadline.checkpoint import CheckpointStore
+from leadline.checkpoint import CheckpointStore, checkpoint_name
 from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.family import Batch, Family, Split, Task
 from leadline.finding import Finding
@@ -272,7 +272,7 @@ class Loop:
     ) -> None:
         """Appends the report to the history, which its own checkpoint already carries."""
         facts, found = guarded
-        name = f"attempt-{self.store.attempt:02d}/step-{self.step:09d}" if self.store else None
+        name = checkpoint_name(self.store.attempt, self.step) if self.store else None
         missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
         if missing:
             raise ValueError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")

@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from leadline.config import ConfigError
 from leadline.engine.manifest import versions
+from leadline.ledger.wording import last_line
 from leadline.storage import Folder, patiently
 
 __all__ = ["Cluster", "Machine", "Node", "Nodes", "Request", "lacking", "nodes_of", "placement", "room", "unlike_here"]
@@ -514,8 +515,7 @@ def _facts(uri: str, marker: str) -> dict[str, Any]:
 
 
 def _last(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    return last_line(str(error), type(error).__name__)
 
 
 def nodes_of(labels: Mapping[str, str]) -> set[str]:

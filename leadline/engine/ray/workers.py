@@ -27,7 +27,7 @@ import ray
 import torch
 
 from leadline import registry
-from leadline.checkpoint import CheckpointStore
+from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig
 from leadline.engine.failure_causes import killed, named
 from leadline.ledger.leaderboard_text import Place
@@ -98,7 +98,7 @@ class _Log:
     """The attempt's log, in its folder: written whole at each flush, as object stores have no append."""
 
     def __init__(self, job: Job) -> None:
-        self._folder, self._name = Folder.at(job.folder), f"attempt-{job.attempt:02d}/log.txt"
+        self._folder, self._name = Folder.at(job.folder), f"{attempt_folder(job.attempt)}/log.txt"
         self._lines: list[str] = []
 
     def line(self, text: str) -> None:
