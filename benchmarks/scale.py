@@ -55,6 +55,7 @@ from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.events import Action, Event, Proposed, Reported, Started, parse
 from leadline.ledger.format import Span
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_text import Board
 from leadline.ledger.reader import scan
 from leadline.ledger.segments import Ledger
@@ -165,7 +166,7 @@ def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
     assert isinstance(found, Assignment)
     director.started(found.trial, found.attempt)
     family = settings.model_family()
-    config, place = family.config(found.config), folder / "trials" / f"{found.trial:04d}"
+    config, place = family.config(found.config), folder / trial_folder(found.trial)
     data, lines = family.build_data(config), [""]
 
     def log(line: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import UTC, datetime
 
 from leadline.analysis import early_stopping
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Status, Trial
+from leadline.ledger.wording import last_line, utc
 from leadline.measure import Report
 
 __all__ = ["best", "brief", "clock", "counts", "done", "duration", "saved_steps", "spent", "state", "unit"]
@@ -48,7 +48,7 @@ def duration(seconds: float) -> str:
 
 def clock(moment: float) -> str:
     """Seconds since the epoch as `2026-01-31 12:00:00 UTC`; a dash for none."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "-"
+    return utc(moment) if moment else "-"
 
 
 def done(history: History) -> int:
@@ -86,8 +86,7 @@ def spent(history: History, report: Report) -> str:
 
 def brief(reason: str) -> str:
     """The last line of a reason, which is the error where the reason is a traceback."""
-    lines = reason.strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    return last_line(reason, "")
 
 
 def best(history: History, stratum: str) -> Trial | None:

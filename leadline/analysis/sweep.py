@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadline.ledger import leaderboard, lease, segments
 from leadline.ledger.history import History, Status, Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
 from leadline.ledger.settings import Settings
 from leadline.measure import Report
@@ -102,7 +103,7 @@ class TrialView:
         """The trial's checkpoints."""
         from leadline.checkpoint import CheckpointStore
 
-        return CheckpointStore(self.sweep.folder / "trials" / f"{self.number:04d}", patience=READING_PATIENCE)
+        return CheckpointStore(self.sweep.folder / trial_folder(self.number), patience=READING_PATIENCE)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """(step, value) of a metric named `split/metric`; of the validation split where no split is named.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from leadline.config import ConfigError, to_dict
 from leadline.engine.asha import Asha, Decision
-from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, last_line, named, rows_tried
+from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.search import Outcome, Search, Space, seed_of
 from leadline.ledger import leaderboard
@@ -39,6 +39,7 @@ from leadline.ledger.events import (
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
+from leadline.ledger.wording import last_line
 from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]

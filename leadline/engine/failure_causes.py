@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["Cause", "blameless", "bystander", "cause_of", "halved", "killed", "last_line", "named", "rows_tried"]
+from leadline.ledger.wording import last_line
+
+__all__ = ["Cause", "blameless", "bystander", "cause_of", "halved", "killed", "named", "rows_tried"]
 
 Cause = Literal["error", "memory", "storage", "stuck", "lost", "preempted"]
 """An exception; memory that did not suffice; a store that refused until its deadline; no step for too long; a process or its machine that
@@ -30,12 +32,6 @@ _NODE = re.compile(r"was (\S+ used / \S+ limit)")
 _OTHER = ", while another held "
 BYSTANDER = 0.5
 """A process that held less than half of what the largest one did was not the one that needed too much."""
-
-
-def last_line(error: str) -> str:
-    """The last line that is not empty: of a traceback, the exception."""
-    lines = error.strip().splitlines()
-    return lines[-1].strip() if lines else "no reason recorded"
 
 
 def cause_of(error: str) -> Cause:

@@ -7,6 +7,7 @@ import threading
 
 from leadline.checkpoint import CheckpointStore
 from leadline.engine.director import Director
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.retention import superseded
 from leadline.storage import Folder
 
@@ -55,7 +56,7 @@ class Retention:
     def _retire(self, number: int) -> None:
         history = self._director.history
         trial = history.trials[number]
-        store = CheckpointStore(self._folder / "trials" / f"{number:04d}")
+        store = CheckpointStore(self._folder / trial_folder(number))
         held = store.names()
         going = superseded(history, trial, held)
         for name in going:

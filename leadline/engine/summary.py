@@ -11,7 +11,9 @@ from rich.console import Console
 from leadline.engine.director import Director
 from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.history import Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.ledger.wording import last_line
 from leadline.storage import Folder
 
 __all__ = ["FirstStep", "Summary"]
@@ -116,7 +118,7 @@ class Summary:
             for trial in leaderboard.finalists(history, stratum, 1):
                 where = f"{self._settings.stratify} {stratum}: " if self._settings.stratify else ""
                 found.append(
-                    f"best         {where}trial {trial.number}, {self._folder}/trials/{trial.number:04d}/{trial.reports[-1].checkpoint}"
+                    f"best         {where}trial {trial.number}, {self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
                 )
         return found
 
@@ -130,10 +132,7 @@ class Summary:
         lost = [
             run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
         ]
-        return [
-            f"unconfirmed  replicate {run.number} of trial {run.of}: {run.reason.strip().splitlines()[-1]}"
-            for run in lost
-        ]
+        return [f"unconfirmed  replicate {run.number} of trial {run.of}: {last_line(run.reason)}" for run in lost]
 
     def _timing(self) -> list[str]:
         """Seconds from command to first step, and per trial beyond training, each with its parts."""
@@ -159,8 +158,9 @@ class Summary:
             return
         self._say("every trial failed" if failed else f"the sweep failed; go on with: {self._resume}")
         for trial in failed[:1]:
-            last = trial.reason.strip().splitlines()[-1] if trial.reason.strip() else "no reason recorded"
-            self._say(f"trial {trial.number}: {last}; see {self._folder}/trials/{trial.number:04d} and the ledger")
+            self._say(
+                f"trial {trial.number}: {last_line(trial.reason)}; see {self._folder}/{trial_folder(trial.number)} and the ledger"
+            )
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from leadline.ledger.events import (
     Started,
 )
 from leadline.ledger.settings import Settings
+from leadline.ledger.wording import last_line
 from leadline.measure import Measure, Report
 
 __all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
@@ -87,8 +88,7 @@ class Trial:
     @property
     def brief(self) -> str:
         """The reason in one line: of a traceback the last, which is the exception; of an infeasible trial the first."""
-        lines = self.reason.strip().splitlines() or ["no reason recorded"]
-        return lines[0 if self.infeasible else -1].strip()
+        return self.reason.splitlines()[0].strip() if self.infeasible else last_line(self.reason)
 
     @property
     def infeasible(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from leadline.admission import is_oracle
 from leadline.ledger.confirmed import confirmation, counts, finished, luck, scores, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure, sign
 
@@ -163,7 +164,7 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "seconds": round(last.seconds, 3) if last else 0.0,
         "reason": trial.reason,
         "marks": marks(history, trial),
-        "checkpoint": f"trials/{trial.number:04d}/{last.checkpoint}" if last and last.checkpoint else None,
+        "checkpoint": f"{trial_folder(trial.number)}/{last.checkpoint}" if last and last.checkpoint else None,
         "config": trial.trained_config,
     }
 

@@ -18,6 +18,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.events import BaselineScored, Closed, Event, Opened
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
+from leadline.ledger.wording import utc
 
 __all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
 
@@ -170,7 +171,7 @@ class Board:
         return [
             f"sweep {self._name} in {self._storage}" if self._storage else f"sweep {self._name}",
             f"{settings.metric} on validation, {settings.mode}imised; n counts independent units, intervals are of 95 per cent",
-            f"written {_clock(now)}, last event {_clock(self.history.last_time)}, {self.history.closed or 'running'}: {self.progress()}",
+            f"written {utc(now)}, last event {utc(self.history.last_time)}, {self.history.closed or 'running'}: {self.progress()}",
             *(f"best: {line}" for line in self.summary()),
             *failed,
         ]
@@ -245,7 +246,3 @@ def _row(*cells: object) -> str:
 
 def _short(text: str) -> str:
     return textwrap.shorten(text, MARKS, placeholder=" ...") if len(text) > MARKS else text
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

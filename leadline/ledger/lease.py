@@ -27,6 +27,7 @@ from typing import Any
 
 import psutil
 
+from leadline.ledger.wording import utc
 from leadline.storage import PATIENCE, Folder, patiently, reconnect_where_refused
 
 __all__ = ["SECONDS", "Held", "Lease", "ask_to_stop", "gone", "holder", "last"]
@@ -237,5 +238,5 @@ def _wait_until_silent(folder: Folder, number: int) -> None:
 
 
 def _words(holder: dict[str, Any]) -> str:
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(holder.get("since", 0))))
+    since = utc(float(holder.get("since", 0)))
     return f"process {holder.get('pid', '?')} on {holder.get('host', 'an unknown machine')}, since {since}"

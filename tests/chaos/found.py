@@ -13,6 +13,7 @@ from leadline import registry
 from leadline.checkpoint import CheckpointStore
 from leadline.engine.search import Space
 from leadline.ledger.history import History, Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import read
 from leadline.measure import Report
 from leadline.storage import Folder
@@ -65,8 +66,7 @@ def examine(folder: Folder, space: Space, scratch: Path, trained: Path | None, *
         alone = _Alone(history, scratch, idle)
         for trial in trials:
             found.losses += [
-                f"trial {trial.number}: {loss}"
-                for loss in alone.compared(trial, folder / "trials" / f"{trial.number:04d}")
+                f"trial {trial.number}: {loss}" for loss in alone.compared(trial, folder / trial_folder(trial.number))
             ]
         found.losses += audit(folder, space)
     if history.closed != "done":

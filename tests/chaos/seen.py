@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import psutil
 
+from leadline.checkpoint import attempt_folder
 from leadline.ledger.events import Failed, Reported, Started, parse
 from leadline.ledger.format import Malformed, decode, in_order
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.storage import Folder
 
 __all__ = ["Running", "Seen"]
@@ -67,7 +69,7 @@ class Seen:
         for trial in self.look().trials.values():
             if trial.status != "running":
                 continue
-            folder = self.folder / "trials" / f"{trial.number:04d}" / f"attempt-{trial.attempts:02d}"
+            folder = self.folder / trial_folder(trial.number) / attempt_folder(trial.attempts)
             process = self._process(folder, (trial.number, trial.attempts))
             if process:
                 found.append(Running(trial.number, trial.attempts, process, trial.failures, folder))

@@ -17,6 +17,7 @@ from leadline.checkpoint import CheckpointStore
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
 from leadline.ledger.events import parse
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import Ledger, read
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -112,7 +113,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     director.opened({})
     while isinstance(assignment := director.next(), Assignment):
         director.started(assignment.trial, assignment.attempt)
-        store = CheckpointStore(Folder.at(str(place / "trials" / f"{assignment.trial:04d}")))
+        store = CheckpointStore(Folder.at(str(place / trial_folder(assignment.trial))))
         loop = Loop(TOY, TOY.config(assignment.config), None, store=store, test=assignment.test)
         assert any(director.reported(assignment.trial, report).action != "continue" for report in loop.run())
     ledger.commit()  # so that the last segment holds the end alone

@@ -7,8 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from leadline.checkpoint import attempt_folder
 from leadline.ledger.events import Event, Failed, Reported
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import LedgerError
 from leadline.ledger.segments import read
 from leadline.storage import Folder
@@ -92,7 +94,7 @@ class Laptop:
     def log(self, name: str, trial: int, attempt: int) -> str:
         """Of an attempt; empty where it has none."""
         try:
-            return self.folder(name).read(f"trials/{trial:04d}/attempt-{attempt:02d}/log.txt").decode()
+            return self.folder(name).read(f"{trial_folder(trial)}/{attempt_folder(attempt)}/log.txt").decode()
         except FileNotFoundError:
             return ""
 

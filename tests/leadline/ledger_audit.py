@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
+from leadline.checkpoint import CheckpointStore, DamagedCheckpoint, attempt_folder
 from leadline.engine.director import Director
 from leadline.engine.search import Space
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Started, parse
 from leadline.ledger.format import Record
 from leadline.ledger.history import History, Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import read
 from leadline.ledger.settings import Settings
 from leadline.measure import Report
@@ -41,7 +42,7 @@ def audit(folder: Folder, space: Space = STUDY.space) -> list[str]:
     history = History.of(events)
     found = violations(events, space)
     for trial in history.trials.values():
-        store = CheckpointStore(folder / "trials" / f"{trial.number:04d}")
+        store = CheckpointStore(folder / trial_folder(trial.number))
         found += [f"trial {trial.number}: {text}" for text in (*_last(store, trial), *_repeated(store, trial, events))]
     return found
 
@@ -319,7 +320,7 @@ def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> 
             continue
         attempt = event.attempt
         before = [step for name, step in intact.items() if published[name] <= event.time and _attempt(name) < attempt]
-        log = f"attempt-{attempt:02d}/log.txt"
+        log = f"{attempt_folder(attempt)}/log.txt"
         text = store.folder.read(log).decode() if before and store.folder.exists(log) else ""
         resumed, stepped = _RESUMED.search(text), _FIRST_STEP.search(text)
         if resumed and int(resumed[1]) < max(before):

@@ -20,6 +20,7 @@ from leadline.analysis.upkeep.sweep_files import Contents, contents, damage, may
 from leadline.command_line import Command
 from leadline.ledger import lease
 from leadline.ledger.history import Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
@@ -176,7 +177,7 @@ def _problem(folder: Folder, held: Contents, trial: Trial) -> str:
     """What is wrong with the checkpoint of a trial's last report, and which one is used instead; empty where it is intact."""
     wanted, number = str(trial.reports[-1].checkpoint), trial.number
     wrong = damage(folder, number, wanted)
-    if wrong and not folder.exists(f"trials/{number:04d}/{wanted}"):
+    if wrong and not folder.exists(f"{trial_folder(number)}/{wanted}"):
         wrong = f"{wanted} is missing"
     if not wrong:
         return ""

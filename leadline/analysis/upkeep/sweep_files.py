@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from leadline.ledger import lease
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
 from leadline.storage import TEMPORARY, Folder
 
@@ -111,7 +112,7 @@ def damage(folder: Folder, trial: int, name: str) -> str:
     from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
 
     try:
-        CheckpointStore(folder / "trials" / f"{trial:04d}", patience=READING_PATIENCE).load(name)
+        CheckpointStore(folder / trial_folder(trial), patience=READING_PATIENCE).load(name)
     except DamagedCheckpoint as error:
         return str(error)
     return ""

@@ -26,6 +26,7 @@ from leadline.engine.ray.private import count_kills_as_failures, unstage
 from leadline.engine.ray.room import Request
 from leadline.engine.ray.workers import AttemptSpec, one_process, this_process, worker_group
 from leadline.ledger.history import Trial
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder
@@ -490,7 +491,7 @@ class Placement:
         )
 
     def _trial_folder(self, trial: int) -> str:
-        return (self.folder / "trials" / f"{trial:04d}").uri
+        return (self.folder / trial_folder(trial)).uri
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
         """An exception in a hook would be taken for a failure of the trial and retrained: it is kept, and ends the run."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leadline.checkpoint import checkpoint_name
 from leadline.engine.director import Assignment, Director
 from leadline.ledger.events import Event
 from leadline.ledger.segments import Ledger
@@ -70,7 +71,7 @@ def report(assignment: Assignment, step: int, value: float) -> Report:
     if assignment.test and step == SETTINGS.budget:
         metrics["test/hinge"] = measure(1.1 * value, 128, 1000 + assignment.trial)
         metrics["test/logged_violations"] = Measure.exact(assignment.trial % 3, 429)
-    name = f"attempt-{assignment.attempt:02d}/step-{step:09d}"
+    name = checkpoint_name(assignment.attempt, step)
     return Report(step, 32 * step, step / 100, step / 1000, metrics, {"loss": value}, name)
 
 

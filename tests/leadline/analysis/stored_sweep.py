@@ -10,6 +10,7 @@ import torch
 from leadline.checkpoint import CheckpointStore
 from leadline.engine.director import Assignment
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import read
 from leadline.storage import Folder
 from tests.leadline.analysis.conftest import report
@@ -37,7 +38,7 @@ def publish(folder: Path, steps: int = 4) -> None:
 
 def publish_one(folder: Path, trial: int, step: int, attempt: int = 1) -> str:
     """Stores a checkpoint whose weights say where it is from."""
-    store = CheckpointStore(Folder.at(str(folder / "trials" / f"{trial:04d}")), attempt)
+    store = CheckpointStore(Folder.at(str(folder / trial_folder(trial))), attempt)
     return store.publish(step, {"model": {"w": torch.tensor([trial, step, attempt])}}, {"history": []})
 
 

@@ -18,9 +18,11 @@ from analysis import Sweep
 from leadline.analysis.upkeep import doctor, sweep_files
 from leadline.analysis.upkeep.doctor import Check, diagnose
 from leadline.analysis.upkeep.ledger_check import examine
+from leadline.checkpoint import attempt_folder
 from leadline.commands.dispatch import main
 from leadline.ledger.events import Noted, Reported
 from leadline.ledger.format import Span, encode
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger, LedgerError, read
 from leadline.storage import Folder
@@ -338,15 +340,15 @@ def test_while_it_runs_what_is_being_written_is_no_fault(build: Build) -> None:
     running = made.director.next()
     made.director.started(running.trial, 2)
     publish(made.folder, steps=1)
-    place = made.folder / "trials" / f"{running.trial:04d}"
+    place = made.folder / trial_folder(running.trial)
     lease = Lease.take(Folder.at(f"{made.folder}/lease"), pytest.fail)
     for attempt in (1, 2):
-        (place / f"attempt-{attempt:02d}/step-000000100").mkdir(parents=True)
-        (place / f"attempt-{attempt:02d}/step-000000100/state.pt").write_bytes(b"123")
+        (place / f"{attempt_folder(attempt)}/step-000000100").mkdir(parents=True)
+        (place / f"{attempt_folder(attempt)}/step-000000100/state.pt").write_bytes(b"123")
     (place / ".log.txt.0123abcd").write_bytes(b"123")
     assert states(made.folder) == {"uploads": "warning"}
     found = checks(made.folder)
-    assert found["uploads"].details == [f"trials/{running.trial:04d}/attempt-01/step-000000100: 3 bytes"]
+    assert found["uploads"].details == [f"{trial_folder(running.trial)}/attempt-01/step-000000100: 3 bytes"]
     assert found["temporary"].found == "1 temporary file: 3 bytes; they may be in use"
     assert found["lease"].found.endswith(", which runs")
     lease.release()

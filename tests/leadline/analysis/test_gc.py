@@ -13,6 +13,7 @@ from analysis import Sweep
 from leadline.analysis.upkeep.gc import plan
 from leadline.checkpoint import CheckpointStore
 from leadline.commands.dispatch import main
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.lease import Lease
 from leadline.storage import Folder
 from tests.leadline.analysis.conftest import report
@@ -54,8 +55,7 @@ def files(sweep: Folder) -> dict[str, bytes]:
 
 def steps(sweep: Folder, trial: int) -> list[str]:
     return [
-        name.removeprefix("attempt-01/step-000000")
-        for name in CheckpointStore(sweep / "trials" / f"{trial:04d}").names()
+        name.removeprefix("attempt-01/step-000000") for name in CheckpointStore(sweep / trial_folder(trial)).names()
     ]
 
 

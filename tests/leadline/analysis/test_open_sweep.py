@@ -16,6 +16,7 @@ from leadline.analysis.frame import COLUMNS
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
 from leadline.ledger import leaderboard
+from leadline.ledger.layout import trial_folder
 
 Build = Any
 
@@ -24,7 +25,7 @@ def publish(folder: Path, view: Any, step: int, attempt: int = 1) -> dict[str, t
     """Stores a checkpoint with weights of its own; returns them."""
     family = registry.family("collatz")
     model = family.model(family.config({**view.config, "seed": step}))
-    store = CheckpointStore(view.sweep.folder / "trials" / f"{view.number:04d}", attempt)
+    store = CheckpointStore(view.sweep.folder / trial_folder(view.number), attempt)
     store.publish(step, {"model": model.state_dict()}, {"history": []})
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 

@@ -17,6 +17,7 @@ from leadline.engine.search import Space
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Reported
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE, Simulation
@@ -252,7 +253,7 @@ def test_an_extended_trial_went_on_from_its_checkpoint(whole: Path) -> None:
     assert {view.trial.kind for view in extended} == {"search", "replicate"}
     for view in extended:
         assert [report.step for report in view.reports] == list(range(3, 28, 3))
-        log = (whole / "trials" / f"{view.number:04d}" / "attempt-02" / "log.txt").read_text()
+        log = (whole / trial_folder(view.number) / "attempt-02" / "log.txt").read_text()
         assert "resumed from attempt-01/step-000000009" in log
         assert "the budget was 9 steps and is 27 now" in log
         assert view.config["steps"] == 27

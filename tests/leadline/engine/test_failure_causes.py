@@ -15,12 +15,13 @@ from optuna.trial import TrialState
 
 from leadline.config import make, to_dict
 from leadline.engine.director import Assignment, Director
-from leadline.engine.failure_causes import Cause, bystander, cause_of, halved, killed, last_line, named, rows_tried
+from leadline.engine.failure_causes import Cause, bystander, cause_of, halved, killed, named, rows_tried
 from leadline.engine.ray import workers
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Failed
 from leadline.ledger.history import Trial
 from leadline.ledger.settings import Settings
+from leadline.ledger.wording import last_line
 from leadline.storage import StorageError
 from tests.leadline.engine.test_director import BASE, _report
 from tests.leadline.in_process_sweep import here

@@ -14,6 +14,7 @@ import pytest
 
 from leadline.ledger.events import parse
 from leadline.ledger.format import Record
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import Ledger, read
 from leadline.measure import Report
 from leadline.storage import Folder
@@ -150,7 +151,7 @@ def copied(sweep: Path, tmp_path: Path) -> Path:
 
 def _last_checkpoint(folder: Path, events: list[Record]) -> Path:
     end = events[_places(events, "reported", action="finish")[0]]
-    return folder / "trials" / f"{end['trial']:04d}" / str(end["report"]["checkpoint"])
+    return folder / trial_folder(end["trial"]) / str(end["report"]["checkpoint"])
 
 
 def test_a_damaged_last_checkpoint_is_found(copied: Path, events: list[Record]) -> None:
@@ -176,7 +177,7 @@ def test_a_value_that_is_not_the_first_one_is_found(copied: Path, events: list[R
 def test_work_done_again_is_found(copied: Path, events: list[Record]) -> None:
     """An attempt that passed over the newest checkpoint, by its log; where that came later, nothing is wrong."""
     again = next(event for event in events if event["type"] == "started" and event["attempt"] == 2)
-    folder = copied / "trials" / f"{again['trial']:04d}"
+    folder = copied / trial_folder(again["trial"])
     log = folder / "attempt-02" / "log.txt"
     assert "resumed from attempt-01/step-" in log.read_text()
     log.write_text("10:00:00 trial\n10:00:01 step 3/9  error 1\n")

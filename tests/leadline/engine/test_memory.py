@@ -11,6 +11,7 @@ import psutil
 import pytest
 from ray._common.utils import get_system_memory
 
+from leadline.checkpoint import attempt_folder
 from leadline.ledger.events import Failed
 from leadline.ledger.segments import read
 from leadline.storage import Folder
@@ -64,5 +65,5 @@ def test_what_the_monitor_ends_goes_on_in_halves(scratch: Path) -> None:
         in run.stdout
     )
     assert trial.reports[-1].facts["micro_batch"] in (2, 1)
-    log = (scratch / "m" / "trials" / "0000" / f"attempt-{trial.attempts:02d}" / "log.txt").read_text()
+    log = (scratch / "m" / "trials" / "0000" / attempt_folder(trial.attempts) / "log.txt").read_text()
     assert "resumed from attempt-01/step-000000004" in log

@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leadline.checkpoint import checkpoint_name
 from leadline.engine.director import Assignment, Director
 from leadline.ledger.events import Event, Reported, parse
 from leadline.ledger.history import History
@@ -199,7 +200,7 @@ class World:
         metrics = {"validation/error": Measure(value, 4, value - 0.1, value + 0.1)}
         if assignment.test and step == config["steps"]:
             metrics["test/error"] = Measure(value + 0.01, 4, value, value + 0.1, (value,) * 4)
-        name = f"attempt-{assignment.attempt:02d}/step-{step:09d}"
+        name = checkpoint_name(assignment.attempt, step)
         return Report(step, 4 * step, self.random.random(), 0.0, metrics, {"loss": math.nan}, name)
 
 

@@ -13,6 +13,7 @@ from leadline.engine.director import Assignment, Director
 from leadline.engine.retention import Retention
 from leadline.ledger.events import Event
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.retention import needed, superseded
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
@@ -34,7 +35,7 @@ class Swept:
             found = self.director.next()
             assert isinstance(found, Assignment)
             self.director.started(found.trial, found.attempt)
-            store = CheckpointStore(folder / "trials" / f"{found.trial:04d}", attempt)
+            store = CheckpointStore(folder / trial_folder(found.trial), attempt)
             for step in steps:
                 name = store.publish(step, {"step": step}, {})
                 metrics = {"validation/error": Measure.exact(VALUES[step - 1], 4)}
