@@ -1,4 +1,4 @@
-"""What is learnt: open a sweep, rank, load the best checkpoint, report.
+"""The laboratory's analysis of a sweep: open it, rank its trials, load the best one, report.
 
 from analysis import Sweep
 

@@ -1,4 +1,4 @@
-"""The door `python -m analysis`: the command `leadline`."""
+"""Runs `leadline`, so that `python -m analysis` works too."""
 
 from leadline.__main__ import run
 

@@ -1,9 +1,10 @@
 """All benchmarks, one after the other, and the table of their ratios for docs/benchmarks.md.
 
-    python -m benchmarks [data | step | recursive | guards | engine | durability | scale] ... [--reference PATH]
+    python -m benchmarks [PART] ... [--reference PATH]
 
-takes about half an hour for all. Each prints what it measures; the table, in Markdown, comes last. --reference is told in
-`benchmarks.recursive`.
+PART is data, step, recursive, guards, engine, durability or scale; all by default, which takes
+about half an hour. Each prints what it measures; the table, in Markdown, comes last. --reference is
+explained in `benchmarks.recursive`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = ["main"]
 
 
 def _data() -> list[Result]:
+    """Measures the Collatz data and names two of its ratios."""
     ratios = collatz_data.main()
     return [
         Result("Collatz batch with fresh random rows: plain Python / ours", ratios["(a)/(c)"], ">= 20"),
@@ -38,7 +40,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
 
 
 def main(names: Sequence[str] = (), references: Sequence[Path] = ()) -> None:
-    """Runs those that are named, or all, and prints the table."""
+    """Runs the named benchmarks, or all, and prints the table."""
     results: list[Result] = []
     parts = {**PARTS, "recursive": (PARTS["recursive"][0], lambda: recursive.main(references))}
     for title, run in [parts[name] for name in names or PARTS]:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's description, a table of times, and the line with the ratio."""
+"""What the benchmarks share: the machine's description, a table's row, a ratio's line."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Result(NamedTuple):
 
 
 def machine() -> str:
-    """Cores and versions, in one line."""
+    """Describes cores and versions in one line."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ray"))
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
 
 
 def row(name: str, values: Sequence[float], unit: str, digits: int = 2) -> str:
-    """One line of a table: smallest, median and largest."""
+    """Formats one line of a table: smallest, median and largest."""
     numbers = "".join(f"{value:11.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
     return f"{name:<58}{numbers} {unit}"
 
 
 def verdict(result: Result) -> str:
-    """The line with the ratio and its target."""
+    """Formats the line with the ratio and its target."""
     return f"ratio {result.ratio:.3f}, target {result.target}: {result.what}"
 
 
 def verdicts(results: list[Result]) -> list[Result]:
-    """Prints their lines, and gives them back."""
+    """Prints the results' lines, and returns the results."""
     print()
     for result in results:
         print(verdict(result))

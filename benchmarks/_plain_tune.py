@@ -1,10 +1,11 @@
-"""The same trials as `benchmarks._sleep_sweep` in plain Ray Tune, as its documentation would write them.
+"""The same trials as `benchmarks._sleep_sweep` in plain Ray Tune, written as in its documentation.
 
     python -m benchmarks._plain_tune FOLDER
 
-A function is trained, Tune's settings are its own, results go below FOLDER. Only Ray's start is as in a sweep: on loopback,
-for two CPUs, without dashboard, in a folder of its own. Prints, as the last line, the time of day at which the first trial
-could be placed and the one at which the last had ended.
+A function is trained, Tune's settings are its own, results go below FOLDER. Only Ray's start is as
+in a sweep: on loopback, for two CPUs, without dashboard, in a folder of its own. The last line
+printed has the time of day at which the first trial could be placed, and that at which the last had
+ended.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ray import tune
 
 
 def train(config: dict[str, Any]) -> None:
-    """Four reports in one second."""
+    """Trains one trial: four reports in one second."""
     import torch  # noqa: F401  (what any training would import)
 
     for _ in range(4):

@@ -1,4 +1,7 @@
-"""Training steps of the published HRM and TRM, taken from checkouts of their repositories; nothing of theirs is part of this package."""
+"""Training steps of the published HRM and TRM, taken from checkouts of their repositories.
+
+Nothing of theirs is part of this package.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,15 @@ PLACES = {
     ),
     "trm": (("models.recursive_reasoning.trm", "TinyRecursiveReasoningModel_ACTV1"),),
 }
-"""Modules and classes by family, the first found first."""
+"""The modules and classes by family, of which the first one found is used."""
 
 
 class ReferenceStep:
-    """A model of theirs with its loss head and carry, in float32 on the CPU.
+    """A published model with its loss head and carry, in float32 on the CPU.
 
-    The optimizer is torch's fused AdamW, the fastest that torch has: the package adam-atan2 needs a GPU. Their puzzle embedding is not
-    updated, which costs nothing that could be measured.
+    The optimizer is torch's fused AdamW, the fastest that torch has: the package adam-atan2 needs a
+    GPU. The published puzzle embedding is not updated, which would cost nothing that could be
+    measured.
     """
 
     def __init__(self, head: torch.nn.Module, config: RecursiveConfig) -> None:
@@ -45,11 +49,14 @@ class ReferenceStep:
         self.carry: Any = None
 
     def state(self) -> Mapping[str, Tensor]:
-        """A copy of their state dict."""
+        """Returns a copy of the published model's state dict."""
         return {name: tensor.detach().clone() for name, tensor in self.head.state_dict().items()}
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> float:
-        """One training step on boards, int64 [rows, cells]; the loss, a mean over the rows."""
+        """Makes one training step on boards, int64 [rows, cells].
+
+        Returns the loss, a mean over the rows.
+        """
         batch = {"inputs": inputs, "labels": labels, "puzzle_identifiers": torch.zeros(len(inputs), dtype=torch.int32)}
         if self.carry is None:
             self.carry = self.head.initial_carry(batch)  # type: ignore[operator]
@@ -62,7 +69,9 @@ class ReferenceStep:
 
 
 def reference(paths: Sequence[Path], config: RecursiveConfig) -> ReferenceStep | None:
-    """The published model of a configuration from the first checkout that has it; None where none has.
+    """Returns the published model of a configuration from the first checkout that has it.
+
+    None if none has.
 
     Raises:
         ConfigError: if a path is no folder.
@@ -87,7 +96,7 @@ def _build(path: Path, module: str, name: str, config: RecursiveConfig) -> torch
 
 
 def _settings(config: RecursiveConfig) -> dict[str, Any]:
-    """Our configuration by their names."""
+    """Returns our configuration by the published names."""
     layers = config.h_layers if isinstance(config, HRMConfig) else 0
     own = {"mlp_t": config.mlp_t, "puzzle_emb_len": config.puzzle_tokens} if isinstance(config, TRMConfig) else {}
     return {
@@ -113,7 +122,10 @@ def _settings(config: RecursiveConfig) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _importing(path: Path) -> Iterator[None]:
-    """Their package `models` is that of `path` inside, and is forgotten afterwards: both repositories call theirs so."""
+    """Makes the published package `models` that of `path` inside, and forgets it afterwards.
+
+    Both repositories have a package of that name.
+    """
     stand_ins = {name: module for name, module in _stand_ins().items() if importlib.util.find_spec(name) is None}
     sys.modules.update(stand_ins)
     sys.path.insert(0, str(path))
@@ -126,15 +138,19 @@ def _importing(path: Path) -> Iterator[None]:
 
 
 def _stand_ins() -> dict[str, ModuleType]:
-    """What they import and use for one thing each: attention that needs a GPU, and the exchange of heads and positions."""
-    flash, einops = ModuleType("flash_attn"), ModuleType("einops")
+    """Returns stand-ins for what the published code imports and uses for one thing each.
+
+    They are attention that needs a GPU, and the exchange of heads and positions.
+    """
+    flash = ModuleType("flash_attn")
+    einops = ModuleType("einops")
     flash.flash_attn_func = _attention  # type: ignore[attr-defined]
     einops.rearrange = lambda tensor, pattern: tensor.transpose(1, 2)  # type: ignore[attr-defined]
     return {"flash_attn": flash, "einops": einops}
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    """All [rows, positions, heads, width], in and out."""
+    """Attends; all tensors are [rows, positions, heads, width], in and out."""
     return (
         scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal)
         .transpose(1, 2)

@@ -2,8 +2,8 @@
 
     python -m benchmarks._sleep_sweep --storage FOLDER
 
-Reports come after each step, so the first rung is at step 1. All trials tie there, and ties go on: every trial runs its
-four steps. Nothing is confirmed.
+Reports come after each step, so the first rung is at step 1. All trials tie there, and ties go on:
+every trial runs its four steps. Nothing is confirmed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TRIALS = 16
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """One number, for the searcher to work on."""
+    """Suggests one number, for the searcher to work on."""
     return {"x": trial.suggest_float("x", 0.0, 1.0)}
 
 

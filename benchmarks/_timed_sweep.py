@@ -1,9 +1,11 @@
-"""The sweep that `benchmarks.durability` looks into: the lookahead study at the laptop's size, over the family that keeps times.
+"""The sweep that `benchmarks.durability` looks into, over the family that keeps times.
 
     LEADLINE_TIMES=FOLDER python -m benchmarks._timed_sweep --storage FOLDER
 
-The driver keeps times too, in `placement.jsonl` of that folder: `start`, for how long a start was held back until the ledger had it, and
-`end`, for how long a trial that was to end kept its place until the ledger had that. Both up to when Tune's event loop came to look.
+It is the lookahead study and has the laptop's size. The driver keeps times too, in
+`placement.jsonl` of that folder: `start`, for how long a start was held back until the ledger had
+it, and `end`, for how long a trial that was to end kept its place until the ledger had that. Both
+end when Tune's event loop comes to look.
 """
 
 from __future__ import annotations
@@ -28,13 +30,18 @@ STUDY = dataclasses.replace(LOOKAHEAD, name="timed", family="benchmarks.timed_fa
 
 
 def _held(word: str, since: float) -> None:
+    """Writes down the seconds since a moment under a word."""
     with (Path(os.environ[TIMES]) / "placement.jsonl").open("a") as lines:
         lines.write(json.dumps({word: time.perf_counter() - since}) + "\n")
 
 
 def _timed(placement: type[Placement]) -> None:
+    """Times starts and ends, by wrapping the methods that make them."""
     since: dict[str, float] = {}
-    suggest, reported, ends, started = placement.suggest, placement.reported, placement.recorded_ends, Director.started
+    suggest = placement.suggest
+    reported = placement.reported
+    ends = placement.recorded_ends
+    started = Director.started
 
     def begun(director: Director, trial: int, attempt: int) -> None:
         since["start"] = time.perf_counter()
@@ -64,7 +71,11 @@ def _timed(placement: type[Placement]) -> None:
 
 
 def _time_placement() -> None:
-    """Once the environment stands that Ray reads when it is imported, and before the placement is made."""
+    """Times the placement from the moment at which its module may be imported.
+
+    That is once the environment stands that Ray reads when it is imported, and before the placement
+    is made.
+    """
     prepare = environment.prepare
 
     def prepared(cluster: bool = False) -> None:

@@ -1,10 +1,11 @@
-"""How far the leaderboard in Ray's dashboard is behind the ledger, of a sweep with thousands of trials.
+"""How far the leaderboard in Ray's dashboard is behind the ledger, with thousands of trials.
 
     python -m benchmarks.behind [TRIALS]
 
-takes about two minutes. 5,000 trials of the sleeping family are written as ended, with reports that are made up; then the sweep is resumed
-as a job on a Ray head of its own, with further trials that are real: two at a time, a report each second. Each report is looked for
-in the leaderboard's file as the log viewer gets it, ten times a second.
+takes about two minutes. 5,000 trials of the sleeping family are written as ended, with reports that
+are made up; then the sweep is resumed as a job on a Ray head of its own, with further trials that
+are real: two at a time, a report each second. Each report is looked for in the leaderboard's file
+as the log viewer gets it, ten times a second.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ from tests.leadline.ray_head import Head, behind, head, until
 
 __all__ = ["main"]
 
-TRIALS, FURTHER = 5000, 200
-PAUSE, SECONDS = 1.0, 60.0
+TRIALS, FURTHER = 5000, 200  # made-up trials, and real ones
+PAUSE, SECONDS = 1.0, 60.0  # between reports, and of measuring
 NAME = "behind"
 
 
 def _resumed(place: str, ray: Head, trials: int) -> list[float]:
+    """Resumes the sweep as a job, and returns by how many seconds each report was behind."""
     words = ["-m", "benchmarks._sleep_sweep", "--resume", NAME, "--storage", place, "--trials", str(trials + FURTHER)]
     typed = subprocess.Popen(
         [sys.executable, *words],
@@ -63,29 +65,39 @@ def _resumed(place: str, ray: Head, trials: int) -> list[float]:
 
 
 def main(trials: int = TRIALS) -> list[Result]:
-    """Measures and prints; see the module's text."""
+    """Measures and prints; the module's docstring says what."""
     print(machine())
     settings = Settings(
-        study=STUDY.name, family=str(STUDY.family), metric="loss", mode="min", sampler="random", scale="laptop", stratify=None,
-        strata=("all",), trials=trials, budget=REPORTS, grace=1, reduction=4, startup=trials, seed=0, confirm=0, replicates=1, fields={},
-        overrides={"pause": PAUSE}, concurrent=2,
-    )  # fmt: skip
-    os.environ["PATH"] = (
-        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the job's `python` is this one
+        study=STUDY.name,
+        family=str(STUDY.family),
+        metric="loss",
+        mode="min",
+        sampler="random",
+        scale="laptop",
+        stratify=None,
+        strata=("all",),
+        trials=trials,
+        budget=REPORTS,
+        grace=1,
+        reduction=4,
+        startup=trials,
+        seed=0,
+        confirm=0,
+        replicates=1,
+        fields={},
+        overrides={"pause": PAUSE},
+        concurrent=2,
     )
+    # The job's `python` is then this one.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     report = Report(1, 1, PAUSE, 0.0, {"validation/loss": Measure.exact(1.0)})
     with tempfile.TemporaryDirectory(prefix="ll-") as place, head() as ray:
         count = record(Folder.at(place) / NAME / "ledger", settings, report, STUDY.space)
         print(f"{count:,} events of {trials:,} trials that have ended; then reports of two that train")
         found = _resumed(place, ray, trials)
     print(row(f"    {len(found)} reports, until the log viewer gets them; min, median, max", found, "s"))
-    return verdicts(
-        [
-            Result(
-                f"leaderboard of {trials:,} trials behind the ledger, median, seconds", statistics.median(found), "<= 2"
-            )
-        ]
-    )
+    title = f"leaderboard of {trials:,} trials behind the ledger, median, seconds"
+    return verdicts([Result(title, statistics.median(found), "<= 2")])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""A sweep on a cluster of hosts: from the command to the first step, and trials a minute on one, two and three nodes.
+"""A sweep on a cluster: the way to the first step, and trials a minute on one to three nodes.
 
     python -m benchmarks.cluster
 
-takes about ten minutes, as root, with what `make test-cluster` installs. The hosts are Linux namespaces on this machine (see
-`tests/cluster/hosts.py`): a head without trials, three workers of two logical CPUs, and a laptop from which the sweep is typed. They
-are brought up by `ray up clusters/onprem.yaml`, and the storage is an S3 server.
+takes about ten minutes, as root, with what `make test-cluster` installs. The hosts are Linux
+namespaces on this machine (see `tests/cluster/hosts.py`): a head without trials, three workers of
+two logical CPUs, and a laptop from which the sweep is typed. They are brought up by `ray up
+clusters/onprem.yaml`, and the storage is an S3 server.
 
-A trial sleeps 10 s in four steps, each of which is reported and leaves a checkpoint, and is nothing else; so the hosts' common CPUs
-are no limit, as long as what the framework does around it leaves them some. Trials a minute are counted from the moment at which each
-place has ended its first trial, whose process had to be started, to the last trial's end. Two trials at a time and 10 s each would be 12
-a minute and node.
+A trial sleeps 10 s in four steps, each of which is reported and leaves a checkpoint, and is nothing
+else; so the hosts' common CPUs are no limit, as long as what the framework does around it leaves
+them some. Trials a minute are counted from the moment at which each place has ended its first
+trial, whose process had to be started, to the last trial's end. Two trials at a time and 10 s each
+would be 12 a minute and node.
 """
 
 from __future__ import annotations
@@ -34,17 +36,17 @@ __all__ = ["main"]
 
 WORKERS = ("one", "two", "three")
 PLACES = 2
-"""Of a worker."""
+"""The number of trials that a worker runs at a time."""
 SECONDS = 10.0
-"""Of a trial."""
-ROUNDS = 6
+"""The seconds that a trial sleeps."""
+ROUNDS = 6  # trials of a place, one after the other
 TARGET = ">= 0.9"
 FIRST = re.compile(r"first step +after ([\d.]+) s: (.*)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a sweep came to.
+    """The times of one sweep.
 
     Attributes:
         parts: seconds from the command to the first trial's first step, by what they went to.
@@ -56,7 +58,7 @@ class Run:
 
 
 def sweep(hosts: Hosts, cluster: Cluster, url: str, store: S3Server, nodes: int) -> Run:
-    """The sweep of sleeping trials on so many nodes, typed on the laptop."""
+    """Runs the sweep of sleeping trials on so many nodes, typed on the laptop."""
     environment = {**cluster.environment, "RAY_ADDRESS": url, "PYTHONPATH": str(ROOT)}
     name, trials = f"sleep-{nodes}", ROUNDS * PLACES * nodes
     words = [
@@ -93,6 +95,7 @@ def sweep(hosts: Hosts, cluster: Cluster, url: str, store: S3Server, nodes: int)
 
 
 def _parts(events: list[Event], began: float, submitted: float, said: str) -> dict[str, float]:
+    """Returns the seconds from the command to the first step, by what they went to."""
     first = next(event for event in events if isinstance(event, Reported))
     whole = first.time - first.report.seconds - first.report.overhead - began
     found = FIRST.search(said)
@@ -107,12 +110,13 @@ def _parts(events: list[Event], began: float, submitted: float, said: str) -> di
 
 
 def _rate(events: list[Event], places: int) -> float:
+    """Returns the trials a minute after each place's first."""
     ends = sorted(event.time for event in events if isinstance(event, Reported) and event.action != "continue")
     return 60.0 * (len(ends) - places) / float(ends[-1] - ends[places - 1])
 
 
 def _brought_up(nodes: int, store_log: Path) -> Run:
-    """A cluster of so many workers, with one sweep on it."""
+    """Brings up a cluster of so many workers, and runs one sweep on it."""
     with Hosts(HEAD, *WORKERS, LAPTOP) as hosts:
         cluster = Cluster(hosts, WORKERS[:nodes])
         cluster.up()

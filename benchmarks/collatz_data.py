@@ -2,17 +2,19 @@
 
     python benchmarks/collatz_data.py
 
-prints, in under a minute and without options, milliseconds for a batch of 1,024 rows (256 hard, 768 random) at
-lookahead 100, each the median of its repeats with the range:
-
-(a)   Python integers, one number at a time, as the log's code works: it walks the hard seed's orbit for each hard row, and
-      computes the valuations of n, T(n), T^4(n) and T^8(n) anew for each. (a2) does so for n and T(n) alone.
+prints, in under a minute and without options, milliseconds for a batch of 1,024 rows (256 hard, 768
+random) at lookahead 100, each the median of its repeats with the range:
+(a)   Python integers, one number at a time, as the log's code works: it walks the hard seed's orbit
+      for each hard row, and computes the valuations of n, T(n), T^4(n) and T^8(n) anew for each.
+      (a2) does so for n and T(n) alone.
 (b)   `CollatzTask.batch`: gathers from the tables that the family builds once.
-(c)   the same, and in addition making 768 new random rows, exclusion and features included, as if none were used twice;
-      made in blocks of 65,536 rows, so the cost is that of a block times 768/65,536.
+(c)   the same, and in addition making 768 new random rows, exclusion and features included, as if
+      none were used twice; made in blocks of 65,536 rows, so the cost is that of a block times
+      768/65,536.
 
-Then (a)/(b), (a)/(c) and (a2)/(c); the tables' build time; and the share that each would have of a step of the log's
-4.6M-parameter network on this machine, batch included; torch uses its default number of threads.
+Then (a)/(b), (a)/(c) and (a2)/(c); the tables' build time; and the share that each would have of a
+step of the log's 4.6M-parameter network on this machine, batch included; torch uses its default
+number of threads.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ ORBIT = 300  # iterates of a hard seed among which the log's sampler picks
 
 
 def milliseconds(work: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median, smallest and largest wall time of `work`, after one call that is not counted."""
+    """Returns median, smallest and largest wall time of `work`, after one uncounted call."""
     work()
     times = []
     for _ in range(repeats):
@@ -53,14 +55,14 @@ def milliseconds(work: Callable[[], object], repeats: int) -> tuple[float, float
 
 
 def step(n: int) -> tuple[int, int]:
-    """(T(n), k) by Python integers."""
+    """Returns T(n) and k, computed with Python integers."""
     m = 3 * n + 1
     k = (m & -m).bit_length() - 1
     return m >> k, k
 
 
 def one_row(n: int) -> list[float]:
-    """The 106 features of one number."""
+    """Returns the 106 features of one number."""
     base = [math.log10(n) / 40, n % 3 / 2, n % 9 / 8, n % 27 / 26, n % 81 / 80]
     valuations = []
     for _ in range(LOOKAHEAD):
@@ -71,7 +73,7 @@ def one_row(n: int) -> list[float]:
 
 
 def draw(hard: bool) -> int:
-    """One number of a batch."""
+    """Draws one number of a batch."""
     if not hard:
         size = random.randint(2, 124)
         return random.randrange(2**size, 2 ** (size + 1)) | 1
@@ -87,7 +89,7 @@ def draw(hard: bool) -> int:
 
 
 def plain(iterates: tuple[int, ...]) -> list[torch.Tensor]:
-    """A batch one number at a time: features of T^j(n) for each j of `iterates`."""
+    """Makes a batch one number at a time: features of T^j(n) for each j of `iterates`."""
     rows = [draw(i < HARD) for i in range(BATCH)]
     found = []
     for j in iterates:
@@ -102,7 +104,7 @@ def plain(iterates: tuple[int, ...]) -> list[torch.Tensor]:
 
 
 def fresh(generator: np.random.Generator, guarded: Membership) -> None:
-    """A block of new random rows with their features of n and T(n)."""
+    """Makes a block of new random rows with their features of n and T(n)."""
     run = trace(random_odd(generator, BLOCK), LOOKAHEAD + REACH + 1, REACH + 1)
     allowed = np.flatnonzero(~np.any([guarded(run.numbers[j]) for j in (0, 1, 4, 8)], axis=0))
     nodes = table(run.k, run.numbers)
@@ -111,7 +113,7 @@ def fresh(generator: np.random.Generator, guarded: Membership) -> None:
 
 
 def train_step(task: CollatzTask) -> None:
-    """A batch and its optimizer step."""
+    """Makes a batch and its optimizer step."""
     batch = task.batch(0)
     task.optimizers[0].zero_grad()
     torch.stack(list(task.losses(task.model, batch, 0.5).values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -119,12 +121,12 @@ def train_step(task: CollatzTask) -> None:
 
 
 def show(name: str, times: tuple[float, float, float]) -> None:
-    """One line of the report."""
+    """Prints one line of the report."""
     print(f"{name:<58}{times[0]:9.2f} ms   ({times[1]:.2f} to {times[2]:.2f})")
 
 
 def main() -> dict[str, float]:
-    """Measures, prints and returns the ratios; see the module's text."""
+    """Measures, prints and returns the ratios; the module's docstring says which."""
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
     print(f"{os.cpu_count()} cores, {platform.machine()}, {versions}")
     start = time.perf_counter()

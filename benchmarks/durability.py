@@ -1,23 +1,30 @@
-"""What durability costs: the ledger's rate, a resume, the share of a trial's time, and the driver's memory.
+"""What durability costs: the ledger's rate, a resume, a share of a trial's time, memory.
 
     python -m benchmarks.durability [throughput | replay | share | memory] ...
 
 takes about seven minutes; each part can be run alone.
 
-throughput  reports of a Collatz trial, 16 at a time as from 16 trials, each batch confirmed before the next; then one at a time, for the
-            median latency of a confirmed event. On the disk of temporary files, whose file system is named, and on moto's S3 server where
-            that is installed. `throughput=URI` takes another place, such as `s3://bucket/folder?endpoint_override=...`.
-replay      what `--resume` does before it starts Ray, in wall time: the command line read, the ledger read, checked and folded, searcher
-            and rungs included, the lease taken, the driver made. The sweep had 2,000 trials of 50 such reports when it was killed; each
-            resume is a process of its own, forked like any driver. Python's start, the imports, Ray's start and the first event
-            that the driver writes are left out; so is what a longer budget would add.
-share       the lookahead study on the laptop's network with a report after about each second of training, two trials at a time: saving
-            checkpoints and log, waiting for decisions, and places that stand idle until the ledger has a trial's end or the next one's
-            start, for each second of training. Evaluation is not counted as durability, nor is what else happens between two trials of
-            a process (the last report's way to the driver, Tune, the proposal, building the model); that is printed beside it.
-memory      resident memory of the driver's process, without Ray's and the trials', over 2,000 trials of one report, two at a time. A driver
-            hands over to another after 400 attempts, so that this is over several drivers: the largest of any of them, from trial 200 to
-            the last report, against that at trial 200.
+throughput  reports of a Collatz trial, 16 at a time as from 16 trials, each batch confirmed before
+            the next; then one at a time, for the median latency of a confirmed event. On the disk
+            of temporary files, whose file system is named, and on moto's S3 server where that is
+            installed. `throughput=URI` takes another place, such as
+            `s3://bucket/folder?endpoint_override=...`.
+replay      what `--resume` does before it starts Ray, in wall time: the command line read, the
+            ledger read, checked and folded, searcher and rungs included, the lease taken, the
+            driver made. The sweep had 2,000 trials of 50 such reports when it was killed; each
+            resume is a process of its own, forked like any driver. Python's start, the imports,
+            Ray's start and the first event that the driver writes are left out; so is what a longer
+            budget would add.
+share       the lookahead study on the laptop's network with a report after about each second of
+            training, two trials at a time: saving checkpoints and log, waiting for decisions, and
+            places that stand idle until the ledger has a trial's end or the next one's start, for
+            each second of training. Evaluation is not counted as durability, nor is what else
+            happens between two trials of a process (the last report's way to the driver, Tune, the
+            proposal, building the model); that is printed beside it.
+memory      resident memory of the driver's process, without Ray's and the trials', over 2,000
+            trials of one report, two at a time. A driver hands over to another after 400 attempts,
+            so that this is over several drivers: the largest of any of them, from trial 200 to the
+            last report, against that at trial 200.
 """
 
 from __future__ import annotations
@@ -56,14 +63,14 @@ from leadline.measure import Report
 from leadline.storage import Folder
 from sweeps.lookahead import FIELDS, STUDY
 
-BATCH = 16
+BATCH = 16  # events that are confirmed together
 LAYERS = "64,64"
 """The middle one of the networks that the study searches at the laptop's size."""
 
 
 @functools.cache
 def recorded_report(steps: int = 40) -> Report:
-    """The last report of a short Collatz trial."""
+    """Returns the last report of a short Collatz trial."""
     from leadline.training.loop import Loop
     from trainables.collatz.family import COLLATZ
 
@@ -72,12 +79,16 @@ def recorded_report(steps: int = 40) -> Report:
 
 
 def _event(report: Report, step: int) -> Event:
+    """Returns the ledger's event of a report at a step."""
     moved = dataclasses.replace(report, step=step, samples=256 * step)
     return Reported(trial=0, report=moved, action="continue", reason="", time=time.time())
 
 
 def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -> list[Result]:
-    """Events per second into a ledger, on local disk and S3 or at `uri`; the first place is measured against the target."""
+    """Measures events per second into a ledger, on local disk and S3 or at `uri`.
+
+    The first place is measured against the target.
+    """
     report = recorded_report()
     found = []
     with contextlib.ExitStack() as stack:
@@ -99,19 +110,21 @@ def throughput(uri: str | None = None, batches: int = 300, singles: int = 200) -
 
 
 def _places(stack: contextlib.ExitStack) -> Iterator[tuple[str, Folder]]:
+    """Yields the places to write to, each with its name: the disk, and S3 if moto is installed."""
     yield "on disk", Folder.at(stack.enter_context(tempfile.TemporaryDirectory(prefix="ll-")))
     if options := stack.enter_context(_s3()):
         yield "on S3 (moto)", Folder.at(f"s3://bucket/ledger?{options}")
 
 
 def _file_system(folder: Folder) -> str:
+    """Returns the name of the file system that a local folder is on."""
     mounts = [part for part in psutil.disk_partitions(all=True) if Path(folder.path).is_relative_to(part.mountpoint)]
     return max(reversed(mounts), key=lambda part: len(part.mountpoint)).fstype if mounts else "of unknown kind"
 
 
 @contextlib.contextmanager
 def _s3() -> Iterator[str]:
-    """Options of a URI on moto's server; empty where that does not start."""
+    """Starts moto's server and yields the options of a URI on it; empty if it does not start."""
     port = 19471
     os.environ |= {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
@@ -128,7 +141,7 @@ def _s3() -> Iterator[str]:
 
 
 def _rate(folder: Folder, report: Report, batches: int, singles: int) -> tuple[float, list[float]]:
-    """Events per second in batches, and the seconds of single ones."""
+    """Returns the events per second in batches, and the seconds of single ones."""
     ledger = Ledger(folder)
     began = time.perf_counter()
     for batch in range(batches):
@@ -147,15 +160,32 @@ def _rate(folder: Folder, report: Report, batches: int, singles: int) -> tuple[f
 
 
 def _settings(trials: int, reports: int) -> Settings:
+    """Returns the settings of a lookahead sweep with so many trials of so many reports."""
     return Settings(
-        study="lookahead", family="collatz", metric="hinge", mode="min", sampler="tpe", scale="laptop", stratify="lookahead",
-        strata=(10, 20, 50, 100), trials=trials, budget=400 * reports, grace=400, reduction=3, startup=trials, seed=0, confirm=0,
-        replicates=1, fields=dict(FIELDS), overrides={}, concurrent=2,
-    )  # fmt: skip
+        study="lookahead",
+        family="collatz",
+        metric="hinge",
+        mode="min",
+        sampler="tpe",
+        scale="laptop",
+        stratify="lookahead",
+        strata=(10, 20, 50, 100),
+        trials=trials,
+        budget=400 * reports,
+        grace=400,
+        reduction=3,
+        startup=trials,
+        seed=0,
+        confirm=0,
+        replicates=1,
+        fields=dict(FIELDS),
+        overrides={},
+        concurrent=2,
+    )
 
 
 def _sweep(settings: Settings, report: Report, space: Space) -> Iterator[Event]:
-    """The events of a sweep whose trials all tie, so that no rung stops one."""
+    """Yields the events of a sweep whose trials all tie, so that no rung stops one."""
     events: list[Event] = []
     director = Director(settings, space, events.append)
     director.opened({})
@@ -174,16 +204,15 @@ def _sweep(settings: Settings, report: Report, space: Space) -> Iterator[Event]:
 
 
 def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Result]:
-    """Seconds of wall time from a resume's command line to the driver that would start Ray."""
+    """Measures the wall time from a resume's command line to the driver that would start Ray."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         folder = Folder.at(place) / "sweep" / "ledger"
         count = record(folder, _settings(trials, reports), recorded_report(), STUDY.space)
         files, size = len(folder.sizes()), sum(folder.sizes().values())
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
             times = fresh.submit(_resumes, place, "sweep", rounds).result()
-    print(
-        f"{count:,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files; wall time of {rounds} resumes, min, median, max"
-    )
+    sizes = f"{count:,} events of {trials:,} trials, {size / 1e6:.0f} MB in {files} files"
+    print(f"{sizes}; wall time of {rounds} resumes, min, median, max")
     print(row("    from the command line to the driver, without Ray", [time["whole"] for time in times], "s"))
     for what, name in (("reading", "read"), ("folding, with searcher and rungs,", "fold")):
         print(row(f"      {what} {times[0][f'{name}s']}x", [time[name] for time in times], "s"))
@@ -192,8 +221,9 @@ def replay(trials: int = 2000, reports: int = 50, rounds: int = 3) -> list[Resul
 
 
 def record(folder: Folder, settings: Settings, report: Report, space: Space) -> int:
-    """Writes the events of `_sweep` into a ledger; how many there are."""
-    ledger, position = Ledger(folder), 0
+    """Writes the events of `_sweep` into a ledger; returns how many there are."""
+    ledger = Ledger(folder)
+    position = 0
     for event in _sweep(settings, report, space):
         position = ledger.append(event)
         if position % BATCH == 0:
@@ -203,7 +233,10 @@ def record(folder: Folder, settings: Settings, report: Report, space: Space) -> 
 
 
 def _resumes(place: str, name: str, rounds: int) -> list[dict[str, float]]:
-    """Resumes a sweep in drivers that end where they would start Ray; what each spent. For a process that has done nothing yet."""
+    """Resumes a sweep in drivers that end where they would start Ray, and returns what each spent.
+
+    It is for a process that has done nothing yet.
+    """
     found = []
     for number in range(rounds):
         told = Path(place) / f"times-{number}.json"
@@ -215,6 +248,7 @@ def _resumes(place: str, name: str, rounds: int) -> list[dict[str, float]]:
 
 
 def _resumed(told: Path, arguments: Sequence[str], parent: Parent) -> int:
+    """Drives a resume up to where it would start Ray, and writes what it spent to `told`."""
     spent: Counter[str] = Counter()
     for owner, method, word in ((reader, "steady", "read"), (Director, "replay", "fold")):
         setattr(owner, method, _counted(getattr(owner, method), word, spent))
@@ -230,6 +264,8 @@ def _resumed(told: Path, arguments: Sequence[str], parent: Parent) -> int:
 
 
 def _counted(action: Callable[..., Any], word: str, spent: Counter[str]) -> Callable[..., Any]:
+    """Returns the action with its seconds and calls added to `spent`, under the word."""
+
     def run(*arguments: Any) -> Any:
         began = time.perf_counter()
         found = action(*arguments)
@@ -240,7 +276,7 @@ def _counted(action: Callable[..., Any], word: str, spent: Counter[str]) -> Call
 
 
 def share(trials: int = 8, reports: int = 9, seconds: float = 1.0) -> list[Result]:
-    """Saving, waiting and places held for the ledger, for each second of training."""
+    """Measures saving, waiting and places held for the ledger, for each second of training."""
     interval = max(1, round(seconds * 400 / recorded_report(400).seconds))
     with tempfile.TemporaryDirectory(prefix="ll-") as place, tempfile.TemporaryDirectory(prefix="ll-") as times:
         os.environ[TIMES] = times
@@ -263,16 +299,15 @@ def share(trials: int = 8, reports: int = 9, seconds: float = 1.0) -> list[Resul
     for name, passed in [pair for line in [*lines, *held] for pair in line.items()]:
         spent[name] += passed
     count = len(lines)
-    spent["between"] *= trials / max(
-        1, sum("between" in line for line in lines)
-    )  # a process's first trial has none before it
-    print(
-        f"{count} reports of {trials} trials, one each {interval} steps; ms for each report, and for each second of its training"
-    )
+    # A process's first trial has none before it.
+    spent["between"] *= trials / max(1, sum("between" in line for line in lines))
+    columns = "ms for each report, and for each second of its training"
+    print(f"{count} reports of {trials} trials, one each {interval} steps; {columns}")
     for name, text in SHARES.items():
         print(f"    {text:<92}{1e3 * spent[name] / count:10.1f}{1e3 * spent[name] / spent['training']:10.1f}")
     print("\n".join(f"    the sweep says: {line}" for line in said.splitlines() if line.startswith("per trial")))
-    # What is paid for a report does not depend on how long it took to train: where that was not `seconds`, it is not what is divided by.
+    # What is paid for a report does not depend on how long it took to train, so it is divided by
+    # `seconds`, also if the training took another time.
     durable = sum(spent[name] for name in ("saving", "waiting", "start", "end")) / count / seconds
     every = sum(spent[name] for name in ("saving", "waiting", "between")) / count / seconds
     print(f"    with all that is between two trials of a process: {every:.2%} of {seconds:g} s of training")
@@ -297,11 +332,12 @@ SHARES = {
 
 
 def _told(folder: Path, pattern: str) -> list[dict[str, float]]:
+    """Reads the lines of JSON in a folder's files."""
     return [json.loads(line) for path in folder.glob(pattern) for line in path.read_text().splitlines()]
 
 
 def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Result]:
-    """The largest resident memory of a driver from trial `early` on, as a multiple of that at trial `early`."""
+    """Measures a driver's largest memory from trial `early` on, as a multiple of that then."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         command = [
             sys.executable,
@@ -326,11 +362,11 @@ def memory(trials: int = 2000, early: int = 200, pause: float = 0.01) -> list[Re
         raise RuntimeError(f"{len(ends)} of {trials} trials ran to their end")
     drivers = [event.manifest["pid"] for event in events if isinstance(event, Opened)]
     training = [sample for sample in samples if sample.process in drivers and sample.moment <= ends[-1]]
+    by = f"by {len(drivers)} drivers in turn, of {_attempts()} attempts at most"
+    print(f"{trials} trials in {ends[-1] - ends[0]:.0f} s, {by}")
     print(
-        f"{trials} trials in {ends[-1] - ends[0]:.0f} s, by {len(drivers)} drivers in turn, of {_attempts()} attempts at most"
-    )
-    print(
-        "    resident memory of the driver's process alone, with the pages that it shares with its parent, until the last report:"
+        "    resident memory of the driver's process alone, with the pages that it shares with its parent, "
+        "until the last report:"
     )
     for number, driver in enumerate(drivers, 1):
         sizes_of = [sample.size for sample in training if sample.process == driver]
@@ -358,13 +394,14 @@ class Sample(NamedTuple):
 
 
 def _attempts() -> int:
+    """Returns how many attempts a driver places."""
     from leadline.engine.ray.placement import ATTEMPTS
 
     return ATTEMPTS
 
 
 def _resident(sweep: subprocess.Popen[bytes]) -> Iterator[Sample]:
-    """Of the driver of the moment, which is a child of the command."""
+    """Samples the resident memory of the current driver, which is a child of the command."""
     while sweep.poll() is None:
         time.sleep(0.1)
         with contextlib.suppress(psutil.Error):
@@ -381,10 +418,10 @@ PARTS: dict[str, Callable[..., list[Result]]] = {
 
 
 def main(names: Sequence[str] = ()) -> list[Result]:
-    """Measures and prints; see the module's text.
+    """Measures and prints; the module's docstring says what.
 
     Args:
-        names: of the parts, each with an argument after `=` if it takes one; all by default.
+        names: the parts, each with an argument after `=` if it takes one; all by default.
     """
     print(machine())
     results: list[Result] = []

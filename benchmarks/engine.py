@@ -2,19 +2,22 @@
 
     python -m benchmarks.engine
 
-takes about three minutes, without options. 16 trials that import torch and then report four times over one second, 2 at a
-time on 2 CPUs: 8 s would be ideal.
+takes about three minutes, without options. 16 trials that import torch and then report four times
+over one second, 2 at a time on 2 CPUs: 8 s would be ideal.
 
-tune    a function trainable in `tune.Tuner` with Tune's own settings, as in `benchmarks/_plain_tune.py`: a new process per
-        trial. It keeps no checkpoints, and its search is random.
-engine  a sweep script, as in `benchmarks/_sleep_sweep.py`, with all that a sweep does: Optuna's TPE, a durable ledger, a
-        checkpoint per report, leaderboard, TensorBoard files and report.
+tune    a function trainable in `tune.Tuner` with Tune's own settings, as in
+        `benchmarks/_plain_tune.py`: a new process per trial. It keeps no checkpoints, and its
+        search is random.
+engine  a sweep script, as in `benchmarks/_sleep_sweep.py`, with all that a sweep does: Optuna's
+        TPE, a durable ledger, a checkpoint per report, leaderboard, TensorBoard files and report.
 
-Each run is a process of its own and is timed from its start to its exit, Ray's start included; the two take turns. Then the
-same from the moment at which the first trial could be placed, and the parts of the engine's time, from its ledger.
+Each run is a process of its own and is timed from its start to its exit, Ray's start included; the
+two take turns. Then the same from the moment at which the first trial could be placed, and the
+parts of the engine's time, from its ledger.
 
-Expect about a half on two cores: a trial of the engine takes over a process that has imported torch already, and what is left is
-spent once per sweep, on imports, Ray's start and end, and the views. It weighs less in a longer sweep.
+Expect about a half on two cores: a trial of the engine takes over a process that has imported torch
+already, and what is left is spent once per sweep, on imports, Ray's start and end, and the views.
+It weighs less in a longer sweep.
 """
 
 from __future__ import annotations
@@ -44,7 +47,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of a process: its whole life, and its parts by name; `said` is what it printed."""
+    """The seconds of a process: its whole life, and its parts by name.
+
+    `said` is what it printed.
+    """
 
     wall: float
     parts: dict[str, float]
@@ -52,12 +58,12 @@ class Run:
 
     @property
     def after_start(self) -> float:
-        """From the first trial's placement to the exit."""
+        """The seconds from the first trial's placement to the exit."""
         return self.wall - next(iter(self.parts.values()))
 
 
 def call(module: str, *arguments: str) -> tuple[float, float, str]:
-    """Start, end and output of a fresh Python process.
+    """Runs a module in a fresh Python process and returns its start, end and output.
 
     Raises:
         RuntimeError: if it fails, with what it printed.
@@ -79,7 +85,7 @@ def call(module: str, *arguments: str) -> tuple[float, float, str]:
 
 
 def plain() -> Run:
-    """The trials in plain Ray Tune."""
+    """Runs the trials in plain Ray Tune."""
     with tempfile.TemporaryDirectory(prefix="ll-") as folder:
         start, end, said = call("benchmarks._plain_tune", folder)
     _, finished, placed, ended = said.splitlines()[-1].split()
@@ -89,7 +95,7 @@ def plain() -> Run:
 
 
 def engine() -> Run:
-    """The trials as a sweep. Its ledger has the moments."""
+    """Runs the trials as a sweep, whose ledger has the moments."""
     with tempfile.TemporaryDirectory(prefix="ll-") as folder:
         start, end, said = call(
             "benchmarks._sleep_sweep", "--storage", folder, "--name", "sleep", "--concurrent", str(CONCURRENT)
@@ -108,17 +114,19 @@ def engine() -> Run:
 
 
 def _check(finished: int, said: str) -> None:
+    """Raises RuntimeError unless all trials ran to their end."""
     if finished != TRIALS:
         raise RuntimeError(f"{finished} of {TRIALS} trials ran to their end:\n{said}")
 
 
 def _parts(start: float, moments: dict[str, float]) -> dict[str, float]:
-    """From moments to the seconds before each."""
+    """Returns the seconds before each moment."""
     befores = [start, *moments.values()]
     return {name: moment - before for (name, moment), before in zip(moments.items(), befores, strict=False)}
 
 
 def _table(title: str, runs: list[Run]) -> None:
+    """Prints the table of one contestant."""
     print(f"\n{title:<58}{'min':>11}{'median':>11}{'max':>11}")
     print(row("from start to exit", [run.wall for run in runs], "s"))
     print(row(f"beyond the ideal {IDEAL:g} s, per trial", [(run.wall - IDEAL) / TRIALS for run in runs], "s"))
@@ -128,7 +136,7 @@ def _table(title: str, runs: list[Run]) -> None:
 
 
 def main() -> list[Result]:
-    """Measures and prints; see the module's text."""
+    """Measures and prints; the module's docstring says what."""
     print(f"{machine()}; {TRIALS} trials of {REPORTS * PAUSE:g} s, {CONCURRENT} at a time, ideal {IDEAL:g} s")
     pairs = [(plain(), engine()) for _ in range(ROUNDS)]
     plains, engines = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

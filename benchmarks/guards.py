@@ -1,10 +1,12 @@
-"""What the guards cost: their share of the training time, as every report states it, and the slowest guards by name.
+"""What the guards cost: their share of the training time, and the slowest guards by name.
 
     python -m benchmarks.guards
 
-trains networks on one thread in under a minute, without options: 64,64 with batch 256, whose step is about the shortest that a family can
-have; 512,512,256 with batch 512; and the largest batch of `sweeps/batch_size.py`, with few steps and a report every 16, once whole and once
-in the fastest micro-batches. Reports otherwise come every 400 and every 100 steps, five in all. The share is that of the last report.
+trains networks on one thread in under a minute, without options: 64,64 with batch 256, whose step
+is about the shortest that a family can have; 512,512,256 with batch 512; and the largest batch of
+`sweeps/batch_size.py`, with few steps and a report every 16, once whole and once in the fastest
+micro-batches. Reports otherwise come every 400 and every 100 steps, five in all. The share is the
+one that every report states; the last report's counts.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from trainables.collatz.family import COLLATZ
 HOOKS = ("before_forward", "before_backward", "before_update", "after_update", "report")
 TARGET = 0.02
 LARGE = {**batch_size.FIELDS, "batch": 4096, "steps": 256, "eval_every": 16, "micro_batch": 0}
-"""As `sweeps/batch_size.py` trains it: 2^20 samples, a report every 2^16."""
+"""The fields as `sweeps/batch_size.py` trains them: 2^20 samples, a report every 2^16."""
 
 
 def timed(guard: Guard, seconds: dict[str, float]) -> None:
@@ -63,7 +65,7 @@ def share(title: str, data: CollatzData, **fields: Any) -> float:
 
 
 def main() -> list[Result]:
-    """Measures and prints; see the module's text."""
+    """Measures and prints; the module's docstring says what."""
     torch.set_num_threads(1)
     print(f"{machine()}, {torch.get_num_threads()} thread")
     data = COLLATZ.build_data(COLLATZ.config({}))

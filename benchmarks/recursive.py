@@ -1,24 +1,31 @@
-"""What a training step of HRM and TRM costs: ours against the published implementations, and K trajectories at once against one by one.
+"""What a training step of HRM and TRM costs, against the published code, and at once or one by one.
 
     python -m benchmarks.recursive [--reference PATH ...] [--quick] [--shared]
 
---reference PATH   a checkout of github SamsungSAILMontreal/TinyRecursiveModels, which has both models, or of github sapientinc/HRM; may be
-                   given twice. Without one, only our own times are printed, which is said aloud.
---quick            width 64 instead of the published 512, and few rounds: whether it runs, not how fast.
---shared           for a machine that others use: one thread, and its processor time instead of the clock. Waiting for a core does not
-                   count then, and sharing its caches and its clock rate weighs on all alike.
+--reference PATH   a checkout of github SamsungSAILMontreal/TinyRecursiveModels, which has both
+                   models, or of github sapientinc/HRM; may be given twice. Without one, only our
+                   own times are printed, which is said aloud.
+--quick            width 64 instead of the published 512, and few rounds: whether it runs, not how
+                   fast.
+--shared           for a machine that others use: one thread, and its processor time instead of the
+                   clock. Waiting for a core does not count then, and sharing its caches and its
+                   clock rate weighs on all alike.
 
 It prints, in about ten minutes on 2 idle cores, seconds for
 
-ours       an optimizer step of `leadline.training.loop.Loop`: batch, carry, losses, backward pass, Adam-atan2, sign-SGD, sums of the loss terms.
-reference  their carry, model and loss head, backward pass, and torch's fused AdamW, on the same boards.
+ours       an optimizer step of `leadline.training.loop.Loop`: batch, carry, losses, backward pass,
+           Adam-atan2, sign-SGD, sums of the loss terms.
+reference  their carry, model and loss head, backward pass, and torch's fused AdamW, on the same
+           boards.
 
-for HRM, TRM and TRM with its token mixer at the published sizes: 81 tokens, batch 8, float32, 2 threads, without the average of weights.
-They take turns, and ratios are taken within a round. Both start from the same weights: the run fails unless their first losses agree.
+for HRM, TRM and TRM with its token mixer at the published sizes: 81 tokens, batch 8, float32, 2
+threads, without the average of weights. They take turns, and ratios are taken within a round. Both
+start from the same weights: the run fails unless their first losses agree.
 
-Then the forward and backward pass of K = 4 perturbed trajectories under `parallel_fixed`, all at once and one after another, from the
-same starts. At once pays where a step is so small that calls cost more than numbers: at width 64 up to some 32 tokens a trajectory. With
-more, and at full width, one trajectory keeps the cores busy already, and at once only must not cost.
+Then it prints the forward and backward pass of K = 4 perturbed trajectories under `parallel_fixed`,
+all at once and one after another, from the same starts. At once pays where a step is so small that
+calls cost more than numbers: at width 64 up to some 32 tokens a trajectory. With more, and at full
+width, one trajectory keeps the cores busy already, and at once only must not cost.
 """
 
 from __future__ import annotations
@@ -47,7 +54,7 @@ __all__ = ["main", "rollouts", "steps"]
 THREADS = 2
 ROUNDS = 6
 TOLERANCE = 1e-5
-"""Of the first losses, relative."""
+"""The largest relative difference of the first losses."""
 BOARDS = {
     "size": 9,
     "train_boards": 16,
@@ -70,7 +77,7 @@ Work = Mapping[str, Callable[[], object]]
 
 
 def contest(work: Work, rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
-    """Seconds of each in each round, in an order that changes from round to round."""
+    """Measures the seconds of each in each round, in an order that changes from round to round."""
     times: dict[str, list[float]] = {name: [] for name in work}
     turns = list(work.items())
     for turn in range(rounds):
@@ -83,7 +90,7 @@ def contest(work: Work, rounds: int, clock: Callable[[], float]) -> dict[str, li
 
 
 def ratios(times: Mapping[str, Sequence[float]], name: str, other: str) -> list[float]:
-    """Round by round."""
+    """Returns the ratios of two contestants' times, round by round."""
     return [a / b for a, b in zip(times[name], times[other], strict=True)]
 
 
@@ -95,7 +102,7 @@ def told(title: str, times: Mapping[str, Sequence[float]]) -> None:
 
 
 def steps(title: str, paths: Sequence[Path], *, rounds: int, clock: Callable[[], float], hidden: int) -> list[Result]:
-    """Our step against theirs; no result where there is no reference.
+    """Times our step against the published one; no result if there is no reference.
 
     Raises:
         RuntimeError: if the first losses differ.
@@ -115,7 +122,7 @@ def steps(title: str, paths: Sequence[Path], *, rounds: int, clock: Callable[[],
         other, count = theirs, iter(range(1, 10**6))
         check(title, loop, other)
         work["reference"] = lambda: _step(other, task, next(count))
-    contest(work, 2, clock)  # guards look into the first two steps
+    contest(work, 2, clock)  # the guards look into the first two steps, which are not counted
     times = contest(work, rounds, clock)
     told(f"{title}, width {hidden}, batch {config.batch}, {config.tokens} tokens", times)
     if theirs is None:
@@ -127,7 +134,11 @@ def steps(title: str, paths: Sequence[Path], *, rounds: int, clock: Callable[[],
 
 
 def check(title: str, loop: Loop, theirs: ReferenceStep) -> None:
-    """Makes one step each and compares the losses."""
+    """Makes one step each and compares the losses.
+
+    Raises:
+        RuntimeError: if they differ.
+    """
     batch = loop.task.batch(0)
     other = theirs(batch["inputs"], batch["labels"])
     own = loop._train_until(1)["loss"]
@@ -138,12 +149,16 @@ def check(title: str, loop: Loop, theirs: ReferenceStep) -> None:
 
 
 def _step(theirs: ReferenceStep, task: RecursiveTask, number: int) -> float:
+    """Makes the published step on our batch."""
     batch = task.batch(number)
     return theirs(batch["inputs"], batch["labels"])
 
 
 def rollouts(family: Family[Any], *, rounds: int, clock: Callable[[], float], **fields: Any) -> float:
-    """Median of the time of K trajectories one by one over that of all at once, for one forward and backward pass."""
+    """Returns the median time of K trajectories one by one, over that of all at once.
+
+    It is that of one forward and backward pass.
+    """
     config = family.Config(**{**BOARDS, **FOUR, **fields})
     task = family.task(config, family.build_data(config), torch.device("cpu"))
     assert isinstance(task, RecursiveTask)
@@ -160,17 +175,15 @@ def rollouts(family: Family[Any], *, rounds: int, clock: Callable[[], float], **
     work: Work = {"one by one": lambda: train(one_by_one), "at once": lambda: train(net)}
     contest(work, 1, clock)
     times = contest(work, rounds, clock)
-    told(
-        f"{K} trajectories, {family.name}, width {config.hidden}, {config.batch} boards of {config.tokens}, {config.segments} segments",
-        times,
-    )
+    size = f"width {config.hidden}, {config.batch} boards of {config.tokens}, {config.segments} segments"
+    told(f"{K} trajectories, {family.name}, {size}", times)
     found = ratios(times, "one by one", "at once")
     print(row("one by one / at once", found, "", 3), flush=True)
     return median(found)
 
 
 def _four(rounds: int, clock: Callable[[], float], quick: bool) -> list[Result]:
-    """K trajectories at the widths that the targets name."""
+    """Times K trajectories at the widths that the targets name."""
     small: dict[str, Any] = {"hidden": 64, "size": 4, "clues": 8, "halt_max_steps": 4}
     found = []
     for family in (TRM_FAMILY, HRM_FAMILY):
@@ -196,14 +209,15 @@ def _four(rounds: int, clock: Callable[[], float], quick: bool) -> list[Result]:
 
 
 def main(paths: Sequence[Path] = (), *, quick: bool = False, shared: bool = False) -> list[Result]:
-    """Measures and prints; see the module's text."""
+    """Measures and prints; the module's docstring says what."""
     torch.set_num_threads(1 if shared else THREADS)
     clock = time.process_time if shared else time.perf_counter
     rounds = 1 if quick else ROUNDS
     print(f"{machine()}, {torch.get_num_threads()} threads, {'processor time' if shared else 'clock time'}")
     if not paths:
         print(
-            "NO REFERENCE: only our own steps are timed. Name a checkout of TinyRecursiveModels or HRM with --reference PATH"
+            "NO REFERENCE: only our own steps are timed. "
+            "Name a checkout of TinyRecursiveModels or HRM with --reference PATH"
         )
     found: list[Result] = []
     for title in MODELS:

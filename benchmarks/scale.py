@@ -1,20 +1,28 @@
 """What one event costs, and how that grows with a sweep: the figures behind docs/scale.md.
 
-    python -m benchmarks.scale [requests | ledger | searcher | replay | scans | waves | head] ...
+    python -m benchmarks.scale [PART] ...
 
-takes four minutes on an idle machine; each part can be run alone. Times are CPU time of this process, medians, unless said otherwise.
+takes four minutes on an idle machine; each part can be run alone. Times are CPU time of this
+process, medians, unless said otherwise. The parts are
 
-requests    to S3, counted by moto's server: of a trial's start, of a report with its checkpoint and log, of what is removed, of a segment
-            of the ledger and of its compaction. Dollars are those of `PRICES`.
-ledger      bytes of events; segments and requests a second at a given rate of events; CPU of a report from the director to the store.
-searcher    TPE's proposal after so many told trials of one stratum, and what telling and replaying a trial costs.
-replay      the fold of recorded events, and the memory that it leaves, of sweeps of several sizes, each in a process of its own; reading
-            them. Events are made up: proposals of the lookahead study, Collatz reports with random values, so that rungs and leaderboard
-            have work.
-scans       what looks at all trials: per proposal, per second, per round of the dashboard's views, at the end of the search.
-waves       the share of places that train while each driver places a fixed number of attempts and waits for the last of them, on paper:
-            trials of 20 reports of which one in three goes on at 1, 3 and 9 (lengths drawn from a fixed seed), and trials that all go on.
-head        CPU of a driver under Ray Tune, for each report and each trial: sweeps of the sleeping family, two at a time.
+requests    to S3, counted by moto's server: of a trial's start, of a report with its checkpoint and
+            log, of what is removed, of a segment of the ledger and of its compaction. Dollars are
+            those of `PRICES`.
+ledger      bytes of events; segments and requests a second at a given rate of events; CPU of a
+            report from the director to the store.
+searcher    TPE's proposal after so many told trials of one stratum, and what telling and replaying
+            a trial costs.
+replay      the fold of recorded events, and the memory that it leaves, of sweeps of several sizes,
+            each in a process of its own; reading them. Events are made up: proposals of the
+            lookahead study, Collatz reports with random values, so that rungs and leaderboard have
+            work.
+scans       what looks at all trials: per proposal, per second, per round of the dashboard's views,
+            at the end of the search.
+waves       the share of places that train while each driver places a fixed number of attempts and
+            waits for the last of them, on paper: trials of 20 reports of which one in three goes on
+            at 1, 3 and 9 (lengths drawn from a fixed seed), and trials that all go on.
+head        CPU of a driver under Ray Tune, for each report and each trial: sweeps of the sleeping
+            family, two at a time.
 """
 
 from __future__ import annotations
@@ -65,19 +73,22 @@ from leadline.storage import Folder
 from sweeps.lookahead import STUDY
 
 PRICES = {"PUT": 0.005, "GET": 0.0004}
-"""US dollars for 1,000 requests to S3 Standard in us-east-1: PUT, COPY, POST and LIST; GET, HEAD and others. DELETE is free."""
+"""The US dollars for 1,000 requests to S3 Standard in us-east-1.
+
+PUT stands for PUT, COPY, POST and LIST; GET for GET, HEAD and others. DELETE is free.
+"""
 REPORTS, EACH = 20, 400
-"""Reports of a trial, and steps of each."""
+"""The number of reports of a trial, and the steps of each."""
 ASKED = 5
-"""Proposals of which the median is told."""
+"""The number of proposals of which the median is told."""
 TEMPLATES = 64
-"""Different proposals in a made-up sweep."""
+"""The number of different proposals in a made-up sweep."""
 
 Found = dict[str, float]
 
 
 def _median(action: Callable[[], Any], times: int = 3) -> float:
-    """CPU milliseconds."""
+    """Returns the median CPU milliseconds of an action."""
     spent = []
     for _ in range(times):
         began = time.process_time()
@@ -87,11 +98,13 @@ def _median(action: Callable[[], Any], times: int = 3) -> float:
 
 
 def _say(what: str, *values: float, unit: str) -> None:
+    """Prints one line of the report."""
     print(f"    {what:<84}{''.join(f'{value:>12,.4g}' for value in values)} {unit}", flush=True)
 
 
 @contextlib.contextmanager
 def _server() -> Iterator[Any]:
+    """Starts moto's S3 server."""
     from tests.conftest import S3Server
 
     os.environ |= {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -104,29 +117,34 @@ def _server() -> Iterator[Any]:
 
 
 class _Bill:
-    """Requests since somebody asked, by what they cost."""
+    """Counts requests since they were last asked for, by what they cost."""
 
     def __init__(self, server: Any) -> None:
-        self._server, self._seen = server, len(server.requests())
+        self._server = server
+        self._seen = len(server.requests())
 
     def since(self) -> Counter[str]:
+        """Returns the requests since the last call, counted by class."""
         new = self._server.requests()[self._seen :]
         self._seen += len(new)
         return Counter(_class(request) for request in new)
 
 
 def _class(request: str) -> str:
+    """Returns the class by which a request is paid: PUT, GET or DELETE."""
     method = request.partition(" ")[0]
-    return "PUT" if method in ("PUT", "POST") or "list-type" in request else "DELETE" if method == "DELETE" else "GET"
+    if method in ("PUT", "POST") or "list-type" in request:
+        return "PUT"
+    return "DELETE" if method == "DELETE" else "GET"
 
 
 def _dollars(counts: Counter[str]) -> float:
-    """Of a million times these requests."""
+    """Returns the dollars of a million times these requests."""
     return 1000 * sum(price * counts[name] for name, price in PRICES.items())
 
 
 def requests() -> Found:
-    """Requests of a real trial of the Collatz family, and of the ledger, on moto."""
+    """Counts the requests of a real trial of the Collatz family, and of the ledger, on moto."""
     bills: dict[str, Counter[str]] = {}
     with _server() as server:
         folder, bill = server.at("sweep"), _Bill(server)
@@ -151,11 +169,15 @@ def requests() -> Found:
 
 
 def _each(counts: Counter[str], number: int) -> Counter[str]:
+    """Returns the counts divided by a number."""
     return Counter({name: count / number for name, count in counts.items()})
 
 
 def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
-    """A trial from its start to what its end removes, without the ledger; how many reports it made."""
+    """Runs a trial from its start to what its end removes, without the ledger.
+
+    It returns how many reports the trial made.
+    """
     from leadline.checkpoint import CheckpointStore
     from leadline.training.loop import Loop
 
@@ -188,15 +210,16 @@ def _trial(folder: Folder, bill: _Bill, bills: dict[str, Counter[str]]) -> int:
 
 
 def ledger(seconds: float = 4.0) -> Found:
-    """Bytes, segments and CPU of events."""
-    report, found, events = recorded_report(), Found(), list(_events(TEMPLATES, [EACH]))
+    """Measures bytes, segments and CPU of events."""
+    report = recorded_report()
+    found = Found()
+    events = list(_events(TEMPLATES, [EACH]))
     sizes = {
         kind: statistics.median(len(json.dumps(event.to_dict())) for event in events if event.type == kind)
         for kind in _kinds(events)
     }
-    found["bytes of a trial"] = (
-        sizes["proposed"] + sizes["started"] + REPORTS * sizes["reported"] + 700
-    )  # the last for `retired`
+    retired = 700  # bytes of the event `retired`, about
+    found["bytes of a trial"] = sizes["proposed"] + sizes["started"] + REPORTS * sizes["reported"] + retired
     for kind in ("proposed", "started", "reported"):
         _say(f"bytes of an event: {kind}", sizes[kind], unit="bytes")
     with _server() as server:
@@ -218,10 +241,12 @@ def ledger(seconds: float = 4.0) -> Found:
 
 
 def _kinds(events: Sequence[Event]) -> list[str]:
+    """Returns the types of events, in the order in which they first occur."""
     return list(dict.fromkeys(event.type for event in events))
 
 
 def _paced(server: Any, rate: int, seconds: float, report: Any) -> tuple[int, int]:
+    """Appends events at a rate; returns how many segments and requests that took."""
     folder = server.at(f"paced-{rate}")
     book, before = Ledger(folder, compact=2**30), len(server.requests())
     began = time.monotonic()
@@ -235,7 +260,10 @@ def _paced(server: Any, rate: int, seconds: float, report: Any) -> tuple[int, in
 
 
 def _reporting(folder: Folder, count: int) -> float:
-    """CPU milliseconds of a report, client's side: director, rungs, history, JSON, hash, write."""
+    """Returns the CPU milliseconds of a report on the client's side.
+
+    They go to director, rungs, history, JSON, hash and write.
+    """
     book = Ledger(folder)
     director = Director(
         dataclasses.replace(_settings(BATCH, count // BATCH), stratify=None, strata=("all",)), STUDY.space, book.append
@@ -257,11 +285,13 @@ def _reporting(folder: Folder, count: int) -> float:
 
 
 def _place(director: Director) -> None:
+    """Starts the next trial, if there is one."""
     if isinstance(found := director.next(), Assignment):
         director.started(found.trial, found.attempt)
 
 
 def _proposals(settings: Settings) -> list[Event]:
+    """Returns the events of a sweep's opening and of its first trials' starts."""
     events: list[Event] = []
     director = Director(settings, STUDY.space, events.append)
     director.opened({})
@@ -271,7 +301,10 @@ def _proposals(settings: Settings) -> list[Event]:
 
 
 def _events(trials: int, steps: Sequence[int]) -> Iterator[Event]:
-    """A sweep whose trials all report at these steps and finish at the last, with random values."""
+    """Yields a sweep whose trials all report random values at these steps.
+
+    They finish at the last step.
+    """
     first, *rest = _proposals(_settings(trials + TEMPLATES, REPORTS))
     yield first
     proposals = [json.dumps(event.to_dict()) for event in rest if isinstance(event, Proposed)]
@@ -287,10 +320,12 @@ def _events(trials: int, steps: Sequence[int]) -> Iterator[Event]:
 
 
 def searcher() -> Found:
-    """Optuna's part, of one stratum of the lookahead study."""
+    """Measures Optuna's part, of one stratum of the lookahead study."""
     asked = [event.params for event in _proposals(_settings(1000, REPORTS)) if isinstance(event, Proposed)]
     search = Search(STUDY.space, "laptop", sampler="tpe", seed=0, mode="min", startup=10, pinned={"lookahead": 10})
-    draw, found, told = np.random.default_rng(0), Found(), 0
+    draw = np.random.default_rng(0)
+    found = Found()
+    told = 0
     for count in (100, 1000, 10_000):
         began, before = time.process_time(), told
         while told < count:
@@ -313,7 +348,7 @@ def searcher() -> Found:
 
 
 def replay() -> Found:
-    """The fold, and what it leaves in memory."""
+    """Measures the fold of events, and what it leaves in memory."""
     found = Found()
     for trials, reports in ((1000, REPORTS), (4000, REPORTS), (4000, 1), (30_000, 1)):
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
@@ -328,7 +363,7 @@ def replay() -> Found:
 
 
 def _reading(events: Sequence[Event]) -> float:
-    """CPU milliseconds of an event."""
+    """Returns the CPU milliseconds of reading an event."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         book = Ledger(Folder.at(place) / "ledger")
         for position in map(book.append, events):
@@ -339,11 +374,17 @@ def _reading(events: Sequence[Event]) -> float:
 
 
 def _steps(reports: int) -> list[int]:
+    """Returns the steps of evenly spaced reports over a trial's whole budget."""
     return [EACH * REPORTS * number // reports for number in range(1, reports + 1)]
 
 
 def _replayed(trials: int, reports: int) -> tuple[int, float, int]:
-    """Events, CPU seconds of their fold, and bytes that events, history, searcher and rungs keep."""
+    """Replays a sweep.
+
+    Returns:
+        The events, the CPU seconds of their fold, and the bytes that events, history, searcher and
+        rungs keep.
+    """
     settings, base = _settings(trials + TEMPLATES, REPORTS), psutil.Process().memory_info().rss
     events = list(_events(trials, _steps(reports)))
     director, began = Director(settings, STUDY.space), time.process_time()
@@ -352,7 +393,7 @@ def _replayed(trials: int, reports: int) -> tuple[int, float, int]:
 
 
 def scans(sizes: Sequence[int] = (1000, 5000, 100_000)) -> Found:
-    """What looks at all trials."""
+    """Measures what looks at all trials."""
     found = Found()
     for count in sizes:
         director = Director(dataclasses.replace(_settings(count + TEMPLATES, REPORTS), sampler="random"), STUDY.space)
@@ -369,7 +410,10 @@ def scans(sizes: Sequence[int] = (1000, 5000, 100_000)) -> Found:
 
 
 def _over(director: Director) -> float:
-    """Confirmation is to come, of three trials a stratum."""
+    """Returns the CPU milliseconds of a proposal before confirmation.
+
+    Three trials a stratum are to be confirmed.
+    """
     asked = director.settings
     director.settings = dataclasses.replace(asked, trials=len(director.history.trials), confirm=3, replicates=5)
     spent = _median(lambda: _place(director))
@@ -378,7 +422,9 @@ def _over(director: Director) -> float:
 
 
 def _looks(director: Director) -> Found:
-    history, me = director.history, cast(Driver, SimpleNamespace(director=director, settings=director.settings))
+    """Returns the CPU milliseconds of what looks at all trials outside the live leaderboard."""
+    history = director.history
+    me = cast(Driver, SimpleNamespace(director=director, settings=director.settings))
     display = Display(director, "scale", Console(file=io.StringIO(), width=160))
     return {
         "director.next() with random draws, per proposal": _median(lambda: _place(director)),
@@ -392,7 +438,7 @@ def _looks(director: Director) -> Found:
 
 
 def _board(history: History) -> Found:
-    """Rounds of `leadline.engine.ray.live_leaderboard`: the first, and one after a trial's event."""
+    """Measures rounds of the live leaderboard: the first, and one after a trial's event."""
     board = Board(history, "scale")
     event = Reported(trial=0, report=recorded_report(), action="continue", reason="", time=0.0)
 
@@ -411,12 +457,14 @@ def _board(history: History) -> Found:
 
 
 def waves(attempts: int | None = None) -> Found:
-    """Shares of places that train."""
+    """Computes the shares of places that train."""
     from leadline.engine.ray.placement import ATTEMPTS
 
-    most, found = attempts or ATTEMPTS, Found()
+    most = attempts or ATTEMPTS
+    found = Found()
     print(
-        f"share of places that train, {most} attempts a driver: one in three goes on, none is stopped; then 20, 100 a place"
+        f"share of places that train, {most} attempts a driver: one in three goes on, none is stopped; "
+        "then 20, 100 a place"
     )
     for places in (16, 64, 128, 256, 512, 1000):
         shares = [
@@ -431,12 +479,16 @@ def waves(attempts: int | None = None) -> Found:
 
 
 def _stopped(attempts: int, places: int) -> float:
+    """Returns the share of places that train if one trial in three goes on at each rung."""
     lengths = np.random.default_rng(0).choice([1, 3, 9, REPORTS], p=[2 / 3, 2 / 9, 2 / 27, 1 / 27], size=(9, attempts))
     return statistics.median(_busy(part.tolist(), places) for part in lengths)
 
 
 def _busy(lengths: list[int], places: int) -> float:
-    """Work / (places x time until the last has ended), each taken by the place that is free first."""
+    """Returns work / (places x time until the last has ended).
+
+    Each trial is taken by the place that is free first.
+    """
     free = [0] * places
     for length in lengths:
         heapq.heappush(free, heapq.heappop(free) + length)
@@ -444,7 +496,7 @@ def _busy(lengths: list[int], places: int) -> float:
 
 
 def head() -> Found:
-    """CPU of drivers; what starting costs falls out of the differences."""
+    """Measures the CPU of drivers; what starting costs falls out of the differences."""
     few, reports, trials = (_sweep(*sizes) for sizes in ((8, 1), (8, 100), (88, 1)))
     found = {
         "report under Tune": 1e3 * (reports[0] - few[0]) / (8 * 99),
@@ -459,7 +511,7 @@ def head() -> Found:
 
 
 def _sweep(trials: int, reports: int) -> tuple[float, float]:
-    """CPU seconds of the driver of a sleeping sweep, and its wall time."""
+    """Returns the CPU seconds of the driver of a sleeping sweep, and its wall time."""
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         command = [
             sys.executable,
@@ -481,13 +533,17 @@ def _sweep(trials: int, reports: int) -> tuple[float, float]:
                 time.sleep(0.05)
                 with contextlib.suppress(psutil.Error):
                     for child in psutil.Process(sweep.pid).children():
-                        spent[child.pid] = max(spent[child.pid], sum(child.cpu_times()[:2]))  # type: ignore[assignment]  # seconds
+                        # The sum of user and system time, in seconds.
+                        used = sum(child.cpu_times()[:2])
+                        spent[child.pid] = max(spent[child.pid], used)  # type: ignore[assignment]
         if sweep.returncode:
             raise RuntimeError(f"a sweep ended with {sweep.returncode}")
-    return max(spent.values()), time.time() - began  # of one driver: it places all of them
+    # One driver places all of them: its process has spent the most.
+    return max(spent.values()), time.time() - began
 
 
 def _views(trials: int) -> float:
+    """Returns the CPU milliseconds of a trial's TensorBoard files."""
     history = History.of(_events(trials, _steps(REPORTS)))
     with tempfile.TemporaryDirectory(prefix="ll-") as place:
         return _median(lambda: tensorboard.write(history, Folder.at(place) / "tensorboard"), 1) / trials
@@ -510,10 +566,10 @@ RATIOS = {
 
 
 def main(names: Sequence[str] = ()) -> list[Result]:
-    """Measures and prints; see the module's text.
+    """Measures and prints; the module's docstring says what.
 
     Args:
-        names: of the parts; all by default.
+        names: the parts; all by default.
     """
     print(machine())
     found = Found()

@@ -2,21 +2,25 @@
 
     python -m benchmarks.step
 
-prints, in about two minutes and without options, milliseconds for a training step on one thread, which is what a trial with
-one CPU has, for the log's 4.6M-parameter network (lookahead 100, batch 1,024) and for a small one (64,64, batch 256):
+prints, in about two minutes and without options, milliseconds for a training step on one thread,
+which is what a trial with one CPU has, for the log's 4.6M-parameter network (lookahead 100, batch
+1,024) and for a small one (64,64, batch 256):
 
-loop       a step of `leadline.training.loop.Loop`: batch, losses, backward pass, AdamW, cosine schedule, sums of the loss terms.
-bare       forward pass, T1 and anchor, backward pass, AdamW, cosine schedule over the tensors of `task.batch(step)`, made
-           before the clock starts.
+loop       a step of `leadline.training.loop.Loop`: batch, losses, backward pass, AdamW, cosine
+           schedule, sums of the loss terms.
+bare       forward pass, T1 and anchor, backward pass, AdamW, cosine schedule over the tensors of
+           `task.batch(step)`, made before the clock starts.
 bare+data  the same, with the batches made inside the clock.
 batch      `task.batch` alone.
 
-The three loops take turns, in an order that changes each round, and ratios are taken within a round: what else the machine
-does then weighs on all alike. Every loop starts from the same weights and sees the same batches, so they must end at the same
-weights; the run fails if they do not. Evaluation and checkpoints are not part of a step and are left out.
+The three loops take turns, in an order that changes each round, and ratios are taken within a
+round: what else the machine does then weighs on all alike. Every loop starts from the same weights
+and sees the same batches, so they must end at the same weights; the run fails if they do not.
+Evaluation and checkpoints are not part of a step and are left out.
 
-Expect loop/bare of the log's network near 1.01, within what the machine's noise allows. In the small network a step is so short that the
-batch and torch's own calls show: loop/bare is well above 1 there, loop/bare+data close to 1.
+Expect loop/bare of the log's network near 1.01, within what the machine's noise allows. In the
+small network a step is so short that the batch and torch's own calls show: loop/bare is well above
+1 there, loop/bare+data close to 1.
 """
 
 from __future__ import annotations
@@ -46,7 +50,10 @@ LOG = "2048,1024,1024,512,512,512,256,128,64"
 
 
 def configuration(layers: str, batch: int) -> CollatzConfig:
-    """All hard seeds are in use from the start; neither an evaluation nor the anchor's decay comes before the end."""
+    """Returns the configuration of a network, with all hard seeds in use from the start.
+
+    Neither an evaluation nor the anchor's decay comes before the end.
+    """
     fields = {
         "layers": layers,
         "batch": batch,
@@ -59,13 +66,16 @@ def configuration(layers: str, batch: int) -> CollatzConfig:
 
 
 def bare_steps(task: CollatzTask, batches: Iterable[Batch]) -> None:
-    """Optimizer steps, one per batch."""
+    """Makes optimizer steps, one per batch."""
     for batch in batches:
         bare_step(task, batch)
 
 
 def bare_step(task: CollatzTask, batch: Batch) -> None:
-    """One optimizer step as one would write it for this family alone, while the anchor's weight is 1."""
+    """Makes one optimizer step as one would write it for this family alone.
+
+    The anchor's weight is taken to be 1.
+    """
     now, later = task.model(torch.cat([batch["now"], batch["next"]])).chunk(2)
     hinge = (batch["weight"] * torch.clamp(task.config.margin - (now - later), min=0)).mean()
     loss = hinge + mse_loss(now, batch["target"])
@@ -77,7 +87,7 @@ def bare_step(task: CollatzTask, batch: Batch) -> None:
 
 @dataclass
 class Contest:
-    """The loops, each with its own model, and the milliseconds per step that each took in each round."""
+    """The loops, each with its own model, and their milliseconds per step in each round."""
 
     config: CollatzConfig
     data: CollatzData
@@ -87,12 +97,17 @@ class Contest:
 
     def __post_init__(self) -> None:
         self.loop = Loop(COLLATZ, self.config, self.data)
-        self.bare, self.fed = (CollatzTask(self.config, self.data, torch.device("cpu")) for _ in range(2))
+        cpu = torch.device("cpu")
+        self.bare = CollatzTask(self.config, self.data, cpu)
+        self.fed = CollatzTask(self.config, self.data, cpu)
         for model in (self.loop.task.model, self.bare.model, self.fed.model):
             model.train()
 
     def round(self, record: bool = True) -> None:
-        """A turn for each loop over the next steps, the first turn passing from one loop to the next."""
+        """Gives each loop a turn over the next steps.
+
+        The first turn passes from one loop to the next.
+        """
         span = range(self.done, self.done + self.steps)
         batches = [self.bare.batch(step) for step in span]
         turns: list[tuple[str, Callable[[], object]]] = [
@@ -110,11 +125,11 @@ class Contest:
         self.done = span.stop
 
     def ratios(self, name: str, other: str) -> list[float]:
-        """Round by round."""
+        """Returns the ratios of two loops' times, round by round."""
         return [a / b for a, b in zip(self.times[name], self.times[other], strict=True)]
 
     def check(self) -> float:
-        """The largest difference between the loops' weights.
+        """Returns the largest difference between the loops' weights.
 
         Raises:
             RuntimeError: if they did not do the same work.
@@ -146,7 +161,7 @@ def compare(title: str, config: CollatzConfig, data: CollatzData, steps: int) ->
 
 
 def main() -> list[Result]:
-    """Measures and prints; see the module's text."""
+    """Measures and prints; the module's docstring says what."""
     torch.set_num_threads(1)
     print(f"{machine()}, {torch.get_num_threads()} thread")
     large = configuration(LOG, 1024)

@@ -1,14 +1,17 @@
-"""The Collatz family, in a process that writes down what durability costs it, for `benchmarks.durability`.
+"""The Collatz family in a process that writes down what durability costs it.
 
-Whoever imports this finds the loop timed: a line of JSON per report goes to a file of the process in the folder that the environment
-names in `LEADLINE_TIMES`, with the seconds since the report before of
+Whoever imports this finds the loop timed: a line of JSON per report goes to a file of the process
+in the folder that the environment names in `LEADLINE_TIMES`, with the seconds since the report
+before, by what they went to:
 
 training    optimizer steps, with what the guards look at meanwhile;
 evaluating  from the last step to the report, without saving;
-saving      the whole of storing a checkpoint: collecting state and record, writing, reading back, removing others; the log's lines; and
-            the search for a checkpoint when a trial begins;
-waiting     from a report to the step after it, where the trial goes on: the report's way to the driver, the decision, the way back;
-between     from the last report of a trial to the first step of the process's next one, without the search for its checkpoint.
+saving      the whole of storing a checkpoint: collecting state and record, writing, reading back,
+            removing others; the log's lines; and the search for a checkpoint when a trial begins;
+waiting     from a report to the step after it, where the trial goes on: the report's way to the
+            driver, the decision, the way back;
+between     from the last report of a trial to the first step of the process's next one, without the
+            search for its checkpoint.
 """
 
 from __future__ import annotations
@@ -31,12 +34,14 @@ __all__ = ["TIMED"]
 
 _SPENT: defaultdict[str, float] = defaultdict(float)
 _REPORTED: WeakKeyDictionary[Loop, float] = WeakKeyDictionary()
-"""When each loop gave its last report."""
+"""The moment of each loop's last report."""
 _LATEST: list[float] = []
-"""When the last report of this process was, of any loop."""
+"""The moment of the last report of this process, of any loop."""
 
 
 def _timed(action: Callable[..., Any], word: str) -> Callable[..., Any]:
+    """Returns the action with its seconds added to those of the word."""
+
     def run(*arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
         try:
@@ -48,7 +53,10 @@ def _timed(action: Callable[..., Any], word: str) -> Callable[..., Any]:
 
 
 def _told() -> None:
-    """A loop's intervals: what is between them is waiting, and what is in them beyond training and saving is evaluating."""
+    """Times a loop's intervals.
+
+    What is between them is waiting, and what is in them beyond training and saving is evaluating.
+    """
     train, report = Loop._train_until, Loop._report
 
     def trained(loop: Loop, stop: int) -> dict[str, float]:

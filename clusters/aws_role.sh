@@ -1,7 +1,8 @@
 #!/bin/sh
-# The role and instance profile `leadline` of the machines of cluster.yaml: they may start machines, end and tag those that Ray has
-# started, pass this role on to them, look up images, and use one bucket. An account's first spot machine needs a role of AWS's own,
-# which they may have made. Once per AWS account and bucket; running it again renews the permissions.
+# The role and instance profile `leadline` of the machines of cluster.yaml: they may start machines,
+# end and tag those that Ray has started, pass this role on to them, look up images, and use one
+# bucket. An account's first spot machine needs a role of AWS's own, which they may have made. Once
+# per AWS account and bucket; running it again renews the permissions.
 # Usage: sh clusters/aws_role.sh BUCKET
 set -eu
 bucket=${1:?usage: sh clusters/aws_role.sh BUCKET}

@@ -1,7 +1,8 @@
-"""On a spot machine: asks the cloud whether it takes the machine away, and has Ray drain the node once it says so.
+"""Drains the node of a spot machine once the cloud says that it takes the machine away.
 
-Usage: python clusters/notice.py aws|gcp. cluster.yaml and clusters/gcp.yaml start it on each worker, as Ray itself asks no cloud. It ends
-with the node's raylet, or once the node is draining. The environment's METADATA_URL stands for another place of the metadata service.
+Usage: python clusters/notice.py aws|gcp. cluster.yaml and clusters/gcp.yaml start it on each
+worker, as Ray itself asks no cloud. It ends with the node's raylet, or once the node is draining.
+The environment's METADATA_URL stands for another place of the metadata service.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from typing import NamedTuple
 
 __all__ = ["CLOUDS", "Cloud", "Notice", "Raylet", "alone", "aws", "gcp", "raylets", "watch"]
 
-ANSWER_SECONDS = 2.0
-DRAIN_SECONDS = 15.0
+ANSWER_SECONDS = 2.0  # of the metadata service
+DRAIN_SECONDS = 15.0  # of the command that drains
 GCP_SECONDS = 30.0
-"""How long a machine of Google's runs on after its notice, at most."""
+"""The seconds for which a machine of Google's runs on after its notice, at most."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy reaches the machine's own service
 
 
 class Notice(NamedTuple):
-    """What the cloud does with the machine, in words, and when: Unix time in seconds."""
+    """The cloud's plan for the machine, in words, and when: Unix time in seconds."""
 
     what: str
     when: float
@@ -54,9 +55,10 @@ class Cloud(NamedTuple):
 
 
 def aws(url: str) -> Notice | None:
-    """The notice of Amazon's metadata service, version 2, if there is one; it comes two minutes ahead.
+    """Returns the notice of Amazon's metadata service, version 2, if there is one.
 
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html. A recommendation to rebalance is no notice.
+    It comes two minutes ahead. A recommendation to rebalance is no notice. Source:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html.
 
     Raises:
         OSError: the service refuses or does not answer.
@@ -80,9 +82,9 @@ def aws(url: str) -> Notice | None:
 
 
 def gcp(url: str) -> Notice | None:
-    """The notice of Google's metadata service, if there is one; it comes 30 s ahead.
+    """Returns the notice of Google's metadata service, if there is one; it comes 30 s ahead.
 
-    https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemption.
+    Source: https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemption.
 
     Raises:
         OSError: the service refuses or does not answer.
@@ -98,12 +100,13 @@ CLOUDS = {"aws": Cloud(aws, "http://169.254.169.254", 5.0), "gcp": Cloud(gcp, "h
 
 
 def _get(url: str, headers: dict[str, str], method: str = "GET") -> str:
+    """Returns the text of an answer."""
     with _DIRECT.open(urllib.request.Request(url, headers=headers, method=method), timeout=ANSWER_SECONDS) as answer:
         return str(answer.read(), "utf-8")
 
 
 def raylets() -> list[Raylet]:
-    """Those that run on this machine."""
+    """Returns the raylets that run on this machine."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -117,7 +120,10 @@ def raylets() -> list[Raylet]:
 
 
 def alone(raylet: Raylet) -> socket.socket | None:
-    """The right to watch for a raylet, which ends with the socket or its process; None where another process has it."""
+    """Takes the right to watch for a raylet; None if another process has it.
+
+    The right ends with the socket or its process.
+    """
     right = socket.socket(socket.AF_UNIX)
     try:
         right.bind(f"\0leadline-notice-{raylet.node}")  # an abstract name: no file is left behind
@@ -128,7 +134,10 @@ def alone(raylet: Raylet) -> socket.socket | None:
 
 
 def watch(cloud: Cloud, raylet: Raylet, ray: Path) -> None:
-    """Waits for a notice and drains the raylet's node with the command `ray`, unless the raylet ends before. Tries again what fails."""
+    """Waits for a notice and drains the raylet's node with the command `ray`.
+
+    It stops if the raylet ends before, and tries again what fails.
+    """
     notice, told = None, ""
     while raylet in raylets():
         try:
@@ -147,6 +156,7 @@ def watch(cloud: Cloud, raylet: Raylet, ray: Path) -> None:
 
 
 def _drain(raylet: Raylet, notice: Notice, ray: Path) -> None:
+    """Drains a raylet's node; raises OSError if Ray refuses."""
     left = max(1, int(notice.when - time.time()))
     why = [
         "--reason",

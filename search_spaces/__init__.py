@@ -1,1 +1,4 @@
-"""What is searched: a folder per study, a file in it for each family, or for families that answer alike."""
+"""The search spaces: a folder per study, and a file in it for each family that answers the study.
+
+Families that answer alike share a file.
+"""

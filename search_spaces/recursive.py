@@ -1,5 +1,7 @@
-"""What the studies of the recursive families share: sizes, and parts of their search spaces, as fields of
-`RecursiveConfig`."""
+"""The sizes and the parts of search spaces that the studies of the recursive families share.
+
+They are fields of `RecursiveConfig`.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,17 @@ SMALL: Mapping[str, Any] = {
     "validation_boards": 512,
     "test_boards": 512,
 }
-"""Nine tenths of the boards are solved after 32,768 samples under parallel_fixed, 20 s on one core. The average is short, as large batches
-have few steps."""
+"""The fields of a small trial, on sudokus of side 4.
+
+Nine tenths of the boards are solved after 32,768 samples under parallel_fixed, 20 s on one core.
+The average is short, as large batches have few steps.
+"""
 
 TINY: Mapping[str, Any] = {**SMALL, "train_boards": 500, "validation_boards": 64, "test_boards": 128}
-"""To see that all parts work: scored in a second, and too few boards for any claim."""
+"""The fields of a trial that only shows that all parts work.
+
+It is scored in a second, and has too few boards for any claim.
+"""
 
 SEARCHED = ("batch", "lr", "weight_decay")
 
@@ -29,21 +37,28 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     family: {**{name: value for name, value in fields.items() if name not in SEARCHED}, "micro_batch": "auto"}
     for family, fields in (("hrm", HRM_FIELDS), ("trm", TRM_FIELDS))
 }
-"""By family: the published settings on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), but for what is searched.
-Micro-batches are as large as fits."""
+"""The published settings by family, without what is searched.
+
+They are those on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025).
+Micro-batches are as large as fits.
+"""
 
 CENTRES = (1e-5, 1e-1)
-"""Standard deviations between which a band's centre is searched: the rungs of the ladder that robustness is measured on."""
+"""The standard deviations between which a band's centre is searched.
+
+They are the ends of the ladder that robustness is measured on.
+"""
 WIDTHS = (0.5, 3.0)
-"""Decades from sigma_min to sigma_max (log: 2)."""
+"""The decades from sigma_min to sigma_max between which a band's width is searched (log: 2)."""
 
 
 def optimisation(trial: Any, scale: str) -> dict[str, Any]:
-    """What every study of the recursive families searches.
+    """Suggests what every study of the recursive families searches.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.
-        scale: "full" searches learning rates for the published widths, the others for one that trains in seconds.
+        scale: "full" searches learning rates for the published widths, the others for one that
+            trains in seconds.
     """
     low, high = (1e-5, 1e-3) if scale == "full" else (3e-4, 1e-2)
     return {
@@ -53,9 +68,11 @@ def optimisation(trial: Any, scale: str) -> dict[str, Any]:
 
 
 def band(trial: Any) -> dict[str, Any]:
-    """`sigma_min` and `sigma_max` from `sigma_centre`, in log space, and `sigma_width`, in decades: the one is below the other always.
+    """Suggests `sigma_min` and `sigma_max` by the band's centre and width.
 
-    Where one end is fixed, the width decides the other. Noise of a fixed size has a centre alone, and a grid has no band.
+    `sigma_centre` is in log space, `sigma_width` in decades, so that `sigma_min` is always below
+    `sigma_max`. Where one end is fixed, the width decides the other. Noise of a fixed size has a
+    centre alone, and a grid has no band.
     """
     fixed, noise = trial.fixed, trial.fixed.get("noise", "loguniform")
     low, high = fixed.get("sigma_min"), fixed.get("sigma_max")

@@ -1,1 +1,1 @@
-"""What is run: one short script per study, and the engine that runs them."""
+"""The sweeps that can be run: one short script per study."""

@@ -1,17 +1,22 @@
 """How large a batch should a Lyapunov network, or a recursive one, be trained with?
 
-The effective batch is dealt to trials as a stratum and the budget is counted in samples, so that every batch sees equally many rows; the
-learning rate and the rule by which it follows the batch (none, square root, linear) are searched in each. The micro-batch, the rows of one
-forward and backward pass, is measured at the start of a trial: the fastest on this machine that fits its memory.
+The effective batch is dealt to trials as a stratum and the budget is counted in samples, so that
+every batch sees equally many rows; the learning rate and the rule by which it follows the batch
+(none, square root, linear) are searched in each. The micro-batch, the rows of one forward and
+backward pass, is measured at the start of a trial: the fastest on this machine that fits its
+memory.
 
-    python sweeps/batch_size.py                                    4 batches on this machine, under 5 minutes on 2 cores
-    python sweeps/batch_size.py batch=64,1024                      other batches; powers of two divide the budget
-    python sweeps/batch_size.py --family trm                       or hrm: boards of a step; samples are boards x trajectories x segments
-    leadline compare results/NAME:64 results/NAME:1024             at equal samples, on the test orbits
-    leadline compare results/NAME:64 results/NAME:1024 --at time   at equal training time, on validation
+    python sweeps/batch_size.py                4 batches on this machine, under 5 minutes on 2 cores
+    python sweeps/batch_size.py batch=64,1024  other batches; powers of two divide the budget
+    python sweeps/batch_size.py --family trm   or hrm: boards of a step; samples are
+                                               boards x trajectories x segments
+    leadline compare results/NAME:64 results/NAME:1024
+                                               at equal samples, on the test orbits
+    leadline compare results/NAME:64 results/NAME:1024 --at time
+                                               at equal training time, on validation
 
-Expect every batch to stay behind the zero-parameter sum, and their order to owe as much to the learning rates that were found as to the
-batch (docs/results.md).
+Expect every batch to stay behind the zero-parameter sum, and their order to owe as much to the
+learning rates that were found as to the batch (docs/results.md).
 """
 
 from __future__ import annotations

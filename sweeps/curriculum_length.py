@@ -1,20 +1,26 @@
-"""How slowly should hard orbits enter the training of a Lyapunov network, and does mining help? And noise that of a recursive one?
+"""How slowly should hard orbits, or noise, enter the training of a network, and does mining help?
 
-The log behind this study says that a faster ramp of its 49 hard seeds helped and that mining was hurting, from one run each. Here
-both are arms beside two controls, the full set from the start and no hard seeds at all, each with as many tuning trials, confirmed
-on the same test orbits from the same fresh seeds. Ramps are shares of a trial's own budget. Early rungs judge a slow ramp before all
-its hard rows have arrived, so that the search within an arm favours fast ones; the arms themselves are compared at full budget.
+The hard orbits are those of a Lyapunov network; the noise is that of a recursive one.
 
-    python sweeps/curriculum_length.py                       4 arms on this machine, under 5 minutes on 2 cores
+The log behind this study says that a faster ramp of its 49 hard seeds helped and that mining was
+hurting, from one run each. Here both are arms beside two controls, the full set from the start and
+no hard seeds at all. Each arm has as many tuning trials, and all are confirmed on the same test
+orbits from the same fresh seeds. Ramps are shares of a trial's own budget. Early rungs judge a slow
+ramp before all its hard rows have arrived, so that the search within an arm favours fast ones; the
+arms themselves are compared at full budget.
+
+    python sweeps/curriculum_length.py                  4 arms on this machine, under 5 minutes
+                                                        on 2 cores
     python sweeps/curriculum_length.py "arm=ramp,no hard seeds"
-    python sweeps/curriculum_length.py --family trm          or hrm: a sigma that ramps up, all noise from the start, none
+    python sweeps/curriculum_length.py --family trm     or hrm: a sigma that ramps up, all noise
+                                                        from the start, none
     leadline compare "results/NAME:ramp" "results/NAME:all from the start"
 
-Expect all arms to stay behind the zero-parameter sum, since these networks start at random, and mining to be ahead of a ramp alone
-(docs/results.md).
+Expect all arms to stay behind the zero-parameter sum, since these networks start at random, and
+mining to be ahead of a ramp alone (docs/results.md).
 
-Of the recursive families, each board has one trajectory in every arm, clean with a chance of 1/4 where there is noise: the log's one clean
-of four, at the cost of one.
+With a recursive family, each board has one trajectory in every arm, clean with a chance of 1/4
+where there is noise: the log's one clean of four, at the cost of one.
 """
 
 from __future__ import annotations

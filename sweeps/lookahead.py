@@ -1,20 +1,26 @@
-"""How far must a Lyapunov network look ahead? And how many segments must a recursive network be given?
+"""How far must a Lyapunov network look ahead, and how many segments does a recursive one need?
 
-The log behind this study reports that violations on held-out Collatz orbits fall from 64 to 14 as the network sees 10, 20, 100
-steps ahead. But a network that sees as far as the orbit lasts has been given the answer, and a formula without a single
-parameter does as well. So lookahead is dealt to trials as a stratum, never searched, all else is paired across strata, and
-each is compared with the formulas on the same rows. The network starts at the formula (`skip`), so that it has to earn what it adds.
+The log behind this study reports that violations on held-out Collatz orbits fall from 64 to 14 as
+the network sees 10, 20, 100 steps ahead. But a network that sees as far as the orbit lasts has been
+given the answer, and a formula without a single parameter does as well. So lookahead is dealt to
+trials as a stratum, never searched, all else is paired across strata, and each is compared with the
+formulas on the same rows. The network starts at the formula (`skip`), so that it has to earn what
+it adds.
 
     python sweeps/lookahead.py                 4 strata on this machine, under 5 minutes on 2 cores
     python sweeps/lookahead.py --dry-run       the plan, and what it would cost here
-    python sweeps/lookahead.py --scale full    a network of the log's size: days on a CPU, hours on GPUs
-    python sweeps/lookahead.py --family trm    or hrm: boards solved in at most 1, 2, 4 or 8 segments (halt_max_steps)
+    python sweeps/lookahead.py --scale full    a network of the log's size: days on a CPU,
+                                               hours on GPUs
+    python sweeps/lookahead.py --family trm    or hrm: boards solved in at most 1, 2, 4 or 8
+                                               segments (halt_max_steps)
 
-Expect the hinge to fall with lookahead for networks and formula alike, a gain over the formula of up to a tenth below 20, a trade of hinge
-against violations at 50, and no gain that can be seen from 100 on (docs/results.md).
+Expect the hinge to fall with lookahead for networks and formula alike, a gain over the formula of
+up to a tenth below 20, a trade of hinge against violations at 50, and no gain that can be seen from
+100 on (docs/results.md).
 
-Of the recursive families, the halting limit is the stratum: streaming spends one segment a step whatever the limit, so that all strata are
-trained equally long; what they may spend on a board differs.
+With a recursive family, the halting limit is the stratum: streaming spends one segment a step
+whatever the limit, so that all strata are trained equally long; what they may spend on a board
+differs.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """Which inputs matter: each group of columns masked, permuted, and left out of training.
 
 * masked: the trained network sees the group at its training mean.
-* permuted: the trained network sees the group's values of another node (Breiman 2001, permutation importance). V is a function of
-  single nodes, so one permutation serves a node both as n and as T of its predecessor.
-* retrained: the configuration, trained with the group at its training mean throughout, against the configuration trained with
-  all inputs from the same fresh seed: the trial's own seed may be what it was picked for. What is left of the difference then
-  is what the other columns cannot stand in for.
+* permuted: the trained network sees the group's values of another node (Breiman 2001, permutation
+  importance). V is a function of single nodes, so one permutation serves a node both as n and as T
+  of its predecessor.
+* retrained: the configuration, trained with the group at its training mean throughout, against the
+  configuration trained with all inputs from the same fresh seed: the trial's own seed may be what
+  it was picked for. The difference that is left is what the other columns cannot stand in for.
 
-Masked and permuted say something of one trained network: their intervals are over orbits alone. Retrained says something of
-the configuration: its intervals are over replicates and orbits, and with few of either nothing is claimed.
+Masked and permuted describe one trained network: their intervals are over orbits alone. Retrained
+describes the configuration: its intervals are over replicates and orbits, and with few of either
+nothing is claimed.
 
-A network that was trained with a column may lean on it although another column says the same (drift is a sum of the k_i), so
-masked and permuted overstate what is lost by doing without.
+A network that was trained with a column may lean on it although another column says the same (drift
+is a sum of the k_i), so masked and permuted overstate what is lost by doing without.
 """
 
 from __future__ import annotations
@@ -37,12 +39,13 @@ from trainables.collatz.task import CollatzTask
 
 __all__ = ["Ablation", "Effect", "Group", "MaskedFamily", "ablation", "groups", "masked", "permuted", "training_mean"]
 
-NEAR = 10
+NEAR = 10  # valuations of the group "near"
 PERMUTATIONS = 5
-MEAN_BATCHES = 16
+MEAN_BATCHES = 16  # batches over which the training mean is taken
 METRICS = {"hinge": (0.0, float("inf")), "violations": (0.0, 1.0)}
 """The metrics shown, and the bounds of an orbit's value."""
-ONE_NETWORK, CONFIGURATION = "one network", "configuration and budget"
+ONE_NETWORK = "one network"
+CONFIGURATION = "configuration and budget"
 
 Scores = dict[str, Measure]
 
@@ -55,14 +58,18 @@ class Group(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a change does.
+    """The effect of a change of the inputs.
 
     Attributes:
+        group: name of the changed columns.
         way: masked, permuted or retrained.
         values: hinge and violations; of retrained networks, means over replicates and orbits.
-        differences: to what it is compared with, paired over orbits, and over replicates where networks were retrained.
-        scope: what the differences hold for: `one network`, `configuration and budget`, or why nothing is claimed for the latter.
-        spread: smallest and largest hinge, over the permutations or the replicates; None where there is one.
+        differences: to what it is compared with, paired over orbits, and over replicates where
+            networks were retrained.
+        scope: what the differences hold for: `one network`, `configuration and budget`, or why
+            nothing is claimed for the latter.
+        spread: smallest and largest hinge, over the permutations or the replicates; None if there
+            is only one.
     """
 
     group: str
@@ -75,13 +82,20 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True)
 class Ablation:
-    """Effects on the test split: validation, which the trial was picked by, has too few orbits for a claim.
+    """The effects of all groups on the test split.
+
+    Validation, which the trial was picked by, has too few orbits for a claim.
 
     Attributes:
+        trial: what titles call the trial.
         steps: budget of each training.
-        seeds: those of the replicates.
-        intact: the network as it was trained.
-        control: the configuration retrained with all inputs, means over replicates and orbits.
+        seeds: seeds of the replicates.
+        groups: the groups of columns.
+        intact: scores of the network as it was trained.
+        control: scores of the configuration retrained with all inputs, means over replicates and
+            orbits.
+        effects: the effects, group by group.
+        predictors: scores of the predictors without a trained parameter.
     """
 
     trial: str
@@ -95,9 +109,10 @@ class Ablation:
 
 
 def groups(mode: Mode, lookahead: int) -> list[Group]:
-    """The groups of a mode: they are disjoint and hold every column; those without a column are left out.
+    """Returns the groups of a mode: they are disjoint and hold every column.
 
-    Of the window, the last third is far, the first ten of the rest near. A window of ten has k 1-7 and k 8-10.
+    Groups without a column are left out. The last third of the window is far, and the first ten of
+    the rest are near. A window of ten has k 1-7 and k 8-10.
     """
     base = 0 if mode.startswith("k_only") else BASE
     far = lookahead - lookahead // 3
@@ -109,7 +124,7 @@ def groups(mode: Mode, lookahead: int) -> list[Group]:
 
 
 def masked(columns: tuple[int, ...], mean: Tensor) -> Change:
-    """Puts columns at their mean, float32 [width]."""
+    """Returns the change that puts columns at their mean, float32 [width]."""
     chosen = list(columns)
 
     def change(x: Tensor) -> Tensor:
@@ -121,7 +136,7 @@ def masked(columns: tuple[int, ...], mean: Tensor) -> Change:
 
 
 def permuted(columns: tuple[int, ...], seed: int) -> Change:
-    """Shuffles columns between rows, all by the same permutation."""
+    """Returns the change that shuffles columns between rows by one permutation."""
     chosen = list(columns)
 
     def change(x: Tensor) -> Tensor:
@@ -134,20 +149,20 @@ def permuted(columns: tuple[int, ...], seed: int) -> Change:
 
 
 def training_mean(config: CollatzConfig, data: CollatzData) -> Tensor:
-    """Mean of the inputs over batches that are spread over the budget, float32 [width]."""
+    """Returns the inputs' mean over batches spread over the budget, float32 [width]."""
     task = COLLATZ.task(config, data, torch.device("cpu"))
     at = [config.steps * i // MEAN_BATCHES for i in range(MEAN_BATCHES)]
     return torch.cat([task.batch(step)["now"] for step in at]).double().mean(0).float()
 
 
 class MaskedFamily(CollatzFamily):
-    """The Collatz family with an input that never sees some columns change, in training as in evaluation."""
+    """The Collatz family with some input columns held constant, in training as in evaluation."""
 
     def __init__(self, columns: tuple[int, ...], mean: Tensor) -> None:
         self._change = masked(columns, mean)
 
     def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
-        """A fresh task whose model masks its input before anything else."""
+        """Returns a fresh task whose model masks its input before anything else."""
         task = super().task(config, data, device)
         task.model.register_forward_pre_hook(lambda module, inputs: (self._change(inputs[0]), *inputs[1:]))
         return task
@@ -156,9 +171,10 @@ class MaskedFamily(CollatzFamily):
 def ablation(
     subject: Subject, steps: int | None = None, replicates: int = 1, log: Callable[[str], None] = lambda line: None
 ) -> Ablation:
-    """All groups in all ways.
+    """Measures all groups in all ways.
 
     Args:
+        subject: the network.
         steps: budget of each training; None for that of the configuration.
         replicates: trainings without each group, and as many with all inputs from the same seeds.
         log: takes a line on what will be trained, then one for each training.
@@ -200,7 +216,7 @@ def _retrained(config: CollatzConfig, data: CollatzData, columns: tuple[int, ...
 
 
 def _values(runs: list[Scores], name: str) -> F64:
-    """One metric of several networks, float64 [networks, orbits]."""
+    """Returns one metric of several networks, float64 [networks, orbits]."""
     return np.stack([values_of(run[name]) for run in runs])
 
 
@@ -209,7 +225,7 @@ def _over_replicates(runs: list[Scores]) -> Scores:
 
 
 def _paired(group: Group, runs: list[Scores], control: list[Scores]) -> Effect:
-    """Retrained networks against those of the same seeds with all inputs."""
+    """Compares retrained networks with those of the same seeds and all inputs."""
     differences = {name: two_way(_values(runs, name) - _values(control, name)).measure() for name in METRICS}
     missing = lacking(len(runs), differences["hinge"].n, "orbits")
     scope = f"no claim: only {missing}" if missing else CONFIGURATION
@@ -217,7 +233,7 @@ def _paired(group: Group, runs: list[Scores], control: list[Scores]) -> Effect:
 
 
 def _in_place(subject: Subject, group: Group, mean: Tensor, intact: Scores) -> list[Effect]:
-    """The trained network as it is, its inputs masked, then permuted."""
+    """Returns the effects on the trained network: its inputs masked, then permuted."""
 
     def scores(change: Change) -> Scores:
         return _scores(subject.data, subject.potential(change), subject.config.lookahead)
@@ -237,6 +253,6 @@ def _in_place(subject: Subject, group: Group, mean: Tensor, intact: Scores) -> l
 
 
 def _spread(runs: list[Scores]) -> tuple[float, float] | None:
-    """Smallest and largest hinge."""
+    """Returns the smallest and the largest hinge; None for a single network."""
     hinges = [run["hinge"].value for run in runs]
     return (min(hinges), max(hinges)) if len(runs) > 1 else None

@@ -1,11 +1,12 @@
-"""What a network uses: gradient times input (Shrikumar et al. 2017), beside the weights of the zero-parameter formula.
+"""Which inputs a network uses: gradient times input, beside the formula's weights.
 
-The formula's V is ln n + sum over i of c_i (2 - k_i) ln 2, c_i = (L + 1 - i)/(L + 1): a valuation near at hand weighs almost
-ln 2, the last one ln 2 / (L + 1). Since only the order of V along an orbit matters, the network's gradients are brought to the
-formula's scale by the slope of V on it.
+The method is that of Shrikumar et al. 2017. The zero-parameter formula's V is ln n + sum over i of
+c_i (2 - k_i) ln 2, c_i = (L + 1 - i)/(L + 1): a valuation near at hand weighs almost ln 2, the last
+one ln 2 / (L + 1). Only the order of V along an orbit matters, so the network's gradients are
+brought to the formula's scale by the slope of V on it.
 
-A gradient is that of one column. The drift is a sum of the k_i, so a network can also read them there: `total` adds what a
-unit of k_i moves through the drift, the same for every i.
+A gradient is that of one column. The drift is a sum of the k_i, so a network can also read them
+there: `total` adds what a unit of k_i moves through the drift, the same for every i.
 """
 
 from __future__ import annotations
@@ -28,24 +29,26 @@ from trainables.collatz.model import formula
 __all__ = ["Attribution", "Position", "Share", "attribution", "formula_weights", "gradients"]
 
 BEYOND = (10, 20, 50)
-"""Positions beyond which the share of attribution is reported."""
+"""The positions beyond which the share of attribution is reported."""
 
-K_PER_COLUMN = 10.0
-DRIFT = 5
+K_PER_COLUMN = 10.0  # a column holds k / 10
+DRIFT = 5  # the column of the drift
 _ROWS_AT_ONCE = 4096
 
 
 class Position(NamedTuple):
-    """Position i of the window. Means over orbits, in units of V, or of V per unit of k_i.
+    """Position i of the window.
+
+    Measures are means over orbits, in units of V, or of V per unit of k_i.
 
     Attributes:
         i: 1 for the first valuation.
         gradient: dV/dk_i through its own column.
-        scaled: the same over the slope of V on the formula; NaN where that is not positive.
+        scaled: the same over the slope of V on the formula; NaN if that is not positive.
         total: dV/dk_i, drift included, over the slope.
         formula: the formula's weight, -c_i ln 2.
         attribution: |gradient x input|.
-        formula_attribution: the same of the formula, on the same nodes.
+        formula_attribution: the same for the formula, on the same nodes.
     """
 
     i: int
@@ -58,7 +61,7 @@ class Position(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A share of the attribution, mean over orbits: of the network and of the formula."""
+    """A share of the attribution, mean over orbits, for the network and for the formula."""
 
     of: str
     network: Measure
@@ -67,15 +70,17 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a network uses on the validation split's nodes.
+    """The attribution of a network on the nodes of the validation split.
 
     Attributes:
+        trial: what titles call the trial.
         orbits: independent units behind the means.
-        nodes: numbers that they hold.
-        slope: of V on the formula, by least squares over the nodes.
+        nodes: numbers that the orbits hold.
+        slope: slope of V on the formula, by least squares over the nodes.
         explained: squared correlation of V and the formula.
-        correlation: of the mean gradients and the formula's weights over the positions; NaN where there is no spread. What goes
-            through the drift is the same everywhere and does not change it.
+        correlation: correlation of the mean gradients and the formula's weights over the positions;
+            NaN if there is no spread. What goes through the drift is the same everywhere and does
+            not change it.
         positions: one for each position of the window.
         groups: shares of all attribution that groups of columns have.
         beyond: shares of the window's attribution that lie beyond some positions.
@@ -93,13 +98,16 @@ class Attribution:
 
 
 def formula_weights(lookahead: int) -> F64:
-    """dV/dk_i of the formula, float64 [lookahead]: -c_i ln 2."""
+    """Returns dV/dk_i of the formula, float64 [lookahead]: -c_i ln 2."""
     i = np.arange(1, lookahead + 1)
     return np.asarray(-math.log(2) * (lookahead + 1 - i) / (lookahead + 1))
 
 
 def gradients(model: nn.Module, x: np.ndarray) -> tuple[F64, F64]:
-    """V of inputs float32 [rows, width], and its gradient with respect to them: float64 [rows] and [rows, width]."""
+    """Returns V of inputs float32 [rows, width], and its gradient with respect to them.
+
+    They are float64 [rows] and [rows, width].
+    """
     values, slopes = [], []
     for part in torch.split(torch.from_numpy(x), _ROWS_AT_ONCE):
         part = part.clone().requires_grad_()
@@ -111,14 +119,14 @@ def gradients(model: nn.Module, x: np.ndarray) -> tuple[F64, F64]:
 
 
 def _correlation(a: F64, b: F64) -> float:
-    """Pearson's; NaN where either has no spread."""
+    """Returns Pearson's correlation; NaN if either has no spread."""
     if len(a) < 2 or a.std() == 0 or b.std() == 0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])
 
 
 def _orbit_means(values: F64, orbit: I64) -> F64:
-    """Means of rows [nodes, ...] over each orbit, [orbits, ...]."""
+    """Returns the means of rows [nodes, ...] over each orbit, [orbits, ...]."""
     count = np.bincount(orbit)
     total = np.zeros((len(count), *values.shape[1:]))
     np.add.at(total, orbit, values)
@@ -126,7 +134,10 @@ def _orbit_means(values: F64, orbit: I64) -> F64:
 
 
 def _shares(network: F64, reference: F64, columns: tuple[int, ...], of: str) -> Share:
-    """Share of each orbit's attribution, [orbits, columns], that some columns have; an orbit without any has a share of 0."""
+    """Returns the share of each orbit's attribution that some columns have.
+
+    Attributions are [orbits, columns]. An orbit without any attribution has a share of 0.
+    """
 
     def mean(values: F64) -> Measure:
         total = values.sum(1)
@@ -137,7 +148,7 @@ def _shares(network: F64, reference: F64, columns: tuple[int, ...], of: str) -> 
 
 
 def attribution(subject: Subject) -> Attribution:
-    """Gradient times input of a network over the private nodes of the validation orbits."""
+    """Computes gradient times input over the private nodes of the validation orbits."""
     config, data = subject.config, subject.data
     lookahead, mode = config.lookahead, config.features
     rows = data.scored("validation")

@@ -1,4 +1,4 @@
-"""Claims of the experiment log that the Collatz family comes from.
+"""The claims of the experiment log that the Collatz family comes from.
 
 The log's numbers stand in `trainables.collatz.presets`, and nowhere here.
 """
@@ -14,20 +14,25 @@ from trainables.collatz.presets import LOGGED_RESULTS, LOGGED_STEPS, RUNS, STEPS
 __all__ = ["CLAIMS"]
 
 DEAD = 1e-3
-"""Share of its highest value below which a learning rate trains nothing any more."""
+"""The share of its highest value below which a learning rate trains nothing any more."""
 
 
 def _in(field: str, ask: Ask) -> Ask:
+    """Asks only sweeps that are stratified by a field."""
     return lambda sweep: ask(sweep) if sweep.settings.stratify == field else None
 
 
 def _died(trial: Trial) -> bool:
+    """Tells whether the plateau schedule has ended a trial's learning rate."""
     rates = [report.facts["learning_rate"] for report in trial.reports if "learning_rate" in report.facts]
     return bool(rates) and min(rates) < DEAD * max(rates) and trial.config.get("schedule") == "plateau"
 
 
 def _learning_rate(sweep: Sweep) -> Outcome | None:
-    """The log names exhausted seeds as the cause; a learning rate that has died is another that fits, so that neither is shown."""
+    """Judges the log's claim that runs plateau because seeds are exhausted.
+
+    A learning rate that has died is another cause that fits, so that neither is shown.
+    """
     used = [
         trial
         for trial in sweep.history.trials.values()
@@ -36,7 +41,10 @@ def _learning_rate(sweep: Sweep) -> Outcome | None:
     if not used:
         return None
     dead = sum(map(_died, used))
-    words = f"the learning rate of {dead} of {len(used)} finished trials with the plateau schedule fell below a thousandth of its highest"
+    words = (
+        f"the learning rate of {dead} of {len(used)} finished trials with the plateau schedule "
+        "fell below a thousandth of its highest"
+    )
     return Outcome(words, Verdict.CONFOUNDED if dead else Verdict.NOT_TOLD_APART)
 
 
@@ -46,7 +54,7 @@ def _listed(values: list[int]) -> str:
 
 _LOG = "Collatz log"
 _LOOKED = (5, 6, 7)
-"""The runs that differ in their lookahead alone."""
+"""The log's runs that differ in their lookahead alone."""
 _AHEAD = [RUNS[run]["lookahead"] for run in _LOOKED]
 _STRATA = tuple(map(str, _AHEAD))
 _AT = f"at lookahead {_listed(_AHEAD)}"

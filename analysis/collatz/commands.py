@@ -1,11 +1,12 @@
-"""Commands that question a trained Collatz network.
+"""The commands that question a trained Collatz network.
 
-    failures SWEEP NUMBER       where along an orbit V does not fall
-    ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of training (--replicates 5 for a claim)
-    attribution SWEEP NUMBER    what the network uses of the window
-    lookahead SWEEP NUMBER      the trial's configuration at longer lookaheads
+    leadline failures SWEEP NUMBER       where along an orbit V does not fall
+    leadline ablation SWEEP NUMBER       which inputs matter: masked, permuted, left out of
+                                         training (--replicates 5 for a claim)
+    leadline attribution SWEEP NUMBER    what the network uses of the window
+    leadline lookahead SWEEP NUMBER      the trial's configuration at longer lookaheads
 
-Those that train say so line by line on stderr; exit code 130 where they were interrupted.
+A command that trains says so line by line on stderr. Its exit code is 130 if it was interrupted.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _say(line: str) -> None:
 
 
 def _show(given: argparse.Namespace, answer: Any, page: Callable[[int], RenderableType]) -> None:
-    """The answer as JSON, or as a page for the terminal's width."""
+    """Prints the answer as JSON, or as a page for the terminal's width."""
     from analysis.collatz.tables import plain
 
     if given.json:
@@ -90,8 +91,9 @@ def _failures(given: argparse.Namespace) -> None:
     found = failures(subject)
     if path:
         text = (
-            "Margins over the mean |margin|, along the published log's five orbits and the test orbits with most violations. "
-            "A cross is a violation; shaded: the input contains the answer. Titles: the network's violations / steps, the sum's violations."
+            "Margins over the mean |margin|, along the published log's five orbits "
+            "and the test orbits with most violations. A cross is a violation; shaded: the input contains the answer. "
+            "Titles: the network's violations / steps, the sum's violations."
         )
         figures.write(path, f"{subject.name}: margins along orbits", text, figures.margins_figure(subject))
     _show(given, found, lambda width: tables.failures_page(found, width))
@@ -114,7 +116,10 @@ def _attribution(given: argparse.Namespace) -> None:
     path = figures.checked(given.figure) if given.figure else None
     found = attribution(Subject.of(*opened(given.sweep, given.number)))
     if path:
-        text = f"Slope of V on the zero-parameter formula: {found.slope:.4g}. Bars are 95 % intervals over {found.orbits} orbits."
+        text = (
+            f"Slope of V on the zero-parameter formula: {found.slope:.4g}. "
+            f"Bars are 95 % intervals over {found.orbits} orbits."
+        )
         figures.write(path, f"{found.trial}: what V uses of the window", text, figures.attribution_figure(found))
     _show(given, found, lambda width: tables.attribution_page(found, width))
 

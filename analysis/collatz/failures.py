@@ -1,7 +1,8 @@
-"""Where along an orbit V does not fall: violations by position, remaining length, kind of step and size of the number.
+"""Where along an orbit V does not fall.
 
-A step goes from n to T(n); it is violated where V(n) - V(T(n)) is not positive. The zero-parameter sum is counted on the
-same steps, and so is the overlap.
+Violations are counted by position, remaining length, kind of step and size of the number. A step
+goes from n to T(n); it is violated if V(n) - V(T(n)) is not positive. The violations of the
+zero-parameter sum are counted on the same steps, and so are the steps that both violate.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ __all__ = ["Bin", "Failures", "Steps", "failures", "steps_of", "tally", "violati
 
 Mask = npt.NDArray[np.bool_]
 
-FIFTHS = 5
+FIFTHS = 5  # parts of an orbit by position
 SIZES = (0, 3, 6, 9, 12, 15, 18)
-"""Lower edges of the bins of log10(n); the last has no upper edge."""
+"""The lower edges of the bins of log10(n); the last bin has no upper edge."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class Steps:
         remaining: steps from n to 1, at least 1.
         growth: whether T(n) > n.
         log10: log10(n).
-        private: whether n lies in the orbit's private prefix: no other scored or training orbit has it, nor is it small.
-        guarded: whether no training row touches n: it is private, and the configuration's guard covers the split.
+        private: whether n lies in the orbit's private prefix: no other scored or training orbit has
+            it, nor is it small.
+        guarded: whether no training row touches n: it is private, and the configuration's guard
+            covers the split.
     """
 
     seed: npt.NDArray[np.uint64]
@@ -58,9 +61,10 @@ class Steps:
 
 
 class Bin(NamedTuple):
-    """Counts of one bin: violations of the network, of the formula, of both at once.
+    """The counts of one bin: violations of the network, of the formula, and of both at once.
 
-    `share` and `formula_share` are means over the orbits with steps in the bin, None where no interval is due.
+    `share` and `formula_share` are means over the orbits with steps in the bin, None where no
+    interval is due.
     """
 
     by: str
@@ -76,10 +80,12 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Failures:
-    """Bins of the test split's private steps and of the logged seeds' steps, and every trivial predictor on the test split.
+    """The bins of a network's violations.
 
-    `guard` is the configuration's: with `scored`, training may touch the logged seeds' private steps too, though not the test
-    split's. `logged_unleaked` and `logged_leaked` are the private steps and the others, as the metrics of these names have them.
+    They count the test split's private steps and the logged seeds' steps; every trivial predictor
+    is scored on the test split. `guard` is the configuration's: with `scored`, training may touch
+    the logged seeds' private steps too, though not the test split's. `logged_unleaked` and
+    `logged_leaked` are the private steps and the others, as in the metrics of these names.
     """
 
     trial: str
@@ -92,7 +98,7 @@ class Failures:
 
 
 def steps_of(data: CollatzData, split: str) -> Steps:
-    """The steps that a split is scored on, in the order of `violations`."""
+    """Returns the steps that a split is scored on, in the order of `violations`."""
     rows = data.scored(split)
     orbit = np.repeat(np.arange(len(rows.count)), rows.count)
     place = np.concatenate([np.arange(count) for count in rows.count])
@@ -111,12 +117,15 @@ def steps_of(data: CollatzData, split: str) -> Steps:
 
 
 def violations(data: CollatzData, split: str, potential: Potential) -> Mask:
-    """Whether each step's margin is not positive, bool [steps]; a margin that is not a number violates."""
+    """Tells which steps' margins are not positive, bool [steps].
+
+    A margin that is not a number violates.
+    """
     return np.asarray(~(np.concatenate(margins(data.scored(split), potential)) > 0))
 
 
 def _dimensions(steps: Steps, lookahead: int, seeds: bool) -> Iterator[tuple[str, list[str], I64]]:
-    """Name, labels of the bins, and each step's bin."""
+    """Yields the dimensions: name, labels of the bins, and each step's bin."""
     yield "all", ["all steps"], np.zeros(len(steps.orbit), dtype=np.int64)
     if seeds:
         found = list(dict.fromkeys(steps.seed.tolist()))
@@ -138,7 +147,7 @@ def _dimensions(steps: Steps, lookahead: int, seeds: bool) -> Iterator[tuple[str
 
 
 def _share(orbit: I64, violated: Mask) -> Measure:
-    """Mean over orbits of the share of their steps that are violated."""
+    """Returns the mean over orbits of the share of their steps that are violated."""
     own = [float(violated[orbit == o].mean()) for o in np.unique(orbit)]
     return mean_over_units(own, (0.0, 1.0))
 
@@ -146,11 +155,15 @@ def _share(orbit: I64, violated: Mask) -> Measure:
 def tally(
     steps: Steps, network: Mask, formula: Mask, lookahead: int, chosen: Mask | None = None, shares: bool = True
 ) -> list[Bin]:
-    """One bin after the other; those without steps are left out. Each dimension's counts add up to those of `all`.
+    """Counts the bins one after the other; those without steps are left out.
+
+    Each dimension's counts add up to those of `all`.
 
     Args:
+        steps: the steps.
         network: bool [steps], violations of the network.
         formula: bool [steps], violations of the zero-parameter sum.
+        lookahead: steps that the network sees ahead.
         chosen: bool [steps], the steps that count; None for all.
         shares: whether means over orbits are due; without them each orbit has its own bin.
     """
@@ -169,7 +182,7 @@ def tally(
 
 
 def failures(subject: Subject) -> Failures:
-    """All bins of a network."""
+    """Counts all bins of a network."""
     data, lookahead = subject.data, subject.config.lookahead
     network, formula = subject.potential(), subject.formula()
     test, logged = (

@@ -1,4 +1,4 @@
-"""Figures of this package, each one self-contained HTML file."""
+"""The figures of this package, each one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from trainables.collatz.metrics import margins, relative
 
 __all__ = ["attribution_figure", "checked", "margins_figure", "write"]
 
-WORST = 5
-ROW = 210
+WORST = 5  # test orbits that are drawn
+ROW = 210  # pixels of an orbit's row
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -35,7 +35,7 @@ h1 {{ font-size: 1.3rem; }}
 
 
 def checked(file: str) -> Path:
-    """The path of a figure to be written.
+    """Returns the path of a figure to be written.
 
     Raises:
         ConfigError: if it is a folder, or its folder does not exist.
@@ -52,7 +52,7 @@ def write(path: Path, title: str, text: str, figure: go.Figure) -> None:
     """Writes a figure with a title and a sentence, as plain text, into a file that needs no other.
 
     Raises:
-        ConfigError: if the storage refuses.
+        ConfigError: if the file cannot be written.
     """
     plot = to_html(figure, full_html=False, include_plotlyjs=True, config={"responsive": True, "displayModeBar": False})
     page = PAGE.format(title=html.escape(title), text=html.escape(text), figure=plot)
@@ -79,9 +79,10 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
 
 
 def margins_figure(subject: Subject) -> go.Figure:
-    """Margins over the mean |margin| along the five logged orbits, then along the test orbits with most violations.
+    """Draws margins over the mean |margin| along the five logged orbits, then along test orbits.
 
-    Where an orbit has a shaded part, the input contains the answer there.
+    These are the test orbits with most violations. In the shaded part of an orbit the input
+    contains the answer.
     """
     drawn = [*_chosen(subject, "logged", None), *_chosen(subject, "test", WORST)]
     figure = make_subplots(
@@ -126,7 +127,7 @@ def _line(name: str, colour: str, values: F64, steps: Steps, first: bool) -> go.
 
 
 def _words(steps: Steps) -> list[str]:
-    """What a hover adds where training may touch a step."""
+    """Returns what a hover adds where training may touch a step."""
     return [
         "" if guarded else ", unguarded" if own else ", leaked"
         for guarded, own in zip(steps.guarded, steps.private, strict=True)
@@ -134,7 +135,10 @@ def _words(steps: Steps) -> list[str]:
 
 
 def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, Steps, list[F64]]]:
-    """Title, steps and margins (network, sum) of orbits: of all, or of the `worst` by violations and then by margin."""
+    """Returns title, steps and margins (network, sum) of orbits.
+
+    They are all orbits, or the `worst` by violations and then by margin.
+    """
     rows, steps = subject.data.scored(split), steps_of(subject.data, split)
     network, formula = (relative(margins(rows, potential)) for potential in (subject.potential(), subject.formula()))
     counts = [int((~(m > 0)).sum()) for m in network]
@@ -150,7 +154,7 @@ def _chosen(subject: Subject, split: str, worst: int | None) -> list[tuple[str, 
 
 
 def attribution_figure(found: Attribution) -> go.Figure:
-    """dV/dk_i over the slope, and |gradient x input|, by position, beside the formula's."""
+    """Draws dV/dk_i over the slope, and |gradient x input|, by position, beside the formula's."""
     at = [position.i for position in found.positions]
     scale = found.slope if found.slope > 0 else np.nan
     titles = ["dV/dk_i, scaled to the formula", "mean |gradient x input|, scaled"]
@@ -173,7 +177,7 @@ def attribution_figure(found: Attribution) -> go.Figure:
 
 
 def _reference(x: list[int], y: list[float], legend: bool = True) -> go.Scatter:
-    """The formula's, a broad band that shows on both sides of a network which does the same."""
+    """Draws the formula's line, broad enough to show on both sides of an equal network's."""
     line = _profile("formula", BLUE, x, y, legend=legend)
     return line.update(mode="lines", line={"color": BLUE, "width": 7}, opacity=0.6)
 

@@ -1,8 +1,9 @@
-"""Would a longer lookahead help? One configuration, trained at several lookaheads on the same rows, samples and seeds.
+"""Would a longer lookahead help? One configuration, trained at several lookaheads.
 
-Lookahead is information: where the orbit ends within it, the input contains the answer. So each lookahead has the
-zero-parameter sum beside it, which sees as far, and the share of steps on which it sees the end; and all are compared once
-more on the steps that none of them sees to the end of.
+All are trained on the same rows, samples and seeds. Lookahead is information: where the orbit ends
+within it, the input contains the answer. So each lookahead has the zero-parameter sum beside it,
+which sees as far, and the share of steps on which it sees the end; and all are compared once more
+on the steps that none of them sees to the end of.
 """
 
 from __future__ import annotations
@@ -33,17 +34,19 @@ QUESTION = 626331
 
 @dataclass(frozen=True)
 class Point:
-    """One lookahead.
+    """The scores at one lookahead.
 
-    Means over replicates and test orbits; those of the sum over test orbits. `logged` counts violations per seed: smallest
-    and largest over the replicates.
+    Measures are means over replicates and test orbits; those of the sum are over test orbits.
+    `logged` counts violations per seed: smallest and largest over the replicates.
 
     Attributes:
-        coverage: the metric of that name on test: share of the scored steps that end within the lookahead.
-        logged_coverage: the same of each logged seed's steps.
+        coverage: the metric of that name on test: share of the scored steps that end within the
+            lookahead.
+        logged_coverage: the same share of each logged seed's steps.
         difference: violations of the network minus those of the sum, paired over orbits.
-        beyond: violations on the steps that end within no lookahead of the curve, and `sum_beyond` the sum's.
-        logged: seed to smallest and largest count; `sum_logged` seed to count.
+        beyond: violations on the steps that end within no lookahead of the curve; `sum_beyond` is
+            the sum's.
+        logged: seed to smallest and largest count; `sum_logged` is seed to count.
     """
 
     lookahead: int
@@ -73,7 +76,7 @@ class Curve:
 
 
 def doubled(first: int, last: int) -> list[int]:
-    """`first`, its doubles below `last`, and `last`.
+    """Returns `first`, its doubles below `last`, and `last`.
 
     Raises:
         ConfigError: if `last` is not beyond `first`, or beyond what there is data for.
@@ -101,12 +104,16 @@ def curve(
 
     Args:
         name: what titles call the trial.
+        config: the configuration, whose lookahead is replaced.
+        data: the data of all lookaheads.
+        lookaheads: what is trained.
         steps: budget of each training.
         replicates: trainings of each lookahead.
         log: takes a line on what will be trained, then one after each training.
 
     Raises:
-        ConfigError: if the configuration does not admit one of the lookaheads, before anything is trained.
+        ConfigError: if the configuration does not admit one of the lookaheads, before anything is
+            trained.
     """
     seeds = fresh_seeds(replicates)
     common = {"steps": steps, "eval_every": steps, "common": max(lookaheads)}
@@ -120,10 +127,10 @@ def curve(
         found = []
         for r, one in enumerate(configs):
             found.append(_Scores(data, _trained(one, data), at, max(wanted)))
-            hinge, counts = found[-1].hinge.mean(), sum(found[-1].logged.values())
-            log(
-                f"lookahead {at}, replicate {r + 1} of {replicates}: hinge {hinge:.4g} on test, {counts} logged violations"
-            )
+            hinge = found[-1].hinge.mean()
+            counts = sum(found[-1].logged.values())
+            scores = f"hinge {hinge:.4g} on test, {counts} logged violations"
+            log(f"lookahead {at}, replicate {r + 1} of {replicates}: {scores}")
         points.append(_point(data, at, found, _Scores(data, sum_potential(data, at), at, max(wanted))))
     return Curve(name, tuple(config.layers), config.skip, steps, seeds, points)
 
@@ -136,7 +143,11 @@ def _trained(config: CollatzConfig, data: CollatzData) -> Potential:
 
 
 class _Scores:
-    """One function V: hinge and violations per test orbit, violations per orbit beyond `furthest`, counts on the logged seeds."""
+    """The scores of one function V.
+
+    They are hinge and violations per test orbit, violations per orbit beyond `furthest`, and counts
+    on the logged seeds.
+    """
 
     def __init__(self, data: CollatzData, potential: Potential, lookahead: int, furthest: int) -> None:
         found = score(data, "test", potential, lookahead, furthest)
@@ -174,19 +185,24 @@ def _point(data: CollatzData, lookahead: int, runs: list[_Scores], other: _Score
 
 
 def sentences(found: Curve) -> list[str]:
-    """What the curve says on the log's question, whether the longest lookahead solves 626331, and no more than that."""
+    """Returns what the curve says on the log's question, and no more than that.
+
+    The question is whether the longest lookahead solves 626331.
+    """
     last = found.points[-1]
     low, high = last.logged[QUESTION]
     total = len(found.seeds)
     word = "solved in every replicate" if high == 0 else "solved in some replicates" if low == 0 else "not solved"
     layers = ",".join(map(str, found.layers)) or "linear"
-    budget = f"layers {layers}{', skip path' if found.skip else ''}, {found.steps} steps, {total} replicate{'s' if total > 1 else ''}"
+    network = f"layers {layers}{', skip path' if found.skip else ''}"
+    budget = f"{network}, {found.steps} steps, {total} replicate{'s' if total > 1 else ''}"
     within = last.logged_coverage[QUESTION]
     counts = str(low) if low == high else f"{low} to {high}"
     return [
-        f"For this model class and budget ({budget}): at lookahead {last.lookahead}, {QUESTION} is {word}: {counts} violations.",
-        f"At lookahead {last.lookahead} the input contains the answer on {within:.0%} of the steps of {QUESTION}, and on "
-        f"{last.coverage.value:.0%} of the test split's.",
+        f"For this model class and budget ({budget}): at lookahead {last.lookahead}, {QUESTION} is {word}: "
+        f"{counts} violations.",
+        f"At lookahead {last.lookahead} the input contains the answer on {within:.0%} of the steps of {QUESTION}, "
+        f"and on {last.coverage.value:.0%} of the test split's.",
         _sum_sentence(found.points),
         *([f"Too little for a claim: {missing}."] if (missing := lacking(total, last.hinge.n, "orbits")) else []),
     ]
@@ -200,4 +216,7 @@ def _sum_sentence(points: list[Point]) -> str:
     question = places(lambda point: point.sum_logged[QUESTION] == 0)
     logged = places(lambda point: not any(point.sum_logged.values()))
     test = places(lambda point: point.sum_violations.value == 0)
-    return f"The zero-parameter sum alone is free of violations on {QUESTION} {question}; on all five logged seeds {logged}; on test {test}."
+    return (
+        f"The zero-parameter sum alone is free of violations on {QUESTION} {question}; "
+        f"on all five logged seeds {logged}; on test {test}."
+    )

@@ -1,4 +1,4 @@
-"""A trained network, its configuration and its data, as the other modules of this package question them."""
+"""A trained network with its configuration and data, for the other modules to question."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ __all__ = [
 ]
 
 FIRST_SEED = 7_000_000
-"""Seed of the first replicate, the others follow; far from those of searches, which may have picked a trial for its seed."""
+"""The seed of the first replicate; the others follow.
+
+It is far from the seeds of searches, which may have picked a trial for its seed.
+"""
 
 SUM = "sum of ln T^k"
-"""The zero-parameter formula, by its name among the baselines."""
+"""The name of the zero-parameter formula among the baselines."""
 
 Change = Callable[[Tensor], Tensor]
 """A change of the inputs, float32 [rows, width] to the same shape; it returns a new tensor."""
@@ -46,7 +49,7 @@ _ROWS_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Subject:
-    """A network in eval mode on the CPU. `name` is what titles call it."""
+    """A network in eval mode on the CPU; `name` is what titles call it."""
 
     name: str
     config: CollatzConfig
@@ -55,7 +58,7 @@ class Subject:
 
     @staticmethod
     def of(view: TrialView, config: CollatzConfig) -> Subject:
-        """The trial with the weights of its checkpoint.
+        """Returns the trial with the weights of its checkpoint.
 
         Raises:
             ValueError: if it has no intact checkpoint.
@@ -64,19 +67,20 @@ class Subject:
         return Subject(f"{view.sweep.name}, trial {view.number}", config, COLLATZ.build_data(config), model)
 
     def potential(self, change: Change | None = None) -> Potential:
-        """V as the network has it, of changed inputs where a change is given."""
+        """Returns the network's V, of changed inputs if a change is given."""
         return network_potential(self.config, self.data, self.model, change)
 
     def formula(self) -> Potential:
-        """The zero-parameter sum at the network's lookahead."""
+        """Returns the zero-parameter sum at the network's lookahead."""
         return sum_potential(self.data, self.config.lookahead)
 
 
 def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
-    """A trial of a sweep and its configuration; reads no weights.
+    """Opens a trial of a sweep and its configuration, without reading weights.
 
     Raises:
-        ConfigError: if the sweep trained another family, or the configuration is no longer accepted.
+        ConfigError: if the sweep trained another family, or the configuration is no longer
+            accepted.
         ValueError: if there is no such sweep or trial.
     """
     found = Sweep.open(sweep)
@@ -88,19 +92,25 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
 
 
 def training(networks: int, steps: int) -> str:
-    """`trains 14 networks of 2000 steps`: said before a command trains for minutes."""
+    """Writes `trains 14 networks of 2000 steps`, said before a command trains for minutes."""
     return f"trains {networks} network{'s' if networks > 1 else ''} of {steps} step{'s' if steps > 1 else ''}"
 
 
 def fresh_seeds(replicates: int) -> list[int]:
-    """Seeds of replicates: the same for everything that is compared, so that its rows and first weights are paired."""
+    """Returns the seeds of replicates.
+
+    They are the same for everything that is compared, so that rows and first weights are paired.
+    """
     return [FIRST_SEED + r for r in range(replicates)]
 
 
 def network_potential(
     config: CollatzConfig, data: CollatzData, model: nn.Module, change: Change | None = None
 ) -> Potential:
-    """V of nodes, float32 [rows]; `change` sees the inputs of all nodes of a call together."""
+    """Returns V of nodes, float32 [rows].
+
+    `change` sees the inputs of all nodes of a call together.
+    """
 
     def values(index: I64) -> npt.NDArray[np.float32]:
         x = torch.from_numpy(features(data.nodes, index, config.lookahead, config.features))
@@ -112,10 +122,10 @@ def network_potential(
 
 
 def sum_potential(data: CollatzData, lookahead: int) -> Potential:
-    """The sum of ln T^j(n) over j = 0..lookahead, of orbit nodes."""
+    """Returns the sum of ln T^j(n) over j = 0..lookahead, as a function of orbit nodes."""
     return potentials(data, lookahead)[SUM]
 
 
 def values_of(measure: Measure) -> F64:
-    """The values of the units behind a mean, float64 [n]; NaN where one of them was not finite."""
+    """Returns the values of the units behind a mean, float64 [n]; NaN if one was not finite."""
     return np.array(measure.units) if measure.units else np.full(measure.n, np.nan)

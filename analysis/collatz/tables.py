@@ -1,4 +1,7 @@
-"""Answers as tables for a terminal, which show fewer columns where it is narrow, and as plain JSON values."""
+"""Answers as tables for a terminal, and as plain JSON values.
+
+A table shows fewer columns in a narrow terminal.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +29,24 @@ if TYPE_CHECKING:
 __all__ = ["ablation_page", "attribution_page", "curve_page", "failures_page", "plain"]
 
 NARROW = 100
-"""Width below which intervals are written without spaces, and a table has the fewest columns."""
+"""The width below which intervals are written without spaces, and a table has the fewest columns.
+"""
 BANDS = (1, 2, 3, 4, 5, 6, 11, 21, 51, 101, 201)
-"""First positions of the bands in which the window is shown."""
+"""The first positions of the bands in which the window is shown."""
 COUNTED = 130
-"""Width from which shares have counts beside them."""
+"""The width from which shares have counts beside them."""
 PRIVATE = {
     "all": "private steps (training touches none of them)",
     "scored": "unguarded steps (on no other orbit, yet training may touch them: guard=scored)",
 }
-"""What the logged seeds' steps outside the leaked ones are, by the configuration's guard."""
+"""The words for the logged seeds' steps that are not leaked, by the configuration's guard."""
 
 
 class Column(NamedTuple):
-    """A heading, and the terminal's width from which the column is shown; words wrap, names do not."""
+    """A column: its heading, and the terminal's width from which it is shown.
+
+    Columns of words wrap; names do not.
+    """
 
     heading: str
     least: int = 0
@@ -48,7 +55,10 @@ class Column(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """Plain JSON values of dataclasses, tuples and measures; non-finite numbers as None."""
+    """Returns plain JSON values of dataclasses, tuples and measures.
+
+    Non-finite numbers become None.
+    """
     if isinstance(value, Measure):
         return value.to_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -65,7 +75,10 @@ def plain(value: Any) -> Any:
 def _table(
     title: str, width: int, columns: Sequence[Column], rows: Iterable[tuple[Sequence[str], str]]
 ) -> RenderableType:
-    """Rows are cells, one for each column, and a style; `line` ends a section."""
+    """Draws a table.
+
+    Each row has a cell for each column, and a style, in which `line` ends a section.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     shown = [i for i, column in enumerate(columns) if width >= column.least]
     for i in shown:
@@ -86,7 +99,7 @@ def _value(measure: Measure | None) -> str:
 
 
 def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]]) -> RenderableType:
-    """Hinge and violations of every trivial predictor."""
+    """Draws hinge and violations of every trivial predictor."""
     columns = [
         Column("predictor", left=True),
         Column("hinge"),
@@ -104,7 +117,7 @@ def _predictors(title: str, width: int, predictors: dict[str, dict[str, Measure]
 
 
 def failures_page(found: Failures, width: int) -> RenderableType:
-    """Three tables of bins, and the trivial predictors."""
+    """Draws three tables of bins, and the trivial predictors."""
     shares = (Column("network"), Column("95 %"), Column("sum"), Column("95 %", 180))
     counts = tuple(Column(heading, COUNTED) for heading in ("network", "sum", "both", "network only", "sum only"))
     heads = (Column("bin", left=True), Column("orbits"), Column("steps"))
@@ -113,8 +126,8 @@ def failures_page(found: Failures, width: int) -> RenderableType:
         means = [show(share) for share in (line.share, line.formula_share) for show in (_value, _span)]
         test.append(([*_place(line), *means, *_overlap(line)], end))
     title = (
-        f"{found.trial}, lookahead {found.lookahead}: share of the test split's private steps violated, mean over orbits{_counted(width)}; "
-        "sum: the zero-parameter sum"
+        f"{found.trial}, lookahead {found.lookahead}: share of the test split's private steps violated, "
+        f"mean over orbits{_counted(width)}; sum: the zero-parameter sum"
     )
     tables = [_table(title, width, [*heads, *shares, *counts], test)]
     for name, bins in (
@@ -129,12 +142,12 @@ def failures_page(found: Failures, width: int) -> RenderableType:
 
 
 def _counted(width: int) -> str:
-    """Whether the table is wide enough for counts."""
+    """Returns words for the counts, if the table is wide enough for them."""
     return ", then counts" if width >= COUNTED else ""
 
 
 def _sections(bins: list[Bin]) -> list[tuple[Bin, str]]:
-    """Each bin, and whether its dimension ends there."""
+    """Returns each bin, and whether its dimension ends there."""
     following = [line.by for line in bins[1:]] + [""]
     return [(line, "" if line.by == after else "line") for line, after in zip(bins, following, strict=True)]
 
@@ -148,7 +161,7 @@ def _overlap(line: Bin) -> list[str]:
 
 
 def ablation_page(found: Ablation, width: int) -> RenderableType:
-    """The effects, with what they are compared with above them."""
+    """Draws the effects, with what they are compared with above them."""
     columns = [
         Column("inputs", left=True),
         Column("way", left=True),
@@ -169,12 +182,14 @@ def ablation_page(found: Ablation, width: int) -> RenderableType:
     ]
     rows += [(_effect_cells(effect), "line" if effect.way == "retrained" else "") for effect in found.effects]
     title = (
-        f"{found.trial}: without inputs, on {orbits} test orbits. Hinge with all inputs: {_value(found.intact['hinge'])} as trained, "
+        f"{found.trial}: without inputs, on {orbits} test orbits. "
+        f"Hinge with all inputs: {_value(found.intact['hinge'])} as trained, "
         f"{_value(found.control['hinge'])} retrained."
     )
     note = (
-        "masked: inputs at their training mean; permuted: mean over seeded permutations between nodes. Both against the network as "
-        "trained, with intervals over orbits for this one network: another seed's may lean on other inputs.\n"
+        "masked: inputs at their training mean; permuted: mean over seeded permutations between nodes. "
+        "Both against the network as trained, with intervals over orbits for this one network: "
+        "another seed's may lean on other inputs.\n"
         f"retrained: {found.steps} steps without the inputs, against the same with all from the same seed; "
         f"{runs} replicate{'s' if runs > 1 else ''}, with intervals over replicates and orbits.\n"
     )
@@ -198,7 +213,7 @@ def _effect_cells(effect: Effect) -> list[str]:
 
 
 def attribution_page(found: Attribution, width: int) -> RenderableType:
-    """The window in bands, then shares."""
+    """Draws the window in bands, then the shares."""
     columns = [
         Column("position"),
         Column("dV/dk"),
@@ -214,7 +229,10 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
     for first, after in itertools.pairwise(BANDS):
         if band := found.positions[first - 1 : after - 1]:
             rows.append((_band(band, found.slope), ""))
-    title = f"{found.trial}: gradients at {found.nodes} numbers of {found.orbits} validation orbits; bands are means of their positions"
+    title = (
+        f"{found.trial}: gradients at {found.nodes} numbers of {found.orbits} validation orbits; "
+        "bands are means of their positions"
+    )
     shares = [
         Column("share of |gradient x input|", left=True),
         Column("network"),
@@ -239,7 +257,8 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
     ]
     use = "by which `scaled` divides" if found.slope > 0 else "not positive, so nothing is scaled"
     facts = [
-        "dV/dk: change of V per unit of the valuation k at a position, in this one network; formula: that of the zero-parameter formula.",
+        "dV/dk: change of V per unit of the valuation k at a position, in this one network; "
+        "formula: that of the zero-parameter formula.",
         f"Slope of V on the formula: {number(found.slope)}, {use}; it explains {found.explained:.2%} of V's variance.",
         f"Correlation of dV/dk and the formula's over {len(found.positions)} positions: {number(found.correlation)}.",
     ]
@@ -252,7 +271,10 @@ def attribution_page(found: Attribution, width: int) -> RenderableType:
 
 
 def _band(band: list[Position], slope: float) -> list[str]:
-    """One row; the interval of a band of several positions is left out, since theirs are not independent."""
+    """Returns one row.
+
+    A band of several positions has no interval, since theirs are not independent.
+    """
     name = str(band[0].i) if len(band) == 1 else f"{band[0].i}-{band[-1].i}"
 
     def mean(values: Iterable[float]) -> float:
@@ -274,7 +296,10 @@ def _band(band: list[Position], slope: float) -> list[str]:
 
 
 def curve_page(found: Curve, sentences: list[str], width: int) -> RenderableType:
-    """Two tables by lookahead, means on test and counts on the logged seeds, and what they say."""
+    """Draws two tables by lookahead, and what they say.
+
+    They are means on test and counts on the logged seeds.
+    """
     runs = len(found.seeds)
     columns = [
         Column("lookahead"),
@@ -295,8 +320,8 @@ def curve_page(found: Curve, sentences: list[str], width: int) -> RenderableType
     rows = [(_point(point), "") for point in found.points]
     far = found.points[-1]
     note = (
-        "covered: share of steps that end within the lookahead, where the input contains the answer. beyond all: violations on steps with "
-        f"more than {far.lookahead} left to 1, on {far.beyond.n} orbits."
+        "covered: share of steps that end within the lookahead, where the input contains the answer. "
+        f"beyond all: violations on steps with more than {far.lookahead} left to 1, on {far.beyond.n} orbits."
     )
     logged = [Column("lookahead")]
     for seed in far.logged:

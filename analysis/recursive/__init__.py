@@ -1,1 +1,1 @@
-"""What the trajectory augmentation notes claim of the recursive networks HRM and TRM."""
+"""The claims of the trajectory augmentation notes on the recursive networks HRM and TRM."""

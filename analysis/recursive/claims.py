@@ -1,4 +1,4 @@
-"""Claims of the notes that the recursive families come from.
+"""The claims of the notes that the recursive families come from.
 
 The notes' numbers stand in `trainables.recursive.presets`, and nowhere here.
 """
@@ -18,14 +18,14 @@ _MARGIN = 0.01
 
 
 def _best(family: str) -> str:
-    """The best accuracies of a family's two runs, and what they rest on."""
+    """Returns the best accuracies of a family's two runs, and what they rest on."""
     noisy, plain = LOGGED_RESULTS[family]
     each = f"each the best of {LOGGED_EVALUATIONS} evaluations of one run on {LOGGED_BOARDS} boards"
     return f"exact accuracy {noisy.best:.4f} against {plain.best:.4f}: {each}, less than a standard error apart"
 
 
 def _decay(family: str) -> str:
-    """The best and last accuracies of a family's two runs."""
+    """Returns the best and last accuracies of a family's two runs."""
     noisy, plain = LOGGED_RESULTS[family]
     return f"{noisy.best:.4f} to {noisy.last:.4f} against {plain.best:.4f} to {plain.last:.4f}"
 

@@ -1,1 +1,4 @@
-"""How large a batch? A file for each family, or for families that answer alike."""
+"""The search spaces of `batch_size`: how large a batch?
+
+There is a file for each family; families that answer alike share one.
+"""

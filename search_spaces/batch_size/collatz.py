@@ -1,4 +1,7 @@
-"""How large a batch? The batch is dealt; the learning rate and what goes with it are searched in each."""
+"""How large a batch? The batch is dealt.
+
+The learning rate and what goes with it are searched in each.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ __all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `CollatzConfig`, the rule by which the rate follows the batch among them; the same at every scale.
+    """Suggests fields of `CollatzConfig`, among them the rule by which the rate follows the batch.
+
+    The space is the same at every scale.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.

@@ -11,12 +11,15 @@ __all__ = ["HRM", "TRM", "space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
+    """Suggests fields of `RecursiveConfig`.
+
+    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
+    """
     return optimisation(trial, scale)
 
 
 def scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family."""
+    """Returns the scales of a recursive family."""
     tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
     return {
         "smoke": Scale(
@@ -46,7 +49,7 @@ def scales(family: str) -> dict[str, Scale]:
 
 
 def study(family: str) -> Study:
-    """The study as a recursive family answers it."""
+    """Returns the study as a recursive family answers it."""
     return Study(
         name="batch_size",
         question="How large a batch should a recursive network be trained with?",

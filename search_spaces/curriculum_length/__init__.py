@@ -1,1 +1,4 @@
-"""How slowly should what is hard enter? A file for each family, or for families that answer alike."""
+"""The search spaces of `curriculum_length`: how slowly should what is hard enter?
+
+There is a file for each family; families that answer alike share one.
+"""

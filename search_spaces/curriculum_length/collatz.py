@@ -1,4 +1,7 @@
-"""How slowly should what is hard enter? An arm of the study fixes some of these fields; they are then not searched in it."""
+"""How slowly should hard orbits enter?
+
+An arm of the study fixes some of these fields; they are then not searched in it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ __all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `CollatzConfig`; the same at every scale.
+    """Suggests fields of `CollatzConfig`; the space is the same at every scale.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.

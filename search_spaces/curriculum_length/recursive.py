@@ -18,7 +18,10 @@ SIGMA_ARMS: dict[str, dict[str, Any]] = {
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`: the noise's band and ramp where there is noise. Arguments as in `search_spaces.sigma_bands.space`."""
+    """Suggests fields of `RecursiveConfig`: with noise, also its band and ramp.
+
+    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
+    """
     found = optimisation(trial, scale)
     if trial.fixed.get("mode") == "none":
         return found
@@ -26,7 +29,7 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
 
 
 def scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family, over arms of noise."""
+    """Returns the scales of a recursive family, over arms of noise."""
     tiny, small, large = (
         {"batch": 16, **fields, "rollout": "parallel_fixed"}
         for fields in (TINY, SMALL, {**PUBLISHED[family], "batch": 64})
@@ -53,7 +56,7 @@ def scales(family: str) -> dict[str, Scale]:
 
 
 def study(family: str) -> Study:
-    """The study as a recursive family answers it."""
+    """Returns the study as a recursive family answers it."""
     return Study(
         name="curriculum_length",
         question="How slowly should noise on the latent start enter?",

@@ -1,1 +1,4 @@
-"""How far must a network look ahead? A file for each family, or for families that answer alike."""
+"""The search spaces of `lookahead`: how far must a network look ahead?
+
+There is a file for each family; families that answer alike share one.
+"""

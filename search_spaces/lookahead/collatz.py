@@ -1,4 +1,7 @@
-"""How far must a Lyapunov network look ahead? Lookahead itself is dealt, not searched: it is information, not a free knob."""
+"""How far must a Lyapunov network look ahead?
+
+Lookahead itself is dealt, not searched: it is information, not a free knob.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ __all__ = ["space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `CollatzConfig`.
+    """Suggests fields of `CollatzConfig`.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.
-        scale: "full" searches around the log's own network, the others around one that trains in seconds.
+        scale: "full" searches around the log's own network, the others around one that trains in
+            seconds.
     """
     full = scale == "full"
     large = [

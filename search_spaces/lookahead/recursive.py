@@ -1,4 +1,7 @@
-"""How many segments must a recursive network be given? The limit is dealt; the optimizer's settings are searched."""
+"""How many segments must a recursive network be given?
+
+The limit is dealt; the optimizer's settings are searched.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ __all__ = ["HRM", "TRM", "space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`; arguments as in `search_spaces.sigma_bands.space`."""
+    """Suggests fields of `RecursiveConfig`.
+
+    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
+    """
     return optimisation(trial, scale)
 
 
 def scales(family: str) -> dict[str, Scale]:
-    """Those of a recursive family, over the most segments that a board is given."""
+    """Returns the scales of a recursive family, over the most segments that a board is given."""
     limits = (1, 2, 4, 8)
     return {
         "smoke": Scale(
@@ -37,7 +43,7 @@ def scales(family: str) -> dict[str, Scale]:
 
 
 def study(family: str) -> Study:
-    """The study as a recursive family answers it."""
+    """Returns the study as a recursive family answers it."""
     return Study(
         name="lookahead",
         question="How many segments must a recursive network be given?",

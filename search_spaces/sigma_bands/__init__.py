@@ -1,1 +1,4 @@
-"""Does noise on the latent start help? A file for each family, or for families that answer alike."""
+"""The search spaces of `sigma_bands`: does noise on the latent start help?
+
+There is a file for each family; families that answer alike share one.
+"""

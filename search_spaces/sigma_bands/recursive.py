@@ -1,4 +1,8 @@
-"""Does noise on the latent start help? Band, share of clean trajectories, place, mode and rollout, as far as the arm leaves them open."""
+"""Does noise on the latent start help?
+
+Searched are the band, the share of clean trajectories, place, mode and rollout, as far as the arm
+leaves them open.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,15 @@ LOG: dict[str, Any] = {
     "ramp": 0.1,
     "p_clean": 0.0,
 }
-"""The log's noise. With four trajectories of each board it gets a quarter of the control's batch: a step is then as large."""
+"""The fields of the log's noise.
+
+With four trajectories of each board it gets a quarter of the control's batch: a step is then as
+large.
+"""
 
 
 def pair(rollout: str) -> tuple[str, str]:
-    """The names of the noisy arm and of its control; the empty rollout is searched."""
+    """Returns the names of the noisy arm and of its control; the empty rollout is searched."""
     place = f" ({rollout})" if rollout else ""
     return f"sigma band{place}", f"no noise{place}"
 
@@ -47,7 +55,7 @@ PUBLISHED_RATE = {"lr": 1e-4, "weight_decay": 1.0, "batch": 64}
 
 
 def first(**other: Any) -> dict[str, tuple[dict[str, Any]]]:
-    """What each arm tries first: the log's settings, or the same without noise."""
+    """Returns what each arm tries first: the log's settings, or the same without noise."""
     return {
         name: ({**LOG, **other, "batch": other.get("batch", 16) // 4} if name in NOISY else {**COMMON, **other},)
         for name in ARMS
@@ -55,7 +63,10 @@ def first(**other: Any) -> dict[str, tuple[dict[str, Any]]]:
 
 
 def scales(family: str) -> dict[str, Scale]:
-    """Sizes in boards x trajectories x segments; a family's published size is that of full."""
+    """Returns the scales; budgets are in boards x trajectories x segments.
+
+    The scale "full" has the family's published size.
+    """
     arms, large = MATCHED[:2], PUBLISHED[family]
     return {
         "smoke": Scale(
@@ -96,11 +107,15 @@ def scales(family: str) -> dict[str, Scale]:
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Fields of `RecursiveConfig`. `k` is asked for under multi_perturbed_ce alone, and without noise nothing of it is.
+    """Suggests fields of `RecursiveConfig`.
+
+    `k` is suggested under multi_perturbed_ce alone, and nothing of the noise is without noise.
 
     Args:
-        trial: an object with Optuna's `suggest_*` methods, and `fixed`, the fields that the user or the arm fixes.
-        scale: "full" searches learning rates for the published widths, the others for one that trains in seconds.
+        trial: an object with Optuna's `suggest_*` methods, and `fixed`, the fields that the user or
+            the arm fixes.
+        scale: "full" searches learning rates for the published widths, the others for one that
+            trains in seconds.
     """
     found = {**optimisation(trial, scale), "batch": trial.suggest_categorical("batch", [4, 8, 16, 32, 64])}
     found["rollout"] = trial.suggest_categorical("rollout", ["parallel_fixed", "serial_act", "act_mask"])
@@ -119,7 +134,7 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
 
 
 def study(family: str) -> Study:
-    """The study as a recursive family answers it."""
+    """Returns the study as a recursive family answers it."""
     return Study(
         name="sigma_bands",
         question="Does noise on the latent start of a recursive network help?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -32,7 +33,11 @@ class Loud(Toy):
     commands: ClassVar[Mapping[str, str]] = {"shout": f"{__name__}:SHOUT", "lost": f"{__name__}:LOST"}
 
 
-SHOUT = Command("says something loud", lambda parser: parser.add_argument("sweep") and None, shout)  # type: ignore[func-returns-value]
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep")
+
+
+SHOUT = Command("says something loud", arguments, shout)
 LOUD = Loud()
 
 
