@@ -1,4 +1,4 @@
-"""The one training loop: any family, one process or one of several data-parallel workers."""
+"""The one training loop, for any family, in one process or in several data-parallel workers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ __all__ = ["Loop"]
 
 
 class Loop(Trainer):
-    """Trains one configuration and yields a report at each evaluation, its checkpoint already published.
+    """Trains one configuration and yields a report at each evaluation.
+
+    Its checkpoint is published before the report is yielded, so that no report that anybody has
+    heard of is lost.
 
     Args:
         family: the model family.
@@ -36,11 +39,15 @@ class Loop(Trainer):
         data: what `family.build_data` made for `family.data_key(config)`.
         store: where checkpoints go; None keeps none.
         device: where the model lives.
-        world: this worker among its trial's workers; a process group must exist if there are several.
-        test: evaluate the test split too, at the end of the budget: for confirmation only.
+        world: this worker among its trial's workers; a process group must exist if there are
+            several.
+        test: whether to evaluate the test split too, at the end of the budget: for confirmation
+            only.
         log: takes one line of text at a time.
-        metric: name of the one on validation whose best checkpoint is kept; the family's objective by default.
-        alive: called after each step, and around evaluating and saving: whoever watches learns that the process goes on.
+        metric: the metric, on validation, whose best checkpoint is kept; by default the family's
+            objective.
+        alive: called after each step, and around evaluating and saving, so that whoever watches
+            learns that the process goes on.
     """
 
     def __init__(
@@ -63,18 +70,25 @@ class Loop(Trainer):
         self.log = log
         self.alive = alive
         self.store = store.telling(alive, log) if store else None
-        device, world = device or torch.device("cpu"), world or World()
+        device = device or torch.device("cpu")
+        world = world or World()
         torch.manual_seed(config.seed)
         task = family.task(config, data, device)
-        guards = [*every_guard(), *family.guards(config)] if world.rank == 0 else []  # only the first worker reports
+        # Only the first worker reports, so only there can a guard be heard.
+        guards = [*every_guard(), *family.guards(config)] if world.rank == 0 else []
         super().__init__(task, config, device, world, guards)
         self.history: list[Report] = []
+        """All reports so far, those of earlier attempts among them."""
 
     def run(self, stop: int | None = None) -> Iterator[Report]:
-        """Reports in order of `step`. After a resume, those of the checkpoint come first: whoever listened may have missed them.
+        """Yields reports in order of `step`.
+
+        After a resume, those of the checkpoint come first, as whoever listened may have missed
+        them.
 
         Args:
-            stop: step after which to end, with a report, as if the trial were stopped there; by default the whole budget.
+            stop: step after which to end, with a report, as if the trial were stopped there; by
+                default the whole budget.
         """
         self._resume()
         yield from list(self.history)
@@ -82,8 +96,11 @@ class Loop(Trainer):
         while self.step < end:
             if self.micro_batch == "auto":
                 self._choose_micro_batch()
-            first, started, guarded = self.step, time.perf_counter(), self.watch.seconds
-            facts = self._train_until(min(end, (self.step // self.config.eval_every + 1) * self.config.eval_every))
+            first = self.step
+            started = time.perf_counter()
+            guarded = self.watch.seconds
+            next_evaluation = (self.step // self.config.eval_every + 1) * self.config.eval_every
+            facts = self._train_until(min(end, next_evaluation))
             trained = time.perf_counter()
             guarding = self.watch.seconds - guarded
             self.seconds += trained - started - guarding
@@ -92,7 +109,11 @@ class Loop(Trainer):
             yield self._report(facts, trained, self.step - first, trained - started - guarding)
 
     def _choose_micro_batch(self) -> None:
-        """That of the first worker for all: a resumed trial, whose workers go on from one checkpoint, then sums as before."""
+        """Measures which micro-batch is fastest here.
+
+        All workers use worker 0's choice, so that a resumed trial adds gradients in the same order
+        as before.
+        """
         began = time.perf_counter()
         chosen = torch.tensor(fastest(self), device=self.device)
         if self.world.size > 1:
@@ -102,7 +123,10 @@ class Loop(Trainer):
         self.log(f"micro-batch of {self.micro_batch} rows: the fastest here")
 
     def _train_until(self, stop: int) -> dict[str, float]:
-        """Optimizer steps up to `stop`; means of the loss terms over them, and over the workers."""
+        """Takes optimizer steps up to `stop`; returns facts, such as the means of the loss terms.
+
+        Means are those over the steps and over the workers.
+        """
         self.task.model.train()
         sums: dict[str, torch.Tensor] = {}
         first = self.step
@@ -119,7 +143,7 @@ class Loop(Trainer):
         return {"loss": math.fsum(facts.values()), **facts, "learning_rate": rate, **self._tallied()}
 
     def _tallied(self) -> dict[str, float]:
-        """Quotients of the task's tallies, of all workers together."""
+        """Sum over count of each of the task's tallies, of all workers together."""
         found = {}
         for name, tally in self.task.tallies().items():
             if self.world.size > 1:
@@ -129,7 +153,7 @@ class Loop(Trainer):
         return found
 
     def _gather(self) -> None:
-        """The rows that `share` has given to the other workers."""
+        """Fetches the rows of carried tensors that `share` has given to the other workers."""
         for tensor in self.task.carried().values():
             mine = tensor[self.world.rank :: self.world.size].contiguous()
             parts = [torch.empty_like(mine) for _ in range(self.world.size)]
@@ -139,7 +163,8 @@ class Loop(Trainer):
 
     def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float) -> Report:
         """Evaluates and saves on the first worker; the others wait."""
-        splits: list[Split] = ["validation", "test"] if self.test and self.step == self.config.steps else ["validation"]
+        confirming = self.test and self.step == self.config.steps
+        splits: list[Split] = ["validation", "test"] if confirming else ["validation"]
         metrics: dict[str, Measure] = {}
         facts = {**facts, **self.task.facts(self.step)}
         losses = self.watch.losses()
@@ -158,8 +183,9 @@ class Loop(Trainer):
         self.alive()
         report = self.history[-1]
         shown = report.metrics.get(f"validation/{self.family.objective}")
+        score = shown.value if shown else math.nan
         self.log(
-            f"step {report.step}/{self.config.steps}  {self.family.objective} {shown.value if shown else math.nan:.5g}  "
+            f"step {report.step}/{self.config.steps}  {self.family.objective} {score:.5g}  "
             f"loss {facts['loss']:.5g}  {self.step / max(self.seconds, 1e-9):.0f} steps/s"
         )
         for finding in report.findings:
@@ -174,7 +200,7 @@ class Loop(Trainer):
         steps: int,
         seconds: float,
     ) -> tuple[dict[str, float], list[Finding]]:
-        """The facts with the guards' share of the training time, and what the guards have found."""
+        """Adds what is known of guards and memory to the facts; returns them and the findings."""
         metric = self.family.metric(self.family.objective)
         objective = metrics.get(f"validation/{metric.name}", Measure.exact(math.nan, 0))
         rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
@@ -186,13 +212,15 @@ class Loop(Trainer):
         )
         self.guarding += self.watch.seconds - before
         share = self.guarding / max(self.seconds + self.guarding, 1e-9)
-        held = {"gpu_memory": float(torch.cuda.max_memory_allocated(self.device))} if self.device.type == "cuda" else {}
+        held: dict[str, float] = {}
+        if self.device.type == "cuda":
+            held["gpu_memory"] = float(torch.cuda.max_memory_allocated(self.device))
         return {**facts, **held, "guards_share": share, "micro_batch": float(self.micro_batch)}, found
 
     def _save(
         self, metrics: dict[str, Measure], guarded: tuple[dict[str, float], list[Finding]], trained: float
     ) -> None:
-        """Appends the report to the history, which its own checkpoint already carries."""
+        """Appends the report to the history, and publishes a checkpoint that carries both."""
         facts, found = guarded
         name = checkpoint_name(self.store.attempt, self.step) if self.store else None
         missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
@@ -209,6 +237,8 @@ class Loop(Trainer):
             "config": to_dict(self.config),
             "history": [past.to_dict() for past in self.history],
         }
+        # First the new checkpoint is published, then old ones are removed: a process that dies in
+        # between leaves one too many rather than none.
         self.store.publish(self.step, self.state(), record)
         self.store.retain(kept(self.history, f"validation/{self.metric.name}", self.metric.mode))
         self.overhead += time.perf_counter() - begun
@@ -224,5 +254,6 @@ class Loop(Trainer):
         self.log(f"resumed from {found.name}")
         if before != self.config.steps:
             self.log(
-                f"the budget was {before} steps and is {self.config.steps} now: schedules and curricula follow the new one"
+                f"the budget was {before} steps and is {self.config.steps} now: "
+                "schedules and curricula follow the new one"
             )

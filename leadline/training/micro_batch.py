@@ -1,4 +1,7 @@
-"""How many rows of a batch to train on at a time: measured, since it depends on the caches or the memory of the machine."""
+"""How many rows of a batch to train on at a time.
+
+It is measured, since it depends on the caches and the memory of the machine.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,22 @@ from leadline.training.step import Trainer
 __all__ = ["candidates", "fastest", "out_of_memory"]
 
 LEAST_SAMPLES = 32
+"""Samples below which a micro-batch is not tried."""
 TIMED_STEPS = 3
+"""Steps that are timed for each micro-batch, after one that allocates memory."""
 WORTH = 0.95
+"""Share of the best time so far that a smaller micro-batch must stay below to be chosen."""
 
 
 def candidates(rows: int, samples: int = 1) -> list[int]:
-    """The batch itself, its half, quarter and so on while these are whole and at least 32 samples, of which a row has some."""
+    """Lists micro-batches to try, in rows: the batch itself, its half, its quarter and so on.
+
+    They are whole numbers of rows, and at least 32 samples.
+
+    Args:
+        rows: rows of the batch.
+        samples: samples of a row.
+    """
     found = [rows]
     while found[-1] % 2 == 0 and found[-1] // 2 * samples >= LEAST_SAMPLES:
         found.append(found[-1] // 2)
@@ -29,11 +42,14 @@ def candidates(rows: int, samples: int = 1) -> list[int]:
 
 
 REFUSALS = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says in exceptions that are not of a class of their own."""
+"""Words by which torch says that memory did not suffice, where the exception's class does not."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory did not suffice; torch's allocator for the host raises a plain RuntimeError."""
+    """Whether an exception says that memory did not suffice.
+
+    torch's allocator for the host raises a plain RuntimeError, which is known by its words alone.
+    """
     words = str(error)
     refused = isinstance(error, RuntimeError) and any(said in words for said in REFUSALS)
     return (
@@ -44,17 +60,23 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def fastest(trainer: Trainer) -> int:
-    """The micro-batch with which a whole optimizer step is fastest on this machine; a smaller one must gain 5 %.
+    """The micro-batch, in rows, with which a whole optimizer step is fastest on this machine.
 
-    Real steps are trained and taken back, generators included. One that does not fit the memory is passed over.
+    A smaller one must gain 5 %.
+
+    Real steps are trained and taken back, generators included. One that does not fit the memory is
+    passed over.
 
     Raises:
         torch.OutOfMemoryError: if not even the smallest fits.
     """
     state = copy.deepcopy(trainer.state())
     batch = trainer.share(trainer.task.batch(trainer.step))
-    best, least = 0, float("inf")
-    watch, trainer.watch = trainer.watch, GuardRunner([], trainer.task, trainer.config.eval_every)
+    best = 0
+    least = math.inf
+    # No guard looks at steps that are taken back.
+    watch = trainer.watch
+    trainer.watch = GuardRunner([], trainer.task, trainer.config.eval_every)
     try:
         count = len(next(iter(batch.values())))
         for rows in candidates(count, trainer.task.samples(batch) // count):
@@ -62,11 +84,13 @@ def fastest(trainer: Trainer) -> int:
             try:
                 seconds = _seconds(trainer, batch)
             except Exception as error:
-                if not out_of_memory(error) or trainer.world.size > 1:  # the other workers would wait for this one
+                # Of several workers none may go on alone: the others would wait for it.
+                if not out_of_memory(error) or trainer.world.size > 1:
                     raise
                 seconds = math.inf
             if math.isinf(seconds):
-                torch.cuda.empty_cache()  # not in the handler, whose traceback holds on to tensors
+                # Not in the handler above, whose traceback holds on to tensors.
+                torch.cuda.empty_cache()
             if seconds < WORTH * least:
                 best, least = rows, seconds
     finally:
@@ -78,7 +102,7 @@ def fastest(trainer: Trainer) -> int:
 
 
 def _seconds(trainer: Trainer, batch: Batch) -> float:
-    """Of the fastest of a few steps, after one that allocates."""
+    """Seconds of the fastest of a few steps, after one that allocates memory."""
     trainer.optimize(batch)
     times = []
     for _ in range(TIMED_STEPS):

@@ -1,7 +1,7 @@
-"""Learning rate schedules under a longer budget than that of the checkpoint from which a trial goes on.
+"""Learning rate schedules of a trial that goes on from a checkpoint under a longer budget.
 
-A scheduler's state holds its budget (`T_max`, `total_iters`, milestones, patience): loaded as it is, it would bring the shorter one back,
-and a cosine that has fallen to 0 would stay there.
+A scheduler's state holds its budget (`T_max`, `total_iters`, milestones, patience): loaded as it
+is, it would bring the shorter one back, and a cosine that has fallen to 0 would stay there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 __all__ = ["lengthen"]
 
 SEEN = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
-"""What ReduceLROnPlateau has learnt, rather than been told."""
+"""State of ReduceLROnPlateau that it has learnt, rather than been told."""
 
 
 def lengthen(
@@ -27,18 +27,22 @@ def lengthen(
 ) -> None:
     """Restores optimizers and schedulers that were just built for the longer budget.
 
-    A schedule that depends on steps alone is run again from its beginning: the rate is then that of a trial which has had the longer
-    budget all along. `ReduceLROnPlateau` keeps what it has seen, and the rates that it came to, with the patience of the longer budget;
-    where one optimizer has both kinds, the first decides the rate.
+    A schedule that depends on steps alone is run again from its beginning: the rate is then that of
+    a trial which has had the longer budget all along. `ReduceLROnPlateau` keeps what it has seen,
+    and the rates that it came to, with the patience of the longer budget; where one optimizer has
+    both kinds, the first decides the rate.
 
     Args:
+        optimizers: the new optimizers, not yet stepped.
+        schedulers: their new schedulers, not yet stepped.
         saved: the states of the optimizers and of the schedulers at `step`.
         step: optimizer steps done, after each of which every scheduler was stepped once.
     """
     fixed = [scheduler for scheduler in schedulers if not isinstance(scheduler, ReduceLROnPlateau)]
     before = {id(optimizer): [dict(group) for group in optimizer.param_groups] for optimizer in optimizers}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that no optimizer has stepped
+        # torch warns that no optimizer has stepped, which is meant here.
+        warnings.simplefilter("ignore")
         for _ in range(step):
             for scheduler in fixed:
                 scheduler.step()
@@ -57,9 +61,18 @@ def lengthen(
 
 
 def _with_rates(saved: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved parameter group with what schedules change: the rate, and whatever else they have changed on the way here."""
+    """A saved parameter group with what schedules change.
+
+    That is the rate, and whatever else they have changed since the beginning, such as momentum.
+
+    Args:
+        saved: the group as it was saved.
+        before: the new group before its schedules were run.
+        after: the new group after that.
+    """
     return {**saved, **{name: after[name] for name in _changed(before, after)}}
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
+    """The rate, and names of what else schedules have changed in a parameter group."""
     return ["lr", *(name for name in after if name not in ("lr", "params") and after[name] != before.get(name))]

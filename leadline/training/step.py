@@ -1,4 +1,7 @@
-"""An optimizer step, of one process or one of several data-parallel workers: micro-batches, gradients, guards, weights."""
+"""An optimizer step of one process, or of one of several data-parallel workers.
+
+It consists of micro-batches, their gradients, what guards look at, and the new weights.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,24 @@ from leadline.training.schedules import lengthen
 __all__ = ["Trainer", "World", "rows_of"]
 
 COUNTS = ("step", "samples", "seconds", "overhead", "guarding", "micro_batch")
+"""Attributes of a `Trainer` that a checkpoint keeps under `counts`."""
 
 
 @dataclass(frozen=True)
 class World:
-    """This worker's place among the data-parallel workers of a trial."""
+    """The place of a worker among the data-parallel workers of its trial.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many workers the trial has.
+    """
 
     rank: int = 0
     size: int = 1
 
 
 def rows_of(rows: int, share: str) -> int:
-    """Rows of a micro-batch that is given as a share of the batch, such as `1/4`; at least one."""
+    """The rows of a micro-batch that is a share of the batch, such as `1/4`; at least one."""
     return max(1, rows // int(share.removeprefix("1/")))
 
 
@@ -41,8 +50,9 @@ class Trainer:
         task: the configuration's task, just made.
         config: the configuration; `config.steps` is the budget.
         device: where the model lives.
-        world: this worker among its trial's workers; a process group must exist if there are several.
-        guards: those that look into the steps.
+        world: this worker among its trial's workers; a process group must exist if there are
+            several.
+        guards: the guards that look into the steps.
     """
 
     def __init__(
@@ -58,6 +68,7 @@ class Trainer:
         self.step = 0
         """Optimizer steps done."""
         self.samples = 0
+        """Samples trained on, as `Task.samples` counts them."""
         self.seconds = 0.0
         """Seconds of training, without evaluation, saving and guards."""
         self.overhead = 0.0
@@ -65,12 +76,20 @@ class Trainer:
         self.guarding = 0.0
         """Seconds of guards alone."""
         self.micro_batch: int | str = config.micro_batch
+        """Rows of a micro-batch, 0 for the whole batch; text, as configured, until it is known."""
         self.rows = 0
         """Rows of the micro-batch that was trained on last."""
         self.watch = GuardRunner(guards, task, config.eval_every)
 
     def optimize(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One optimizer step on this worker's rows, of the step at which training stands; the detached loss terms."""
+        """Takes one optimizer step, the one at which training stands.
+
+        Args:
+            batch: this worker's rows.
+
+        Returns:
+            The loss terms, detached, on their device.
+        """
         for optimizer in self.task.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.watch.before_forward(self.step)
@@ -88,7 +107,7 @@ class Trainer:
         return terms
 
     def _backward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Gradients of the batch's loss, of one micro-batch after the other; the detached terms."""
+        """Adds up the gradients of one micro-batch after the other; returns the detached terms."""
         rows = len(next(iter(batch.values())))
         if isinstance(self.micro_batch, str):
             self.micro_batch = rows_of(rows, self.micro_batch)
@@ -107,13 +126,20 @@ class Trainer:
         return sums
 
     def _unsynchronised(self, more: bool) -> contextlib.AbstractContextManager[Any]:
-        """Workers exchange gradients at the last micro-batch alone."""
+        """A context without exchange of gradients, where more micro-batches of the step follow."""
         if more and isinstance(self.model, nn.parallel.DistributedDataParallel):
             return self.model.no_sync()
         return contextlib.nullcontext()
 
     def share(self, batch: Batch) -> Batch:
-        """This worker's rows. Equal shares: the mean of the workers' gradients is then the gradient of the global batch."""
+        """The rows of the global batch that are this worker's.
+
+        All workers have equal shares, so that the mean of their gradients is that of the global
+        batch.
+
+        Raises:
+            ConfigError: if the workers do not divide the rows.
+        """
         if self.world.size == 1:
             return batch
         rows = len(next(iter(batch.values())))
@@ -130,7 +156,7 @@ class Trainer:
         return float(value) / self.world.size
 
     def state(self) -> dict[str, Any]:
-        """Everything that training goes on from, as a checkpoint holds it."""
+        """Returns everything that training goes on from, as a checkpoint holds it."""
         generators = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -150,7 +176,9 @@ class Trainer:
         A retry after running out of memory may have made it smaller.
 
         Args:
-            budget: the steps of the trial that saved it, where this one may have more: schedules then follow those of this one.
+            state: what `state` returned.
+            budget: the steps of the trial that saved it. Where they are not those of this one, the
+                schedules follow this one's. By default the budget is the same.
         """
         self.task.model.load_state_dict(state["model"])
         if budget in (None, self.config.steps):

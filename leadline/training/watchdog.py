@@ -1,4 +1,7 @@
-"""Ends a process that stands still, with the stacks of its threads: a hang is otherwise only silence."""
+"""Ends a process that stands still, and leaves the stacks of its threads.
+
+A hang is otherwise only silence.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,25 @@ from typing import Self
 __all__ = ["Watchdog"]
 
 OFTEN = 10
-"""The timer is set anew at most so many times within its time, as each setting starts a thread."""
+"""How often the timer is set anew within its time, at most, as each setting starts a thread."""
 
 
 class Watchdog:
-    """Within it, `alive` must be called at least every `seconds`; else the stacks go to the file and the process ends with code 1.
+    """A context within which `alive` must be called at least every `seconds`.
 
-    The timer is faulthandler's, which runs without the interpreter: it also works while a thread holds the GIL.
+    Otherwise the stacks go to the file, and the process ends with code 1.
+
+    The timer is faulthandler's, which runs without the interpreter: it also works while a thread
+    holds the GIL.
 
     Args:
-        seconds: without a call.
+        seconds: the longest time without a call.
         path: a local file for the stacks; it is removed again where nothing was written.
     """
 
     def __init__(self, seconds: float, path: str) -> None:
-        self.seconds, self.path = seconds, Path(path)
+        self.seconds = seconds
+        self.path = Path(path)
         self._set = -float("inf")
 
     def __enter__(self) -> Self:
@@ -36,7 +43,7 @@ class Watchdog:
         return self
 
     def alive(self) -> None:
-        """The process goes on."""
+        """Says that the process goes on, which sets the timer anew."""
         now = time.monotonic()
         if now - self._set >= self.seconds / OFTEN:
             self._set = now

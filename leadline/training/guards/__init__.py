@@ -1,4 +1,4 @@
-"""Guards: small objects that watch every trial of every family for ways in which its score could mislead."""
+"""Guards: small objects that watch every trial for ways in which its score could mislead."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ __all__ = ["every_guard"]
 
 
 def every_guard() -> list[Guard]:
-    """A fresh one of each, for one trial."""
+    """Makes the guards that every trial has, new ones for each attempt."""
     watching_steps = [InputSensitivity(), GradientCoverage(), NoOpTerm(), NoOpStage(), EffectivePerturbation()]
     return [*watching_steps, LearningRate(), Spikes(), Plateau(), Throughput(), Memory()]

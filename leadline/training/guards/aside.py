@@ -15,10 +15,12 @@ __all__ = ["aside"]
 
 @contextlib.contextmanager
 def aside(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """The model in training or evaluation mode; at the end every submodule's mode, attributes and buffers and the generators are put back.
+    """Puts the model in training or evaluation mode, and all that a call changes back at the end.
 
-    A buffer that the call did not change is not written to, so that a graph that is still alive stays valid. What is changed
-    inside an attribute, as an entry of a list, stays changed.
+    That is every submodule's mode, attributes and buffers, and torch's generators.
+
+    A buffer that the call did not change is not written to, so that a graph that is still alive
+    stays valid. What is changed inside an attribute, as an entry of a list, stays changed.
     """
     kept = [
         (module, dict(vars(module)), dict(vars(module).get("_buffers", {})), module.training)
@@ -33,7 +35,7 @@ def aside(model: nn.Module, *, training: bool) -> Iterator[None]:
             for module, attributes, buffers, mode in kept:
                 vars(module).clear()
                 vars(module).update(attributes)
-                module.training = mode  # which a scripted module keeps elsewhere
+                module.training = mode  # A scripted module keeps it elsewhere than in `vars`.
                 vars(module).get("_buffers", {}).clear()
                 vars(module).get("_buffers", {}).update(buffers)
             for buffer, before in values:

@@ -17,16 +17,16 @@ from leadline.training.guards.guard import Guard, Interval, News
 __all__ = ["GradientCoverage", "submodules"]
 
 COVERED = 0.9
-"""Share of the steps below which a submodule receives too few gradients."""
+"""Share of the steps below which a submodule receives gradients too rarely."""
 ENOUGH = 16
-"""Steps looked at without which nothing is said."""
+"""Steps that must have been looked at before anything is said."""
 
 
 def submodules(model: nn.Module) -> dict[str, list[str]]:
-    """Names of parameters by the submodule that they are watched under.
+    """Groups the names of a model's parameters by the submodule under which they are watched.
 
-    Submodules are the direct children; where the whole model lies in a single one, they are the children of that one.
-    A parameter that no child holds stands for itself.
+    Submodules are the direct children; where the whole model lies in a single one, they are the
+    children of that one. A parameter that no child holds stands for itself.
     """
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     depth = 2 if len({name.partition(".")[0] for name in names}) == 1 else 1
@@ -38,16 +38,19 @@ def submodules(model: nn.Module) -> dict[str, list[str]]:
 
 
 def _received(gradient: Tensor) -> Tensor:
-    """Whether it is anything but zero: bool [] on its device."""
+    """Whether a gradient is anything but zero: bool [] on its device."""
     return (gradient.coalesce().values() if gradient.is_sparse else gradient).any()
 
 
 class GradientCoverage(Guard):
-    """Share of the steps on which a submodule gets a gradient that is not all zero, among those on which the model gets one.
+    """Watches how often each submodule gets a gradient that is not all zero.
 
-    Fires for a submodule below 0.9, and for a parameter that never gets one while its submodule does. Steps on which a
-    parameter is frozen do not count for it. Counts are those of the whole trial: what was not trained early stays said.
-    A parameter of one number is exempt, unless it is all that a submodule has: the output's bias cancels in a loss of differences.
+    The number is the share of such steps among those on which the model gets one.
+
+    Fires for a submodule below 0.9, and for a parameter that never gets one while its submodule
+    does. Steps on which a parameter is frozen do not count for it. Counts are those of the whole
+    trial: what was not trained early stays said. A parameter of one number is exempt, unless it is
+    all that a submodule has: the output's bias cancels in a loss of differences.
     """
 
     name = "gradient_coverage"
@@ -70,7 +73,7 @@ class GradientCoverage(Guard):
         self._looked.append(([parameter.requires_grad for parameter in self._trained], torch.stack(flags)))
 
     def report(self, interval: Interval) -> Iterable[Finding]:
-        """On each submodule, then on each parameter of those that are covered."""
+        """Reports on each submodule, then on each parameter of those that are covered."""
         if self._looked:
             trained = np.array([trained for trained, _ in self._looked])
             self._count(trained, torch.stack([flags for _, flags in self._looked]).cpu().numpy())
@@ -78,7 +81,12 @@ class GradientCoverage(Guard):
         return self._news.of(self._findings())
 
     def _count(self, trained: npt.NDArray[np.bool_], received: npt.NDArray[np.bool_]) -> None:
-        """Adds steps with a gradient, and steps; bool [looks, parameters] each."""
+        """Adds to the counts of steps and of steps with a gradient.
+
+        Args:
+            trained: whether a parameter was not frozen, bool [looks, parameters].
+            received: whether it had a gradient, bool [looks, parameters].
+        """
         some = received.any(axis=1)
         trained, received = trained[some], received[some]
         place = {name: i for i, (name, _) in enumerate(self._model.named_parameters())}
@@ -89,6 +97,7 @@ class GradientCoverage(Guard):
                 _add(self._parameters, name, received[:, i].sum(), trained[:, i].sum())
 
     def _findings(self) -> Iterator[Finding]:
+        """Findings on all submodules and parameters, whether they are news or not."""
         for part, names in submodules(self._model).items():
             received, steps = self._parts.get(part, (0, 0))
             if steps < ENOUGH:
@@ -100,18 +109,18 @@ class GradientCoverage(Guard):
                 yield _finding(name, received, steps, failed=not failed and steps >= ENOUGH and not received)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts, and what was said."""
+        """Returns the counts, and what was said."""
         return {"parts": self._parts, "parameters": self._parameters, "told": self._news.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self._parts, self._parameters = (
-            {name: list(count) for name, count in state[kind].items()} for kind in ("parts", "parameters")
-        )
+        """Restores what `state_dict` returned."""
+        self._parts = {name: list(count) for name, count in state["parts"].items()}
+        self._parameters = {name: list(count) for name, count in state["parameters"].items()}
         self._news.told = dict(state["told"])
 
 
 def _add(counts: dict[str, list[int]], name: str, received: int, steps: int) -> None:
+    """Adds to the two counts of a name: steps with a gradient, and steps."""
     before = counts.get(name, [0, 0])
     counts[name] = [before[0] + int(received), before[1] + int(steps)]
 

@@ -1,4 +1,4 @@
-"""How much memory a full step needs, and whether it grows."""
+"""The guard on memory: how much a full step needs, and whether what is held grows."""
 
 from __future__ import annotations
 
@@ -21,33 +21,47 @@ __all__ = ["Device", "Host", "Memory", "Meter", "meter"]
 FULL = 0.9
 """Share of the limit that a step may need."""
 CHANGED = 0.1
-LEAK_REPORTS, LEAK_BYTES, LEAK_SHARE, LEAK_RISING = 5, 64 * 2**20, 0.1, 0.8
-"""A leak: growth over at least 5 reports, in at least 80 % of the intervals between them, by 64 MB and by 10 %."""
+"""Share by which the peak must change to be reported again."""
+
+# A leak is growth over at least 5 reports, in at least 80 % of the intervals between them, by at
+# least 64 MB and 10 %.
+LEAK_REPORTS = 5
+LEAK_BYTES = 64 * 2**20
+LEAK_SHARE = 0.1
+LEAK_RISING = 0.8
 
 
 class Meter(Protocol):
-    """A place's memory, in bytes. `fresh` says whether `reset` works; if not, the peak is that since the process began."""
+    """Measures the memory of a place, in bytes.
+
+    Attributes:
+        fresh: whether `reset` works; if not, the peak is that since the process began.
+    """
 
     fresh: bool
 
     def reset(self) -> None:
-        """The peak starts again from what is held now."""
+        """Starts the peak again from what is held now."""
 
     def peak(self) -> float:
-        """Most that was held since `reset`; NaN where it cannot be known."""
+        """The most that was held since `reset`; NaN where it cannot be known."""
 
     def held(self) -> float:
-        """What is held now."""
+        """The bytes that are held now."""
 
     def limit(self) -> float:
-        """What this process may hold at most, as things are now."""
+        """The bytes that this process may hold at most, as things are now."""
 
 
 class Host:
-    """The process's resident memory. Linux: VmHWM in /proc/self/status, which writing 5 to clear_refs resets (proc(5))."""
+    """Measures the process's resident memory.
+
+    On Linux that is VmHWM in /proc/self/status, which writing 5 to clear_refs resets (proc(5)).
+    """
 
     def __init__(self, proc: Path = Path("/proc/self")) -> None:
-        self._proc, self._process = proc, psutil.Process()
+        self._proc = proc
+        self._process = psutil.Process()
         self.fresh = True
         self.reset()
 
@@ -71,22 +85,26 @@ class Host:
         return float(self._process.memory_info().rss)
 
     def limit(self) -> float:
-        """Resident now and available now: the machine's, or the control group's where that is less."""
+        """What is resident, and what is available to the machine or, if less, the control group."""
         return self.held() + min(float(psutil.virtual_memory().available), _cgroup_available())
 
 
 def _resource_peak() -> float:
+    """The peak in bytes since the process began; NaN on a system that does not count it."""
     try:
         import resource
     except ImportError:
         return math.nan
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (
+        1 if sys.platform == "darwin" else 1024
+    )  # getrusage(2)
 
 
 def _cgroup_available(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Bytes left to this control group (version 2 or 1), whose root a container sees as its own; inf without a limit.
+    """The bytes left to this control group, of version 2 or 1; infinite without a limit.
 
-    Pages of files count as used there and are given back under pressure, so they are taken off.
+    A container sees the root of its group as its own. Pages of files count as used there and are
+    given back under pressure, so they are taken off.
     """
     for folder, limit, usage in (
         (root, "memory.max", "memory.current"),
@@ -102,7 +120,10 @@ def _cgroup_available(root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 class Device:
-    """A CUDA device's tensors, as torch's allocator counts them; the limit is this process's share of the device."""
+    """Measures the tensors on a CUDA device, as torch's allocator counts them.
+
+    The limit is this process's share of the device.
+    """
 
     fresh = True
 
@@ -122,25 +143,27 @@ class Device:
         return float(torch.cuda.memory_allocated(self._device))
 
     def limit(self) -> float:
-        """The per-process fraction of the device, or what is free there if that is less."""
+        """The process's fraction of the device, or what is free there if that is less."""
         free, total = torch.cuda.mem_get_info(self._device)
         fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(self._device)
         return min(float(fraction) * total, float(free) + torch.cuda.memory_reserved(self._device))
 
 
 def meter(device: torch.device) -> Meter:
-    """The meter of the place where tensors of a device live."""
+    """Makes the meter of the place where tensors of a device live."""
     return Device(device) if device.type == "cuda" else Host()
 
 
 class Memory(Guard):
-    """Measures the peak of full steps; fires where it exceeds 90 % of the limit, or where what is held keeps growing.
+    """Fires where a full step needs more than 90 % of the limit, or what is held keeps growing.
 
-    The peak is taken over the steps from the first that an interval's guards look at to the last: forward, backward and optimizer,
-    and what guards compute on the way, without evaluation and saving. Its number is in bytes, that of a leak in bytes per 1000 steps.
+    The peak is taken over the steps from the first that an interval's guards look at to the last:
+    forward, backward and optimizer, and what guards compute on the way, without evaluation and
+    saving. The number of a peak is in bytes, that of a leak in bytes per 1000 steps.
 
     Args:
-        limit: bytes; by default what the machine offers at each report, with the neighbours that this process then has.
+        limit: the limit in bytes; by default what the machine offers at each report, with the
+            neighbours that this process then has.
     """
 
     name = "memory"
@@ -162,17 +185,17 @@ class Memory(Guard):
         self._meter = meter(device)
 
     def before_forward(self, step: int) -> None:
-        """The interval's first look starts the measurement."""
+        """Starts the measurement at the interval's first look."""
         if not self._measuring:
             self._meter.reset()
             self._measuring = True
 
     def after_update(self, step: int) -> None:
-        """The peak up to here, so that the evaluation to come has no part in it."""
+        """Keeps the peak up to here, so that the evaluation to come has no part in it."""
         self._peak = self._meter.peak()
 
     def report(self, interval: Interval) -> Iterator[Finding]:
-        """The peak when it is new, has changed by more than 10 % or passes the limit, and a leak once."""
+        """Reports a peak that is new, has changed by 10 % or passes the limit, and a leak once."""
         if self._measuring:
             self._measuring = False
             yield from self._step()
@@ -180,6 +203,7 @@ class Memory(Guard):
         yield from self._leak(interval)
 
     def _step(self) -> Iterator[Finding]:
+        """The finding on the peak of a step, where it is news."""
         if math.isnan(self._peak):
             if self._said != 0:
                 self._said = 0.0
@@ -198,7 +222,8 @@ class Memory(Guard):
         yield Finding(self.name, over, self._peak, sentence + more, "step")
 
     def _leak(self, interval: Interval) -> Iterator[Finding]:
-        held = self._held[1:]  # allocators warm up over the first interval
+        """The finding on a leak, once."""
+        held = self._held[1:]  # Allocators warm up over the first interval.
         if self._leaking or len(held) <= LEAK_REPORTS:
             return
         (first, low), (last, high) = held[0], held[-1]
@@ -208,17 +233,25 @@ class Memory(Guard):
         self._leaking = True
         slope = (high - low) / (last - first)
         end = high + slope * (interval.budget - last)
-        sentence = f"memory grows by {_human(1000 * slope)} per 1000 steps: {_human(low)} at step {first}, {_human(high)} at step {last}"
+        grown = f"{_human(low)} at step {first}, {_human(high)} at step {last}"
+        sentence = f"memory grows by {_human(1000 * slope)} per 1000 steps: {grown}"
         yield Finding(self.name, True, 1000 * slope, f"{sentence}, {_human(end)} by the end of the budget", "leak")
 
     def state_dict(self) -> dict[str, Any]:
-        """What was said; a resumed trial may be in another process, whose memory starts again."""
+        """Returns what was said.
+
+        What was measured is left out: a resumed trial is in another process, whose memory starts
+            again.
+        """
         return {"said": self._said, "over": self._over, "leaking": self._leaking}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self._said, self._over, self._leaking = state["said"], state.get("over", False), state["leaking"]
+        """Restores what `state_dict` returned."""
+        self._said = state["said"]
+        self._over = state.get("over", False)
+        self._leaking = state["leaking"]
 
 
 def _human(size: float) -> str:
+    """A size in bytes as people read it."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"

@@ -1,4 +1,7 @@
-"""No-ops: a loss term or a stage of the curriculum that changes no gradient is not there, whatever its name promises."""
+"""The guards on no-ops: loss terms, and stages of a curriculum, that change no gradient.
+
+Such a term or stage is not there, whatever its name promises.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +20,42 @@ from leadline.training.guards.guard import Guard, Interval, News
 __all__ = ["NoOpStage", "NoOpTerm"]
 
 ENOUGH_OF_A_TERM = 3
-"""Looks at a term without which nothing is said of it."""
+"""Looks at a term that are needed before anything is said of it."""
 ENOUGH_OF_A_STAGE = 8
-"""The same for a stage: one that adds something rare leaves many a batch as it was."""
+"""Looks at a stage that are needed: one that adds something rare changes few batches."""
 PAIRS = 4
-"""Pairs of batches that wait for the report, at most."""
+"""The most pairs of batches that wait for the report."""
 ROWS = 256
-"""Rows on which gradients are compared, at most; fewer where a micro-batch has fewer, so that they fit where training does."""
+"""The most rows on which gradients are compared.
+
+They are fewer where a micro-batch has fewer, so that they fit the memory wherever training does.
+"""
 EQUAL = 1e-6
-"""Difference of gradients, as a share of the largest value, that sums in another order may make."""
+"""Difference of gradients, as a share of the largest value, that rounding may make."""
 
 
 def _trained(task: Task) -> list[Tensor]:
-    """Every parameter that an optimizer moves."""
+    """Lists every parameter that an optimizer moves, each once."""
     groups = [group for optimizer in task.optimizers for group in optimizer.param_groups]
     return list({id(p): p for group in groups for p in group["params"] if p.requires_grad}.values())
 
 
 def _gradient(loss: Tensor, parameters: list[Tensor], *, keep: bool) -> list[Tensor]:
-    """Of the parameters that the loss depends on, the others' being None."""
+    """The gradients of those parameters on which the loss depends."""
     if not loss.requires_grad:
         return []
-    return [g for g in torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True) if g is not None]
+    found = torch.autograd.grad(loss, parameters, retain_graph=keep, allow_unused=True)
+    return [gradient for gradient in found if gradient is not None]
 
 
 class NoOpTerm(Guard):
-    """Each loss term must change the gradient at least once.
+    """Demands of each loss term that it changes the gradient at least once.
 
-    Fires while all looks, 3 or more of them at a value other than 0, have found a gradient of exactly zero. A term that was
-    exactly 0 itself is as yet satisfied, as a hinge may be: it counts from half of the budget on, if it never changed the
-    gradient before; so does a term whose weight is 0. A term that has changed the gradient once is not looked at again. The
-    number is the count of looks.
+    Fires while all looks, 3 or more of them at a value other than 0, have found a gradient of
+    exactly zero. A term that was exactly 0 itself is as yet satisfied, as a hinge may be: it counts
+    from half of the budget on, if it never changed the gradient before; so does a term whose weight
+    is 0. A term that has changed the gradient once is not looked at again. The number is the count
+    of looks.
     """
 
     name = "no_op_term"
@@ -56,27 +64,33 @@ class NoOpTerm(Guard):
     def __init__(self) -> None:
         self._idle: dict[str, int] = {}
         self._inert: dict[str, int] = {}
-        """Those of the looks at which the term was not 0."""
+        """The number of looks at which a term was not 0."""
         self._alive: set[str] = set()
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Whether each term in doubt has a gradient and a value, decided at once: a look costs a backward pass for each in doubt."""
+        """Looks whether each term in doubt has a gradient and a value.
+
+        It costs a backward pass for each of them, so a term that has once had a gradient is left
+        alone.
+        """
         parameters = _trained(self.task)
         for name, term in terms.items():
             if name not in self._alive:
                 found = [gradient.any() for gradient in _gradient(term, parameters, keep=True)]
-                moved, valued = bool(found and torch.stack(found).any()), bool(term.detach().any())
+                moved = bool(found and torch.stack(found).any())
+                valued = bool(term.detach().any())
                 self._idle[name] = self._idle.get(name, 0) + 1
                 self._inert[name] = self._inert.get(name, 0) + valued
                 if moved:
                     self._alive.add(name)
 
     def report(self, interval: Interval) -> Iterable[Finding]:
-        """On each term in doubt, and those that were until now."""
+        """Reports on each term in doubt, and on those that were in doubt until now."""
         return self._news.of(self._findings(late=2 * interval.step >= interval.budget))
 
     def _findings(self, late: bool) -> Iterator[Finding]:
+        """Findings on all terms; `late` says that half of the budget is spent."""
         for name, looks in self._idle.items():
             inert = self._inert[name]
             if name in self._alive:
@@ -87,24 +101,27 @@ class NoOpTerm(Guard):
                 yield Finding(self.name, True, looks, f"{name} {never} of {looks} steps looked at{more}.", name)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts, and what was said."""
+        """Returns the counts, and what was said."""
         return {"idle": self._idle, "inert": self._inert, "alive": sorted(self._alive), "told": self._news.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self._idle, self._inert = dict(state["idle"]), dict(state.get("inert", state["idle"]))
-        self._alive, self._news.told = set(state["alive"]), dict(state["told"])
+        """Restores what `state_dict` returned."""
+        self._idle = dict(state["idle"])
+        self._inert = dict(state.get("inert", state["idle"]))
+        self._alive = set(state["alive"])
+        self._news.told = dict(state["told"])
 
 
 class NoOpStage(Guard):
-    """A stage of the curriculum must change the rows or the gradient against the stage before it.
+    """Demands of each stage of a curriculum that it changes the rows or the gradient.
 
-    Compares `Task.staged_batch` in both stages on steps of the new one; where rows differ (they may do so in a tensor that
-    the loss never reads), the gradients of the same model under both decide, at the report: what the task notes for its
-    `after_step` is spent by then, and the rest is put back. Tensors whose difference has changed the gradient once are
-    known to be read, and need no gradients any more. Fires where all looks, 8 or more, find no difference; a stage that has
-    made one is not looked at again, and of a curriculum of many stages one is looked at in an interval. The number is the
-    count of looks.
+    It compares `Task.staged_batch` in this stage and the one before, on steps of this one. Where
+    rows differ (they may do so in a tensor that the loss never reads), the gradients of the same
+    model under both decide, at the report: what the task notes for its `after_step` is spent by
+    then, and the rest is put back. Tensors whose difference has changed the gradient once are known
+    to be read, and need no gradients any more. Fires where all looks, 8 or more, find no
+    difference; a stage that has made one is not looked at again, and of a curriculum of many stages
+    one is looked at in an interval. The number is the count of looks.
     """
 
     name = "no_op_stage"
@@ -121,12 +138,12 @@ class NoOpStage(Guard):
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
-        """Compares rows; those that differ wait for the report."""
+        """Compares the rows of both stages; batches that differ wait for the report."""
         stage = self.task.stage(step)
         if stage != self._stage:
             self._former, self._stage = self._stage, stage
         decided = stage in self._different or self._alike.get(stage, 0) >= ENOUGH_OF_A_STAGE
-        busy = len(self._pairs) == PAIRS or self._busy not in (None, stage)
+        busy = len(self._pairs) == PAIRS or self._busy not in (None, stage)  # one stage an interval
         if self._former is None or decided or busy:
             return
         self._busy, self._rows = stage, min(ROWS, len(next(iter(batch.values()))))
@@ -140,7 +157,7 @@ class NoOpStage(Guard):
             self._pairs.append((stage, new, old))
 
     def report(self, interval: Interval) -> Iterable[Finding]:
-        """On each stage that has been looked at often enough."""
+        """Compares gradients, and reports on each stage that has been looked at often enough."""
         progress = min(interval.step, interval.budget - 1) / interval.budget
         for stage, new, old in self._pairs:
             same = None if stage in self._different else self._same_gradient(new, old, progress)
@@ -154,15 +171,22 @@ class NoOpStage(Guard):
         return self._news.of(self._findings())
 
     def _findings(self) -> Iterator[Finding]:
+        """Findings on all stages, whether they are news or not."""
         for stage, looks in self._alike.items():
             if stage in self._different:
                 yield Finding(self.name, False, looks, f"Stage {stage} changes the gradient.", f"stage {stage}")
             elif looks >= ENOUGH_OF_A_STAGE:
-                sentence = f"Stage {stage} changed neither rows nor gradient against the stage before it on {looks} steps looked at."
+                sentence = (
+                    f"Stage {stage} changed neither rows nor gradient against the stage before it "
+                    f"on {looks} steps looked at."
+                )
                 yield Finding(self.name, True, looks, sentence, f"stage {stage}")
 
     def _same_gradient(self, new: Batch, old: Batch, progress: float) -> bool | None:
-        """Of the rows around the first that differs; None if all is zero."""
+        """Whether both stages have equal gradients, on the rows around the first that differs.
+
+        None if all of them are zero, which says nothing.
+        """
         first = _first_difference(new, old) // self._rows * self._rows
         parts = [{name: tensor[first : first + self._rows] for name, tensor in batch.items()} for batch in (new, old)]
         one, other = _gradients(self.task, parts, progress)
@@ -174,19 +198,22 @@ class NoOpStage(Guard):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the curriculum stands, counts, and what was said."""
+        """Returns where the curriculum stands, the counts, and what was said."""
         found = {"alike": self._alike, "different": sorted(self._different), "read": sorted(map(sorted, self._read))}
         return {"stage": self._stage, "former": self._former, **found, "told": self._news.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self._stage, self._former, self._alike = state["stage"], state["former"], dict(state["alike"])
-        self._different, self._news.told = set(state["different"]), dict(state["told"])
+        """Restores what `state_dict` returned."""
+        self._stage = state["stage"]
+        self._former = state["former"]
+        self._alike = dict(state["alike"])
+        self._different = set(state["different"])
+        self._news.told = dict(state["told"])
         self._read = set(map(frozenset, state["read"]))
 
 
 def _differing(new: Batch, old: Batch) -> frozenset[str]:
-    """Names of the tensors in which two batches differ."""
+    """The names of the tensors in which two batches differ."""
     both = new.keys() & old.keys()
     return frozenset(new.keys() ^ old.keys()) | {name for name in both if not torch.equal(new[name], old[name])}
 
@@ -203,7 +230,10 @@ def _first_difference(new: Batch, old: Batch) -> int:
 
 
 def _gradients(task: Task, batches: list[Batch], progress: float) -> list[list[Tensor]]:
-    """Of the loss on each batch, with the same random numbers and buffers; the task's state is put back."""
+    """The gradients of the loss on each batch, with equal random numbers and buffers.
+
+    The task's state is put back.
+    """
     state = copy.deepcopy(task.state_dict())
     found = []
     try:

@@ -1,4 +1,4 @@
-"""Rows that are both trained on and scored: the audit that every family owes its data."""
+"""The audit that every family owes its data: which rows are both trained on and scored."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from leadline.finding import Finding
 __all__ = ["overlap"]
 
 Keys = Iterable[Hashable] | npt.NDArray[np.generic]
+"""What makes rows the same: a hashable value for each row, or an array whose rows are the keys."""
 
 
 def overlap(train: Keys, scored: Keys, what: str) -> Finding:
-    """How many scored rows have an audit key that a training row has; failed where any does.
+    """Counts scored rows that have the audit key of a training row; failed where any does.
 
     Args:
-        train: audit keys of all rows that may be trained on: hashable values, or an array [rows] or [rows, columns], whose rows
-            are then the keys. Arrays are compared by value: an integer 3 equals a float 3.0, a NaN equals none.
-        scored: those of the scored rows; repeated rows count each time.
-        what: names the scored rows in the sentence, such as "test commands"; the finding is `overlap_test_commands`.
+        train: audit keys of all rows that may be trained on: hashable values, or an array [rows] or
+            [rows, columns], whose rows are then the keys. Arrays are compared by value: an integer
+            3 equals a float 3.0, a NaN equals none.
+        scored: audit keys of the scored rows; repeated rows count each time.
+        what: names the scored rows in the sentence, such as "test commands"; the finding is
+            `overlap_test_commands`.
 
-    The count is exact. An audit of rows that are equal in meaning but not in form needs a key that says so.
+    The count is exact. Rows that are equal in meaning but not in form, such as a board and its
+    mirror image, need the same key.
 
     Raises:
         TypeError: if a key is not hashable.
-        ValueError: if there are no scored rows, or no training rows: an audit of nothing would pass.
+        ValueError: if there are no scored rows, or no training rows: an audit of nothing would
+            pass.
     """
     known = set(_keys(train))
     keys = _keys(scored)
@@ -42,6 +47,7 @@ def overlap(train: Keys, scored: Keys, what: str) -> Finding:
 
 
 def _keys(keys: Keys) -> list[Hashable]:
+    """The keys as a list of hashable values, one for each row."""
     if not isinstance(keys, np.ndarray):
         return list(keys)
     if keys.ndim == 1:

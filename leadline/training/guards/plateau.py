@@ -1,4 +1,4 @@
-"""Whether the objective still improves."""
+"""The guard on plateaus: whether the objective still improves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from leadline.training.guards.guard import Guard, Interval
 __all__ = ["Plateau"]
 
 SHARE = 0.4
-"""Share of the budget without an improvement that makes a plateau."""
+"""Share of the budget that is a plateau if nothing has improved over it."""
 BIT = 0.01
-"""An improvement is more than this share of the best value's size or, if that is less, of all that was gained since the first report."""
+"""Share of the best value's size by which a value must be better to count as an improvement.
+
+Where all that was gained since the first report is less than that size, it is a share of the gain.
+"""
 
 
 class Plateau(Guard):
-    """Fires where the objective has not improved over the last 40 % of the budget; the number is the share since it last did.
+    """Fires where the objective has not improved over the last 40 % of the budget.
+
+    The number is the share of the budget since it last did.
 
     A best value of exactly 0 (minimised) or 1 (maximised) leaves nothing to improve.
     """
@@ -31,7 +36,7 @@ class Plateau(Guard):
         self._said = False
 
     def report(self, interval: Interval) -> Iterator[Finding]:
-        """A finding when the plateau is reached, when it is left, and at the end of the budget."""
+        """Reports when the plateau is reached, when it is left, and at the end of the budget."""
         value = interval.objective.value
         if not math.isfinite(value):
             return
@@ -50,6 +55,7 @@ class Plateau(Guard):
             yield Finding(self.name, True, share, self._sentence(interval, share))
 
     def _improves(self, value: float, minimise: bool) -> bool:
+        """Whether a value is an improvement of the best one; the first value is."""
         if math.isnan(self._best):
             self._first = value
             return True
@@ -57,14 +63,18 @@ class Plateau(Guard):
         return gain > BIT * min(abs(self._best), abs(self._best - self._first))
 
     def _sentence(self, interval: Interval, share: float) -> str:
+        """The plateau in words."""
         when = f"since step {self._since} of {interval.budget}, {share:.0%} of the budget"
-        return f"no improvement of the objective by more than {BIT:.0%} {when}: best {self._best:.4g}, now {interval.objective.value:.4g}"
+        values = f"best {self._best:.4g}, now {interval.objective.value:.4g}"
+        return f"no improvement of the objective by more than {BIT:.0%} {when}: {values}"
 
     def state_dict(self) -> dict[str, Any]:
-        """First and best value, the step of the best, and whether a plateau was said."""
+        """Returns the first and the best value, the step of the best, and what was said."""
         return {"first": self._first, "best": self._best, "since": self._since, "said": self._said}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self._first, self._best = state["first"], state["best"]
-        self._since, self._said = state["since"], state["said"]
+        """Restores what `state_dict` returned."""
+        self._first = state["first"]
+        self._best = state["best"]
+        self._since = state["since"]
+        self._said = state["said"]

@@ -1,4 +1,4 @@
-"""Whether the training loss or the objective has jumped, and whether it has come back."""
+"""The guard on spikes: whether the loss or the objective has jumped, and whether it came back."""
 
 from __future__ import annotations
 
@@ -15,18 +15,37 @@ from leadline.training.guards.guard import Guard, Interval
 
 __all__ = ["Spikes"]
 
-BLOCKS, BLOCK = 8, 16
-"""Single minibatches' losses are heavy-tailed: means of at most 8 blocks an interval, of at least 16 steps where it has them."""
+# The losses of single minibatches are heavy-tailed, so means of blocks of steps are looked at.
+BLOCKS = 8
+"""The most blocks of an interval."""
+BLOCK = 16
+"""The fewest steps of a block, where the interval has them."""
 ERRORS = 2.0
-"""Standard errors by which a block's mean must be above that level: one odd minibatch is no spike."""
+"""Standard errors that are taken off a block's mean, so that one odd minibatch is no spike."""
 
 
 @dataclass
 class _Series:
-    """One quantity against its own recent past, the `past` values that were no spikes.
+    """A quantity that is compared with its own recent past, the values that were no spikes.
 
-    A spike is worse than their median by a factor of more than `factor`, by more than `deviations` scaled median absolute
-    deviations, and by more than the share `floor` of the range seen so far: what is almost 0 may double without harm.
+    A spike is worse than their median by a factor of more than `factor`, by more than `deviations`
+    scaled median absolute deviations, and by more than the share `floor` of the range seen so far:
+    what is almost 0 may double without harm.
+
+    Attributes:
+        kept: how many values of the past are kept.
+        needed: values without which nothing is a spike.
+        factor: see above.
+        deviations: see above.
+        trend: whether a few values far apart are expected to have a trend, so that only the changes
+            of their differences are noise.
+        floor: see above.
+        past: the latest values that were no spikes.
+        lowest: the lowest value so far.
+        highest: the highest value so far.
+        spike: the step at which the present spike began; -1 without one.
+        level: the median before the latest spike.
+        peak: the worst value of the latest spike.
     """
 
     kept: int
@@ -34,18 +53,26 @@ class _Series:
     factor: float
     deviations: float
     trend: bool
-    """Whether a few values far apart are expected to have a trend, so that only the changes of their differences are noise."""
     floor: float
     past: list[float] = field(default_factory=list)
     lowest: float = math.inf
     highest: float = -math.inf
     spike: int = -1
-    """Step at which the present spike began; -1 without one."""
     level: float = math.nan
     peak: float = math.nan
 
     def add(self, step: int, value: float, minimise: bool, least: float) -> str:
-        """Takes the next value, `least` being what it is at the best by its interval: "began", "back" or nothing."""
+        """Takes the next value and says whether a spike begins or ends with it.
+
+        Args:
+            step: the step of the value.
+            value: the value; one that is not finite is passed over.
+            minimise: whether smaller is better.
+            least: the best that the value can be, by its interval.
+
+        Returns:
+            "began", "back" or an empty text.
+        """
         if not math.isfinite(value):
             return ""
         before = self.spike >= 0
@@ -62,14 +89,21 @@ class _Series:
         return ""
 
     def _jumped(self, value: float, minimise: bool, least: float) -> bool:
+        """Whether a value is a spike against the past."""
         level = float(np.median(self.past))
-        rise, sure = (value - level, least - level) if minimise else (level - value, level - least)
+        direction = 1.0 if minimise else -1.0
+        rise = direction * (value - level)
+        sure = direction * (least - level)
         bar = max(self.deviations * self._deviation(), self.floor * (self.highest - self.lowest))
         return sure > 0 and rise > bar and _times(value, level, minimise) > self.factor
 
     def _deviation(self) -> float:
-        """1.4826 times the median absolute deviation, which is sigma for a normal distribution; sqrt(2) of it in differences."""
-        values, scale = (np.diff(self.past), math.sqrt(2)) if self.trend else (np.asarray(self.past), 1.0)
+        """The noise of the past: 1.4826 times the median absolute deviation.
+
+        That is sigma for a normal distribution. Differences of two values have sqrt(2) of it.
+        """
+        values = np.diff(self.past) if self.trend else np.asarray(self.past)
+        scale = math.sqrt(2) if self.trend else 1.0
         return 1.4826 / scale * float(np.median(np.abs(values - np.median(values))))
 
     def times(self, minimise: bool) -> float:
@@ -78,23 +112,29 @@ class _Series:
 
 
 def _times(value: float, level: float, minimise: bool) -> float:
-    """How many times worse a worse value is: value / level where both are positive and minimised, level / value where maximised."""
+    """How many times worse a worse value is than a level.
+
+    Of positive numbers it is value / level where they are minimised, level / value where maximised.
+    """
     base = abs(level if minimise else value)
     return 1 + abs(value - level) / base if base else math.inf
 
 
 def _mean(block: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """A block's mean, and what it is at least."""
+    """The mean of a block of losses, and the least that it is by `ERRORS`; NaN if not finite."""
     if not len(block) or not np.all(np.isfinite(block)):
         return math.nan, math.nan
     return float(block.mean()), float(block.mean() - ERRORS * block.std() / math.sqrt(len(block)))
 
 
 class Spikes(Guard):
-    """Fires while the training loss (block means, more than 3 times its level) or the objective (1.5 times) stands far above its past.
+    """Fires while the training loss or the objective stands far above its recent past.
 
-    The number is the factor over the level before. A spike that has come back is reported as such and is no fault; one that has
-    not is reported again at the end of the budget.
+    For block means of the loss, that is more than 3 times their level; for the objective, 1.5
+    times.
+
+    The number is the factor over the level before. A spike that has come back is reported as such
+    and is no fault; one that has not is reported again at the end of the budget.
     """
 
     name = "spikes"
@@ -106,7 +146,7 @@ class Spikes(Guard):
         }
 
     def report(self, interval: Interval) -> Iterator[Finding]:
-        """At most one finding on the loss and one on the objective."""
+        """Reports at most one finding on the loss and one on the objective."""
         loss = False
         began = interval.step - len(interval.losses)
         for block in np.array_split(interval.losses, max(1, min(BLOCKS, len(interval.losses) // BLOCK))):
@@ -120,6 +160,7 @@ class Spikes(Guard):
         yield from self._say("objective", changed, interval)
 
     def _say(self, subject: str, changed: bool, interval: Interval) -> Iterator[Finding]:
+        """The finding on a series where a spike began or ended, or stands at the budget's end."""
         series = self._series[subject]
         minimise = interval.minimise or subject == "loss"
         spiking = series.spike >= 0
@@ -131,9 +172,9 @@ class Spikes(Guard):
         yield Finding(self.name, spiking, series.times(minimise), f"{what}{where}{back}", subject)
 
     def state_dict(self) -> dict[str, Any]:
-        """Of each series: its recent past, its range, and the spike that it is in."""
+        """Returns, of each series, its recent past, its range, and the spike that it is in."""
         return {name: asdict(series) for name, series in self._series.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
+        """Restores what `state_dict` returned."""
         self._series = {name: _Series(**plain) for name, plain in state.items()}

@@ -1,4 +1,4 @@
-"""Whether the trial is as fast as it was."""
+"""The guard on throughput: whether the trial is as fast as it was."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ from leadline.training.guards.guard import Guard, Interval
 __all__ = ["Throughput"]
 
 SLOWER = 3.0
-"""Factor against the trial's own median; machines are shared, and less than that is noise."""
+"""Factor against the trial's own median from which on it is slow.
+
+Machines are shared, and less than that is noise.
+"""
 LOST = 1.0
 """Seconds that the slowness must have cost: an interval of milliseconds says nothing."""
-EARLIER, KEPT = 3, 64
+EARLIER = 3
+"""Earlier intervals that are needed before one is judged."""
+KEPT = 64
+"""The most earlier intervals of which the median is taken."""
 
 
 class Throughput(Guard):
-    """Fires where an interval's steps per second fall to a third of the median of the trial's own earlier ones; the number is their ratio.
+    """Fires where steps per second fall to a third of the median of the trial's own past.
 
-    Slow is not stuck: the trial goes on, and the finding is taken back when it is fast again. Slow intervals do not enter
-    the median.
+    The number is the ratio of both.
+
+    Slow is not stuck: the trial goes on, and the finding is taken back when it is fast again. Slow
+    intervals do not enter the median.
     """
 
     name = "throughput"
 
     def __init__(self) -> None:
         self._rates: list[float] = []
-        self._slow = self._warming = False
+        self._slow = False
+        self._warming = False
 
     def report(self, interval: Interval) -> Iterator[Finding]:
-        """A finding when the trial becomes slow, and when it recovers."""
+        """Reports when the trial becomes slow, and when it recovers."""
         warming, self._warming = self._warming, False
         if warming or not interval.steps or interval.seconds <= 0:
             return
@@ -53,9 +62,14 @@ class Throughput(Guard):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps per second of earlier intervals, and whether the last one was slow."""
+        """Returns the steps per second of earlier intervals, and whether the last one was slow."""
         return {"rates": self._rates, "slow": self._slow}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`; a new process warms up, so that its first interval is not judged."""
-        self._rates, self._slow, self._warming = list(state["rates"]), state["slow"], True
+        """Restores what `state_dict` returned.
+
+        A new process warms up, so its first interval is not judged.
+        """
+        self._rates = list(state["rates"])
+        self._slow = state["slow"]
+        self._warming = True
