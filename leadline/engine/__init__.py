@@ -1,4 +1,5 @@
-"""How a study is run: options, plan, search, decisions, the driver and its parent. `ray` alone knows Ray.
+"""The engine that runs a study: options, plan, search, decisions, the driver and its parent.
 
-This file imports nothing: a trial's process imports modules of this package and needs no driver.
+Only the package `ray` in it uses Ray. This file imports nothing, because a trial's process imports
+modules of this package and needs no driver.
 """

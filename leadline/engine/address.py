@@ -1,4 +1,7 @@
-"""Which Ray a command runs on: one that is named, the cluster of this host, or this machine alone. Knows Ray's files, not Ray."""
+"""Finds the Ray that a command runs on: a named cluster, the cluster of this host, or this machine.
+
+This module reads files that Ray leaves, and does not import Ray.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,21 @@ from leadline.engine.ray.private import CURRENT_CLUSTER
 __all__ = ["JOB", "Address", "find"]
 
 JOB = "LEADLINE_JOB"
-"""Environment variable that a submitted job has: its submission id."""
+"""The environment variable that holds a submitted job's submission id."""
 _GIVEN = ("--address", "RAY_ADDRESS")
+"""The two ways in which a user can name a cluster: an option and an environment variable."""
 CONNECT_SECONDS = 2.0
+"""How long the cluster of this host may take to accept a connection."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """`alone`: Ray is started on this machine; `submit`: to be submitted as a job; `join`: this process is a job's driver, on the cluster.
+    """Where a command runs.
 
-    `text` is the dashboard's URL or HOST:PORT of the cluster's head; `found` says where it comes from.
+    `kind` is "alone" where Ray is started on this machine, "submit" where the command is to be
+    submitted to a cluster as a job, and "join" where this process is that job's driver, on the
+    cluster. `text` is the dashboard's URL or HOST:PORT of the cluster's head; `found` says where
+    the address comes from.
     """
 
     kind: Literal["alone", "submit", "join"]
@@ -33,12 +41,18 @@ class Address:
 
     @property
     def given(self) -> bool:
-        """Whether another shell might not find it."""
+        """Whether the user named the cluster: a command in another shell may not find it."""
         return self.found in _GIVEN
 
 
 def find(given: str | None) -> Address:
-    """What `--address` says, else RAY_ADDRESS, else the cluster that runs on this host, else this machine alone.
+    """Finds where a command runs.
+
+    The first of these wins: `--address`, RAY_ADDRESS, a cluster that runs on this host, this
+    machine alone.
+
+    Args:
+        given: what `--address` says; None where it was not given.
 
     Raises:
         ConfigError: if it is no address, or there is no cluster where one was asked for.
@@ -55,11 +69,9 @@ def find(given: str | None) -> Address:
             raise ConfigError(
                 "address: no Ray cluster runs on this host; give the dashboard's URL, such as http://127.0.0.1:8265"
             )
-        return (
-            Address("submit", here, "it runs on this host; --address local would not use it")
-            if here
-            else Address("alone")
-        )
+        if not here:
+            return Address("alone")
+        return Address("submit", here, "it runs on this host; --address local would not use it")
     if not re.fullmatch(r"https?://[^/\s@]+/?|[^/\s:@]+:\d{1,5}", word):
         raise ConfigError(
             f"address: must be http://HOST:PORT of a dashboard, HOST:PORT of a head, auto or local (got {word!r})"
@@ -68,13 +80,10 @@ def find(given: str | None) -> Address:
 
 
 def _of_this_host() -> str:
-    """HOST:PORT of a cluster that `ray start` has left word of, and that answers; else empty."""
+    """HOST:PORT of the cluster that `ray start` has left in a file, if it answers; else empty."""
+    temporary = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     try:
-        word = (
-            (Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray" / CURRENT_CLUSTER)
-            .read_text()
-            .strip()
-        )
+        word = (Path(temporary) / "ray" / CURRENT_CLUSTER).read_text().strip()
         host, _, port = word.rpartition(":")
         with socket.create_connection((host, int(port)), CONNECT_SECONDS):
             return word

@@ -1,4 +1,6 @@
-"""ASHA's core, stopping variant: (trial, step, value) in, decision and reason out. Pure: no clock, no storage, no Ray.
+"""The core of ASHA, in its stopping variant: a trial's step and value in, decision and reason out.
+
+It is pure: it uses no clock, no storage and no Ray.
 
 Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020).
 """
@@ -30,8 +32,9 @@ class Decision:
 class Asha:
     """The rungs of one stratum.
 
-    A trial that reaches a rung goes on while its value is within the best 1/reduction quantile of the values recorded
-    there so far, its own included (linear interpolation; ties go on). The first to arrive always goes on.
+    A trial that reaches a rung goes on while its value is within the best 1/reduction quantile of
+    the values recorded there so far, its own included (linear interpolation; ties go on). The first
+    to arrive always goes on.
 
     Args:
         grace: first rung, in steps.
@@ -47,19 +50,29 @@ class Asha:
     table: dict[int, dict[int, float]] = field(init=False)
     """Rung step -> trial -> value, in order of arrival. It only grows."""
     _ordered: dict[int, list[float]] = field(init=False, repr=False, compare=False, default_factory=dict)
-    """The values of each rung, the best first: sorting them anew at each report would cost a long sweep's replay minutes."""
+    """The values of each rung, times the sign of `mode`, the best first.
+
+    They are kept sorted, as sorting them anew at each report would cost a long sweep's replay
+    minutes.
+    """
 
     def __post_init__(self) -> None:
         self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
 
     def extend(self, budget: int) -> None:
-        """A longer budget, in steps, brings rungs that nobody has been judged at; those there are keep what they hold."""
+        """Takes a longer budget, in steps.
+
+        It adds rungs at which no trial has been judged yet; the existing rungs keep their values.
+        """
         self.budget = budget
         for step in rungs(self.grace, self.reduction, budget):
             self.table.setdefault(step, {})
 
     def report(self, trial: int, step: int, value: float) -> Decision:
-        """Judges a trial at every rung that it has reached and not been judged at. NaN and infinity stop at once."""
+        """Judges a trial at every rung that it has reached and has not been judged at.
+
+        A value that is NaN or infinite stops the trial at once.
+        """
         if not math.isfinite(value):
             return Decision("stop", f"step {step}: the objective is {value}")
         reason = ""
@@ -80,16 +93,18 @@ class Asha:
         return Decision("continue", reason)
 
     def cutoff(self, rung: int) -> float:
-        """The value that a trial must not be worse than, from what the rung holds now."""
+        """The value that a trial must not be worse than, given the rung's values so far."""
         direction = sign(self.mode)
         values, ordered = self.table[rung].values(), self._ordered.setdefault(rung, [])
+        # Only the values that came since the last call are sorted in: the last ones of the rung.
         for value in islice(reversed(values), len(values) - len(ordered)):
             insort(ordered, direction * value)
-        # In whole numbers: (n - 1) times the float 1/reduction may fall short of a rank by its last bit.
+        # The rank is computed in whole numbers, because (n - 1) times the float 1/reduction may
+        # fall short of it by the last bit.
         whole, part = divmod(len(ordered) - 1, self.reduction)
         low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
         return direction * (low + (high - low) * part / self.reduction)
 
     def population(self) -> dict[int, int]:
-        """Trials judged at each rung."""
+        """The number of trials judged at each rung."""
         return {rung: len(values) for rung, values in self.table.items()}

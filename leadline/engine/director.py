@@ -1,7 +1,8 @@
-"""The director decides: what runs next, what a report means, when the sweep is over. Ray only places.
+"""The director decides what runs next, what a report means, and when the sweep is over.
 
-It is a fold over the ledger's events with an outlet for new ones. Feeding it a recorded ledger leaves it where the driver
-was, searcher and rungs included: resume is replay.
+Ray only places what the director has decided. The director is a fold over the ledger's events, with
+an outlet for new ones. Feeding it a recorded ledger brings it to the state that the driver was in,
+searcher and rungs included: a sweep is resumed by replay.
 """
 
 from __future__ import annotations
@@ -44,16 +45,24 @@ from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]
 
-SEARCH_SEEDS, REPLICATE_SEEDS = 1, 2
+SEARCH_SEEDS = 1
+"""Sets the seed of the search trials apart from the other seeds of a sweep."""
+REPLICATE_SEEDS = 2
+"""Sets the seeds of confirmation runs apart from the other seeds of a sweep."""
 MOVED = "moved"
-"""Of a trial in the news: its attempt ended as its node was to go away."""
+"""Marks a news line: the attempt was ended because its node is being reclaimed."""
 MOST_NODES = 10
-"""Attempts of a trial that were lost and did not count, from which on one that is lost with its node before a report counts."""
+"""After this many excused losses, an attempt that dies with its node before its first report counts
+as a failure."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at one trial, to be placed. Reports up to step `known` are recorded already."""
+    """One attempt at one trial, which is to be placed.
+
+    `config` holds the fields of the configuration, and `test` says whether the test split is
+    scored. Reports up to step `known` are recorded already.
+    """
 
     trial: int
     attempt: int
@@ -68,7 +77,8 @@ class Director:
     Args:
         settings: what was asked for.
         space: the search space.
-        record: takes each new event and returns its position at once: whoever carries out what was decided waits until that is stored.
+        record: takes each new event and returns its position in the ledger at once. The caller that
+            carries out a decision waits until the event at that position is stored.
     """
 
     def __init__(
@@ -77,26 +87,41 @@ class Director:
         space: Space,
         record: Callable[[Event], int | None] = lambda event: None,
     ) -> None:
-        self.settings, self.record = settings, record
+        self.settings = settings
+        self.record = record
         self.history = History()
         self.position = 0
-        """That of the last event recorded."""
+        """The ledger position of the last event recorded."""
         self.stopping = ""
-        """Why the search has ended before its last trial, if it has; finalists are confirmed all the same."""
+        """Why the search ended before its last trial; empty if it did not.
+
+        Finalists are confirmed all the same.
+        """
         self.first_step = 0.0
-        """When this driver's first report began to be trained, in seconds since the epoch; 0 before."""
+        """When training for this driver's first report began, in seconds since the epoch; else
+        0."""
         self.news: list[str] = []
-        """Faults that guards have found, and failures, since somebody looked, a line each; whoever tells them empties it."""
+        """Faults that guards found, and failures, a line each; whoever prints them empties it."""
         self.halting = ""
-        """Why the sweep must stop where it stands, if it must: a store that refuses is no fault of the trials."""
+        """Why the sweep must stop now, such as a store that refuses; empty if it need not.
+
+        Its trials are not to blame: they stay unfinished.
+        """
         self.remarks: list[str] = []
-        """What a resumed sweep's user should know before it goes on, a line each: a longer budget, a search space that has changed."""
+        """What a resumed sweep's user should know before it goes on, a line each.
+
+        Such are a longer budget and a search space that has changed.
+        """
         self._finished: list[int] = []
         """Search trials that spent the whole budget, in the order in which they did."""
         self._due: list[int] = []
-        """Those that spent a shorter one, and were not judged yet at the rungs that the longer one brings."""
+        """Search trials that spent a shorter budget, not yet judged at the longer one's rungs."""
         self._drawn: dict[tuple[str, str], tuple[str, str]] = {}
-        """By stratum and parameter: what the last recorded trial drew it from, and what it would be drawn from now."""
+        """For each stratum and parameter, two distributions as Optuna's JSON.
+
+        The first is what the last recorded trial drew it from, the second what it is drawn from
+        now.
+        """
         self._search = {
             str(stratum): Search(
                 space,
@@ -127,7 +152,12 @@ class Director:
                 trial.status = "waiting"
 
     def next(self) -> Assignment | Literal["wait", "done"]:
-        """The next attempt to place: trials that wait first, then new proposals, then confirmation."""
+        """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
+
+        Returns:
+            the attempt; "wait" where there is none until a running trial ends; "done" where there
+            is nothing left to place.
+        """
         waiting = [trial for trial in self.history.trials.values() if trial.status == "waiting"]
         if self.stopping:
             for left in [trial for trial in waiting if trial.kind == "search"]:
@@ -140,15 +170,18 @@ class Director:
         return Assignment(trial.number, trial.attempts + 1, config, trial.kind == "replicate", trial.step)
 
     def running(self) -> list[Trial]:
-        """Trials that hold a place now."""
+        """The trials that hold a place now."""
         return [trial for trial in self.history.trials.values() if trial.status == "running"]
 
     def started(self, trial: int, attempt: int, workers: int = 1) -> None:
-        """A place was found for an attempt, for so many workers."""
+        """Records that an attempt was placed, with so many workers."""
         self._new(Started(trial=trial, attempt=attempt, workers=workers, time=time.time()))
 
     def reported(self, number: int, report: Report) -> Decision:
-        """Takes a report and decides. A step that is recorded already is passed over: the first value stands."""
+        """Takes a report and decides.
+
+        A step that is recorded already is passed over, so that its first value stands.
+        """
         trial = self.history.trials[number]
         if not trial.open:
             return Decision("stop", "ended before")
@@ -160,7 +193,8 @@ class Director:
             self.first_step = (
                 time.time() - (report.seconds + report.overhead) + (past.seconds + past.overhead if past else 0.0)
             )
-        # The history holds what a replay of the ledger would: no values per unit but those of the test split.
+        # The history holds what a replay of the ledger would: no values per unit but those of the
+        # test split.
         recorded = Report.from_dict(report.to_dict())
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
@@ -171,12 +205,19 @@ class Director:
         return decision
 
     def failed(self, number: int, error: str) -> bool:
-        """An attempt ended by an exception or with its machine. Returns whether the trial is tried again.
+        """Records that an attempt ended by an exception or with its machine.
 
-        What did not fit the memory is tried again in smaller micro-batches, while these can be halved. Where the store
-        refused, nothing is counted, and the sweep must halt. Nor is an attempt that was lost after it had brought a report, as
-        machines come and go: reports are finite. One that brought none may be lost by what its configuration does, which may fell a
-        node too: one that is lost with its node, or finds no places, counts once the trial has lost `MOST_NODES` that did not.
+        A trial that did not fit the memory is tried again in smaller micro-batches, while these can
+        be halved. Where the store refused, the failure is not counted and the sweep must halt.
+
+        An attempt lost after its first report is not counted either: machines come and go, and a
+        trial has finitely many reports. An attempt that brought no report may have been lost
+        through its own configuration, which can bring a node down too. So if it is lost with its
+        node, or finds no places, it is excused only until the trial has `MOST_NODES` excused
+        losses.
+
+        Returns:
+            whether the trial is tried again.
         """
         trial = self.history.trials[number]
         if not trial.open:
@@ -216,7 +257,7 @@ class Director:
         return not final
 
     def baseline(self, stratum: str, name: str, metrics: dict[str, Any]) -> None:
-        """Records a trivial predictor's measures."""
+        """Records the measures of a trivial predictor."""
         measures = {label: Measure.from_dict(plain) for label, plain in metrics.items()}
         self._new(BaselineScored(stratum=stratum, name=name, metrics=measures, time=time.time()))
 
@@ -231,13 +272,17 @@ class Director:
         self._new(Noted(text=text, time=time.time()))
 
     def retired(self, trial: int, checkpoints: list[str]) -> None:
-        """Records that checkpoints that reports name are not kept any more."""
+        """Records that checkpoints which reports name are not kept any more."""
         self._new(Retired(trial=trial, checkpoints=checkpoints, time=time.time()))
 
     def opened(self, manifest: dict[str, Any]) -> None:
-        """Records that a driver runs the sweep, and where; then what changes with a longer budget or another search space."""
+        """Records that a driver runs the sweep, and where.
+
+        Then it records what changes with a longer budget or another search space.
+        """
         before = self.history.budget
-        # The history holds what a replay of the ledger would: lists where these settings may have tuples.
+        # The history holds what a replay of the ledger would: lists where these settings may have
+        # tuples.
         recorded = Settings.from_dict(self.settings.to_dict())
         self._new(Opened(settings=recorded, manifest=manifest, time=time.time()))
         due = [self.history.trials[number] for number in self._due]
@@ -258,7 +303,11 @@ class Director:
         self._fold(event, live=True)
 
     def _fold(self, event: Event, live: bool = False) -> None:
-        """One event into history, searcher and rungs; live ones have passed through searcher and rungs when they were made."""
+        """Takes one event into history, searcher and rungs.
+
+        A live event has passed through searcher and rungs when it was made, so it goes to the
+        history alone.
+        """
         before = self.history.budget
         if isinstance(event, Proposed) and not live and event.kind == "search":
             self._replay_proposal(event)
@@ -283,7 +332,11 @@ class Director:
             self._check_target(trial)
 
     def _adopt(self, before: int) -> None:
-        """What an opening changes: a longer budget than `before` takes back that trials had finished, and another target is another end."""
+        """Takes over the settings of an opening.
+
+        With a budget longer than `before`, trials that had finished are to go on; with another
+        target, the search ends at another point.
+        """
         if not before:
             self.asha = self._rungs(self.history.budget)
         elif before < self.history.budget:
@@ -298,7 +351,8 @@ class Director:
             self._check_target(self.history.trials[number])
 
     def _rejudge(self, trial: Trial) -> Decision:
-        """A trial that had spent a shorter budget, at the rungs that the longer one brings, from its last value."""
+        """Judges a trial that spent a shorter budget at the longer one's rungs, by its last
+        value."""
         last = trial.reports[-1]
         value = trial.value(leaderboard.metric_name(self.settings.metric))
         spent, budget = self.settings.spent(last), self.history.budget
@@ -308,15 +362,16 @@ class Director:
         return Decision("continue", "; ".join(filter(None, [decision.reason, f"goes on from {spent} to {budget}"])))
 
     def _judged(self, trial: Trial, decision: Decision) -> None:
-        """Records a decision on a trial that waits, without a report of it."""
+        """Records a decision on a trial that waits, made without a new report."""
         self._new(Judged(trial=trial.number, action=decision.action, reason=decision.reason, time=time.time()))
 
     def _extension(self, due: list[Trial]) -> str:
         on = [trial for trial in due if trial.open]
         return (
-            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had finished a shorter one, "
-            f"{len(on)} go on from their checkpoints; schedules and curricula are fractions of a budget, so that an extended trial is not "
-            "the same as one that begins with the longer budget: it is marked"
+            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had "
+            f"finished a shorter one, {len(on)} go on from their checkpoints; schedules and curricula are "
+            "fractions of a budget, so that an extended trial is not the same as one that begins with the "
+            "longer budget: it is marked"
         )
 
     def _replay_proposal(self, event: Proposed) -> None:
@@ -338,21 +393,21 @@ class Director:
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
         if not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
-        return (
-            Decision("finish", "budget reached")
-            if self.settings.spent(report) >= self.history.budget
-            else Decision("continue")
-        )
+        if self.settings.spent(report) >= self.history.budget:
+            return Decision("finish", "budget reached")
+        return Decision("continue")
 
     def _tell(self, trial: Trial) -> None:
         name = leaderboard.metric_name(self.settings.metric)
-        curve = (
-            [] if trial.infeasible else [(self.settings.spent(report), report.value(name)) for report in trial.reports]
-        )
-        stopped = (
-            trial.status == "stopped" and bool(trial.reports)
-        ) or trial.infeasible  # one that never ran teaches nothing
-        outcome: Outcome = "finished" if trial.status == "finished" else "stopped" if stopped else "failed"
+        curve: list[tuple[int, float]] = []
+        if not trial.infeasible:
+            curve = [(self.settings.spent(report), report.value(name)) for report in trial.reports]
+        outcome: Outcome = "failed"
+        if trial.status == "finished":
+            outcome = "finished"
+        elif trial.infeasible or (trial.status == "stopped" and trial.reports):
+            # A stopped trial without a report never ran: the searcher learns nothing from it.
+            outcome = "stopped"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 
     def _check_target(self, trial: Trial) -> None:
@@ -371,7 +426,10 @@ class Director:
         return self._propose_replicate(len(self.history.trials))
 
     def _propose_search(self, number: int, index: int) -> Trial | None:
-        """Proposes and records trial `number`; None where its configuration is impossible, which is recorded too."""
+        """Proposes and records trial `number`.
+
+        Returns None where its configuration is impossible, which is recorded too.
+        """
         given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
         stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
         stratum = self._dealt_next() if stratum is None else next(s for s in self.settings.strata if s == stratum)
@@ -385,12 +443,12 @@ class Director:
         return self._record_proposal(number, str(stratum), "search", None, params, config)
 
     def _dealt_next(self) -> Any:
-        """The first stratum with the fewest trials: enqueued ones count towards their stratum's share."""
+        """The first stratum with the fewest trials; enqueued trials count for their stratum."""
         counts = Counter(trial.stratum for trial in self.history.search_trials())
         return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
 
     def _propose_replicate(self, number: int) -> Trial | None:
-        """The next confirmation run, of strata whose search has ended."""
+        """The next confirmation run of a stratum whose search has ended; None if there is none."""
         ongoing = ("running",) if self.stopping else ("running", "waiting")
         searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
@@ -410,7 +468,7 @@ class Director:
         return None
 
     def _outgrown(self, run: Trial) -> bool:
-        """Whether a replicate was stopped for a longer budget alone, not because it diverged."""
+        """Whether a replicate ended only because its budget was shorter; not if it diverged."""
         sound = not run.reports or math.isfinite(run.value(leaderboard.metric_name(self.settings.metric)))
         return run.status == "stopped" and run.budget < self.history.budget and sound
 

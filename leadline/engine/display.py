@@ -1,4 +1,7 @@
-"""What a person sees while a sweep runs: a live table on a terminal; elsewhere, as in the log of a Ray job, lines now and then."""
+"""Shows a sweep while it runs.
+
+A terminal gets a live table; anything else, such as the log of a Ray job, gets lines now and then.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,19 @@ from leadline.ledger.leaderboard_table import number
 
 __all__ = ["Display", "console"]
 
-REFRESH_SECONDS, LINE_SECONDS, TABLE_SECONDS = 0.5, 10.0, 60.0
+REFRESH_SECONDS = 0.5
+"""Least time between two refreshes of the live table."""
+LINE_SECONDS = 10.0
+"""Least time between two lines of state where there is no terminal."""
+TABLE_SECONDS = 60.0
+"""Least time between two tables where there is no terminal."""
 TOLD = 3
-"""How many findings of one guard are told while a sweep runs."""
+"""How many findings of one guard, or failures of one cause, are printed while a sweep runs."""
 
 
 class _Console(Console):
-    """Goes silent where nobody reads any more, as after `| head`: the sweep goes on."""
+    """A console that falls silent once nobody reads it, as after `| head`, so that the sweep goes
+    on."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -33,7 +42,7 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """The process's output; 160 columns wide where it is no terminal, as in the log of a Ray job."""
+    """A console on the process's output; 160 columns wide where that is not a terminal."""
     return _Console() if sys.stdout.isatty() else _Console(width=160)
 
 
@@ -46,9 +55,13 @@ class Display:
     """Shows a director's state. `tick` may be called as often as one likes."""
 
     def __init__(self, director: Director, name: str, console: Console) -> None:
-        self._director, self._name, self._console = director, name, console
-        self._began = self._shown = time.monotonic()
-        self._tabled, self._rows_shown = -math.inf, list[list[str]]()
+        self._director = director
+        self._name = name
+        self._console = console
+        self._began = time.monotonic()
+        self._shown = self._began
+        self._tabled = -math.inf
+        self._rows_shown = list[list[str]]()
         self._steps_before = self._steps()
         self._told: Counter[str] = Counter()
         self._live: Live | None = None
@@ -57,7 +70,7 @@ class Display:
             self._live.start()
 
     def tick(self) -> None:
-        """Tells what guards have found; refreshes, if it is time."""
+        """Prints what guards have found, and refreshes the display if it is time."""
         self._tell()
         now = time.monotonic()
         if now - self._shown < (REFRESH_SECONDS if self._live else LINE_SECONDS):
@@ -73,16 +86,24 @@ class Display:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _tell_rows(self, now: float) -> None:
-        """The table, where it has changed. Columns are parted by `|`: Ray's log viewer collapses spaces."""
+        """Prints the table, if it has changed.
+
+        Columns are parted by `|`, because Ray's log viewer collapses spaces.
+        """
         if now - self._tabled < TABLE_SECONDS:
             return
-        before, self._tabled, self._rows_shown = self._rows_shown, now, self._rows()
+        before = self._rows_shown
+        self._tabled = now
+        self._rows_shown = self._rows()
         if self._rows_shown != before:
             for row in [self._headings(), *self._rows_shown]:
                 self._say(" | ".join(row))
 
     def _tell(self) -> None:
-        """Each guard's first few findings, and failures of each cause, as they come; all are in the ledger and on the leaderboard."""
+        """Prints the first few findings of each guard, and failures of each cause, as they come.
+
+        All of them are in the ledger and on the leaderboard.
+        """
         for line in self._director.news:
             kind = line.split(": ")[1]
             whose = "note" if kind in ("note", MOVED) else "failure" if kind.startswith("attempt ") else "guard"
@@ -119,7 +140,8 @@ class Display:
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
-            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; best so far {self._best()}"
+            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; "
+            f"best so far {self._best()}"
         )
 
     def _best(self) -> str:
@@ -142,7 +164,8 @@ class Display:
         return "~" + _clock(self._left() / rate)
 
     def _left(self) -> float:
-        """Steps that are still to come: of search trials, as far as they are expected to go, and of confirmation runs."""
+        """The steps that are still to come: those of search trials, as far as these are expected to
+        go, and those of confirmation runs."""
         settings, history = self._director.settings, self._director.history
         each, searched = expected_search(settings), history.search_trials()
         spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
@@ -157,7 +180,7 @@ class Display:
         return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.budget}", "best", "interval", "trial"]
 
     def _rows(self) -> list[list[str]]:
-        """Of each stratum: how far its trials have come, and the best of them."""
+        """One row for each stratum: how far its trials have come, and the best of them."""
         history, rows = self._director.history, list[list[str]]()
         for stratum in leaderboard.strata(history):
             ranked = leaderboard.ranked(history, stratum)

@@ -44,25 +44,32 @@ __all__ = ["Driver"]
 INTERRUPT_SECONDS = 10.0
 """How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
 LETTING_GO_SECONDS = 2.0
-"""How long it waits for the cluster to be told that it needs no more nodes."""
+"""How long a driver that leaves without Ray tries to tell the cluster that it needs no more
+nodes."""
 CLOSING_SECONDS = 5.0
-"""How long it then waits for the ledger."""
+"""How long a driver that leaves without Ray waits for the ledger to store its last event."""
 RETENTION_SECONDS = 5.0
 """How long the end of a sweep waits for the removal of superseded checkpoints."""
 ROOM_SECONDS = 10.0
-"""How often the room on a local disk is looked at."""
+"""Seconds between two checks of the free room on a local disk."""
 TWICE_SECONDS = 0.3
-"""Signals that come closer together are one, sent to the parent and to its children."""
+"""Signals closer together than this are one, sent to the parent and to its children."""
 PULSE_SECONDS = 0.25
-"""How often Ray's own processes are looked at."""
+"""Seconds between two checks that Ray's own processes are alive."""
 
 
 class Driver:
     """One driver's life: opens the ledger, starts Ray, places trials, closes the books.
 
     Args:
-        name: of the sweep, in `folder` below `storage`.
-        address: where it runs.
+        space: the search space.
+        settings: what was asked for.
+        folder: the sweep's folder.
+        name: the name of the sweep, whose folder has it below `storage`.
+        storage: the place of all sweeps, as the user typed it.
+        lease: the right to write to the sweep's folder.
+        parent: the parent of this process.
+        address: where the sweep runs.
         checkpoint: bytes that a checkpoint may have.
         known: what has been read of the ledger, and the director that it was replayed into.
     """
@@ -119,21 +126,20 @@ class Driver:
         self.lease.asked = self._asked
         if self.parent.replaces and self.lease.stop_was_asked():
             self._asked()
-        if self.address.kind == "join":  # what it refuses is refused before anything is recorded
+        if self.address.kind == "join":
+            # The cluster is joined first, so that what it refuses is refused before anything is
+            # recorded.
             try:
                 self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
-                self._say(
-                    f"interrupted; go on with: {self.resume}"
-                    if self.director.history.manifests
-                    else "interrupted before it began"
-                )
+                begun = bool(self.director.history.manifests)
+                self._say(f"interrupted; go on with: {self.resume}" if begun else "interrupted before it began")
                 return INTERRUPTED
         how = "failed"
         try:
             self._open()
             how = self._train(self.parent.scratch)
-        except (KeyboardInterrupt, SystemExit):  # the latter by Ray, on a signal while it starts
+        except (KeyboardInterrupt, SystemExit):  # Ray raises SystemExit on a signal while it starts
             how = "interrupted"
         except LedgerError:
             pass  # `_close` cannot write to it either, and says why
@@ -147,13 +153,14 @@ class Driver:
         if self.nodes:
             self.nodes.close()
         how = self._close(how)
-        if (
-            self.address.kind == "join"
-        ):  # one connection is closed soon, and whoever touches Ray afterwards ends this process
+        if self.address.kind == "join":
+            # Leaving a cluster is quick, so nothing is gained by doing it beside the views, and a
+            # touch of Ray afterwards would end this process.
             code = self._end(how)
             environment.stop()
             return code
-        # Ray takes its time to stop and the views to be written: they need nothing of each other. While Ray stops it may end this process.
+        # Stopping Ray and writing the views both take time and need nothing of each other, so they
+        # run side by side. While Ray stops it may end this process; the ledger is closed by now.
         stopping = threading.Thread(target=environment.stop, name="stop-ray")
         stopping.start()
         try:
@@ -167,7 +174,10 @@ class Driver:
         return DONE
 
     def _open(self) -> None:
-        """Records that this driver runs the sweep, and says aloud where it need not go on bit for bit as the one before."""
+        """Records that this driver runs the sweep.
+
+        It also prints and notes why the sweep may not go on bit for bit as under the driver before.
+        """
         past, now = self.director.history.manifests[-1:], manifest()
         self.director.opened(now)
         for changed in differences(past[0], now) if past else []:
@@ -179,7 +189,10 @@ class Driver:
         self.parent.running(self.name, self.storage, self.settings.time_limit)
 
     def _train(self, scratch: str) -> str:
-        """Places all trials. Returns how it ended: done, failed, interrupted, time limit or handed over."""
+        """Places all trials.
+
+        Returns how it ended: "done", "failed", "interrupted", "time limit" or "handed over".
+        """
         shared = SharedData(self.director)
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
@@ -191,7 +204,7 @@ class Driver:
         threading.Thread(target=self._watch, name="ray", daemon=True).start()
         if self.interrupts:
             raise KeyboardInterrupt
-        self._take_signals()  # again: Ray has put its own handlers in place
+        self._take_signals()  # again, because Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
         preparing.join()
         if not shared.ready():
@@ -225,7 +238,10 @@ class Driver:
         return "interrupted" if self.interrupts else "time limit"
 
     def _live_leaderboards(self) -> list[LiveLeaderboard]:
-        """The leaderboard in the cluster's dashboard, and where to look for it; none where there is no dashboard."""
+        """Opens the leaderboard in the cluster's dashboard and prints where to look for it.
+
+        Returns none where there is no dashboard.
+        """
         if self.address.kind == "alone":
             return []
         from leadline.engine.ray.live_leaderboard import LiveLeaderboard
@@ -242,11 +258,16 @@ class Driver:
         from leadline.engine.ray.room import Request
 
         settings = self.settings
-        workers = settings.workers_per_trial, settings.most_workers
-        return Request(settings.cpus_per_trial, settings.gpus_per_trial, workers[0], settings.where, workers[1])
+        return Request(
+            cpus=settings.cpus_per_trial,
+            gpus=settings.gpus_per_trial,
+            workers=settings.workers_per_trial,
+            where=settings.where,
+            most_workers=settings.most_workers,
+        )
 
     def _start(self, scratch: str) -> Nodes:
-        """Ray, on this machine alone."""
+        """Starts Ray on this machine alone."""
         environment.prepare()
         from leadline.engine.ray.machine import Machine
 
@@ -257,7 +278,7 @@ class Driver:
             self._leave(f"could not start Ray ({type(error).__name__})")
 
     def _join(self) -> Nodes:
-        """The cluster, whose job this is."""
+        """Joins the cluster, as a job of which this process runs."""
         environment.prepare(cluster=True)
         from leadline.engine.ray.cluster import Cluster
         from leadline.engine.ray.gauges import export_often
@@ -273,7 +294,10 @@ class Driver:
         )
 
     def _wanted(self) -> int:
-        """Trials that the sweep could train at a time: those that run or wait, and those that are still to be proposed."""
+        """The number of trials that the sweep could train at a time.
+
+        These are the trials that run or wait, and those that are still to be proposed.
+        """
         trials = list(self.director.history.trials.values())
         to_come = self.settings.trials - sum(trial.kind == "search" for trial in trials)
         return sum(trial.open for trial in trials) + max(0, to_come)
@@ -294,7 +318,10 @@ class Driver:
                 self.placement.halt = True
 
     def _take_signals(self) -> None:
-        """SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C. The process is the driver's own until it ends."""
+        """Takes the signals that end the sweep; the process is the driver's own until it ends.
+
+        SIGTERM, which spot nodes and schedulers send, is treated as Ctrl-C.
+        """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)
 
@@ -303,22 +330,24 @@ class Driver:
         if self.interrupts and now - self._interrupted < TWICE_SECONDS:
             return
         self._interrupted = now
-        if self.interrupts:  # an exception here would look to Tune like the failure of a trial
+        # No exception is raised here: to Tune it would look like the failure of a trial.
+        if self.interrupts:
             self.interrupts += 1
             threading.Thread(target=self._leave, name="leave").start()
             return
         self._stop("\nstopping; once more to stop at once")
 
     def _asked(self) -> None:
-        """By `leadline stop`."""
+        """Stops the sweep because `leadline stop` has asked for it."""
         if not self.interrupts:
             self._stop("asked to stop")
 
     def _stop(self, words: str) -> None:
         self.interrupts += 1
+        # While Ray starts it must not be disturbed; `_train` looks at `interrupts` afterwards.
         if self.placement is not None:
-            self.placement.halt = True  # while Ray starts it must not be disturbed: `_train` looks afterwards
-        with contextlib.suppress(OSError):  # whoever reads may have been stopped by the same signal
+            self.placement.halt = True
+        with contextlib.suppress(OSError):  # the reader of the output may have been stopped by the same signal
             print(words, file=sys.stderr)
         leave = threading.Timer(INTERRUPT_SECONDS, self._leave)
         leave.daemon = True
@@ -326,7 +355,11 @@ class Driver:
         self._leaving = leave
 
     def _watch(self) -> None:
-        """In a thread of its own: a driver that has lost Ray would wait for it a minute, or be ended by it in the middle."""
+        """Ends the driver as soon as one of Ray's own processes has ended.
+
+        It runs in a thread of its own: a driver that has lost Ray would otherwise wait a minute for
+        it, or be ended by it in the middle.
+        """
         while not self._stopping_ray.wait(PULSE_SECONDS):
             self._leave_if_lost()
 
@@ -337,7 +370,10 @@ class Driver:
             self._leave(f"has lost Ray, whose {lost} was ended")
 
     def _leave(self, lost: str = "") -> NoReturn:
-        """Closes the books without Ray, which is gone or does not answer, and ends this process, from whatever thread."""
+        """Closes the books without Ray, which is gone or does not answer, and ends this process.
+
+        It may be called in any thread.
+        """
         again, code = ("", INTERRUPTED) if self.interrupts else (lost, FAILED)
         try:
             if self.placement is not None:
@@ -346,14 +382,13 @@ class Driver:
                 letting_go = threading.Thread(target=self.nodes.close, daemon=True)
                 letting_go.start()
                 letting_go.join(LETTING_GO_SECONDS)
-            if (
-                self.director.history.opened and not self.director.history.closed
-            ):  # which the main thread may be changing, so nothing but the ledger is touched
+            # The main thread may be changing the history, so nothing but the ledger is written to.
+            if self.director.history.opened and not self.director.history.closed:
                 how = "interrupted" if self.interrupts else "failed"
                 self.ledger.stored(self.ledger.append(Closed(how=how, time=time.time())), CLOSING_SECONDS)
             self.lease.release()
         except (LedgerError, OSError):
-            pass  # then it is as if this process had been killed
+            pass  # the ledger is then as if this process had been killed, which a resume can take
         finally:
             with contextlib.suppress(Exception):
                 self.console.show_cursor()
@@ -363,7 +398,7 @@ class Driver:
             os._exit(code)
 
     def _close(self, how: str) -> str:
-        """Closes the ledger. Returns how the driver has ended."""
+        """Closes the ledger and returns how the driver has ended."""
         if self._leaving:
             self._leaving.cancel()
         if how == "done" and self._failed() and len(self._failed()) == len(self.director.history.search_trials()):
@@ -373,8 +408,9 @@ class Driver:
             self.ledger.close()
         except LedgerError as error:
             self._say(f"{error}")
-            how, self._storage_answers = "failed", False
-        for shown in self.live:  # what they show last is how it has ended
+            how = "failed"
+            self._storage_answers = False
+        for shown in self.live:  # closed last, so that they show how the sweep has ended
             shown.close()
         return how
 

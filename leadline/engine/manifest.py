@@ -1,4 +1,4 @@
-"""The run manifest: what would be needed to run this again, and to explain a difference."""
+"""The manifest of a run: what is needed to run it again, and to explain a difference."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ __all__ = ["COMMIT", "commit", "differences", "manifest", "versions"]
 
 _PACKAGES = ("leadline", "numpy", "optuna", "pyarrow", "ray", "torch")
 COMMIT = "LEADLINE_COMMIT"
-"""Environment variable by which a submitted job knows the commit of its code, which comes without its repository."""
+"""The environment variable that tells a submitted job the commit of its code.
+
+The code of a job comes without its repository.
+"""
 CHANGED = "+changes"
+"""Follows a commit from which the working tree differs."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -37,18 +41,18 @@ def _git(*arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages on which results rest."""
+    """The versions of Python and of the packages on which results depend."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
 def commit() -> str:
-    """The commit of this code, and whether the tree differs from it; empty where that is not known."""
+    """The commit of this code, with `CHANGED` if the tree differs from it; empty if not known."""
     found, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     return os.environ.get(COMMIT, "") if not found else f"{found}{CHANGED if changes else ''}"
 
 
 def manifest() -> dict[str, Any]:
-    """Command, commit and whether the tree differs from it, versions, machine, process."""
+    """The manifest of this process: command, commit, changes to it, versions, machine, process."""
     code = commit()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -68,13 +72,22 @@ def manifest() -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Where two runs of a driver need not be equal bit for bit any more, in words: other code, other versions, another machine."""
+    """Why two runs of a driver may differ in their bits: other code, other versions, another
+    machine.
+
+    Args:
+        before: the manifest of the earlier run.
+        now: the manifest of the later run.
+
+    Returns:
+        the differences in words, one an entry.
+    """
     found = []
     if before.get("commit") != now.get("commit"):
         found.append(f"the code was at commit {_short(before)}, now at {_short(now)}")
-    if now.get("dirty") and before.get("parent") != now.get(
-        "parent"
-    ):  # drivers of one command share the code that it loaded
+    # Drivers of one command share the code that it loaded, so changes cannot come between them.
+    same_command = before.get("parent") == now.get("parent")
+    if now.get("dirty") and not same_command:
         found.append("the code has uncommitted changes")
     old, new = before.get("versions", {}), now.get("versions", {})
     found += [

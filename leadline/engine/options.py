@@ -1,4 +1,7 @@
-"""The command line that every sweep has. Bad input ends here: one line that names the field, exit code 2, nothing started."""
+"""The command line that every sweep has.
+
+Bad input ends here, with one line that names the field and exit code 2, before anything is started.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,17 @@ from leadline.ledger.settings import CHANGEABLE, Settings
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""The names that a sweep may have, which name its folder too."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The command line, parsed: `given` holds the options that were named."""
+    """The command line, parsed.
+
+    `given` holds the options that were named, by the field of `Settings` that each one sets;
+    `overrides` holds the words `field=value`. An option that was not named is None, or missing in
+    `given`.
+    """
 
     given: dict[str, Any]
     overrides: dict[str, str]
@@ -134,7 +143,8 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
                 "address",
                 str,
                 "ADDRESS",
-                "http://HOST:PORT of a cluster's dashboard, HOST:PORT of its head, auto, or local [RAY_ADDRESS, or auto]",
+                "http://HOST:PORT of a cluster's dashboard, HOST:PORT of its head, auto, or local "
+                "[RAY_ADDRESS, or auto]",
             ),
         ],
     )
@@ -178,10 +188,11 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         ConfigError: for anything that cannot be accepted as such.
         SystemExit: after printing the help.
     """
-    asked, study = study, study.of(_family(arguments))
+    asked = study
+    study = study.of(_family(arguments))
     try:
         given = vars(_parser(study, manual).parse_intermixed_args(list(arguments)))
-    except ConfigError as error:  # what a sweep refuses is named as its fields are, without dashes
+    except ConfigError as error:  # a refusal names the field, which has no dashes
         raise ConfigError(str(error).removeprefix("--")) from None
     if given.pop("help", False):
         # Which families answer is known when all are imported, so only the help says it.
@@ -212,7 +223,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
 
 
 def _family(arguments: Sequence[str]) -> str | None:
-    """What `--family` says, by which the other options' defaults go."""
+    """What `--family` says; the defaults of the other options depend on it."""
     finder = Parser(add_help=False)
     finder.add_argument("--family")
     found: str | None = finder.parse_known_args(list(arguments))[0].family
@@ -230,10 +241,12 @@ def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
 
 
 def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
-    """The settings of a new sweep: the scale's, with what was given on the command line.
+    """The settings of a new sweep: those of the scale, changed by the command line.
 
     Args:
-        alone: whether it runs on this machine alone.
+        study: what the script asks.
+        request: the command line.
+        alone: whether the sweep runs on this machine alone.
 
     Raises:
         ConfigError: naming the option or field.
@@ -290,7 +303,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
 
 
 def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...]:
-    """Those of the strata that are there, as plain values."""
+    """The study's contrasts whose two strata are both in the sweep, as plain values."""
     return tuple(
         {"a": one.a, "b": one.b, "margins": dict(one.margins)}
         for one in study.contrasts
@@ -299,7 +312,10 @@ def _contrasts(study: Study, strata: Sequence[Any]) -> tuple[dict[str, Any], ...
 
 
 def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any]]:
-    """The study's own configurations to try first: of each, what the space asks for where this much is fixed."""
+    """Yields the study's own configurations to try first.
+
+    Each is reduced to the parameters that the space asks for, given what the sweep fixes.
+    """
     for stratum in made.strata:
         fixed = {**made.overrides, **made.dealt(stratum)}
         for entry in scale.enqueue.get(str(stratum), ()):
@@ -310,10 +326,14 @@ def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any
 
 
 def _typed(made: Settings) -> dict[str, Any]:
-    """The overrides as the configuration has them. A stratum's own fields win in it, so others say what they come to.
+    """The overrides, typed as in the family's configuration.
+
+    A stratum's own fields win over an override, so its typed value is read from a stratum that
+    leaves the field free.
 
     Raises:
-        ConfigError: if every stratum fixes one of them, so that it would be ignored.
+        ConfigError: if every stratum fixes an overridden field, so that the override would be
+            ignored.
     """
     found: dict[str, Any] = {}
     for stratum in made.strata:
@@ -328,7 +348,8 @@ def _typed(made: Settings) -> dict[str, Any]:
 
 
 def _strata(study: Study, text: str) -> tuple[Any, ...]:
-    """`lookahead=10,20` as the strata themselves, or `arm=ramp,no hard seeds`."""
+    """The strata that `lookahead=10,20` or `arm=ramp,no hard seeds` names; `text` follows the
+    `=`."""
     found: list[Any] = []
     for word in map(str.strip, text.split(",")):
         if study.arms:
@@ -346,7 +367,13 @@ def _strata(study: Study, text: str) -> tuple[Any, ...]:
 
 
 def check_configurations(study: Study, made: Settings) -> None:
-    """Tries a configuration in every stratum, and every enqueued one, so that a bad field fails before anything starts."""
+    """Tries a configuration in every stratum, and every enqueued one.
+
+    A bad field so fails before anything starts.
+
+    Raises:
+        ConfigError: naming the field, and the entry if it is enqueued.
+    """
     from leadline.engine.director import Director
 
     for stratum in made.strata:
@@ -377,10 +404,13 @@ def check_configurations(study: Study, made: Settings) -> None:
 
 
 def resumed_settings(recorded: Settings, study: Study, request: Request, *, alone: bool = True) -> Settings:
-    """The settings of a resumed sweep: the recorded ones, with what may change.
+    """The settings of a resumed sweep: the recorded ones, changed where that is allowed.
 
     Args:
-        alone: whether it goes on on this machine alone, wherever it was before.
+        recorded: the settings in the sweep's ledger.
+        study: what the script asks.
+        request: the command line.
+        alone: whether the sweep goes on on this machine alone, wherever it was before.
 
     Raises:
         ConfigError: for an option that would make it another sweep.
@@ -407,7 +437,8 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
         raise ConfigError(
             f"{word}: {changed['budget']} is below the {least} of {request.resume}; take more, or begin a new sweep"
         )
-    made = dataclasses.replace(recorded, **{"time_limit": None, **changed})  # a limit is that of one run
+    # A time limit holds for one command, so that of the command before is dropped.
+    made = dataclasses.replace(recorded, **{"time_limit": None, **changed})
     if alone:
         made = dataclasses.replace(made, where={})
     for stratum in made.strata:

@@ -1,4 +1,7 @@
-"""The plan of a sweep: what it will do, whether it fits here, and what it would propose first. Nothing is started."""
+"""The plan of a sweep: what it will do, whether it fits, and what it would propose first.
+
+Nothing here starts Ray or writes anything.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +39,27 @@ __all__ = [
 ]
 
 
-UNTIMED_STEPS, TIMED_STEPS = 5, 30
+UNTIMED_STEPS = 5
+"""Optimizer steps that are run before the timed ones, to leave out what only happens at first."""
+TIMED_STEPS = 30
+"""Optimizer steps that are timed to estimate a sweep's duration."""
 SPARE = 2**24
-"""Bytes that ledger, logs and views may need before anybody looks again."""
+"""Bytes that ledger, logs and views may need until the free room is checked again."""
 
 
 def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
-    """Trials that fit on this machine at a time.
+    """The number of trials that fit on this machine at a time.
+
+    Args:
+        cpus_per_trial: CPUs of each worker of a trial.
+        gpus_per_trial: GPUs of each worker of a trial, which may be a fraction.
+        workers: workers of a trial.
 
     Raises:
         ConfigError: if not even one does.
     """
-    cpus, gpus = psutil.cpu_count() or 1, torch.cuda.device_count()
+    cpus = psutil.cpu_count() or 1
+    gpus = torch.cuda.device_count()
     if cpus_per_trial * workers > cpus:
         raise ConfigError(
             f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus} CPUs here"
@@ -58,12 +70,13 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
         )
     counts = [int(cpus // (cpus_per_trial * workers))]
     if gpus_per_trial:
+        # The division by the workers comes last: how many shares fit is a whole number.
         counts.append(int(gpus // gpus_per_trial) // workers)
     return max(1, min(counts))
 
 
 def at_a_time(settings: Settings) -> int:
-    """Trials on this machine: as many as were asked for, or fit.
+    """The number of trials to run at a time on this machine: as many as were asked for, or fit.
 
     Raises:
         ConfigError: if not even one does.
@@ -72,7 +85,10 @@ def at_a_time(settings: Settings) -> int:
 
 
 def expected_search(settings: Settings) -> float:
-    """Mean optimizer steps of a search trial, or samples, whichever the budget counts, if every rung lets one in `reduction` go on."""
+    """The mean budget that a search trial spends, if every rung lets one in `reduction` go on.
+
+    It is in optimizer steps or samples, whichever the budget counts.
+    """
     levels = [*settings.rungs, settings.budget]
     per_stratum = settings.trials / len(settings.strata)
     searched, alive, before = 0.0, per_stratum, 0
@@ -83,15 +99,14 @@ def expected_search(settings: Settings) -> float:
 
 
 def expected_steps(settings: Settings) -> float:
-    """Those of the whole sweep, confirmation included."""
-    confirmed = (
-        len(settings.strata) * min(settings.confirm, settings.trials / len(settings.strata)) * settings.replicates
-    )
+    """The budget that the whole sweep spends, confirmation included, in the budget's own unit."""
+    strata = len(settings.strata)
+    confirmed = strata * min(settings.confirm, settings.trials / strata) * settings.replicates
     return settings.trials * expected_search(settings) + confirmed * settings.budget
 
 
 def replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
-    """A director that stands where the sweep was left; it records nowhere yet.
+    """A director in the state in which the sweep was left; it does not record yet.
 
     Raises:
         ConfigError: naming a parameter, if recorded trials do not fit the search space any more.
@@ -102,14 +117,14 @@ def replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Directo
 
 
 def _replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
-    """One that stands where the next driver will begin."""
+    """A director in the state in which the next driver will begin."""
     director = replayed(settings, space, past)
     director.opened({})
     return director
 
 
 def complete(settings: Settings, space: Space, past: Sequence[Event]) -> bool:
-    """Whether a sweep that has ended by itself has done all that these settings ask for.
+    """Whether a sweep that has ended by itself has done everything that these settings ask for.
 
     Raises:
         ConfigError: naming a parameter, if its trials do not fit the search space any more.
@@ -143,11 +158,18 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
 def check_fits(
     settings: Settings, space: Space, folder: Folder, history: History | None = None, *, alone: bool = True
 ) -> int:
-    """Refuses what cannot work here: too few CPUs or GPUs, no room for checkpoints. Returns the bytes that a checkpoint may have.
+    """Refuses what cannot work here: too few CPUs or GPUs, or no room for checkpoints.
 
     Args:
-        history: of a sweep that has begun.
-        alone: whether it is to run on this machine alone; what fits a cluster is seen when it is joined.
+        settings: what was asked for.
+        space: the search space.
+        folder: the folder of all sweeps.
+        history: the history of a sweep that has begun; None for a new one.
+        alone: whether it is to run on this machine alone; whether it fits a cluster is checked when
+            that is joined.
+
+    Returns:
+        the bytes that a checkpoint may have.
 
     Raises:
         ConfigError: naming the option.
@@ -167,14 +189,14 @@ def check_fits(
     needed, free = checkpoint * MOST_KEPT * runs, _free(folder)
     if needed > free:
         raise ConfigError(
-            f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to {needed / 2**30:.1f} GiB; "
-            "lower --trials or choose another --storage"
+            f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to "
+            f"{needed / 2**30:.1f} GiB; lower --trials or choose another --storage"
         )
     return checkpoint
 
 
 def _check_extension(settings: Settings, trial: Trial) -> None:
-    """A trial that may go on must spend the budget in whole batches."""
+    """Refuses a budget that a trial which may go on cannot spend in whole batches."""
     rows = trial.budget // trial.config["steps"] if trial.status not in ("stopped", "failed") else 0
     if rows and settings.budget % rows:
         size = f"{settings.unit}: {settings.budget} is no whole number of batches of {rows}"
@@ -182,17 +204,23 @@ def _check_extension(settings: Settings, trial: Trial) -> None:
 
 
 def short_of_room(folder: Folder, needed: int) -> str:
-    """Why the running trials may not go on, in words, where a local disk has less room than twice what they are about to write."""
-    needed, free = 2 * needed + SPARE, _free(folder)
-    return (
-        f"{free / 2**20:,.0f} MiB free, the running trials need {needed / 2**20:,.0f} MiB; make room"
-        if free < needed
-        else ""
-    )
+    """Why the running trials may not go on; empty if there is room.
+
+    They may not if a local disk has less room than twice what they are about to write.
+
+    Args:
+        folder: the sweep's folder.
+        needed: the bytes that the running trials are about to write.
+    """
+    needed = 2 * needed + SPARE
+    free = _free(folder)
+    if free >= needed:
+        return ""
+    return f"{free / 2**20:,.0f} MiB free, the running trials need {needed / 2**20:,.0f} MiB; make room"
 
 
 def _free(folder: Folder) -> float:
-    """Bytes; infinite on a remote store."""
+    """The free bytes on the disk of a folder; infinite on a remote store."""
     if not folder.local:
         return math.inf
     place = next(parent for parent in [Path(folder.path), *Path(folder.path).parents] if parent.exists())
@@ -200,9 +228,10 @@ def _free(folder: Folder) -> float:
 
 
 def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> float:
-    """Measured in this process: steps of the trial as it is, stopped early, and a step's part of a report.
+    """The seconds that an optimizer step takes with its part of a report, measured in this process.
 
-    The first steps count for nothing, for they have the choice of a micro-batch and what is looked at once in a trial.
+    The trial is trained as it is and stopped early. The first steps are not timed, because they
+    include the choice of a micro-batch and the checks that are made once in a trial.
     """
     loop = Loop(family, config, data)
     marks: list[tuple[float, ...]] = []
@@ -216,34 +245,44 @@ def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> fl
 
 
 def warnings_of(settings: Settings) -> list[str]:
-    """What the sizes make impossible, in words."""
+    """What the sizes of a sweep make impossible, one sentence each."""
     found = []
     per_stratum = settings.trials // len(settings.strata)
     if not settings.rungs:
         found.append(
-            f"{settings.unit} {settings.budget} leave no rung above grace {settings.grace}: nothing will be stopped early"
+            f"{settings.unit} {settings.budget} leave no rung above grace {settings.grace}: "
+            "nothing will be stopped early"
         )
     elif per_stratum < settings.reduction:
         found.append(
-            f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: few or none will be stopped early"
+            f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: "
+            "few or none will be stopped early"
         )
     if settings.trials % len(settings.strata):
         more = len(settings.strata) - settings.trials % len(settings.strata)
         found.append(
-            f"{settings.trials} trials are no multiple of {len(settings.strata)} strata: some get one more; take {settings.trials + more}"
+            f"{settings.trials} trials are no multiple of {len(settings.strata)} strata: "
+            f"some get one more; take {settings.trials + more}"
         )
     if settings.sampler == "tpe" and per_stratum <= settings.startup:
         found.append(
-            f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: the search is random"
+            f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: "
+            "the search is random"
         )
     return found
 
 
 def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where: str = "") -> str:
-    """The plan as text, of a sweep that may have begun; builds the data and times a few steps to say how long it will take.
+    """The plan of a sweep as text.
+
+    It builds the data and times a few steps, to estimate how long the sweep will take.
 
     Args:
-        where: the address of the cluster that it is to run on, which is not asked; empty for this machine.
+        settings: what was asked for.
+        space: the search space.
+        past: the events of a sweep that has begun; empty for a new one.
+        where: the address of the cluster that it is to run on, which is not contacted; empty for
+            this machine.
     """
     family = settings.model_family()
     configs = _configs(settings, space)
@@ -265,7 +304,8 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
     alone = ", one trial at a time" if where and not settings.concurrent else ""
     rate = f"{1000 * sum(rates) / len(rates):.1f} ms a step ({TIMED_STEPS} timed here)"
     lines = [
-        f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, sampler {settings.sampler}",
+        f"study       {settings.study}: family {family.name}, {settings.mode}imise {settings.metric}, "
+        f"sampler {settings.sampler}",
         f"trials      {settings.trials}, {how_many}, seed {settings.seed}",
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}"
         if settings.stratify
@@ -286,13 +326,12 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         ),
         "next proposals" if past else "first proposals",
     ]
-    director, usual = _replayed(settings, space, past), to_dict(family.Config())
+    director = _replayed(settings, space, past)
+    usual = to_dict(family.Config())
     lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
+    told = {*fixed, "steps", "eval_every", "seed"}
     for proposal in _first_proposals(director, 4, new=not past):
-        told, searched = (
-            {**fixed, "steps": 0, "eval_every": 0, "seed": 0},
-            director.history.trials[proposal.trial].params,
-        )
+        searched = director.history.trials[proposal.trial].params
         shown = {
             name: value
             for name, value in proposal.config.items()

@@ -1,4 +1,5 @@
-"""Recorded proposals in the search space as it is now: accepted where they fit, explained where not."""
+"""Checks recorded proposals against the search space as it is now, and explains what does not
+fit."""
 
 from __future__ import annotations
 
@@ -22,16 +23,19 @@ _REMEDY = "put the space back, or begin a new sweep, to which --enqueue can give
 
 
 class Recorded(KnownTrial):
-    """A trial on which everything is known: a space may ask for exactly its parameters, from ranges that hold their values.
+    """A recorded trial, from which a space may only ask for what is recorded.
 
-    Optuna would draw a value for a parameter that is new, and warn of one that lies outside.
+    The space must ask for exactly the trial's parameters, from ranges that hold their values.
+    Optuna itself would draw a value for a new parameter, and only warn of a value outside its
+    range.
     """
 
     def known(self, name: str, distribution: BaseDistribution) -> None:
-        """Refuses what the space asks for where it does not fit what is recorded.
+        """Refuses a parameter that the space asks for if it does not fit what is recorded.
 
         Raises:
-            ConfigError: naming a parameter that is not recorded, or whose value the space's range does not hold any more.
+            ConfigError: naming a parameter that is not recorded, or whose value the space's range
+                does not hold any more.
         """
         if name not in self.given:
             asked = f"the space now asks for one from {range_of(distribution)}"
@@ -42,10 +46,10 @@ class Recorded(KnownTrial):
             raise ConfigError(f"{name}: trial {self.number} has {value}, {now}; {_REMEDY}")
 
     def complete(self) -> None:
-        """All was asked for.
+        """Checks that the space has asked for every recorded parameter.
 
         Raises:
-            ConfigError: naming a parameter that the space has no more.
+            ConfigError: naming a parameter that the space no longer asks for.
         """
         for name, value in self.given.items():
             if name not in self.params:
@@ -55,7 +59,12 @@ class Recorded(KnownTrial):
 
 
 def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Compares the configuration that a trial was proposed with, as far as the space decides it, with what the space makes of it now.
+    """Refuses a trial of whose parameters the space now makes another configuration.
+
+    Args:
+        number: the trial's number.
+        was: the configuration that was recorded.
+        now: the fields that the space sets, as it makes them of the same parameters now.
 
     Raises:
         ConfigError: naming a field that differs.
@@ -63,12 +72,13 @@ def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name, value in now.items():
         if name in was and was[name] != value:
             raise ConfigError(
-                f"{name}: trial {number} has {was[name]}, and the space makes {value} of the same parameters now; {_REMEDY}"
+                f"{name}: trial {number} has {was[name]}, and the space makes {value} of the same parameters now; "
+                f"{_REMEDY}"
             )
 
 
 def range_of(distribution: BaseDistribution) -> str:
-    """`[0.001, 0.1] log`, `{a, b}`."""
+    """The range of a parameter in words, such as `[0.001, 0.1] log` or `{a, b}`."""
     if isinstance(distribution, CategoricalDistribution):
         return f"{{{', '.join(map(str, distribution.choices))}}}"
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -77,5 +87,5 @@ def range_of(distribution: BaseDistribution) -> str:
 
 
 def changed(name: str, was: str, now: str) -> str:
-    """Two ranges of a parameter, as Optuna's JSON, in words."""
+    """A sentence for a parameter whose range has changed; the ranges are given as Optuna's JSON."""
     return f"space changed: {name} was {range_of(json_to_distribution(was))}, is {range_of(json_to_distribution(now))}"

@@ -1,4 +1,7 @@
-"""Removes the checkpoints that ended trials do not need, while the sweep runs and off Tune's event loop."""
+"""Removes checkpoints that ended trials do not need, while the sweep runs.
+
+It does so in a thread of its own, so that Tune's event loop does not wait for the storage.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +18,26 @@ __all__ = ["Retention"]
 
 
 class Retention:
-    """A thread that removes what `leadline.ledger.retention` names; what is gone then has a `retired` event.
+    """A thread that removes the checkpoints that `leadline.ledger.retention` names.
 
-    What it cannot remove, because the storage refuses or the driver dies, is left to `leadline gc`.
+    A `retired` event is recorded for what is gone. A checkpoint that cannot be removed, because the
+    storage refuses or the driver dies, is left to `leadline gc`.
 
     Args:
-        director: records; it is only called by `tick`.
-        folder: the sweep's.
+        director: records the removals; only `tick` and `close` call it.
+        folder: the sweep's folder.
     """
 
     def __init__(self, director: Director, folder: Folder) -> None:
-        self._director, self._folder = director, folder
+        self._director = director
+        self._folder = folder
         self._ended: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._gone: queue.SimpleQueue[tuple[int, list[str]]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
         self._thread.start()
 
     def ended(self, trial: int) -> None:
-        """A trial's last process is done with it."""
+        """Tells that a trial has ended and that no process works on it any more."""
         self._ended.put(trial)
 
     def tick(self) -> None:
@@ -41,7 +46,7 @@ class Retention:
             self._director.retired(*self._gone.get())
 
     def close(self, seconds: float) -> None:
-        """Ends the work, after so many seconds at most, and records the rest."""
+        """Ends the thread, waiting so many seconds at most, and records what it has removed."""
         self._ended.put(None)
         self._thread.join(seconds)
         self.tick()
