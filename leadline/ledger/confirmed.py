@@ -38,8 +38,9 @@ def finished(history: History, trial: Trial) -> list[Trial]:
 
 
 def scores(history: History, trial: Trial, name: str) -> list[Measure]:
-    """Returns a metric, named `split/metric`, in the last report of each finished replicate that
-    has it.
+    """Returns a metric, as `split/metric`, in the last report of each finished replicate.
+
+    Replicates that do not have it are left out.
     """
     found = [run.measure(name) for run in finished(history, trial)]
     return [score for score in found if score is not None]
@@ -89,9 +90,7 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
 
 
 def lost(history: History, trial: Trial, name: str) -> list[str]:
-    """Returns the replicates of a finalist without a finite score, and why, as in `replicate 43
-    failed`.
-    """
+    """Returns a finalist's replicates without a finite score, as in `replicate 43 failed`."""
     words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
     runs = history.replicates(trial.number)
     ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
@@ -145,11 +144,11 @@ def versus(
     mode: str | None = None,
     unit: str = "units",
 ) -> Comparison | None:
-    """Compares a finalist (A) with a trivial predictor (B) on test; None where one has no score
-    there.
+    """Compares a finalist (A) with a trivial predictor (B) on test.
 
-    There is no estimate of the difference where the ledger has no value per unit: the finalist's
-    own interval is then compared with the predictor's value.
+    It is None where one of them has no score there. There is no estimate of the difference where
+    the ledger has no value per unit: the finalist's own interval is then compared with the
+    predictor's value.
 
     Args:
         history: the state of the sweep.

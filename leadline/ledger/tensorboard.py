@@ -15,8 +15,8 @@ __all__ = ["write"]
 
 def write(history: History, folder: Folder) -> None:
     """Writes one TensorBoard run per trial below `folder`, replacing what is there."""
-    # Imported here, because tensorboardX imports boto3, which would add about a tenth to the start of
-    # each trial's process.
+    # Imported here, because tensorboardX imports boto3, which would add about a tenth to the start
+    # of each trial's process.
     from tensorboardX import SummaryWriter
 
     metric = leaderboard.objective(history)
