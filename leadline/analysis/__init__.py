@@ -1,1 +1,1 @@
-"""What a sweep has shown."""
+"""Analysis of sweeps: what they have shown, what they cost, and the upkeep of their files."""

@@ -1,7 +1,7 @@
-"""Claims of the source that a family comes from, such as an experiment log, beside what was measured here.
+"""Claims of the source that a family comes from, such as an experiment log, tested by a sweep.
 
-Which claims there are is data of the family, found by the dotted path in `Family.claims`. Only what
-was confirmed counts, on the test split; a claim needs as much as any other: see
+The claims are data of the family, found by the dotted path in `Family.claims`. Only confirmed
+results on the test split count, and a verdict on a claim needs as many of them as any other: see
 `leadline.statistics.lacking`.
 """
 
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
 
 
 Ask = Callable[[Sweep], Outcome | None]
+"""A function that asks a sweep about a claim; None where the sweep has nothing to say on it."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Judged:
 
 
 def of_family(settings: Settings) -> tuple[Claim, ...]:
-    """The claims of the source that a sweep's family comes from.
+    """Returns the claims of the source that a sweep's family comes from.
 
     There are none for a family that names none, or that is not installed.
 
     Raises:
-        ConfigError: if the family names claims that cannot be loaded, or that are none.
+        ConfigError: if the family names claims that cannot be loaded, or that are no claims.
     """
     try:
         family = settings.model_family()
@@ -83,7 +84,7 @@ def of_family(settings: Settings) -> tuple[Claim, ...]:
         found = load(family.claims, "claims")
     except ConfigError:
         raise
-    except Exception as error:  # whatever another package raises on import must not cost the report
+    except Exception as error:  # an import of another package may raise anything
         raise ConfigError(f"claims: cannot load {family.claims}: {type(error).__name__}: {error}") from None
     if not isinstance(found, tuple) or not all(isinstance(one, Claim) for one in found):
         raise ConfigError(f"claims: {family.claims} is no tuple of leadline.analysis.claims.Claim")
@@ -91,7 +92,10 @@ def of_family(settings: Settings) -> tuple[Claim, ...]:
 
 
 def judged(sweep: Sweep, claims: Sequence[Claim]) -> list[Judged]:
-    """Every claim with its verdict; `NOT_RUN` where this sweep has nothing to say on it."""
+    """Returns every claim with its verdict.
+
+    The verdict is `NOT_RUN` where this sweep has nothing to say on the claim.
+    """
     asked = [(claim, claim.ask(sweep)) for claim in claims]
     return [Judged(claim, *(outcome or (f"needs {claim.needs}", Verdict.NOT_RUN))) for claim, outcome in asked]
 
@@ -111,15 +115,19 @@ def _beside(sweep: Sweep, one: Reading, metric: str) -> str:
 
 
 def _missing(sweep: Sweep, one: Reading, metric: str) -> str:
-    """What a claim from exact counts lacks: they have no units, so replicates alone."""
+    """Returns what a claim from exact counts lacks; empty where nothing.
+
+    Counts have no units, so that only the number of replicates matters.
+    """
     few = lacking(len(one.scores), LEAST_UNITS)
     return "; ".join([*lost(sweep.history, one.trial, f"test/{metric}"), *([f"only {few}"] if few else [])])
 
 
 def reached(metric: str, stratum: str, logged: float) -> Ask:
-    """Whether a stratum reaches the log's value of an exact count of which less is better, and whether a trivial predictor does too.
+    """Asks whether a stratum reaches the log's value of an exact count of which less is better.
 
-    It agrees where the worst replicate does, and does not where none does.
+    The claim agrees where the worst replicate reaches the value, and does not agree where none
+    does. It is explained where a trivial predictor reaches the value, too.
     """
 
     def ask(sweep: Sweep) -> Outcome | None:
@@ -141,11 +149,13 @@ def reached(metric: str, stratum: str, logged: float) -> Ask:
 
 
 def fall(metric: str, strata: tuple[str, ...], logged: float | None = None) -> Ask:
-    """Whether a metric of which less is better falls from the first of the strata to the last, as far as the sweep has them.
+    """Asks whether a metric of which less is better falls from the first of the strata to the last.
 
-    It is explained where a trivial predictor falls too and, in the last stratum, reaches the log's value; without a logged
-    value, where it is at least as good as what was trained. Otherwise the last stratum is compared with the first. At least
-    two strata, the last among them, are needed.
+    Strata that the sweep does not have are left out; at least two, the last among them, are needed.
+
+    The fall is explained where a trivial predictor falls, too, and in the last stratum reaches the
+    log's value; without a logged value, where it is at least as good there as what was trained.
+    Otherwise the last stratum is compared with the first.
     """
 
     def ask(sweep: Sweep) -> Outcome | None:
@@ -165,11 +175,15 @@ _OF_BETTER = {
     Verdict.BETTER: Verdict.AGREES,
     Verdict.WORSE: Verdict.DISAGREES,
 }
-"""What follows for a claim that one side is better, from the verdict on it; any other stays as it is."""
+"""The verdict on a claim that one side is better, from the verdict on that side; others stay."""
 
 
 def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Reading, metric: str, mode: str) -> Outcome:
-    """Whether the first is the better one: counts by their ranges over replicates, which must not meet, else as `compare` has it."""
+    """Judges a claim that the first reading is the better one.
+
+    Counts are told apart where their ranges over replicates do not meet; other metrics as in
+    `leadline.analysis.comparison.compare`.
+    """
     words = _measured(sweep, found, metric)
     if better.exact and worse.exact:
         missing = "; ".join(dict.fromkeys(filter(None, (_missing(sweep, one, metric) for one in (better, worse)))))
@@ -183,7 +197,7 @@ def _compared(sweep: Sweep, found: list[Reading], better: Reading, worse: Readin
 
 
 def _apart(one: Reading, other: Reading, mode: str) -> Verdict:
-    """The verdict on the first of two ranges of counts."""
+    """Returns the verdict on the first of two ranges of counts."""
     low, high = one.measure.low - other.measure.high, one.measure.high - other.measure.low
     if low <= 0 <= high:
         return Verdict.NOT_TOLD_APART
@@ -191,7 +205,10 @@ def _apart(one: Reading, other: Reading, mode: str) -> Verdict:
 
 
 def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
-    """Whether one arm of a study is better than another by a metric; None for the objective."""
+    """Asks whether one arm of a study is better than another.
+
+    The metric is the objective where it is None.
+    """
 
     def ask(sweep: Sweep) -> Outcome | None:
         name = metric or sweep.settings.metric
@@ -205,7 +222,10 @@ def arms(study: str, better: str, worse: str, metric: str | None = None) -> Ask:
 
 
 def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> Ask:
-    """Whether an arm of a study is no better than its control: it is worse, or no difference beyond the margin is left."""
+    """Asks whether an arm of a study is no better than its control.
+
+    This agrees where the arm is worse, or where no difference beyond the margin is left.
+    """
 
     def ask(sweep: Sweep) -> Outcome | None:
         found = _both(sweep, study, arm, control, metric)
@@ -225,7 +245,7 @@ def no_gain(study: str, arm: str, control: str, metric: str, margin: float) -> A
 
 
 def _both(sweep: Sweep, study: str, one: str, other: str, metric: str) -> list[Reading]:
-    """Two arms of a study, if both are confirmed; else none."""
+    """Returns two arms of a study, if both are confirmed; none otherwise."""
     found = (
         [read for stratum in (one, other) if (read := _read(sweep, stratum, metric))]
         if sweep.settings.study == study

@@ -1,6 +1,6 @@
 """The difference between two finalists, each the confirmed best of a stratum.
 
-It is paired where units and seeds are the same.
+The comparison is paired where units and seeds are the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Finalist:
-    """The confirmed best of a stratum, and how many of its stratum were confirmed."""
+    """The confirmed best trial of a stratum.
+
+    Attributes:
+        label: its name for readers, of sweep and stratum.
+        sweep: the sweep that it belongs to.
+        trial: the finalist itself.
+        among: how many finalists of the stratum were confirmed.
+    """
 
     label: str
     sweep: Sweep
@@ -41,7 +48,7 @@ class Finalist:
 
     @staticmethod
     def of(sweep: Sweep, stratum: str) -> Finalist:
-        """The finalist of a stratum.
+        """Returns the finalist of a stratum.
 
         Raises:
             ConfigError: if no finalist of it has been confirmed.
@@ -54,24 +61,30 @@ class Finalist:
 
     @property
     def runs(self) -> list[Trial]:
-        """Finished replicates."""
+        """The finalist's finished replicates."""
         return finished(self.sweep.history, self.trial)
 
     def side(self, scores: Sequence[Measure]) -> Side:
-        """The finalist as a side of a comparison, with the scores that are used of it."""
+        """Returns the finalist as a side of a comparison, with the scores that are used of it."""
         return Side(self.label, self.trial.stratum, self.trial.number, tuple(scores))
 
 
 def meant(settings: Settings) -> bool:
-    """Whether the study means its strata to be compared; an old ledger does not say, and only arms are meant to be."""
+    """Returns whether the study means its strata to be compared.
+
+    An old ledger does not say so; only arms are meant to be compared there.
+    """
     return settings.comparable
 
 
 def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
-    """Which way a metric is better, and what its n counts; the objective's mode is known even where the family is not installed.
+    """Returns a metric's mode, min or max, and what its n counts.
+
+    The objective's mode is known even where the family is not installed.
 
     Raises:
-        ConfigError: if the family does not have the metric, or is not installed and it is not the objective.
+        ConfigError: if the family does not have the metric, or is not installed and it is not the
+            objective.
     """
 
     known = declared(settings)
@@ -93,12 +106,15 @@ def compare(
     margin: float | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """The difference in one metric, with its interval and what may be said of it.
+    """Returns the difference in one metric, with its interval and what may be said of it.
 
-    At equal `steps`, each replicate's last report counts. At equal `samples`, it is the report at the largest count at which
-    all replicates of both arms reported; at equal `time` (training seconds), and where there is no such count, the last report
-    before the largest value that all of them reached, and a note says where that was. Replicates are paired by their seed where
-    the one arm's seeds are all among the other's, and drawn separately otherwise.
+    At equal `steps`, each replicate's last report counts. At equal `samples`, it is the report at
+    the largest count at which all replicates of both arms reported. At equal `time` (training
+    seconds), and where there is no such count, it is the last report before the largest value that
+    all replicates reached, and a note says where that was.
+
+    Replicates are paired by their seed where the seeds of one arm are all among the other's, and
+    are drawn separately otherwise.
 
     Raises:
         ConfigError: if the two cannot be compared.
@@ -157,7 +173,7 @@ def attempt(
     margin: float | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """The confirmed best of stratum `a` less that of `b` on test, as `compare` has it.
+    """Compares the confirmed best of stratum `a` with that of `b` on test, as `compare` does.
 
     Where the two cannot be compared, the comparison has no estimate, and `missing` says why.
     """
@@ -171,7 +187,10 @@ def attempt(
 
 
 def _differing(tables: list[Array]) -> int:
-    """Units on which the means over replicates of two sides [replicates, units] differ."""
+    """Returns the number of units on which the means over replicates of two sides differ.
+
+    Each table has the shape [replicates, units].
+    """
     return differing(tables[0].mean(axis=0, keepdims=True) - tables[1].mean(axis=0, keepdims=True))
 
 
@@ -180,7 +199,7 @@ def _spent(report: Report, at: At) -> float:
 
 
 def _limit(a: Finalist, b: Finalist, at: At) -> float:
-    """Up to where both arms are read; see `compare`."""
+    """Returns the samples or seconds up to which both arms are read; see `compare`."""
     runs = [run for arm in (a, b) for run in arm.runs]
     if at == "samples":
         common = set.intersection(*({report.samples for report in run.reports} for run in runs))
@@ -190,13 +209,17 @@ def _limit(a: Finalist, b: Finalist, at: At) -> float:
 
 
 def _report(run: Trial, at: At, limit: float | None) -> Report | None:
-    """The last report up to the limit."""
+    """Returns the last report up to the limit; None where there is none."""
     reports = run.reports[-1:] if limit is None else [report for report in run.reports if _spent(report, at) <= limit]
     return reports[-1] if reports else None
 
 
 def _scores(arm: Finalist, name: str, at: At, limit: float | None) -> dict[int, Measure]:
-    """The metric of each replicate by its seed."""
+    """Returns the metric of each replicate by its seed.
+
+    Raises:
+        ConfigError: if a replicate has no report up to the limit, or none of the metric.
+    """
     found: dict[int, Measure] = {}
     for run in arm.runs:
         report = _report(run, at, limit)
@@ -212,7 +235,7 @@ def _scores(arm: Finalist, name: str, at: At, limit: float | None) -> dict[int, 
 
 
 def _pair(one: dict[int, Measure], other: dict[int, Measure]) -> tuple[bool, tuple[list[Measure], list[Measure]]]:
-    """Whether replicates pair by seed, and those that are used of each."""
+    """Returns whether replicates pair by seed, and the scores that are used of each side."""
     common = [seed for seed in one if seed in other]
     if common and len(common) == min(len(one), len(other)):
         return True, ([one[seed] for seed in common], [other[seed] for seed in common])
@@ -254,7 +277,10 @@ def _span(values: list[float]) -> str:
 
 
 def _budgets(a: Finalist, b: Finalist) -> list[str]:
-    """What the arms spent, where it is not the same number of steps and samples in all replicates."""
+    """Returns a note on what the arms spent.
+
+    There is none where all replicates spent the same steps and samples.
+    """
     last = [[run.reports[-1] for run in arm.runs] for arm in (a, b)]
     if len({(report.step, report.samples) for reports in last for report in reports}) == 1:
         return []
@@ -267,7 +293,7 @@ def _budgets(a: Finalist, b: Finalist) -> list[str]:
 
 
 def _read_at(a: Finalist, b: Finalist, at: At, limit: float) -> list[str]:
-    """Where the arms were read, if that is not one count for all."""
+    """Returns a note on where the arms were read; none where that is one count for all."""
     found = [[_spent(report, at) for run in arm.runs if (report := _report(run, at, limit))] for arm in (a, b)]
     if all(value == limit for values in found for value in values):
         return []
@@ -278,21 +304,26 @@ def _read_at(a: Finalist, b: Finalist, at: At, limit: float) -> list[str]:
 
 
 def _informed(a: Finalist, b: Finalist) -> list[str]:
-    """What a difference between strata says where the stratifying field is information that a network is given."""
+    """Returns a note where the stratifying field is information that a network is given.
+
+    A difference between such strata says what more of it brings, not which network is better.
+    """
     one, other = a.sweep.settings, b.sweep.settings
     field = one.stratify
     if not field or other.stratify != field or a.trial.stratum == b.trial.stratum or (meant(one) and meant(other)):
         return []
     return [
-        f"A and B differ in {field}, which is information: this says what more of it brings, not which network is better"
+        f"A and B differ in {field}, which is information: "
+        "this says what more of it brings, not which network is better"
     ]
 
 
 def _same_rows(a: Finalist, b: Finalist, name: str, one: set[int], other: set[int]) -> list[str]:
-    """Nothing where both arms were scored on the same rows, or what is not known about that.
+    """Returns a note on what is not known of the rows; none where they are known to be the same.
 
-    The rows are the same where a trivial predictor has the same value on every unit, values that differ between units.
-    Predictors may depend on the stratum, so that without such a one the families' key of the data decides.
+    The rows are the same where a trivial predictor has the same value on every unit of both arms,
+    and its values differ between units. Predictors may depend on the stratum. Where no predictor
+    shows it, the families' keys of the data decide.
 
     Raises:
         ConfigError: if the rows differ.
@@ -326,7 +357,7 @@ def _lines(arm: Finalist) -> list[Baseline]:
 
 
 def _data_key(arm: Finalist) -> str:
-    """What names the arm's data: the family's key, or the sweep where the family is not installed."""
+    """Returns the family's key of the arm's data; the sweep's folder where it is not installed."""
     from leadline import registry
 
     try:

@@ -1,4 +1,4 @@
-"""What a sweep cost: time by what it was spent on, samples, machine hours, money at a given price."""
+"""What a sweep cost: time by what it was spent on, samples, machine hours, and money."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ __all__ = ["Cost", "cost", "rows"]
 
 @dataclass(frozen=True)
 class Cost:
-    """Sums over trials, search and confirmation alike.
+    """The cost of a sweep, in sums over trials of search and confirmation alike.
 
     Attributes:
         training: seconds of training alone.
         overhead: seconds of evaluating, saving and guards.
-        waiting: seconds that trials held their places and did neither: starting, being placed and decided on, and attempts
-            that were lost after their last report.
+        waiting: seconds that trials held their places and did neither: starting, being placed and
+            decided on, and attempts that were lost after their last report.
         guards: seconds of guards, part of `overhead`; NaN where no report says.
         steps: optimizer steps.
         samples: training samples.
         driver: seconds from the first to the last event of each run of the driver.
-        cpu_hours: driver's hours times the CPUs of its machine; NaN where a run does not say how many.
-        gpu_hours: the same for GPUs; 0 where the manifests name none.
+        cpu_hours: the driver's hours times the CPUs of its machine; NaN where a run does not say
+            how many.
+        gpu_hours: the driver's hours times the GPUs of its machine; 0 where the manifests name
+            none.
     """
 
     training: float
@@ -41,24 +43,28 @@ class Cost:
 
     @property
     def guards_share(self) -> float:
-        """Guards' part of the time of training and guards, as reports have it; NaN where unknown."""
+        """The share of guards in the time of training and guards; NaN where no report says."""
         return self.guards / (self.training + self.guards) if self.training else math.nan
 
     def money(self, price: float) -> float:
-        """What it cost at `price` for an hour of the machine, whatever it had to do."""
+        """Returns what the sweep cost at `price` for an hour of the machine, idle or not."""
         return self.driver / 3600 * price
 
 
 def cost(history: History, trials: Sequence[Trial] | None = None) -> Cost:
-    """The cost of a sweep as far as it has come.
+    """Returns the cost of a sweep as far as it has come.
 
     Args:
-        trials: those whose time, steps and samples are summed; None for all. The driver's time is always the whole sweep's.
+        history: the state of the sweep.
+        trials: the trials whose time, steps and samples are summed; None for all. The driver's time
+            is always the whole sweep's.
     """
     chosen = list(history.trials.values()) if trials is None else trials
     last = [trial.reports[-1] for trial in chosen if trial.reports]
     training, overhead = sum(report.seconds for report in last), sum(report.overhead for report in last)
     shares = [(report.facts.get("guards_share", math.nan), report.seconds) for report in last]
+    # Reports give the guards' share of the time of training and guards together, so that their time
+    # is share / (1 - share) of the training time.
     guarding = [share / (1 - share) * seconds for share, seconds in shares if share < 1]
     held = sum(
         max(0.0, trial.wall - (trial.reports[-1].seconds + trial.reports[-1].overhead if trial.reports else 0))
@@ -82,10 +88,11 @@ def cost(history: History, trials: Sequence[Trial] | None = None) -> Cost:
 
 
 def rows(history: History, price: float | None = None) -> list[tuple[str, str]]:
-    """The cost in words, a row each: what, and how much.
+    """Returns the cost in words, a row each: what, and how much.
 
     Args:
-        price: of an hour of the driver's machine, in any currency; None says nothing about money.
+        history: the state of the sweep.
+        price: the price of an hour of the driver's machine, in any currency; None leaves money out.
     """
     whole = cost(history)
     replicates = cost(history, [trial for trial in history.trials.values() if trial.kind == "replicate"])
@@ -94,7 +101,8 @@ def rows(history: History, price: float | None = None) -> list[tuple[str, str]]:
         ("driver's time", f"{progress.duration(whole.driver)} in {runs} run{'s' if runs > 1 else ''}"),
         (
             "training",
-            f"{progress.duration(whole.training)}, of which {progress.duration(replicates.training)} confirming finalists",
+            f"{progress.duration(whole.training)}, "
+            f"of which {progress.duration(replicates.training)} confirming finalists",
         ),
         ("evaluating, saving, guards", f"{progress.duration(whole.overhead)}{_share(whole.overhead, whole.training)}"),
         ("guards alone", _guards(whole)),

@@ -1,7 +1,7 @@
 """Which trials were stopped before their budget, where and why, and what early stopping saved.
 
-Early stopping is ASHA's alone: what a trial left unrun because its objective was not finite, or because the sweep's target was
-reached, is told apart from it.
+Only ASHA stops early. Trials that stopped because their objective was not finite, or because the
+sweep's target was reached, are counted apart.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _TARGET = "target "
 
 @dataclass(frozen=True)
 class Stopped:
-    """What happened at a rung, or to trials that stopped for one other reason, where `rung` is None.
+    """The trials that stopped at one rung, or for one other reason.
 
     Attributes:
+        rung: the rung, in the sweep's unit; None for another reason.
         cause: `rung 1,000`, `NOT_FINITE`, `TARGET`, or what else the ledger gives as the reason.
-        judged: trials that were compared at the rung; of another reason, those that stopped.
-        trials: numbers of those that stopped.
+        judged: how many trials were compared at the rung; for another reason, how many stopped.
+        trials: the numbers of the trials that stopped.
         left: the budget that these left unspent, in the sweep's unit.
     """
 
@@ -41,7 +42,10 @@ class Stopped:
 
 
 def rungs(history: History) -> list[int]:
-    """Where trials are judged, in the unit of the budget: the grace period and its multiples by the reduction factor, below the budget."""
+    """Returns the rungs at which trials are judged, in the unit of the budget.
+
+    They are the grace period and its multiples by powers of the reduction factor, below the budget.
+    """
     settings = history.settings
     return places(settings.grace, settings.reduction, settings.budget)
 
@@ -52,7 +56,7 @@ def _rung(trial: Trial) -> int | None:
 
 
 def _other(history: History, trial: Trial) -> str:
-    """Why a trial stopped, if not at a rung."""
+    """Returns why a trial stopped, if not at a rung."""
     if not math.isfinite(trial.value(leaderboard.objective(history))):
         return NOT_FINITE
     return TARGET if trial.reason.startswith(_TARGET) else trial.reason or "no reason given"
@@ -63,7 +67,7 @@ def _spent(history: History, trial: Trial) -> int:
 
 
 def _judged(history: History, rung: int) -> int:
-    """Trials that were compared at a rung: those that got there with a finite value."""
+    """Returns how many trials were compared at a rung: those that got there with a finite value."""
     metric = leaderboard.objective(history)
     sound = [
         [r for r in trial.reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)]
@@ -84,7 +88,7 @@ def _row(history: History, rung: int | None, cause: str, judged: int, trials: li
 
 
 def stopped(history: History) -> list[Stopped]:
-    """A row for each rung at which a search trial was judged, then one for each other reason for which trials stopped."""
+    """Returns a row for each rung that judged search trials, then for each other reason."""
     at: dict[int, list[Trial]] = {rung: [] for rung in rungs(history)}
     others: dict[str, list[Trial]] = {}
     for trial in [trial for trial in history.search_trials() if trial.status == "stopped"]:
@@ -102,12 +106,15 @@ def stopped(history: History) -> list[Stopped]:
 
 
 def at_rungs(history: History) -> list[Trial]:
-    """Search trials that ASHA stopped."""
+    """Returns the search trials that ASHA stopped."""
     return [trial for trial in history.search_trials() if trial.status == "stopped" and _rung(trial) is not None]
 
 
 def saved_seconds(history: History) -> float:
-    """Training time that trials stopped by ASHA would have taken for the rest of their budget, each at its own speed so far."""
+    """Returns the seconds of training that trials stopped by ASHA would have taken for the rest.
+
+    Each is taken to go on at its own speed so far.
+    """
     budget = history.settings.budget
     trials = [trial for trial in at_rungs(history) if _spent(history, trial)]
     return sum(trial.reports[-1].seconds * (budget / _spent(history, trial) - 1) for trial in trials)

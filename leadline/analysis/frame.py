@@ -1,4 +1,4 @@
-"""A sweep as documented pandas tables: trials, reports, findings, baselines."""
+"""A sweep as documented pandas tables: trials, reports, findings and baselines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ COLUMNS = {
     "test": "objective on the test split; NaN but for finished replicates",
     "step": "optimizer steps at the last report",
     "samples": "training samples at the last report",
-    "spent": "how much of the budget was spent at the last report, in the sweep's unit: `step`, or `samples` where the budget counts these",
+    "spent": (
+        "how much of the budget was spent at the last report, in the sweep's unit: "
+        "`step`, or `samples` where the budget counts these"
+    ),
     "unit": "that unit: steps or samples",
     "seconds": "seconds of training alone, over all attempts",
     "wall": "seconds that the trial held its place, over all attempts",
@@ -37,7 +40,10 @@ COLUMNS = {
     "marks": "what must be known before believing the value, separated by '; '",
     "checkpoint": "checkpoint of the last report, relative to the trial's folder, or None",
 }
-"""Columns of `table` and their meaning; then one `config.<field>` for each field, tuples for lists. Values are in the metric's own unit."""
+"""The columns of `table` and their meaning; then one `config.<field>` for each field.
+
+Fields that are lists are tuples. Values are in the metric's own unit.
+"""
 
 REPORTS = {
     "trial": "number of the trial",
@@ -46,13 +52,16 @@ REPORTS = {
     "samples": "training samples of the whole trial at this report",
     "spent": "how much of the budget that is, in the sweep's unit: `step`, or `samples` where the budget counts these",
     "seconds": "seconds of training alone, over all attempts",
-    "metric": "`split/metric` of the family, or `fact/<name>` for what training itself says: losses, learning rate, guards' share",
+    "metric": (
+        "`split/metric` of the family, or `fact/<name>` for what training itself says: "
+        "losses, learning rate, guards' share"
+    ),
     "value": "the value; NaN where it was not finite",
     "n": "independent units behind it; 0 for facts",
     "low": "lower end of its 95 % interval; of a fact, NaN",
     "high": "upper end of its 95 % interval; of a fact, NaN",
 }
-"""Columns of `reports` and their meaning: long, a row for each metric of each report."""
+"""The columns of `reports` and their meaning; it has a row for each metric of each report."""
 
 FINDINGS = {
     "trial": "number of the trial that a guard spoke about; missing for an audit, which is of the sweep",
@@ -64,7 +73,10 @@ FINDINGS = {
     "number": "what was measured; NaN where it was not finite",
     "sentence": "what it means",
 }
-"""Columns of `findings` and their meaning: every word of every guard, in the order in which they were said."""
+"""The columns of `findings` and their meaning.
+
+It has every finding of every guard, in the order in which they were made.
+"""
 
 BASELINES = {
     "name": "the trivial predictor",
@@ -76,7 +88,7 @@ BASELINES = {
     "low": "lower end of its 95 % interval",
     "high": "upper end of its 95 % interval",
 }
-"""Columns of `baselines` and their meaning: long, a row for each metric of each predictor."""
+"""The columns of `baselines` and their meaning; it has a row for each metric of each predictor."""
 
 _NONE = Measure(math.nan, 0, math.nan, math.nan)
 
@@ -108,14 +120,17 @@ def _numbers(measure: Measure) -> dict[str, Any]:
 
 
 def table(history: History) -> pandas.DataFrame:
-    """All trials in order of their numbers, a row each, with `COLUMNS` and the configuration's fields."""
+    """Returns a row for each trial, in order of their numbers.
+
+    The columns are `COLUMNS` and the configuration's fields.
+    """
     rows = [_row(history, trial) for _, trial in sorted(history.trials.items())]
     fields = dict.fromkeys(name for row in rows for name in row if name.startswith("config."))
     return pandas.DataFrame(rows, columns=[*COLUMNS, *fields]).astype({"of": "Int64"})
 
 
 def reports(history: History) -> pandas.DataFrame:
-    """Every metric and fact of every report of every trial, a row each, with `REPORTS`."""
+    """Returns a row for each metric and fact of each report of each trial; see `REPORTS`."""
     rows = [
         {
             "trial": trial.number,
@@ -150,7 +165,7 @@ def _entries(report: Report) -> list[dict[str, Any]]:
 
 
 def findings(history: History) -> pandas.DataFrame:
-    """What audits found before the sweep and guards while it ran, a row each, with `FINDINGS`."""
+    """Returns a row for each finding of audits, then of guards; see `FINDINGS`."""
     audits = [{**finding, "subject": "", "trial": None, "step": None} for finding in history.findings]
     guards = [
         {**vars(finding), "trial": trial.number, "stratum": trial.stratum, "step": report.step}
@@ -163,7 +178,7 @@ def findings(history: History) -> pandas.DataFrame:
 
 
 def baselines(history: History) -> pandas.DataFrame:
-    """Every metric of every trivial predictor, a row each, with `BASELINES`."""
+    """Returns a row for each metric of each trivial predictor; see `BASELINES`."""
     rows = [
         {
             "name": line.name,

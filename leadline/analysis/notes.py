@@ -1,10 +1,12 @@
 """Notes on trials: `leadline note SWEEP NUMBER "text"`.
 
-They lie in the sweep's folder beside the ledger, never in it, since the ledger has one writer:
+They are stored in the sweep's folder beside the ledger, never in it, since the ledger has one
+writer:
 
     <sweep>/notes/20260131T120000.123456Z-0007.json    {"trial", "time", "author", "text"}
 
-A file is written once and neither changed nor replaced. One that is no note is named in a warning, and passed over.
+A file is written once and neither changed nor replaced. A file that is no note is named in a
+warning and ignored.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ __all__ = ["Note", "add", "every", "read"]
 
 FOLDER = "notes"
 LONGEST = 10_000
+"""The most characters of a note."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """What somebody said about a trial; `time` in seconds since the epoch."""
+    """A remark by somebody on a trial; `time` is in seconds since the epoch."""
 
     trial: int
     time: float
@@ -38,10 +41,13 @@ class Note:
 
 
 def add(sweep: Sweep, number: int, text: str, author: str = "", now: float | None = None) -> Note:
-    """Writes a note on a trial.
+    """Writes a note on a trial, and returns it.
 
     Args:
-        author: empty for $USER.
+        sweep: the sweep that the trial belongs to.
+        number: the trial's number.
+        text: the remark.
+        author: who says so; empty for $USER.
         now: seconds since the epoch; None for the clock.
 
     Raises:
@@ -60,12 +66,18 @@ def add(sweep: Sweep, number: int, text: str, author: str = "", now: float | Non
 
 
 def read(folder: Folder, number: int | None = None) -> list[Note]:
-    """The notes of a sweep's folder, oldest first; those of one trial where a number is given. Warns of files that are no notes."""
+    """Returns the notes of a sweep's folder, oldest first; with a number, those of that trial.
+
+    It warns of files that are no notes.
+    """
     return [note for note in every(folder)[0] if number is None or note.trial == number]
 
 
 def every(folder: Folder) -> tuple[list[Note], list[str]]:
-    """The notes of a sweep's folder, oldest first, and a sentence about each file there that is no note, which is warned of too."""
+    """Returns the notes of a sweep's folder, oldest first, and a sentence for each bad file there.
+
+    It warns of files that are no notes, too.
+    """
     place = folder / FOLDER
     names = sorted(name for name in place.sizes() if name.endswith(".json")) if folder.exists(FOLDER) else []
     found: list[Note] = []
@@ -81,9 +93,13 @@ def every(folder: Folder) -> tuple[list[Note], list[str]]:
 
 
 def _parsed(content: bytes) -> Note:
-    """A note that every page can show: its time is a date, and its words are text that can be written."""
+    """Returns a note that every page can show.
+
+    Its time is a date, and its author and text can be encoded.
+    """
     plain = json.loads(content)
     note = Note(int(plain["trial"]), float(plain["time"]), str(plain["author"]), str(plain["text"]))
+    # Both raise where a page could not show the note.
     progress.clock(note.time)
     f"{note.author}{note.text}".encode()
     return note

@@ -1,9 +1,12 @@
-"""A stratum's search as an Optuna study, rebuilt from the ledger: for Optuna's own plots, importances and dashboard.
+"""A stratum's search as an Optuna study, for Optuna's own plots, importances and dashboard.
 
-The distributions are those that the searcher drew from, where the ledger holds them. Ledgers that were written before they
-were kept give ranges inferred from the values: a categorical where a value is no number, else the smallest range that holds
-all of the stratum's values, logarithmic where they are positive and span more than a factor of 10. A choice that is a list
-is text here, in distributions and parameters, since Optuna stores and compares plain values alone.
+The study is rebuilt from the ledger. Its distributions are those that the searcher drew from, where
+the ledger holds them. Older ledgers do not, and the distributions are then inferred from the
+values: a categorical where a value is no number, otherwise the smallest range that holds all values
+of the stratum, logarithmic where they are positive and span more than a factor of 10.
+
+A choice that is a list is text here, in distributions and parameters, because Optuna stores and
+compares only plain values.
 """
 
 from __future__ import annotations
@@ -34,10 +37,11 @@ __all__ = ["study", "study_name"]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 LOG_RATIO = 10.0
+"""An inferred range is logarithmic where its ends are further apart than this factor."""
 
 
 def study_name(history: History, stratum: str, sweep: str = "") -> str:
-    """`SWEEP, lookahead 100`, or the sweep's name alone where it is not stratified."""
+    """Returns `SWEEP, lookahead 100`; the sweep's name alone where it is not stratified."""
     name = sweep or history.settings.study
     field = history.settings.stratify
     return f"{name}, {field} {stratum}" if field else name
@@ -51,17 +55,20 @@ def study(
     storage: BaseStorage | None = None,
     name: str | None = None,
 ) -> optuna.Study:
-    """The search trials of a stratum that have ended, as an Optuna study in the order of their numbers.
+    """Returns the search trials of a stratum that have ended, in the order of their numbers.
+
+    Values are the objective on validation. Trials that ran their whole budget are COMPLETE; stopped
+    ones are PRUNED, with a value for each report; failed ones FAIL. Infeasible trials, and those
+    whose last value is not finite, are PRUNED without values. Open trials are left out.
 
     Args:
-        at: how far into the budget trials are compared: those with a finite value there are COMPLETE with it, whatever became
-            of them later, and no others are COMPLETE. None for the end of the budget.
-        storage: where it is kept; None for memory.
-        name: its name; None for `study_name`.
-
-    Values are the objective on validation. Trials that ran their whole budget are COMPLETE; stopped ones PRUNED, with a
-    value for each report; failed ones FAIL; infeasible ones, and those whose last value is not finite, PRUNED without values. Open
-    trials are left out.
+        history: the state of the sweep.
+        stratum: the stratum.
+        at: how far into the budget trials are compared: those with a finite value there are
+            COMPLETE with it, whatever became of them later, and no others are COMPLETE. None for
+            the end of the budget.
+        storage: where the study is kept; None for memory.
+        name: the study's name; None for `study_name`.
     """
     direction = StudyDirection.MINIMIZE if history.settings.mode == "min" else StudyDirection.MAXIMIZE
     made = optuna.create_study(direction=direction, study_name=name or study_name(history, stratum), storage=storage)
@@ -72,9 +79,13 @@ def study(
 
 
 def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution], at: int | None = None) -> FrozenTrial:
-    """One ended trial for Optuna, with its number here, its last step and its reason as user attributes.
+    """Returns one ended trial for Optuna.
+
+    Its number here, its last step and its reason are user attributes.
 
     Args:
+        history: the state of the sweep.
+        trial: the trial.
         inferred: distributions for the parameters of which the ledger holds none.
         at: see `study`.
     """
@@ -92,7 +103,7 @@ def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution]
 
 
 def _curve(history: History, trial: Trial) -> dict[int, float]:
-    """The objective by how much of the budget was spent."""
+    """Returns the objective by how much of the budget was spent."""
     metric = leaderboard.objective(history)
     return {history.spent(report): report.metrics[metric].value for report in trial.reports if metric in report.metrics}
 

@@ -1,6 +1,7 @@
-"""Strata that a study means to be compared, such as its arms: the confirmed best of each beside that of every other.
+"""All pairs of strata that a study means to be compared, such as its arms.
 
-Where a study plans its comparisons, those are shown instead: `leadline.analysis.planned`.
+The confirmed best of each stratum is compared with that of every other. Where a study plans its
+comparisons, those are shown instead: `leadline.analysis.planned`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ __all__ = ["pairwise", "sentence"]
 
 
 def pairwise(sweep: Sweep) -> list[Comparison]:
-    """All pairs of confirmed strata by the objective on test, best mean first.
+    """Returns all pairs of confirmed strata, compared by the objective on test, best mean first.
 
-    There are none where the study does not compare its strata, or has planned which. The intervals
-    hold for all pairs together at 95 % (Bonferroni).
+    There are none where the study does not compare its strata, or has planned which to compare. The
+    intervals hold for all pairs together at 95 % (Bonferroni).
     """
     settings = sweep.settings
     if not meant(settings) or settings.contrasts:
@@ -35,7 +36,10 @@ def pairwise(sweep: Sweep) -> list[Comparison]:
 
 
 def sentence(found: Sequence[Comparison], label: str) -> str:
-    """What the stratum with the best mean is told apart from; empty without pairs, or where nothing is claimed of it."""
+    """Returns a sentence on the strata that the one with the best mean is compared with.
+
+    It is empty without pairs, or where nothing is claimed of that stratum.
+    """
     groups: dict[Verdict, list[str]] = {}
     for pair in found:
         if pair.a.stratum == found[0].a.stratum and pair.difference:

@@ -1,4 +1,4 @@
-"""Colours of all figures: of middling lightness, so that light and dark pages both carry them."""
+"""The colours of all figures, of medium lightness, so that they suit light and dark pages."""
 
 from __future__ import annotations
 

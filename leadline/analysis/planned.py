@@ -1,4 +1,8 @@
-"""What a study planned to compare: for each pair of strata and each metric, the confirmed best of the one less that of the other."""
+"""The comparisons that a study planned.
+
+For each planned pair of strata and each metric, the confirmed best of the first stratum is compared
+with that of the second.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ __all__ = ["confidence", "counts", "planned", "sentence"]
 
 
 def planned(sweep: Sweep) -> list[Comparison]:
-    """The planned comparisons in the study's order; none where the study plans none.
+    """Returns the planned comparisons in the study's order; none where the study plans none.
 
-    Their 95 % intervals hold for all of them together (Bonferroni): whoever asks for accuracy or robustness has two chances to be lucky.
-    Each "no difference" is at 5 % by itself.
+    Their 95 % intervals hold for all of them together (Bonferroni), since whoever asks for accuracy
+    or robustness has two chances to be lucky. Each "no difference" is at 5 % by itself.
     """
     return [
         attempt(sweep, one["a"], one["b"], metric, margin, confidence(sweep))
@@ -25,12 +29,16 @@ def planned(sweep: Sweep) -> list[Comparison]:
 
 
 def confidence(sweep: Sweep) -> float:
-    """Of one interval: 95 % where nothing is planned, else so that all planned ones together have it (Bonferroni)."""
+    """Returns the confidence of one interval.
+
+    It is 95 % where nothing is planned; otherwise all planned intervals together have 95 %
+    (Bonferroni).
+    """
     return 1 - 0.05 / max(1, sum(len(one["margins"]) for one in sweep.settings.contrasts))
 
 
 def counts(found: Comparison) -> tuple[str, str]:
-    """Units and replicates of a comparison in words; dashes where there is none to make."""
+    """Returns units and replicates of a comparison in words; dashes where it has no estimate."""
     if found.estimate is None:
         return "-", "-"
     replicates = dict.fromkeys((found.a.replicates, found.b.replicates))
@@ -38,7 +46,7 @@ def counts(found: Comparison) -> tuple[str, str]:
 
 
 def sentence(found: Comparison) -> str:
-    """The answer of a planned comparison in one sentence."""
+    """Returns the answer of a planned comparison in one sentence."""
     a, b = found.a.stratum, found.b.stratum
     heads = {
         Verdict.BETTER: f"{a} is better than {b}",

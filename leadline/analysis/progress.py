@@ -14,15 +14,19 @@ from leadline.measure import Report
 __all__ = ["best", "brief", "clock", "counts", "done", "duration", "saved_steps", "spent", "state", "unit"]
 
 STALE_SECONDS = 900.0
-"""A sweep that is not closed and has recorded nothing for so long may have been killed."""
+"""Seconds without an event after which an open sweep may have been killed."""
 
 _HOW = {"done": "finished"}
 
 
 def state(history: History, now: float | None = None, gone: bool | None = None) -> str:
-    """`finished`, `failed`, `interrupted` or `time limit` as the driver closed it; otherwise `running`, `killed` or `silent for ...`.
+    """Returns the state of a sweep in words.
+
+    A closed sweep is `finished`, `failed`, `interrupted`, `time limit` or `handed over`, as its
+    driver closed it; any other is `running`, `killed` or `silent for ...`.
 
     Args:
+        history: the state of the sweep.
         now: seconds since the epoch; None for the clock.
         gone: whether its driver is known to have ended; None where it is not known.
     """
@@ -35,7 +39,7 @@ def state(history: History, now: float | None = None, gone: bool | None = None) 
 
 
 def duration(seconds: float) -> str:
-    """Two units at most: `40 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    """Returns seconds in two units at most: `40 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
     minutes = int(seconds // 60)
     if minutes < 1:
         return f"{seconds:.0f} s"
@@ -47,26 +51,31 @@ def duration(seconds: float) -> str:
 
 
 def clock(moment: float) -> str:
-    """Seconds since the epoch as `2026-01-31 12:00:00 UTC`; a dash for none."""
+    """Returns seconds since the epoch as `2026-01-31 12:00:00 UTC`; a dash for 0."""
     return utc(moment) if moment else "-"
 
 
 def done(history: History) -> int:
-    """Search trials of which no more is to come."""
+    """Returns how many search trials have ended."""
     return sum(not trial.open for trial in history.search_trials())
 
 
 def counts(trials: list[Trial]) -> str:
-    """Trials by status, as in `3 finished, 9 stopped`; `none` where there are none."""
+    """Returns how many trials have each status, as `3 finished, 9 stopped`, or `none`."""
     found = Counter(trial.status for trial in trials)
     order: tuple[Status, ...] = ("finished", "stopped", "failed", "running", "waiting")
     return ", ".join(f"{found[status]} {status}" for status in order if found[status]) or "none"
 
 
 def saved_steps(history: History) -> tuple[int, int, int]:
-    """(trials that ASHA stopped, steps that these did not run, steps that all search trials would run in full).
+    """Counts what early stopping saved.
 
-    Where the budget counts samples, samples. What trials left for another reason is in `leadline.analysis.early_stopping.stopped`.
+    Other reasons for which trials stopped are not counted: see
+    `leadline.analysis.early_stopping.stopped`.
+
+    Returns:
+        (trials that ASHA stopped, steps that these did not run, steps that all search trials would
+            run in full); samples instead of steps where the budget counts these.
     """
     budget, trials = history.settings.budget, early_stopping.at_rungs(history)
     left = sum(budget - history.spent(trial.reports[-1]) for trial in trials if trial.reports)
@@ -74,21 +83,24 @@ def saved_steps(history: History) -> tuple[int, int, int]:
 
 
 def unit(history: History) -> str:
-    """What the budget, rungs and `spent` count: `steps` of the optimizer, or training `samples`."""
+    """Returns the unit of the budget: optimizer `steps` or training `samples`.
+
+    Rungs and `spent` have it, too.
+    """
     return history.settings.unit
 
 
 def spent(history: History, report: Report) -> str:
-    """`4,096 samples (step 64)`, or `step 400` where the budget counts steps."""
+    """Returns `4,096 samples (step 64)`; `step 400` where the budget counts steps."""
     step = f"step {report.step:,}"
     return step if unit(history) == "steps" else f"{history.spent(report):,} {unit(history)} ({step})"
 
 
 def brief(reason: str) -> str:
-    """The last line of a reason, which is the error where the reason is a traceback."""
+    """Returns the last line of a reason, which is the error where the reason is a traceback."""
     return last_line(reason, "")
 
 
 def best(history: History, stratum: str) -> Trial | None:
-    """The best trial that finished, if one did."""
+    """Returns the best trial of a stratum that finished; None where none did."""
     return next(iter(leaderboard.finalists(history, stratum, 1)), None)

@@ -1,4 +1,8 @@
-"""A metric read at a stratum: its replicates, their mean with interval or their counts from least to most, and what is trivial there."""
+"""The scores of a stratum by one metric.
+
+A reading has the finalist's replicates, and their mean with its interval, or for counts their
+range. The best trivial predictor's score stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,15 @@ __all__ = ["Reading", "chosen", "confirmed", "coverage", "declared", "held", "me
 
 @dataclass(frozen=True)
 class Reading:
-    """What a finalist scores. `runs` are its finished replicates, or the trial itself on validation; `scores` theirs, in order."""
+    """What a finalist scores by one metric.
+
+    Attributes:
+        stratum: the stratum.
+        split: the split that it was scored on.
+        trial: the finalist.
+        runs: its finished replicates; on validation the trial itself.
+        scores: the scores of `runs`, in the same order.
+    """
 
     stratum: str
     split: str
@@ -34,12 +46,18 @@ class Reading:
 
     @property
     def exact(self) -> bool:
-        """Whether the scores are counts: values without an interval and without units. They get least and most, and no interval."""
+        """Whether the scores are counts, which have neither units nor an interval.
+
+        They are given from the least to the most.
+        """
         return exact(self.scores)
 
     @cached_property
     def measure(self) -> Measure:
-        """Mean over replicates and units with its interval; of counts the median, from the least to the most."""
+        """The mean over replicates and units with its interval.
+
+        For counts it is the median, from the least to the most.
+        """
         if not self.exact:
             return self.scores[0] if self.split == "validation" else over_replicates(self.scores)
         values = [score.value for score in self.scores if not math.isnan(score.value)]
@@ -47,7 +65,10 @@ class Reading:
 
     @property
     def words(self) -> str:
-        """`11 to 14 in 5 replicates` of counts, `0.42 [0.40, 0.44]` of estimates."""
+        """The measure in words: `11 to 14 in 5 replicates`, or `0.42 [0.40, 0.44]`.
+
+        The first is for counts, the second for estimates.
+        """
         measure, runs = self.measure, len(self.runs)
         often = f" in {runs} replicates" if runs > 1 else "" if self.split == "validation" else " in 1 replicate"
         if self.exact:
@@ -59,9 +80,10 @@ class Reading:
 
 
 def declared(settings: Settings) -> dict[str, Metric]:
-    """The family's metrics by name, as the ledger has them.
+    """Returns the family's metrics by name, as the ledger has them.
 
-    An old ledger has none: they are then those of the installed family, and none without it.
+    An old ledger has none. They are then those of the installed family, and none where it is not
+    installed.
     """
     if plain := settings.metrics:
         return {name: Metric.from_dict(name, said) for name, said in plain.items()}
@@ -72,19 +94,26 @@ def declared(settings: Settings) -> dict[str, Metric]:
 
 
 def metric(history: History, name: str) -> Metric:
-    """What a metric is; for one that is not known where a report is made, what the settings say."""
+    """Returns a metric by its name.
+
+    For a metric that is not known here, it has the objective's mode.
+    """
     found = declared(history.settings).get(name)
     return found or Metric(name, history.settings.mode, "independent units", "")
 
 
 def held(history: History) -> list[str]:
-    """Names, without their split, of all metrics that a trial's last report or a trivial predictor holds."""
+    """Returns the names, without split, of all metrics in a last report or a trivial predictor."""
     found = {name.split("/", 1)[1]: None for trial in history.trials.values() for name in _last(trial) if "/" in name}
     return list(found | {name.split("/", 1)[1]: None for line in history.baselines for name in line.metrics})
 
 
 def shown(history: History) -> list[str]:
-    """The objective, the metrics beside it, and those on the subset that is common to all strata, as far as anything holds them."""
+    """Returns the metrics that a report shows, as far as anything holds them.
+
+    These are the objective, the metrics beside it, and those on the subset that is common to all
+    strata.
+    """
     names, known = held(history), declared(history.settings)
     common = [name for name in names if name in known and known[name].role == "common"]
     wanted = [history.settings.metric, *history.settings.beside, *common]
@@ -96,7 +125,7 @@ def _last(trial: Trial) -> Mapping[str, Measure]:
 
 
 def confirmed(history: History, stratum: str, name: str) -> Reading | None:
-    """The best confirmed finalist of a stratum, by the objective, read on test."""
+    """Returns the best confirmed finalist of a stratum, by the objective, scored on test."""
     trial = next(iter(leaderboard.confirmed(history, stratum)), None)
     if trial is None:
         return None
@@ -106,24 +135,27 @@ def confirmed(history: History, stratum: str, name: str) -> Reading | None:
 
 
 def chosen(history: History, stratum: str, name: str) -> Reading | None:
-    """The best finished trial of a stratum, by the objective, read on the validation split that it was chosen on."""
+    """Returns the best finished trial of a stratum, by the objective, scored on validation.
+
+    It was chosen on that split.
+    """
     trial = progress.best(history, stratum)
     score = trial.measure(f"validation/{name}") if trial else None
     return Reading(stratum, "validation", trial, [trial], [score]) if trial and score else None
 
 
 def trivial(history: History, stratum: str, name: str, split: str) -> tuple[str, Measure] | None:
-    """The trivial predictor that scores best on a metric there, oracles left out."""
+    """Returns the trivial predictor that scores best by a metric on a split, oracles left out."""
     found = leaderboard.best_trivial(history, stratum, f"{split}/{name}", metric(history, name).mode)
     return (found.name, found.metrics[f"{split}/{name}"]) if found else None
 
 
 def coverage(history: History) -> tuple[list[tuple[str, float]], str]:
-    """How much of each stratum's rows hold the answer, and what is counted.
+    """Finds how much of each stratum's rows hold the answer, and what is counted.
 
     Returns:
         (stratum, share) by the metric of the role `coverage`, on test, else on validation, where
-        trials or trivial predictors report it, and that metric's description.
+            trials or trivial predictors report it, and that metric's description.
     """
     known = [one for one in declared(history.settings).values() if one.role == "coverage"]
     if not known:

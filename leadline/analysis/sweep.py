@@ -1,6 +1,6 @@
 """A sweep as a researcher opens it: its trials, its leaderboard, and the weights of any trial.
 
-Everything is read from the ledger; nothing is unpickled. torch is imported by `TrialView.load` alone.
+Everything is read from the ledger; nothing is unpickled. Only `TrialView.load` imports torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ __all__ = ["Sweep", "TrialView", "place", "sweep_names"]
 
 
 def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
-    """The folder at a local path, also with a trailing slash, `.` or `..`, or at a URI.
+    """Returns the folder at a local path or a URI.
+
+    A local path may have a trailing slash, `.` or `..`.
 
     Raises:
         ConfigError: if the URI is not understood, or has one slash for two.
@@ -41,7 +43,7 @@ def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
 
 
 def sweep_names(results: Folder) -> list[str]:
-    """Names of the folders directly below that have a ledger, sorted.
+    """Returns the names of the folders directly below that have a ledger, sorted.
 
     Raises:
         ValueError: if `results` is a file.
@@ -80,7 +82,7 @@ class TrialView:
 
     @property
     def status(self) -> Status:
-        """Waiting, running, finished (the whole budget), stopped (by a decision) or failed."""
+        """The trial's status: waiting, running, finished (the whole budget), stopped or failed."""
         return self.trial.status
 
     @property
@@ -90,7 +92,7 @@ class TrialView:
 
     @property
     def reports(self) -> list[Report]:
-        """One report per evaluation, in order of steps."""
+        """The trial's reports, one per evaluation, in order of steps."""
         return self.trial.reports
 
     @property
@@ -106,10 +108,12 @@ class TrialView:
         return CheckpointStore(self.sweep.folder / trial_folder(self.number), patience=READING_PATIENCE)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
-        """(step, value) of a metric named `split/metric`; of the validation split where no split is named.
+        """Returns (step, value) of a metric at each report that holds it.
+
+        The metric is named `split/metric`; without a split it is that on validation.
 
         Raises:
-            ValueError: if no report holds the metric, naming those that are held.
+            ValueError: if no report holds the metric; the message names those that are held.
         """
         name = metric if "/" in metric else leaderboard.metric_name(metric)
         found = [(report.step, report.metrics[name].value) for report in self.reports if name in report.metrics]
@@ -119,10 +123,12 @@ class TrialView:
         return found
 
     def checkpoint(self) -> Checkpoint:
-        """The checkpoint of the last report; where it is damaged or missing, the newest intact one, with warnings that say so.
+        """Returns the checkpoint of the last report.
+
+        Where that is damaged or missing it is the newest intact one, and warnings say so.
 
         Raises:
-            ValueError: if none is intact.
+            ValueError: if no checkpoint is intact.
         """
         store = self.store
         wanted = self.reports[-1].checkpoint if self.reports else None
@@ -131,17 +137,19 @@ class TrialView:
         found = next(store.intact(order), None)
         if found is None:
             raise ValueError(
-                f"trial {self.number}: no intact checkpoint at {store.folder} ({len(names)} there, status {self.status})"
+                f"trial {self.number}: no intact checkpoint at {store.folder} "
+                f"({len(names)} there, status {self.status})"
             )
         if wanted is not None and found.name != wanted:
             warnings.warn(
-                f"trial {self.number}: using {found.name}, not {wanted} of its last report, whose values it does not have",
+                f"trial {self.number}: using {found.name}, not {wanted} of its last report, "
+                "whose values it does not have",
                 stacklevel=2,
             )
         return found
 
     def load(self) -> nn.Module:
-        """The model with the weights of `checkpoint()`, on the CPU, in eval mode.
+        """Returns the model with the weights of `checkpoint()`, on the CPU, in eval mode.
 
         Raises:
             ConfigError: if the family is not installed or no longer accepts the configuration.
@@ -160,13 +168,14 @@ class TrialView:
         return model.eval()
 
     def predict(self, inputs: Any) -> Any:
-        """The answer of the trial's model to one input, such as a number or a board; see the family's `predict`.
+        """Returns the answer of the trial's model to one input, such as a number or a board.
 
-        It loads the model anew; for many inputs, `family.predict(model, inputs, config)` with a model of `load()`.
+        See the family's `predict`. The model is loaded anew; for many inputs, call
+        `family.predict(model, inputs, config)` with a model of `load()`.
 
         Raises:
-            ConfigError: if it is no input of the family, the family has no `predict` or is not installed, or it no
-                longer accepts the configuration.
+            ConfigError: if it is no input of the family, the family has no `predict` or is not
+                installed, or it no longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
 
@@ -187,7 +196,9 @@ class Sweep:
 
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
-        """Reads the ledger of the sweep in a folder, also while it runs. A damaged tail is named in a warning.
+        """Reads the ledger of the sweep in a folder, also while it runs.
+
+        A damaged tail is named in a warning.
 
         Raises:
             ValueError: if there is no sweep; the message says what is there.
@@ -203,7 +214,7 @@ class Sweep:
 
     @property
     def state(self) -> str:
-        """How it ended, or whether it runs; see `leadline.analysis.progress.state`."""
+        """How the sweep ended, or whether it runs; see `leadline.analysis.progress.state`."""
         from leadline.analysis import progress
 
         return progress.state(self.history, gone=lease.gone(self.folder / "lease"))
@@ -215,7 +226,7 @@ class Sweep:
 
     @property
     def strata(self) -> list[str]:
-        """Values of the stratifying field, as text, in the study's order."""
+        """The values of the stratifying field, as text, in the study's order."""
         return leaderboard.strata(self.history)
 
     @property
@@ -224,7 +235,7 @@ class Sweep:
         return [TrialView(self, trial) for _, trial in sorted(self.history.trials.items())]
 
     def trial(self, number: int) -> TrialView:
-        """The trial of that number.
+        """Returns the trial of that number.
 
         Raises:
             ValueError: if there is none.
@@ -235,10 +246,11 @@ class Sweep:
         return TrialView(self, self.history.trials[number])
 
     def best(self, **where: Any) -> TrialView:
-        """The best search trial on validation that finished its whole budget.
+        """Returns the best search trial on validation that finished its whole budget.
 
         Args:
-            where: the stratum, by the study's stratifying field, as in `best(lookahead=100)`; not needed where there is one.
+            where: the stratum, by the study's stratifying field, as in `best(lookahead=100)`; not
+                needed where there is only one.
 
         Raises:
             ValueError: if the stratum is not named, unknown, or without a finished trial.
@@ -251,17 +263,23 @@ class Sweep:
         return TrialView(self, found[0])
 
     def leaderboard(self) -> dict[str, Any]:
-        """The leaderboard as plain JSON values; see `leadline.ledger.leaderboard.board`."""
+        """Returns the leaderboard as plain JSON values; see `leadline.ledger.leaderboard.board`."""
         return leaderboard.board(self.history, self.name)
 
     def table(self) -> pandas.DataFrame:
-        """All trials in order of their numbers, a row each; see `leadline.analysis.frame.table` for the columns."""
+        """Returns a row for each trial, in order of their numbers.
+
+        See `leadline.analysis.frame.table` for the columns.
+        """
         from leadline.analysis.frame import table
 
         return table(self.history)
 
     def reports(self) -> pandas.DataFrame:
-        """Every metric and fact of every report, a row each; see `leadline.analysis.frame.reports` for the columns."""
+        """Returns a row for each metric and fact of each report.
+
+        See `leadline.analysis.frame.reports` for the columns.
+        """
         from leadline.analysis.frame import reports
 
         return reports(self.history)

@@ -1,4 +1,4 @@
-"""Tables for a terminal: the sweeps of a folder, and one trial."""
+"""The tables for a terminal: the sweeps of a folder, and one trial."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from leadline.storage import Folder
 __all__ = ["PIPED_WIDTH", "console", "sweeps_table", "text", "trial_page"]
 
 PIPED_WIDTH = 200
-"""Columns of a table that goes into a pipe or a file, where $COLUMNS does not say otherwise."""
+"""The width of a table that goes into a pipe or a file, where $COLUMNS does not give one."""
 
 
 def console() -> Console:
-    """The process's stdout, on which texts of the ledger stand as they are: no markup, no emoji, no highlighting."""
+    """Returns a console on stdout that shows texts of the ledger as they are.
+
+    It reads no markup and no emoji in them, and highlights nothing.
+    """
     made = Console(markup=False, emoji=False, highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPED_WIDTH
@@ -32,7 +35,10 @@ def console() -> Console:
 
 
 def sweeps_table(results: Folder) -> RenderableType:
-    """The sweeps of a folder, in order of their names; one that cannot be read says why in its row."""
+    """Returns the sweeps of a folder, in order of their names.
+
+    A sweep that cannot be read says why in its row.
+    """
     names = sweep_names(results)
     if not names:
         return Text(f"no sweep in {results}")
@@ -65,7 +71,7 @@ def _sweep_row(sweep: Sweep) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """A setting in one line: six significant digits, lists with commas."""
+    """Returns a setting in one line: six significant digits, lists with commas."""
     if isinstance(value, list | tuple):
         return ",".join(map(text, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -79,7 +85,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def trial_page(view: TrialView) -> RenderableType:
-    """All that is known of a trial; every checkpoint is read and verified."""
+    """Returns all that is known of a trial; every checkpoint is read and verified."""
     sweep, trial = view.sweep, view.trial
     kind = "search" if trial.of is None else f"replicate of trial {trial.of}"
     label = sweep.settings.stratify or "stratum"

@@ -1,1 +1,4 @@
-"""The record of a sweep and its views. Knows nothing of Ray."""
+"""The ledger, which is the record of a sweep, and the views that are computed from it.
+
+Nothing here imports Ray.
+"""

@@ -1,4 +1,8 @@
-"""What the replicates of a finalist say: its test score, the trivial predictors beside it, exact counts, and the part of luck."""
+"""What the replicates of a finalist show.
+
+This is its test score, the comparison with trivial predictors, its exact counts, and how much of
+its score may be luck.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +33,25 @@ __all__ = [
 
 
 def finished(history: History, trial: Trial) -> list[Trial]:
-    """The trial's replicates that spent their whole budget."""
+    """Returns the trial's replicates that spent their whole budget."""
     return [run for run in history.replicates(trial.number) if run.status == "finished"]
 
 
 def scores(history: History, trial: Trial, name: str) -> list[Measure]:
-    """A metric, named `split/metric`, in the last report of each finished replicate that has it."""
+    """Returns a metric, as `split/metric`, in the last report of each finished replicate.
+
+    Replicates that do not have it are left out.
+    """
     found = [run.measure(name) for run in finished(history, trial)]
     return [score for score in found if score is not None]
 
 
 def exact(found: list[Measure]) -> bool:
-    """Whether these are counts and the like, which have neither units nor width, or no value at all where nothing was counted."""
+    """Returns whether these are exact values such as counts.
+
+    They have neither units nor width. A value is NaN where nothing was counted; with NaN alone they
+    are not exact.
+    """
     values = [(score.low, score.value, score.high) for score in found if not math.isnan(score.value)]
     return (
         bool(values)
@@ -50,11 +61,15 @@ def exact(found: list[Measure]) -> bool:
 
 
 def confirmation(history: History, trial: Trial, metric: str | None = None) -> Measure | None:
-    """A finalist's test score over its finished replicates and the test units; None before the first has finished.
+    """Returns a finalist's test score over its finished replicates and the test units.
+
+    It is None before the first replicate has finished.
 
     Args:
-        metric: a metric's name without its split; None for the objective. Another one that is an exact count has no
-            interval, and so no confirmation: see `counts`.
+        history: the state of the sweep.
+        trial: the finalist.
+        metric: a metric's name without its split; None for the objective. Another metric that is an
+            exact count has no interval, and so no confirmation: see `counts`.
     """
     found = scores(history, trial, f"test/{metric or history.settings.metric}")
     if not found or (metric not in (None, history.settings.metric) and exact(found)):
@@ -63,9 +78,10 @@ def confirmation(history: History, trial: Trial, metric: str | None = None) -> M
 
 
 def missing(history: History, trial: Trial, name: str, unit: str = "units") -> str:
-    """Why nothing may be claimed from a finalist's replicates by a metric, named `test/metric`; empty where something may.
+    """Returns why a finalist's replicates allow no claim by a metric, named `test/metric`.
 
-    A replicate that was lost is not left out in silence: those that remain may be the lucky ones.
+    It is empty where they allow one. A lost replicate is always named, since those that remain may
+    be the lucky ones.
     """
     found = [score for score in scores(history, trial, name) if math.isfinite(score.value)]
     units = min((len(score.units) or score.n for score in found), default=0)
@@ -74,7 +90,7 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
 
 
 def lost(history: History, trial: Trial, name: str) -> list[str]:
-    """Replicates of a finalist without a finite score, and why, as in `replicate 43 failed`."""
+    """Returns a finalist's replicates without a finite score, as in `replicate 43 failed`."""
     words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
     runs = history.replicates(trial.number)
     ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
@@ -87,9 +103,14 @@ def lost(history: History, trial: Trial, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Count:
-    """An exact count over replicates: its median, smallest and largest value. `n` is what one replicate counted over.
+    """An exact count over replicates.
 
-    `replicates` are those that have a value.
+    Attributes:
+        median: the median over replicates.
+        low: the smallest value.
+        high: the largest value.
+        n: what one replicate counted over.
+        replicates: the number of replicates that have a value.
     """
 
     median: float
@@ -100,7 +121,10 @@ class Count:
 
 
 def counts(history: History, trial: Trial) -> dict[str, Count]:
-    """The exact counts among a finalist's test metrics, by their names without the split, in the order of its reports."""
+    """Returns the exact counts among a finalist's test metrics, by name without the split.
+
+    They are in the order of its reports.
+    """
     runs = [run for run in finished(history, trial) if run.reports]
     names = dict.fromkeys(name for run in runs for name in run.reports[-1].metrics if name.startswith("test/"))
     found = {name.removeprefix("test/"): scores(history, trial, name) for name in names}
@@ -120,12 +144,16 @@ def versus(
     mode: str | None = None,
     unit: str = "units",
 ) -> Comparison | None:
-    """A finalist (A) less a trivial predictor (B) on test; None where one of them has no score there.
+    """Compares a finalist (A) with a trivial predictor (B) on test.
 
-    There is no estimate of the difference where the ledger has no value per unit: the finalist's
-    own interval is then compared with the predictor's value.
+    It is None where one of them has no score there. There is no estimate of the difference where
+    the ledger has no value per unit: the finalist's own interval is then compared with the
+    predictor's value.
 
     Args:
+        history: the state of the sweep.
+        trial: the finalist.
+        line: the trivial predictor.
         metric: a metric's name without its split; None for the objective.
         mode: min or max; None for the objective's.
         unit: what the metric's `n` counts, for `missing`.
@@ -146,15 +174,19 @@ def versus(
 
 @dataclass(frozen=True)
 class Luck:
-    """What looking at many configurations does to the winner's score, on the scale of the objective on validation.
+    """How much of the winner's score may be luck, because many configurations were looked at.
+
+    All scores are of the objective on validation.
 
     Attributes:
-        looked: configurations of the stratum that have reported.
-        everywhere: the same over all strata.
-        replicates: finished replicates of the search's winner.
-        spread: standard deviation over them of their score at full budget.
-        expected: how far beyond their common mean the best of `looked` equally good configurations would score by luck.
-        seen: how far beyond its replicates' mean the winner scored in the search; negative where it scored worse.
+        looked: the number of the stratum's configurations that have reported.
+        everywhere: the same number over all strata.
+        replicates: the number of finished replicates of the search's winner.
+        spread: the standard deviation over them of their score at full budget.
+        expected: how far beyond their common mean the best of `looked` equally good configurations
+            would score by luck.
+        seen: how far beyond its replicates' mean the winner scored in the search; negative where it
+            scored worse.
     """
 
     looked: int
@@ -166,7 +198,10 @@ class Luck:
 
 
 def luck(history: History, trial: Trial) -> Luck | None:
-    """The part of luck in a finalist's validation score; None with fewer than two replicates or values that are not finite."""
+    """Returns how much of a finalist's validation score may be luck.
+
+    It is None with fewer than two replicates, or with values that are not finite.
+    """
     name = f"validation/{history.settings.metric}"
     values = [score.value for score in scores(history, trial, name)]
     if len(values) < 2 or not all(map(math.isfinite, (*values, trial.value(name)))):

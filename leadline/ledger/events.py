@@ -1,10 +1,14 @@
-"""The events of a ledger: a class for each, which says when it is written, by whom, and what every field means.
+"""The events of a ledger, a class for each.
 
-An event is stored as one JSON object, which `to_dict` makes and `parse` reads; `type` says which class it is of. The order of
-keys, and which of them are left out where they say nothing, are part of what is stored: do not change them.
+A class says when its event is written, by whom, and what every field means.
 
-Reading is cheap, as a long sweep has millions of events: nothing is checked. A field that older ledgers lack has a default, and a
-key that a newer version has added is passed over. (Files keep it: compaction copies what is stored, not these objects.)
+An event is stored as one JSON object, which `to_dict` makes and `parse` reads; `type` says which
+class it is of. The order of the keys, and which of them are left out where they say nothing, are
+part of what is stored: do not change them.
+
+Nothing is checked on reading, since a long sweep has millions of events. A field that older ledgers
+lack has a default, and a key that a newer version has added is ignored. (The files keep it:
+compaction copies what is stored, not these objects.)
 """
 
 from __future__ import annotations
@@ -36,17 +40,19 @@ __all__ = [
 ]
 
 Kind = Literal["search", "replicate"]
-"""A proposal of the searcher, or the training of a finalist again from a fresh seed."""
+"""The kind of trial: a proposal of the searcher, or a finalist's training again from a
+fresh seed."""
 
 Action = Literal["continue", "stop", "finish"]
-"""What becomes of a trial: it goes on, it is stopped early, or it has spent its whole budget."""
+"""The decision on a trial: it goes on, it is stopped early, or it has spent its whole budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A driver runs the sweep from now on. Written by the director when a driver begins, or goes on with, a sweep.
+    """A driver runs the sweep from now on.
 
-    Trials that were running wait for a new attempt. A larger budget than before brings finished trials back.
+    Written by the director when a driver begins a sweep or goes on with one. Trials that were
+    running wait for a new attempt. A larger budget than before brings finished trials back.
     """
 
     type: ClassVar = "opened"
@@ -69,7 +75,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineScored:
-    """A trivial predictor was measured. Written by the director before the first trial starts, when the data was built."""
+    """A trivial predictor was measured.
+
+    Written by the director before the first trial starts, when the data was built.
+    """
 
     type: ClassVar = "baseline"
     stratum: str
@@ -95,7 +104,10 @@ class BaselineScored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited:
-    """An audit of the data has found something, good or bad. Written by the director before the first trial starts."""
+    """An audit of the data has found something, good or bad.
+
+    Written by the director before the first trial starts.
+    """
 
     type: ClassVar = "finding"
     guard: str
@@ -107,7 +119,7 @@ class Audited:
     number: float
     """What was counted or measured, in the unit that `sentence` names."""
     sentence: str
-    """What it says, for a reader."""
+    """The finding in words, for a reader."""
     time: float
     """When it was recorded, in seconds since the epoch."""
 
@@ -138,7 +150,10 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """A remark for the sweep's reader, such as a changed version or a damaged file. Written by the driver through the director."""
+    """A remark for the sweep's reader, such as a changed version or a damaged file.
+
+    Written by the driver through the director.
+    """
 
     type: ClassVar = "noted"
     text: str
@@ -158,7 +173,10 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """A trial exists from now on, and waits for a place. Written by the director when the searcher, or confirmation, proposes it."""
+    """A trial exists from now on, and waits for a place.
+
+    Written by the director when the searcher, or confirmation, proposes it.
+    """
 
     type: ClassVar = "proposed"
     trial: int
@@ -168,15 +186,22 @@ class Proposed:
     kind: Kind
     """What it is for."""
     of: int | None
-    """The finalist's number, of a replicate; None of a search trial."""
+    """The finalist that a replicate confirms, by its number; None for a search trial."""
     params: dict[str, Any]
     """What the searcher chose, by parameter."""
     config: dict[str, Any]
-    """The whole configuration, by field and in the fields' units; of an infeasible trial, the fields that were proposed."""
+    """The whole configuration, by field and in the fields' units.
+
+    An infeasible trial has the fields that were proposed.
+    """
     distributions: dict[str, str] = field(default_factory=dict)
-    """What each parameter was drawn from, as Optuna's JSON; older ledgers do not have it."""
+    """The distribution that each parameter was drawn from, as Optuna's JSON; empty in
+    older ledgers."""
     infeasible: str = ""
-    """Why the configuration is impossible, so that the trial has failed at once; empty where it is possible."""
+    """Why the configuration is impossible; empty where it is possible.
+
+    An infeasible trial has failed at once.
+    """
     time: float
     """When it was recorded, in seconds since the epoch."""
 
@@ -213,7 +238,10 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """An attempt at a trial has a place. Written by the director when Ray has placed it, before it trains."""
+    """An attempt at a trial has a place.
+
+    Written by the director when Ray has placed it, before it trains.
+    """
 
     type: ClassVar = "started"
     trial: int
@@ -221,7 +249,10 @@ class Started:
     attempt: int
     """The attempt's number, from 1; each attempt has a folder of its own."""
     workers: int | None = None
-    """The attempt's data-parallel workers; None in older ledgers, where it is what the settings ask for."""
+    """The number of the attempt's data-parallel workers.
+
+    Older ledgers have None, where it is what the settings ask for.
+    """
     time: float
     """When it was recorded, in seconds since the epoch."""
 
@@ -238,7 +269,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """A trial was evaluated, and what becomes of it. Written by the director, once for each step of a trial."""
+    """A trial was evaluated, and a decision was made on it.
+
+    Written by the director, once for each report of a trial.
+    """
 
     type: ClassVar = "reported"
     trial: int
@@ -277,10 +311,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A decision on a trial that waits, without a report of it. Written by the director.
+    """A decision on a waiting trial, made without a new report of it.
 
-    That is when a longer budget brings rungs that a finished trial has not been judged at, when the search was ended before a
-    waiting trial had its place, and when a replicate is wanted again under a longer budget.
+    Written by the director. It is written in three cases: a longer budget brings rungs at which a
+    finished trial has not been judged; the search ends before a waiting trial has its place; or a
+    replicate is wanted again under a longer budget.
     """
 
     type: ClassVar = "judged"
@@ -305,7 +340,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """An attempt has ended by an exception, or was lost. Written by the director when Ray says so."""
+    """An attempt has ended by an exception, or was lost.
+
+    Written by the director when Ray says so.
+    """
 
     type: ClassVar = "failed"
     trial: int
@@ -313,15 +351,21 @@ class Failed:
     attempt: int
     """The attempt's number, from 1."""
     cause: str = "error"
-    """Of what kind the failure was: see `leadline.engine.failure_causes.Cause`."""
+    """The kind of failure: see `leadline.engine.failure_causes.Cause`."""
     error: str
-    """The traceback, or what was said of the process."""
+    """The traceback, or what Ray said of the process."""
     final: bool
     """Whether the trial is given up; otherwise it waits for another attempt."""
     micro_batch: int | str | None = None
-    """The next attempt's micro-batch in rows, or as `1/4`, where it is smaller; None, and not stored, where it stays."""
+    """The next attempt's micro-batch in rows, or as `1/4`, where it is smaller.
+
+    None, and not stored, where it stays.
+    """
     excused: bool = False
-    """Whether it does not count against the trial, as the machine was to blame; not stored where it does."""
+    """Whether the failure does not count against the trial, because the machine was to blame.
+
+    Stored only where it is true.
+    """
     time: float
     """When it was recorded, in seconds since the epoch."""
 
@@ -358,7 +402,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
-    """Checkpoints that reports name are not kept any more. Written by the director when retention has removed them."""
+    """Checkpoints that reports name are not kept any more.
+
+    Written by the director when retention has removed them.
+    """
 
     type: ClassVar = "retired"
     trial: int
@@ -380,7 +427,10 @@ class Retired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """A driver has ended. Written by the director, or by a driver that must leave at once; one that was killed writes none."""
+    """A driver has ended.
+
+    Written by the director, or by a driver that must leave at once; a killed driver writes none.
+    """
 
     type: ClassVar = "closed"
     how: str
@@ -420,11 +470,11 @@ _BY_TYPE = {kind.type: kind.from_dict for kind in EVENTS}
 
 
 def parse(plain: Mapping[str, Any]) -> Event:
-    """A stored event as an object.
+    """Returns a stored event as an object.
 
     Raises:
         ValueError: for an event of unknown type.
-        KeyError: for one that lacks a field.
+        KeyError: for an event that lacks a field.
     """
     make = _BY_TYPE.get(plain["type"])
     if make is None:

@@ -1,11 +1,21 @@
-"""One segment of a ledger: its name, its bytes, its events. Nothing here touches storage.
+"""The format of one ledger segment: its file name, its bytes and its events.
+
+Nothing here touches storage. A segment's file is named after the segments that it holds:
 
     00000007.jsonl             segment 7, a group of events as it was committed
-    00000001-00000256.jsonl    a compacted one, in the place of segments 1 to 256
+    00000001-00000256.jsonl    a compacted segment, in the place of segments 1 to 256
 
-Line 1 is the header, then comes one event a line. The header has `schema`, `first` and `last` segment, `previous`: the hash of the
-segment before, `events`: how many, and `sha256`: of the header without this field and of all that follows it. The hash of a segment,
-which the next one names, is the sha256 of its file; a compacted one has that of its last part in `closing`, so that the chain goes on.
+Line 1 is the header; each further line is one event. The header has these fields:
+
+    schema       the version of this format
+    first, last  the segments that the file holds
+    previous     the hash of the segment before
+    events       how many events follow
+    closing      only in a compacted segment: the hash of its last part
+    sha256       the hash of the header without this field and of all that follows it
+
+The hash by which the next segment names an ordinary segment is the sha256 of its file. A compacted
+segment is named by its `closing`, so that the chain of hashes goes on as before the compaction.
 
 Schema 1 had `segment` for `first` and `last`, no `sha256` and no compacted segments.
 """
@@ -25,33 +35,39 @@ __all__ = ["SCHEMA", "START", "Malformed", "Record", "Segment", "Span", "decode"
 
 SCHEMA = 2
 START = "0" * 64
-"""What the first segment names as the one before."""
+"""The hash that the first segment gives for the segment before it, of which there is none."""
 
 Record = dict[str, Any]
 """An event as it is stored; `leadline.ledger.events.parse` makes an object of it."""
 
 
 def _with_cause(event: Record) -> Record:
-    """Schema 2 says of what kind a failure was; before, it was whatever the traceback said."""
+    """Returns a schema 1 event with the `cause` that schema 2 adds to failures.
+
+    Schema 1 has only the traceback, so every failure becomes an error.
+    """
     return {**event, "cause": "error"} if event.get("type") == "failed" else event
 
 
 _MIGRATIONS: dict[int, Callable[[Record], Record]] = {1: _with_cause}
-"""From each schema to the next: what becomes of an event."""
+"""For each old schema, the function that brings one of its events to the next schema."""
 
 
 class Malformed(ValueError):
-    """Bytes that are no segment.
+    """Raised for bytes that are no valid segment.
 
     Attributes:
-        line: which line shows it; 0 where it is the whole file.
+        line: the line that shows the damage, from 1; 0 where it concerns the whole file.
         what: what is wrong, in words.
-        torn: whether a last segment with it is set aside: what it held had not been confirmed, or is lost with the file.
+        torn: whether a last segment with this damage may be set aside: its events had not been
+            confirmed, or are lost with the file.
     """
 
     def __init__(self, what: str, line: int = 0, torn: bool = True) -> None:
         super().__init__(f"line {line} {what}" if line else what)
-        self.what, self.line, self.torn = what, line, torn
+        self.what = what
+        self.line = line
+        self.torn = torn
 
 
 @dataclass(frozen=True)
@@ -63,26 +79,31 @@ class Span:
 
     @staticmethod
     def of(name: str) -> Span | None:
-        """By a file's name; None where it is no segment's."""
+        """Returns the span that a file's name gives; None for a name that is no segment's."""
         found = re.fullmatch(r"(\d{8})(?:-(\d{8}))?\.jsonl", name)
         return Span(int(found[1]), int(found[2] or found[1])) if found else None
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The segment's file name."""
         return f"{self.first:08d}-{self.last:08d}.jsonl" if self.compacted else f"{self.first:08d}.jsonl"
 
     @property
     def compacted(self) -> bool:
-        """Whether it holds several."""
+        """Whether the file is a compacted segment, which holds several."""
         return self.last > self.first
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment that was read: its events in today's schema, what it names as the one before, and what the next one must name.
+    """A segment that was read and checked.
 
-    The events are as they were stored, so that a compaction keeps what a newer version has added.
+    Attributes:
+        span: the segments that the file holds.
+        previous: the hash that it gives for the segment before.
+        closing: the hash that the next segment must give for it.
+        records: its events, in today's schema. They stay plain JSON objects, so that a compaction
+            keeps what a newer version has added.
     """
 
     span: Span
@@ -92,9 +113,10 @@ class Segment:
 
 
 def in_order(names: Iterable[str]) -> tuple[list[Span], list[Span]]:
-    """The files that count, in order, and those that they cover: what a compaction had no time to remove.
+    """Returns the segment files to read, in order, and those that a compacted segment covers.
 
-    A gap shows as a `first` that does not follow the `last` before.
+    Covered files are left where a compaction was cut off before it had removed them. A missing
+    segment shows as a `first` that does not follow the `last` before.
     """
     counting: list[Span] = []
     covered: list[Span] = []
@@ -104,7 +126,7 @@ def in_order(names: Iterable[str]) -> tuple[list[Span], list[Span]]:
 
 
 def lines(events: Iterable[Mapping[str, Any]]) -> bytes:
-    """Events as they are stored.
+    """Returns events as they are stored, a line of JSON each.
 
     Raises:
         ValueError: for a number that is not finite.
@@ -113,13 +135,14 @@ def lines(events: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def encode(span: Span, previous: str, events: int, body: bytes, closing: str = "") -> bytes:
-    """A segment's file.
+    """Returns the content of a segment's file.
 
     Args:
-        previous: hash of the segment before.
-        events: how many there are in `body`.
-        body: see `lines`.
-        closing: of a compacted one, the hash of its last part.
+        span: the segments that the file holds.
+        previous: the hash of the segment before.
+        events: the number of events in `body`.
+        body: the events, as `lines` gives them.
+        closing: the hash of a compacted segment's last part; unused for others.
     """
     header = {"schema": SCHEMA, "first": span.first, "last": span.last, "previous": previous, "events": events}
     header |= {"closing": closing} if span.compacted else {}
@@ -127,7 +150,9 @@ def encode(span: Span, previous: str, events: int, body: bytes, closing: str = "
 
 
 def decode(span: Span, content: bytes) -> Segment:
-    """The inverse of `encode`, for any schema so far; events come in today's.
+    """Reads a segment's file, which is the inverse of `encode`, for any schema so far.
+
+    The events are brought to today's schema.
 
     Raises:
         Malformed: if the bytes are not what was written under this name.
@@ -135,7 +160,8 @@ def decode(span: Span, content: bytes) -> Segment:
     try:
         header, events = _parsed(content)
         _check(span, header, events, content)
-    except Malformed as error:  # the parts of a compacted segment had all been confirmed
+    except Malformed as error:
+        # All parts of a compacted segment had been confirmed, so it is never one to set aside.
         raise Malformed(error.what, error.line, error.torn and not span.compacted) from None
     for schema in range(header["schema"], SCHEMA):
         events = [_MIGRATIONS[schema](event) for event in events]
@@ -148,7 +174,7 @@ def _own_hash(header: Mapping[str, Any], body: bytes) -> str:
 
 
 def _parsed(content: bytes) -> tuple[dict[str, Any], list[Any]]:
-    """Header and events, each as it was stored."""
+    """Returns the header and the events, each as it was stored."""
     *whole, rest = content.split(b"\n")
     if not content:
         raise Malformed("is empty")
@@ -160,9 +186,10 @@ def _parsed(content: bytes) -> tuple[dict[str, Any], list[Any]]:
 
 def _line(text: bytes, at: int) -> Any:
     try:
-        return from_json(text)  # twice as fast, and equal to the last bit
+        # pydantic's parser is twice as fast as json's, and gives the same numbers to the last bit.
+        return from_json(text)
     except ValueError:
-        pass  # it refuses half a surrogate pair, which a traceback may hold
+        pass  # pydantic's parser refuses half a surrogate pair, which a traceback may hold
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -180,7 +207,7 @@ def _check(span: Span, header: Any, events: list[Any], content: bytes) -> None:
         raise Malformed(f"says that it is segment {said[0]}{f' to {said[1]}' if said[1] != said[0] else ''}", 1)
     if header["events"] != len(events):
         raise Malformed(f"has {len(events)} of {header['events']} events")
-    if schema == 1:
+    if schema == 1:  # which has no hash of its own
         return
     vouched = {key: value for key, value in header.items() if key != "sha256"}
     if header.get("sha256") != _own_hash(vouched, content.partition(b"\n")[2]):

@@ -1,4 +1,7 @@
-"""The state of a sweep: a fold over its events. Everything that is shown or decided is computed from it."""
+"""The state of a sweep, computed from its events alone.
+
+Everything that is shown or decided is computed from it.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,20 @@ __all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 UNCOUNTED = ("storage", "preempted")
-"""Causes for which an attempt ends that are no failures: the store refused, or the node was announced to go away."""
+"""Causes of an attempt's end that are no failures: the store refused, or the node was
+being reclaimed."""
 
 
 @dataclass
 class Trial:
-    """One configuration's training, under our own number.
+    """The training of one configuration, under a number of our own.
 
-    `kind` is "search", or "replicate" for the confirmation of trial `of`. `params` are what the searcher chose, `config` the
-    whole configuration. Status and reason follow the last event.
+    Status and reason follow the last event.
+
+    Attributes:
+        kind: `search`, or `replicate` for the confirmation of trial `of`.
+        params: what the searcher chose.
+        config: the whole configuration.
     """
 
     number: int
@@ -52,32 +60,41 @@ class Trial:
     reason: str = ""
     attempts: int = 0
     failures: int = 0
-    """Attempts that ended by an exception or were lost; none of the causes in `UNCOUNTED`."""
+    """The number of attempts that ended by an exception or were lost, without the causes in
+    `UNCOUNTED`."""
     excused: int = 0
-    """Failures that do not count against the trial: its process or machine went away when the attempt had brought a report."""
+    """The number of failures that do not count against the trial.
+
+    Its process or machine went away after the attempt had brought a report.
+    """
     cause: str = ""
-    """Of the last failure: error, memory, storage, stuck, lost or preempted."""
+    """The cause of the last failure: error, memory, storage, stuck, lost or preempted."""
     workers: list[int] = field(default_factory=list)
-    """Data-parallel workers of its attempts, each number once: sums of floating-point numbers depend on it."""
+    """The numbers of data-parallel workers that its attempts had, each once.
+
+    They are kept because sums of floating-point numbers depend on the number of workers.
+    """
     earlier: int = 0
-    """Reports that were there when the last attempt began."""
+    """The number of reports that were there when the last attempt began."""
     micro_batch: int | str | None = None
-    """That of the next attempt, where it is not the configuration's: smaller, as memory did not suffice, or measured."""
+    """The next attempt's micro-batch if it differs from the configuration: reduced after running
+    out of memory, or measured."""
     reports: list[Report] = field(default_factory=list)
     wall: float = 0.0
     """Seconds that the trial held its place, over all attempts whose end was recorded."""
     retired: set[str] = field(default_factory=set)
-    """Checkpoints that reports name and that are not kept any more."""
+    """Checkpoints that reports name but that are not kept any more."""
     distributions: dict[str, str] = field(default_factory=dict)
-    """What each searched parameter was drawn from, as Optuna's JSON."""
+    """The distribution that each searched parameter was drawn from, as Optuna's JSON."""
     budget: int = 0
-    """That of the sweep, in its unit, when the last attempt began; `config` has the steps that it comes to."""
+    """The sweep's budget when the last attempt began, in the sweep's unit; `config["steps"]` is the
+    same in optimizer steps."""
     extended: list[int] = field(default_factory=list)
     """The shorter budgets under which earlier attempts had begun."""
 
     @property
     def open(self) -> bool:
-        """Whether more is to come."""
+        """Whether the trial waits or runs, so that more reports may come."""
         return self.status in ("waiting", "running")
 
     @property
@@ -87,27 +104,33 @@ class Trial:
 
     @property
     def brief(self) -> str:
-        """The reason in one line: of a traceback the last, which is the exception; of an infeasible trial the first."""
+        """The reason in one line.
+
+        A traceback gives its last line, which is the exception; an infeasible trial gives its
+        first.
+        """
         return self.reason.splitlines()[0].strip() if self.infeasible else last_line(self.reason)
 
     @property
     def infeasible(self) -> bool:
-        """Whether it was impossible, or did not fit the memory in any micro-batch that was tried."""
+        """Whether the configuration was impossible, or too large for memory in every micro-batch
+        tried.
+        """
         return self.status == "failed" and self.reason.startswith("infeasible: ")
 
     @property
     def step(self) -> int:
-        """Step of the last report."""
+        """The optimizer step of the last report; 0 before the first."""
         return self.reports[-1].step if self.reports else 0
 
     @property
     def samples(self) -> int:
-        """Training rows seen up to the last report."""
+        """The number of training rows seen up to the last report; 0 before the first."""
         return self.reports[-1].samples if self.reports else 0
 
     @property
     def findings(self) -> list[Finding]:
-        """The last word of each guard on each subject."""
+        """The latest finding of each guard on each subject."""
         return latest(finding for report in self.reports for finding in report.findings)
 
     def measure(self, metric: str) -> Measure | None:
@@ -122,7 +145,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trivial predictor's measures on the rows that trials of a stratum are scored on, by `split/metric`."""
+    """A trivial predictor's measures by `split/metric`, on the rows that score a
+    stratum's trials.
+    """
 
     name: str
     stratum: str
@@ -131,7 +156,7 @@ class Baseline:
 
 @dataclass
 class History:
-    """Trials by number, baselines, findings and manifests, in the order of the ledger."""
+    """The state after some events of a ledger; everything in it is in the order of the ledger."""
 
     opened: Settings | None = None
     """What the sweep was asked for when a driver last opened it; None before the first has."""
@@ -147,14 +172,17 @@ class History:
 
     @staticmethod
     def of(events: Iterable[Event]) -> History:
-        """The state after those events."""
+        """Returns the state after those events."""
         history = History()
         for event in events:
             history.apply(event)
         return history
 
     def copy(self) -> History:
-        """One that moves on by itself, in another thread if need be; what is never changed, such as reports, is shared."""
+        """Returns a copy that can be changed independently, also in another thread.
+
+        What is never changed, such as reports, is shared.
+        """
         twin = replace(
             self, manifests=[dict(manifest) for manifest in self.manifests], trials={}, _began=dict(self._began)
         )
@@ -167,13 +195,13 @@ class History:
         return twin
 
     def apply(self, event: Event) -> None:
-        """Moves on by one event.
+        """Updates the state by one event.
 
         Raises:
             KeyError: for an event of a trial that was not proposed.
         """
         self.last_time = event.time
-        match event:  # the most frequent first: there are millions of them
+        match event:  # the most frequent classes come first, as there are millions of events
             case Reported():
                 self._on_reported(event)
             case Proposed():
@@ -208,23 +236,23 @@ class History:
         """What the sweep was asked for when a driver last opened it.
 
         Raises:
-            ValueError: if none has.
+            ValueError: if no driver has.
         """
         if self.opened is None:
             raise ValueError("ledger: it does not say yet what the sweep was asked for")
         return self.opened
 
     def spent(self, report: Report) -> int:
-        """How much of the budget a report has spent, in the unit that the sweep's sizes count."""
+        """Returns how much of the budget a report has spent, in the sweep's unit."""
         return self.settings.spent(report)
 
     @property
     def budget(self) -> int:
-        """Of a whole trial, in the sweep's unit; 0 before the sweep was opened."""
+        """The budget of a whole trial, in the sweep's unit; 0 before the sweep was opened."""
         return self.opened.budget if self.opened else 0
 
     def budgeted(self, trial: Trial) -> dict[str, Any]:
-        """The fields of a trial's configuration that the budget decides, as it stands now."""
+        """Returns the fields of a trial's configuration that today's budget changes."""
         return (
             {"steps": trial.config["steps"] * self.budget // trial.budget}
             if trial.budget not in (0, self.budget)
@@ -232,11 +260,11 @@ class History:
         )
 
     def search_trials(self) -> list[Trial]:
-        """Trials of the search, in order of their numbers."""
+        """Returns the trials of the search, in order of their numbers."""
         return [trial for trial in self.trials.values() if trial.kind == "search"]
 
     def replicates(self, of: int) -> list[Trial]:
-        """The confirmation runs of a trial."""
+        """Returns the confirmation runs of a trial."""
         return [trial for trial in self.trials.values() if trial.of == of]
 
     def _on_opened(self, event: Opened) -> None:
@@ -251,7 +279,11 @@ class History:
         self._began.clear()
 
     def _outgrown(self, trial: Trial, before: int) -> None:
-        """A search trial goes on unless it is judged otherwise; a replicate only once its finalist is one again."""
+        """Lets a trial go on under a budget that was raised.
+
+        A search trial waits, unless it is judged otherwise; a replicate is stopped until its
+        finalist is one again.
+        """
         if trial.kind == "replicate" or trial.status == "finished":
             trial.reason = f"the budget of {before} has been raised to {self.budget}"
         trial.status = "waiting" if trial.kind == "search" else "stopped"
@@ -287,7 +319,7 @@ class History:
         trial.reports.append(event.report)
         rows = int(event.report.facts.get("micro_batch", 0))
         if rows and isinstance(trial.trained_config.get("micro_batch"), str):
-            trial.micro_batch = rows  # known from now on
+            trial.micro_batch = rows  # it was to be measured, and is known from now on
         if event.action != "continue":
             self._leave(trial, event.time)
             trial.status = "finished" if event.action == "finish" else "stopped"

@@ -1,7 +1,8 @@
-"""The leaderboard: a view of the history.
+"""The leaderboard, which is computed from the history.
 
-Within a stratum, trials that reached their whole budget come first, by value; then those that did not, by how far they
-got and then by value, because values at different steps cannot be compared; failed ones last.
+Within a stratum, trials that reached their whole budget come first, by value. Trials that did not
+follow, by how far they got and then by value, because values at different steps cannot be compared.
+Failed trials are last.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ __all__ = [
 ]
 
 BRIEF = 160
-"""Characters of a failure's last line that are shown among the marks; the whole is the reason."""
+"""The number of characters of a failure's last line that are shown among the marks."""
 
 
 def strata(history: History) -> list[str]:
-    """The strata in the study's order."""
+    """Returns the strata in the study's order."""
     return [str(value) for value in history.settings.strata]
 
 
@@ -57,17 +58,17 @@ def _sign(history: History) -> float:
 
 
 def metric_name(metric: str) -> str:
-    """`validation/<metric>`, as reports name the objective."""
+    """Returns `validation/<metric>`, which is how reports name the objective."""
     return f"validation/{metric}"
 
 
 def objective(history: History) -> str:
-    """The objective's name in reports."""
+    """Returns the objective's name in reports."""
     return metric_name(history.settings.metric)
 
 
 def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
-    """What search trials of a stratum are ordered by: a smaller one comes first."""
+    """Returns the key that orders the search trials of a stratum; the smallest is the best."""
     value = _sign(history) * trial.value(objective(history))
     if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
         return (3, 0, math.inf, trial.number)
@@ -77,7 +78,7 @@ def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
 
 
 def ranked(history: History, stratum: str) -> list[Trial]:
-    """Search trials of a stratum, best first."""
+    """Returns the search trials of a stratum, best first."""
     return sorted(
         (trial for trial in history.search_trials() if trial.stratum == stratum),
         key=lambda trial: place(history, trial),
@@ -85,7 +86,7 @@ def ranked(history: History, stratum: str) -> list[Trial]:
 
 
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:
-    """The `count` best trials of a stratum that finished with a finite value."""
+    """Returns the `count` best trials of a stratum that finished with a finite value."""
     metric = objective(history)
     done = [
         trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))
@@ -94,10 +95,14 @@ def finalists(history: History, stratum: str, count: int) -> list[Trial]:
 
 
 def rivals(history: History, stratum: str, name: str, mode: str | None = None) -> list[Baseline]:
-    """The trivial predictors of a stratum that score on a metric: best first, those not finite last, oracles left out.
+    """Returns the trivial predictors of a stratum that score on a metric, best first.
+
+    Those whose score is not finite are last; oracles are left out.
 
     Args:
-        name: `split/metric`.
+        history: the state of the sweep.
+        stratum: the stratum.
+        name: the metric's name as `split/metric`.
         mode: min or max; None for the objective's.
     """
     found = [
@@ -111,13 +116,13 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
 
 
 def best_trivial(history: History, stratum: str, name: str, mode: str | None = None) -> Baseline | None:
-    """The first of the rivals, if its score is finite."""
+    """Returns the best trivial predictor; None where there is none with a finite score."""
     found = rivals(history, stratum, name, mode)[:1]
     return next((line for line in found if math.isfinite(line.metrics[name].value)), None)
 
 
 def marks(history: History, trial: Trial) -> list[str]:
-    """What a reader must know before believing a trial's value."""
+    """Returns what a reader must know before believing a trial's value, as short texts."""
     found = []
     if trial.reports and not math.isfinite(trial.value(objective(history))):
         found.append("not finite")
@@ -133,12 +138,15 @@ def marks(history: History, trial: Trial) -> list[str]:
 
 
 def _extended(trial: Trial) -> list[str]:
-    """Its schedules and curriculum followed shorter budgets at first."""
+    """Returns a mark for a trial whose schedules and curriculum first followed shorter budgets."""
     return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
 
 
 def _beside_trivial(history: History, trial: Trial) -> list[str]:
-    """Whether trivial predictors do as well; a tie is no lead, and neither is one that the trial's own interval takes back."""
+    """Returns a mark where trivial predictors do as well as the trial.
+
+    A tie is no lead, and neither is a lead that lies within the trial's own interval.
+    """
     metric, direction = objective(history), _sign(history)
     measure, trivial = trial.measure(metric), rivals(history, trial.stratum, metric)
     if measure is None or not trivial:
@@ -170,7 +178,9 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
 
 
 def replicate_marks(history: History, trial: Trial) -> list[str]:
-    """Guards that failed in a finalist's finished replicates, and in how many, as in `plateau (4 of 5)`."""
+    """Returns the guards that failed in finished replicates, and in how many, as `plateau
+    (4 of 5)`.
+    """
     runs = finished(history, trial)
     failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}
     found = Counter(mark for run in runs for mark in dict.fromkeys([*_extended(run), *failed[run.number]]))
@@ -180,19 +190,27 @@ def replicate_marks(history: History, trial: Trial) -> list[str]:
 def versus_trivial(
     history: History, trial: Trial, metric: str | None = None, mode: str | None = None, unit: str = "units"
 ) -> Comparison | None:
-    """A finalist beside the trivial predictor that scores best on test; None where there is none, or no replicate has finished.
+    """Compares a finalist with the trivial predictor that scores best on test.
+
+    It is None where there is no such predictor, or no replicate has finished.
 
     Args:
+        history: the state of the sweep.
+        trial: the finalist.
         metric: see `leadline.ledger.confirmed.versus`, as for `mode` and `unit`.
+        mode: min or max.
+        unit: what the metric's `n` counts.
     """
     line = best_trivial(history, trial.stratum, f"test/{metric or history.settings.metric}", mode)
     return versus(history, trial, line, metric, mode, unit) if line else None
 
 
 def besides(history: History, trial: Trial, unit: str = "units") -> list[Comparison]:
-    """A finalist beside the best trivial predictor by each other metric that has values per unit on test.
+    """Compares a finalist with the best trivial predictor by each other metric with values per
+    unit.
 
-    A claim by the objective alone, where the finalist is worse by another metric, would fool its reader.
+    A claim by the objective alone, where the finalist is worse by another metric, would mislead its
+    reader.
     """
     found = (
         versus_trivial(history, trial, name, mode, unit)
@@ -203,7 +221,10 @@ def besides(history: History, trial: Trial, unit: str = "units") -> list[Compari
 
 
 def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
-    """The finalist beside the best trivial predictor, by the objective and then by the other metrics, as plain values."""
+    """Returns the comparisons with the best trivial predictor as plain values.
+
+    That by the objective comes first, then those by the other metrics.
+    """
     first = versus_trivial(history, trial)
     found = [*([first] if first else []), *besides(history, trial)]
     return [
@@ -220,20 +241,26 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
 
 
 def wanted(history: History) -> int:
-    """Confirmation runs that the finalists, as they stand, ask for."""
+    """Returns how many confirmation runs the present finalists need."""
     count = sum(len(finalists(history, stratum, history.settings.confirm)) for stratum in strata(history))
     return count * history.settings.replicates
 
 
 def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
-    """Comparisons by other metrics in which a finalist is worse, though by the objective it is not."""
+    """Returns the comparisons by other metrics in which a finalist is worse.
+
+    There are none where it is worse by the objective, too: the verdict says so already.
+    """
     if found and found.verdict is Verdict.WORSE:
         return []
     return [one for one in others if one.verdict is Verdict.WORSE]
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:
-    """Finalists of a stratum of which a replicate has finished, best mean on test first, those not finite last."""
+    """Returns the finalists of a stratum with a finished replicate, best mean on test first.
+
+    Those whose mean is not finite are last.
+    """
     name, means = f"test/{history.settings.metric}", {}
     for trial in finalists(history, stratum, history.settings.confirm):
         if values := [score.value for score in scores(history, trial, name)]:
@@ -243,7 +270,10 @@ def confirmed(history: History, stratum: str) -> list[Trial]:
 
 
 def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:
-    """The table of confirmed finalists, best first within each stratum; of one stratum where it is named."""
+    """Returns the rows of all confirmed finalists, best first within each stratum.
+
+    Where `only` names a stratum, the rows are of that one.
+    """
     rows = []
     for stratum in strata(history) if only is None else [only]:
         for trial in confirmed(history, stratum):
@@ -264,7 +294,7 @@ def confirmations(history: History, only: str | None = None) -> list[dict[str, A
 
 
 def board(history: History, name: str) -> dict[str, Any]:
-    """The whole leaderboard as plain JSON values."""
+    """Returns the whole leaderboard as plain JSON values."""
     metric = objective(history)
     baselines = [
         {

@@ -18,17 +18,19 @@ __all__ = ["against", "bounds", "leaderboard_table", "number"]
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, or a dash."""
+    """Returns a number with four significant digits; a dash where it is None or not finite."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """An interval."""
+    """Returns an interval as `low .. high`."""
     return f"{number(low)} .. {number(high)}"
 
 
 def _table(title: str, columns: str) -> Table:
-    """A table whose columns never wrap but for the last; names that begin with `<` are aligned left."""
+    """Returns a table in which only the last column wraps; a name that begins with `<`
+    aligns left.
+    """
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     names = columns.split(", ")
     for column in names:
@@ -39,10 +41,17 @@ def _table(title: str, columns: str) -> Table:
 
 
 def leaderboard_table(history: History, name: str, top: int | None = 3, width: int = 160) -> Group:
-    """The leaderboard for a terminal: the `top` trials of each stratum, trivial predictors below them, then what was confirmed.
+    """Returns the leaderboard for a terminal.
+
+    It has the best trials of each stratum, the trivial predictors below them, then what was
+    confirmed.
 
     Args:
-        width: columns of the terminal; a narrow one gets fewer columns, never values that are cut off.
+        history: the state of the sweep.
+        name: the sweep's name.
+        top: how many trials of each stratum are shown; None for all.
+        width: the terminal's columns; a narrow one gets fewer columns, never values that are cut
+            off.
     """
     board = leaderboard.board(history, name)
     label, objective = history.settings.stratify or "stratum", leaderboard.objective(history)
@@ -91,7 +100,7 @@ def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequ
 
 
 def _over_replicates(history: History, trial: Trial, metric: str) -> str:
-    """A metric beside the objective: a count's median, smallest and largest value, otherwise the mean."""
+    """Returns a metric over replicates: a count's median and range, otherwise the mean."""
     if count := leaderboard.counts(history, trial).get(metric):
         return (
             f"{number(count.median)} ({number(count.low)} to {number(count.high)})"
@@ -103,7 +112,7 @@ def _over_replicates(history: History, trial: Trial, metric: str) -> str:
 
 
 def against(history: History, trial: Trial) -> str:
-    """A finalist beside the best trivial predictor on test, in words."""
+    """Compares a finalist with the best trivial predictor on test, in words."""
     found = leaderboard.versus_trivial(history, trial)
     if found is None:
         return "none"

@@ -1,8 +1,9 @@
-"""The leaderboard as plain text that follows a running sweep: a file for a log viewer, a few lines for a status message.
+"""The leaderboard as plain text that follows a running sweep.
 
-Columns are separated by `|`, as Ray's log viewer collapses spaces; it takes what follows a percent sign for a comment. The
-line of a trial of which nothing new is known is kept, so that a text of many trials costs what has changed since the last
-one, a sort and a join.
+It is a file for a log viewer, and a few lines for a status message. Columns are separated by `|`,
+because Ray's log viewer collapses spaces; it also takes what follows a percent sign for a comment.
+The lines of trials without news are kept, so that a new text costs only what has changed since the
+last one, a sort and a join.
 """
 
 from __future__ import annotations
@@ -23,21 +24,24 @@ from leadline.ledger.wording import utc
 __all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
 
 MOST = 20_000
-"""Trials of a stratum that are listed: Ray's log viewer shows the last 50,000 lines of a file."""
+"""The most trials of a stratum that are listed.
+
+Ray's log viewer shows the last 50,000 lines of a file.
+"""
 MARKS = 400
-"""Characters of a trial's marks that are shown."""
+"""The number of characters of a trial's marks that are shown."""
 _EVERY = (Opened, Closed, BaselineScored)
-"""Events that may change the line of any trial."""
+"""The classes of events that may change the line of any trial."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an attempt trains.
+    """Where a process of an attempt trains.
 
     Attributes:
         node: Ray's id of the node, in hexadecimal.
         host: the node's name or address.
-        pid: process on that node.
+        pid: the id of the process on that node.
         gpus: the GPUs of that node that the process sees.
     """
 
@@ -48,7 +52,10 @@ class Place:
 
 
 def pace(trial: Trial) -> tuple[float, float]:
-    """Samples and steps per second between the last two reports, evaluation and saving included; NaN before the first."""
+    """Returns samples and steps per second between the last two reports.
+
+    Evaluation and saving are included. Both are NaN before the first report.
+    """
     if not trial.reports:
         return math.nan, math.nan
     last, past = trial.reports[-1], trial.reports[-2] if len(trial.reports) > 1 else None
@@ -59,12 +66,15 @@ def pace(trial: Trial) -> tuple[float, float]:
 
 
 def gpu_memory(trial: Trial) -> float:
-    """The most bytes that the trial has held on its GPU, as its last report has it; NaN where it does not."""
+    """Returns the most bytes that the trial has held on its GPU.
+
+    The number is from its last report; NaN where that does not say.
+    """
     return trial.reports[-1].facts.get("gpu_memory", math.nan) if trial.reports else math.nan
 
 
 def states(history: History) -> dict[str, int]:
-    """Search trials by state, each state named."""
+    """Returns the number of search trials in each state."""
     found = Counter(trial.status for trial in history.trials.values() if trial.kind == "search")
     return {state: found[state] for state in ("waiting", "running", "finished", "stopped", "failed")}
 
@@ -73,20 +83,25 @@ class Board:
     """The leaderboard of a history that moves on.
 
     Args:
-        history: may change between calls, as long as `touch` is told.
-        name: of the sweep.
+        history: the state of the sweep; it may change between calls, as long as `touch` is told.
+        name: the sweep's name.
         storage: where the sweep is, without options or secrets.
     """
 
     def __init__(self, history: History, name: str, storage: str = "") -> None:
-        self.history, self._name, self._storage = history, name, storage
+        self.history = history
+        self._name = name
+        self._storage = storage
         self._lines: dict[int, tuple[tuple[int, int, float, int], str]] = {}
         self._order: dict[str, list[Trial]] = {}
         self._settled: tuple[int, list[str]] | None = None
-        """Replicates that the finalists ask for, and the table of those confirmed: as they were when a trial last ended."""
+        """The number of replicates that the finalists need, and the table of those confirmed.
+
+        They are as they were when a trial last ended; None where they must be computed again.
+        """
 
     def touch(self, event: Event) -> None:
-        """Takes note of an event that the history has just taken."""
+        """Forgets what an event may have changed; the history has just taken that event."""
         if isinstance(event, _EVERY):
             self._lines.clear()
             self._settled = None
@@ -97,7 +112,7 @@ class Board:
         self._order.clear()
 
     def ranked(self, stratum: str) -> list[Trial]:
-        """Search trials of a stratum, best first, as `leaderboard.ranked` has them."""
+        """Returns the search trials of a stratum, best first, as `leaderboard.ranked` does."""
         if not self._order:
             order: dict[str, list[Trial]] = {stratum: [] for stratum in leaderboard.strata(self.history)}
             for trial in self.history.trials.values():
@@ -110,16 +125,16 @@ class Board:
         return self._order[stratum]
 
     def best(self, stratum: str) -> Trial | None:
-        """The first of a stratum, if it has a finite value."""
+        """Returns the best trial of a stratum; None where none has a finite value."""
         first = self.ranked(stratum)[:1]
         return first[0] if first and math.isfinite(first[0].value(leaderboard.objective(self.history))) else None
 
     def running(self) -> list[Trial]:
-        """Trials that hold a place, replicates included."""
+        """Returns the trials that hold a place, replicates included."""
         return [trial for trial in self.history.trials.values() if trial.status == "running"]
 
     def progress(self) -> str:
-        """Trials by state, in a line."""
+        """Returns in one line how many trials are in each state."""
         history = self.history
         found = states(history)
         counts = ", ".join(f"{count} {state}" for state, count in found.items() if count)
@@ -128,7 +143,7 @@ class Board:
         return f"{sum(found.values())} of {history.settings.trials} trials ({counts or 'none yet'}){confirming}"
 
     def summary(self) -> list[str]:
-        """The best trial so far of each stratum, a line each."""
+        """Returns a line for each stratum with its best trial so far."""
         return [self._best_line(stratum) for stratum in leaderboard.strata(self.history)]
 
     def _best_line(self, stratum: str) -> str:
@@ -150,11 +165,12 @@ class Board:
         )
 
     def text(self, places: Mapping[int, Sequence[Place]] | None = None, now: float | None = None) -> str:
-        """The whole leaderboard.
+        """Returns the whole leaderboard.
 
         Args:
-            places: of the processes of trials that run, as far as known.
-            now: seconds since the epoch.
+            places: where the processes of running trials are, by the trial's number, as far as
+                known.
+            now: seconds since the epoch; None for the clock.
         """
         history = self.history
         if history.opened is None:
@@ -170,8 +186,10 @@ class Board:
         failed = [f"guard: {found['guard']}: {found['sentence']}" for found in self.history.findings if found["failed"]]
         return [
             f"sweep {self._name} in {self._storage}" if self._storage else f"sweep {self._name}",
-            f"{settings.metric} on validation, {settings.mode}imised; n counts independent units, intervals are of 95 per cent",
-            f"written {utc(now)}, last event {utc(self.history.last_time)}, {self.history.closed or 'running'}: {self.progress()}",
+            f"{settings.metric} on validation, {settings.mode}imised; "
+            "n counts independent units, intervals are of 95 per cent",
+            f"written {utc(now)}, last event {utc(self.history.last_time)}, "
+            f"{self.history.closed or 'running'}: {self.progress()}",
             *(f"best: {line}" for line in self.summary()),
             *failed,
         ]
@@ -188,11 +206,18 @@ class Board:
         ]:
             lines.append(
                 _row(
-                    trial.number if trial.kind == "search" else f"{trial.number} (of {trial.of})", trial.attempts, trial.stratum,
-                    history.spent(trial.reports[-1]) if trial.reports else 0, number(trial.value(leaderboard.objective(history))),
-                    number(pace(trial)[0]), place.host, place.pid or "-", ",".join(place.gpus) or "-", place.node,
+                    trial.number if trial.kind == "search" else f"{trial.number} (of {trial.of})",
+                    trial.attempts,
+                    trial.stratum,
+                    history.spent(trial.reports[-1]) if trial.reports else 0,
+                    number(trial.value(leaderboard.objective(history))),
+                    number(pace(trial)[0]),
+                    place.host,
+                    place.pid or "-",
+                    ",".join(place.gpus) or "-",
+                    place.node,
                 )
-            )  # fmt: skip
+            )
         return lines if len(lines) > 3 else []
 
     def _settle(self) -> tuple[int, list[str]]:

@@ -1,15 +1,19 @@
-"""Who may run a sweep: one driver at a time.
+"""The lease of a sweep, by which only one driver at a time runs it.
 
-    <sweep>/lease/00000003.json    the third lease: who holds it, and after how many silent seconds it may be taken over
-    <sweep>/lease/00000003.beat    a count that its holder raises; where it stands still, the holder is gone
+    <sweep>/lease/00000003.json    the third lease: its holder, and its seconds of silence
+    <sweep>/lease/00000003.beat    a count that its living holder raises again and again
     <sweep>/lease/00000003.stop    its holder has been asked to end the sweep, resumable
     <sweep>/lease/00000003.end     it was given back
 
-A lease is taken by creating the next number, which at most one driver can do: on local disks and NFS by a hard link, which
-fails where the file is there. Stores that only promise that the last write stands (most S3 servers, through pyarrow) leave a
-race: two drivers that take the same number within one round trip. Each therefore reads its lease back after a pause, and the
-one whose words are not there withdraws. A driver that stalls between that reading and its first segment can still meet
-another; the ledger's segments, numbered and chained, then stop the later of the two with an error, and lose nothing.
+A lease may be taken over once its holder has been silent for the seconds that it names.
+
+A lease is taken by creating the next number, which only one driver can do: on local disks and NFS
+by a hard link, which fails where the file exists. Stores that only promise that the last write
+stands (most S3 servers, through pyarrow) leave a race: two drivers may take the same number within
+one round trip. Each therefore reads its lease back after a pause, and the driver that finds another
+one's content withdraws. A driver that stalls between that reading and its first segment can still
+meet another one; the ledger's segments, numbered and chained, then stop the later of the two with
+an error, and lose nothing.
 """
 
 from __future__ import annotations
@@ -33,16 +37,19 @@ from leadline.storage import PATIENCE, Folder, patiently, reconnect_where_refuse
 __all__ = ["SECONDS", "Held", "Lease", "ask_to_stop", "gone", "holder", "last"]
 
 SECONDS = 15.0
-"""Silence after which a lease may be taken over. A driver that is alive shows it three times as often."""
+"""Seconds of silence after which a lease may be taken over.
+
+A driver that is alive shows it three times as often.
+"""
 _NAME = re.compile(r"\d{8}\.json")
 RELEASE_SECONDS = 5.0
-"""For which giving a lease back waits for the storage; it runs out by itself."""
+"""Seconds for which giving a lease back waits for the storage; the lease runs out by itself."""
 PAUSE = 1.0
-"""Between writing a lease and reading it back, where creating is not exclusive."""
+"""Seconds between writing a lease and reading it back, where creating is not exclusive."""
 
 
 class Held(RuntimeError):
-    """Another driver holds the lease; the message says who."""
+    """Raised where another driver holds the lease; the message says which."""
 
 
 def _holder() -> dict[str, Any]:
@@ -57,7 +64,11 @@ def _holder() -> dict[str, Any]:
 
 
 def _processes() -> str:
-    """Names the table of processes that this one is in: that of a machine since it was started, or of a container on it."""
+    """Returns a name for the process table that this process is in.
+
+    A table belongs to a machine since its start, or to a container on it. Process ids can be
+    compared only within one table.
+    """
     try:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -65,27 +76,36 @@ def _processes() -> str:
 
 
 def _alive(holder: dict[str, Any]) -> bool | None:
-    """Whether the holder's process runs; None where it cannot be seen from here, on another machine or in another container."""
+    """Returns whether the holder's process runs.
+
+    It is None where the process cannot be seen from here: on another machine or in another
+    container.
+    """
     if holder.get("processes") != _processes():
         return None
     try:
         process = psutil.Process(holder["pid"])
+        # An id is used again after a while, so that the time of the start must be the same as well.
         return abs(process.create_time() - holder["process_started"]) < 2 and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, KeyError, TypeError):
         return False
 
 
 class Lease:
-    """The right to write a sweep's ledger, kept by a thread that shows that its process lives.
+    """The right to write a sweep's ledger.
+
+    A thread keeps it, by showing that its process lives.
 
     Args:
         folder: the sweep's `lease` folder.
-        number: of this lease.
-        holder: what its file says.
-        seconds: see `SECONDS`.
-        lost: called once, from the thread, when another driver has taken over, or the storage has refused for `patience`.
-        patience: seconds. A lease that could not be shown for longer than `seconds` may have been taken over; the holder looks before it
-            shows it again, and what it wrote into the ledger meanwhile would be refused there.
+        number: the number of this lease.
+        holder: the content of its file.
+        seconds: the silence after which it may be taken over; see `SECONDS`.
+        lost: called once, from the thread, when another driver has taken over, or the storage has
+            refused for `patience`.
+        patience: seconds for which a storage that refuses is waited for. A lease that could not be
+            shown for longer than `seconds` may have been taken over. The holder looks before it
+            shows it again, and the ledger would refuse what it wrote meanwhile.
     """
 
     def __init__(
@@ -97,10 +117,19 @@ class Lease:
         lost: Callable[[str], None],
         patience: float = PATIENCE,
     ) -> None:
-        self.folder, self.number, self.holder, self.seconds = folder, number, holder, seconds
+        self.folder = folder
+        self.number = number
+        self.holder = holder
+        self.seconds = seconds
         self.asked: Callable[[], None] = lambda: None
-        """To be set: called, from the thread and perhaps more than once, when somebody has asked the holder to stop."""
-        self._lost, self._patience, self._count = lost, max(patience, seconds), 0
+        """Called when somebody has asked the holder to stop; whoever takes the lease sets it.
+
+        The call comes from the thread, perhaps more than once.
+        """
+        self._lost = lost
+        # Nobody can take over within `seconds`, so there is no reason to give up earlier.
+        self._patience = max(patience, seconds)
+        self._count = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
@@ -109,10 +138,13 @@ class Lease:
     def take(
         folder: Folder, lost: Callable[[str], None], seconds: float = SECONDS, patience: float = PATIENCE
     ) -> Lease:
-        """Takes the lease, at once where nobody holds it, after `seconds` of watching where its holder may be gone.
+        """Takes the lease.
+
+        It does so at once where nobody holds it, and after `seconds` of watching where its holder
+        may be gone.
 
         Raises:
-            Held: by whom.
+            Held: if another driver holds it; the message says which.
             OSError: if the storage refuses.
         """
         number = last(folder)
@@ -131,7 +163,7 @@ class Lease:
         return Lease(folder, number + 1, holder, seconds, lost, patience)
 
     def release(self) -> None:
-        """Gives it back; nothing happens where it is lost."""
+        """Gives the lease back; nothing happens where it was lost."""
         if self._over.is_set():
             return
         self._over.set()
@@ -139,7 +171,10 @@ class Lease:
         patiently(lambda: self.folder.write(f"{self.number:08d}.end", b"{}"), self.folder, seconds=RELEASE_SECONDS)
 
     def stop_was_asked(self) -> bool:
-        """Whether the holder before this one was asked to stop: it may have ended before it looked."""
+        """Returns whether the holder before this one was asked to stop.
+
+        That holder may have ended before it looked.
+        """
         return patiently(lambda: self.folder.exists(f"{self.number - 1:08d}.stop"), self.folder, seconds=self._patience)
 
     def _keep(self) -> None:
@@ -169,7 +204,7 @@ class Lease:
 
 
 def last(folder: Folder) -> int:
-    """The highest lease's number; 0 where there is none."""
+    """Returns the highest lease's number; 0 where there is none."""
     return _last(folder.sizes())
 
 
@@ -178,10 +213,12 @@ def _last(files: Iterable[str]) -> int:
 
 
 def ask_to_stop(folder: Folder) -> str:
-    """Asks whoever holds the lease to end the sweep, resumable; he looks every few seconds. Returns who that is, in words.
+    """Asks the holder to end the sweep, resumable, and returns in words who that is.
+
+    The holder looks every few seconds.
 
     Raises:
-        LookupError: if nobody holds it, as far as can be known from here.
+        LookupError: if nobody holds the lease, as far as can be known from here.
         OSError: if the storage refuses.
     """
     if not last(folder) or gone(folder):
@@ -191,7 +228,10 @@ def ask_to_stop(folder: Folder) -> str:
 
 
 def gone(folder: Folder) -> bool | None:
-    """Whether no driver holds the lease; None where that cannot be known from here without waiting."""
+    """Returns whether no driver holds the lease.
+
+    It is None where that cannot be known from here without waiting.
+    """
     number = last(folder)
     if not number or folder.exists(f"{number:08d}.end"):
         return True if number else None
@@ -200,7 +240,7 @@ def gone(folder: Folder) -> bool | None:
 
 
 def holder(folder: Folder) -> str:
-    """Who took the last lease, in words; empty where none was taken."""
+    """Returns in words who took the last lease; empty where none was taken."""
     number = last(folder)
     return _words(_read(folder, number)) if number else ""
 
@@ -221,7 +261,13 @@ def _count(folder: Folder, number: int) -> str:
 
 
 def _wait_until_silent(folder: Folder, number: int) -> None:
-    """Returns when the holder is known to be gone: its process has ended here, or it was silent for its whole lease."""
+    """Waits until the holder is known to be gone.
+
+    It is gone when its process has ended here, or when it was silent for its whole lease.
+
+    Raises:
+        Held: if the holder lives.
+    """
     holder = _read(folder, number)
     alive = _alive(holder)
     if alive is False:

@@ -1,4 +1,7 @@
-"""Reading a ledger: the chain of its segments from the first to the last, also while its writer compacts it."""
+"""Reading of a ledger: the chain of its segments from the first to the last.
+
+It works also while the ledger's writer compacts it.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,29 @@ from leadline.storage import Folder, patiently
 __all__ = ["READING_PATIENCE", "LedgerError", "Scan", "contents", "listed", "read", "scan", "steady", "uncollected"]
 
 LISTINGS = 10
-"""How often a reader lists again, because what it was to read has been compacted meanwhile."""
+"""How often a reader may start again because segments were compacted while it read them."""
 READING_PATIENCE = 10.0
-"""Seconds for which whoever only wants to look waits for a storage that does not answer."""
+"""Seconds for which a reader waits for a storage that does not answer."""
 READERS = 8
-"""Requests at a time to an object store."""
+"""The number of requests at a time to an object store."""
 
 _Found = TypeVar("_Found")
 
 
 class LedgerError(RuntimeError):
-    """A ledger that cannot be read or written; the message names the file."""
+    """Raised for a ledger that cannot be read or written; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The intact segments, what is wrong with the last one, if anything is, and files that a compacted segment covers.
+    """What a reading of a ledger has found.
 
-    `names` are those of all files that were there.
+    Attributes:
+        names: the names of all files that were there.
+        segments: the intact segments, in order.
+        torn: the last segment where it is damaged; None otherwise.
+        problem: what is wrong with the last segment; empty where nothing is.
+        covered: files that a compacted segment covers.
     """
 
     names: list[str]
@@ -50,25 +58,28 @@ class Scan:
 
         Raises:
             ValueError: for an event of unknown type.
-            KeyError: for one that lacks a field.
+            KeyError: for an event that lacks a field.
         """
         with uncollected():
             return [parse(record) for segment in self.segments for record in segment.records]
 
     @property
     def newer_settings(self) -> list[str]:
-        """What the last opening has asked for that this version does not know, as a newer one has written it."""
+        """The settings of the last opening that this version does not know.
+
+        A newer version of the program has written them.
+        """
         records = (record for segment in reversed(self.segments) for record in reversed(segment.records))
         last = next((record for record in records if record["type"] == Opened.type), None)
         return Settings.unknown(last["settings"]) if last else []
 
 
 def contents(folder: Folder, spans: list[Span], patience: float = READING_PATIENCE) -> Iterator[bytes]:
-    """The files of segments, in their order; from object stores several at a time.
+    """Yields the files' contents in order; an object store is asked for several at a time.
 
     Raises:
-        FileNotFoundError: where one has been compacted meanwhile.
-        StorageError: where the storage does not answer.
+        FileNotFoundError: if a segment was compacted meanwhile.
+        StorageError: if the storage does not answer.
     """
 
     def content(span: Span) -> bytes:
@@ -83,13 +94,14 @@ def contents(folder: Folder, spans: list[Span], patience: float = READING_PATIEN
 
 
 def steady(folder: Folder, walk: Callable[[list[str]], _Found], patience: float = READING_PATIENCE) -> _Found:
-    """What a reader finds in the files of these names, read again where some were compacted meanwhile.
+    """Calls `walk` with the ledger's file names, again where segments were compacted meanwhile.
 
-    That is noticed for certain, as a compacted segment is published before its parts are removed.
+    Such a compaction is always noticed, because a compacted segment is published before its parts
+    are removed.
 
     Raises:
-        LedgerError: if it does not end.
-        Exception: what the reader raises.
+        LedgerError: if compactions do not end.
+        Exception: what `walk` raises.
     """
     names = listed(folder, patience)
     for _ in range(LISTINGS):
@@ -105,7 +117,7 @@ def steady(folder: Folder, walk: Callable[[list[str]], _Found], patience: float 
 
 
 def listed(folder: Folder, patience: float = READING_PATIENCE) -> list[str]:
-    """The names of a ledger's files, sorted."""
+    """Returns the names of a ledger's files, sorted."""
     return sorted(patiently(folder.sizes, folder, seconds=patience))
 
 
@@ -125,9 +137,10 @@ def scan(folder: Folder, patience: float = READING_PATIENCE) -> Scan:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Without garbage collection, which would look through millions of events again and again while they are made, and ever after.
+    """Switches garbage collection off while millions of events are made.
 
-    They are freed all the same when nobody holds them any more: there are no cycles in them.
+    The collector would look through them again and again, also afterwards. Events have no cycles,
+    so they are freed all the same once nobody holds them.
     """
     was = gc.isenabled()
     gc.disable()
@@ -156,7 +169,8 @@ def _chained(folder: Folder, names: list[str], patience: float) -> Scan:
             if span != spans[-1] or not error.torn:
                 raise LedgerError(f"ledger: damaged in its middle: {problem}") from None
             return Scan(names, segments, span, problem, covered)
-        if segment.previous != previous:  # no write that was cut off leaves a whole segment that names another
+        # A write that was cut off leaves no whole segment, so this is damage even in the last one.
+        if segment.previous != previous:
             before = f"{folder}/{segments[-1].span.name}" if segments else "a segment before the first"
             changed = f"{folder}/{span.name} does not follow {before}: one of the two has changed"
             raise LedgerError(f"ledger: damaged in its middle: {changed}; restore the one that has")
@@ -166,9 +180,10 @@ def _chained(folder: Folder, names: list[str], patience: float) -> Scan:
 
 
 def read(folder: Folder) -> list[Event]:
-    """All events in order.
+    """Returns all events in order.
 
-    A damaged last segment is named in a warning and left out: its events had not been confirmed or are lost with the file.
+    A damaged last segment is named in a warning and left out: its events had not been confirmed, or
+    are lost with the file.
 
     Raises:
         LedgerError: if there is no ledger, or it is damaged before its last segment.

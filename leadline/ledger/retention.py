@@ -1,8 +1,8 @@
-"""Which of its checkpoints a trial that has ended still needs.
+"""The checkpoints that a trial still needs once it has ended.
 
-That of its last report, from which a longer budget goes on; that of its best value on validation; and the one before the
-last, in case the last is found damaged. Confirmation trains from fresh seeds and needs none. While a trial runs it keeps the
-same three (`leadline.retention`).
+It needs that of its last report, from which a longer budget goes on; that of its best value on
+validation; and the one before the last, in case the last is found damaged. Confirmation trains from
+fresh seeds and needs none. While a trial runs it keeps the same three (`leadline.retention`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ __all__ = ["needed", "superseded"]
 
 
 def needed(history: History, trial: Trial) -> set[str]:
-    """The checkpoints of a trial's last report and of its best value on validation."""
+    """Returns the checkpoints of a trial's last report and of its best value on validation."""
     return kept(trial.reports, leaderboard.objective(history), history.settings.mode, latest=1)
 
 
 def superseded(history: History, trial: Trial, held: Sequence[str]) -> list[str]:
-    """Those of the checkpoints held, newest first, that are not needed; none where the trial goes on or its last is not held."""
+    """Returns the checkpoints that a trial no longer needs, out of those held, newest first.
+
+    There are none while the trial may go on, or where the checkpoint of its last report is not
+    held.
+    """
     last = trial.reports[-1].checkpoint if trial.reports else None
     if trial.open or last not in held:
         return []

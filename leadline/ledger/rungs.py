@@ -1,4 +1,4 @@
-"""Where early stopping judges trials: what the engine decides by, and what a report says of it."""
+"""The rungs at which early stopping judges trials; the engine and the report both use them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ __all__ = ["rungs"]
 
 
 def rungs(grace: int, reduction: int, budget: int) -> list[int]:
-    """How much of its budget a trial has spent when it is judged: grace * reduction^k below the budget, in exact integers.
+    """Returns how much of its budget a trial has spent at each rung.
+
+    The rungs are grace * reduction^k below the budget, in exact integers.
 
     Args:
         grace: the first rung; at least 1.
         reduction: the factor between rungs; at least 2.
-        budget: of a whole trial; all three in the sweep's unit.
+        budget: the budget of a whole trial; all three are in the sweep's unit.
     """
     found = []
     rung = grace

@@ -1,11 +1,13 @@
-"""The ledger: an append-only sequence of events in immutable numbered segments with a hash chain; `format` says what is in one.
+"""The ledger: an append-only sequence of events, in immutable numbered segments.
 
     <sweep>/ledger/00000001-00000256.jsonl    what was compacted
     <sweep>/ledger/00000257.jsonl             a group of events
 
-One writer commits events in groups. Object stores have no append, so a group is a new file; a segment that exists already
-is never replaced, so of two writers one fails. (Where creating is a check before writing, as on S3, two that write within one
-round trip are not told apart: that is what the lease is for.)
+The segments form a chain of hashes; `leadline.ledger.format` says what is in one.
+
+One writer commits events in groups. Object stores have no append, so a group is a new file. A
+segment that exists is never replaced, so that one of two writers fails. (On S3, creating is a check
+before writing, and two writers within one round trip are not told apart: the lease is for that.)
 """
 
 from __future__ import annotations
@@ -25,24 +27,31 @@ from leadline.storage import Folder, patiently
 __all__ = ["SCHEMA", "Ledger", "LedgerError", "read"]
 
 GROUP_SECONDS = 0.2
+"""Seconds for which a group gathers events before it is stored, where nobody waits for one."""
 PATIENCE = 60.0
 """Seconds for which a storage that refuses, or does not answer, is waited for."""
 SILENCE = 5.0
-"""Seconds without a segment after which a writer looks for another one's: a lease is taken over after more."""
+"""Seconds without a segment of its own after which a writer looks for those of another.
+
+A lease can be taken over only after a longer silence.
+"""
 
 
 class Ledger:
-    """The one writer of a sweep's ledger.
+    """The only writer of a sweep's ledger.
 
-    `append` returns at once; what it has been given is stored with the next group, in the same order. Whoever must not act before an
-    event is stored asks `stored`, or waits in `commit`. A storage that refuses is waited for; a failure to store is raised by all of them.
+    `append` returns at once; its event is stored with the next group, in the same order. A caller
+    that must not act before an event is stored asks `stored`, or waits in `commit`. A storage that
+    refuses is waited for. All three raise a failure to store.
 
     Args:
-        folder: the ledger's.
-        known: what has been read of it, which is not read again where no file has come or gone since.
+        folder: the ledger's folder.
+        known: what was read of the ledger; it is read again only where a file has come or gone
+            since.
         patience: seconds for which a storage that refuses, or does not answer, is waited for.
-        compact: segments that are compacted into one.
-        say: told when such waiting begins and when it is over, and what was found damaged; warnings by default.
+        compact: how many segments are compacted into one.
+        say: called when such waiting begins and when it is over, and with what was found damaged;
+            it warns by default.
     """
 
     def __init__(
@@ -54,11 +63,13 @@ class Ledger:
         compact: int = COMPACT,
         say: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
     ) -> None:
-        self.folder, self._patience, self._say = folder, patience, say
+        self.folder = folder
+        self._patience = patience
+        self._say = say
         found = known if known and known.names == listed(folder, patience) else scan(folder, patience)
         self.reread = found is not known
         self.past = found.events if self.reread else []
-        """The events that were read here; none where `known` was right, whose reader has them."""
+        """The events that were read here; empty where `known` was right, whose reader has them."""
         self._segment, self._previous = (
             (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
         )
@@ -66,8 +77,10 @@ class Ledger:
             self._set_aside(found.torn, found.problem)
         self._compaction = self._compacting(found, compact)
         self._pending: list[Record] = []
-        self._appended = self._stored = 0
-        self._urgent = self._closed = False
+        self._appended = 0
+        self._stored = 0
+        self._urgent = False
+        self._closed = False
         self._error: BaseException | None = None
         self._wake = threading.Condition()
         self._written = time.time()
@@ -75,7 +88,7 @@ class Ledger:
         self._writer.start()
 
     def append(self, event: Event) -> int:
-        """Queues an event for the next group; its position, for `stored`."""
+        """Queues an event for the next group and returns its position, for `stored`."""
         record = event.to_dict()
         with self._wake:
             self._raise_error()
@@ -85,13 +98,16 @@ class Ledger:
             return self._appended
 
     def stored(self, position: int, within: float = 0.0) -> bool:
-        """Whether the event of that position, and all before it, are stored; the group does not wait for its full time any more.
+        """Returns whether the event of that position, and all before it, are stored.
+
+        Asking ends the present group's wait for further events.
 
         Args:
+            position: what `append` returned.
             within: seconds to wait for it.
 
         Raises:
-            LedgerError: if it could not be.
+            LedgerError: if it could not be stored.
         """
         with self._wake:
             if self._stored < position:
@@ -105,12 +121,12 @@ class Ledger:
         """Waits until every event appended so far is stored.
 
         Raises:
-            LedgerError: if it could not be.
+            LedgerError: if one could not be stored.
         """
         self.stored(self._appended, within=threading.TIMEOUT_MAX)
 
     def close(self) -> None:
-        """Commits and ends the writer."""
+        """Stores what was appended and ends the writer."""
         self.commit()
         with self._wake:
             self._closed = True
@@ -131,7 +147,7 @@ class Ledger:
         self.folder.files.delete_file(f"{self.folder.path}/{torn.name}")
 
     def _compacting(self, found: Scan, count: int) -> Compaction:
-        """Compaction goes on with the small segments that earlier drivers have left."""
+        """Starts the compaction, with the small segments that earlier drivers have left."""
         compaction = Compaction(self.folder, count, self._patience, self._say)
         compaction.remove(found.covered)
         for segment in found.segments:
@@ -177,16 +193,21 @@ class Ledger:
         self._compaction.add(part)
 
     def _publish(self, span: Span, content: bytes) -> None:
-        """Stores a segment, unless an earlier try has; whoever was silent for long looks whether another has gone on meanwhile.
+        """Stores a segment, unless an earlier try has stored it.
+
+        After a long silence it looks whether another writer has gone on meanwhile.
 
         Raises:
-            OSError: where the ledger that has begun is not there, as a mount that is gone: a new one must not begin in its place.
+            FileExistsError: if another writer has stored a segment.
+            OSError: if a ledger that has begun is not there, as where a mount is gone: a new one
+                must not begin in its place.
         """
         if span.first > 1 and self.folder.local and not self.folder.exists():
             raise OSError("the ledger is not there any more; put it, or its mount, back")
         try:
             self.folder.write(span.name, content, exclusive=True)
         except FileExistsError:
+            # An earlier try may have succeeded though it seemed to fail: then the content is ours.
             if self.folder.read(span.name) != content:
                 raise FileExistsError(f"{self.folder}/{span.name} is another writer's") from None
         if time.time() - self._written > SILENCE:

@@ -32,12 +32,15 @@ CHANGEABLE = (
     "storage_patience",
     "where",
 )
-"""What a resumed sweep may change; everything else belongs to the question that it asks."""
+"""The fields that a resumed sweep may change; all others belong to the question that it asks."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a sweep does; recorded when it opens. Times are in seconds, `budget` and `grace` in `unit`."""
+    """All that decides what a sweep does; it is recorded when the sweep opens.
+
+    Times are in seconds, `budget` and `grace` in `unit`.
+    """
 
     study: str
     family: str
@@ -49,7 +52,10 @@ class Settings:
     strata: tuple[Any, ...]
     trials: int
     budget: int
-    """The budget of a whole trial, in `unit`; recorded as `steps`, its name before sizes could be samples."""
+    """The budget of a whole trial, in `unit`.
+
+    It is recorded as `steps`, its name before budgets could be in samples.
+    """
     grace: int
     """The first rung, and the interval between reports, in `unit`."""
     reduction: int
@@ -63,7 +69,10 @@ class Settings:
     time_limit: float | None = None
     target: float | None = None
     concurrent: int | None = None
-    """Trials at a time; None: as many as fit this machine, or the cluster as it grows and shrinks."""
+    """The number of trials at a time.
+
+    None for as many as fit this machine, or the cluster as it grows and shrinks.
+    """
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     workers_per_trial: int = 1
@@ -71,23 +80,32 @@ class Settings:
     beside: tuple[str, ...] = ()
     modes: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the family says of its metrics, by name, as `leadline.measure.Metric.to_dict` has it: a
-    report made where the family is not installed knows from here their units, roles and series."""
+    """What the family says of its metrics, by name, as `leadline.measure.Metric.to_dict` has it.
+
+    A report made where the family is not installed knows their units, roles and series from here.
+    """
     family_target: str = ""
-    """The dotted name behind the name `family`, for where that name is not known; empty in old ledgers."""
+    """The dotted name of the family, for where the name `family` is not known; empty in
+    old ledgers."""
     question: str = ""
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"
     """What `budget` and `grace` count: optimizer steps, or training samples."""
     comparable: bool = False
-    """Whether strata may be compared with each other; where a ledger does not say, those of arms may."""
+    """Whether strata may be compared with each other.
+
+    Where a ledger does not say, the strata of arms may.
+    """
     stuck_after: float = 600.0
     storage_patience: float = 120.0
     where: dict[str, str] = field(default_factory=dict)
     contrasts: tuple[dict[str, Any], ...] = ()
     least_units: int = 0
     most_workers_per_trial: int | None = None
-    """Where there is room when an attempt begins; None: `workers_per_trial`, always."""
+    """The most workers of an attempt, where there is room when it begins.
+
+    None for `workers_per_trial`, always.
+    """
 
     def __post_init__(self) -> None:
         for name in (
@@ -113,7 +131,8 @@ class Settings:
             raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
         if self.budget < self.grace:
             raise ConfigError(
-                f"{self.unit}: {self.budget} is below grace {self.grace}, the first rung; raise --{self.unit} or lower --grace"
+                f"{self.unit}: {self.budget} is below grace {self.grace}, the first rung; "
+                f"raise --{self.unit} or lower --grace"
             )
         if self.cpus_per_trial <= 0:
             raise ConfigError(f"cpus-per-trial: must be positive (got {self.cpus_per_trial})")
@@ -127,47 +146,57 @@ class Settings:
 
     @property
     def most_workers(self) -> int:
-        """Of a trial, where there is room."""
+        """The most workers of a trial, where there is room for them."""
         return self.most_workers_per_trial or self.workers_per_trial
 
     @property
     def rungs(self) -> list[int]:
-        """How much of its budget a trial has spent when ASHA judges it, in `unit`."""
+        """The parts of the budget, in `unit`, at which ASHA judges a trial."""
         return rungs(self.grace, self.reduction, self.budget)
 
     def workers(self, config: Mapping[str, Any], free: int) -> int:
-        """Of an attempt, where there is room for `free`: as many as are wanted, and share its batch."""
+        """Workers for an attempt when `free` fit: the largest allowed number that divides
+        the batch.
+        """
         most = min(free, self.most_workers)
         rows = config.get("batch")
         fair = [n for n in range(self.workers_per_trial, most + 1) if not isinstance(rows, int) or not rows % n]
         return max(fair, default=self.workers_per_trial)
 
     def model_family(self) -> Family[Any]:
-        """The family."""
+        """Returns the family, which is imported where it is needed first.
+
+        Raises:
+            ConfigError: if it is not installed.
+        """
         return self._family
 
     @functools.cached_property
     def _family(self) -> Family[Any]:
-        from leadline import registry  # which imports torch: a leaderboard is read without it
+        # Imported here, because families import torch, and a leaderboard is read without it.
+        from leadline import registry
 
-        # Kept, since a name is looked for in all packages, and a replay asks once per trial.
+        # The family is kept: its name is looked for in all packages, and a replay asks per trial.
         return registry.family(self.family, self.family_target)
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
-        """The fields that a stratum fixes."""
+        """Returns the fields that a stratum fixes, with their values."""
         if self.arms:
             return dict(self.arms[str(stratum)])
         return {} if self.stratify is None else {self.stratify: stratum}
 
     def spent(self, report: Report) -> int:
-        """How much of the budget a report has spent, in `unit`."""
+        """Returns how much of the budget a report has spent, in `unit`."""
         return report.samples if self.unit == "samples" else report.step
 
     def configure(self, fields: Mapping[str, Any], stratum: Any, seed: int) -> TrialConfig:
-        """The configuration of a trial: the scale's fields, then the searched ones, then overrides, then the stratum's.
+        """Returns the configuration of a trial.
+
+        The searched fields replace the scale's, overrides replace both, and the stratum's fields
+        and the seed replace all.
 
         Raises:
-            ConfigError: if it is impossible.
+            ConfigError: if it is impossible, or if a searched field would change the data.
         """
         family = self.model_family()
         given = {**self.overrides, **self.dealt(stratum), "seed": seed}
@@ -184,7 +213,14 @@ class Settings:
         return config
 
     def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:
-        """The configuration with its steps and interval, from a budget in steps or samples."""
+        """Returns the configuration with the steps and the interval that the budget gives.
+
+        The budget is in steps or samples.
+
+        Raises:
+            ConfigError: if it is impossible, or if a budget in samples is no whole number of
+                batches.
+        """
         rows = 1
         if self.unit == "samples":
             rows = family.samples_per_step(family.config(values))
@@ -196,15 +232,16 @@ class Settings:
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as they are recorded: plain JSON values."""
+        """Returns the settings as they are recorded, as plain JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return {_RECORDED_AS.get(name, name): value for name, value in plain.items()}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:
-        """The inverse of `to_dict`, for every version so far: what is not recorded has its default.
+        """Reads recorded settings of any version so far, which is the inverse of `to_dict`.
 
-        What a newer version has recorded beyond is passed over: see `unknown`.
+        What is not recorded has its default. What a newer version has recorded beyond is ignored:
+        see `unknown`.
 
         Raises:
             ConfigError: for values that no sweep can have.
@@ -215,14 +252,14 @@ class Settings:
 
     @staticmethod
     def unknown(plain: Mapping[str, Any]) -> list[str]:
-        """The keys of recorded settings that this version does not know, as a newer one has written them."""
+        """Returns the keys of recorded settings that only a newer version knows."""
         return [key for key in plain if key not in _keys().values()]
 
 
 _RECORDED_AS = {"budget": "steps"}
-"""The keys under which fields are recorded, where these bear another name: ledgers keep the one that they began with."""
+"""The recorded keys of fields that have another name today; ledgers keep their first names."""
 
 
 def _keys() -> dict[str, str]:
-    """Fields, and the keys under which they are recorded."""
+    """Returns the recorded key of each field."""
     return {one.name: _RECORDED_AS.get(one.name, one.name) for one in dataclasses.fields(Settings)}

@@ -1,4 +1,4 @@
-"""TensorBoard event files with hyperparameters: a view of the history, rebuilt from it alone."""
+"""TensorBoard event files with hyperparameters, rebuilt from the history alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ __all__ = ["write"]
 
 
 def write(history: History, folder: Folder) -> None:
-    """Writes one run per trial below `folder`, replacing what is there."""
-    # Here, since tensorboardX imports boto3, which would cost each trial's process about a tenth of its start.
+    """Writes one TensorBoard run per trial below `folder`, replacing what is there."""
+    # Imported here, because tensorboardX imports boto3, which would add about a tenth to the start
+    # of each trial's process.
     from tensorboardX import SummaryWriter
 
     metric = leaderboard.objective(history)

@@ -18,10 +18,10 @@ __all__ = ["Comparison", "Side", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What may be said. Values are the words in which pages, tables and JSON say it.
+    """The verdicts; their values are the words in which pages, tables and JSON give them.
 
-    The first six are said of a comparison, `MIXED` only of several by different metrics. The last
-    five, beside `NOT_TOLD_APART` and `NO_CLAIM`, are said of another source's claim.
+    The first six are verdicts on a comparison, `MIXED` only on several by different metrics. The
+    last five, beside `NOT_TOLD_APART` and `NO_CLAIM`, are verdicts on another source's claim.
     """
 
     BETTER = "better"
@@ -177,7 +177,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be claimed of A."""
+        """The verdict on A, as far as it may be claimed."""
         if self.missing:
             return Verdict.NO_CLAIM
         if self.ahead:
