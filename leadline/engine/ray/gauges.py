@@ -1,7 +1,8 @@
-"""A sweep's metrics, which Ray exports to Prometheus as `ray_leadline_...`; grafana/leadline.json shows them.
+"""The metrics of a sweep, which Ray exports to Prometheus as `ray_leadline_...`.
 
-Ray 2.60 drops a gauge's tag set 20 s after it was last set. So each is set at every round, and the series of a trial that has
-ended goes away: there are never more of them than trials that run.
+The dashboard grafana/leadline.json shows them. Ray 2.60 drops a gauge's tag set 20 s after it was
+last set. So each one is set at every refresh, and the series of a trial that has ended goes away:
+there are never more series than trials that run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from leadline.ledger.leaderboard_text import Board, gpu_memory, pace, states
 __all__ = ["Gauges", "export_often"]
 
 REPORT_MS = "RAY_metrics_report_interval_ms"
+"""The environment variable that says how often a process gives its metrics to Ray, in
+milliseconds."""
 
 _NAMES = {
     "best": ("value of the best trial so far, and its 95 % interval", ("stratum", "bound")),
@@ -36,12 +39,15 @@ _NAMES = {
 
 
 def export_often() -> None:
-    """To be called before `ray.init` joins a cluster: this process alone gives its metrics to Ray each second, not every 10."""
+    """Lets this process give its metrics to Ray each second instead of every 10.
+
+    It must be called before `ray.init` joins a cluster, and concerns this process alone.
+    """
     os.environ.setdefault(REPORT_MS, "1000")
 
 
 class Gauges:
-    """The gauges of one sweep. What is not finite is not exported: a panel shows a gap."""
+    """The gauges of one sweep. A value that is not finite is not exported: a panel shows a gap."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -57,10 +63,11 @@ class Gauges:
             )
 
     def set(self, board: Board, rungs: dict[str, dict[int, int]]) -> None:
-        """Sets all of them.
+        """Sets all gauges.
 
         Args:
-            rungs: trials judged at each rung, by stratum.
+            board: the sweep's state.
+            rungs: the number of trials judged at each rung, by stratum.
         """
         for state, count in states(board.history).items():
             self._set("trials", count, state=state)
