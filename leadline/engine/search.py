@@ -26,8 +26,7 @@ __all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Space = Callable[[Any, str], dict[str, Any]]
-"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's
-configuration.
+"""A define-by-run search space: (trial with `suggest_*`, scale) -> configuration fields.
 
 Parameters have the names of the fields that they set, so that a field that the user fixes is not
 searched. A space whose parameters have other names reads the trial's `fixed`, the fields that the
@@ -35,7 +34,7 @@ user or the stratum fixes, and asks for nothing that they settle.
 """
 
 Outcome = Literal["finished", "stopped", "failed"]
-"""How a trial ended, as the searcher is told."""
+"""How a trial ended."""
 
 _UNUSED = optuna.samplers.RandomSampler(seed=0)
 """The sampler to set where no parameter is left to sample."""
@@ -173,8 +172,10 @@ class Search:
         Optuna cannot take back the end of a trial, so the study is built anew from all that it was
         asked and told, without the ends of these trials.
         """
-        asked, told = self._asked, self._told
-        self._asked, self._told = {}, {}
+        asked = self._asked
+        told = self._told
+        self._asked = {}
+        self._told = {}
         self._begin()
         for number, params in asked.items():
             self.replay(number, params)

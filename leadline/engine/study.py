@@ -17,8 +17,7 @@ __all__ = ["Contrast", "Scale", "Study"]
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of a study: how many trials of which budget, over which strata, with which fields
-    fixed.
+    """The size of a study: number of trials, their budget, strata, and fixed fields.
 
     Args:
         trials: search trials over all strata.
@@ -48,8 +47,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A planned comparison, which the report answers: the confirmed best of stratum `a` less that
-    of `b`.
+    """A planned comparison: the confirmed best of stratum `a` less that of `b`.
+
+    The report answers it.
 
     `margins` gives for each metric the largest difference that would not matter, in the metric's
     unit.
@@ -62,8 +62,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Study:
-    """A question: which family, which space, which metric, compared within which strata, at which
-    scales.
+    """A question: family, search space, metric, strata and scales.
 
     Args:
         name: the study's name, which is also the prefix of its sweeps' names.
@@ -145,8 +144,7 @@ class Study:
         return dataclasses.replace(found, family=family)
 
     def _answer(self, family: str) -> str:
-        """The dotted name of a family's own study; empty if it has none, or there is no such
-        family."""
+        """The dotted name of a family's own study; empty if there is none, or no such family."""
         try:
             return registry.family(family).studies.get(self.name, "")
         except ConfigError:

@@ -43,7 +43,8 @@ class FirstStep:
         """
         if self.taken <= max(self.marks.values()):
             return ""
-        parts, before = [], self.began
+        parts = []
+        before = self.began
         for what, moment in [*self.marks.items(), ("first trial's process", self.taken)]:
             parts.append(f"{what} {moment - before:.1f}")
             before = moment
@@ -85,8 +86,7 @@ class Summary:
         self._stored = stored
 
     def views(self) -> None:
-        """Prints the leaderboard and what goes with it, and writes the TensorBoard files and the
-        report.
+        """Prints the leaderboard and the timing, and writes the TensorBoard files and the report.
 
         All of it can be rebuilt from the ledger, so that a failure is only reported.
         """
@@ -145,8 +145,7 @@ class Summary:
         ]
 
     def _timing(self) -> list[str]:
-        """Lines on the seconds from command to first step, and on the seconds of a trial, by
-        parts."""
+        """Lines on the time from command to first step, and on a trial's time, by parts."""
         history = self._history
         whole = [trial for trial in history.trials.values() if trial.reports and not trial.open and trial.attempts == 1]
         lines = []

@@ -62,8 +62,7 @@ class Parent:
     _closed: bool = False
 
     def running(self, name: str, storage: str, limit: float | None = None) -> None:
-        """Tells the parent that the sweep is in its ledger: from now on a dead driver can be
-        replaced.
+        """Tells the parent that the ledger has the sweep, so that a dead driver can be replaced.
 
         Args:
             name: the sweep's name.
@@ -83,8 +82,10 @@ class Parent:
         self._tell({"code": code, "again": again, "planned": planned})
 
     def _tell(self, message: dict[str, Any]) -> None:
-        """Sends a message, unless the driver has told before how it ended: its first word on that
-        counts."""
+        """Sends a message to the parent.
+
+        Nothing is sent once the driver has told how it ended: its first word on that counts.
+        """
         if self.pipe is None or self._closed:
             return
         self._closed = "code" in message
@@ -101,7 +102,7 @@ Drive = Callable[[Sequence[str], Parent], int]
 
 @dataclass
 class _Driver:
-    """A driver's process, as its parent sees it: what it has said, and how it ended."""
+    """A driver's process as its parent sees it: what it has told, and how it ended."""
 
     pid: int
     said: dict[str, Any] = field(default_factory=dict)

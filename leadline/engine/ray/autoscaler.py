@@ -58,8 +58,7 @@ class Autoscaler:
 
 
 def node_types(home: Path | None = None) -> list[Node]:
-    """The types of node that the cluster's autoscaler may add; none on a cluster without
-    autoscaler.
+    """The types of node that the cluster's autoscaler may add; none without an autoscaler.
 
     Args:
         home: the folder in which `ray up` has left its configuration on the head; None for the home

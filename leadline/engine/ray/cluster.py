@@ -131,8 +131,7 @@ class Cluster:
         return places if self.most is None else min(places, self.most)
 
     def placed_on(self) -> dict[str, str]:
-        """A selector of the nodes that have passed their probe, with the labels that were asked
-        for."""
+        """A selector of the nodes that have passed their probe, and of the labels asked for."""
         with self._lock:
             return {**selector(self._nodes), **self.request.where}
 

@@ -19,8 +19,7 @@ from leadline.ledger.leaderboard_text import Board, gpu_memory, pace, states
 __all__ = ["Gauges", "export_often"]
 
 REPORT_MS = "RAY_metrics_report_interval_ms"
-"""The environment variable that says how often a process gives its metrics to Ray, in
-milliseconds."""
+"""The environment variable for the interval, in ms, at which a process gives Ray its metrics."""
 
 _NAMES = {
     "best": ("value of the best trial so far, and its 95 % interval", ("stratum", "bound")),
@@ -83,7 +82,8 @@ class Gauges:
             self._set(short, math.fsum(rate for rate in rates if math.isfinite(rate)))
 
     def _best(self, board: Board, stratum: str) -> None:
-        metric, trial = leaderboard.objective(board.history), board.best(stratum)
+        metric = leaderboard.objective(board.history)
+        trial = board.best(stratum)
         measure = trial.measure(metric) if trial else None
         if trial and measure:
             self._set("best_trial", trial.number, stratum=stratum)

@@ -160,8 +160,10 @@ class LiveLeaderboard:
 
     def _write_job(self) -> None:
         if self._job:
-            board, history = self._board, self._board.history
-            best, progress = board.summary(), board.progress()
+            board = self._board
+            history = board.history
+            best = board.summary()
+            progress = board.progress()
             told = {
                 "job_name": self._name,
                 "sweep": self._name,

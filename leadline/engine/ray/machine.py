@@ -30,7 +30,8 @@ class Machine:
     """
 
     def __init__(self, request: Request, trials: int, temporary: str) -> None:
-        cpus, gpus = trials * request.workers * request.cpus, trials * request.workers * request.gpus
+        cpus = trials * request.workers * request.cpus
+        gpus = trials * request.workers * request.gpus
         ray.init(
             address="local",
             num_cpus=max(1, math.ceil(cpus)),

@@ -50,11 +50,9 @@ Places are idle while a driver waits for its last attempts, so a handover must b
 MOST_PENDING = 64
 """The largest number of processes that Tune starts at a time."""
 PENDING_SECONDS = 60.0
-"""Seconds after which an attempt that has not begun is taken to wait for room, and not merely for
-its process to start."""
+"""Seconds after which an attempt that has not begun is waiting for room, not for a process."""
 TAKEN_SECONDS = 1.0
-"""The longest that a trial's end waits for the process of the trial that ended before it to be
-reused."""
+"""How long a trial's end waits at most until the process that ended before is reused."""
 BRIEFLY = 0.02
 """Seconds that Tune's event loop waits for the ledger before it does something else.
 
@@ -158,8 +156,7 @@ class _Searcher(Searcher):
 
 
 class _Scheduler(FIFOScheduler):
-    """Brings reports and failures to `Placement`, and ends Tune's trials when their ends are
-    stored."""
+    """Passes reports and failures to `Placement`, and ends trials once their ends are stored."""
 
     def __init__(self, placement: Placement) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -293,8 +290,7 @@ class Placement:
         self._reused = director.settings.most_workers == 1
         """Whether a process goes on to other attempts, which that of a worker group does not."""
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
-        """The attempt to hand out and its configuration, after the position that must be stored
-        first."""
+        """The position that must be stored first, the attempt to hand out, its configuration."""
         self._ending: list[tuple[int, Any]] = []
         """Tune's trials that are to end, each after the ledger position of its end."""
         self._vacated = 0.0
@@ -451,8 +447,8 @@ class Placement:
         """Tune's trials that wait for a place on nodes that have changed since.
 
         Some or all of the nodes that such a trial may be placed on are gone, while there are new
-        ones on which it may not be placed. If only some are gone, it is named after
-        `PENDING_SECONDS`.
+        ones on which it may not be placed. A trial that has lost only some of its nodes counts
+        after `PENDING_SECONDS`.
         """
         waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live]
         now = nodes_of(self.nodes.placed_on()) if waiting else set()
@@ -473,7 +469,8 @@ class Placement:
             kept: whether room is kept into which the trials on these nodes can move.
             without: an attempt that is counted as gone, because it would give its places back.
         """
-        leaving, least = self.nodes.leaving(), self.director.settings.workers_per_trial
+        leaving = self.nodes.leaving()
+        least = self.director.settings.workers_per_trial
         held = [self._next[2][_NUMBER]["workers"]] if self._next else []
         for live in self._live.values():
             stay = live.workers - live.on(leaving)
@@ -485,8 +482,7 @@ class Placement:
         return room[0] >= trials * self.director.settings.workers_per_trial and room[1] >= trials
 
     def _goes(self, live: _Live, leaving: Set[str]) -> bool:
-        """Whether an attempt that is still running trains on a node that goes away, or is led from
-        it."""
+        """Whether a running attempt trains on a node that goes away, or is led from it."""
         trial = self._trial(live)
         trains = trial.status == "running" and trial.attempts == live.assignment.attempt
         return trains and bool(live.on(leaving) or live.led_from in leaving)
@@ -495,8 +491,7 @@ class Placement:
         return sum(trial.status == "waiting" for trial in self.director.history.trials.values())
 
     def _waiting_for_leaving(self) -> bool:
-        """Whether a trial waits while a node goes away: it has precedence over those that train
-        there."""
+        """Whether a trial waits while a node goes away; it comes before those that train there."""
         return bool(self.nodes.leaving()) and self._waiting() > 0
 
     def _to_move(self, live: _Live) -> bool:

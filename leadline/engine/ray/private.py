@@ -52,8 +52,7 @@ Ray 2.60: `ray._private.ray_constants`.
 
 
 def on_loopback(temporary: str) -> dict[str, Any]:
-    """The arguments of `ray.init` for a Ray that listens on loopback alone and keeps its files in a
-    folder.
+    """The arguments of `ray.init` for a Ray on loopback alone, with its files in a folder.
 
     Ray 2.60: `_node_ip_address` and `_temp_dir` are parameters of `ray.init`; their underscore says
     that they may change.
@@ -101,8 +100,7 @@ def logs_folder() -> Path:
 
 
 def submission() -> str:
-    """The submission id of the Ray job whose driver this process is; empty if it is no job's
-    driver.
+    """The submission id of the Ray job that this process is the driver of; empty if none.
 
     Ray 2.60: `metadata.job_submission_id` in the job's configuration.
     """

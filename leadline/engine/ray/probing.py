@@ -50,8 +50,7 @@ class Probes:
         return bool(self._running)
 
     def may_pass(self, request: Request) -> bool:
-        """Whether a node is being probed, or one that has room for a worker is to be probed
-        again."""
+        """Whether a node is being probed, or one with room for a worker will be probed again."""
         return self.running() or any(workers_on_one(node, request) for _, node in self._again.values())
 
     def facts(self, node: Node, say: Callable[[str], None]) -> dict[str, Any] | None:

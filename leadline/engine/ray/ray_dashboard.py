@@ -1,5 +1,4 @@
-"""What Ray's dashboard shows of a sweep: the job page, a file among the logs, and the links to
-both.
+"""What Ray's dashboard shows of a sweep: the job page, a file among the logs, and links.
 
 The addresses of the dashboard's pages, and that a job's record has a message, are not part of Ray
 2.60's public interface, and neither is what `leadline.engine.ray.private` gives. Any of it may fail
@@ -23,8 +22,7 @@ SECONDS = 5
 
 
 def link(page: str) -> str:
-    """The address of a page of the dashboard, as seen from its host; empty if there is no
-    dashboard."""
+    """The address of a dashboard page, as seen from its host; empty if there is no dashboard."""
     base = dashboard_address()
     return f"http://{base}/#/{page}" if base else ""
 

@@ -14,8 +14,7 @@ __all__ = ["Node", "Request", "lacking", "may_be_added", "room", "workers_on", "
 
 @dataclass(frozen=True)
 class Request:
-    """What a trial asks for: CPUs and GPUs of each of its workers, and labels that a node must
-    have.
+    """What a trial asks for: CPUs and GPUs of each worker, and labels that a node must have.
 
     `gpus` may be a fraction, and `workers` is the least number of workers.
     """

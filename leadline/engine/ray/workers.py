@@ -240,8 +240,7 @@ def _hosts(world: World) -> list[str]:
 
 
 def _held(loop: Loop | None) -> str:
-    """A note for an exception about memory: the micro-batch, and the most that the process has
-    held."""
+    """A note for an exception about memory: the micro-batch, and the peak of this process."""
     tried = f"with {named(loop.rows)}" if loop and loop.rows else "before the first batch"
     if loop and loop.device.type == "cuda":
         held = torch.cuda.max_memory_allocated(loop.device)
@@ -294,8 +293,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
 
 
 def worker_group(spec: AttemptSpec) -> Reports:
-    """Trains an attempt in a Ray Train worker group of `spec.workers` workers and yields its
-    reports.
+    """Trains an attempt in a group of `spec.workers` Ray Train workers and yields its reports.
 
     Raises:
         RuntimeError: with the group's own error, if it ends before it has been told to.
