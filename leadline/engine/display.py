@@ -105,8 +105,12 @@ class Display:
         """
         for line in self._director.news:
             kind = line.split(": ")[1]
-            whose = "note" if kind in ("note", MOVED) else "failure" if kind.startswith("attempt ") else "guard"
-            kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
+            whose = "guard"
+            if kind in ("note", MOVED):
+                whose = "note"
+            elif kind.startswith("attempt "):
+                whose = "failure"
+                kind = kind.partition(" ")[2].partition(" ")[2]  # without "attempt 1"
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
                 more = (
@@ -163,8 +167,7 @@ class Display:
         return "~" + _clock(self._left() / rate)
 
     def _left(self) -> float:
-        """The steps still to come: those expected of search trials, and those of confirmation
-        runs."""
+        """The steps to come: those expected of search trials, and those of confirmation runs."""
         settings = self._director.settings
         history = self._director.history
         each = expected_search(settings)

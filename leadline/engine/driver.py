@@ -64,7 +64,7 @@ class Driver:
         space: the search space.
         settings: what was asked for.
         folder: the sweep's folder.
-        name: the name of the sweep, whose folder has it below `storage`.
+        name: the sweep's name, which is also that of its folder below `storage`.
         storage: the place of all sweeps, as the user typed it.
         lease: the right to write to the sweep's folder.
         parent: the parent of this process.

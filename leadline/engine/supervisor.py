@@ -242,7 +242,12 @@ def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -
     try:
         code = drive(arguments, parent)
     except SystemExit as asked:
-        code = asked.code if isinstance(asked.code, int) else 0 if asked.code is None else FAILED
+        # As Python does: no code is success, and anything but a number is a failure.
+        code = FAILED
+        if isinstance(asked.code, int):
+            code = asked.code
+        elif asked.code is None:
+            code = DONE
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BaseException:

@@ -91,8 +91,8 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
 
 
 def _code() -> tuple[Path, str]:
-    """The folder to send, and the script's path in it: the script's project, else its own
-    folder."""
+    """The folder to send, which is the script's project or own folder, and the script's path in
+    it."""
     script = Path(sys.argv[0]).resolve()
     projects = (parent for parent in script.parents if (parent / "pyproject.toml").is_file())
     root = next(projects, script.parent)
@@ -117,8 +117,7 @@ def _arguments(given: Sequence[str], request: options.Request, name: str, storag
 
 
 def _without(words: list[str], option: str) -> tuple[list[str], str]:
-    """The words without an option and its value, and that value; the last one if there are
-    several."""
+    """The words without an option and its value, and that value, the last one if it is repeated."""
     left = list[str]()
     value = ""
     rest = iter(words)

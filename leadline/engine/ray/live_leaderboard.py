@@ -110,8 +110,7 @@ class LiveLeaderboard:
         return [f"{what:<12} {link}" for what, link in self._links.items() if link]
 
     def tick(self) -> None:
-        """Copies the few numbers that no event has; to be called often, in the director's
-        thread."""
+        """Copies the few numbers that no event has; call it often, in the director's thread."""
         now = time.monotonic()
         if now - self._seen >= SECONDS / 2:
             self._seen = now
@@ -144,8 +143,7 @@ class LiveLeaderboard:
             self._shown = places
 
     def _take(self) -> bool:
-        """Updates this thread's history with the new events; returns whether there is news to
-        show."""
+        """Updates this thread's history with new events; returns whether there is news."""
         changed = self._shown is None
         while not self._events.empty():
             event = self._events.get()
@@ -175,8 +173,7 @@ class LiveLeaderboard:
             self._job.write("\n".join(message), told)
 
     def _attempt(self, what: str, action: Callable[[], Any]) -> None:
-        """Runs an action for a view; a failure does not harm the sweep, and the user is told
-        once."""
+        """Runs an action of a view; a failure is told once, and does not harm the sweep."""
         try:
             action()
         except Exception as error:

@@ -17,8 +17,7 @@ __all__ = ["Machine", "dead"]
 
 
 class Machine:
-    """This machine alone, with a Ray for one driver, which listens on loopback and has no
-    dashboard.
+    """This machine alone, with a Ray for one driver, on loopback and without dashboard.
 
     Args:
         request: what a trial asks for.

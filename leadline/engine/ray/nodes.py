@@ -26,8 +26,7 @@ class Nodes(Protocol):
 
     @property
     def processes(self) -> Mapping[str, psutil.Process]:
-        """Ray's own processes by name, without which it is gone; none if Ray is not this
-        driver's."""
+        """Ray's own processes by name, which it needs; none if Ray is not this driver's."""
 
     def slots(self) -> int:
         """How many trials fit at a time now."""
