@@ -40,7 +40,7 @@ class Probes:
         self._running: dict[str, Any] = {}
         """References to the results of the probes that run, by node id."""
         self._again: dict[str, tuple[float, Node]] = {}
-        """By node id, when a node whose probe failed is probed again, and the node."""
+        """Nodes whose probe failed: id -> (monotonic time of the next probe, node)."""
         self._marker = f".seen-{uuid.uuid4().hex[:8]}"
         self._task = ray.remote(num_cpus=0, max_retries=0)(_facts)
         folder.write(self._marker, b"")
