@@ -41,7 +41,7 @@ class Address:
 
     @property
     def given(self) -> bool:
-        """Whether the user named the cluster: a command in another shell may not find it."""
+        """Whether the user named the cluster, so that another shell may not know it."""
         return self.found in _GIVEN
 
 

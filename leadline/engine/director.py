@@ -98,8 +98,7 @@ class Director:
         Finalists are confirmed all the same.
         """
         self.first_step = 0.0
-        """When training for this driver's first report began, in seconds since the epoch; else
-        0."""
+        """When training for this driver's first report began, in seconds since the epoch, or 0."""
         self.news: list[str] = []
         """Faults that guards found, and failures, a line each; whoever prints them empties it."""
         self.halting = ""
@@ -222,7 +221,8 @@ class Director:
         trial = self.history.trials[number]
         if not trial.open:
             return False
-        cause, tried = cause_of(error), trial.trained_config.get("micro_batch", 0)
+        cause = cause_of(error)
+        tried = trial.trained_config.get("micro_batch", 0)
         smaller: int | str | None = None
         excused = cause == "lost" and (
             len(trial.reports) > trial.earlier or (blameless(error) and trial.excused < MOST_NODES)
@@ -262,7 +262,7 @@ class Director:
         self._new(BaselineScored(stratum=stratum, name=name, metrics=measures, time=time.time()))
 
     def finding(self, stratum: str, guard: str, failed: bool, number: float, sentence: str) -> None:
-        """Records what an audit found."""
+        """Records what an audit of the data found."""
         self._new(
             Audited(guard=guard, stratum=stratum, failed=failed, number=number, sentence=sentence, time=time.time())
         )
@@ -351,11 +351,11 @@ class Director:
             self._check_target(self.history.trials[number])
 
     def _rejudge(self, trial: Trial) -> Decision:
-        """Judges a trial that spent a shorter budget at the longer one's rungs, by its last
-        value."""
+        """Judges a trial's last value at the rungs that a longer budget has added."""
         last = trial.reports[-1]
         value = trial.value(leaderboard.metric_name(self.settings.metric))
-        spent, budget = self.settings.spent(last), self.history.budget
+        spent = self.settings.spent(last)
+        budget = self.history.budget
         decision = self.asha[trial.stratum].report(trial.number, spent, value)
         if decision.action == "stop":
             return Decision("stop", f"{decision.reason}; it stays at {spent}, as the budget was raised to {budget}")
@@ -375,7 +375,9 @@ class Director:
         )
 
     def _replay_proposal(self, event: Proposed) -> None:
-        number, stratum, was = event.trial, event.stratum, event.config
+        number = event.trial
+        stratum = event.stratum
+        was = event.config
         fields = self._search[stratum].replay(number, event.params)
         for name, now in self._search[stratum].distributions(number).items():
             self._drawn[stratum, name] = (event.distributions.get(name, now), now)

@@ -33,8 +33,7 @@ TOLD = 3
 
 
 class _Console(Console):
-    """A console that falls silent once nobody reads it, as after `| head`, so that the sweep goes
-    on."""
+    """A console that falls silent once nobody reads it, as after `| head`; the sweep goes on."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -106,8 +105,12 @@ class Display:
         """
         for line in self._director.news:
             kind = line.split(": ")[1]
-            whose = "note" if kind in ("note", MOVED) else "failure" if kind.startswith("attempt ") else "guard"
-            kind = kind.partition(" ")[2].partition(" ")[2] if whose == "failure" else kind
+            whose = "guard"
+            if kind in ("note", MOVED):
+                whose = "note"
+            elif kind.startswith("attempt "):
+                whose = "failure"
+                kind = kind.partition(" ")[2].partition(" ")[2]  # without "attempt 1"
             self._told[kind] += 1
             if self._told[kind] <= TOLD:
                 more = (
@@ -164,10 +167,11 @@ class Display:
         return "~" + _clock(self._left() / rate)
 
     def _left(self) -> float:
-        """The steps that are still to come: those of search trials, as far as these are expected to
-        go, and those of confirmation runs."""
-        settings, history = self._director.settings, self._director.history
-        each, searched = expected_search(settings), history.search_trials()
+        """The steps to come: those expected of search trials, and those of confirmation runs."""
+        settings = self._director.settings
+        history = self._director.history
+        each = expected_search(settings)
+        searched = history.search_trials()
         spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
         search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))
         ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
@@ -181,7 +185,8 @@ class Display:
 
     def _rows(self) -> list[list[str]]:
         """One row for each stratum: how far its trials have come, and the best of them."""
-        history, rows = self._director.history, list[list[str]]()
+        history = self._director.history
+        rows = list[list[str]]()
         for stratum in leaderboard.strata(history):
             ranked = leaderboard.ranked(history, stratum)
             measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None

@@ -44,8 +44,7 @@ __all__ = ["Driver"]
 INTERRUPT_SECONDS = 10.0
 """How long an interrupted driver waits for Ray before it closes the ledger and leaves."""
 LETTING_GO_SECONDS = 2.0
-"""How long a driver that leaves without Ray tries to tell the cluster that it needs no more
-nodes."""
+"""How long a driver that leaves without Ray may take to tell the autoscaler."""
 CLOSING_SECONDS = 5.0
 """How long a driver that leaves without Ray waits for the ledger to store its last event."""
 RETENTION_SECONDS = 5.0
@@ -65,7 +64,7 @@ class Driver:
         space: the search space.
         settings: what was asked for.
         folder: the sweep's folder.
-        name: the name of the sweep, whose folder has it below `storage`.
+        name: the sweep's name, which is also that of its folder below `storage`.
         storage: the place of all sweeps, as the user typed it.
         lease: the right to write to the sweep's folder.
         parent: the parent of this process.
@@ -178,7 +177,8 @@ class Driver:
 
         It also prints and notes why the sweep may not go on bit for bit as under the driver before.
         """
-        past, now = self.director.history.manifests[-1:], manifest()
+        past = self.director.history.manifests[-1:]
+        now = manifest()
         self.director.opened(now)
         for changed in differences(past[0], now) if past else []:
             self.director.noted(f"resumed, and no longer bit for bit what it was: {changed}")
@@ -278,7 +278,7 @@ class Driver:
             self._leave(f"could not start Ray ({type(error).__name__})")
 
     def _join(self) -> Nodes:
-        """Joins the cluster, as a job of which this process runs."""
+        """Joins the cluster on which this process runs as a job."""
         environment.prepare(cluster=True)
         from leadline.engine.ray.cluster import Cluster
         from leadline.engine.ray.gauges import export_often
@@ -308,7 +308,8 @@ class Driver:
         for line in self.nodes.news():
             self.director.noted(line)
             self._say(f"note: {line}")
-        now, limit = time.time(), self.settings.time_limit
+        now = time.time()
+        limit = self.settings.time_limit
         if limit is not None and now - self.began > limit:
             self.placement.halt = True
         if self.folder.local and now - self._room_seen > ROOM_SECONDS:
@@ -374,7 +375,11 @@ class Driver:
 
         It may be called in any thread.
         """
-        again, code = ("", INTERRUPTED) if self.interrupts else (lost, FAILED)
+        again = lost
+        code = FAILED
+        if self.interrupts:  # the parent must not start another driver
+            again = ""
+            code = INTERRUPTED
         try:
             if self.placement is not None:
                 self.placement.halt = True

@@ -1,5 +1,4 @@
-"""Why an attempt failed, read from the text that Ray Tune leaves, and what the next attempt
-changes.
+"""Why an attempt failed, read from Ray Tune's text, and what the next attempt changes.
 
 All functions here are pure.
 """

@@ -21,7 +21,7 @@ COMMIT = "LEADLINE_COMMIT"
 The code of a job comes without its repository.
 """
 CHANGED = "+changes"
-"""Follows a commit from which the working tree differs."""
+"""The suffix of a commit from which the working tree differs."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -47,8 +47,11 @@ def versions() -> dict[str, str]:
 
 def commit() -> str:
     """The commit of this code, with `CHANGED` if the tree differs from it; empty if not known."""
-    found, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
-    return os.environ.get(COMMIT, "") if not found else f"{found}{CHANGED if changes else ''}"
+    found = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    if not found:
+        return os.environ.get(COMMIT, "")
+    return f"{found}{CHANGED if changes else ''}"
 
 
 def manifest() -> dict[str, Any]:
@@ -72,8 +75,7 @@ def manifest() -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Why two runs of a driver may differ in their bits: other code, other versions, another
-    machine.
+    """Why two runs may not be equal bit for bit: other code, other versions, another machine.
 
     Args:
         before: the manifest of the earlier run.
@@ -89,12 +91,14 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     same_command = before.get("parent") == now.get("parent")
     if now.get("dirty") and not same_command:
         found.append("the code has uncommitted changes")
-    old, new = before.get("versions", {}), now.get("versions", {})
+    old = before.get("versions", {})
+    new = now.get("versions", {})
     found += [
         f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]
     ]
     for part in ("system", "cpus"):
-        was, is_now = before.get("machine", {}).get(part), now.get("machine", {}).get(part)
+        was = before.get("machine", {}).get(part)
+        is_now = now.get("machine", {}).get(part)
         if was != is_now:
             found.append(f"the machine's {part} was {was}, now {is_now}")
     return found

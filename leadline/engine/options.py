@@ -24,7 +24,7 @@ from leadline.ledger.settings import CHANGEABLE, Settings
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""The names that a sweep may have, which name its folder too."""
+"""The pattern of a sweep's name, which is also the name of its folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,7 +337,8 @@ def _typed(made: Settings) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for stratum in made.strata:
-        config, dealt = to_dict(made.configure({}, stratum, 0)), made.dealt(stratum)
+        config = to_dict(made.configure({}, stratum, 0))
+        dealt = made.dealt(stratum)
         found |= {name: config[name] for name in made.overrides if name not in dealt}
     for name in made.overrides:
         if name not in found:
@@ -348,8 +349,7 @@ def _typed(made: Settings) -> dict[str, Any]:
 
 
 def _strata(study: Study, text: str) -> tuple[Any, ...]:
-    """The strata that `lookahead=10,20` or `arm=ramp,no hard seeds` names; `text` follows the
-    `=`."""
+    """The strata of `lookahead=10,20` or `arm=ramp,no hard seeds`; `text` is what follows `=`."""
     found: list[Any] = []
     for word in map(str.strip, text.split(",")):
         if study.arms:
@@ -369,7 +369,7 @@ def _strata(study: Study, text: str) -> tuple[Any, ...]:
 def check_configurations(study: Study, made: Settings) -> None:
     """Tries a configuration in every stratum, and every enqueued one.
 
-    A bad field so fails before anything starts.
+    So a bad field fails before anything starts.
 
     Raises:
         ConfigError: naming the field, and the entry if it is enqueued.
@@ -433,7 +433,8 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
             )
     changed = {name: value for name, value in request.given.items() if name in CHANGEABLE}
     if changed.get("budget", recorded.budget) < recorded.budget:
-        word, least = recorded.unit, recorded.budget
+        word = recorded.unit
+        least = recorded.budget
         raise ConfigError(
             f"{word}: {changed['budget']} is below the {least} of {request.resume}; take more, or begin a new sweep"
         )

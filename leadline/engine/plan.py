@@ -40,7 +40,7 @@ __all__ = [
 
 
 UNTIMED_STEPS = 5
-"""Optimizer steps that are run before the timed ones, to leave out what only happens at first."""
+"""Optimizer steps run before the timed ones, to leave out what happens only at first."""
 TIMED_STEPS = 30
 """Optimizer steps that are timed to estimate a sweep's duration."""
 SPARE = 2**24
@@ -91,10 +91,13 @@ def expected_search(settings: Settings) -> float:
     """
     levels = [*settings.rungs, settings.budget]
     per_stratum = settings.trials / len(settings.strata)
-    searched, alive, before = 0.0, per_stratum, 0
+    searched = 0.0
+    alive = per_stratum
+    before = 0
     for level in levels:
         searched += alive * (level - before)
-        before, alive = level, max(1.0, alive / settings.reduction)
+        before = level
+        alive = max(1.0, alive / settings.reduction)
     return searched / per_stratum
 
 
@@ -186,7 +189,8 @@ def check_fits(
     checkpoint = max(family.checkpoint_bytes(config) for config in _configs(settings, space))
     ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
-    needed, free = checkpoint * MOST_KEPT * runs, _free(folder)
+    needed = checkpoint * MOST_KEPT * runs
+    free = _free(folder)
     if needed > free:
         raise ConfigError(
             f"storage: {folder} has {free / 2**30:.1f} GiB free, the plan's checkpoints need up to "
@@ -292,7 +296,9 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
     rates = [_seconds_per_step(family, config, data) for config in configs]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
-    steps, at_once = expected_steps(settings), (settings.concurrent or 1) if where else at_a_time(settings)
+    steps = expected_steps(settings)
+    # A cluster is not contacted here, so that without --concurrent one trial at a time is assumed.
+    at_once = (settings.concurrent or 1) if where else at_a_time(settings)
     seconds = steps * sum(rate / size for rate, size in zip(rates, per_step, strict=True)) / len(rates) / at_once
     unit = "samples" if settings.unit == "samples" else family.budget_unit
     fixed = {**settings.fields, **settings.overrides}

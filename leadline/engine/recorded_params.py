@@ -1,5 +1,4 @@
-"""Checks recorded proposals against the search space as it is now, and explains what does not
-fit."""
+"""Checks recorded proposals against the present search space, and explains what does not fit."""
 
 from __future__ import annotations
 

@@ -25,12 +25,16 @@ __all__ = ["drive", "main"]
 
 
 def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None) -> None:
-    """The whole of a sweep script: exits with 0 done, 1 failed, 2 bad input, 130 interrupted.
+    """Runs a sweep script and exits the process.
 
     Args:
         study: what the script asks.
-        manual: its docstring, shown by `--help`.
+        manual: the script's docstring, which `--help` shows.
         arguments: the command line; None for the process's own.
+
+    Raises:
+        SystemExit: always, with 0 if the sweep is done, 1 if it failed, 2 for bad input and 130 if
+            it was interrupted.
     """
 
     def driver(given: Sequence[str], parent: Parent) -> int:
@@ -40,7 +44,10 @@ def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None)
 
 
 def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -> int:
-    """A driver's life; bad input ends it with one line, before anything is started or written. Returns the exit code."""
+    """Runs a driver from its command line to its end and returns the exit code.
+
+    Bad input ends it with one line, before anything is started or written.
+    """
     try:
         request = options.parse(study, arguments, manual)
         address = find(request.address)
@@ -60,13 +67,17 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
 
 def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent, address: Address) -> int:
     alone = address.kind == "alone"
-    known, history, complete = None, None, False
+    known = None
+    history = None
+    complete = False
     if request.resume:
         name = request.resume
-        # Whoever goes on for another has no reason to doubt that the sweep is there.
-        recorded = _recorded(
-            storage, name, request.given.get("storage_patience", PATIENCE) if parent.replaces else READING_PATIENCE
-        )
+        patience = READING_PATIENCE
+        if parent.replaces:
+            # The driver before this one has written to the sweep, so a store that does not show it
+            # now is waited for as long as when writing.
+            patience = request.given.get("storage_patience", PATIENCE)
+        recorded = _recorded(storage, name, patience)
         events = recorded.events
         asked = next((event.settings for event in reversed(events) if isinstance(event, Opened)), None)
         if asked is None:
@@ -84,7 +95,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             parent.running(name, request.storage, request.given.get("time_limit"))
         complete = not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events)
         if complete and not parent.replaces:
-            more = f"--trials {settings.trials + len(settings.strata)} or --{settings.unit} {settings.reduction * settings.budget}"
+            more_trials = settings.trials + len(settings.strata)
+            more = f"--trials {more_trials} or --{settings.unit} {settings.reduction * settings.budget}"
             print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:
@@ -104,7 +116,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         )
         return driver.conclude() if complete else driver.go()
     finally:
-        with contextlib.suppress(OSError):  # it then runs out by itself
+        with contextlib.suppress(OSError):  # a lease that cannot be released runs out by itself
             lease.release()
 
 
@@ -149,7 +161,7 @@ def _check_resumable(settings: Settings, history: History, name: str) -> None:
 def _free_name(storage: Folder, asked: str | None, study: str) -> str:
     name = asked or f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = storage / name
-    if folder.sizes() or set(folder.folders()) - {"lease"}:  # a lease alone is of one that was refused
+    if folder.sizes() or set(folder.folders()) - {"lease"}:  # a refused sweep leaves a lease alone
         raise ConfigError(f"name: {name} exists in {storage}; go on with it by --resume {name}, or choose another name")
     return name
 

@@ -1,7 +1,7 @@
-"""The searcher: Optuna by ask and tell. No Ray here.
+"""The searcher, which uses Optuna by ask and tell and knows no Ray.
 
-A proposal is a pure function of (study seed, trial number, history): the sampler is seeded anew for every number, and
-replaying a history leaves the study as it was.
+A proposal is a pure function of the study's seed, the trial's number and the history: the sampler
+is seeded anew for every number, and replaying a history leaves the study as it was.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ __all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 Space = Callable[[Any, str], dict[str, Any]]
-"""A define-by-run search space: (trial with `suggest_*`, scale) -> fields of the family's configuration.
+"""A define-by-run search space: (trial with `suggest_*`, scale) -> configuration fields.
 
-Parameters bear the names of the fields that they set: a field that the user fixes is then not searched. A space whose parameters bear
-other names looks at the trial's `fixed`, the fields that the user or the stratum fixes, and asks for nothing that they settle.
+Parameters have the names of the fields that they set, so that a field that the user fixes is not
+searched. A space whose parameters have other names reads the trial's `fixed`, the fields that the
+user or the stratum fixes, and asks for nothing that they settle.
 """
 
 Outcome = Literal["finished", "stopped", "failed"]
+"""How a trial ended."""
 
 _UNUSED = optuna.samplers.RandomSampler(seed=0)
-"""Where nothing is left to sample."""
+"""The sampler to set where no parameter is left to sample."""
 
 
 def seed_of(*parts: int) -> int:
@@ -44,14 +46,18 @@ def seed_of(*parts: int) -> int:
 
 
 class Pinned:
-    """A trial on which some parameters are given: asking for one returns it, and the sampler never sees it."""
+    """A trial on which some parameters are given.
+
+    Asking for a given parameter returns its value, and the sampler never sees that parameter.
+    """
 
     def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
-        self._trial, self._given = trial, given
+        self._trial = trial
+        self._given = given
 
     @property
     def fixed(self) -> Mapping[str, Any]:
-        """What is given."""
+        """The parameters that are given, by name."""
         return self._given
 
     def __getattr__(self, name: str) -> Any:
@@ -89,7 +95,11 @@ class Search:
         startup: int,
         pinned: Mapping[str, Any],
     ) -> None:
-        self._space, self._scale, self._sampler, self._seed, self._startup = space, scale, sampler, seed, startup
+        self._space = space
+        self._scale = scale
+        self._sampler = sampler
+        self._seed = seed
+        self._startup = startup
         self._pinned = dict(pinned)
         self._mode = mode
         self._asked: dict[int, dict[str, Any]] = {}
@@ -107,13 +117,15 @@ class Search:
         """Proposes trial `number`.
 
         Args:
-            given: parameters to take instead of sampling them, of an enqueued configuration.
+            number: the trial's number.
+            given: parameters of an enqueued configuration, which are taken instead of sampled.
 
         Returns:
             the searched parameters and the configuration's fields.
 
         Raises:
-            ConfigError: if a given parameter lies outside the space, or a given field is one that the space sets without asking for it.
+            ConfigError: if a given parameter lies outside the space, or the space sets a given
+                field without asking for it.
         """
         self.study.sampler = self._new_sampler(number)
         if given:
@@ -130,16 +142,20 @@ class Search:
 
     def _open(self, number: int, trial: OptunaTrial) -> None:
         trial.set_user_attr("trial", number)
-        self._trials[number], self._asked[number] = trial, dict(trial.params)
+        self._trials[number] = trial
+        self._asked[number] = dict(trial.params)
 
     def replay(self, number: int, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes over a recorded proposal: the study is then as if it had just been made. Nothing is sampled.
+        """Takes over a recorded proposal, so that the study is as if it had just been made.
+
+        Nothing is sampled.
 
         Returns:
             the configuration's fields, as the space makes them of the parameters now.
 
         Raises:
-            ConfigError: naming the parameter, if the space has changed and the proposal does not fit it any more.
+            ConfigError: naming the parameter, if the space has changed and the proposal does not
+                fit it any more.
         """
         known = Recorded(dict(params), number)
         fields = self._space(Pinned(known, self._pinned), self._scale)
@@ -151,9 +167,15 @@ class Search:
         return {**fields, **self._pinned}
 
     def reopen(self, numbers: Collection[int]) -> None:
-        """Trials that have ended go on. Optuna takes no end back: the study is made anew from what it was asked and told."""
-        asked, told = self._asked, self._told
-        self._asked, self._told = {}, {}
+        """Lets trials that have ended go on.
+
+        Optuna cannot take back the end of a trial, so the study is built anew from all that it was
+        asked and told, without the ends of these trials.
+        """
+        asked = self._asked
+        told = self._told
+        self._asked = {}
+        self._told = {}
         self._begin()
         for number, params in asked.items():
             self.replay(number, params)
@@ -161,15 +183,18 @@ class Search:
                 self.tell(number, *told[number])
 
     def distributions(self, number: int) -> dict[str, str]:
-        """What each parameter of an open trial was drawn from, as Optuna's JSON."""
+        """The distributions of an open trial's parameters, by name, as Optuna's JSON."""
         found = self._trials[number].distributions
         return {name: optuna.distributions.distribution_to_json(distribution) for name, distribution in found.items()}
 
     def _fields(self, trial: OptunaTrial, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Runs the space. A given value outside its range, which Optuna takes with a warning, is refused."""
+        """Runs the space and returns the fields that it sets.
+
+        Optuna takes a given value outside its range with a warning; here it is refused.
+        """
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Fixed parameter", UserWarning)
-            # Choices that are no plain values do not survive the ledger.
+            # Choices that are no plain values are refused, as the ledger could not keep them.
             warnings.filterwarnings("error", "Choices for a categorical", UserWarning)
             try:
                 return self._space(Pinned(trial, self._pinned), self._scale)
@@ -184,13 +209,17 @@ class Search:
                 raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None
 
     def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
-        """Ends a trial: finished ones as COMPLETE, stopped ones as PRUNED with their curve, lost ones as FAIL.
+        """Ends a trial in the study.
 
-        A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE ranks last: the region is
-        avoided, whereas a FAIL would teach it nothing. Values are given at the end alone, as TPE does not read those of
-        running trials and Optuna cannot take one back.
+        A finished trial ends as COMPLETE, a stopped one as PRUNED with its curve, a failed one as
+        FAIL. A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE
+        ranks last: so TPE avoids the region, whereas a FAIL would teach it nothing. Values are told
+        only at the end, because TPE does not read those of running trials and Optuna cannot take
+        one back.
 
         Args:
+            number: the trial's number.
+            outcome: how the trial ended.
             curve: (step, value) of every report, in order.
         """
         trial = self._trials.pop(number)

@@ -1,4 +1,4 @@
-"""What a sweep script says: its question, and the sizes at which it may be asked."""
+"""What a sweep script declares: its question, and the sizes at which it may be asked."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ __all__ = ["Contrast", "Scale", "Study"]
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of a study: how many trials of which budget, over which strata, with which fields fixed.
+    """The size of a study: number of trials, their budget, strata, and fixed fields.
 
-    `budget` and `grace` count what `Study.budget` says, optimizer steps or samples. `startup` is the number of random trials per
-    stratum before TPE begins.
-    `enqueue` gives, by stratum, parameters of the space to try first there, such as a log's own; what is fixed is left out of them.
+    Args:
+        trials: search trials over all strata.
+        budget: the budget of a whole trial, in optimizer steps or samples, as `Study.budget` says.
+        grace: the first rung and the interval between reports, in the same unit.
+        reduction: one in how many trials goes on at a rung, and the factor between rungs.
+        confirm: finalists of each stratum that are trained again from fresh seeds.
+        replicates: fresh seeds for each finalist.
+        strata: the values of `Study.stratify` that are compared.
+        startup: random trials in each stratum before TPE begins.
+        fields: fields of the configuration that are fixed at this size.
+        enqueue: for each stratum, parameters of the space to try first there, such as a log's own;
+            those that are fixed are left out.
     """
 
     trials: int
@@ -38,9 +47,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A planned comparison: the confirmed best of stratum `a` less that of `b`, which the report answers.
+    """A planned comparison: the confirmed best of stratum `a` less that of `b`.
 
-    `margins` gives for each metric the largest difference that would not matter, in the metric's unit.
+    The report answers it.
+
+    `margins` gives for each metric the largest difference that would not matter, in the metric's
+    unit.
     """
 
     a: str
@@ -50,29 +62,34 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Study:
-    """A question: which family, which space, which metric, compared within which strata, at which scales.
+    """A question: family, search space, metric, strata and scales.
 
     Args:
-        name: also the prefix of its sweeps' names.
+        name: the study's name, which is also the prefix of its sweeps' names.
         family: a name that `leadline.registry` knows, or `package.module:FAMILY`.
-        space: define-by-run search space.
-        stratify: field that divides the study. Its values are dealt to trials in turn, never searched: trials that differ
-            in it are not compared. None for a single stratum.
-        scales: by name; "smoke", "laptop" and "full" are expected.
-        question: what it asks, in one sentence, for the report's title.
-        arms: instead of the values of a field, named sets of fields that the study compares, control arms among them: the
-            strata are their names, `stratify` is "arm". A field that an arm fixes is not searched in it.
-        shared: fields that follow from the strata and are the same in all, such as a threshold by the largest of them.
-        budget: what sizes count. In "samples", trials of different batch sizes see equally many rows.
-        comparable: whether strata may be compared with each other, once confirmed: not where they are given different information.
-        metric: objective on validation; None for the family's own.
+        space: the define-by-run search space.
+        stratify: the field that divides the study. Its values are dealt to trials in turn and never
+            searched, and trials that differ in it are not compared. None for a single stratum.
+        scales: the sizes by name; "smoke", "laptop" and "full" are expected.
+        question: what the study asks, in one sentence, for the report's title.
+        arms: named sets of fields that the study compares instead of the values of a field, control
+            arms among them. The strata are then the names, and `stratify` is "arm". A field that an
+            arm fixes is not searched in it.
+        shared: gives the fields that follow from the strata and are the same in all of them, such
+            as a threshold by the largest stratum.
+        budget: what sizes count. In "samples", trials of different batch sizes see equally many
+            rows.
+        comparable: whether strata may be compared with each other, once confirmed. They may not
+            where they are given different information.
+        metric: the objective on validation; None for the family's own.
         sampler: "tpe", or "random" as the control.
         contrasts: planned comparisons of strata; the report shows these instead of every pair.
-        least_units: test units below which the study claims nothing, where that is more than `leadline.statistics.LEAST_UNITS`.
-        without: families to which the question cannot be put, and why.
+        least_units: the number of test units below which the study claims nothing, where that is
+            more than `leadline.statistics.LEAST_UNITS`.
+        without: for each family to which the question cannot be put, the reason.
 
-    Other families answer the same question by a study of their own, of the same name and kind of budget, which
-    they name in `Family.studies`; `--family` picks one.
+    Other families answer the same question by a study of their own, of the same name and kind of
+    budget, which they name in `Family.studies`; `--family` picks one.
     """
 
     name: str
@@ -93,14 +110,18 @@ class Study:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The names of the families that answer the question, the default first. Imports all that are installed."""
+        """The names of the families that answer the question, the default first.
+
+        This imports every family that is installed.
+        """
         return (self.family, *(name for name in registry.names() if name != self.family and self._answer(name)))
 
     def of(self, family: str | None) -> Study:
-        """The study as it is asked of a family; None for the default.
+        """The study as it is asked of a family.
 
         Args:
-            family: a name that `leadline.registry` knows, or `package.module:FAMILY`.
+            family: a name that `leadline.registry` knows, or `package.module:FAMILY`; None for the
+                default.
 
         Raises:
             ConfigError: if it cannot be asked of that family.
@@ -123,7 +144,7 @@ class Study:
         return dataclasses.replace(found, family=family)
 
     def _answer(self, family: str) -> str:
-        """The dotted name of a family's answer; empty where there is none, or no such family."""
+        """The dotted name of a family's own study; empty if there is none, or no such family."""
         try:
             return registry.family(family).studies.get(self.name, "")
         except ConfigError:

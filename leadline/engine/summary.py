@@ -1,4 +1,8 @@
-"""What a driver prints and writes when a sweep ends: leaderboard, best trials, timing, TensorBoard files, report."""
+"""What a driver prints and writes when a sweep ends.
+
+It prints the leaderboard, the best trials and the timing, and writes TensorBoard files and the
+report.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,12 @@ __all__ = ["FirstStep", "Summary"]
 
 @dataclass(frozen=True)
 class FirstStep:
-    """When the first optimizer step was taken, and what came before it; all in seconds since the epoch.
+    """When the first optimizer step was taken, and what came before it, in seconds since the epoch.
 
     Attributes:
         began: when the command was given.
-        marks: when each part of the start was over, by what it is, in order.
-        taken: when the first trial had begun to train; 0 if none has.
+        marks: when each part of the start was over, by the part's name, in order.
+        taken: when the first trial began to train; 0 if none has.
     """
 
     began: float
@@ -34,10 +38,15 @@ class FirstStep:
     taken: float
 
     def line(self) -> str:
-        """How long it took, with its parts; empty where the first report was one that is told again, or there was none."""
+        """A line on how long the first step took to come, with its parts.
+
+        It is empty where there was no report, or the first one repeats what an earlier driver
+        recorded.
+        """
         if self.taken <= max(self.marks.values()):
             return ""
-        parts, before = [], self.began
+        parts = []
+        before = self.began
         for what, moment in [*self.marks.items(), ("first trial's process", self.taken)]:
             parts.append(f"{what} {moment - before:.1f}")
             before = moment
@@ -45,12 +54,12 @@ class FirstStep:
 
 
 class Summary:
-    """The end of a sweep in words.
+    """Prints and writes what a sweep has found when it ends.
 
     Args:
-        director: its history is closed; nothing is recorded any more.
-        folder: the sweep's.
-        name: of the sweep.
+        director: the sweep's director, whose history is closed: nothing is recorded any more.
+        folder: the sweep's folder.
+        name: the sweep's name.
         console: where all of it is printed.
         resume: the command that goes on with the sweep.
         first_step: when training began.
@@ -79,9 +88,9 @@ class Summary:
         self._stored = stored
 
     def views(self) -> None:
-        """Prints the leaderboard and what goes with it, and writes the TensorBoard files and the report.
+        """Prints the leaderboard and the timing, and writes the TensorBoard files and the report.
 
-        Everything here can be rebuilt from the ledger: a failure is said, and costs nothing.
+        All of it can be rebuilt from the ledger, so that a failure is only reported.
         """
         history = self._history
         if not history.trials:
@@ -113,13 +122,13 @@ class Summary:
             self._say(f"{what} could not be written ({error!r}); everything is in the ledger")
 
     def _best(self) -> list[str]:
-        history, found = self._history, []
+        history = self._history
+        found = []
         for stratum in leaderboard.strata(history):
             for trial in leaderboard.finalists(history, stratum, 1):
                 where = f"{self._settings.stratify} {stratum}: " if self._settings.stratify else ""
-                found.append(
-                    f"best         {where}trial {trial.number}, {self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
-                )
+                checkpoint = f"{self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
+                found.append(f"best         {where}trial {trial.number}, {checkpoint}")
         return found
 
     def _unconfirmed(self) -> list[str]:
@@ -135,7 +144,7 @@ class Summary:
         return [f"unconfirmed  replicate {run.number} of trial {run.of}: {last_line(run.reason)}" for run in lost]
 
     def _timing(self) -> list[str]:
-        """Seconds from command to first step, and per trial beyond training, each with its parts."""
+        """Lines on the time from command to first step, and on a trial's time, by parts."""
         history = self._history
         whole = [trial for trial in history.trials.values() if trial.reports and not trial.open and trial.attempts == 1]
         lines = []
@@ -145,14 +154,15 @@ class Summary:
             training = statistics.mean(trial.reports[-1].seconds for trial in whole)
             overhead = statistics.mean(trial.reports[-1].overhead for trial in whole)
             wall = statistics.mean(trial.wall for trial in whole)
+            rest = max(0.0, wall - training - overhead)
             lines.append(
                 f"per trial    {wall:.2f} s: training {training:.2f}, evaluating and saving {overhead:.2f}, "
-                f"starting processes, placing and deciding {max(0.0, wall - training - overhead):.2f} (mean of {len(whole)})"
+                f"starting processes, placing and deciding {rest:.2f} (mean of {len(whole)})"
             )
         return lines
 
     def explain(self, failed: Sequence[Trial]) -> None:
-        """Says why the sweep failed, and where to look; of trials that failed the first speaks for all."""
+        """Prints why the sweep failed and where to look; the first failed trial stands for all."""
         if self._director.halting:
             self._say(f"storage {self._folder}: {self._director.halting}; go on with: {self._resume}")
             return

@@ -1,8 +1,10 @@
-"""The parent of a driver: it holds no Ray, and starts the driver again by replay where it has died.
+"""The parent process of a driver, which starts the driver again by replay if it has died.
 
-It forks before anything else has begun, so a new driver needs no imports and has none of the old one's memory. The driver is
-in a session of its own: a signal to the terminal's process group reaches the parent alone, which passes it on, so that Ray's
-processes live until the driver has closed its books. If the parent dies, the driver ends as if it had been interrupted.
+The parent does not use Ray. It forks before anything else has begun, so a new driver needs no
+imports and has none of the old one's memory. The driver is in a session of its own: a signal to the
+terminal's process group reaches the parent alone, which passes it on, so that Ray's processes live
+until the driver has closed its books. If the parent dies, the driver ends as if it had been
+interrupted.
 """
 
 from __future__ import annotations
@@ -26,17 +28,25 @@ from typing import Any, NoReturn
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "RESTARTS", "RESUME", "Parent", "resume_command", "supervise"]
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE = 0
+"""The exit code of a sweep that is done."""
+FAILED = 1
+"""The exit code of a sweep that failed."""
+BAD_INPUT = 2
+"""The exit code where the command line or the study is refused."""
+INTERRUPTED = 130
+"""The exit code of an interrupted sweep: 128 + SIGINT, as shells count it."""
 RESUME = "LEADLINE_RESUME"
-"""In the environment of a job: the command that goes on with its sweep."""
+"""The environment variable in which a job finds the command that goes on with its sweep."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that the parent passes on to the driver."""
 RESTARTS = 5
-"""How often a driver that has died is started again, in the life of one command."""
+"""How often one command starts a driver again that has died."""
 
 
 @dataclass
 class Parent:
-    """What a driver knows of its parent.
+    """What a driver knows of its parent process, and tells it.
 
     Args:
         began: when the command was given, in seconds since the epoch.
@@ -52,24 +62,30 @@ class Parent:
     _closed: bool = False
 
     def running(self, name: str, storage: str, limit: float | None = None) -> None:
-        """The sweep is in its ledger: from here on a dead driver can be replaced.
+        """Tells the parent that the ledger has the sweep, so that a dead driver can be replaced.
 
         Args:
-            limit: seconds for which this command may run.
+            name: the sweep's name.
+            storage: the place of all sweeps, as the user typed it.
+            limit: the seconds for which this command may run; None for no limit.
         """
         self._tell({"name": name, "storage": storage, "deadline": None if limit is None else self.began + limit})
 
     def ended(self, code: int, again: str = "", planned: bool = False) -> None:
-        """The driver has closed its books and exits with `code`.
+        """Tells the parent that the driver has closed its books and exits with `code`.
 
         Args:
-            again: why another one should go on, if one should.
-            planned: whether that is part of the plan, and no accident that counts.
+            code: the exit code.
+            again: why another driver should go on; empty if none should.
+            planned: whether that is part of the plan, so that it does not count as a restart.
         """
         self._tell({"code": code, "again": again, "planned": planned})
 
     def _tell(self, message: dict[str, Any]) -> None:
-        """Its first word on how it ended is the last that it says."""
+        """Sends a message to the parent.
+
+        Nothing is sent once the driver has told how it ended: its first word on that counts.
+        """
         if self.pipe is None or self._closed:
             return
         self._closed = "code" in message
@@ -81,19 +97,19 @@ class Parent:
 
 
 Drive = Callable[[Sequence[str], Parent], int]
-"""A driver's life: command line and parent in, exit code out."""
+"""The function that runs a driver: command line and parent in, exit code out."""
 
 
 @dataclass
 class _Driver:
-    """A driver's process, as its parent sees it: what it has said, and how it ended."""
+    """A driver's process as its parent sees it: what it has told, and how it ended."""
 
     pid: int
     said: dict[str, Any] = field(default_factory=dict)
     status: int = 0
 
     def follow(self, pipe: int) -> None:
-        """Listens until the driver is gone."""
+        """Listens until the driver is gone, and takes its exit status."""
         with os.fdopen(pipe) as stream:
             for line in stream:
                 self.said |= json.loads(line)
@@ -101,36 +117,41 @@ class _Driver:
 
     @property
     def sweep(self) -> dict[str, Any]:
-        """The sweep that it runs, as it has said; empty before."""
+        """The sweep that the driver runs; empty until it has told."""
         return {key: self.said[key] for key in ("name", "storage", "deadline") if key in self.said}
 
     @property
     def code(self) -> int:
-        """The exit code that it has said."""
+        """The exit code that the driver has told."""
         return int(self.said["code"])
 
     @property
     def planned(self) -> bool:
-        """Whether it has ended for another to go on, as planned."""
+        """Whether the driver has ended so that another goes on, as planned."""
         return bool(self.said.get("planned"))
 
     @property
     def death(self) -> str:
-        """Why another driver should go on, in words; empty if this one has ended by itself."""
+        """Why another driver should go on; empty if this one has ended by itself."""
         if "code" in self.said:
             return str(self.said["again"])
-        return (
-            f"ended by {signal.Signals(-self.status).name}"
-            if self.status < 0
-            else f"ended with code {self.status} in the middle"
-        )
+        if self.status < 0:
+            return f"ended by {signal.Signals(-self.status).name}"
+        return f"ended with code {self.status} in the middle"
 
 
 class _Signals:
-    """Passes signals on to the driver of the moment; that a terminal was closed as SIGTERM, unless it is to be ignored (`nohup`)."""
+    """Passes signals on to the driver that runs now.
+
+    SIGHUP, by which a closed terminal shows, is passed on as SIGTERM. A signal that this process
+    was started to ignore, as SIGHUP by `nohup`, is left alone.
+    """
 
     def __init__(self) -> None:
-        self.count, self.driver = 0, 0
+        self.count = 0
+        """How many signals have come."""
+        self.driver = 0
+        """The driver's process id; 0 while there is none."""
         taken = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._pass_on) for number in taken}
 
@@ -141,7 +162,7 @@ class _Signals:
                 os.kill(self.driver, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
     def reset(self) -> None:
-        """The handlers that were there before."""
+        """Puts back the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -150,13 +171,16 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     """Runs a driver in a process of its own and returns the command's exit code.
 
     Args:
-        drive: called in the child with the command line, or with one that resumes the sweep after a driver has died.
+        drive: called in the child with the command line, or with one that resumes the sweep after a
+            driver has died.
         arguments: the command line.
     """
     began = _process_start()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
-    signals, restarts, replaces = _Signals(), 0, False
+    signals = _Signals()
+    restarts = 0
+    replaces = False
     sweep: dict[str, Any] = {}
     try:
         while True:
@@ -169,21 +193,24 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
             restarts += not driver.planned
             count = "" if driver.planned else f" ({restarts} of {RESTARTS})"
             print(f"driver {driver.death}; started again by replay{count}", file=sys.stderr, flush=True)
-            arguments, began, replaces = _resuming(sweep), time.time(), True
+            arguments = _resuming(sweep)
+            began = time.time()
+            replaces = True
     finally:
         signals.reset()
 
 
 def _live(drive: Drive, arguments: Sequence[str], began: float, replaces: bool, signals: _Signals) -> _Driver:
-    """A driver from its fork to its end."""
+    """Runs a driver from its fork to its end."""
     scratch = tempfile.mkdtemp(prefix="leadline-")
     hear, tell = os.pipe()
     watch, alive = os.pipe()
-    gc.freeze()  # or a collection in the child would copy what the two share
+    gc.freeze()  # otherwise a collection in the child would copy the memory that the two share
     sys.stdout.flush()
+    # Signals wait until the child can take them and the parent knows to whom to pass them on.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries that take care of themselves
+        warnings.simplefilter("ignore", DeprecationWarning)  # the threads are libraries', which handle a fork
         pid = os.fork()
     if not pid:
         os.close(hear)
@@ -193,7 +220,7 @@ def _live(drive: Drive, arguments: Sequence[str], began: float, replaces: bool, 
     os.close(watch)
     signals.driver = pid
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
-    if signals.count:  # it came while there was nobody to pass it on to
+    if signals.count:  # a signal came while there was no driver to pass it on to
         os.kill(pid, signal.SIGINT)
     driver = _Driver(pid)
     try:
@@ -215,7 +242,12 @@ def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -
     try:
         code = drive(arguments, parent)
     except SystemExit as asked:
-        code = asked.code if isinstance(asked.code, int) else 0 if asked.code is None else FAILED
+        # As Python does: no code is success, and anything but a number is a failure.
+        code = FAILED
+        if isinstance(asked.code, int):
+            code = asked.code
+        elif asked.code is None:
+            code = DONE
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BaseException:
@@ -224,9 +256,9 @@ def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -
     sys.stdout.flush()
     sys.stderr.flush()
     parent.ended(code)
-    os._exit(
-        code
-    )  # the driver has stopped what it started; the interpreter would spend a second on what libraries leave behind
+    # The driver has stopped what it started. A normal exit would spend a second on what libraries
+    # leave behind.
+    os._exit(code)
 
 
 def _follow_parent(watch: int) -> None:
@@ -247,7 +279,10 @@ def _given_up(death: str, sweep: dict[str, Any], *, interrupted: bool) -> int:
 
 
 def resume_command(storage: str, name: str) -> str:
-    """What to type to go on with a sweep: where it runs as a job, what whoever submitted that would type."""
+    """The command to type to go on with a sweep.
+
+    In a job, it is the command for the machine that submitted the job.
+    """
     if typed := os.environ.get(RESUME):
         return typed
     script = os.path.relpath(sys.argv[0]) if sys.argv[0] else "SCRIPT"
@@ -256,7 +291,10 @@ def resume_command(storage: str, name: str) -> str:
 
 
 def _process_start() -> float:
-    """When this process started, in seconds since the epoch. psutil's figure rests on a boot time in whole seconds."""
+    """When this process started, in seconds since the epoch.
+
+    psutil is not asked, because its figure rests on a boot time in whole seconds.
+    """
     try:
         with open("/proc/self/stat") as stream:
             ticks = int(stream.read().rpartition(")")[2].split()[19])

@@ -1,4 +1,4 @@
-"""All that touches Ray: the only package here that imports it.
+"""The only package of the engine that uses Ray.
 
-Ray reads its environment when it is imported, so this file imports nothing.
+Ray reads its environment variables when it is imported, so this file imports nothing.
 """

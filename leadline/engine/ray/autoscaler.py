@@ -1,4 +1,4 @@
-"""The cluster's autoscaler: which types of node it may add, and how many places it is asked for."""
+"""The cluster's autoscaler: the types of node that it may add, and asking it for places."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from leadline.engine.ray.room import Node, Request
 __all__ = ["Autoscaler", "node_types"]
 
 AGAIN_SECONDS = 30.0
-"""Pause before what was not enough is asked for again."""
+"""Seconds before a request that has not brought enough places is repeated."""
 MOST_ASKED = 1000
-"""Places for which an autoscaler is asked at a time."""
+"""The largest number of trials for which an autoscaler is asked."""
 
 
 class Autoscaler:
-    """Asks the autoscaler for places. What is asked for is the cluster's: another sweep may have asked for something else."""
+    """Asks the autoscaler for places.
+
+    A cluster has one request at a time, so another sweep may replace it by its own.
+    """
 
     def __init__(self, request: Request) -> None:
         self.types = node_types()
@@ -30,9 +33,13 @@ class Autoscaler:
         self._asked_at = 0.0
 
     def ask(self, wanted: int, *, short: bool) -> None:
-        """Asks for places of so many trials: anew where that has changed, and now and then while they are short.
+        """Asks for the places of so many trials.
+
+        The request is made when the number has changed, and repeated now and then while places are
+        short, in case another sweep has replaced it.
 
         Args:
+            wanted: how many trials there should be places for.
             short: whether fewer than that fit now.
         """
         now = time.monotonic()
@@ -44,14 +51,19 @@ class Autoscaler:
         request_resources(bundles=bundles, bundle_label_selectors=[dict(self._request.where)] * len(bundles))
 
     def close(self) -> None:
-        """Takes the request back, also one that a driver before this one has made."""
+        """Takes the request back, even if a driver before this one made it."""
         with contextlib.suppress(Exception):
             if self.types:
                 request_resources(bundles=[])
 
 
 def node_types(home: Path | None = None) -> list[Node]:
-    """The types of node that the cluster's autoscaler may add, as `ray up` has left them on the head; none on a cluster without."""
+    """The types of node that the cluster's autoscaler may add; none without an autoscaler.
+
+    Args:
+        home: the folder in which `ray up` has left its configuration on the head; None for the home
+            folder.
+    """
     try:
         found = yaml.safe_load(((home or Path.home()) / BOOTSTRAP_CONFIG).read_text())
         types = found["available_node_types"] if found["provider"]["type"] != "local" else {}

@@ -1,4 +1,4 @@
-"""Ray: an actor that passes items between a trial's processes. It imports no torch."""
+"""A Ray actor that passes items between a trial's processes. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["Channel", "channel"]
 
 
 class Channel:
-    """An actor that passes items on.
+    """An actor that passes items from one process to another, in order.
 
-    Unlike Ray's queue it has no task that fails when nothing comes, which Ray's pages would show in red.
+    Ray's own queue is not used, because its task fails when no item comes in time, which Ray's
+    pages would show in red.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +29,11 @@ class Channel:
         self._items.put_nowait(item)
 
     async def take(self, seconds: float | None) -> list[Any]:
-        """The next item, alone in a list; the list is empty if none has come in time."""
+        """The next item, alone in a list; the list is empty if none came in time.
+
+        Args:
+            seconds: how long to wait; None for ever.
+        """
         try:
             return [await asyncio.wait_for(self._items.get(), seconds)]
         except TimeoutError:
@@ -36,6 +41,6 @@ class Channel:
 
 
 def channel(name: str) -> Any:
-    """Starts a channel, which is shown under that name in Ray's dashboard."""
+    """Starts a channel, which Ray's dashboard shows under that name."""
     actor: Any = ray.remote(Channel)
     return actor.options(num_cpus=0, max_concurrency=16).remote(name)

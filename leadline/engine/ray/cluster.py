@@ -1,4 +1,4 @@
-"""The nodes of a running cluster: which may be used, which go away, and what is said of that."""
+"""The nodes of a running cluster: which may be used, which go away, and what the user is told."""
 
 from __future__ import annotations
 
@@ -24,26 +24,32 @@ from leadline.storage import Folder
 __all__ = ["Cluster"]
 
 LOOK_SECONDS = 1.0
-"""How often the cluster's nodes are looked at."""
+"""Seconds between two looks at the cluster's nodes."""
 PATIENCE_SECONDS = 5.0
-"""How long no node may have room before that is said."""
+"""How long no node may have room before the user is told."""
 CLOCK_SECONDS = 30.0
-"""Difference from the driver's clock that is said."""
+"""The difference from the driver's clock above which the user is told, in seconds."""
 
 
 class Cluster:
-    """A running cluster, of which this process is a job's driver. A node is used once it has passed a probe.
+    """A running cluster, which this process has joined as the driver of a job.
 
-    The probe: the same Python and packages as the driver's, and the sweep's folder seen from there. Nodes that come later are probed as
-    they come. Where an autoscaler runs it is asked for as many places as the sweep can use.
+    A node is used once it has passed a probe: it must have the driver's Python and packages, and
+    see the sweep's folder. Nodes that join later are probed when they join. Where an autoscaler
+    runs, it is asked for as many places as the sweep can use.
 
     Args:
-        most: trials at a time, at most; None for as many as fit.
-        wanted: how many trials the sweep could still use.
-        fresh: whether a command begins here; a driver that goes on for another waits for nodes rather than give up.
+        address: the cluster's address, as `ray.init` takes it.
+        request: what a trial asks for.
+        most: the largest number of trials at a time; None for as many as fit.
+        folder: the sweep's folder.
+        wanted: returns how many trials the sweep could train at a time.
+        fresh: whether this is a command's first driver. A driver that replaces another one waits
+            for nodes rather than give up.
 
     Raises:
-        ConfigError: if the cluster cannot be joined, the folder is not shared between the nodes, or no trial can ever be placed.
+        ConfigError: if the cluster cannot be joined, the folder is not shared between the nodes, or
+            no trial can ever be placed.
     """
 
     def __init__(
@@ -69,11 +75,11 @@ class Cluster:
         self._refused: dict[str, str] = {}
         self._news: list[str] = []
         self._blocked = False
-        """Whether nodes that would have room are refused: more of them would be no use."""
+        """Whether nodes that would have room are refused, so that more of them would not help."""
         self._empty_since: float | None = None
         self._told = ""
         self._first = True
-        """Whether the nodes that are there at first are being probed."""
+        """Whether the nodes that were there at the start are still being probed."""
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._over = threading.Event()
@@ -85,7 +91,8 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-        self.title = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}: {'; '.join(map(str, self._nodes.values()))}"
+        there = "; ".join(map(str, self._nodes.values()))
+        self.title = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}: {there}"
         self._thread.start()
 
     def _first_look(self, fresh: bool) -> None:
@@ -110,12 +117,12 @@ class Cluster:
             raise ConfigError(f"cluster: {lacking(list(self._nodes.values()), self._autoscaler.types, self.request)}")
 
     def slots(self) -> int:
-        """As many as fit the nodes that may be used, and no more than were asked for."""
+        """The number of trials that fit on the usable nodes, and no more than were asked for."""
         with self._lock:
             return self._places()
 
     def workers(self) -> int:
-        """As many as fit the nodes that may be used."""
+        """The number of workers that fit on the usable nodes."""
         with self._lock:
             return workers_on(list(self._nodes.values()), self.request)
 
@@ -124,22 +131,22 @@ class Cluster:
         return places if self.most is None else min(places, self.most)
 
     def placed_on(self) -> dict[str, str]:
-        """Nodes that have passed their probe, and the labels that were asked for."""
+        """A selector of the nodes that have passed their probe, and of the labels asked for."""
         with self._lock:
             return {**selector(self._nodes), **self.request.where}
 
     def leaving(self) -> set[str]:
-        """Nodes for which there was a notice, as of a spot machine that is taken back."""
+        """The nodes that are announced to go away, such as a spot machine that is reclaimed."""
         with self._lock:
             return set(self._leaving)
 
     def look(self) -> None:
-        """As it is done each second."""
-        with contextlib.suppress(Exception):  # where the head is away there is nothing to learn
+        """Refreshes the node list now, as it is also refreshed each second."""
+        with contextlib.suppress(Exception):  # while the head is away there is nothing to learn
             self._look()
 
     def news(self) -> list[str]:
-        """Nodes that came, went or were refused."""
+        """The nodes that came, went or were refused since the last call, a line each."""
         with self._lock:
             found, self._news = self._news, []
         return found
@@ -147,7 +154,9 @@ class Cluster:
     def close(self) -> None:
         """Takes the request to the autoscaler back."""
         self._over.set()
-        if self._thread.is_alive():  # it may be asking for nodes
+        # The thread may be asking for nodes just now, and must not do so after the request is taken
+        # back.
+        if self._thread.is_alive():
             self._thread.join(2 * LOOK_SECONDS)
         self._autoscaler.close()
         self._probes.close()
@@ -158,7 +167,7 @@ class Cluster:
                 self._look()
                 if not self._over.is_set():
                     self._ask()
-            except Exception as error:  # the head is away; the driver learns that by itself
+            except Exception as error:  # the head is away, which the driver learns by itself
                 if self._over.wait(LOOK_SECONDS):
                     return
                 self._say(f"the cluster's nodes could not be looked at: {error}")
@@ -169,7 +178,9 @@ class Cluster:
             self._news.append(line)
 
     def _look(self) -> None:
-        with self._looking:  # of two threads, so that nobody goes by what was so before
+        # Two threads look; one at a time, so that an older answer of Ray's never replaces a newer
+        # one.
+        with self._looking:
             self._look_once()
 
     def _look_once(self) -> None:
@@ -202,16 +213,18 @@ class Cluster:
         elif not facts["sees"]:
             self._refuse(
                 node,
-                f"storage: {self.folder} is not shared: node {node.name} does not see it; give a shared folder or s3://bucket/path",
+                f"storage: {self.folder} is not shared: node {node.name} does not see it; "
+                "give a shared folder or s3://bucket/path",
             )
         else:
             self._nodes[node.id] = node
-            if not self._first:  # those are in the title
+            if not self._first:  # the nodes of the start are in the title
                 self._news.append(f"node {node} has joined")
             if abs(ahead := facts["time"] - time.time()) > CLOCK_SECONDS:
                 word = "ahead" if ahead > 0 else "behind"
                 self._news.append(
-                    f"the clock of node {node.name} is {abs(ahead):.0f} s {word}; times are by the clocks of their nodes"
+                    f"the clock of node {node.name} is {abs(ahead):.0f} s {word}; "
+                    "times are by the clocks of their nodes"
                 )
 
     def _refuse(self, node: Node, reason: str) -> None:
@@ -220,7 +233,9 @@ class Cluster:
 
     def _tell_emptiness(self, there: list[Node]) -> None:
         if self._places() or self._probes.may_pass(self.request):
-            self._empty_since, self._blocked, self._told = None, False, ""
+            self._empty_since = None
+            self._blocked = False
+            self._told = ""
             return
         now = time.monotonic()
         self._empty_since = self._empty_since or now
@@ -232,8 +247,16 @@ class Cluster:
             self._say("; ".join(refused) if refused else lacking(there, self._autoscaler.types, self.request))
 
     def _ask(self) -> None:
-        """Asks the autoscaler for as many places as the sweep could use; for none where more nodes would be refused too."""
-        wanted = 0 if self._blocked else min(self.wanted(), MOST_ASKED, *([] if self.most is None else [self.most]))
+        """Asks the autoscaler for as many places as the sweep could use.
+
+        It asks for none where nodes that would have room are refused: new ones would be refused
+        too.
+        """
+        wanted = 0
+        if not self._blocked:
+            wanted = min(self.wanted(), MOST_ASKED)
+            if self.most is not None:
+                wanted = min(wanted, self.most)
         self._autoscaler.ask(wanted, short=self.slots() < wanted)
 
 

@@ -1,4 +1,7 @@
-"""Before and after Ray: the environment variables that it reads when it is imported, and its end. Imports no Ray by itself."""
+"""The environment variables that Ray reads when it is imported, and the end of Ray.
+
+Importing this module does not import Ray.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,23 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "1000000",
 }
-"""Also for the processes of a job. Trials of nodes that go away are moved by the engine, not by Ray Train."""
+"""Environment variables that keep Ray quiet, in this process and in those of a job.
+
+Ray Train's preemption watcher is off, because the engine itself moves trials off nodes that go
+away.
+"""
 
 
 def prepare(cluster: bool = False) -> None:
-    """Ray quiet, without signal handlers, snapshots and loggers of its own, and with a token that only this process tree knows.
+    """Sets the environment that Ray is to find when it is imported.
 
-    What the user has set stays. The token is not written to the disk, where `ray start` of another cluster would find it.
+    Ray is then quiet, has no signal handlers, snapshots and loggers of its own, and a Ray of this
+    machine takes a token that only this process tree knows. Variables that the user has set are
+    kept. The token is not written to the disk, where `ray start` of another cluster would find it.
 
     Args:
-        cluster: whether a running cluster is joined, or asked: its token is where Ray looks for it, by default ~/.ray/auth_token.
+        cluster: whether a running cluster is joined or asked. Its token is where Ray looks for it,
+            by default in ~/.ray/auth_token.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -40,7 +50,10 @@ def prepare(cluster: bool = False) -> None:
 
 
 def stop() -> None:
-    """Stops the Ray that this process has started, or leaves the cluster that it has joined; nothing where Ray was never imported."""
+    """Stops the Ray that this process has started, or leaves the cluster that it has joined.
+
+    It does nothing where Ray was never imported.
+    """
     if "ray" in sys.modules:
         import ray
 

@@ -1,7 +1,8 @@
-"""A sweep's metrics, which Ray exports to Prometheus as `ray_leadline_...`; grafana/leadline.json shows them.
+"""The metrics of a sweep, which Ray exports to Prometheus as `ray_leadline_...`.
 
-Ray 2.60 drops a gauge's tag set 20 s after it was last set. So each is set at every round, and the series of a trial that has
-ended goes away: there are never more of them than trials that run.
+The dashboard grafana/leadline.json shows them. Ray 2.60 drops a gauge's tag set 20 s after it was
+last set. So each one is set at every refresh, and the series of a trial that has ended goes away:
+there are never more series than trials that run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from leadline.ledger.leaderboard_text import Board, gpu_memory, pace, states
 __all__ = ["Gauges", "export_often"]
 
 REPORT_MS = "RAY_metrics_report_interval_ms"
+"""The environment variable for the interval, in ms, at which a process gives Ray its metrics."""
 
 _NAMES = {
     "best": ("value of the best trial so far, and its 95 % interval", ("stratum", "bound")),
@@ -36,12 +38,15 @@ _NAMES = {
 
 
 def export_often() -> None:
-    """To be called before `ray.init` joins a cluster: this process alone gives its metrics to Ray each second, not every 10."""
+    """Lets this process give its metrics to Ray each second instead of every 10.
+
+    It must be called before `ray.init` joins a cluster, and concerns this process alone.
+    """
     os.environ.setdefault(REPORT_MS, "1000")
 
 
 class Gauges:
-    """The gauges of one sweep. What is not finite is not exported: a panel shows a gap."""
+    """The gauges of one sweep. A value that is not finite is not exported: a panel shows a gap."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -57,10 +62,11 @@ class Gauges:
             )
 
     def set(self, board: Board, rungs: dict[str, dict[int, int]]) -> None:
-        """Sets all of them.
+        """Sets all gauges.
 
         Args:
-            rungs: trials judged at each rung, by stratum.
+            board: the sweep's state.
+            rungs: the number of trials judged at each rung, by stratum.
         """
         for state, count in states(board.history).items():
             self._set("trials", count, state=state)
@@ -76,7 +82,8 @@ class Gauges:
             self._set(short, math.fsum(rate for rate in rates if math.isfinite(rate)))
 
     def _best(self, board: Board, stratum: str) -> None:
-        metric, trial = leaderboard.objective(board.history), board.best(stratum)
+        metric = leaderboard.objective(board.history)
+        trial = board.best(stratum)
         measure = trial.measure(metric) if trial else None
         if trial and measure:
             self._set("best_trial", trial.number, stratum=stratum)

@@ -1,4 +1,4 @@
-"""A sweep as a Ray job: submits its script, follows the log, reattaches to a sweep that runs."""
+"""A sweep as a Ray job: submits the script, follows its log, reattaches to a sweep that runs."""
 
 from __future__ import annotations
 
@@ -27,31 +27,45 @@ from leadline.storage import Folder
 __all__ = ["as_job"]
 
 SWEEP, STORAGE = "sweep", "storage"
-"""Keys of a job's metadata, as `LiveLeaderboard` keeps them: the sweep's name, and its folder without options."""
+"""The keys of a job's metadata for the sweep's name and for its folder without options.
+
+`LiveLeaderboard` writes the job's metadata too, and keeps these.
+"""
 AGENT_SECONDS = 60.0
-"""How long a cluster that has just been started is given until it takes jobs."""
-_NO_AGENT, _GONE = "No available agent", "does not exist"
+"""How long a cluster that has just been started may take until it accepts jobs."""
+_NO_AGENT = "No available agent"
+"""Words of Ray's error where a cluster cannot take jobs yet."""
+_GONE = "does not exist"
+"""Words of Ray's error where a cluster does not know a job."""
 STOP_SECONDS = 60
 """How long a job that `ray job stop` ends may take to close its books."""
 AGAIN_SECONDS = 2.0
 """Pause before the log is followed again after its connection broke."""
 LEFT_OUT = (".?*", "/results", "/docs", "/tests/golden", "*.egg-info", "__pycache__")
-"""Paths not sent to the cluster, besides those in .gitignore, because no trial needs them. A leading slash holds a name to
-the root of the working directory, so that a package called docs or results is sent."""
+"""Paths not sent to the cluster, besides those in .gitignore, because no trial needs them. A
+leading slash holds a name to the root of the working directory, so that a package called docs or
+results is sent."""
 
 
 def as_job(study: Study, request: options.Request, arguments: Sequence[str], address: Address) -> int:
-    """Submits the script as a job and follows it, or follows the job that runs the sweep already. Returns the exit code.
+    """Submits the script as a job and follows it, or follows the job that already runs the sweep.
+
+    Args:
+        study: what the script asks.
+        request: the command line, parsed.
+        arguments: the command line as it was given.
+        address: the cluster's address.
+
+    Returns:
+        the exit code.
 
     Raises:
         ConfigError: for bad input, or a cluster that does not answer.
     """
     os.environ["RAY_ADDRESS"] = address.text
     os.environ.pop("RAY_API_SERVER_ADDRESS", None)
-    name, storage = (
-        request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}",
-        Folder.at(request.storage),
-    )
+    name = request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    storage = Folder.at(request.storage)
     if not request.resume:
         options.settings(study, request, alone=False)
     family = registry.handed_on(request.family or study.family)
@@ -61,7 +75,8 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     running = _running(client, name, storage)
     if running and not request.resume:
         raise ConfigError(
-            f"name: {name} is running on {address.text}; --resume {name} follows it, another --name begins another sweep"
+            f"name: {name} is running on {address.text}; --resume {name} follows it, "
+            "another --name begins another sweep"
         )
     with contextlib.suppress(BrokenPipeError):
         print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
@@ -76,7 +91,8 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
 
 
 def _code() -> tuple[Path, str]:
-    """The working directory that is sent, and the script below it: the script's project, or its folder."""
+    """The folder to send, which is the script's project or own folder, and the script's path in
+    it."""
     script = Path(sys.argv[0]).resolve()
     projects = (parent for parent in script.parents if (parent / "pyproject.toml").is_file())
     root = next(projects, script.parent)
@@ -86,8 +102,9 @@ def _code() -> tuple[Path, str]:
 
 
 def _arguments(given: Sequence[str], request: options.Request, name: str, storage: Folder, root: Path) -> list[str]:
-    """The command line with what this machine alone knows made certain: name, storage, files."""
-    words, said = list(given), dict[str, str]()
+    """The command line for the job: name, storage and files no longer depend on this machine."""
+    words = list(given)
+    said = dict[str, str]()
     for option in ("--address", "--name", "--storage", "--enqueue"):
         words, said[option] = _without(words, option)
     certain = [] if request.resume else ["--name", name]
@@ -100,8 +117,9 @@ def _arguments(given: Sequence[str], request: options.Request, name: str, storag
 
 
 def _without(words: list[str], option: str) -> tuple[list[str], str]:
-    """The words without an option and its value, and the value; of several the last."""
-    left, value = list[str](), ""
+    """The words without an option and its value, and that value, the last one if it is repeated."""
+    left = list[str]()
+    value = ""
     rest = iter(words)
     for word in rest:
         if word == option:
@@ -118,18 +136,16 @@ def _client(address: Address) -> Any:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    for loud in (
-        "ray",
-        "ray.dashboard.modules.dashboard_sdk",
-        "ray.dashboard.modules.job.sdk",
-    ):  # they name each file that is left out
+    # These loggers would name each file that is not sent.
+    for loud in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
         logging.getLogger(loud).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address.text)
     except AuthenticationError:
         raise ConfigError(
-            f"address: {address.text} wants another token than the one here, or one at all: copy the head's ~/.ray/auth_token and set "
-            "RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE; --address local uses this machine alone"
+            f"address: {address.text} wants another token than the one here, or one at all: copy the head's "
+            "~/.ray/auth_token and set RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE; "
+            "--address local uses this machine alone"
         ) from None
     except Exception as error:
         hint = "is it the dashboard's URL, such as http://127.0.0.1:8265, and does its tunnel stand (`ray dashboard`)?"
@@ -137,12 +153,12 @@ def _client(address: Address) -> Any:
 
 
 def _brief(error: Exception) -> str:
-    """Its first sentence, in a line."""
+    """The first sentence of an error, on one line."""
     return " ".join(str(error).split()).partition(". ")[0]
 
 
 def _running(client: Any, name: str, storage: Folder) -> str:
-    """The job that runs a sweep; empty where none does."""
+    """The submission id of the job that runs a sweep; empty if none does."""
     wanted = {SWEEP: name, STORAGE: str(storage / name)}.items()
     try:
         jobs = client.list_jobs()
@@ -182,13 +198,17 @@ def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, wor
 
 
 def _follow(client: Any, job: str, stop: str, again: str) -> int:
-    """Prints the job's log to its end, over connections that break; Ctrl-C detaches. Returns the exit code of the script."""
+    """Prints the job's log to its end and returns the exit code of the script.
+
+    A connection that breaks is opened again; Ctrl-C detaches.
+    """
     try:
         asyncio.run(_print(client, job))
     except KeyboardInterrupt:
         with contextlib.suppress(BrokenPipeError):
             print(
-                f"\ndetached; the sweep goes on\nfollow it, or go on with it once it has ended: {again}\nstop it: {stop}",
+                "\ndetached; the sweep goes on\n"
+                f"follow it, or go on with it once it has ended: {again}\nstop it: {stop}",
                 flush=True,
             )
         return DONE
@@ -209,20 +229,22 @@ def _follow(client: Any, job: str, stop: str, again: str) -> int:
 
 
 async def _print(client: Any, job: str) -> None:
-    printed, told = 0, False
+    printed = 0  # how many characters of the log are on the screen
+    told = False  # whether the user knows that the connection broke
     while True:
         try:
             seen = 0
             lines: AsyncIterator[str] = client.tail_job_logs(job)
-            async for text in lines:  # a connection begins with the whole log
-                new, seen = text[max(0, printed - seen) :], seen + len(text)
+            async for text in lines:  # each connection sends the whole log again
+                new = text[max(0, printed - seen) :]
+                seen += len(text)
                 if new:
                     sys.stdout.write(new)
                     sys.stdout.flush()
                 printed = max(printed, seen)
             if client.get_job_status(job).is_terminal():
                 return
-        except BrokenPipeError:  # nobody reads any more, as after `| head`
+        except BrokenPipeError:  # the reader of the output has gone, as after `| head`
             raise KeyboardInterrupt from None
         except Exception as error:
             if _GONE in str(error):

@@ -1,7 +1,8 @@
-"""The leaderboard in Ray's dashboard: on the job page, among the logs, as metrics.
+"""The leaderboard in Ray's dashboard: on the job page, among the logs, and as metrics.
 
-All three are views of the history, rendered in a thread of their own. That thread has a history of its own, which it moves on
-by the same events as the director's: nothing is shared but a queue of events, and the event loop of Ray Tune never waits.
+All three are views of the history, rendered in a thread of their own. That thread has its own
+history, which it updates with the same events as the director's. Only a queue of events is shared,
+so the event loop of Ray Tune never waits.
 """
 
 from __future__ import annotations
@@ -24,21 +25,25 @@ __all__ = ["LiveLeaderboard"]
 SECONDS = 1.0
 """Least time between two refreshes."""
 SHARE = 0.25
-"""Largest share of one CPU core that refreshing may use, once a single refresh takes longer than `SECONDS`."""
+"""Largest share of one CPU core that refreshing may use, once a single refresh takes longer than
+`SECONDS`."""
 CLOSING_SECONDS = 10.0
-"""How long `close` waits for the last round."""
+"""How long `close` waits for the last refresh."""
 
 
 class LiveLeaderboard:
     """Shows a director's sweep in the dashboard of the Ray that this process has joined.
 
     Args:
-        director: whose `record` is listened to from now on; its history is copied once.
-        name: of the sweep.
-        storage: where it is, without options or secrets, as `str(Folder)` gives it.
-        say: told once what cannot be shown, and why.
-        places: by trial, where those that run train, as far as known; called in a thread of its own.
-        job: submission id of the Ray job whose driver this process is; found out if it is None, empty where there is none.
+        director: the sweep's director. Its `record` is wrapped to see new events, and its history
+            is copied once.
+        name: the sweep's name.
+        storage: the sweep's folder without options or secrets, as `str(Folder)` gives it.
+        say: called once for each thing that cannot be shown, with the reason.
+        places: returns where the running trials train, by trial, as far as known; it is called in a
+            thread of its own.
+        job: the submission id of the Ray job whose driver this process is; None to find it out,
+            empty if there is none.
     """
 
     def __init__(
@@ -87,7 +92,10 @@ class LiveLeaderboard:
             self._links["job page"] = self._job.link
 
     def _listen(self) -> None:
-        """Events are never changed once they are recorded, so that they can be passed on as they are."""
+        """Puts each event that the director records into the queue, too.
+
+        Events never change once they are recorded, so that they are passed on without a copy.
+        """
         record = self._director.record
 
         def listened(event: Event) -> int | None:
@@ -98,18 +106,18 @@ class LiveLeaderboard:
         self._director.record = listened
 
     def links(self) -> list[str]:
-        """Where to look, a line each; none where there is no dashboard."""
+        """The addresses to look at, a line each; none where there is no dashboard."""
         return [f"{what:<12} {link}" for what, link in self._links.items() if link]
 
     def tick(self) -> None:
-        """To be called often, where the director is: takes a copy of the few numbers that no event has."""
+        """Copies the few numbers that no event has; call it often, in the director's thread."""
         now = time.monotonic()
         if now - self._seen >= SECONDS / 2:
             self._seen = now
             self._rungs = {stratum: asha.population() for stratum, asha in self._director.asha.items()}
 
     def close(self) -> None:
-        """Shows the last state, and ends."""
+        """Shows the last state and ends the thread."""
         self._stop.set()
         self._thread.join(CLOSING_SECONDS)
 
@@ -122,7 +130,8 @@ class LiveLeaderboard:
         self._attempt("the leaderboard in Ray's dashboard", self._round)
 
     def _round(self) -> None:
-        changed, places = self._take(), dict(self._places())
+        changed = self._take()
+        places = dict(self._places())
         if self._board.history.opened is None:
             return
         if self._gauges:
@@ -134,7 +143,7 @@ class LiveLeaderboard:
             self._shown = places
 
     def _take(self) -> bool:
-        """Moves this thread's history on by what has happened. Whether anything has."""
+        """Updates this thread's history with new events; returns whether there is news."""
         changed = self._shown is None
         while not self._events.empty():
             event = self._events.get()
@@ -149,8 +158,10 @@ class LiveLeaderboard:
 
     def _write_job(self) -> None:
         if self._job:
-            board, history = self._board, self._board.history
-            best, progress = board.summary(), board.progress()
+            board = self._board
+            history = board.history
+            best = board.summary()
+            progress = board.progress()
             told = {
                 "job_name": self._name,
                 "sweep": self._name,
@@ -162,7 +173,7 @@ class LiveLeaderboard:
             self._job.write("\n".join(message), told)
 
     def _attempt(self, what: str, action: Callable[[], Any]) -> None:
-        """A view that fails costs the sweep nothing, is told of once, and tried again."""
+        """Runs an action of a view; a failure is told once, and does not harm the sweep."""
         try:
             action()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""This machine alone, on which a driver starts its own Ray."""
+"""This machine alone, on which a driver starts a Ray of its own."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ __all__ = ["Machine", "dead"]
 
 
 class Machine:
-    """This machine alone. Ray is started for one driver: on loopback, without dashboard.
+    """This machine alone, with a Ray for one driver, on loopback and without dashboard.
 
     Args:
-        trials: at a time.
-        temporary: folder for Ray's files.
+        request: what a trial asks for.
+        trials: the number of trials at a time.
+        temporary: the folder for Ray's files.
 
     Raises:
         RuntimeError: if Ray cannot start.
     """
 
     def __init__(self, request: Request, trials: int, temporary: str) -> None:
-        cpus, gpus = trials * request.workers * request.cpus, trials * request.workers * request.gpus
+        cpus = trials * request.workers * request.cpus
+        gpus = trials * request.workers * request.gpus
         ray.init(
             address="local",
             num_cpus=max(1, math.ceil(cpus)),
@@ -45,37 +47,38 @@ class Machine:
             with contextlib.suppress(psutil.NoSuchProcess):
                 started[process.name()] = process
         self.processes = {name: started[name] for name in ("gcs_server", "raylet")}
-        self._trials, self._request = trials, request
+        self._trials = trials
+        self._request = request
 
     def slots(self) -> int:
-        """As many as were asked for."""
+        """The number of trials that were asked for."""
         return self._trials
 
     def workers(self) -> int:
-        """Those of as many trials as were asked for."""
+        """The number of workers of all trials that were asked for."""
         return self._trials * self._request.workers
 
     def placed_on(self) -> dict[str, str]:
-        """There is no choice."""
+        """An empty selector, as there is no choice of nodes."""
         return {}
 
     def leaving(self) -> set[str]:
-        """None."""
+        """No nodes, as this machine stays."""
         return set()
 
     def look(self) -> None:
-        """It is there."""
+        """Does nothing, as there are no nodes to look for."""
 
     def news(self) -> list[str]:
-        """None."""
+        """No news, as nothing happens to this machine."""
         return []
 
     def close(self) -> None:
-        """Ray is stopped by the driver."""
+        """Does nothing, as the driver stops Ray."""
 
 
 def dead(processes: Mapping[str, psutil.Process]) -> str:
-    """The name of the first that has ended; empty while all run."""
+    """The name of the first process that has ended; empty while all run."""
     for name, process in processes.items():
         try:
             if process.status() == psutil.STATUS_ZOMBIE:

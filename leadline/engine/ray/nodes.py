@@ -1,6 +1,7 @@
-"""What the driver and the placement know of where trials may be: this machine alone, or the nodes of a cluster.
+"""The interface by which the driver and the placement see the nodes that trials may be placed on.
 
-`leadline.engine.ray.machine` and `leadline.engine.ray.cluster` are the two.
+`leadline.engine.ray.machine` implements it for this machine alone, and
+`leadline.engine.ray.cluster` for the nodes of a cluster.
 """
 
 from __future__ import annotations
@@ -18,39 +19,43 @@ _ID = "ray.io/node-id"
 
 
 class Nodes(Protocol):
-    """What the driver and the placement know of where they are."""
+    """The nodes on which the driver and the placement can place trials."""
 
     title: str
+    """Where the sweep runs, in words."""
 
     @property
     def processes(self) -> Mapping[str, psutil.Process]:
-        """Ray's own, without which it is gone; none where Ray is not this driver's."""
+        """Ray's own processes by name, which it needs; none if Ray is not this driver's."""
 
     def slots(self) -> int:
-        """How many trials fit at a time, now."""
+        """How many trials fit at a time now."""
 
     def workers(self) -> int:
-        """How many workers of trials fit at a time, now."""
+        """How many workers of trials fit at a time now."""
 
     def placed_on(self) -> dict[str, str]:
-        """Labels of the nodes that may be used, as a selector; empty where all may."""
+        """A label selector of the nodes that may be used; empty if all may."""
 
     def leaving(self) -> set[str]:
-        """Ids of the nodes that have been told to go away, and still train."""
+        """The ids of the nodes that are announced to go away, but are still there."""
 
     def look(self) -> None:
-        """Learns which are there, at once: Ray may say that a process was lost before it is known here that its node was."""
+        """Refreshes the node list now.
+
+        Ray may report a lost process before we have noticed that its node is gone.
+        """
 
     def news(self) -> list[str]:
-        """What has happened to the nodes since somebody asked, a line each."""
+        """What has happened to the nodes since the last call, a line each."""
 
     def close(self) -> None:
-        """Lets go of them."""
+        """Lets go of the nodes."""
 
 
 def selector(nodes: Iterable[str]) -> dict[str, str]:
     """The label selector that names the nodes of these ids."""
-    # Interned: each attempt keeps it, and a name has 57 characters.
+    # The text is interned because each attempt keeps it, and a node's id has 56 characters.
     return {_ID: sys.intern(f"in({','.join(sorted(nodes))})")}
 
 

@@ -1,7 +1,8 @@
-"""All that touches Ray Tune, around one object, `Placement`. Tune only places.
+"""Everything that uses Ray Tune, around one object, `Placement`. Tune only places attempts.
 
-Its checkpoints, loggers, snapshots, retries and signal handlers are off; its scratch folder is new at each start and thrown
-away. A failed attempt comes back as a new proposal, so that retry and resume are the same thing.
+Its checkpoints, loggers, snapshots, retries and signal handlers are off; its scratch folder is new
+at each start and thrown away. A failed attempt comes back as a new proposal, so that retry and
+resume are the same thing.
 """
 
 from __future__ import annotations
@@ -33,31 +34,47 @@ from leadline.storage import Folder
 
 __all__ = ["Placement", "reservation"]
 
-_NUMBER, _PAYLOAD = "assignment", "report"
+_NUMBER = "assignment"
+"""The key of Tune's configuration that holds the `AttemptSpec` as plain values."""
+_PAYLOAD = "report"
+"""The key of Tune's result that holds a report as JSON text."""
 ATTEMPTS = 400
-"""How many attempts one driver places before another goes on: Ray's part of it grows by some 35 KiB with each, and never shrinks."""
+"""How many attempts one driver places before another driver goes on.
+
+With each attempt, the memory that Ray takes in the driver grows by some 35 KiB, and never shrinks.
+"""
 FOR_EACH_PLACE = 100
-"""How many it places at least for each trial that trains at a time: places are idle while it waits for its last ones."""
+"""The least number of attempts that one driver places for each trial that trains at a time.
+
+Places are idle while a driver waits for its last attempts, so a handover must be rare.
+"""
 MOST_PENDING = 64
-"""Processes that Tune starts at a time, at most."""
+"""The largest number of processes that Tune starts at a time."""
 PENDING_SECONDS = 60.0
-"""After which an attempt that has not begun waits for room, rather than for its process to start."""
+"""Seconds after which an attempt that has not begun is waiting for room, not for a process."""
 TAKEN_SECONDS = 1.0
-"""How long a trial's end waits at most for another attempt to take the process of the one that has ended before it."""
+"""How long a trial's end waits at most until the process that ended before is reused."""
 BRIEFLY = 0.02
-"""Seconds that Tune's event loop gives the ledger before it turns to something else: a local disk is done by then."""
+"""Seconds that Tune's event loop waits for the ledger before it does something else.
+
+They are enough for a local disk.
+"""
 
 
 def reservation(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for the next trial: its one worker's place, or a crumb for whoever leads its worker group.
+    """What Tune reserves for an attempt.
+
+    This is the place of its one worker, or a small share of a CPU for the process that leads its
+    worker group.
 
     Args:
-        chosen: labels of the nodes that may be used, as `Nodes.placed_on` gives them.
+        request: what the trial asks for.
+        chosen: a selector of the nodes that may be used, as `Nodes.placed_on` gives it.
     """
     grouped = request.workers > 1
-    bundle = (
-        {"CPU": 0.01 * request.cpus} if grouped else request.worker
-    )  # k workers on a node leave room for it: they take 0.99 each
+    # The workers of a group take 0.99 of their CPUs each, which leaves room for the leading
+    # process.
+    bundle = {"CPU": 0.01 * request.cpus} if grouped else request.worker
     if request.most_workers > 1 and not grouped:
         bundle = {**bundle, "CPU": 0.99 * request.cpus}
     further: dict[str, Any] = {"bundle_label_selector": [dict(chosen)]} if chosen else {}
@@ -65,23 +82,27 @@ def reservation(request: Request, chosen: Mapping[str, str]) -> tune.PlacementGr
 
 
 def _reserved(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for an attempt."""
+    """What Tune reserves for the attempt that a configuration of Tune's describes."""
     spec = AttemptSpec(**config[_NUMBER])
     return reservation(Request(spec.cpus, spec.gpus, spec.workers, most_workers=spec.most_workers), spec.placed_on)
 
 
 class TrialProcess(tune.Trainable):
-    """A process of Tune's that trains one attempt after another; each `step` is one report."""
+    """A process of Tune's, which trains one attempt after another; each `step` is one report."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Takes on an attempt."""
+        """Begins an attempt."""
         self.spec = AttemptSpec(**config[_NUMBER])
         self.node = this_process().node
         train = one_process if self.spec.workers == 1 else worker_group
         self.reports = train(self.spec)
 
     def step(self) -> dict[str, Any]:
-        """Trains until the next report. It travels as text: Tune flattens and inspects dictionaries at length."""
+        """Trains until the next report and returns it.
+
+        The report travels as text, because Tune spends much time on flattening and inspecting
+        dictionaries.
+        """
         try:
             report, notes, places = next(self.reports)
         except StopIteration:
@@ -95,21 +116,26 @@ class TrialProcess(tune.Trainable):
         return {_PAYLOAD: json.dumps(told)}
 
     def __repr__(self) -> str:
-        """Ray shows it on its page of actors; it takes it once, and the process goes on to other trials."""
+        """The name on Ray's page of actors.
+
+        Ray asks for it once, and the process goes on to other trials, so it names the sweep alone.
+        """
         return f"TrialProcess({self.spec.sweep})"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes on the next attempt in the same process."""
+        """Begins the next attempt in the same process."""
         self.cleanup()
         self.setup(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Ends the training and lets go of the model."""
+        """Ends the training and frees the model."""
         self.reports.close()  # type: ignore[attr-defined]
 
 
 class _Searcher(Searcher):
+    """Gives Tune the attempts that `Placement` hands out."""
+
     def __init__(self, placement: Placement) -> None:
         super().__init__()
         self._placement = placement
@@ -121,16 +147,18 @@ class _Searcher(Searcher):
         self._placement.ended(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Tune's snapshots are not used."""
+        """Does nothing, as Tune's snapshots are not used."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Tune's snapshots are not used."""
+        """Does nothing, as Tune's snapshots are not used."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _Scheduler(FIFOScheduler):
+    """Passes reports and failures to `Placement`, and ends trials once their ends are stored."""
+
     def __init__(self, placement: Placement) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._placement = placement
@@ -140,9 +168,8 @@ class _Scheduler(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         ended = self._placement.recorded_ends()
         self._stop(tune_controller, [other for other in ended if other is not trial])
-        return str(
-            TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP
-        )  # the latter leaves it standing where it is
+        # NOOP leaves the trial standing until its end is stored.
+        return str(TrialScheduler.STOP if trial in ended else TrialScheduler.NOOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         for trial in self._placement.stranded(tune_controller.get_live_trials()):
@@ -168,11 +195,13 @@ class _Scheduler(FIFOScheduler):
 
 
 def _plain(text: str) -> str:
-    """Without the colours that Ray puts into a traceback."""
+    """A traceback without the colours that Ray puts into it."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
 
 
 class _Stopper(tune.Stopper):
+    """Ends Tune's run once `Placement.halt` is set."""
+
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
 
@@ -187,6 +216,8 @@ class _Stopper(tune.Stopper):
 
 
 class _Tick(tune.Callback):
+    """Calls `Placement.tick` at each step of Tune's event loop."""
+
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
 
@@ -199,34 +230,36 @@ class _Tick(tune.Callback):
 
 @dataclass
 class _Live:
-    """An attempt that Tune has; where it trains is known from its first report on."""
+    """An attempt that Tune has; the places where it trains are known from its first report on."""
 
     assignment: Assignment
     workers: int
     places: list[Place] = field(default_factory=list)
     led_from: str = ""
-    """The node of Tune's own process; that of a worker group may have none of its workers."""
+    """The node of Tune's own process, which for a worker group may have none of the workers."""
     since: float = field(default_factory=time.monotonic)
 
     def on(self, nodes: Set[str]) -> int:
-        """How many of its workers are on these nodes."""
+        """How many of the attempt's workers are on these nodes."""
         return sum(place.node in nodes for place in self.places)
 
 
 class Placement:
     """Carries the director's assignments to processes of Ray Tune, and their reports back.
 
-    A proposal, a start and an end take effect once the ledger has them, without keeping Tune's event loop: a trial that
-    is to end stands still until its end is stored, a proposal is held back while others train.
+    A proposal, a start and an end take effect once the ledger has stored them, and Tune's event
+    loop does not wait for that: a trial that is to end stands still until its end is stored, and a
+    proposal is held back while other trials train.
 
     Args:
-        director: decides.
-        stored: whether the event of a position is stored, after waiting so many seconds at most.
-        nodes: where attempts are placed.
+        director: decides what to place and what reports mean.
+        stored: whether the event at a position is stored, after waiting so many seconds at most.
+        nodes: the nodes on which attempts are placed.
         folder: the sweep's folder.
-        data: puts the data of a configuration into the object store: configuration -> (key, pickled reference).
-        over: told the number of a trial that has ended, when its process has done with it.
-        tick: called often. Both are on Tune's event loop, and must be quick.
+        data: puts the data of a configuration into the object store: configuration -> (key, pickled
+            reference).
+        over: called with the number of a trial that has ended, once its process is done with it.
+        tick: called often. Like `over` it is called on Tune's event loop, and must be quick.
     """
 
     def __init__(
@@ -239,41 +272,49 @@ class Placement:
         over: Callable[[int], None],
         tick: Callable[[], None],
     ) -> None:
-        self.director, self.nodes, self.folder, self.tick = director, nodes, folder, tick
-        self._data, self._stored, self._over = data, stored, over
+        self.director = director
+        self.nodes = nodes
+        self.folder = folder
+        self.tick = tick
+        self._data = data
+        self._stored = stored
+        self._over = over
         self.halt = False
-        """Set to end the run as soon as Tune looks: live trials stay unfinished."""
+        """Set to end the run when Tune looks next; live trials then stay unfinished."""
         self.finished = False
-        """Whether the director has had no more to place."""
+        """Whether the director had nothing more to place."""
         self.spent = False
-        """Whether there is more to place, and another driver should do it."""
+        """Whether there is more to place, which another driver should do."""
         self._placed = 0
         self.error: BaseException | None = None
         self._live: dict[str, _Live] = {}
         self._reused = director.settings.most_workers == 1
-        """Whether a process goes on to other attempts: worker groups do not."""
+        """Whether a process goes on to other attempts, which that of a worker group does not."""
         self._next: tuple[int, Assignment, dict[str, Any]] | None = None
-        """The attempt to hand out, and the position that must be stored before."""
+        """The position that must be stored first, the attempt to hand out, its configuration."""
         self._ending: list[tuple[int, Any]] = []
-        """Tune's trials that have ended, each with the position of its end."""
+        """Tune's trials that are to end, each after the ledger position of its end."""
         self._vacated = 0.0
-        """When a place was given up that the next attempt has not taken yet; 0 where there is none, or none to take it."""
+        """When a place was given up that the next attempt has not taken yet.
+
+        It is 0 where there is no such place, or no attempt to take it.
+        """
         self._handed = False
-        """Whether an attempt was handed out in this step of Tune's."""
+        """Whether an attempt was handed out in the present step of Tune's event loop."""
         self._dry = False
-        """Whether there was nothing to hand out when there was last room."""
+        """Whether there was nothing to hand out the last time that there was room."""
         self._scratch = ""
 
     def run(self, scratch: str) -> None:
         """Places attempts until the director has no more, or `halt` is set.
 
         Raises:
-            Exception: whatever the director, or the ledger behind it, raised.
+            Exception: what the director, or the ledger behind it, raised.
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         count_kills_as_failures()
         self._scratch = scratch
-        # Tune would otherwise start one process at a time.
+        # Without this, Tune would start one process at a time.
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(MOST_PENDING))
         tuner = tune.Tuner(
             tune.with_resources(TrialProcess, _reserved),
@@ -295,9 +336,12 @@ class Placement:
             raise self.error
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next attempt, None to be asked again, or FINISHED. None only while something runs, or Tune would sleep."""
+        """The next attempt for Tune; None to be asked again; FINISHED if there are no more.
+
+        None is only returned while something runs, since Tune would otherwise sleep.
+        """
         found: dict[str, Any] | str | None = None
-        if not self._live:  # Tune would look at nothing else until it is given something
+        if not self._live:  # Tune calls nothing else until it is given an attempt
             self._guarded(self.tick)
         if not (self.halt or self.error):
             found = self._guarded(lambda: self._hand_out(trial_id))
@@ -328,7 +372,7 @@ class Placement:
             self._next = self.director.position, assignment, {_NUMBER: asdict(spec)}
         position, assignment, config = self._next
         while not self._stored(position, BRIEFLY):
-            if self._live or self.halt:  # else nothing runs, and nobody is kept waiting here
+            if self._live or self.halt:  # otherwise nothing runs that would be kept waiting here
                 return None
         self._next = None
         self._handed = True
@@ -336,11 +380,12 @@ class Placement:
         return config
 
     def reported(self, trial: Any, payload: str) -> bool:
-        """Whether the trial goes on after this report."""
+        """Takes a trial's report and returns whether the trial goes on."""
         live = self._live.get(trial.trial_id)
         if live is None or self.error:
             return False
-        plain, number = json.loads(payload), live.assignment.trial
+        plain = json.loads(payload)
+        number = live.assignment.trial
         live.places = [Place(**{**place, "gpus": tuple(place["gpus"])}) for place in plain["places"]]
         live.led_from = plain["led_from"]
 
@@ -360,13 +405,16 @@ class Placement:
         return False
 
     def recorded_ends(self) -> list[Any]:
-        """Tune's trials whose end is stored by now, each named once; to be asked in each step.
+        """Tune's trials whose end is stored by now, each returned once; to be called in each step.
 
-        When several trials end together, Tune reuses one of their processes and kills the rest. So as long as there is something
-        to place they are given up one after the other, each when the one before is taken.
+        When several trials end together, Tune reuses one of their processes and kills the rest. So
+        as long as there is something to place, trials are ended one after the other, each when the
+        process of the one before is taken.
         """
-        ended, handed, self._handed = [], self._handed, False
-        if handed and self._reused:  # it takes the process later in this step
+        ended: list[Any] = []
+        handed = self._handed
+        self._handed = False
+        if handed and self._reused:  # the attempt takes the process later in this step
             self._vacated = 0.0
             return []
         while (
@@ -380,7 +428,7 @@ class Placement:
         return bool(self._vacated) and not self.halt and time.monotonic() - self._vacated < TAKEN_SECONDS
 
     def failed(self, trial_id: str, error: str) -> None:
-        """An attempt ended by an exception or with its process."""
+        """Records that an attempt ended by an exception or with its process."""
         live = self._live.get(trial_id)
         if live is not None and live.assignment.attempt == self._trial(live).attempts:
             self.nodes.look()
@@ -388,7 +436,7 @@ class Placement:
             self.halt = self.halt or bool(self.director.halting)
 
     def ended(self, trial_id: str) -> None:
-        """Tune is done with the attempt; its place is free."""
+        """Takes note that Tune is done with an attempt, whose place is free."""
         live = self._live.pop(trial_id, None)
         if live is not None and not self._trial(live).open:
             self._over(live.assignment.trial)
@@ -397,7 +445,12 @@ class Placement:
         return self.director.history.trials[live.assignment.trial]
 
     def stranded(self, trials: Iterable[Any]) -> list[Any]:
-        """Tune's trials that wait for a place, of whose nodes some or all are gone, while there are others on which they may not be."""
+        """Tune's trials that wait for a place on nodes that have changed since.
+
+        Some or all of the nodes that such a trial may be placed on are gone, while there are new
+        ones on which it may not be placed. A trial that has lost only some of its nodes counts
+        after `PENDING_SECONDS`.
+        """
         waiting = [trial for trial in trials if trial.status == "PENDING" and trial.trial_id in self._live]
         now = nodes_of(self.nodes.placed_on()) if waiting else set()
         late = time.monotonic() - PENDING_SECONDS
@@ -409,13 +462,16 @@ class Placement:
         return found
 
     def _room(self, *, kept: bool = False, without: _Live | None = None) -> tuple[int, int]:
-        """How many workers still fit, and trials; what is on nodes that go away takes no room from others.
+        """How many workers, and how many trials, still fit.
+
+        Workers on nodes that go away take no room from others.
 
         Args:
-            kept: whether room is kept for the trials there, to which they may move.
-            without: an attempt that would give its places back.
+            kept: whether room is kept into which the trials on these nodes can move.
+            without: an attempt that is counted as gone, because it would give its places back.
         """
-        leaving, least = self.nodes.leaving(), self.director.settings.workers_per_trial
+        leaving = self.nodes.leaving()
+        least = self.director.settings.workers_per_trial
         held = [self._next[2][_NUMBER]["workers"]] if self._next else []
         for live in self._live.values():
             stay = live.workers - live.on(leaving)
@@ -427,7 +483,7 @@ class Placement:
         return room[0] >= trials * self.director.settings.workers_per_trial and room[1] >= trials
 
     def _goes(self, live: _Live, leaving: Set[str]) -> bool:
-        """Whether an attempt that nobody has ended trains on a node that goes away, or is led from there."""
+        """Whether a running attempt trains on a node that goes away, or is led from it."""
         trial = self._trial(live)
         trains = trial.status == "running" and trial.attempts == live.assignment.attempt
         return trains and bool(live.on(leaving) or live.led_from in leaving)
@@ -436,19 +492,25 @@ class Placement:
         return sum(trial.status == "waiting" for trial in self.director.history.trials.values())
 
     def _waiting_for_leaving(self) -> bool:
-        """Whether a trial waits while a node goes away: it comes before those that train there."""
+        """Whether a trial waits while a node goes away; it comes before those that train there."""
         return bool(self.nodes.leaving()) and self._waiting() > 0
 
     def _to_move(self, live: _Live) -> bool:
-        """Whether it is on a node that goes away, and has room elsewhere, also when those that wait have taken theirs."""
+        """Whether an attempt is on a node that goes away and can move.
+
+        It can if there is room elsewhere for it and for all trials that wait.
+        """
         return self._goes(live, self.nodes.leaving()) and self._fits(self._waiting() + 1, self._room(without=live))
 
     def places(self) -> dict[int, Sequence[Place]]:
-        """Where the trials train that have reported, by number, each of its processes; may be asked in any thread."""
+        """The places of each trial's processes, by the trial's number; may be called in any thread.
+
+        Only trials that have reported are there.
+        """
         return {live.assignment.trial: live.places for live in list(self._live.values()) if live.places}
 
     def _spec(self, assignment: Assignment, free: int) -> AttemptSpec:
-        """What the process of an attempt needs, where so many workers fit."""
+        """What the process of an attempt needs, if so many workers fit."""
         settings = self.director.settings
         key, reference = self._data(assignment.config)
         return AttemptSpec(
@@ -477,24 +539,29 @@ class Placement:
         return f"{self._scratch}/stacks/{assignment.trial:04d}-{assignment.attempt:02d}"
 
     def _stuck(self, assignment: Assignment) -> str:
-        """The stacks of a process that stood still and was ended for it; empty where that was not it, or not on this machine."""
+        """The stacks of a process that was ended because it stood still.
+
+        The text is empty if the process ended otherwise, or was not on this machine.
+        """
         found = [
             path.read_text()
             for path in sorted(Path(self._scratch, "stacks").glob(f"{Path(self._stacks(assignment)).name}.*"))
         ]
         stacks = "\n".join(text.strip() for text in found if text)
         seconds = self.director.settings.stuck_after
-        return (
-            f"{stacks}\nstuck: no step for {seconds:g} s, so the process was ended; its stacks stand above"
-            if stacks
-            else ""
-        )
+        if not stacks:
+            return ""
+        return f"{stacks}\nstuck: no step for {seconds:g} s, so the process was ended; its stacks stand above"
 
     def _trial_folder(self, trial: int) -> str:
         return (self.folder / trial_folder(trial)).uri
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
-        """An exception in a hook would be taken for a failure of the trial and retrained: it is kept, and ends the run."""
+        """Runs the action of a hook; an exception is kept, and ends the run.
+
+        If Tune saw the exception, it would take it for a failure of the trial, which would be
+        trained again.
+        """
         try:
             return action()
         except BaseException as error:

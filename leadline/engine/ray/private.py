@@ -1,11 +1,13 @@
-"""Every name of Ray that is not part of its public interface, and what is needed of it.
+"""Every private name of Ray that Leadline uses, and what it is needed for.
 
-All were read in Ray 2.60.0. Another version may lack any of them, which is why pyproject.toml bounds Ray: whoever raises the
-bound reads this file beside the new version. Ray is imported inside the functions, since it reads its environment when it is
-imported (`leadline.engine.ray.environment`), and since the constants are of use without it.
+All of them were read in Ray 2.60.0. Another version may lack any of them, which is why
+pyproject.toml bounds Ray: to raise the bound, read this file beside the new version. Ray is
+imported inside the functions, because it reads its environment when it is imported
+(`leadline.engine.ray.environment`), and because the constants are of use without it.
 
-One private thing is relied on without being named: `ray.tune.utils.object_cache._ObjectCache(may_keep_one=True)`, by which Tune
-keeps a single process of those that end at a time for the next attempt (`Placement.recorded_ends`).
+One private thing is relied on without being named: `_ObjectCache(may_keep_one=True)` of
+`ray.tune.utils.object_cache`. By it Tune keeps a single one of the processes that end together for
+the next attempt (`Placement.recorded_ends`).
 """
 
 from __future__ import annotations
@@ -31,28 +33,40 @@ __all__ = [
 ]
 
 CURRENT_CLUSTER = "ray_current_cluster"
-"""Ray 2.60, `ray._private.utils`: the file in Ray's temporary folder in which `ray start` leaves the address of its cluster."""
+"""The file in Ray's temporary folder in which `ray start` leaves the address of its cluster.
+
+Ray 2.60: `ray._private.utils`.
+"""
 
 BOOTSTRAP_CONFIG = "ray_bootstrap_config.yaml"
-"""Ray 2.60, `ray.autoscaler._private.commands`: the file in the head's home folder in which `ray up` leaves its configuration."""
+"""The file in the head's home folder in which `ray up` leaves its configuration.
+
+Ray 2.60: `ray.autoscaler._private.commands`.
+"""
 
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray 2.60, `ray._private.ray_constants`: the variable in a submitted job's environment that holds its configuration as JSON."""
+"""The environment variable in which a submitted job finds its configuration as JSON.
+
+Ray 2.60: `ray._private.ray_constants`.
+"""
 
 
 def on_loopback(temporary: str) -> dict[str, Any]:
-    """Arguments of `ray.init` for a Ray that listens on loopback alone and keeps its files in a folder.
+    """The arguments of `ray.init` for a Ray on loopback alone, with its files in a folder.
 
-    Ray 2.60: `_node_ip_address` and `_temp_dir` are parameters of `ray.init`, whose underscore says that they may change.
+    Ray 2.60: `_node_ip_address` and `_temp_dir` are parameters of `ray.init`; their underscore says
+    that they may change.
     """
     return {"_node_ip_address": "127.0.0.1", "_temp_dir": temporary}
 
 
 def draining_nodes() -> dict[str, float]:
-    """The nodes for which there was a notice, by id, and when they go, in seconds since the epoch; 0 where that is not known.
+    """The nodes that are announced to go away: id -> when, in seconds since the epoch.
 
-    Ray 2.60: `ray._private.state.state.get_draining_nodes()` asks the head; its deadlines are in milliseconds. No public
-    function says it.
+    The time is 0 where it is not known.
+
+    Ray 2.60: `ray._private.state.state.get_draining_nodes()` asks the head; its deadlines are in
+    milliseconds. No public function gives them.
     """
     from ray._private.state import state
 
@@ -60,7 +74,10 @@ def draining_nodes() -> dict[str, float]:
 
 
 def _worker() -> Any:
-    """Ray 2.60, `ray._private.worker`: Ray's own state in this process, which has no types."""
+    """Ray's own state in this process, which has no types.
+
+    Ray 2.60: `ray._private.worker`.
+    """
     import ray
 
     return ray._private.worker
@@ -83,7 +100,7 @@ def logs_folder() -> Path:
 
 
 def submission() -> str:
-    """The submission id of the Ray job whose driver this process is; empty where it is none.
+    """The submission id of the Ray job that this process is the driver of; empty if none.
 
     Ray 2.60: `metadata.job_submission_id` in the job's configuration.
     """
@@ -94,8 +111,9 @@ def submission() -> str:
 def job_records() -> Any:
     """Ray's records of submitted jobs, to read and to write.
 
-    Ray 2.60: `ray.dashboard.modules.job.common.JobInfoStorageClient` over `global_worker.gcs_client`; its coroutines are
-    `get_info(job, timeout=)` and `put_info(job, info, timeout=)`, whose `info` is a dataclass with `message` and `metadata`.
+    Ray 2.60: `ray.dashboard.modules.job.common.JobInfoStorageClient` over
+    `global_worker.gcs_client`. Its coroutines are `get_info(job, timeout=)` and `put_info(job,
+    info, timeout=)`, whose `info` is a dataclass with `message` and `metadata`.
     """
     from ray.dashboard.modules.job.common import JobInfoStorageClient
 
@@ -105,21 +123,23 @@ def job_records() -> Any:
 def unstage(controller: Any, trial: Any) -> None:
     """Makes Tune forget that a trial waits for its resources, before the trial is stopped.
 
-    Ray 2.60, `ray.tune.execution.tune_controller.TuneController`: `_staged_trials` holds the trials for which resources were
-    asked for, and `_unstage_trial_with_resources` takes one out and lowers the number of processes that may be kept for others.
-    `stop_trial` does neither: it would keep a place for the trial, and no process for others any more.
+    Ray 2.60, `ray.tune.execution.tune_controller.TuneController`: `_staged_trials` holds the trials
+    for which resources were asked for, and `_unstage_trial_with_resources` takes one out and lowers
+    the number of processes that may be kept for others. `stop_trial` does neither: it would keep a
+    place for the trial, and no process for others any more.
     """
     if trial in controller._staged_trials:
         controller._unstage_trial_with_resources(trial)
 
 
 def count_kills_as_failures() -> None:
-    """Lets Tune take `OutOfMemoryError`, with which Ray's memory monitor ends a process, for the failure of one attempt.
+    """Makes Tune treat a process that Ray's memory monitor has ended as the failure of one attempt.
 
-    Ray 2.60 raises it for a call to a process that its monitor has ended. It is neither of the two exceptions that
-    `ray.air.execution._internal.actor_manager.RayActorManager._actor_task_failed` knows, so that `fit` would raise and take all
-    other trials along. `_live_actors_to_ray_actors_resources` maps what a task names as `_tracked_actor` to the process, whose
-    `_actor_id` is the identity that the monitor's message names.
+    Ray 2.60 raises `OutOfMemoryError` for a call to such a process. It is neither of the two
+    exceptions that `ray.air.execution._internal.actor_manager.RayActorManager._actor_task_failed`
+    knows, so `fit` would raise it and end all other trials. `_live_actors_to_ray_actors_resources`
+    maps what a task names as `_tracked_actor` to the process, whose `_actor_id` is the identity
+    that the monitor's message names.
     """
     from ray.air.execution._internal.actor_manager import RayActorManager
     from ray.exceptions import OutOfMemoryError, RayActorError

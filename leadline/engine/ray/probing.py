@@ -1,4 +1,7 @@
-"""What a node must show before trials are placed on it: the driver's Python and packages, and the sweep's folder."""
+"""Checks that a node has the driver's Python and packages, and sees the sweep's folder.
+
+No trial is placed on a node before it has passed this probe.
+"""
 
 from __future__ import annotations
 
@@ -20,39 +23,44 @@ __all__ = ["PROBE_SECONDS", "Probes", "last_line", "unlike_here"]
 PROBE_SECONDS = 60.0
 """How long the nodes that are there at first may take to answer their probe."""
 AGAIN_SECONDS = 30.0
-"""Pause before a node whose probe failed is probed again."""
+"""Seconds before a node whose probe failed is probed again."""
 
 
 class Probes:
-    """The probes that run on nodes; a marker in the sweep's folder tells them whether they see it.
+    """The probes that run on nodes.
+
+    They look for a marker file to find out whether their node sees the sweep's folder.
 
     Args:
-        folder: the sweep's.
+        folder: the sweep's folder.
     """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._running: dict[str, Any] = {}
-        """References to the results of the probes that run, by node."""
+        """References to the results of the probes that run, by node id."""
         self._again: dict[str, tuple[float, Node]] = {}
-        """Nodes whose probe could not be carried out, and when they are probed again."""
+        """Nodes whose probe failed: id -> (monotonic time of the next probe, node)."""
         self._marker = f".seen-{uuid.uuid4().hex[:8]}"
         self._task = ray.remote(num_cpus=0, max_retries=0)(_facts)
         folder.write(self._marker, b"")
 
     def running(self) -> bool:
-        """Whether a node has not answered yet."""
+        """Whether some node has not answered its probe yet."""
         return bool(self._running)
 
     def may_pass(self, request: Request) -> bool:
-        """Whether nodes are being probed, or are to be probed again, on which a worker would fit."""
+        """Whether a node is being probed, or one with room for a worker will be probed again."""
         return self.running() or any(workers_on_one(node, request) for _, node in self._again.values())
 
     def facts(self, node: Node, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """What a node has, once it has answered; its probe is begun if it has none.
+        """What the probe found on a node; None until the node has answered.
+
+        The node's probe is begun if none is running.
 
         Args:
-            say: told that a probe failed, the first time in a row.
+            node: the node.
+            say: called with a line when a probe has failed for the first time in a row.
         """
         if node.id in self._again and time.monotonic() < self._again[node.id][0]:
             return None
@@ -74,7 +82,7 @@ class Probes:
         return facts
 
     def forget_all_but(self, nodes: Collection[str]) -> None:
-        """Drops what is known of nodes that are not among these ids."""
+        """Forgets the nodes whose ids are not among these."""
         for known in (self._running, self._again):
             for id_ in [id_ for id_ in known if id_ not in nodes]:
                 del known[id_]
@@ -86,7 +94,7 @@ class Probes:
 
 
 def _facts(uri: str, marker: str) -> dict[str, Any]:
-    """Run on a node: what it has, and whether it sees the sweep's folder."""
+    """The probe, which runs on a node: its versions, its clock, and whether it sees the marker."""
     folder = Folder.at(uri)
     return {
         "versions": versions(),
@@ -96,7 +104,7 @@ def _facts(uri: str, marker: str) -> dict[str, Any]:
 
 
 def unlike_here(here: Mapping[str, str], there: Mapping[str, str]) -> str:
-    """Which packages differ, in words; empty where none does."""
+    """The packages whose versions differ, in words; empty if none does."""
     return ", ".join(
         f"{name} {there.get(name, 'missing')} (the driver has {version})"
         for name, version in here.items()
@@ -105,6 +113,6 @@ def unlike_here(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 
 def last_line(error: Exception) -> str:
-    """The last line of an exception's message, or its type where it says nothing."""
+    """The last line of an exception's message, or its type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__

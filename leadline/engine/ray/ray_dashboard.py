@@ -1,7 +1,8 @@
-"""What Ray's dashboard shows of a sweep: the job page, a file among its logs, and the links to both.
+"""What Ray's dashboard shows of a sweep: the job page, a file among the logs, and links.
 
-The addresses of its pages, and that a job's record has a message, are no public interface of Ray 2.60, as little as what
-`leadline.engine.ray.private` gives. Any of it may fail with another Ray; a sweep does not depend on it.
+The addresses of the dashboard's pages, and that a job's record has a message, are not part of Ray
+2.60's public interface, and neither is what `leadline.engine.ray.private` gives. Any of it may fail
+with another version of Ray; a sweep does not depend on it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SECONDS = 5
 
 
 def link(page: str) -> str:
-    """The address of a page of the dashboard, as seen where it runs; empty where there is no dashboard."""
+    """The address of a dashboard page, as seen from its host; empty if there is no dashboard."""
     base = dashboard_address()
     return f"http://{base}/#/{page}" if base else ""
 
@@ -29,8 +30,9 @@ def link(page: str) -> str:
 class JobPage:
     """The page of a submitted job: its status message and its metadata.
 
-    Ray's supervisor writes the same record when the job begins and when it ends, and its words for the end replace the
-    message. So nothing is written unless the job runs, and the metadata stay.
+    Ray's supervisor writes the same record when the job begins and when it ends, and its words for
+    the end replace the message. So nothing is written unless the job runs, and metadata of other
+    names are kept.
     """
 
     def __init__(self, job: str) -> None:
@@ -39,10 +41,10 @@ class JobPage:
         self._client = job_records()
 
     def write(self, message: str, metadata: dict[str, str]) -> None:
-        """Replaces the message, and the metadata of those names.
+        """Replaces the message, and the metadata of these names.
 
         Raises:
-            Exception: whatever Ray raises, also where it does not answer for `SECONDS`.
+            Exception: what Ray raises, as it also does if it does not answer for `SECONDS`.
         """
         self._loop.run_until_complete(self._write(message, metadata))
 
@@ -55,15 +57,17 @@ class JobPage:
 
     @property
     def link(self) -> str:
-        """Its address."""
+        """The address of the job's page; empty if there is no dashboard."""
         return link(f"jobs/{quote(self.job)}")
 
 
 class LogPage:
-    """A file among the logs of the node on which this process runs; the viewer shows it whole, as it is replaced by a rename.
+    """A file among the logs of the node on which this process runs.
+
+    It is replaced by a rename, so that Ray's log viewer always shows it whole.
 
     Args:
-        name: of the file, which no other sweep may use.
+        name: the name of the file, which no other sweep may use.
     """
 
     def __init__(self, name: str) -> None:
@@ -74,7 +78,7 @@ class LogPage:
         """Replaces the file.
 
         Raises:
-            OSError: as the disk says.
+            OSError: if the file cannot be written.
         """
         beside = self.path.parent.parent / f".{self.path.name}.new"  # on the same disk, and not among the logs
         beside.write_text(text, encoding="utf-8")

@@ -1,4 +1,7 @@
-"""How many trials fit on which nodes, and what is missing where none does. Nothing of Ray but its names of resources."""
+"""How many trials fit on which nodes, and what is missing if none does.
+
+Nothing of Ray is used but the names that it gives to resources.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,28 @@ __all__ = ["Node", "Request", "lacking", "may_be_added", "room", "workers_on", "
 
 @dataclass(frozen=True)
 class Request:
-    """What a trial asks for: CPUs and GPUs of each of its workers, and labels that a node must have."""
+    """What a trial asks for: CPUs and GPUs of each worker, and labels that a node must have.
+
+    `gpus` may be a fraction, and `workers` is the least number of workers.
+    """
 
     cpus: float
     gpus: float
     workers: int = 1
     where: Mapping[str, str] = field(default_factory=dict)
     most_workers: int = 1
-    """Workers of a trial at most: where there is room for more than `workers`."""
+    """The largest number of workers of a trial, if there is room for more than `workers`."""
 
     @property
     def worker(self) -> dict[str, float]:
-        """Resources of one worker, as Ray names them."""
+        """The resources of one worker, by Ray's names."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def __str__(self) -> str:
         each = " and ".join(f"{name} {amount:g}" for name, amount in self.worker.items())
         labels = ", ".join(f"{name}={value}" for name, value in self.where.items())
-        return f"{each}{f' for each of {self.workers} workers' if self.workers > 1 else ''}{f' where {labels}' if labels else ''}"
+        group = f" for each of {self.workers} workers" if self.workers > 1 else ""
+        return f"{each}{group}{f' where {labels}' if labels else ''}"
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,13 @@ class Node:
 
     @property
     def own_labels(self) -> str:
-        """Its labels in words, without those that Ray gives."""
-        return " with " + (
-            ", ".join(f"{name}={value}" for name, value in self.labels.items() if "/" not in name) or "no labels"
-        )
+        """The node's labels in words, without those that Ray gives, whose names have a slash."""
+        own = ", ".join(f"{name}={value}" for name, value in self.labels.items() if "/" not in name)
+        return f" with {own or 'no labels'}"
 
     def __str__(self) -> str:
-        has = (
-            ", ".join(f"{name} {self.resources[name]:g}" for name in ("CPU", "GPU") if name in self.resources)
-            or "no CPU"
-        )
-        return f"{self.name} {has}"
+        has = ", ".join(f"{name} {self.resources[name]:g}" for name in ("CPU", "GPU") if name in self.resources)
+        return f"{self.name} {has or 'no CPU'}"
 
 
 def room(nodes: Sequence[Node], request: Request) -> int:
@@ -74,7 +77,10 @@ def workers_on_one(node: Node, request: Request) -> int:
         for name, amount in request.worker.items()
         if name != "GPU" or amount >= 1
     ]
-    if 0 < request.gpus < 1:  # a share lies on one GPU
+    # A share of a GPU lies on a single one, so the shares are counted for each GPU. The small
+    # number makes up for a share such as 0.1 whose inverse falls short of a whole number by
+    # rounding.
+    if 0 < request.gpus < 1:
         counts.append(node.resources.get("GPU", 0.0) * math.floor(1 / request.gpus + 1e-9))
     return int(min(counts) + 1e-9)
 
@@ -90,7 +96,10 @@ def may_be_added(types: Sequence[Node], request: Request) -> bool:
 
 
 def lacking(nodes: Sequence[Node], types: Sequence[Node], request: Request) -> str:
-    """Why not one trial fits, in a line: which resource no node has, and whether a type of node that may be added has it."""
+    """Why not a single trial fits, on one line.
+
+    It says which resource no node has, and whether a type of node that may be added has it.
+    """
     if may_be_added(types, request):
         return (
             f"no node has room for a trial, which needs {request}; waiting for the autoscaler, whose node types have it"

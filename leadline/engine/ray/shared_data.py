@@ -1,4 +1,4 @@
-"""The data of a sweep, built and judged before anything is trained, and shared through the object store."""
+"""The data of a sweep, built and audited before training and shared through Ray's object store."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ __all__ = ["SharedData"]
 
 
 class SharedData:
-    """The data of a sweep: built once per key, audited, measured by trivial predictors, shared through the object store.
+    """The data of a sweep, shared through Ray's object store.
 
-    It fails closed: a sweep is refused for the reasons of `leadline.admission`.
+    The data of each key are built once, audited, and scored with trivial predictors. A sweep whose
+    data do not pass is refused, for the reasons that `leadline.admission` gives.
+
+    Args:
+        director: the sweep's director, which records baselines and findings.
     """
 
     def __init__(self, director: Director) -> None:
-        self._director, self._settings = director, director.settings
+        self._director = director
+        self._settings = director.settings
         self._family = director.settings.model_family()
         self._built: dict[str, Any] = {}
         self._references: dict[str, tuple[Any, bytes]] = {}
@@ -29,7 +34,10 @@ class SharedData:
         self._error: BaseException | None = None
 
     def prepare(self) -> None:
-        """Builds and measures; runs while Ray starts. What it finds is recorded by `ready`."""
+        """Builds and measures the data.
+
+        It runs in a thread while Ray starts, so what it finds is recorded by `ready` only.
+        """
         try:
             for stratum in self._settings.strata:
                 config = self._settings.configure({}, stratum, 0)
@@ -38,7 +46,9 @@ class SharedData:
             self._error = error
 
     def ready(self) -> bool:
-        """Records baselines and findings; False, each reason said in one line, if the sweep is refused.
+        """Records baselines and findings, and returns whether the sweep may go on.
+
+        If the sweep is refused, each reason is printed on one line.
 
         Raises:
             Exception: what building the data raised.

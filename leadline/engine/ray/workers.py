@@ -1,6 +1,7 @@
-"""The two ways in which an attempt trains: in this process, or in a Ray Train worker group. Same loop, same reports.
+"""The two ways in which an attempt trains: in this process, or in a Ray Train worker group.
 
-Each is a generator of reports. Closing it ends the training.
+Both use the same loop and give the same reports. Each is a generator of reports, and closing it
+ends the training.
 """
 
 from __future__ import annotations
@@ -41,15 +42,22 @@ from leadline.training.watchdog import Watchdog
 __all__ = ["AttemptSpec", "Reports", "one_process", "this_process", "worker_group"]
 
 GO_ON = "go on"
+"""The verdict by which a worker group trains on after a report."""
 GROUP_SECONDS = 60.0
-"""How long a worker group may take to end, after it has been told to at its next report."""
+"""How long a worker group may take to end, once it has been told to end at its next report."""
 GROUP_TRIES = 2
-"""How often a worker group that does not get its places is begun again, before the attempt has failed and is placed anew."""
+"""How often a worker group that does not get its places is begun again.
+
+After that the attempt has failed, and is placed anew.
+"""
 LOG_SECONDS = 2.0
-"""How long a line of the log may wait for the storage: it also tells that the storage does not answer."""
+"""How long writing a line of the log may wait for the storage.
+
+It is short, because the log also gets the lines which say that the storage does not answer.
+"""
 
 Reports = Iterator[tuple[Report, list[str], list[Place]]]
-"""Reports, each with the warnings that came before it and the places of the trial's processes."""
+"""The reports of an attempt, each with the warnings before it and the places of its processes."""
 
 _DATA: dict[str, Any] = {}
 """The data that this process holds, by key: mapped from the object store, never copied."""
@@ -57,7 +65,11 @@ _DATA: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class AttemptSpec:
-    """What a process needs to train one attempt; plain values and object references, so that it travels."""
+    """What a process needs to train one attempt.
+
+    It holds only plain values and a pickled object reference, so that it can be sent to the
+    process.
+    """
 
     trial: int
     attempt: int
@@ -66,7 +78,7 @@ class AttemptSpec:
     folder: str
     data_key: str
     data: bytes
-    """Pickled reference to the data in Ray's object store."""
+    """The pickled reference to the data in Ray's object store."""
     cpus: float
     gpus: float
     workers: int
@@ -75,15 +87,15 @@ class AttemptSpec:
     known: int
     stuck_after: float
     patience: float
-    """Seconds for which a storage that refuses or does not answer is waited for."""
+    """How long to wait for a storage that refuses or does not answer, in seconds."""
     stacks: str
-    """Local file for the stacks of a process that stood still for `stuck_after` seconds."""
+    """The local file for the stacks of a process that stood still for `stuck_after` seconds."""
     sweep: str = ""
-    """Name of the sweep, for Ray's pages."""
+    """The name of the sweep, for Ray's pages."""
     placed_on: dict[str, str] = field(default_factory=dict)
-    """Labels of the nodes on which the workers of a group may be; empty where all may."""
+    """A selector of the nodes on which the workers of a group may be; empty if all may."""
     most_workers: int = 1
-    """Workers that another attempt may have."""
+    """The largest number of workers that an attempt of the sweep may have."""
 
     def typed_config(self) -> TrialConfig:
         """The configuration as the family's dataclass."""
@@ -91,21 +103,27 @@ class AttemptSpec:
         return config
 
     def store(self) -> CheckpointStore:
-        """Where the checkpoints of this attempt go."""
+        """The store in which the checkpoints of this attempt are kept."""
         return CheckpointStore(Folder.at(self.folder), self.attempt, patience=self.patience)
 
 
 class _Log:
-    """The attempt's log, in its folder: written whole at each flush, as object stores have no append."""
+    """The log of an attempt, in the attempt's folder.
+
+    It is written whole at each line, because object stores cannot append to a file.
+    """
 
     def __init__(self, spec: AttemptSpec) -> None:
-        self._folder, self._name = Folder.at(spec.folder), f"{attempt_folder(spec.attempt)}/log.txt"
+        self._folder = Folder.at(spec.folder)
+        self._name = f"{attempt_folder(spec.attempt)}/log.txt"
         self._lines: list[str] = []
 
     def line(self, text: str) -> None:
         """Adds a line with the time of day and stores the log."""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}\n")
-        with contextlib.suppress(OSError):  # the next line stores it again; a late try stores what there is by then
+        # A failure is no loss, because the next line stores the whole log again. The text is joined
+        # inside the function, so that a late try stores all lines that there are by then.
+        with contextlib.suppress(OSError):
             patiently(
                 lambda: self._folder.write(self._name, "".join(self._lines).encode()), self._folder, seconds=LOG_SECONDS
             )
@@ -113,13 +131,14 @@ class _Log:
 
 def _data(spec: AttemptSpec) -> Any:
     if spec.data_key not in _DATA:
+        # Only one data set is held at a time, so that the object store can let go of the others.
         _DATA.clear()
         _DATA[spec.data_key] = ray.get(ray.cloudpickle.loads(spec.data))
     return _DATA[spec.data_key]
 
 
 def _device(gpus: float) -> torch.device:
-    """The device of this process; a share of a GPU is held to its share of the memory."""
+    """The device of this process; with a share of a GPU, memory is limited to the same share."""
     if not gpus:
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -129,7 +148,11 @@ def _device(gpus: float) -> torch.device:
 
 
 def _reset_process(spec: AttemptSpec) -> None:
-    """Undoes what an earlier trial of this process may have left: threads, default type, gradients, global generators."""
+    """Undoes what an earlier trial may have left in this process.
+
+    These are the number of threads, the default type, whether gradients are computed, and the
+    states of the global random generators.
+    """
     random.seed(spec.config["seed"])
     np.random.seed(spec.config["seed"] % 2**32)
     torch.set_num_threads(max(1, int(spec.cpus)))
@@ -157,11 +180,15 @@ def _loop(spec: AttemptSpec, world: World, log: Callable[[str], None], alive: Ca
 
 
 def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, list[str]]]:
-    """Reports after step `spec.known`, each with the warnings that came before it; the first worker keeps the log."""
+    """Yields the reports after step `spec.known`, each with the warnings that came before it.
+
+    The first worker keeps the log.
+    """
     log = _Log(spec) if world.rank == 0 else None
     say: Callable[[str], None] = log.line if log else lambda text: None
     say(
-        f"trial {spec.trial} attempt {spec.attempt} in process {os.getpid()} on {platform.node()}, {world.size} worker(s): {spec.config}"
+        f"trial {spec.trial} attempt {spec.attempt} in process {os.getpid()} on {platform.node()}, "
+        f"{world.size} worker(s): {spec.config}"
     )
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -182,7 +209,10 @@ def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, list[str
 
 
 def _watched(spec: AttemptSpec, world: World, say: Callable[[str], None]) -> Iterator[Report]:
-    """The loop's reports; whoever takes them may take his time, the training may not."""
+    """Yields the loop's reports, and watches that the training makes progress.
+
+    The watchdog does not run while a report is being handled, which may take any time.
+    """
     loop: Loop | None = None
     while True:
         with Watchdog(spec.stuck_after, f"{spec.stacks}.{world.rank}") as watchdog:
@@ -203,43 +233,49 @@ def _watched(spec: AttemptSpec, world: World, say: Callable[[str], None]) -> Ite
 
 
 def _hosts(world: World) -> list[str]:
-    """Of all workers, in the order of their ranks."""
+    """The host names of all workers, in the order of their ranks."""
     hosts = [platform.node()] * world.size
     torch.distributed.all_gather_object(hosts, platform.node())
     return hosts
 
 
 def _held(loop: Loop | None) -> str:
-    """What an exception about memory does not say: the micro-batch, and the most that this process has held."""
+    """A note for an exception about memory: the micro-batch, and the peak of this process."""
     tried = f"with {named(loop.rows)}" if loop and loop.rows else "before the first batch"
     if loop and loop.device.type == "cuda":
-        return f"out of memory {tried}; at most {torch.cuda.max_memory_allocated(loop.device) / 1e9:.3g} GB of the GPU were held"
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
-    return f"out of memory {tried}; the process held at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.3g} GB"
+        held = torch.cuda.max_memory_allocated(loop.device)
+        return f"out of memory {tried}; at most {held / 1e9:.3g} GB of the GPU were held"
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes of a unit of ru_maxrss, by getrusage(2)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f"out of memory {tried}; the process held at most {held / 1e9:.3g} GB"
 
 
 def this_process() -> Place:
-    """Where this process is; without a node's id and GPUs where it has no Ray."""
-    if not ray.is_initialized():  # Ray's functions would start one
+    """The place of this process; without a node's id and GPUs if it has no Ray."""
+    if not ray.is_initialized():  # otherwise Ray's functions would start a Ray
         return Place("", platform.node(), os.getpid(), ())
     gpus = tuple(str(gpu) for gpu in ray.get_gpu_ids())
     return Place(ray.get_runtime_context().get_node_id(), platform.node(), os.getpid(), gpus)
 
 
 def one_process(spec: AttemptSpec) -> Reports:
-    """Trains in this process."""
+    """Trains an attempt in this process and yields its reports."""
     here = [this_process()]
     for report, notes in _reports(spec, World()):
         yield report, notes, here
 
 
 def _worker(loop_config: dict[str, Any]) -> None:
-    """One worker of a group. The first one reports, and all wait until the report has been judged."""
+    """Runs one worker of a group.
+
+    The first worker sends the reports, and all wait until a report has been judged.
+    """
     import ray.train
     from ray.util.placement_group import get_current_placement_group
 
     spec: AttemptSpec = loop_config["spec"]
-    reports, verdicts = loop_config["reports"], loop_config["verdicts"]
+    reports = loop_config["reports"]
+    verdicts = loop_config["verdicts"]
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size())
     ray.get(reports.put.remote(this_process()))
@@ -257,7 +293,7 @@ def _worker(loop_config: dict[str, Any]) -> None:
 
 
 def worker_group(spec: AttemptSpec) -> Reports:
-    """Trains in a Ray Train worker group of `spec.workers` workers.
+    """Trains an attempt in a group of `spec.workers` Ray Train workers and yields its reports.
 
     Raises:
         RuntimeError: with the group's own error, if it ends before it has been told to.
@@ -268,6 +304,7 @@ def worker_group(spec: AttemptSpec) -> Reports:
 
     reports, verdicts = (channel(f"{spec.sweep}, trial {spec.trial}") for _ in range(2))
     scratch = tempfile.TemporaryDirectory(prefix="leadline-train-", ignore_cleanup_errors=True)
+    # The rest of the CPUs is for the process that leads the group.
     resources = {"CPU": spec.cpus * 0.99, **({"GPU": spec.gpus} if spec.gpus else {})}
     trainer = TorchTrainer(
         _worker,
@@ -314,10 +351,12 @@ def worker_group(spec: AttemptSpec) -> Reports:
                 yield Report.from_dict(plain), notes, places
                 verdicts.put.remote(GO_ON)
     finally:
-        # A group that is told to end gives its placement back; one that is abandoned keeps it from the next trial.
+        # A group that is told to end gives its placement back; an abandoned one would keep it from
+        # the next trial.
         verdicts.put.remote("end")
         group.join(GROUP_SECONDS)
-        if bundles is not None:  # Ray Train 2.60 keeps it where the memory monitor has ended a worker
+        # Ray Train 2.60 keeps the placement if the memory monitor has ended a worker.
+        if bundles is not None:
             remove_placement_group(bundles)
         for actor in (reports, verdicts):
             ray.kill(actor)
