@@ -47,10 +47,9 @@ class Answer:
 
     @property
     def contrary(self) -> list[Comparison]:
-        """The comparisons by other metrics in which the confirmed best is worse than a trivial
-        predictor.
+        """The comparisons by other metrics in which the confirmed best is worse.
 
-        There are none where it is worse by the objective, too.
+        They are with a trivial predictor. There are none where it is worse by the objective, too.
         """
         return leaderboard.contrary(self.versus, self.besides)
 

@@ -28,11 +28,10 @@ FILE = "report.html"
 
 
 def write(folder: Folder, name: str, price: float | None = None) -> str:
-    """Writes `report.html` into a sweep's folder, from its ledger, and returns the file's path or
-    URI.
+    """Writes `report.html` into a sweep's folder and returns the file's path or URI.
 
     Args:
-        folder: the sweep's folder.
+        folder: the sweep's folder, whose ledger is read.
         name: the sweep's name, for the title.
         price: the price of an hour of the driver's machine; None leaves money out.
 
@@ -55,8 +54,9 @@ def answered(folder: Folder) -> list[str]:
 
 
 def page(sweep: Sweep, price: float | None = None) -> str:
-    """Returns the report of a sweep, finished or not, as an HTML document; `price` as in
-    `write`.
+    """Returns the report of a sweep, finished or not, as an HTML document.
+
+    `price` is as in `write`.
     """
     environment = Environment(
         loader=PackageLoader("leadline.analysis.report"),

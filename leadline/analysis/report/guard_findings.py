@@ -65,8 +65,9 @@ class Group:
 
 
 def advice(guard: str) -> str:
-    """Returns what to do about a finding of a guard or audit; a general sentence for
-    unknown names.
+    """Returns what to do about a finding of a guard or audit.
+
+    For an unknown name it is a general sentence.
     """
     known = [text for name, text in ADVICE.items() if guard.startswith(name)]
     return next(iter(known or [text for name, text in ADVICE.items() if name in guard]), OTHERWISE)

@@ -73,10 +73,10 @@ def summary_sentence(history: History, found: Sequence[Answer]) -> str:
 
 
 def _place(history: History, answer: Answer, reading: Reading) -> str:
-    """Returns a stratum with its result, as in `lookahead 10 (hinge lower by 0.013 [0.010,
-    0.017])`.
+    """Returns a stratum with its result, as in `lookahead 10 (hinge lower by 0.013)`.
 
-    The result is the paired difference where something is claimed, otherwise the value.
+    The result is the paired difference where something is claimed, otherwise the value; both have
+    their intervals.
     """
     versus = answer.versus if answer.verdict is not Verdict.NO_CLAIM else None
     differences = [versus, *answer.contrary] if versus and versus.difference else []

@@ -123,8 +123,9 @@ def may_run(folder: Folder, history: History) -> bool:
 
 
 def damage(folder: Folder, trial: int, name: str) -> str:
-    """Reads a trial's checkpoint whole and returns what is wrong with it; empty where
-    nothing is.
+    """Returns what is wrong with a trial's checkpoint; empty where it is intact.
+
+    The checkpoint is read whole.
     """
     from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
 
