@@ -218,7 +218,7 @@ class Sweep:
 
     @property
     def settings(self) -> Settings:
-        """What the sweep was asked for."""
+        """The settings that the sweep was opened with."""
         return self.history.settings
 
     @property

@@ -110,6 +110,7 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
     ]
     direction = sign(mode or history.settings.mode)
+    # By id, since a baseline holds a dict and cannot be a key itself.
     values = {id(line): direction * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 

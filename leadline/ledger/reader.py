@@ -147,6 +147,7 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        # Later collections do not look through frozen objects either.
         gc.freeze()
         if was:
             gc.enable()

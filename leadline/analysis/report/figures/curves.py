@@ -70,11 +70,9 @@ def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dic
     trial, since differences that mean nothing should not look large. Other trials and the best
     trivial predictor widen it to at most three times that.
     """
-    metric, leader, trivial = (
-        leaderboard.objective(history),
-        progress.best(history, stratum),
-        _trivial(history, stratum),
-    )
+    metric = leaderboard.objective(history)
+    leader = progress.best(history, stratum)
+    trivial = _trivial(history, stratum)
     going = [number for number in values if history.trials[number].status == "finished" or history.trials[number].open]
     core = [value for number in going or values for value in values[number]]
     axis, measure = scale(core), leader.measure(metric) if leader else None
