@@ -113,8 +113,9 @@ class Trial:
 
     @property
     def infeasible(self) -> bool:
-        """Whether the configuration was impossible, or too large for memory in every micro-batch
-        tried.
+        """Whether the trial failed because its configuration was impossible.
+
+        A configuration is also impossible where memory held it in no micro-batch that was tried.
         """
         return self.status == "failed" and self.reason.startswith("infeasible: ")
 
@@ -145,8 +146,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trivial predictor's measures by `split/metric`, on the rows that score a
-    stratum's trials.
+    """The measures of a trivial predictor, by `split/metric`.
+
+    They are on the rows that score a stratum's trials.
     """
 
     name: str

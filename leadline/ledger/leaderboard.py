@@ -138,7 +138,7 @@ def marks(history: History, trial: Trial) -> list[str]:
 
 
 def _extended(trial: Trial) -> list[str]:
-    """Returns a mark for a trial whose schedules and curriculum first followed shorter budgets."""
+    """Returns a mark where a trial's schedules and curriculum first followed shorter budgets."""
     return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
 
 
@@ -178,8 +178,9 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
 
 
 def replicate_marks(history: History, trial: Trial) -> list[str]:
-    """Returns the guards that failed in finished replicates, and in how many, as `plateau
-    (4 of 5)`.
+    """Returns the guards that failed in finished replicates, as in `plateau (4 of 5)`.
+
+    The numbers are the replicates in which it failed, and all that have finished.
     """
     runs = finished(history, trial)
     failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}

@@ -125,6 +125,7 @@ def scan(folder: Folder, patience: float = READING_PATIENCE) -> Scan:
     """Reads a ledger, which need not exist.
 
     Args:
+        folder: the ledger's folder.
         patience: seconds for which a storage that does not answer is waited for.
 
     Raises:
