@@ -207,11 +207,10 @@ def versus_trivial(
 
 
 def besides(history: History, trial: Trial, unit: str = "units") -> list[Comparison]:
-    """Compares a finalist with the best trivial predictor by each other metric with values per
-    unit.
+    """Compares a finalist with the best trivial predictor by each other metric.
 
-    A claim by the objective alone, where the finalist is worse by another metric, would mislead its
-    reader.
+    These are the metrics with values per unit on test. A claim by the objective alone, where the
+    finalist is worse by another metric, would mislead its reader.
     """
     found = (
         versus_trivial(history, trial, name, mode, unit)
