@@ -28,7 +28,7 @@ __all__ = ["Ask", "Claim", "Judged", "Outcome", "arms", "fall", "judged", "no_ga
 
 
 class Outcome(NamedTuple):
-    """What was measured here, in words, and what follows for the claim."""
+    """The outcome of a claim: what was measured here, in words, and what follows for the claim."""
 
     measured: str
     verdict: Verdict

@@ -86,7 +86,6 @@ def mode_and_unit(settings: Settings, metric: str) -> tuple[str, str]:
         ConfigError: if the family does not have the metric, or is not installed and it is not the
             objective.
     """
-
     known = declared(settings)
     if metric in known:
         return known[metric].mode, known[metric].unit

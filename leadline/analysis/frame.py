@@ -126,6 +126,7 @@ def table(history: History) -> pandas.DataFrame:
     """
     rows = [_row(history, trial) for _, trial in sorted(history.trials.items())]
     fields = dict.fromkeys(name for row in rows for name in row if name.startswith("config."))
+    # Int64 is pandas' nullable integer: search trials have no `of`.
     return pandas.DataFrame(rows, columns=[*COLUMNS, *fields]).astype({"of": "Int64"})
 
 

@@ -28,7 +28,7 @@ __all__ = ["Reading", "chosen", "confirmed", "coverage", "declared", "held", "me
 
 @dataclass(frozen=True)
 class Reading:
-    """What a finalist scores by one metric.
+    """The scores of a finalist by one metric.
 
     Attributes:
         stratum: the stratum.

@@ -155,7 +155,6 @@ class TrialView:
             ConfigError: if the family is not installed or no longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-
         family = self.sweep.settings.model_family()
         model: nn.Module = family.model(family.config(self.config))
         found = self.checkpoint()
@@ -178,7 +177,6 @@ class TrialView:
                 installed, or it no longer accepts the configuration.
             ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
-
         family = self.sweep.settings.model_family()
         return family.predict(self.load(), inputs, family.config(self.config))
 
@@ -221,7 +219,7 @@ class Sweep:
 
     @property
     def settings(self) -> Settings:
-        """What the sweep was asked for."""
+        """The settings that the sweep was opened with."""
         return self.history.settings
 
     @property

@@ -68,6 +68,7 @@ class Compaction:
         self._say = say
         self._parts: list[Part] = []
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # A daemon, so that a storage that does not answer cannot keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="compaction", daemon=True)
         self._thread.start()
 

@@ -57,11 +57,11 @@ class Opened:
 
     type: ClassVar = "opened"
     settings: Settings
-    """What the sweep is asked for; stored as `Settings.to_dict` gives it."""
+    """The settings that the sweep runs with; stored as `Settings.to_dict` gives them."""
     manifest: dict[str, Any]
-    """Where and with what the driver runs: process, machine, commit, versions."""
+    """The place and the software of the driver: process, machine, commit, versions."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -86,9 +86,9 @@ class BaselineScored:
     name: str
     """The predictor's name."""
     metrics: dict[str, Measure]
-    """Its measures by `split/metric`, each in the metric's unit."""
+    """The predictor's measures by `split/metric`, each in the metric's unit."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -115,13 +115,13 @@ class Audited:
     stratum: str
     """The stratum whose data was audited."""
     failed: bool
-    """Whether it is a fault, for which the sweep is refused."""
+    """Whether the finding is a fault, for which the sweep is refused."""
     number: float
-    """What was counted or measured, in the unit that `sentence` names."""
+    """The number that was counted or measured, in the unit that `sentence` names."""
     sentence: str
     """The finding in words, for a reader."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -159,7 +159,7 @@ class Noted:
     text: str
     """The remark."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -184,11 +184,11 @@ class Proposed:
     stratum: str
     """The stratum that it belongs to."""
     kind: Kind
-    """What it is for."""
+    """The kind of trial, search or replicate."""
     of: int | None
     """The finalist that a replicate confirms, by its number; None for a search trial."""
     params: dict[str, Any]
-    """What the searcher chose, by parameter."""
+    """The values that the searcher chose, by parameter."""
     config: dict[str, Any]
     """The whole configuration, by field and in the fields' units.
 
@@ -198,12 +198,12 @@ class Proposed:
     """The distribution that each parameter was drawn from, as Optuna's JSON; empty in
     older ledgers."""
     infeasible: str = ""
-    """Why the configuration is impossible; empty where it is possible.
+    """The reason why the configuration is impossible; empty where it is possible.
 
     An infeasible trial has failed at once.
     """
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -254,7 +254,7 @@ class Started:
     Older ledgers have None, where it is what the settings ask for.
     """
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -278,13 +278,13 @@ class Reported:
     trial: int
     """The trial's number."""
     report: Report
-    """What was measured and spent; see `Report` for its fields and their units."""
+    """The report: what was measured and spent; see `Report` for its fields and their units."""
     action: Action
-    """What was decided."""
+    """The decision on the trial."""
     reason: str
-    """Why, in words; empty where there was nothing to decide."""
+    """The reason for the decision, in words; empty where there was nothing to decide."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -322,11 +322,11 @@ class Judged:
     trial: int
     """The trial's number."""
     action: Action
-    """What was decided."""
+    """The decision on the trial."""
     reason: str
-    """Why, in words."""
+    """The reason for the decision, in words."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -367,7 +367,7 @@ class Failed:
     Stored only where it is true.
     """
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -413,7 +413,7 @@ class Retired:
     checkpoints: list[str]
     """The checkpoints' names, as its reports have them."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -434,9 +434,9 @@ class Closed:
 
     type: ClassVar = "closed"
     how: str
-    """How it ended: done, failed, interrupted, time limit or handed over."""
+    """The way in which it ended: done, failed, interrupted, time limit or handed over."""
     time: float
-    """When it was recorded, in seconds since the epoch."""
+    """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
@@ -449,7 +449,7 @@ class Closed:
 
 
 Event = Opened | BaselineScored | Audited | Noted | Proposed | Started | Reported | Judged | Failed | Retired | Closed
-"""Any event of a ledger."""
+"""The type of any event of a ledger."""
 
 EVENTS: tuple[type[Event], ...] = (
     Opened,

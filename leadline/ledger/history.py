@@ -34,8 +34,8 @@ __all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
 
 Status = Literal["waiting", "running", "finished", "stopped", "failed"]
 UNCOUNTED = ("storage", "preempted")
-"""Causes of an attempt's end that are no failures: the store refused, or the node was
-being reclaimed."""
+"""The causes of an attempt's end that are no failures: the store refused, or the node was being
+reclaimed."""
 
 
 @dataclass
@@ -113,8 +113,9 @@ class Trial:
 
     @property
     def infeasible(self) -> bool:
-        """Whether the configuration was impossible, or too large for memory in every micro-batch
-        tried.
+        """Whether the trial failed because its configuration was impossible.
+
+        A configuration is also impossible where memory held it in no micro-batch that was tried.
         """
         return self.status == "failed" and self.reason.startswith("infeasible: ")
 
@@ -145,8 +146,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trivial predictor's measures by `split/metric`, on the rows that score a
-    stratum's trials.
+    """The measures of a trivial predictor, by `split/metric`.
+
+    They are on the rows that score a stratum's trials.
     """
 
     name: str
@@ -159,14 +161,15 @@ class History:
     """The state after some events of a ledger; everything in it is in the order of the ledger."""
 
     opened: Settings | None = None
-    """What the sweep was asked for when a driver last opened it; None before the first has."""
+    """The settings with which a driver last opened the sweep; None before the first has."""
     manifests: list[dict[str, Any]] = field(default_factory=list)
     trials: dict[int, Trial] = field(default_factory=dict)
     baselines: list[Baseline] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     closed: str = ""
-    """How the last run of the driver ended; empty while it runs or where it was killed."""
+    """The way in which the last run of the driver ended; empty while it runs or where it
+    was killed."""
     last_time: float = 0.0
     _began: dict[int, float] = field(default_factory=dict)
 
@@ -233,7 +236,7 @@ class History:
 
     @property
     def settings(self) -> Settings:
-        """What the sweep was asked for when a driver last opened it.
+        """The settings with which a driver last opened the sweep.
 
         Raises:
             ValueError: if no driver has.

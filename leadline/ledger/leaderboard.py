@@ -111,6 +111,7 @@ def rivals(history: History, stratum: str, name: str, mode: str | None = None) -
         if line.stratum == stratum and name in line.metrics and not is_oracle(line.name)
     ]
     direction = sign(mode or history.settings.mode)
+    # By id, since a baseline holds a dict and cannot be a key itself.
     values = {id(line): direction * line.metrics[name].value for line in found}
     return sorted(found, key=lambda line: values[id(line)] if math.isfinite(values[id(line)]) else math.inf)
 
@@ -138,7 +139,7 @@ def marks(history: History, trial: Trial) -> list[str]:
 
 
 def _extended(trial: Trial) -> list[str]:
-    """Returns a mark for a trial whose schedules and curriculum first followed shorter budgets."""
+    """Returns a mark where a trial's schedules and curriculum first followed shorter budgets."""
     return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
 
 
@@ -178,8 +179,9 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
 
 
 def replicate_marks(history: History, trial: Trial) -> list[str]:
-    """Returns the guards that failed in finished replicates, and in how many, as `plateau
-    (4 of 5)`.
+    """Returns the guards that failed in finished replicates, as in `plateau (4 of 5)`.
+
+    The numbers are the replicates in which it failed, and all that have finished.
     """
     runs = finished(history, trial)
     failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}
@@ -206,11 +208,10 @@ def versus_trivial(
 
 
 def besides(history: History, trial: Trial, unit: str = "units") -> list[Comparison]:
-    """Compares a finalist with the best trivial predictor by each other metric with values per
-    unit.
+    """Compares a finalist with the best trivial predictor by each other metric.
 
-    A claim by the objective alone, where the finalist is worse by another metric, would mislead its
-    reader.
+    These are the metrics with values per unit on test. A claim by the objective alone, where the
+    finalist is worse by another metric, would mislead its reader.
     """
     found = (
         versus_trivial(history, trial, name, mode, unit)

@@ -28,8 +28,9 @@ def bounds(low: float | None, high: float | None) -> str:
 
 
 def _table(title: str, columns: str) -> Table:
-    """Returns a table in which only the last column wraps; a name that begins with `<`
-    aligns left.
+    """Returns a table in which only the last column wraps.
+
+    A column whose name begins with `<` is aligned left.
     """
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     names = columns.split(", ")

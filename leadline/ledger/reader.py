@@ -125,6 +125,7 @@ def scan(folder: Folder, patience: float = READING_PATIENCE) -> Scan:
     """Reads a ledger, which need not exist.
 
     Args:
+        folder: the ledger's folder.
         patience: seconds for which a storage that does not answer is waited for.
 
     Raises:
@@ -147,6 +148,7 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        # Later collections do not look through frozen objects either.
         gc.freeze()
         if was:
             gc.enable()

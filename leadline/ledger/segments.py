@@ -70,9 +70,8 @@ class Ledger:
         self.reread = found is not known
         self.past = found.events if self.reread else []
         """The events that were read here; empty where `known` was right, whose reader has them."""
-        self._segment, self._previous = (
-            (found.segments[-1].span.last, found.segments[-1].closing) if found.segments else (0, START)
-        )
+        self._segment = found.segments[-1].span.last if found.segments else 0
+        self._previous = found.segments[-1].closing if found.segments else START
         if found.torn:
             self._set_aside(found.torn, found.problem)
         self._compaction = self._compacting(found, compact)
@@ -189,7 +188,9 @@ class Ledger:
             say=self._say_where,
         )
         part = Part(span.first, self._previous, hashlib.sha256(content).hexdigest(), len(group), body)
-        self._segment, self._previous, self._written = part.number, part.closing, time.time()
+        self._segment = part.number
+        self._previous = part.closing
+        self._written = time.time()
         self._compaction.add(part)
 
     def _publish(self, span: Span, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a sweep was asked for, as the ledger records it and everything else reads it."""
+"""The settings of a sweep, as the ledger records them and everything else reads them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHANGEABLE = (
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a sweep does; it is recorded when the sweep opens.
+    """The settings that decide what a sweep does; they are recorded when the sweep opens.
 
     Times are in seconds, `budget` and `grace` in `unit`.
     """
@@ -80,7 +80,7 @@ class Settings:
     beside: tuple[str, ...] = ()
     modes: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the family says of its metrics, by name, as `leadline.measure.Metric.to_dict` has it.
+    """The family's metrics by name, as `leadline.measure.Metric.to_dict` has them.
 
     A report made where the family is not installed knows their units, roles and series from here.
     """
@@ -90,7 +90,7 @@ class Settings:
     question: str = ""
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     unit: Literal["steps", "samples"] = "steps"
-    """What `budget` and `grace` count: optimizer steps, or training samples."""
+    """The unit of `budget` and `grace`: optimizer steps, or training samples."""
     comparable: bool = False
     """Whether strata may be compared with each other.
 
@@ -247,6 +247,7 @@ class Settings:
             ConfigError: for values that no sweep can have.
         """
         values = {name: plain[key] for name, key in _keys().items() if key in plain}
+        # JSON has lists alone, and settings must have their tuples again to be equal.
         values |= {name: tuple(values[name]) for name in ("strata", "enqueue", "beside", "contrasts") if name in values}
         return Settings(**{"comparable": bool(values.get("arms")), **values})
 

@@ -83,9 +83,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Side A less side B by one metric, and what may be said of it.
+    """The comparison of side A with side B by one metric, and what may be said of it.
 
     Attributes:
+        a: the first side.
+        b: the second side, whose scores are subtracted from those of A.
         metric: the metric's name without its split.
         mode: min or max, whichever is better.
         estimate: the difference and its bootstrap; None where the values per unit do not pair, so
@@ -94,8 +96,8 @@ class Comparison:
         n: independent units of the split.
         unit: what `n` counts, in the plural.
         split: the split on which both sides were scored.
-        at: "steps" where each side spent its budget; else where they were read, as in
-            `64,000 samples`.
+        at: "steps" where each side spent its budget; otherwise where they were read, as in `64,000
+            samples`.
         pairing: what the interval was made from, and how the sides were paired, in words.
         differing: units on which the sides differ; None where units were not resampled.
         margin: the largest difference that would not matter, if one was given.
@@ -154,7 +156,10 @@ class Comparison:
 
     @property
     def ahead(self) -> str:
-        """`A` or `B` where the interval excludes 0 and enough units differ; empty where not."""
+        """The side that is ahead, `A` or `B`: the interval excludes 0 and enough units differ.
+
+        It is empty where neither is ahead.
+        """
         low, high = self._bounds
         if not (low > 0 or high < 0) or self.few:
             return ""
@@ -186,7 +191,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What may be said of A and B, in words."""
+        """The verdict on A and B as a sentence."""
         if self.missing:
             side = "excludes 0 in favour of " + self.ahead if self.ahead else "includes 0"
             return f"{Verdict.NO_CLAIM}: {self.missing}; the interval {side}"

@@ -64,7 +64,9 @@ def run(given: argparse.Namespace) -> None:
 
 
 def arms(a: str, b: str) -> list[tuple[Finalist, Finalist]]:
-    """The pairs to compare: the two that are named, or those of every stratum that both sweeps have confirmed.
+    """Returns the pairs to compare.
+
+    They are the two that are named, or those of every stratum that both sweeps have confirmed.
 
     Raises:
         ConfigError: if there is none, or if both are the same.
@@ -80,7 +82,8 @@ def arms(a: str, b: str) -> list[tuple[Finalist, Finalist]]:
     shared = [stratum for stratum in one.strata if stratum in other.strata]
     if not shared:
         raise ConfigError(
-            f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; name one of each"
+            f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; "
+            "name one of each"
         )
     return _confirmed(one, other, shared)
 
@@ -100,7 +103,10 @@ def _confirmed(one: Sweep, other: Sweep, shared: list[str]) -> list[tuple[Finali
 
 
 def _named(text: str) -> tuple[Sweep, str | None]:
-    """SWEEP or SWEEP:STRATUM; a URI's own colon divides nothing, and neither does one in a folder's name."""
+    """Returns the sweep and the stratum of SWEEP or SWEEP:STRATUM.
+
+    A URI's own colon divides nothing, and neither does one in a folder's name.
+    """
     path, colon, stratum = text.rpartition(":")
     if not colon or "/" in stratum or place(text).exists("ledger"):
         return Sweep.open(text), None
@@ -111,7 +117,13 @@ def _named(text: str) -> tuple[Sweep, str | None]:
 
 
 def _same(sweep: Sweep, stratum: str | None) -> str:
-    """The stratum of a sweep that was named without one."""
+    """Returns the stratum of a sweep that was named without one.
+
+    It is that of the other side, or the sweep's only one.
+
+    Raises:
+        ConfigError: if neither is possible.
+    """
     if stratum in sweep.strata or len(sweep.strata) == 1:
         return stratum if stratum in sweep.strata and stratum is not None else sweep.strata[0]
     raise ConfigError(
@@ -126,7 +138,7 @@ def _title(found: Comparison) -> str:
 
 
 def table(found: Comparison) -> Table:
-    """The comparison for a terminal, a row for each thing to know."""
+    """Returns the comparison for a terminal, a row for each thing to know."""
     assert found.estimate is not None, "two finalists were compared"
     assert found.difference is not None, "two finalists were compared"
     multiplier = f"{found.estimate.multiplier():.2g} standard errors (Bloom 1995)"
@@ -151,15 +163,16 @@ def _side(one: Side) -> str:
 
 
 def _kept(found: Comparison) -> str:
-    """Whether the difference keeps the margin that was given."""
+    """Says whether the difference lies within the margin that was given."""
     low, high = found.narrow or (0.0, 0.0)
     if low == high == 0:
         return f"{found.margin:g}: nothing varies, so there is no interval to lie within it"
-    return f"{found.margin:g}: the 90 % interval [{number(low)}, {number(high)}] {'lies' if found.equivalent else 'does not lie'} within it"
+    lies = "lies" if found.equivalent else "does not lie"
+    return f"{found.margin:g}: the 90 % interval [{number(low)}, {number(high)}] {lies} within it"
 
 
 def _plain(found: Comparison) -> dict[str, Any]:
-    """The comparison as plain JSON values; numbers that are not finite as None."""
+    """Returns the comparison as plain JSON values; numbers that are not finite are None."""
     assert found.estimate is not None, "two finalists were compared"
 
     def finite(value: float) -> float | None:

@@ -1,7 +1,8 @@
-"""A sweep as files for other programs: `leadline export SWEEP [--to FOLDER]`.
+"""Export of a sweep as files for other programs: `leadline export SWEEP [--to FOLDER]`.
 
-Each table is written as parquet, which keeps types, and as CSV with the same columns: see `leadline.analysis.frame` for their meaning.
-In both, lists of a configuration are text with commas, and fields whose values are of several types are text.
+Each table is written as parquet, which keeps types, and as CSV with the same columns; see
+`leadline.analysis.frame` for their meaning. In both, lists of a configuration are text with commas,
+and fields whose values are of several types are text.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["EXPORT", "write"]
 
 
 def write(sweep: Sweep, target: Folder) -> list[str]:
-    """Writes trials, reports, findings and baselines, twice each; returns the paths or URIs.
+    """Writes trials, reports, findings and baselines, and returns the files' paths or URIs.
 
     Raises:
         OSError: if the storage refuses.
@@ -47,7 +48,7 @@ def write(sweep: Sweep, target: Folder) -> list[str]:
 
 
 def _plain(table: pandas.DataFrame) -> pandas.DataFrame:
-    """Columns of one type each, which is all that parquet takes."""
+    """Returns a copy whose columns are of one type each, which is all that parquet takes."""
     made = table.copy()
     for name in [name for name in made.columns if made[name].dtype == object]:
         kinds = {type(value) for value in made[name] if value is not None}
@@ -72,7 +73,10 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _file(target: Folder) -> str:
-    """What is wrong where a file stands in the place of a folder, be it the target or one above it; otherwise empty."""
+    """Returns what is wrong where a file stands in the place of a folder; empty otherwise.
+
+    That folder is the target or one above it.
+    """
     above = [Path(target.path), *Path(target.path).parents] if target.local else []
     return next((f"must be a folder, and {path} is a file" for path in above if path.is_file()), "")
 

@@ -1,4 +1,4 @@
-"""`leadline note SWEEP NUMBER [TEXT]`: a note on a trial, or the notes that it has."""
+"""The command `leadline note SWEEP NUMBER [TEXT]`: a note on a trial, or the notes that it has."""
 
 from __future__ import annotations
 

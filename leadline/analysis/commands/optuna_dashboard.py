@@ -1,9 +1,10 @@
-"""A sweep for other people's viewers: `leadline dashboard SWEEP` writes what optuna-dashboard reads.
+"""A sweep for Optuna's dashboard: `leadline dashboard SWEEP` writes what optuna-dashboard reads.
 
-It says how to open it and the sweep's TensorBoard files. The two programs are not among the dependencies:
-`pip install optuna-dashboard tensorboard`.
+It says how to open it and the sweep's TensorBoard files. The two programs are not among the
+dependencies: `pip install optuna-dashboard tensorboard`.
 
-The file is an Optuna journal with one study per stratum. It is a view of the ledger: writing it again replaces it.
+The file is an Optuna journal with one study per stratum. It is computed from the ledger: writing it
+again replaces it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ INSTALL = "pip install optuna-dashboard tensorboard"
 
 
 def journal(sweep: Sweep) -> bytes:
-    """The content of an Optuna journal file: a study per stratum that has an ended trial, named after the sweep and the stratum."""
+    """Returns the content of an Optuna journal file with a study for each stratum.
+
+    A study is named after the sweep and the stratum, and holds the stratum's ended trials.
+    """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 

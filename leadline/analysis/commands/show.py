@@ -1,4 +1,4 @@
-"""What a sweep looks like: `leadline list`, `leaderboard`, `report` and `trial`."""
+"""The commands that show sweeps: `leadline list`, `leaderboard`, `report` and `trial`."""
 
 from __future__ import annotations
 

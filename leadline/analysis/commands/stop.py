@@ -1,6 +1,7 @@
-"""Ends a running sweep from anywhere that reaches its storage: `leadline stop SWEEP`.
+"""The command that ends a running sweep: `leadline stop SWEEP`.
 
-The request lies beside the driver's lease, where the driver looks every few seconds. It closes its books as after Ctrl-C.
+It works from any machine that reaches the sweep's storage. The request is stored beside the
+driver's lease, where the driver looks every few seconds. The driver then ends as after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ __all__ = ["STOP", "stop"]
 
 STARTING = "; a job that was submitted just now may still be starting, try again in a minute"
 SECONDS = 60.0
-"""How long the driver is waited for."""
+"""Seconds for which the driver is waited for."""
 
 
 def stop(path: str, seconds: float = SECONDS, say: Callable[[str], None] = print) -> bool:
-    """Asks the driver to end and waits until it has given its lease back. Returns whether it has.
+    """Asks the driver to end and waits until it has given its lease back; returns whether it has.
 
     Raises:
         ConfigError: if there is no sweep, no driver runs it, or it has ended.
@@ -42,7 +43,8 @@ def stop(path: str, seconds: float = SECONDS, say: Callable[[str], None] = print
     while not lease.gone(leases):
         if time.monotonic() > until:
             say(
-                f"it has not given its lease back after {seconds:g} s; if its machine is gone, --resume takes the sweep over"
+                f"it has not given its lease back after {seconds:g} s; "
+                "if its machine is gone, --resume takes the sweep over"
             )
             return False
         time.sleep(0.25)

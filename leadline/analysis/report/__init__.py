@@ -1,1 +1,1 @@
-"""The report of a sweep, one HTML file."""
+"""The report of a sweep, which is one HTML file."""

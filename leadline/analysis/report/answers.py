@@ -1,4 +1,7 @@
-"""What a sweep answers, in sentences: per stratum a value with its interval and n, beside the best trivial predictor."""
+"""What a sweep answers, in sentences.
+
+Each stratum has a value with its interval and n, beside the best trivial predictor.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,19 @@ __all__ = ["Answer", "answers", "interval", "luck"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One stratum's answer.
+    """The answer of one stratum.
 
     Attributes:
+        stratum: the stratum.
+        label: its name for readers, with the stratifying field.
+        sentence: the answer in words.
         verdict: what is claimed of the confirmed best against the best trivial predictor;
             `NO_CLAIM` where nothing is confirmed.
-        versus: the confirmed best beside the best trivial predictor, by the objective; None where there is none.
-        besides: the same by the other metrics that have values per unit.
-        luck: how many configurations were looked at and what that does to the winner's score; empty before there are two replicates.
+        versus: the confirmed best beside the best trivial predictor, by the objective; None where
+            there is none.
+        besides: the same comparison by the other metrics that have values per unit.
+        luck: how many configurations were looked at and what that does to the winner's score; empty
+            before there are two replicates.
     """
 
     stratum: str
@@ -39,14 +47,18 @@ class Answer:
 
     @property
     def contrary(self) -> list[Comparison]:
-        """Metrics by which the confirmed best is worse than a trivial predictor, though by the objective it is not."""
+        """The comparisons by other metrics in which the confirmed best is worse.
+
+        They are with a trivial predictor. There are none where it is worse by the objective, too.
+        """
         return leaderboard.contrary(self.versus, self.besides)
 
 
 def answers(history: History, unit: str) -> list[Answer]:
-    """One answer per stratum, in the study's order.
+    """Returns one answer per stratum, in the study's order.
 
     Args:
+        history: the state of the sweep.
         unit: what `n` counts, in the plural.
     """
     return [_answer(history, stratum, unit) for stratum in leaderboard.strata(history)]
@@ -63,7 +75,7 @@ def _answer(history: History, stratum: str, unit: str) -> Answer:
 
 
 def interval(measure: Measure) -> str:
-    """`0.42 [0.40, 0.44]`; the value alone where it is exact."""
+    """Returns `0.42 [0.40, 0.44]`; the value alone where it is exact."""
     value = number(measure.value)
     return (
         value
@@ -95,7 +107,10 @@ def _score(history: History, trial: Trial, unit: str) -> str:
 
 
 def _compared(found: Comparison | None, unit: str) -> str:
-    """The finalist beside the best trivial predictor on test: a claim only where enough was measured for one."""
+    """Compares the finalist with the best trivial predictor on test, in words.
+
+    It makes a claim only where enough was measured for one.
+    """
     if found is None:
         return "no trivial predictor was scored on the test split"
     place = f"{found.b.label}, at {number(found.b.measure.value)}"
@@ -112,7 +127,7 @@ def _compared(found: Comparison | None, unit: str) -> str:
 
 
 def _contrary(answer: Answer) -> str:
-    """By which other metrics it is worse."""
+    """Returns in words by which other metrics the finalist is worse."""
     found = [
         f"{one.metric} ({one.b.label} at {number(one.b.measure.value)}, paired: {interval(one.difference)})"
         for one in answer.contrary
@@ -154,9 +169,11 @@ def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> str
 
 
 def luck(history: History, stratum: str) -> str:
-    """How many configurations of a stratum were looked at, what the best of so many would score by luck, and what the winner scored.
+    """Returns in words how much of the winner's score may be luck.
 
-    The winner is the search's, whichever finalist is ahead after confirmation.
+    It says how many configurations were looked at, what the best of so many would score by luck,
+    and what the winner scored. The winner is the search's, whichever finalist is ahead after
+    confirmation.
     """
     winner = progress.best(history, stratum)
     found = leaderboard.luck(history, winner) if winner else None
@@ -170,7 +187,8 @@ def luck(history: History, stratum: str) -> str:
         expected = f"{number(found.expected)} {side} their mean by luck"
         sentence += f" The best of {found.looked} equally good configurations would score {expected} on validation"
         sentence += f" (standard deviation {number(found.spread)} over {found.replicates} replicates)"
-        sentence += f"; the winner's score there was {number(abs(found.seen))} {side if found.seen >= 0 else other} its replicates' mean."
+        direction = side if found.seen >= 0 else other
+        sentence += f"; the winner's score there was {number(abs(found.seen))} {direction} its replicates' mean."
     return sentence
 
 

@@ -1,4 +1,7 @@
-"""The report: one HTML file that needs nothing else, neither network nor other files. A view of the ledger and of the notes."""
+"""The report of a sweep: one HTML file that needs neither network nor other files.
+
+It is computed from the ledger and the notes.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ FILE = "report.html"
 
 
 def write(folder: Folder, name: str, price: float | None = None) -> str:
-    """Writes `report.html` into a sweep's folder, from its ledger, and returns the file's path or URI.
+    """Writes `report.html` into a sweep's folder and returns the file's path or URI.
 
     Args:
-        folder: the sweep's folder.
+        folder: the sweep's folder, whose ledger is read.
         name: the sweep's name, for the title.
-        price: of an hour of the driver's machine; None says nothing about money.
+        price: the price of an hour of the driver's machine; None leaves money out.
 
     Raises:
         ValueError: if there is no sweep.
@@ -43,12 +46,18 @@ def write(folder: Folder, name: str, price: float | None = None) -> str:
 
 
 def answered(folder: Folder) -> list[str]:
-    """What a sweep answers to the comparisons that its study planned, a sentence each; raises as `write` does."""
+    """Returns a sweep's answers to the comparisons that its study planned, a sentence each.
+
+    It raises as `write` does.
+    """
     return [planned.sentence(one) for one in planned.planned(Sweep.open(folder))]
 
 
 def page(sweep: Sweep, price: float | None = None) -> str:
-    """The report of a sweep, finished or not, as an HTML document; `price` as in `write`."""
+    """Returns the report of a sweep, finished or not, as an HTML document.
+
+    `price` is as in `write`.
+    """
     environment = Environment(
         loader=PackageLoader("leadline.analysis.report"),
         autoescape=True,
@@ -69,7 +78,7 @@ def page(sweep: Sweep, price: float | None = None) -> str:
 
 
 def _figure(figure: go.Figure) -> Markup:
-    """The figure as JSON that may stand inside a script element."""
+    """Returns the figure as JSON that may stand inside a script element."""
     plain = figure.to_json()
     for character in "<>&":
         plain = plain.replace(character, f"\\u{ord(character):04x}")
@@ -181,7 +190,10 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
 
 
 def _claims(sweep: Sweep) -> tuple[list[claims.Judged], str]:
-    """The claims of the family's source as this sweep has them, and why there are none, in one line."""
+    """Returns the claims of the family's source with this sweep's verdicts.
+
+    The second value says in one line why there are none, where they cannot be loaded.
+    """
     try:
         return claims.judged(sweep, claims.of_family(sweep.settings)), ""
     except ConfigError as error:

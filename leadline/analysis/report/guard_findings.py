@@ -11,49 +11,70 @@ from leadline.ledger.history import History, Trial
 __all__ = ["Group", "advice", "groups"]
 
 ADVICE: Mapping[str, str] = {
-    "baseline": "Do not quote the score without the predictor that beats it. Train longer, or ask whether the metric rewards the task.",
+    "baseline": (
+        "Do not quote the score without the predictor that beats it. Train longer, or ask whether the metric "
+        "rewards the task."
+    ),
     "overlap": "Split again by the unit that repeats, and discard scores on the rows that were seen in training.",
-    "input": "The outputs hardly depend on the inputs: look for saturation, masks, padding and a loss that a constant satisfies.",
-    "gradient": "Look for a detach, a no_grad block or an unused submodule; freeze on purpose what is not to be trained.",
+    "input": (
+        "The outputs hardly depend on the inputs: look for saturation, masks, padding and a loss that a "
+        "constant satisfies."
+    ),
+    "gradient": (
+        "Look for a detach, a no_grad block or an unused submodule; freeze on purpose what is not to be trained."
+    ),
     "no_op": "Remove it, or give it weight: as it stands, the run is the same without it.",
-    "learning_rate": "Training has stopped, whatever the budget says: feed the schedule with evaluations, not with batches, or slow it.",
+    "learning_rate": (
+        "Training has stopped, whatever the budget says: feed the schedule with evaluations, not with "
+        "batches, or slow it."
+    ),
     "perturbation": "Perturb in float32, or larger: at this precision most of it is rounded away.",
     "spike": "Lower the learning rate or clip the gradient, and look at the batch of that step.",
-    "plateau": "Compare with the learning rate and the curriculum of that moment before calling it a limit of the model.",
+    "plateau": (
+        "Compare with the learning rate and the curriculum of that moment before calling it a limit of the model."
+    ),
     "throughput": "The machine was slow or shared: compare by steps or samples, not by time.",
     "memory": "Halve the micro-batch, or look for tensors that are kept from step to step.",
 }
-"""What to do, by how a guard's name begins or by a word in it."""
+"""Advice by how a guard's name begins, or by a word in it."""
 
 OTHERWISE = "Read the sentence, and judge the score with it."
 
 
 @dataclass(frozen=True)
 class Group:
-    """The failed findings of one guard: pairs of a trial and its last word, in order of trials."""
+    """The failed findings of one guard.
+
+    Attributes:
+        guard: the guard's name.
+        found: pairs of a trial and its latest finding, in order of trials.
+    """
 
     guard: str
     found: list[tuple[Trial, Finding]]
 
     @property
     def trials(self) -> int:
-        """Distinct trials that it marks."""
+        """The number of distinct trials that the guard marks."""
         return len({trial.number for trial, _ in self.found})
 
     @property
     def advice(self) -> str:
-        """What to do about it."""
+        """The advice on what to do about the findings."""
         return advice(self.guard)
 
 
 def advice(guard: str) -> str:
-    """What to do about a guard's or an audit's finding; a general sentence for a name that is not known."""
+    """Returns what to do about a finding of a guard or audit.
+
+    For an unknown name it is a general sentence.
+    """
     known = [text for name, text in ADVICE.items() if guard.startswith(name)]
     return next(iter(known or [text for name, text in ADVICE.items() if name in guard]), OTHERWISE)
 
 
 def groups(history: History) -> list[Group]:
-    """Failed guards, most trials first, over the search and the confirmation runs."""
+    """Returns the failed guards of search and confirmation, those that mark most trials first."""
     by_guard: dict[str, list[tuple[Trial, Finding]]] = {}
     for _, trial in sorted(history.trials.items()):
         for finding in trial.findings:

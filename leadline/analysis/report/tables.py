@@ -1,4 +1,4 @@
-"""Rows of the report's tables, as plain values."""
+"""The rows of the report's tables, as plain values."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ __all__ = [
 
 
 ORDER = (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART)
-"""Verdicts in the order in which the summary says them."""
+"""The verdicts that the summary states, in their order there."""
 
 
 def incomplete(history: History) -> str:
-    """What is still missing, in words; empty where the sweep is complete."""
+    """Returns in words what is still missing; empty where the sweep is complete."""
     settings, searched = history.settings, history.search_trials()
     missing = []
     if len(searched) < settings.trials:
@@ -55,7 +55,10 @@ def incomplete(history: History) -> str:
 
 
 def summary_sentence(history: History, found: Sequence[Answer]) -> str:
-    """All strata's answers in one sentence, with the paired difference of each; empty where nothing is confirmed."""
+    """Returns all strata's answers in one sentence, with the paired difference of each.
+
+    It is empty where nothing is confirmed.
+    """
     groups: dict[Verdict, list[str]] = {}
     for answer in found:
         if reading := scores.confirmed(history, answer.stratum, history.settings.metric):
@@ -70,7 +73,11 @@ def summary_sentence(history: History, found: Sequence[Answer]) -> str:
 
 
 def _place(history: History, answer: Answer, reading: Reading) -> str:
-    """`lookahead 10 (hinge -0.013 [-0.017, -0.010])`: the paired difference where something is claimed, else the value."""
+    """Returns a stratum with its result, as in `lookahead 10 (hinge lower by 0.013)`.
+
+    The result is the paired difference where something is claimed, otherwise the value; both have
+    their intervals.
+    """
     versus = answer.versus if answer.verdict is not Verdict.NO_CLAIM else None
     differences = [versus, *answer.contrary] if versus and versus.difference else []
     words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
@@ -79,15 +86,22 @@ def _place(history: History, answer: Answer, reading: Reading) -> str:
 
 
 def _less(difference: Measure) -> str:
-    """`lower by 0.014 [0.011, 0.018]` where the interval excludes 0, as `differing by ...` where it does not."""
+    """Returns `lower by 0.014 [0.011, 0.018]` where the interval excludes 0.
+
+    Where it does not, it returns `differing by ...`, or `equal`.
+    """
     if difference.low <= 0 <= difference.high:
         return f"differing by {interval(difference)}" if difference.low < difference.high else "equal"
     low, high = sorted(map(abs, (difference.low, difference.high)))
-    return f"{'lower' if difference.high < 0 else 'higher'} by {interval(Measure(abs(difference.value), difference.n, low, high))}"
+    direction = "lower" if difference.high < 0 else "higher"
+    return f"{direction} by {interval(Measure(abs(difference.value), difference.n, low, high))}"
 
 
 def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
-    """(stratum, metric, trivial predictor and its value, paired difference, verdict) by each metric that has values per unit."""
+    """Returns a row for each comparison with a trivial predictor by another metric.
+
+    Its cells: stratum, metric, trivial predictor and its value, paired difference, verdict.
+    """
     return [
         (
             answer.stratum,
@@ -102,7 +116,7 @@ def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
 
 
 def planned(found: Sequence[Comparison]) -> list[tuple[str, str, str, str, str, str, str, str, str]]:
-    """A row for each planned comparison.
+    """Returns a row for each planned comparison.
 
     Its cells: first, second, metric, verdict, difference, margin, detectable, units, replicates.
     """
@@ -122,7 +136,7 @@ def planned(found: Sequence[Comparison]) -> list[tuple[str, str, str, str, str, 
 
 
 def pairwise(found: Sequence[Comparison]) -> list[tuple[str, str, str, str]]:
-    """(first, second, difference, verdict) of each pair of strata."""
+    """Returns (first, second, difference, verdict) for each pair of strata."""
     return [(one.a.stratum, one.b.stratum, _difference(one), _claimed(one)) for one in found]
 
 
@@ -131,18 +145,21 @@ def _difference(found: Comparison) -> str:
 
 
 def _claimed(found: Comparison) -> str:
-    """The verdict, and what is missing for a claim."""
+    """Returns the verdict, and what is missing for a claim."""
     return f"{found.verdict}: {found.missing}" if found.missing else str(found.verdict)
 
 
 def _margin(found: Comparison) -> str:
-    """The margin, and the 90 % interval that must lie within it before there is no difference."""
+    """Returns the margin, and the 90 % interval that must lie within it for no difference."""
     low, high = found.narrow or (0.0, 0.0)
     return f"{found.margin:g}{f' (90 %: {number(low)} to {number(high)})' if low < high else ''}"
 
 
 def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[str, Any]]:
-    """Names of the fields that differ between trials of a stratum, and the values of those that are the same in all."""
+    """Returns the names of the fields that differ between trials, and the values of the others.
+
+    The stratifying field is left out.
+    """
     names = dict.fromkeys(name for trial in trials for name in trial.config if name != stratify)
     values = {name: [trial.config[name] for trial in trials if name in trial.config] for name in names}
     fixed = {name: found[0] for name, found in values.items() if all(value == found[0] for value in found)}
@@ -150,12 +167,15 @@ def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[s
 
 
 def summary(trial: Trial, names: Iterable[str]) -> str:
-    """`lr=0.001 width=64`: the named fields of a configuration."""
+    """Returns the named fields of a configuration, as in `lr=0.001 width=64`."""
     return " ".join(f"{name}={text(trial.config[name])}" for name in names if name in trial.config)
 
 
 def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
-    """Confirmed finalists, best first within each stratum, beside the best trivial predictor on test."""
+    """Returns the confirmed finalists, beside the best trivial predictor on test.
+
+    The best is first within each stratum.
+    """
     rows = []
     for row in leaderboard.confirmations(history):
         trial = history.trials[row["trial"]]
@@ -180,7 +200,10 @@ def _against(history: History, trial: Trial, unit: str) -> str:
 
 
 def counted(history: History) -> list[tuple[str, str, str]]:
-    """(stratum, metric, least to most over replicates) of every exact count of the best confirmed finalist."""
+    """Returns a row for each exact count of each stratum's best confirmed finalist.
+
+    Its cells: stratum, metric, least to most over replicates.
+    """
     rows = []
     for stratum in leaderboard.strata(history):
         reading = scores.confirmed(history, stratum, history.settings.metric)
@@ -198,7 +221,7 @@ def counted(history: History) -> list[tuple[str, str, str]]:
 
 
 def baselines(history: History) -> list[dict[str, Any]]:
-    """Trivial predictors by stratum with the objective on validation and test."""
+    """Returns the trivial predictors by stratum with the objective on validation and test."""
     metric = history.settings.metric
     rows = []
     for line in history.baselines:
@@ -221,7 +244,10 @@ def baselines(history: History) -> list[dict[str, Any]]:
 
 
 def others(history: History) -> dict[str, Any]:
-    """Every validation metric of the best trial of each stratum and of the trivial predictors: names, and rows of values."""
+    """Returns every validation metric of each stratum's best trial and of the trivial predictors.
+
+    `names` are the metrics, `rows` the values.
+    """
     best = {stratum: next(iter(leaderboard.ranked(history, stratum)), None) for stratum in leaderboard.strata(history)}
     shown = [trial for trial in best.values() if trial and trial.reports]
     names = list(
@@ -240,7 +266,7 @@ def others(history: History) -> dict[str, Any]:
 
 
 def plain(value: Any) -> str:
-    """A setting in one line; `nothing` for what is empty."""
+    """Returns a setting in one line; `nothing` for what is empty."""
     if isinstance(value, dict):
         inside = {
             name: f"({plain(entry)})" if isinstance(entry, dict) else text(entry) for name, entry in value.items()
@@ -252,13 +278,17 @@ def plain(value: Any) -> str:
 
 
 def settings(history: History) -> list[tuple[str, str]]:
-    """Every setting as it is recorded, in one line; but what the metrics are is said where they are shown."""
+    """Returns every setting as it is recorded, in one line.
+
+    The metrics are left out, since what they are is said where they are shown.
+    """
     return [(name, plain(value)) for name, value in history.settings.to_dict().items() if name != "metrics"]
 
 
 def manifest(recorded: dict[str, Any]) -> dict[str, str]:
-    """Command, commit, versions and machine of a run of the driver, in words."""
-    dirty = {True: ", with uncommitted changes", False: ", clean"}.get(recorded.get("dirty"), "")  # type: ignore[arg-type]
+    """Returns command, commit, versions and machine of a run of the driver, in words."""
+    tree = {True: ", with uncommitted changes", False: ", clean"}
+    dirty = tree.get(recorded.get("dirty"), "")  # type: ignore[arg-type]
     return {
         "command": shlex.join(map(str, recorded.get("command", []))) or "-",
         "commit": f"{recorded['commit']}{dirty}" if recorded.get("commit") else "not recorded",

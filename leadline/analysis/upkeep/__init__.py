@@ -1,1 +1,1 @@
-"""Keeping the files of sweeps in order."""
+"""Upkeep of sweeps' files: what is wrong with them, and what may be removed."""

@@ -1,7 +1,7 @@
-"""What is wrong with a sweep's files, and what can be done: `leadline doctor SWEEP [--json]`.
+"""Diagnosis of a sweep's files, and what can be done: `leadline doctor SWEEP [--json]`.
 
-It reads everything and writes nothing, also while the sweep runs. Each check is a line: `ok`, `warning` (nothing is lost, or it
-cannot be known), or `damaged`.
+It reads everything and writes nothing, also while the sweep runs. Each check is a line: `ok`,
+`warning` (nothing is lost, or it cannot be known), or `damaged`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,25 @@ from leadline.storage import Folder
 __all__ = ["DAMAGED", "DOCTOR", "Check", "diagnose"]
 
 DAMAGED = 1
-"""Exit code where something is damaged."""
+"""The exit code where something is damaged."""
 SHOWN = 20
-"""Details that are printed for a check; `--json` has all."""
+"""The number of details that are printed for a check; `--json` has all."""
 UNDER_WAY = datetime.timedelta(days=1)
-"""Within which an upload of a sweep that runs is not called forgotten."""
+"""The age below which an upload of a running sweep is not called forgotten."""
 _COLLECT = "`leadline gc` removes them once the sweep has ended"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what was found, what can be done about it (empty where nothing need be), and what was found one by one."""
+    """One check of a sweep's files.
+
+    Attributes:
+        name: what was checked.
+        state: the result.
+        found: what was found, in words.
+        remedy: what can be done about it; empty where nothing need be done.
+        details: what was found, one by one.
+    """
 
     name: str
     state: Literal["ok", "warning", "damaged"]
@@ -47,9 +55,10 @@ class Check:
 
 
 def diagnose(folder: Folder) -> list[Check]:
-    """Checks storage, lease, ledger, trials, uploads and temporary files, in this order; storage alone where it cannot be read.
+    """Checks storage, lease, ledger, trials, uploads and temporary files, in this order.
 
-    On S3 also multipart uploads, last.
+    On S3 it also checks multipart uploads, last. Where the storage cannot be read, that is the only
+    check.
 
     Raises:
         ValueError: if there is no sweep; the message says what is there.
@@ -126,13 +135,20 @@ def _ledger(chain: Chain) -> Check:
         return Check("ledger", "ok", f"{counted}, each following the one before; {ending}", details=aside)
     found = f"{chain.damage.where} {chain.damage.what}; before it {counted}"
     if chain.damage.tail:
-        remedy = "`--resume` sets this last segment aside; its group of events is lost, and trials go on from their checkpoints"
+        remedy = (
+            "`--resume` sets this last segment aside; its group of events is lost, "
+            "and trials go on from their checkpoints"
+        )
         return Check("ledger", "damaged", found, remedy, aside)
     return Check("ledger", "damaged", found, "no driver mends this; restore the file from a copy", aside)
 
 
 def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
-    """Whether trials that ended have the checkpoint of their last report, and those that go on their newest; these are read whole."""
+    """Checks the last checkpoints of trials, which are read whole.
+
+    Trials that ended must have the checkpoint of their last report; of those that go on, the newest
+    must be intact.
+    """
     ended = [
         trial for trial in chain.history.trials.values() if trial.status in ("finished", "stopped") and trial.reports
     ]
@@ -147,7 +163,10 @@ def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
     )
     unknown = sorted(held.checkpoints.keys() - chain.history.trials.keys())
     strange = [f"trial {number}: has checkpoints, and the ledger does not know it" for number in unknown]
-    intact = f"{len(kept) - len(problems)} of {len(kept)} that finished or were stopped have the checkpoint of their last report intact"
+    intact = (
+        f"{len(kept) - len(problems)} of {len(kept)} that finished or were stopped "
+        "have the checkpoint of their last report intact"
+    )
     before = "" if chain.damage is None else ", by the ledger before its damage"
     if problems:
         remedy = "`leadline train --from SWEEP TRIAL` trains one again"
@@ -163,7 +182,10 @@ def _trials(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
 
 
 def _step_back(folder: Folder, held: Contents, trial: Trial) -> str:
-    """What is wrong with the newest checkpoint of a trial that goes on; empty where it is intact, or there is none."""
+    """Returns what is wrong with the newest checkpoint of a trial that goes on.
+
+    It is empty where that is intact, or there is none.
+    """
     names = [stored.name for stored in held.published(trial.number)]
     wrong = damage(folder, trial.number, names[0]) if names else ""
     return (
@@ -174,7 +196,10 @@ def _step_back(folder: Folder, held: Contents, trial: Trial) -> str:
 
 
 def _problem(folder: Folder, held: Contents, trial: Trial) -> str:
-    """What is wrong with the checkpoint of a trial's last report, and which one is used instead; empty where it is intact."""
+    """Returns what is wrong with the checkpoint of a trial's last report, and which replaces it.
+
+    It is empty where the checkpoint is intact.
+    """
     wanted, number = str(trial.reports[-1].checkpoint), trial.number
     wrong = damage(folder, number, wanted)
     if wrong and not folder.exists(f"{trial_folder(number)}/{wanted}"):
@@ -183,11 +208,15 @@ def _problem(folder: Folder, held: Contents, trial: Trial) -> str:
         return ""
     others = [stored.name for stored in held.published(number) if stored.name != wanted]
     instead = next((name for name in others if not damage(folder, number, name)), "")
-    return f"trial {number}: {wrong}; {f'{instead} is used instead' if instead else 'no other is intact: its weights are lost'}"
+    rest = f"{instead} is used instead" if instead else "no other is intact: its weights are lost"
+    return f"trial {number}: {wrong}; {rest}"
 
 
 def _uploads(folder: Folder, held: Contents, chain: Chain, runs: bool) -> Check:
-    """Checkpoints without a manifest; where the sweep runs, what its trials are writing now is none of them."""
+    """Checks for checkpoints without a manifest.
+
+    Where the sweep runs, those that its trials may be writing now do not count.
+    """
     found = held.cut_off
     if runs:
         attempts = {
@@ -221,7 +250,10 @@ def _temporary(held: Contents, runs: bool) -> Check:
 
 
 def _multipart(folder: Folder, runs: bool) -> Check:
-    """Uploads that S3 still waits for; where the sweep runs, those begun within `UNDER_WAY` are taken to be its own."""
+    """Checks for uploads that S3 still waits for.
+
+    Where the sweep runs, those begun within `UNDER_WAY` are taken to be its own.
+    """
     try:
         found = multipart.unfinished(folder)
     except (ImportError, OSError) as error:

@@ -1,10 +1,17 @@
-"""Frees room in a sweep's folder without losing what anybody needs: `leadline gc SWEEP [--dry-run]`.
+"""Removal of what nobody needs in a sweep's folder: `leadline gc SWEEP [--dry-run]`.
 
-Removed are checkpoints without a manifest, which were cut off while they were written; checkpoints of trials that have ended,
-but for that of the last report, the best on validation, and the newest intact one before the last; temporary files; and on S3
-multipart uploads that were never completed, of whatever age: no driver runs, so that whoever still uploads has lost its sweep.
-A checkpoint that a last report or a best value names stays whatever its state, and where the last is not intact, so do all
-of that trial's. The ledger, the lease, notes, reports and unknown files are not touched.
+It removes:
+
+* checkpoints without a manifest, which were cut off while they were written;
+* checkpoints of trials that have ended, except that of the last report, the best on validation,
+  and the newest intact one before the last;
+* temporary files;
+* on S3, multipart uploads that were never completed, of whatever age: no driver runs, so that a
+  process that still uploads has lost its sweep.
+
+A checkpoint that a last report or a best value names is kept whatever its state, and where the last
+is not intact, so are all of that trial's. The ledger, the lease, notes, reports and unknown files
+are not touched.
 """
 
 from __future__ import annotations
@@ -32,9 +39,15 @@ __all__ = ["GC", "Removal", "plan", "remove"]
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes together: a checkpoint's folder or one file, `path`, and its files, in the order in which they go; all below the sweep's.
+    """What is removed together: a checkpoint's folder, one file, or an upload.
 
-    `size` in bytes. Where `upload` is not empty, an upload to `path` goes, of that name on S3, and no file.
+    Attributes:
+        path: the checkpoint's folder, the file, or the target of the upload, below the sweep's
+            folder.
+        files: its files, below the sweep's folder, in the order in which they are removed.
+        size: bytes.
+        why: why it can be removed, in words.
+        upload: S3's name of the upload to end; empty where files are removed.
     """
 
     path: str
@@ -45,17 +58,19 @@ class Removal:
 
 
 def plan(folder: Folder) -> list[Removal]:
-    """What can be removed, in order of paths; a trial whose last checkpoint is not intact is named in a warning.
+    """Returns what can be removed, in order of paths.
+
+    A trial whose last checkpoint is not intact is named in a warning.
 
     Raises:
         ConfigError: if a driver runs the sweep, or may.
         ValueError: if there is no sweep; the message says what is there.
         LedgerError: if the ledger is damaged before its last segment.
     """
-    held, uploads = (
-        contents(folder),
-        _uploads(folder),
-    )  # before the lease is looked at: nothing of a driver that starts meanwhile is in it
+    # The files are listed before the lease is looked at, so that nothing of a driver that starts
+    # meanwhile is among them.
+    held = contents(folder)
+    uploads = _uploads(folder)
     sweep = Sweep.open(folder)
     if may_run(folder, sweep.history):
         raise ConfigError(f"sweep: {sweep.name} {_holder(folder)}; wait until it has ended, or resume it to its end")
@@ -97,12 +112,13 @@ def _superseded(sweep: Sweep, held: Contents) -> Iterator[Removal]:
 
 
 def _spare(sweep: Sweep, trial: Trial, held: list[Stored]) -> list[Stored]:
-    """Those of an ended trial's checkpoints, newest first, that nobody needs. Only where there may be some are checkpoints read."""
-    last, kept, names = (
-        str(trial.reports[-1].checkpoint),
-        needed(sweep.history, trial),
-        [stored.name for stored in held],
-    )
+    """Returns the checkpoints of an ended trial that nobody needs, newest first.
+
+    Checkpoints are read only where there may be some to remove.
+    """
+    last = str(trial.reports[-1].checkpoint)
+    kept = needed(sweep.history, trial)
+    names = [stored.name for stored in held]
     older = names[names.index(last) + 1 :] if last in names else []
     if set(names) <= kept | set(older[:1]):
         return []
@@ -122,7 +138,9 @@ def _whole(stored: Stored, why: str) -> Removal:
 
 
 def remove(folder: Folder, removal: Removal) -> None:
-    """Removes the files, those that are gone already apart, and a checkpoint's folder once it is empty; or ends the upload.
+    """Removes the files, and a checkpoint's folder once it is empty; or ends the upload.
+
+    Files that are gone already are ignored.
 
     Raises:
         OSError: if the storage refuses.

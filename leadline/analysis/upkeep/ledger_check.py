@@ -1,8 +1,12 @@
-"""The ledger's chain of segments, examined: how far it is intact, and where and how the first damage shows.
+"""An examination of a ledger's chain of segments.
 
-`leadline.ledger.segments` refuses a ledger that is damaged before its last segment; this says which file and which line it is,
-and reads what comes before. A segment vouches for itself and for the one before it. In ledgers of schema 1 it was only vouched for by
-the one after it, so that the last one's content has no witness: there, only what cannot be read or understood is noticed.
+It says how far the ledger is intact, and where and how the first damage shows.
+`leadline.ledger.segments` refuses a ledger that is damaged before its last segment; this module
+names the file and the line, and reads what comes before.
+
+A segment has its own hash and that of the one before it. In ledgers of schema 1 only the next
+segment had a segment's hash, so that nothing vouches for the last one's content: there, only what
+cannot be read or understood is noticed.
 """
 
 from __future__ import annotations
@@ -23,9 +27,13 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 
 @dataclass(frozen=True)
 class Damage:
-    """The first damage: the file, with its line where there is one, and what is wrong.
+    """The first damage of a ledger.
 
-    `tail`: it is in the last segment, and the next driver sets that aside; otherwise no driver goes on.
+    Attributes:
+        where: the file, with its line where there is one.
+        what: what is wrong, in words.
+        tail: whether it is in the last segment, which the next driver sets aside; otherwise no
+            driver goes on.
     """
 
     where: str
@@ -35,10 +43,15 @@ class Damage:
 
 @dataclass(frozen=True)
 class Chain:
-    """What a ledger holds before its first damage, if it has one: files, events and the history that they make.
+    """What a ledger holds before its first damage.
 
-    `aside` names the damaged segments that drivers have set aside, `covered` those that a compacted one stands for, and that a
-    compaction which was cut off has left.
+    Attributes:
+        segments: the number of intact segments.
+        events: the number of their events.
+        history: the state that these events make.
+        damage: the first damage; None where there is none.
+        aside: damaged segments that drivers have set aside.
+        covered: segments that a compacted one stands for, left by a compaction that was cut off.
     """
 
     segments: int
@@ -50,11 +63,16 @@ class Chain:
 
 
 class _Broken(Exception):
-    """The first damage; `torn`: a driver would set the segment aside, were it the last."""
+    """Raised at the first damage of a ledger.
+
+    `torn` says whether a driver would set the segment aside, if it were the last.
+    """
 
     def __init__(self, where: str, what: str, torn: bool = False) -> None:
         super().__init__(where, what)
-        self.where, self.what, self.torn = where, what, torn
+        self.where = where
+        self.what = what
+        self.torn = torn
 
 
 def examine(folder: Folder) -> Chain:
@@ -87,7 +105,11 @@ def _examined(folder: Folder, held: list[str]) -> Chain:
 
 
 def _linked(span: Span, content: bytes, before: Segment | None) -> Segment:
-    """The segment that is next by its name."""
+    """Returns the next segment, checked against the one before it.
+
+    Raises:
+        _Broken: if it is missing or damaged, or does not follow.
+    """
     wanted = before.span.last + 1 if before else 1
     if span.first != wanted:
         raise _Broken(Span(wanted, wanted).name, f"is missing, and {span.name} is there")

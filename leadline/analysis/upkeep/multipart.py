@@ -1,7 +1,8 @@
-"""Multipart uploads to S3 that were begun and never completed: nobody sees them, and they are paid for.
+"""Multipart uploads to S3 that were begun and never completed.
 
-pyarrow cannot list them; boto3 does, which `pip install 'leadline[s3]'` brings. It takes endpoint and region from the URI's
-options, and credentials, like pyarrow, from the environment.
+Nobody sees them, but they cost money. pyarrow cannot list them; boto3 can, which `pip install
+'leadline[s3]'` brings. It takes endpoint and region from the URI's options, and credentials, like
+pyarrow, from the environment.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ MISSING = "multipart uploads that were never completed cannot be seen without bo
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload: `path` below the folder, S3's name for it, bytes of the parts that are there, and when it was begun."""
+    """One upload that was not completed.
+
+    Attributes:
+        path: its target, below the folder.
+        id: S3's name for it.
+        size: bytes of the parts that are there.
+        begun: when it was begun.
+    """
 
     path: str
     id: str
@@ -29,12 +37,12 @@ class Upload:
 
 
 def possible(folder: Folder) -> bool:
-    """Whether there can be any."""
+    """Returns whether the folder's storage can have multipart uploads."""
     return folder.uri.startswith("s3://")
 
 
 def unfinished(folder: Folder) -> list[Upload]:
-    """Uploads below the folder, those under way included, in order of paths.
+    """Returns the uploads below the folder, those under way included, in order of paths.
 
     Raises:
         ImportError: without boto3; its message is `MISSING`.
@@ -73,7 +81,7 @@ def abort(folder: Folder, path: str, upload: str) -> None:
 
 
 def _size(client: Any, **upload: str) -> int:
-    """Bytes of an upload's parts; 0 where it has ended since it was listed."""
+    """Returns the bytes of an upload's parts; 0 where it has ended since it was listed."""
     try:
         pages = client.get_paginator("list_parts").paginate(**upload)
         return sum(part["Size"] for page in pages for part in page.get("Parts", []))
@@ -82,7 +90,11 @@ def _size(client: Any, **upload: str) -> int:
 
 
 def _client(folder: Folder) -> tuple[Any, tuple[type[Exception], ...]]:
-    """boto3's client for the folder's server, and what it raises."""
+    """Returns boto3's client for the folder's server, and the errors that it raises.
+
+    Raises:
+        ImportError: without boto3; its message is `MISSING`.
+    """
     try:
         import boto3
         from botocore.config import Config

@@ -1,6 +1,7 @@
-"""What lies in a sweep's folder beside its ledger, and whether its driver may still write there: what `doctor` and `gc` go by.
+"""The files of a sweep's folder beside its ledger, and whether its driver may still write there.
 
-A caller lists first and asks the ledger and the lease afterwards: whatever a driver writes that starts later is not in the list.
+`doctor` and `gc` use it. A caller lists first and asks the ledger and the lease afterwards: files
+of a driver that starts later are then not in the list.
 """
 
 from __future__ import annotations
@@ -16,26 +17,32 @@ from leadline.storage import TEMPORARY, Folder
 
 __all__ = ["Contents", "Stored", "contents", "damage", "may_run", "size"]
 
-# The manifest is first: a removal that is cut off after it leaves a folder that is no checkpoint, rather than a damaged one.
+# The manifest is first, because files are removed in this order: a removal that is cut off then
+# leaves a folder that is no checkpoint, rather than a damaged checkpoint.
 _FILES = ("manifest.json", "record.json", "state.pt")
 _PLACE = re.compile(r"(trials/(?:\d{4}|[1-9]\d{4,})/attempt-\d+/step-\d+)/([^/]+)")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A checkpoint's folder: `path` below the sweep's, and its files by name with sizes in bytes, those of a checkpoint alone."""
+    """A checkpoint's folder.
+
+    Attributes:
+        path: the folder's path below the sweep's folder.
+        files: the checkpoint's own files, by name with sizes in bytes.
+    """
 
     path: str
     files: dict[str, int]
 
     @property
     def trial(self) -> int:
-        """The number of the trial."""
+        """The number of the trial that the checkpoint belongs to."""
         return int(self.path.split("/")[1])
 
     @property
     def name(self) -> str:
-        """As reports and `CheckpointStore` name it."""
+        """The checkpoint's name, as in reports and in `CheckpointStore`."""
         return self.path.split("/", 2)[2]
 
     @property
@@ -45,30 +52,36 @@ class Stored:
 
     @property
     def attempt(self) -> int:
-        """The attempt that wrote it."""
+        """The number of the attempt that wrote it."""
         return int(self.name.split("/")[0].removeprefix("attempt-"))
 
     @property
     def published(self) -> bool:
-        """Whether it has a manifest, which is written last."""
+        """Whether the checkpoint has a manifest, which is written last."""
         return _FILES[0] in self.files
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """The size of all its files in bytes."""
         return sum(self.files.values())
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All files of a sweep with sizes in bytes; the checkpoints by trial, newest first by step and attempt; temporary files."""
+    """All files of a sweep.
+
+    Attributes:
+        files: sizes in bytes, by path below the sweep's folder.
+        checkpoints: checkpoints by trial, newest first by step and attempt.
+        temporary: temporary files, with sizes in bytes.
+    """
 
     files: dict[str, int]
     checkpoints: dict[int, list[Stored]]
     temporary: dict[str, int]
 
     def published(self, trial: int) -> list[Stored]:
-        """A trial's checkpoints that have a manifest, newest first."""
+        """Returns a trial's checkpoints that have a manifest, newest first."""
         return [stored for stored in self.checkpoints.get(trial, []) if stored.published]
 
     @property
@@ -99,7 +112,10 @@ def contents(folder: Folder) -> Contents:
 
 
 def may_run(folder: Folder, history: History) -> bool:
-    """Whether a driver holds the sweep's lease, or may hold it: it cannot be seen from here and has not closed the ledger."""
+    """Returns whether a driver holds the sweep's lease, or may hold it.
+
+    It may hold it where it cannot be seen from here and has not closed the ledger.
+    """
     try:
         gone = lease.gone(folder / "lease")
     except (TypeError, ValueError):  # its files are damaged
@@ -108,7 +124,10 @@ def may_run(folder: Folder, history: History) -> bool:
 
 
 def damage(folder: Folder, trial: int, name: str) -> str:
-    """What is wrong with a trial's checkpoint in a sweep's folder, which is read whole; empty where it is intact."""
+    """Returns what is wrong with a trial's checkpoint; empty where it is intact.
+
+    The checkpoint is read whole.
+    """
     from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
 
     try:
@@ -119,5 +138,5 @@ def damage(folder: Folder, trial: int, name: str) -> str:
 
 
 def size(amount: int) -> str:
-    """Bytes in words."""
+    """Returns a number of bytes in words."""
     return f"{amount:,} byte{'' if amount == 1 else 's'}"

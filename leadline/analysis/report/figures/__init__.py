@@ -1,4 +1,4 @@
-"""The report's figures, each a Plotly figure from a history alone."""
+"""The report's figures; each is a Plotly figure that is made from a history alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A metric against the stratum: replicates, their mean and interval, the front, what was chosen by, and trivial predictors."""
+"""The figure of a metric against the stratum.
+
+It shows the replicates, their mean and interval, the front, the validation score of the best trial,
+and the trivial predictors.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +29,13 @@ Lines = dict[str, list[tuple[str, float]]]
 
 
 def answer(history: History, metric: str = "", height: int = 480, legend: bool = True) -> go.Figure | None:
-    """A metric against the stratum; None without any value.
+    """Returns the figure of a metric against the stratum; None without any value.
 
     Args:
-        metric: empty for the objective. Finalists are those of the objective, whichever metric is shown.
-        height: in pixels.
+        history: the state of the sweep.
+        metric: the metric's name without its split; empty for the objective. Finalists are those of
+            the objective, whichever metric is shown.
+        height: the figure's height in pixels.
         legend: whether symbols are explained.
     """
     name, strata = metric or history.settings.metric, leaderboard.strata(history)
@@ -41,6 +47,7 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
         return None
     compared = [y for who, points in lines.items() if not leaderboard.is_oracle(who) for _, y in points]
     values = [score for found in [*confirmed, *chosen] for score in found.scores]
+    # Where an interval goes below 0, a logarithmic axis could not show it.
     signed = any(score.low < 0 for score in values)
     axis = {"type": "linear"} if signed else scale([score.value for score in values] + compared)
     if axis["type"] == "log":
@@ -97,7 +104,11 @@ def _trained(history: History, name: str, confirmed: list[Reading], chosen: list
 
 
 def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
-    """Whether strata are numbers that grow: only then is there an `up to here`. And there must be two of them to join."""
+    """Returns whether a front can be drawn.
+
+    The strata must be numbers that grow, since only then is there an `up to here`, and two must be
+    confirmed, since one has nothing to join.
+    """
     try:
         values = [float(stratum) for stratum in leaderboard.strata(history)]
     except ValueError:
@@ -106,14 +117,17 @@ def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
 
 
 def has_front(history: History, metric: str = "") -> bool:
-    """Whether `answer` draws a front, for those who explain the figure; `metric` is the same there."""
+    """Returns whether `answer` draws a front, for a text that explains the figure.
+
+    `metric` is as there.
+    """
     name = metric or str(history.settings.metric)
     strata = leaderboard.strata(history)
     return _fronted(history, [found for stratum in strata if (found := scores.confirmed(history, stratum, name))])
 
 
 def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
-    """For each confirmed stratum in order, the best confirmed mean at it or below it."""
+    """Returns for each confirmed stratum, in order, the best confirmed mean at it or below it."""
     direction = sign(scores.metric(history, name).mode)
     found: list[Reading] = []
     for reading in confirmed:
@@ -131,7 +145,8 @@ def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
         mode="lines",
         line={"color": ORANGE, "width": 1.6, "shape": "hv"},
         hovertext=[
-            f"best confirmed up to {literal(here.stratum)}: {number(reading.measure.value)}, at {literal(reading.stratum)}"
+            f"best confirmed up to {literal(here.stratum)}: {number(reading.measure.value)}, "
+            f"at {literal(reading.stratum)}"
             for here, reading in zip(confirmed, best, strict=True)
         ],
         hoverinfo="text",
@@ -180,7 +195,8 @@ def _points(name: str, found: Sequence[Reading], colour: str, symbol: str) -> go
             "thickness": 1.6,
         },
         hovertext=[
-            f"trial {reading.trial.number}, {name}<br>{literal(reading.stratum)}: {reading.words}, n = {reading.measure.n}"
+            f"trial {reading.trial.number}, {name}<br>{literal(reading.stratum)}: {reading.words}, "
+            f"n = {reading.measure.n}"
             for reading in found
         ],
         hoverinfo="text",

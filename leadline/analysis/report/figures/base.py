@@ -1,7 +1,10 @@
-"""What all figures share. Backgrounds are transparent, so that light and dark pages both carry them.
+"""The parts that all figures share.
 
-Texts that come from the ledger pass through `literal`: Plotly reads a subset of HTML in hover texts, names and tick labels. In a template
-it would read `%{...}` too, so no template holds such a text.
+Backgrounds are transparent, so that light and dark pages both carry them.
+
+Texts that come from the ledger pass through `literal`, because Plotly reads a subset of HTML in
+hover texts, names and tick labels. In a template it would also read `%{...}`, so no template holds
+such a text.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ LOG_RATIO = 10.0
 
 
 def scale(values: Iterable[float], dense: float = 1000.0) -> dict[str, Any]:
-    """A logarithmic axis where all values are positive and span more than a factor of 10; labels at 1, 2, 5 below a factor of `dense`."""
+    """Returns the properties of an axis for some values.
+
+    It is logarithmic where all finite values are positive and span more than a factor of 10, with
+    labels at 1, 2 and 5 where they span less than a factor of `dense`.
+    """
     finite = [value for value in values if math.isfinite(value)]
     if not finite or min(finite) <= 0 or max(finite) <= LOG_RATIO * min(finite):
         return {"type": "linear"}
@@ -31,10 +38,10 @@ def scale(values: Iterable[float], dense: float = 1000.0) -> dict[str, Any]:
 
 
 def figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
-    """An empty figure of the report's look.
+    """Returns an empty figure of the report's look.
 
     Args:
-        height: in pixels; the width is the page's.
+        height: the height in pixels; the width is the page's.
         x: properties of the x axis.
         y: properties of the y axis.
         layout: further properties of the layout.
@@ -58,20 +65,26 @@ def figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> 
 
 
 def literal(text: object) -> str:
-    """A text that Plotly shows as it stands. Quotes stay, since Plotly does not know their entities."""
+    """Returns a text that Plotly shows as it stands.
+
+    Quotes stay, since Plotly does not know their entities.
+    """
     return html.escape(str(text), quote=False)
 
 
 def label(history: History) -> str:
-    """The stratifying field, escaped."""
+    """Returns the name of the stratifying field, escaped."""
     return literal(history.settings.stratify or "stratum")
 
 
 def stratum_name(history: History, stratum: str) -> str:
-    """`lookahead 100`, or `all trials` where there is one stratum; as it stands in the ledger."""
+    """Returns `lookahead 100`, as it stands in the ledger.
+
+    Where the sweep is not stratified it is `all trials`.
+    """
     return f"{history.settings.stratify} {stratum}" if history.settings.stratify else "all trials"
 
 
 def stratum_title(history: History, stratum: str) -> str:
-    """`stratum_name`, escaped."""
+    """Returns what `stratum_name` returns, escaped."""
     return literal(stratum_name(history, stratum))

@@ -1,6 +1,7 @@
-"""Learning curves: the objective on validation along the budget, rungs included, a figure for each stratum.
+"""Learning curves: the objective on validation along the budget, with rungs, a figure per stratum.
 
-Their scale is that of the trials that ran to the end; what lies far beyond it is named, since one diverged trial would flatten all others.
+The scale is that of the trials that ran to the end. Values far beyond it are named in words, since
+one diverged trial would flatten all others.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ ENDS = {"stopped": "x", "failed": "x-open", "running": "triangle-right-open", "w
 
 
 def curves(history: History) -> list[go.Figure]:
-    """One figure for each stratum in which a trial has reported a finite value, each on its own scale."""
+    """Returns one figure for each stratum in which a trial has reported a finite value.
+
+    Each has its own scale.
+    """
     return [
         _of(history, stratum, values)
         for stratum in leaderboard.strata(history)
@@ -35,7 +39,7 @@ def curves(history: History) -> list[go.Figure]:
 
 
 def _values(history: History, stratum: str) -> dict[int, list[float]]:
-    """By trial, the finite values that it has reported; trials without any left out."""
+    """Returns the finite values that each trial has reported; trials without any are left out."""
     metric = leaderboard.objective(history)
     reported = {
         trial.number: [report.metrics[metric].value for report in trial.reports if metric in report.metrics]
@@ -47,28 +51,28 @@ def _values(history: History, stratum: str) -> dict[int, list[float]]:
 
 
 def _at(kind: str, value: float) -> float:
-    """Where a value lies on a linear or logarithmic axis."""
+    """Returns the position of a value on a linear or logarithmic axis."""
     return value if kind == "linear" else math.log10(value) if value > 0 else -math.inf
 
 
 def _trivial(history: History, stratum: str) -> tuple[str, float] | None:
-    """Name and value of the best trivial predictor on validation."""
+    """Returns name and value of the best trivial predictor on validation; None without one."""
     name = leaderboard.objective(history)
     line = leaderboard.best_trivial(history, stratum, name)
     return (line.name, line.metrics[name].value) if line else None
 
 
 def _axis(history: History, stratum: str, values: dict[int, list[float]]) -> dict[str, Any]:
-    """The scale of the trials that ran their whole budget or still run, of all where there is none: stopped ones may be far off.
+    """Returns the y axis of a stratum's figure.
 
-    It is no finer than the interval of the best, since differences that mean nothing should not look like much. Other trials
-    and the best trivial predictor widen it to at most three times that.
+    Its scale is that of the trials that ran their whole budget or still run; stopped ones may be
+    far off, and count only where there are no others. It is no finer than the interval of the best
+    trial, since differences that mean nothing should not look large. Other trials and the best
+    trivial predictor widen it to at most three times that.
     """
-    metric, leader, trivial = (
-        leaderboard.objective(history),
-        progress.best(history, stratum),
-        _trivial(history, stratum),
-    )
+    metric = leaderboard.objective(history)
+    leader = progress.best(history, stratum)
+    trivial = _trivial(history, stratum)
     going = [number for number in values if history.trials[number].status == "finished" or history.trials[number].open]
     core = [value for number in going or values for value in values[number]]
     axis, measure = scale(core), leader.measure(metric) if leader else None
@@ -115,14 +119,17 @@ def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Fi
 
 
 def _side(made: go.Figure, value: float) -> int:
-    """0 for a value on the plot's scale, -1 for one below it, 1 for one above it."""
+    """Returns 0 for a value on the plot's scale, -1 for one below it, 1 for one above it."""
     low, high = made.layout.yaxis.range
     at = _at(made.layout.yaxis.type, value)
     return int(at > high) - int(at < low)
 
 
 def _add_trivial(made: go.Figure, history: History, stratum: str) -> list[str]:
-    """A dashed line at the best trivial predictor, or its text where it lies beyond the scale."""
+    """Draws a dashed line at the best trivial predictor.
+
+    Where that lies beyond the scale, it returns a text that says so instead.
+    """
     trivial = _trivial(history, stratum)
     if trivial is None:
         return []
@@ -136,14 +143,13 @@ def _add_trivial(made: go.Figure, history: History, stratum: str) -> list[str]:
 
 
 def _beyond(made: go.Figure, values: dict[int, list[float]]) -> list[str]:
-    """How many trials leave the scale, and how far."""
+    """Returns in words how many trials leave the scale, and how far."""
     found = []
     for side, word, extreme in ((-1, "below", min), (1, "above", max)):
         outside = [extreme(reported) for reported in values.values() if _side(made, extreme(reported)) == side]
         if outside:
-            found.append(
-                f"{len(outside)} trial{'s' if len(outside) > 1 else ''} {word} this scale, to {number(extreme(outside))}"
-            )
+            plural = "s" if len(outside) > 1 else ""
+            found.append(f"{len(outside)} trial{plural} {word} this scale, to {number(extreme(outside))}")
     return found
 
 
@@ -173,4 +179,5 @@ def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
 def _about(history: History, trial: Trial, best: bool) -> str:
     reason = "<br>".join(map(literal, textwrap.wrap(progress.brief(trial.reason)[:160], 44)))
     where = progress.spent(history, trial.reports[-1])
-    return f"trial {trial.number}{', the best' if best else ''}<br>{trial.status} at {where}{f'<br>{reason}' if reason else ''}"
+    name = f"trial {trial.number}{', the best' if best else ''}"
+    return f"{name}<br>{trial.status} at {where}{f'<br>{reason}' if reason else ''}"

@@ -1,4 +1,7 @@
-"""Figures that a family brings to the report of its sweeps, by the dotted name in `Family.figures`."""
+"""The figures that a family brings to the reports of its sweeps.
+
+The family names the function that makes them, dotted, in `Family.figures`.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,11 @@ class Figure:
 
 
 def of_family(sweep: Sweep) -> tuple[list[Figure], str]:
-    """The figures that the family brings for a sweep, and in one line why there are none where it failed.
+    """Returns the figures that the family brings for a sweep.
 
-    A family that is not installed brings none, and whatever its function raises must not cost the report.
+    The second value says in one line why there are none, where the family failed to make them. A
+    family that is not installed brings none, and whatever its function raises must not cost the
+    report.
     """
     try:
         family = sweep.settings.model_family()

@@ -1,4 +1,7 @@
-"""A ladder: metrics that are one quantity at growing strengths, such as success under noise, for the confirmed best of each stratum."""
+"""Ladders: metrics that are one quantity at growing strengths, such as success under noise.
+
+A ladder shows the best trial of each stratum: the confirmed one where there is one.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from leadline.measure import Metric, Series
 __all__ = ["Ladder", "ladders"]
 
 LEAST = 3
-"""Rungs below which there is no ladder."""
+"""The fewest rungs of a ladder."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +47,35 @@ class Ladder:
 
     @property
     def axis(self) -> str:
-        """What the strengths are."""
+        """The name of the strengths, for the axis."""
         return self.series[0].axis
 
     @property
     def doc(self) -> str:
-        """What a reader sees in the line; empty where the family says nothing."""
+        """The description of the quantity; empty where the family gives none."""
         return self.series[0].doc
 
     @property
     def rungs(self) -> list[str]:
-        """Strengths as tables write them."""
+        """The strengths as tables write them."""
         return [one.position for one in self.series]
 
     @property
     def splits(self) -> str:
-        """`test`, `validation`, or both."""
+        """The splits that were read: `test`, `validation`, or both."""
         return " and ".join(dict.fromkeys(one.split for row in self.rows.values() for one in row if one))
 
     @property
     def table(self) -> list[tuple[str, list[str]]]:
-        """(stratum, value and interval at each rung)."""
+        """The table's rows: a stratum, and value and interval at each rung."""
         return [(stratum, [one.words if one else "-" for one in row]) for stratum, row in self.rows.items()]
 
     @property
     def drawn(self) -> go.Figure:
-        """A line for each stratum, over a logarithmic axis where all strengths are above 0."""
+        """The figure, with a line for each stratum.
+
+        Its axis is logarithmic where all strengths are above 0.
+        """
         at = [one.at for one in self.series]
         unit = f" ({self.series[0].unit})" if self.series[0].unit else ""
         x: dict[str, Any] = {"title": {"text": literal(f"{self.axis}{unit}")}}
@@ -111,7 +117,10 @@ def _said(one: Reading) -> str:
 
 
 def ladders(history: History) -> list[Ladder]:
-    """Every series that was reported at three strengths, for the best trial of each stratum."""
+    """Returns every series that was reported at three strengths or more.
+
+    It is that of the best trial of each stratum.
+    """
     groups: dict[str, list[Metric]] = {}
     held, known = scores.held(history), scores.declared(history.settings)
     for metric in [known[name] for name in held if name in known]:

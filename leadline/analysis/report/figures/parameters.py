@@ -1,4 +1,4 @@
-"""The objective on validation against each searched parameter."""
+"""Figures of the objective on validation against each searched parameter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ __all__ = ["parameters"]
 
 
 def parameters(history: History) -> list[go.Figure]:
-    """The objective on validation against each searched parameter, a colour and symbol per stratum, hollow before the whole budget."""
+    """Returns a figure of the objective on validation for each searched parameter.
+
+    Each stratum has a colour and a symbol, which is hollow for a trial that has not run its whole
+    budget.
+    """
     metric = leaderboard.objective(history)
     trials = [trial for trial in history.search_trials() if math.isfinite(trial.value(metric))]
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))

@@ -1,4 +1,7 @@
-"""What Optuna makes of a stratum's search: importance of parameters, and parallel coordinates. Its own plots, in the report's look."""
+"""Optuna's plots of a stratum's search, in the report's look.
+
+These are the importance of parameters, and parallel coordinates.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,25 @@ from leadline.ledger.history import History
 __all__ = ["LEAST", "importance", "parallel"]
 
 LEAST = 20
-"""Trials with a comparable value below which an importance is noise."""
+"""The number of trials with a comparable value below which an importance is noise."""
 TARGETED = 5
-"""Trials that the best quantile should hold at least, as Optuna's documentation of PED-ANOVA asks."""
+"""The fewest trials in the best quantile, as Optuna's documentation of PED-ANOVA asks."""
 LEAST_LINES = 3
+"""The fewest trials that are drawn as parallel coordinates."""
 LETTER = 4
-"""Pixels of margin for a letter of the first axis' labels, beside the room that Optuna leaves there."""
+"""Pixels of margin for each letter of the first axis' labels, beside the room that Optuna
+leaves."""
 APART = 0.06
-"""How far a label must be from the ends of its axis, as a share of it, not to cover theirs."""
+"""How far a label must be from the ends of its axis, as a share of it, so as not to cover
+theirs."""
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna warns of what is experimental, and of trials without values, which are left out on purpose."""
+    """Silences Optuna's warnings.
+
+    It warns of what is experimental, and of trials without values, which are left out on purpose.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -45,7 +54,10 @@ def _complete(made: optuna.Study) -> int:
 
 
 def _compared(history: History, stratum: str, least: int) -> tuple[optuna.Study, int, str]:
-    """The stratum's study at the whole budget, or where fewer than `least` trials finished, at the first rung; how many, and where."""
+    """Returns the study of a stratum, the number of trials compared, and where, in words.
+
+    They are compared at the whole budget; at the first rung where fewer than `least` finished.
+    """
     made = study(history, stratum)
     first = next(iter(early_stopping.rungs(history)), None)
     if _complete(made) >= least or first is None:
@@ -55,12 +67,14 @@ def _compared(history: History, stratum: str, least: int) -> tuple[optuna.Study,
 
 
 def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
-    """Importance of each searched parameter for being among the best trials of a stratum, by PED-ANOVA (Watanabe et al. 2023).
+    """Computes how important each searched parameter is for being among a stratum's best trials.
 
-    It is computed on finished trials, or where they are fewer than `LEAST`, on all trials at the first rung.
+    The method is PED-ANOVA (Watanabe et al. 2023). It uses the finished trials; where they are
+    fewer than `LEAST`, all trials at the first rung.
 
     Returns:
-        the figure, or None where the trials are too few to say anything; and in words what it rests on, or what is missing.
+        the figure, or None where the trials are too few to say anything; and in words what it rests
+            on, or what is missing.
     """
     made, count, where = _compared(history, stratum, LEAST)
     title, name = stratum_title(history, stratum), stratum_name(history, stratum)
@@ -92,12 +106,14 @@ def _bars(plot: go.Figure, title: str) -> go.Figure:
 
 
 def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
-    """Parallel coordinates of a stratum's trials, the best drawn last and thick.
+    """Draws parallel coordinates of a stratum's trials, the best last and thick.
 
-    Finished trials, or where they are fewer than `LEAST_LINES`, all trials at the first rung.
+    It uses the finished trials; where they are fewer than `LEAST_LINES`, all trials at the first
+    rung.
 
     Returns:
-        the figure, or None where fewer than `LEAST_LINES` trials can be compared; and in words what is drawn.
+        the figure, or None where fewer than `LEAST_LINES` trials can be compared; and in words what
+            is drawn.
     """
     made, count, where = _compared(history, stratum, LEAST_LINES)
     title, name = stratum_title(history, stratum), stratum_name(history, stratum)
@@ -112,7 +128,10 @@ def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
 
 
 def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bool) -> go.Figure:
-    """Optuna's lines, axes and labels on the report's background, from grey for the worst to orange for the best."""
+    """Returns Optuna's lines, axes and labels on the report's background.
+
+    The lines go from grey for the worst to orange for the best.
+    """
     x = plot.layout.xaxis.to_plotly_json()
     x |= {
         "ticktext": [text if index == 0 else literal(text) for index, text in enumerate(x["ticktext"])],
