@@ -1,1 +1,1 @@
-"""The command `leadline`: which commands there are, and those of them that look at no sweep."""
+"""The command `leadline`: how a command is found, and the commands that look at no sweep."""

@@ -1,4 +1,4 @@
-"""What the command `leadline` is made of: general commands, and those that families bring."""
+"""Runs the command `leadline`: general commands, and those that families bring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "main"]
 
-OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
+OK = 0
+BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 COMMANDS: Mapping[str, str] = {
@@ -36,18 +38,25 @@ COMMANDS: Mapping[str, str] = {
     "families": "leadline.commands.families:FAMILIES",
     "new": "leadline.commands.new_family:NEW",
 }
-"""The general commands by name, in the order in which the help shows them: dotted names, so that a command imports
-only what it needs."""
+"""Dotted names of the general commands by name, in the order in which the help shows them.
+
+They are loaded when they are asked for, so that a command imports only what it needs.
+"""
 
 
 def _family_of(sweep: str) -> Family[Any]:
+    """The family of a sweep, by its name or by the dotted name that the sweep has recorded."""
     from leadline.analysis.sweep import Sweep
 
     return Sweep.open(sweep).settings.model_family()
 
 
 def _found(name: str, rest: Sequence[str]) -> Command:
-    """The command called `name`: a general one, or one of the family of the sweep that follows.
+    """Finds the command called `name`: a general one, or that of the family of the sweep.
+
+    Args:
+        name: the first word of the command line.
+        rest: the words after it; of a family's command, the first is a sweep of that family.
 
     Raises:
         ConfigError: if there is none.
@@ -72,6 +81,11 @@ def _found(name: str, rest: Sequence[str]) -> Command:
 
 
 def _loaded(place: str) -> Command:
+    """Loads a command by its dotted name.
+
+    Raises:
+        ConfigError: if it cannot be loaded, or is no command.
+    """
     found = load(place, "command")
     if not isinstance(found, Command):
         raise ConfigError(f"command: {place} is a {type(found).__name__}, not a leadline.Command")
@@ -79,10 +93,12 @@ def _loaded(place: str) -> Command:
 
 
 def _help(name: str, words: Sequence[str]) -> str:
-    """The help of a command; of a family's, which needs no sweep for it, as every family has it that is installed.
+    """The help of a command.
+
+    Of a family's command no sweep is needed: the help is that of each installed family that has it.
 
     Raises:
-        ConfigError: if no family has it either.
+        ConfigError: if there is no such command, in any family.
     """
     if name in COMMANDS:
         return _loaded(COMMANDS[name]).page(name, words)
@@ -97,11 +113,14 @@ def _help(name: str, words: Sequence[str]) -> str:
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Prints a warning in one line, without the place in the code."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str], manual: str = "") -> int:
-    """Runs one command; returns the exit code: 0, what the command says, 2 after one line about bad input, 130.
+    """Runs one command and returns the exit code.
+
+    It is what the command says, 2 after one line about bad input, 130 when interrupted, or 0.
 
     Args:
         arguments: the command line, without the program's name.
@@ -124,6 +143,8 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
             sys.stdout.flush()
             return code
         except BrokenPipeError:
+            # Whoever read the output, such as `head`, has enough. Without this, the end of the
+            # process would write the rest into the broken pipe and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (ValueError, LedgerError, OSError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -15,10 +15,12 @@ __all__ = ["FAMILIES"]
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="a family, by name or as package.module:FAMILY")
 
 
 def _run(given: argparse.Namespace) -> None:
+    """Prints all families, or what one of them brings."""
     if given.name:
         print("\n".join(_lines(given.name, registry.family(given.name))))
         return
@@ -27,7 +29,7 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _summary(name: str) -> str:
-    """A family in a line; one that cannot be loaded says why."""
+    """Describes a family in a line, or says why it cannot be loaded."""
     try:
         family = registry.family(name)
     except ConfigError as error:
@@ -36,6 +38,7 @@ def _summary(name: str) -> str:
 
 
 def _lines(name: str, family: Family[Any]) -> Iterator[str]:
+    """What a family brings, line by line."""
     yield f"{name}: {_summary(name)}"
     yield f"from       {registry.target(name)}"
     yield f"objective  {family.objective}, {family.metric(family.objective).doc}"

@@ -1,7 +1,8 @@
-"""`leadline new family NAME`: begins a family with files that work, and whose tests pass, to be changed.
+"""`leadline new family NAME`: begins a family with files that work, and whose tests pass, to be
+changed.
 
-In a checkout of the laboratory, where trainables/ has its list of families, the family gets its folders and its line
-there; anywhere else, a folder of its own:
+In a checkout of the laboratory, where trainables/ has its list of families, the family gets its
+folders and its line there; anywhere else, a folder of its own:
 
     leadline new family pendulum
 """
@@ -22,11 +23,15 @@ from leadline.config import ConfigError
 __all__ = ["NEW", "files"]
 
 LIST = Path("trainables/__init__.py")
+"""The file with the laboratory's list of families."""
 END_OF_LIST = "\n}\n"
+"""The text that ends that list."""
 
 
 def files(name: str, laboratory: bool) -> dict[str, str]:
-    """What is written, by path: the family, its answer to a study, and its tests.
+    """Returns the contents of the files to be written, by path.
+
+    They are the family, its answer to a study, and its tests.
 
     Args:
         name: the family's name, a Python identifier in small letters.
@@ -43,6 +48,8 @@ def files(name: str, laboratory: bool) -> dict[str, str]:
     question = (
         f"How {name} answers the study batch_size." if laboratory else f"Which batch fits {name} best?\n\n{sweep}\n"
     )
+    contract = "from leadline.testing import FamilyContract"
+    imported = f"from {module} import {name.upper()}"
     values = {
         "name": name,
         "NAME": name.upper(),
@@ -57,12 +64,15 @@ def files(name: str, laboratory: bool) -> dict[str, str]:
         "script": not laboratory,
         "sweep_command": sweep,
         "test_file": test_file,
+        # Sorted as ruff wants it: in the laboratory, framework and family are one project.
+        "imports": f"{contract}\n{imported}" if laboratory else f"{contract}\n\n{imported}",
     }
     environment = Environment(
         loader=PackageLoader("leadline"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
 
     def text(template: str) -> str:
+        """A template with all values filled in."""
         return environment.get_template(f"{template}.jinja").render(values)
 
     family_file = f"{module.replace('.', '/')}.py"
@@ -80,12 +90,14 @@ def files(name: str, laboratory: bool) -> dict[str, str]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("what", choices=("family",), help="what to begin")
     parser.add_argument("name", metavar="NAME", help="its name: small letters, digits and underscores")
     parser.add_argument("--to", metavar="FOLDER", help="the laboratory's checkout, or a new folder [here, or ./NAME]")
 
 
 def _new(given: argparse.Namespace) -> None:
+    """Writes the files of a new family, none of which may exist, and says what to try."""
     name = given.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(f"name: must be small letters, digits and underscores, such as pendulum (got {name!r})")
@@ -95,6 +107,7 @@ def _new(given: argparse.Namespace) -> None:
         raise ConfigError(f"name: there is a family {name} already, {registry.target(name)}")
     root = here if laboratory or given.to else Path(name)
     wanted = files(name, laboratory)
+    # All paths are looked at before the first file is written: a refusal leaves nothing behind.
     for path in wanted:
         if (root / path).exists():
             raise ConfigError(f"name: {root / path} exists; choose another name, or another --to")
@@ -115,6 +128,7 @@ def _add_line(path: Path, name: str) -> None:
 
 
 def _say_what_next(name: str, root: Path, laboratory: bool) -> None:
+    """Prints the commands that train, test and sweep the new family."""
     go = "" if root == Path() else f"cd {root} && "
     family = name if laboratory else f"{name}:{name.upper()}"
     test = f"tests/trainables/{name}" if laboratory else f"test_{name}.py"

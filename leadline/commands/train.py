@@ -1,16 +1,18 @@
 """Trains one configuration in this process, without Ray, under a debugger if you like.
 
-    leadline train                                      the families that are installed
-    leadline train collatz --help                       the fields of a family
-    leadline train collatz lookahead=100 steps=2000     one configuration
-    leadline train collatz --preset run7 --scale 0.02   a published run's configuration, shrunk; fields may follow
-    leadline train --from results/NAME 7                trial 7 of a sweep again, from its ledger row
-    leadline train --from results/NAME 7 steps=500      the same with another field
+    leadline train                                     the families that are installed
+    leadline train collatz --help                      the fields of a family
+    leadline train collatz lookahead=100 steps=2000    one configuration
+    leadline train collatz --preset run7 --scale 0.02  a published run's configuration, shrunk;
+                                                       fields may follow
+    leadline train --from results/NAME 7               trial 7 of a sweep again, from its ledger row
+    leadline train --from results/NAME 7 steps=500     the same with another field
 
-Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows. `--save FOLDER` keeps
-checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads N` gives it more than the one thread of a trial.
-A family whose audit fails or says nothing of overlap, or that has no trivial predictor, is refused, as in a sweep. Exit code 0, 2
-for bad input or a refusal, 130 when interrupted.
+Prints a line at each evaluation, then the last facts and the trivial predictors on the same rows.
+`--save FOLDER` keeps checkpoints and goes on from them; `--device cuda` trains on a GPU; `--threads
+N` gives it more than the one thread of a trial. A family whose audit fails or says nothing of
+overlap, or that has no trivial predictor, is refused, as in a sweep. Exit code 0, 2 for bad input
+or a refusal, 130 when interrupted.
 """
 
 from __future__ import annotations
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["TRAIN"]
 
 REFUSED = 2
+"""Exit code where the family is refused."""
 _MACHINE = ("guards_share", "micro_batch", "gpu_memory")
-"""Facts about the machine rather than the training."""
+"""Names of facts about the machine rather than the training, which are not printed."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("words", nargs="*", metavar="FAMILY [field=value ...]", help="a family, then its fields")
     parser.add_argument(
         "--from", dest="sweep", metavar="SWEEP", help="train a trial of this sweep again: --from SWEEP 7"
@@ -49,7 +53,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
-    """Family and configuration of a trial."""
+    """The family and the configuration of a trial, by the sweep's ledger."""
     from leadline.ledger.history import History
     from leadline.ledger.segments import LedgerError, read
     from leadline.storage import Folder
@@ -67,13 +71,14 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
     if trial.extended:
         before = ", then ".join(map(str, trial.extended))
         print(
-            f"note: trial {number} began with a budget of {before}; this run has the last one's schedules from its first step on"
+            f"note: trial {number} began with a budget of {before}; "
+            "this run has the last one's schedules from its first step on"
         )
     return history.settings.family, trial.trained_config
 
 
 def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:
-    """The fields of a preset; none without a name."""
+    """The fields that a preset sets; none without a name."""
     if name is None:
         if scale is not None:
             raise ConfigError("scale: shrinks a preset, so say which: --preset NAME")
@@ -100,6 +105,7 @@ def _details(words: Sequence[str]) -> str:
 
 
 def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
+    """Metrics on validation, each with its interval, in the order of `Family.metrics`."""
     shown = []
     for metric in family.metrics:
         measure = measures.get(f"validation/{metric.name}", measures.get(metric.name))
@@ -110,7 +116,10 @@ def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
 
 
 def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialConfig) -> None:
-    """Refuses to go on from the checkpoint of another run; the interval between evaluations may change."""
+    """Refuses to go on from the checkpoint of another run.
+
+    The interval between evaluations alone may change.
+    """
     found = store.newest() if store else None
     if store is None or found is None:
         return
@@ -123,7 +132,7 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
 
 
 def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: int) -> bool:
-    """Whether it was trained, rather than refused."""
+    """Trains a configuration and prints its reports; returns False where the family is refused."""
     import torch
 
     from leadline.admission import admission
@@ -163,7 +172,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
 
 
 def _run(given: argparse.Namespace) -> int:
-    """Returns the exit code: 0, or 2 after one line for each reason to refuse the family."""
+    """Trains and returns the exit code: 0, or 2 after one line for each reason to refuse."""
     words = list(given.words)
     if not words and not given.sweep:
         print(f"{__doc__}\nfamilies: {', '.join(registry.names())}")
