@@ -77,10 +77,11 @@ class Family(ABC, Generic[C]):
     """
 
     def config(self, values: Mapping[str, Any]) -> C:
-        """A configuration from plain or textual values, by field; a field that is not given has its default.
+        """A configuration from plain or textual values, by field; a field that is not given has its
+        default.
 
         Raises:
-            ConfigError: naming an unknown field of this family, or one whose value it does not take.
+            ConfigError: naming an unknown field of this family, or a value that it does not take.
         """
         return make(self.Config, values, self.name)
 

@@ -1,4 +1,6 @@
-"""A small Ceph with its S3 gateway on this machine, in memory, from the distribution's packages: see `make test-ceph`."""
+"""A small Ceph with its S3 gateway on this machine, in memory, from the distribution's packages:
+see `make test-ceph`.
+"""
 
 from __future__ import annotations
 

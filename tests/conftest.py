@@ -101,7 +101,8 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
 
 
 class S3Server:
-    """moto's server as a process of its own, which can be killed, frozen and started again. It keeps everything in memory.
+    """moto's server as a process of its own, which can be killed, frozen and started again. It
+    keeps everything in memory.
 
     Args:
         log: the file for its log, a line per request.

@@ -1,4 +1,6 @@
-"""No two modules need each other: an import graph without circles, also where an import is for types alone or within a function."""
+"""No two modules need each other: an import graph without circles, also where an import is for
+types alone or within a function.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def modules(root: Path, packages: tuple[str, ...]) -> dict[str, Path]:
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """What a module imports anywhere in it: a module, and a name that may be a module in it; empty where there is none."""
+    """What a module imports anywhere in it: a module, and a name that may be a module in it; empty
+    where there is none.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)

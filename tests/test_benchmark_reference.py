@@ -1,4 +1,6 @@
-"""How `benchmarks.recursive` takes the published models from a checkout; the checkout here is a stand-in of a few lines."""
+"""How `benchmarks.recursive` takes the published models from a checkout; the checkout here is a
+stand-in of a few lines.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The wheel holds the framework alone; sweeps of any family can be looked at with it, and an outside family has all it brings."""
+"""The wheel holds the framework alone; sweeps of any family can be looked at with it, and an
+outside family has all it brings.
+"""
 
 from __future__ import annotations
 

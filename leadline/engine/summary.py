@@ -169,7 +169,8 @@ class Summary:
         self._say("every trial failed" if failed else f"the sweep failed; go on with: {self._resume}")
         for trial in failed[:1]:
             self._say(
-                f"trial {trial.number}: {last_line(trial.reason)}; see {self._folder}/{trial_folder(trial.number)} and the ledger"
+                f"trial {trial.number}: {last_line(trial.reason)}; "
+                f"see {self._folder}/{trial_folder(trial.number)} and the ledger"
             )
 
     def _say(self, text: str) -> None:

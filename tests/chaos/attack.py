@@ -37,7 +37,8 @@ class _Over(Exception):
 class Struck:
     """A kill that was carried out, and what followed until the next one.
 
-    `hit`: whether the writer died, or its request was lost, in the middle of a write; None where that was not aimed at. `state`: that
+    `hit`: whether the writer died, or its request was lost, in the middle of a write; None where
+    that was not aimed at. `state`: that
     of the sweep, as an onlooker finds it right after its machine was lost.
     """
 

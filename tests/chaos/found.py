@@ -80,7 +80,9 @@ def examine(folder: Folder, space: Space, scratch: Path, trained: Path | None, *
 
 
 def board(sweep: str) -> dict[str, Any]:
-    """Leaderboard and confirmed table of a sweep, but for clocks, for where things lie, and for marks, which tell of failures."""
+    """Leaderboard and confirmed table of a sweep, but for clocks, for where things lie, and for
+    marks, which tell of failures.
+    """
     run = command("-m", "leadline", "leaderboard", sweep, "--json")
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout)

@@ -11,7 +11,8 @@ import numpy as np
 __all__ = ["SHORT", "Aim", "Kill", "Kind", "Victim", "dealt", "plan"]
 
 Victim = Literal["trial", "driver", "machine", "parent", "raylet", "gcs_server", "store", "frozen store"]
-"""A trial's process; the driver; all processes of the command at once; its parent alone; Ray's two; the store's server, killed and
+"""A trial's process; the driver; all processes of the command at once; its parent alone; Ray's two;
+the store's server, killed and
 started again, or stopped and continued."""
 Aim = Literal["", "upload", "ledger"]
 """A random instant; the middle of a checkpoint's upload; the middle of a write to the ledger."""
@@ -53,7 +54,9 @@ SHORT: tuple[Kind, ...] = (
 DELAY = 1.5
 """Most seconds between a report and a random instant."""
 EARLY, EARLY_DELAY = 0.25, 8.0
-"""The share of instants that do not wait for a report, so that starts are disturbed too, and the most seconds since the last kill then."""
+"""The share of instants that do not wait for a report, so that starts are disturbed too, and the
+most seconds since the last kill then.
+"""
 PAUSE = 10.0
 """Most seconds for which a store is away."""
 

@@ -20,7 +20,9 @@ __all__ = ["Disk", "Gateway", "Store", "unfinished", "waiting"]
 LOOK = 0.0003
 """Seconds between two looks for a write."""
 REQUEST: dict[Aim, int] = {"upload": 16_384, "ledger": 1_500}
-"""Bytes from which on a request is a checkpoint's, or a segment's and no sign of life, by the process that it comes from."""
+"""Bytes from which on a request is a checkpoint's, or a segment's and no sign of life, by the
+process that it comes from.
+"""
 QUESTION = 700
 """Bytes that any request has."""
 GAPS = 0.001, 0.002, 0.003, 0.005, 0.008
@@ -87,7 +89,8 @@ class Gateway:
     def caught(self, aim: Aim, writer: psutil.Process, place: Folder, seconds: float) -> Iterator[Callable[[], bool]]:
         """Freezes the gateway, and waits for a request of the writer that lies there unread; thaws it at the end.
 
-        A segment is written after it has been asked for: the gateway may answer that question, and is frozen before it has the segment.
+        A segment is written after it has been asked for: the gateway may answer that question, and
+        is frozen before it has the segment.
 
         Yields:
             whether there is one.
@@ -160,7 +163,9 @@ def _temporary(folder: Path) -> set[str]:
 
 
 def waiting(port: int) -> dict[int, int]:
-    """Bytes in the kernel that a server on this machine has not read, by the port of its client (proc(5), /proc/net/tcp)."""
+    """Bytes in the kernel that a server on this machine has not read, by the port of its client
+    (proc(5), /proc/net/tcp).
+    """
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     ends = [
         (int(row[1].split(":")[1], 16), int(row[2].split(":")[1], 16), int(row[4].split(":")[1], 16)) for row in rows

@@ -65,7 +65,7 @@ a time, leaderboard and confirmed table are those of the sweep that was left in 
 "In an upload" and "in a write": how often the writer died, or its request was lost, in the middle, of the times that this was aimed at. A
 checkpoint that was cut off has no manifest, and is never taken for one. A step is trained twice where its process died after it, before
 the next checkpoint: the toy family counts them. An attempt after a failure counts towards the three that a trial has.
-"""
+"""  # noqa: E501
 
 
 def _by_victim(struck: Sequence[Struck]) -> str:

@@ -129,7 +129,9 @@ def test_killed_six_times_it_ends_as_the_undisturbed_one(scratch: Path, seed: in
 
 
 def _check_books(scratch: Path) -> None:
-    """One trial at a time, runs of one command keep the same books but for clocks: up to the first kill, and to the end without Ray."""
+    """One trial at a time, runs of one command keep the same books but for clocks: up to the first
+    kill, and to the end without Ray.
+    """
     events, whole = (read(Folder.at(str(scratch / name / "ledger"))) for name in ("attacked", "whole"))
     killed = without_clocks(events)
     disturbed = [at for at, event in enumerate(killed) if at and event["type"] in ("opened", "closed", "failed")]

@@ -63,7 +63,7 @@ def test_all_kinds_are_dealt_by_their_weights() -> None:
         ("ledger", "place.write(f'{number:08d}.jsonl', b'x' * 10000)"),
         (
             "upload",
-            "[place.write(f'step-{number:09d}/{file}', b'x' * 10000) for file in ('state.pt', 'record.json', 'manifest.json')]",
+            "[place.write(f'step-{number:09d}/{file}', b'x' * 10000) for file in ('state.pt', 'record.json', 'manifest.json')]",  # noqa: E501
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""The testbed: hosts with a Ray, an S3 that all reach, a laptop; and the table of what was done to them and how it ended."""
+"""The testbed: hosts with a Ray, an S3 that all reach, a laptop; and the table of what was done to
+them and how it ended.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.cluster.testbed import HEAD, LAPTOP, SPARE, WORKERS, Cluster
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A head without trials and two workers, up and with token authentication; a further host that may become a node."""
+    """A head without trials and two workers, up and with token authentication; a further host that
+    may become a node.
+    """
     with Hosts(HEAD, *WORKERS, SPARE, LAPTOP) as hosts:
         running = Cluster(hosts)
         running.up()

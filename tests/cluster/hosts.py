@@ -1,4 +1,6 @@
-"""Hosts on one machine: Linux namespaces on a bridge, each with its own network, processes, files and sshd, and a cable."""
+"""Hosts on one machine: Linux namespaces on a bridge, each with its own network, processes, files
+and sshd, and a cable.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,10 @@ OWN = {
 class Hosts:
     """A network of hosts, for use in `with`. Root is needed, with openssh-server, rsync and iproute2.
 
-    The machine's files are seen by all hosts, except /tmp, the home of root, /etc/ssh, /etc/hosts and /dev/shm, which each has for itself,
-    and keeps while it is down. All may log in to all as root, by name, without a password. This process is `gateway` to them.
+    The machine's files are seen by all hosts, except /tmp, the home of root, /etc/ssh, /etc/hosts
+    and /dev/shm, which each has for itself,
+    and keeps while it is down. All may log in to all as root, by name, without a password. This
+    process is `gateway` to them.
 
     Args:
         names: of the hosts.
@@ -129,7 +133,9 @@ class Hosts:
         )
 
     def crash(self, host: str) -> None:
-        """As by a power cut: the cable first, so that nothing says goodbye, then SIGKILL to its process 1, with which all others end."""
+        """As by a power cut: the cable first, so that nothing says goodbye, then SIGKILL to its
+        process 1, with which all others end.
+        """
         self.cable(host, plugged=False)
         os.kill(self._pid(host), signal.SIGKILL)
         self._booted.pop(host).wait(30)
@@ -146,7 +152,8 @@ class Hosts:
         check: bool = True,
         timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command inside, in its home, with the project's virtual environment on the path and nothing of this process's environment.
+        """Runs a command inside, in its home, with the project's virtual environment on the path
+        and nothing of this process's environment.
 
         Args:
             host: where.
@@ -208,7 +215,8 @@ class Hosts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wire(self) -> None:
-        # An address of its own: otherwise it takes the lowest of its ports', and hosts lose the gateway for a while as others boot.
+        # An address of its own: otherwise it takes the lowest of its ports', and hosts lose the
+        # gateway for a while as others boot.
         _ip("link", "add", self.bridge, "address", "02:00:00:00:00:01", "type", "bridge")
         _ip("address", "add", f"{self.gateway}/{self.network.prefixlen}", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
@@ -302,7 +310,9 @@ def _namespace(pid: int) -> str:
 
 
 def _free_network() -> ipaddress.IPv4Network:
-    """One of 10.64.0.0/10 that no interface of this machine is in; processes side by side begin to look at different places."""
+    """One of 10.64.0.0/10 that no interface of this machine is in; processes side by side begin to
+    look at different places.
+    """
     taken = {
         ipaddress.ip_address(address.address)
         for at in psutil.net_if_addrs().values()

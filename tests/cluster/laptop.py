@@ -135,7 +135,9 @@ class Laptop:
         return out
 
     def anew(self, name: str, trials: list[int], since: float) -> float:
-        """Seconds from a moment (since the epoch), at which they were lost, to the first report of their next attempts, the longest."""
+        """Seconds from a moment (since the epoch), at which they were lost, to the first report of
+        their next attempts, the longest.
+        """
         firsts, lost = dict[int, float](), set[int]()
         for event in self.events(name):
             if isinstance(event, Failed) and event.time > since:

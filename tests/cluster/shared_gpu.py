@@ -1,4 +1,6 @@
-"""The toy study for a cluster whose GPUs exist in Ray's books alone: trials take the CPU for theirs, and report what they were given."""
+"""The toy study for a cluster whose GPUs exist in Ray's books alone: trials take the CPU for
+theirs, and report what they were given.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Ray's dashboard while a real sweep runs as a job, on S3: read in a browser, scraped by a Prometheus, compared with the ledger.
+"""Ray's dashboard while a real sweep runs as a job, on S3: read in a browser, scraped by a
+Prometheus, compared with the ledger.
 
 LEADLINE_SCREENSHOTS names a folder in which the pages are kept as pictures: `docs` renews those of the documentation.
 """
@@ -61,7 +62,9 @@ class Watched:
             return []
 
     def best(self) -> dict[str, tuple[int, str]]:
-        """Number and value, to four digits, of the best trial that has finished in each stratum, by the ledger's last events alone."""
+        """Number and value, to four digits, of the best trial that has finished in each stratum, by
+        the ledger's last events alone.
+        """
         found: dict[str, tuple[float, int]] = {}
         for trial in History.of(self.events()).trials.values():
             if trial.kind == "search" and trial.status == "finished":

@@ -1,4 +1,6 @@
-"""A sweep as a job of a real Ray cluster of one node, as a user types it: submitted, left alone, followed again, stopped."""
+"""A sweep as a job of a real Ray cluster of one node, as a user types it: submitted, left alone,
+followed again, stopped.
+"""
 
 from __future__ import annotations
 

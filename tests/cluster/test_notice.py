@@ -1,5 +1,7 @@
-"""Notices of preemption. The metadata service is the one part that is not real, as only a cloud has it: a local server answers as the
-clouds' documentation says theirs do. Where Ray takes part, it is a real one, started by the commands of the cluster files."""
+"""Notices of preemption. The metadata service is the one part that is not real, as only a cloud has
+it: a local server answers as the
+clouds' documentation says theirs do. Where Ray takes part, it is a real one, started by the
+commands of the cluster files."""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ ENDS = json.dumps({"action": "terminate", "time": "2017-09-18T08:22:00Z"})
 
 
 class Service:
-    """A metadata service of either cloud: Amazon's answers only to who fetched a token, Google's only to who names its flavor.
+    """A metadata service of either cloud: Amazon's answers only to who fetched a token, Google's
+    only to who names its flavor.
 
     Args:
         host: the address on which it listens.
@@ -84,7 +87,9 @@ def service() -> Iterator[Service]:
 
 @contextmanager
 def raylet_by_name() -> Iterator[Raylet]:
-    """A process with what matters of a raylet's command line, which sleeps. Ray itself, which looks for the dashes, takes it for none."""
+    """A process with what matters of a raylet's command line, which sleeps. Ray itself, which looks
+    for the dashes, takes it for none.
+    """
     command = ["raylet", "-c", "read _", "node_id=0123abcd", f"gcs-address=10.0.0.1:{os.getpid()}"]
     with subprocess.Popen(command, executable="/bin/sh", stdin=subprocess.PIPE) as process:
         wait_until(lambda: any(one.pid == process.pid for one in raylets()), 20, "the process is not seen")
@@ -193,7 +198,8 @@ def test_a_drain_that_fails_is_tried_again_until_it_is_done(
         watch(notice.Cloud(aws, service.url, 0.01), raylet, tmp_path / "ray")
     line = (
         f"drain-node --address 10.0.0.1:{os.getpid()} --node-id 0123abcd --reason DRAIN_NODE_REASON_PREEMPTION "
-        "--reason-message AWS: terminate at 2017-09-18T08:22:00Z --deadline-remaining-seconds 1"  # the time has passed: no less is taken
+        # the time has passed: no less is taken
+        "--reason-message AWS: terminate at 2017-09-18T08:22:00Z --deadline-remaining-seconds 1"
     )
     assert (tmp_path / "asked").read_text().splitlines() == [line] * 3
     assert caplog.messages == [
@@ -255,7 +261,9 @@ while len(alive := [node for node in ray.nodes() if node["Alive"]]) > 1:
     time.sleep(0.1)
 print(json.dumps([node["DeathReasonMessage"] for node in ray.nodes() if not node["Alive"]]), flush=True)
 """
-"""A trial on the worker: its node; once that is draining, which nodes are and the seconds that remain; the trial ends; why the node did."""
+"""A trial on the worker: its node; once that is draining, which nodes are and the seconds that
+remain; the trial ends; why the node did.
+"""
 
 
 @pytest.fixture(scope="module")

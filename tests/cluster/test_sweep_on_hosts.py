@@ -1,4 +1,6 @@
-"""A sweep from a laptop on a real cluster of hosts, on a real S3, while hosts and the store fail: every trial is accounted for."""
+"""A sweep from a laptop on a real cluster of hosts, on a real S3, while hosts and the store fail:
+every trial is accounted for.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def test_a_worker_that_loses_its_power(laptop: Laptop) -> None:
 
     def words() -> str:
         noticed = max(event.time for event in laptop.events("power") if isinstance(event, Failed)) - moment
-        return f"noticed after {noticed:.1f} s, the first report from another host after {laptop.anew('power', lost, moment):.1f} s"
+        return f"noticed after {noticed:.1f} s, the first report from another host after {laptop.anew('power', lost, moment):.1f} s"  # noqa: E501
 
     hosts.crash("one")
     try:

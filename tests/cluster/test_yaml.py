@@ -1,4 +1,6 @@
-"""The cluster files: Ray's own schema takes them, and their commands do what the comments say, with stand-ins for `ray` and `aws`."""
+"""The cluster files: Ray's own schema takes them, and their commands do what the comments say, with
+stand-ins for `ray` and `aws`.
+"""
 
 from __future__ import annotations
 
@@ -241,7 +243,7 @@ def documents(bucket: str, home: Path) -> tuple[Config, Config]:
     """What clusters/aws_role.sh gives to AWS: who may take the role, and what it may."""
     stand_in(
         home / "bin" / "aws",
-        '#!/bin/sh\ncase "$*" in sts*) echo 123456789012;; *get-role*) exit 1;; *) printf "%s\\n" "$@" >> $HOME/asked;; esac\n',
+        '#!/bin/sh\ncase "$*" in sts*) echo 123456789012;; *get-role*) exit 1;; *) printf "%s\\n" "$@" >> $HOME/asked;; esac\n',  # noqa: E501
     )
     bash(f"sh {ROOT}/clusters/aws_role.sh {bucket}", home, PATH=f"{home}/bin:/usr/bin:/bin")
     trust, may = re.findall(r"^\{.*?\}\]\}$", (home / "asked").read_text(), re.DOTALL | re.MULTILINE)
@@ -283,7 +285,9 @@ def test_the_role_may_end_and_tag_machines_of_ray_only(tmp_path: Path) -> None:
 def test_with_the_role_alone_rays_provider_starts_tags_and_ends_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against moto, which looks at the actions and resources of a policy and knows too little of a request to judge the conditions."""
+    """Against moto, which looks at the actions and resources of a policy and knows too little of a
+    request to judge the conditions.
+    """
     _, may = documents("sweeps-of-mine", tmp_path)
     for statement in may["Statement"]:
         statement.pop("Condition", None)

@@ -22,13 +22,14 @@ try:
     print(urllib.request.urlopen(request, timeout=20).read().decode())
 except urllib.error.HTTPError as error:
     print(error.code)
-"""
+"""  # noqa: E501
 
 
 class Cluster:
     """Started and stopped from the laptop, a host on the same network that is no node.
 
-    The project lies on each node in ~/leadline as clusters/onprem.yaml copies it; only its virtual environment is that of the tests.
+    The project lies on each node in ~/leadline as clusters/onprem.yaml copies it; only its virtual
+    environment is that of the tests.
 
     Args:
         hosts: that have no Ray yet.
@@ -88,7 +89,9 @@ class Cluster:
         return wait_until(lambda: len(self.alive()) == len(self.nodes), 180, "not all nodes are there")
 
     def down(self) -> float:
-        """`ray down`, until no node runs anything. Gives the seconds that the workers took after `ray down` was done."""
+        """`ray down`, until no node runs anything. Gives the seconds that the workers took after
+        `ray down` was done.
+        """
         self.ray("down", "--yes")
         try:
             return wait_until(lambda: not self.running(), 60, "processes are left")
@@ -164,7 +167,8 @@ class Cluster:
             )
             yield "http://127.0.0.1:8265"
         finally:
-            # As Ctrl-C would: to the command and its ssh, whose shell on the head waits with `sleep 86400`. In the laptop's own namespace.
+            # As Ctrl-C would: to the command and its ssh, whose shell on the head waits with `sleep
+            # 86400`. In the laptop's own namespace.
             self.hosts.run(LAPTOP, "pkill", "-INT", "-f", "ray dashboard|sleep 86400", check=False)
             process.wait(30)
 

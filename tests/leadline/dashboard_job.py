@@ -26,8 +26,8 @@ __all__ = ["AT_A_TIME", "MIDDLE", "SETTINGS", "STORAGE", "Played"]
 
 AT_A_TIME = 4
 SETTINGS = Settings(
-    study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),
-    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=AT_A_TIME,
+    study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),  # noqa: E501
+    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=AT_A_TIME,  # noqa: E501
 )  # fmt: skip
 MIDDLE = 45
 """Events."""
@@ -36,7 +36,9 @@ _DIVERGES = 2
 
 
 def _report(assignment: Assignment, step: int) -> Report:
-    """Scores depend on the configuration alone; one trial diverges at its first step, and each trial tells of GPU memory."""
+    """Scores depend on the configuration alone; one trial diverges at its first step, and each
+    trial tells of GPU memory.
+    """
     config, number = assignment.config, assignment.trial
     value = math.nan if number == _DIVERGES else config["offset"] + 1 / (step + 10 * config["lr"])
     metrics = {"validation/error": Measure(value, 4, value - 0.1, value + 0.1)}

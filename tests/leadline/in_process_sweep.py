@@ -1,6 +1,7 @@
 """A sweep in this process: the director, the training and the ledger as they are, and nothing of Ray's between them.
 
-One report after the other, in a seeded order of those that train at a time: what a sweep comes to, in a fraction of the time.
+One report after the other, in a seeded order of those that train at a time: what a sweep comes to,
+in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def here() -> Place:
 def play(
     folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6
 ) -> Director:
-    """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything is left as it stands."""
+    """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything
+    is left as it stands.
+    """
     ledger = Ledger(folder / "ledger")
     director = Director(settings, space, ledger.append)
     director.replay(ledger.past)

@@ -62,8 +62,10 @@ def violations(events: Iterable[Event | Record], space: Space = STUDY.space) -> 
 def without_clocks(events: Iterable[Event | Record]) -> list[Record]:
     """What two runs of one command must agree on, and what tells them apart left out.
 
-    Clocks are: times of events; the manifest, which has the process, its start and its machine; seconds of training and of overhead;
-    the guards' share; findings of guards that watch the machine (see `leadline.testing.curve`); when a checkpoint was removed.
+    Clocks are: times of events; the manifest, which has the process, its start and its machine;
+    seconds of training and of overhead;
+    the guards' share; findings of guards that watch the machine (see `leadline.testing.curve`);
+    when a checkpoint was removed.
     """
     found = []
     for event in [event for event in records(events) if event["type"] != "retired"]:
@@ -95,7 +97,9 @@ class _Life:
 
 
 def _lives(events: Sequence[Record]) -> list[str]:
-    """Numbers without gaps; nothing twice; nothing after an end, unless the budget was extended; all ended where the sweep is done."""
+    """Numbers without gaps; nothing twice; nothing after an end, unless the budget was extended;
+    all ended where the sweep is done.
+    """
     lives: dict[int, _Life] = {}
     found: list[str] = []
     budget = 0
@@ -161,7 +165,9 @@ def _next(life: _Life, event: Record) -> Iterator[str]:
 
 
 def _decisions(events: Sequence[Record]) -> list[str]:
-    """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact arithmetic; NaN and the target apart."""
+    """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact
+    arithmetic; NaN and the target apart.
+    """
     found: list[str] = []
     kinds: dict[int, tuple[str, str]] = {}
     last: dict[int, tuple[int, float]] = {}
@@ -275,7 +281,9 @@ def _timeless(event: Record) -> Record:
 
 
 def _confirmed(events: Sequence[Record]) -> list[str]:
-    """A sweep that is done has tried all it was asked for, and every finalist has all its replicates, scored on test."""
+    """A sweep that is done has tried all it was asked for, and every finalist has all its
+    replicates, scored on test.
+    """
     history = History.of(map(parse, events))
     if history.closed != "done":
         return []
@@ -310,7 +318,9 @@ def _last(store: CheckpointStore, trial: Trial) -> Iterator[str]:
 
 
 def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> Iterator[str]:
-    """An attempt goes on from the newest checkpoint that was there when it began, or a newer one: no more is trained twice."""
+    """An attempt goes on from the newest checkpoint that was there when it began, or a newer one:
+    no more is trained twice.
+    """
     published = {name: _written(store, name) for name in store.names()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -326,7 +336,7 @@ def _repeated(store: CheckpointStore, trial: Trial, events: Sequence[Event]) -> 
         if resumed and int(resumed[1]) < max(before):
             yield f"attempt {attempt} went on from step {int(resumed[1])}, and there was one of step {max(before)}"
         elif stepped and int(stepped[1]) <= max(before):
-            yield f"attempt {attempt} trained to step {stepped[1]} again, and there was a checkpoint of step {max(before)}"
+            yield f"attempt {attempt} trained to step {stepped[1]} again, and there was a checkpoint of step {max(before)}"  # noqa: E501
 
 
 def _attempt(name: str) -> int:

@@ -1,4 +1,6 @@
-"""A Ray head of a test's own, with dashboard and token, on loopback; and a job on it that plays a sweep under a watch."""
+"""A Ray head of a test's own, with dashboard and token, on loopback; and a job on it that plays a
+sweep under a watch.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ class Head:
         return str(self.get(f"/api/v0/logs/file?{query}&lines=50000"))
 
     def play(self, name: str) -> str:
-        """Submits a job that plays a sweep (see `tests.leadline.dashboard_job`) up to its middle, and waits for that. Returns its id."""
+        """Submits a job that plays a sweep (see `tests.leadline.dashboard_job`) up to its middle,
+        and waits for that. Returns its id.
+        """
         command = f"cd {ROOT} && {sys.executable} -m tests.leadline.dashboard_job {name} {self.folder}"
         found = self.get("/api/jobs/", {"entrypoint": command})["submission_id"]
         until(lambda: self._stands(found, name))
@@ -126,7 +130,8 @@ class Head:
 
 
 def behind(board: Callable[[], str], events: Callable[[], list[Event]], seconds: float) -> list[float]:
-    """Seconds from each report's event to the leaderboard that first shows it, of the reports that come while it is looked at.
+    """Seconds from each report's event to the leaderboard that first shows it, of the reports that
+    come while it is looked at.
 
     Args:
         board: the leaderboard's text, now.

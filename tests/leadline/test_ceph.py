@@ -1,4 +1,6 @@
-"""Checkpoints on Ceph's S3 gateway: a server that checks credentials and checksums, and keeps what it has when the gateway dies."""
+"""Checkpoints on Ceph's S3 gateway: a server that checks credentials and checksums, and keeps what
+it has when the gateway dies.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_what_was_published_comes_back(folder: Folder, size: int) -> None:
 def test_a_gateway_killed_in_the_middle_of_an_upload(
     ceph: Ceph, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was there before stays; what was begun is written again; what is left of the first try is seen and removed."""
+    """What was there before stays; what was begun is written again; what is left of the first try
+    is seen and removed.
+    """
     before = CheckpointStore(folder).publish(10, state(), {})
     halfway(monkeypatch, a_part_is_there(folder), ceph.kill)
     listener = Listener(at_word=ceph.start)

@@ -112,7 +112,9 @@ def test_replicates_that_differ_widen_the_interval() -> None:
 
 @pytest.mark.parametrize(("replicates", "units", "noise"), [(1.0, 1.0, 0.1), (1.0, 0.1, 0.1), (0.05, 1.0, 0.5)])
 def test_the_two_way_interval_covers_the_truth(replicates: float, units: float, noise: float) -> None:
-    """Five replicates, whichever of the spreads dominates; plain percentiles cover about 80 % where it is the replicates'."""
+    """Five replicates, whichever of the spreads dominates; plain percentiles cover about 80 % where
+    it is the replicates'.
+    """
     generator = np.random.default_rng(12)
     hits, plain = [], []
     for _ in range(250):

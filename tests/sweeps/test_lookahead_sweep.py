@@ -34,7 +34,7 @@ def test_the_lookahead_sweep_from_command_to_loaded_model(scratch: Path) -> None
     assert (scratch / "s" / "report.html").stat().st_size > 10_000
     _check_tensorboard(scratch / "s" / "tensorboard")
     _check_reuse(scratch / "s", scratch)
-    program = "import sys, leadline as a; m = a.Sweep.open(sys.argv[1]).best(lookahead=100).load(); print(type(m).__name__, m.training)"
+    program = "import sys, leadline as a; m = a.Sweep.open(sys.argv[1]).best(lookahead=100).load(); print(type(m).__name__, m.training)"  # noqa: E501
     assert command("-c", program, str(scratch / "s")).stdout == "LyapunovNet False\n"
 
 

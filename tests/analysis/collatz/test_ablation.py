@@ -115,7 +115,9 @@ def test_the_controls_have_the_replicates_seeds_not_the_trials(replicated: Ablat
 
 
 def retrained(seed: int, columns: tuple[int, ...]) -> list[float]:
-    """Hinge of each test orbit after a training by the ordinary loop, columns at the mean of the whole budget's batches."""
+    """Hinge of each test orbit after a training by the ordinary loop, columns at the mean of the
+    whole budget's batches.
+    """
     chosen = config(lookahead=2, features="k_only", steps=5, eval_every=5, seed=seed)
     mean = training_mean(config(lookahead=2, features="k_only"), data())
     loop = Loop(MaskedFamily(columns, mean), chosen, data())

@@ -191,6 +191,6 @@ def test_other_commands_do_not_load_torch(sweep: str) -> None:
 
     done = command(
         "-c",
-        f"import sys; from leadline.commands.dispatch import main; main(['leaderboard', {sweep!r}]); sys.exit(3 if 'torch' in sys.modules else 0)",
+        f"import sys; from leadline.commands.dispatch import main; main(['leaderboard', {sweep!r}]); sys.exit(3 if 'torch' in sys.modules else 0)",  # noqa: E501
     )
     assert done.returncode == 0, done.stderr

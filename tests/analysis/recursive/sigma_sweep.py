@@ -25,7 +25,9 @@ BOARDS = 256
 
 
 def solved(share: float, seed: int, flipped: float = 0.02, boards: int = BOARDS) -> Array:
-    """Which boards a replicate solves, float64 [boards]: the same hard ones for all, but for a share that its seed flips."""
+    """Which boards a replicate solves, float64 [boards]: the same hard ones for all, but for a
+    share that its seed flips.
+    """
     hard = np.random.default_rng(0).random(boards)
     luck = np.random.default_rng(seed).random((2, boards))
     return np.where(luck[0] < flipped, luck[1] < share, hard < share).astype(np.float64)
@@ -39,9 +41,11 @@ def made(
     flipped: float = 0.02,
     least: int = 100,
 ) -> Sweep:
-    """A sweep whose arms solve these shares of the boards; nothing is trained. Success falls along the ladder of sigmas.
+    """A sweep whose arms solve these shares of the boards; nothing is trained. Success falls along
+    the ladder of sigmas.
 
-    It claims from fewer boards than the study does, unless `least` says otherwise: a bootstrap of 2,048 takes a third of a second.
+    It claims from fewer boards than the study does, unless `least` says otherwise: a bootstrap of
+    2,048 takes a third of a second.
     """
     shares = shares or {CONTROL: 0.6, NOISY: 0.6}
     settings = options.settings(STUDY, options.parse(STUDY, ["--family", family, f"arm={','.join(shares)}"], ""))

@@ -95,7 +95,9 @@ class Synthetic:
         )
 
     def baselines(self, units: bool = True, rows: int = 7) -> None:
-        """Trivial predictors; `units` on test too, unless it is an old ledger; `rows` stands for which rows they are scored on."""
+        """Trivial predictors; `units` on test too, unless it is an old ledger; `rows` stands for
+        which rows they are scored on.
+        """
         for stratum in self.director.settings.strata:
             for name, value in (("constant", 1.05), ("sum of ln T^k", 0.09), ("oracle: steps to 1", 0.0)):
                 scores = {split: measure(value, n, rows) for split, n in (("validation", 96), ("test", 128))}

@@ -33,7 +33,7 @@ def of(history: History) -> answers.Answer:
 def test_the_answer_holds_value_units_replicates_and_the_paired_difference(history: History) -> None:
     answer = of(history)
     assert re.fullmatch(
-        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, best of 2 confirmed\): "
+        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, best of 2 confirmed\): "  # noqa: E501
         r"for this model class and budget, better than the best trivial predictor there, sum of ln T\^k, at 0\.09 "
         rf"\(paired by orbits: {NUMBER} \[{NUMBER}, {NUMBER}\]\)\.",
         answer.sentence,
@@ -112,7 +112,7 @@ def test_a_perfect_score_leaves_room_by_the_rule_of_three(history: History) -> N
 def test_luck_is_said_with_its_numbers(history: History) -> None:
     sentence = of(history).luck
     found = re.fullmatch(
-        r"(\d+) configurations were looked at \((\d+) over all strata\)\. The best of (\d+) equally good configurations would score "
+        r"(\d+) configurations were looked at \((\d+) over all strata\)\. The best of (\d+) equally good configurations would score "  # noqa: E501
         rf"({NUMBER}) below their mean by luck on validation \(standard deviation ({NUMBER}) over 5 replicates\); "
         rf"the winner's score there was ({NUMBER}) (below|above) its replicates' mean\.",
         sentence,
@@ -149,7 +149,7 @@ def test_what_is_worse_by_another_metric_qualifies_the_claim(history: History) -
     )
     sentence = tables.summary_sentence(history, [first, second])
     assert sentence.startswith(
-        "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("
+        "For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 100 ("  # noqa: E501
     )
     mixed = "; better by one metric and worse by another than the best trivial predictor at lookahead 10 "
     assert re.search(

@@ -191,7 +191,7 @@ def test_bad_input_is_one_line(finished: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_leaderboard_does_not_import_torch(finished: Path) -> None:
-    program = "import sys; from leadline.commands.dispatch import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"
+    program = "import sys; from leadline.commands.dispatch import main; code = main(sys.argv[1:]); print('torch' in sys.modules, file=sys.stderr)"  # noqa: E501
     for words in (
         ["leaderboard", str(finished)],
         ["leaderboard", str(finished), "--json"],

@@ -211,7 +211,9 @@ def test_headers_that_do_not_fit(folder: Path, header: dict[str, Any], what: str
 
 @pytest.mark.parametrize("seed", range(40))
 def test_it_agrees_with_the_drivers_reader(ledger: Path, seed: int) -> None:
-    """Wherever a bit flips or a file ends early: what no driver reads is damage in the middle, what it sets aside is a tail."""
+    """Wherever a bit flips or a file ends early: what no driver reads is damage in the middle, what
+    it sets aside is a tail.
+    """
     place, random = Folder.at(str(ledger)), Random(seed)
     path = random.choice(sorted(ledger.iterdir())[-3:] if seed % 2 else sorted(ledger.iterdir()))
     content = bytearray(path.read_bytes())

@@ -27,7 +27,7 @@ CONTRAST = """element => {
   };
   const pair = [light(getComputedStyle(element).color), light(opaque(element))].sort((a, b) => a - b);
   return (pair[1] + 0.05) / (pair[0] + 0.05);
-}"""
+}"""  # noqa: E501
 """The contrast ratio of an element's text with what is behind it (WCAG 2.1, 1.4.3)."""
 
 
@@ -103,7 +103,7 @@ def test_the_page_does_not_overflow(shown: tuple[Page, list[str]]) -> None:
     outside = shown[0].evaluate(
         """[...document.querySelectorAll('main p, main li, main h1, main h2, main .figure, main .scroll')]
           .filter(node => !node.closest('.swipe, .scroll .figure') && node.getBoundingClientRect().right > innerWidth + 0.5)
-          .map(node => node.textContent.slice(0, 60))"""
+          .map(node => node.textContent.slice(0, 60))"""  # noqa: E501
     )
     assert outside == []
 
@@ -144,6 +144,6 @@ def test_tables_sort_on_click(shown: tuple[Page, list[str]]) -> None:
 
 def test_links_lead_somewhere(shown: tuple[Page, list[str]]) -> None:
     missing = shown[0].evaluate(
-        "[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href')).filter(href => !document.querySelector(href))"
+        "[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href')).filter(href => !document.querySelector(href))"  # noqa: E501
     )
     assert missing == []

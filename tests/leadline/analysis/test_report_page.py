@@ -70,9 +70,9 @@ def test_answers_stand_at_the_top(source: str, finished: Path) -> None:
 
 def test_contents(source: str, finished: Path) -> None:
     text = Page(source).text
-    headings = "The answer by lookahead,Confirmed from fresh seeds,Leaderboard,Trivial predictors,Learning curves,Early stopping,"
-    headings += "Searched parameters,Importance,Parallel coordinates,Audits and guards,Cost,The log's headlines,Notes,Runs,Settings"
-    facts = "constant,oracle: steps to 1 (not compared),no test row is among,with uncommitted changes,lookahead.py --seed 0,torch 2.13"
+    headings = "The answer by lookahead,Confirmed from fresh seeds,Leaderboard,Trivial predictors,Learning curves,Early stopping,"  # noqa: E501
+    headings += "Searched parameters,Importance,Parallel coordinates,Audits and guards,Cost,The log's headlines,Notes,Runs,Settings"  # noqa: E501
+    facts = "constant,oracle: steps to 1 (not compared),no test row is among,with uncommitted changes,lookahead.py --seed 0,torch 2.13"  # noqa: E501
     for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "5 of 5", "pool=64"]:
         assert words in text
     board = Sweep.open(finished).leaderboard()
@@ -175,7 +175,7 @@ def test_the_question_and_the_answer_stand_first(build: Build) -> None:
     page = Page(document.page(Sweep.open(made.close())))
     title = page.text.index("How far <b>ahead</b>?")
     sentence = re.search(
-        r"For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 10 "
+        r"For this model class and budget, the confirmed best is better than the best trivial predictor at lookahead 10 "  # noqa: E501
         r"\(hinge lower by 0\.\d+ \[0\.\d+, 0\.\d+\]\), lookahead 100 \(",
         page.text,
     )

@@ -21,8 +21,8 @@ from leadline.measure import Measure, Report
 from tests.leadline.toy_study import STUDY
 
 BASE = Settings(
-    study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),
-    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=3,
+    study="toy", family="tests.leadline.toy:TOY", metric="error", mode="min", sampler="tpe", scale="laptop", stratify="level", strata=(1, 2),  # noqa: E501
+    trials=12, budget=9, grace=1, reduction=3, startup=2, seed=5, confirm=1, replicates=2, fields={}, overrides={}, concurrent=3,  # noqa: E501
 )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def test_a_loss_after_a_report_does_not_count_and_one_before_any_does() -> None:
 
     assert [attempt(2), attempt(1), attempt(0), attempt(1)] == [True] * 4
     assert attempt(0, "preempted: node two goes away"), "announced, whether or not it brought a report"
-    node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"
+    node = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 2d5f"  # noqa: E501
     assert attempt(0, node)
     assert attempt(
         0, "RuntimeError: worker group ended: Training failed\nThe worker group startup timed out after 60.0 seconds"

@@ -1,4 +1,6 @@
-"""A finished sweep takes more: longer budgets, changed code, a changed search space. Without Ray, on real checkpoints where it matters."""
+"""A finished sweep takes more: longer budgets, changed code, a changed search space. Without Ray,
+on real checkpoints where it matters.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +199,7 @@ def derived(trial: Any, scale: str) -> dict[str, Any]:
     [
         (
             narrowed,
-            r"^lr: trial \d+ has 0\.\d+, outside \[0\.001, 0\.002\] log, the space's range now; put the space back, or begin",
+            r"^lr: trial \d+ has 0\.\d+, outside \[0\.001, 0\.002\] log, the space's range now; put the space back, or begin",  # noqa: E501
         ),
         (poorer, r"^offset: trial 0 has 0\.\d+, and the space no longer asks for it; put"),
         (richer, r"^sleep: trial 0 has none, and the space now asks for one from \[0, 0\.1\]; put"),

@@ -40,7 +40,7 @@ Selected to kill: (Actor(e192): job ID=01000000, task name=ResourceTrainable.__i
 Top 10 memory users: PID\tMEM(GB)\tCOMMAND
 6145\t1.85\tray::ResourceTrainable.train
 2684\t0.31\tpython other.py
-Refer to the documentation on how to address the out of memory issue."""
+Refer to the documentation on how to address the out of memory issue."""  # noqa: E501
 """What Ray 2.60 says, without what is not read."""
 DIED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: TrialProcess\n"
@@ -54,7 +54,7 @@ def raised(action: Callable[[], object]) -> str:
     try:
         action()
     except Exception:
-        return f"Failure # 1 (occurred at 2026-01-01_00-00-00)\nray::TrialProcess.train() (pid=7, ip=127.0.0.1)\n{traceback.format_exc()}"
+        return f"Failure # 1 (occurred at 2026-01-01_00-00-00)\nray::TrialProcess.train() (pid=7, ip=127.0.0.1)\n{traceback.format_exc()}"  # noqa: E501
     raise AssertionError("nothing was raised")
 
 
@@ -99,11 +99,11 @@ def test_the_cause_of_an_exception(action: Callable[[], object], cause: Cause) -
             "stuck",
         ),
         (
-            "The actor died because of an error raised in its creation task, ray::TrialProcess.__init__()\nValueError: no",
+            "The actor died because of an error raised in its creation task, ray::TrialProcess.__init__()\nValueError: no",  # noqa: E501
             "error",
         ),
         (
-            "RuntimeError: worker group ended: Training failed:\n[Rank 1]\ntorch.OutOfMemoryError: CUDA out of memory.\n",
+            "RuntimeError: worker group ended: Training failed:\n[Rank 1]\ntorch.OutOfMemoryError: CUDA out of memory.\n",  # noqa: E501
             "memory",
         ),
         ("", "error"),

@@ -21,13 +21,17 @@ from tests.leadline.engine.test_sweep import TOY, history_of
 pytestmark = [pytest.mark.sweep, pytest.mark.memory]
 
 ROW = 1e9
-"""Bytes that each of the toy's four rows holds: the whole batch 4 GB, its half 2 GB. The monitor ends what is between."""
+"""Bytes that each of the toy's four rows holds: the whole batch 4 GB, its half 2 GB. The monitor
+ends what is between.
+"""
 RAY = 0.6e9
 """Bytes of Ray's own processes and the driver."""
 
 
 def test_what_the_monitor_ends_goes_on_in_halves(scratch: Path) -> None:
-    """What other programs take or leave meanwhile, up to 1 GB, changes nothing; where they take more, a smaller half fits."""
+    """What other programs take or leave meanwhile, up to 1 GB, changes nothing; where they take
+    more, a smaller half fits.
+    """
     memory = psutil.virtual_memory()
     if get_system_memory() < memory.total:
         pytest.skip("this process has a memory limit of its own, which Ray's monitor looks at")

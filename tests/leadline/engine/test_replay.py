@@ -1,4 +1,5 @@
-"""Replay, proved on random sweeps: cut anywhere, any number of times, a sweep goes on as if nothing had happened. Without Ray.
+"""Replay, proved on random sweeps: cut anywhere, any number of times, a sweep goes on as if nothing
+had happened. Without Ray.
 
 LEADLINE_REPLAYS=N plays N sweeps instead of the default's; the sweeps are the same in every run.
 """
@@ -98,7 +99,8 @@ class Watched(Director):
 class World:
     """A sweep's storage, and the processes that train for the driver that lives now.
 
-    `ledger` is what is stored; `stores` what the checkpoints of each trial hold: reports, the last of them perhaps not recorded.
+    `ledger` is what is stored; `stores` what the checkpoints of each trial hold: reports, the last
+    of them perhaps not recorded.
     """
 
     def __init__(self, seed: int) -> None:
@@ -154,7 +156,9 @@ class World:
         director.closed("done")
 
     def _begin(self, assignment: Assignment, live: dict[int, tuple[Assignment, int]]) -> None:
-        """An attempt goes on from the newest intact checkpoint, sometimes the one before, and says first what it holds."""
+        """An attempt goes on from the newest intact checkpoint, sometimes the one before, and says
+        first what it holds.
+        """
         store = self.stores.setdefault(assignment.trial, [])
         if store and self.random.random() < 0.15:
             store.pop()
@@ -190,7 +194,9 @@ class World:
             del live[number]
 
     def _report(self, assignment: Assignment, step: int) -> Report:
-        """Values that tie now and then; attempts that train a step again come to another value, which must not count."""
+        """Values that tie now and then; attempts that train a step again come to another value,
+        which must not count.
+        """
         config = assignment.config
         value = round(
             config["offset"] + 1 / (step + 10 * config["lr"]) + (config["seed"] % 97) / 1e3,

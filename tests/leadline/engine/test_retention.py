@@ -25,7 +25,9 @@ SETTINGS = dataclasses.replace(BASE, trials=2, grace=5, budget=5, confirm=0, str
 
 
 class Swept:
-    """A sweep of two trials: the first has trained to its end in two attempts, without its process removing anything."""
+    """A sweep of two trials: the first has trained to its end in two attempts, without its process
+    removing anything.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self.folder, self.events = folder, list[Event]()

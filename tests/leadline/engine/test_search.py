@@ -63,7 +63,9 @@ def test_a_trial_that_goes_on_is_open_again_and_nothing_else_has_changed() -> No
 
 
 def test_what_was_drawn_and_not_used_is_forgotten() -> None:
-    """TPE lets others read all that it drew for a running trial, its unused branch included; a ledger knows nothing of that."""
+    """TPE lets others read all that it drew for a running trial, its unused branch included; a
+    ledger knows nothing of that.
+    """
     live = _search()
     _play(live, range(4))
     params, _ = live.ask(4, {"kind": "a"})

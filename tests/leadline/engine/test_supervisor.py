@@ -78,7 +78,7 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
-WAITING = f"signal.signal(signal.SIGTERM, interrupted); signal.signal(signal.SIGINT, interrupted)\n{BEGIN}\nwrite('ready')\ntime.sleep(60)"
+WAITING = f"signal.signal(signal.SIGTERM, interrupted); signal.signal(signal.SIGINT, interrupted)\n{BEGIN}\nwrite('ready')\ntime.sleep(60)"  # noqa: E501
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 130])

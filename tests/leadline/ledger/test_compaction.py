@@ -1,4 +1,6 @@
-"""Compaction and failing storage: whatever happens at whatever instant, the ledger reads back what had been confirmed."""
+"""Compaction and failing storage: whatever happens at whatever instant, the ledger reads back what
+had been confirmed.
+"""
 
 from __future__ import annotations
 
@@ -255,7 +257,9 @@ def test_the_parts_that_are_left_do_not_count(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_others_have_overtaken(place: Callable[[], Folder], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its next segment is gone, compacted: it finds the place free, and must not believe that it has stored anything."""
+    """Its next segment is gone, compacted: it finds the place free, and must not believe that it
+    has stored anything.
+    """
     folder = place()
     stale = Ledger(folder)
     write(folder, 4, compact=4)
@@ -267,7 +271,9 @@ def test_a_writer_that_others_have_overtaken(place: Callable[[], Folder], monkey
 
 
 def test_a_storage_that_refuses_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that was done, and yet refused, is not done twice; who waits is told when it begins and when it is over."""
+    """A write that was done, and yet refused, is not done twice; who waits is told when it begins
+    and when it is over.
+    """
     folder, said = Folder.at(str(tmp_path / "ledger")), list[str]()
     ledger = Ledger(folder, say=said.append)
     stored, refusals = Folder.write, iter([False, True])

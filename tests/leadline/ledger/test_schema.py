@@ -1,4 +1,6 @@
-"""A ledger that was recorded with schema 1, of a sweep that was interrupted: it is read, and a driver goes on with it."""
+"""A ledger that was recorded with schema 1, of a sweep that was interrupted: it is read, and a
+driver goes on with it.
+"""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE
 
 RECORDED = (
-    '{"study": "toy", "family": "tests.leadline.toy:TOY", "metric": "error", "mode": "min", "sampler": "tpe", "scale": "laptop", '
-    '"stratify": "level", "strata": [1, 2], "trials": 12, "steps": 9, "grace": 1, "reduction": 3, "startup": 2, "seed": 5, '
+    '{"study": "toy", "family": "tests.leadline.toy:TOY", "metric": "error", "mode": "min", "sampler": "tpe", "scale": "laptop", '  # noqa: E501
+    '"stratify": "level", "strata": [1, 2], "trials": 12, "steps": 9, "grace": 1, "reduction": 3, "startup": 2, "seed": 5, '  # noqa: E501
     '"confirm": 1, "replicates": 2, "fields": {}, "overrides": {}, "enqueue": [], "time_limit": null, "target": null, '
-    '"concurrent": 3, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "workers_per_trial": 1, "max_failures": 2, "beside": [], '
-    '"modes": {}, "metrics": {}, "family_target": "", "question": "", "arms": {}, "unit": "steps", "comparable": false, "stuck_after": 600.0, '
+    '"concurrent": 3, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "workers_per_trial": 1, "max_failures": 2, "beside": [], '  # noqa: E501
+    '"modes": {}, "metrics": {}, "family_target": "", "question": "", "arms": {}, "unit": "steps", "comparable": false, "stuck_after": 600.0, '  # noqa: E501
     '"storage_patience": 120.0, "where": {}, "contrasts": [], "least_units": 0, "most_workers_per_trial": null}'
 )
 

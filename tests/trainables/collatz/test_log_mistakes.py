@@ -1,4 +1,6 @@
-"""The mistakes of the logs that the project was made from, planted and caught: those that show between reports or in the data."""
+"""The mistakes of the logs that the project was made from, planted and caught: those that show
+between reports or in the data.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ from trainables.collatz.family import COLLATZ
 HERE = "tests.trainables.collatz.test_log_mistakes"
 UNSPLIT, UNIQUE = Commands(pooled=True), Commands(pooled=False)
 SETTINGS = Settings(
-    study="padded", family="tests.leadline.training.guards.mistakes:PADDED", metric="accuracy", mode="max", sampler="random", scale="smoke",
-    stratify="batch", strata=(32,), trials=6, budget=60, grace=60, reduction=2, startup=6, seed=3, confirm=1, replicates=1, fields={},
+    study="padded", family="tests.leadline.training.guards.mistakes:PADDED", metric="accuracy", mode="max", sampler="random", scale="smoke",  # noqa: E501
+    stratify="batch", strata=(32,), trials=6, budget=60, grace=60, reduction=2, startup=6, seed=3, confirm=1, replicates=1, fields={},  # noqa: E501
     overrides={},
 )  # fmt: skip
 

@@ -260,7 +260,9 @@ def _as_worker(rank: int, folder: str, work: Callable[[World, CollatzData, Path]
 
 
 def _worker(world: World, data: CollatzData, folder: Path) -> None:
-    """A run that is abandoned after its first report and goes on, one whose workers choose other micro-batches, one not shared."""
+    """A run that is abandoned after its first report and goes on, one whose workers choose other
+    micro-batches, one not shared.
+    """
 
     def run(attempt: int, **fields: Any) -> Any:
         return Loop(

@@ -116,8 +116,10 @@ def test_a_trial_goes_on_with_the_micro_batch_that_it_is_given(
 ) -> None:
     """As after a failure for want of memory: not with that of its checkpoint, on the same rows, and to the same end.
 
-    Gradients are then added up in another order, which rounds otherwise: by 6e-8 of their size in float32. Six steps of Adam at
-    1e-3 made differences of 4e-9 of it; 1e-6, a thousandth of one step, is more than rounding and less than any other batch makes.
+    Gradients are then added up in another order, which rounds otherwise: by 6e-8 of their size in
+    float32. Six steps of Adam at
+    1e-3 made differences of 4e-9 of it; 1e-6, a thousandth of one step, is more than rounding and
+    less than any other batch makes.
     """
     whole = Loop(COLLATZ, config(), data)
     expected = list(whole.run())

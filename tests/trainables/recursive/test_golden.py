@@ -125,7 +125,9 @@ def test_metrics_of_halted_slots(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in TRAINED if "signsgd/weights_after_call0" in Recorded(name)])
 def test_puzzle_embedding(name: str) -> None:
-    """Gradients by slot add up where two slots have one puzzle; one step of sign-SGD; puzzles that were not in the batch stay."""
+    """Gradients by slot add up where two slots have one puzzle; one step of sign-SGD; puzzles that
+    were not in the batch stay.
+    """
     recorded = Recorded(name)
     _, carry, said = next(calls(recorded))
     found = judge(recorded.config, said, carry.labels, carry.steps[None])

@@ -13,9 +13,11 @@ STEPS = 1000
 
 
 def test_solves_sudokus_it_has_not_seen() -> None:
-    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.97 of 512 held-out boards, of which no image was trained on.
+    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.97 of 512 held-out boards, of which no
+    image was trained on.
 
-    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 500 steps reach 0.62, 750 reach 0.82.
+    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 500
+    steps reach 0.62, 750 reach 0.82.
     """
     config = TRM_FAMILY.config({"steps": STEPS, "eval_every": STEPS // 2})
     data = TRM_FAMILY.build_data(config)

@@ -1,4 +1,6 @@
-"""What must not change what is learnt: copies without noise, the order of trajectories, masks of what never halts, micro-batches."""
+"""What must not change what is learnt: copies without noise, the order of trajectories, masks of
+what never halts, micro-batches.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def test_noise_changes_the_gradient(family: RecursiveFamily[Any], data: Recursiv
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_after_another_as_at_once(family: RecursiveFamily[Any], data: RecursiveData) -> None:
-    """Streaming for as many calls as a rollout has segments, where no weight changes and nothing halts early, is that rollout."""
+    """Streaming for as many calls as a rollout has segments, where no weight changes and nothing
+    halts early, is that rollout.
+    """
     noisy: dict[str, Any] = {"mode": "multi_perturbed_ce", "k": 3, "sigma_min": 0.05, "sigma_max": 0.3}
     streamed = gradient(task(family, data, **noisy), SMALL["halt_max_steps"])
     at_once = gradient(task(family, data, rollout="parallel_fixed", **noisy))

@@ -49,7 +49,7 @@ def test_how_many_trials_fit(request_: Request, trials: int) -> None:
 def test_what_is_missing_is_named() -> None:
     said = lacking([HEAD, SMALL], [], Request(1, 0.25))
     assert said == (
-        "a trial needs CPU 1 and GPU 0.25: GPU is missing; nodes: head no CPU; small CPU 2; the cluster adds none by itself"
+        "a trial needs CPU 1 and GPU 0.25: GPU is missing; nodes: head no CPU; small CPU 2; the cluster adds none by itself"  # noqa: E501
     )
     assert "no node type has it either (small CPU 2)" in lacking([HEAD], [SMALL], Request(1, 1))
     assert "waiting for the autoscaler" in lacking([HEAD], [LARGE], Request(1, 1))
@@ -70,7 +70,7 @@ def test_the_autoscalers_node_types_are_those_of_ray_up(tmp_path: Path) -> None:
     assert node_types(tmp_path) == []
     (tmp_path / "ray_bootstrap_config.yaml").write_text(
         "provider: {type: aws}\navailable_node_types:\n"
-        "  head: {resources: {CPU: 0}, max_workers: 0}\n  gpu: {resources: {CPU: 8, GPU: 1}, labels: {gpu: a10g}, max_workers: 9}\n"
+        "  head: {resources: {CPU: 0}, max_workers: 0}\n  gpu: {resources: {CPU: 8, GPU: 1}, labels: {gpu: a10g}, max_workers: 9}\n"  # noqa: E501
     )
     assert node_types(tmp_path) == [Node("", "gpu", {"CPU": 8, "GPU": 1}, {"gpu": "a10g"})]
     (tmp_path / "ray_bootstrap_config.yaml").write_text(

@@ -1,4 +1,6 @@
-"""What the placement tells Tune, without Tune: nothing takes effect before the ledger has it, and nobody is kept waiting for that."""
+"""What the placement tells Tune, without Tune: nothing takes effect before the ledger has it, and
+nobody is kept waiting for that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What calls the guards: which steps are looked at, that nothing changes by it, what survives, and what a guard that fails costs."""
+"""What calls the guards: which steps are looked at, that nothing changes by it, what survives, and
+what a guard that fails costs.
+"""
 
 from __future__ import annotations
 

@@ -155,7 +155,9 @@ def test_a_peak_is_repeated_where_it_changes_by_a_tenth_or_passes_the_limit() ->
 
 
 def test_neighbours_that_come_later_count() -> None:
-    """The limit is what there is at the report, said when the peak passes it and when it no longer does, also after a resume."""
+    """The limit is what there is at the report, said when the peak passes it and when it no longer
+    does, also after a resume.
+    """
     guard = Memory()
     found = _read([500, 500, 500, 520], [100] * 4, guard, limits=[4000, 4000, 540, 540])
     assert [(finding.failed, finding.number / 1e6) for finding in found] == [(False, 500), (True, 500)]

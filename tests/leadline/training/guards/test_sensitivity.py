@@ -83,7 +83,9 @@ def test_large_batches_are_looked_at_every_64_steps_at_most(tmp_path: Path) -> N
 
 
 def test_labels_are_not_judged_on_a_few_rows() -> None:
-    """Two looks at 2 rows of one class say nothing, so a report of them is silent, and adds to what the next one sees."""
+    """Two looks at 2 rows of one class say nothing, so a report of them is silent, and adds to what
+    the next one sees.
+    """
     _, reports = run(
         FAULTY, config(fault="constant", labels=True, batch=16, steps=200, eval_every=50), InputSensitivity()
     )

@@ -1,4 +1,6 @@
-"""Names of boards: images share them, other boards do not; checked against the least of all images where these can be listed."""
+"""Names of boards: images share them, other boards do not; checked against the least of all images
+where these can be listed.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_other_boards_have_other_names(puzzle: Puzzle) -> None:
 
 @pytest.mark.parametrize(("size", "boards"), [(4, 60), (6, 8)])
 def test_names_agree_with_the_least_of_all_images(size: int, boards: int) -> None:
-    """Also where boards are near to each other: minimal puzzles of side 4 have 36 classes, and grids of side 6 have 49."""
+    """Also where boards are near to each other: minimal puzzles of side 4 have 36 classes, and
+    grids of side 6 have 49.
+    """
     puzzle = Sudoku(size)
     inputs, labels = _some(puzzle, boards)
     image, answer = puzzle.images(inputs, labels, np.random.default_rng(3))

@@ -46,12 +46,12 @@ def test_every_name_has_its_puzzle() -> None:
         (
             Sudoku,
             Asked(4, 0, 4000, 700, 9),
-            "train_boards: with validation_boards and test_boards at most the 4708 sudokus of side 4 up to symmetry (got 4709)",
+            "train_boards: with validation_boards and test_boards at most the 4708 sudokus of side 4 up to symmetry (got 4709)",  # noqa: E501
         ),
         (
             Sudoku,
             Asked(4, 4, 14),
-            "train_boards: with validation_boards and test_boards at most the 13 sudokus of side 4 and 4 clues up to symmetry (got 14)",
+            "train_boards: with validation_boards and test_boards at most the 13 sudokus of side 4 and 4 clues up to symmetry (got 14)",  # noqa: E501
         ),
         (Maze, Asked(8), "size: a maze has an odd side, walls around it (got 8)"),
         (Maze, Asked(9, 3), "clues: a maze has none (got 3)"),
@@ -159,7 +159,9 @@ def test_a_sudoku_of_several_solutions_is_solved_by_each() -> None:
 
 
 def test_of_two_ways_around_either_solves_a_maze() -> None:
-    """The longer one does not, nor both, nor a path with a gap or a cell beside it, nor one through a wall that the answer took down."""
+    """The longer one does not, nor both, nor a path with a gap or a cell beside it, nor one through
+    a wall that the answer took down.
+    """
     puzzle = Maze(7)
     board: U8 = puzzle.read(["#######", "#S....#", "#.###.#", "#.###.#", "#.###.#", "#....G#", "#######"])["inputs"][
         0

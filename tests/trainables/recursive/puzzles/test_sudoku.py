@@ -45,7 +45,9 @@ def _peers(size: int, cell: int) -> set[int]:
 
 
 def _count(tokens: list[int], size: int, limit: int) -> int:
-    """Solutions up to `limit`, the open cell with the fewest tokens left first; none where digits that are given collide."""
+    """Solutions up to `limit`, the open cell with the fewest tokens left first; none where digits
+    that are given collide.
+    """
     if any(
         token != BLANK and token in {tokens[peer] for peer in _peers(size, cell)} for cell, token in enumerate(tokens)
     ):
@@ -192,7 +194,9 @@ def test_no_board_of_side_four_is_missing() -> None:
 
 
 def test_the_classes_of_side_four_hold_all_its_puzzles() -> None:
-    """Orbits have 3072 / |stabiliser| puzzles each; together they are all puzzles with one solution, counted grid by grid."""
+    """Orbits have 3072 / |stabiliser| puzzles each; together they are all puzzles with one
+    solution, counted grid by grid.
+    """
     puzzles = sum(_orbit(puzzle) for puzzle in classes_of_four()[0])
     grids = full_grids(4, 288)
     bits = 1 << np.arange(16)
