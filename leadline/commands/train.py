@@ -52,7 +52,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads, as a trial has one [1]")
 
 
-def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
+def _from_ledger(sweep: str, number: str) -> tuple[Family[Any], dict[str, Any]]:
     """The family and the configuration of a trial, by the sweep's ledger."""
     from leadline.ledger.history import History
     from leadline.ledger.segments import LedgerError, read
@@ -74,7 +74,7 @@ def _from_ledger(sweep: str, number: str) -> tuple[str, dict[str, Any]]:
             f"note: trial {number} began with a budget of {before}; "
             "this run has the last one's schedules from its first step on"
         )
-    return history.settings.family, trial.trained_config
+    return history.settings.model_family(), trial.trained_config
 
 
 def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[str, Any]:
@@ -182,11 +182,10 @@ def _run(given: argparse.Namespace) -> int:
             raise ConfigError("preset: a trial of a sweep has its own configuration; give either --from or --preset")
         if not words:
             raise ConfigError("from: say which trial, as in --from results/NAME 7")
-        name, values = _from_ledger(given.sweep, words.pop(0))
+        family, values = _from_ledger(given.sweep, words.pop(0))
     else:
-        name = words.pop(0)
-        values = _preset(registry.family(name), given.preset, given.scale)
-    family = registry.family(name)
+        family = registry.family(words.pop(0))
+        values = _preset(family, given.preset, given.scale)
     try:
         trained = _train(family, {**values, **parse_overrides(words)}, given.save, given.device, given.threads)
     except OSError as error:
