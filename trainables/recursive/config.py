@@ -17,7 +17,7 @@ from leadline.config import Floats, TrialConfig, configuration, knob
 from trainables.recursive.puzzles.puzzle import Puzzle
 from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
 
-__all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig", "data_key"]
+__all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig"]
 
 _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ...] = (
     (
@@ -292,10 +292,3 @@ class TRMConfig(RecursiveConfig):
         if self.puzzle_tokens and not self.puzzle_emb:
             raise ValueError("puzzle_tokens: has no effect with puzzle_emb=0")
         return self
-
-
-def data_key(config: RecursiveConfig) -> str:
-    """Names everything that changes the boards: kind, side, clues, how many of each split, seed."""
-    clues = f"-clues{config.clues}" if config.clues else ""
-    counts = f"{config.train_boards}-{config.validation_boards}-{config.test_boards}"
-    return f"{config.task}{config.size}{clues}-boards{counts}-seed{config.data_seed}"
