@@ -33,7 +33,6 @@ line on stderr, 130 when interrupted.
 
 Completion in the shell: eval "$(register-python-argcomplete leadline)"
 """
-# PYTHON_ARGCOMPLETE_OK
 
 from __future__ import annotations
 

@@ -44,6 +44,9 @@ def load(target: str, field: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{field}: cannot load {target}: {_reason(module, error)}") from None
+    except Exception as error:  # the module is somebody's, and may raise anything when it is imported
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"{field}: cannot load {target}: {words}") from error
 
 
 def _reason(module: str, error: Exception) -> str:

@@ -40,9 +40,12 @@ def _listed() -> tuple[dict[str, str], list[str]]:
         except ConfigError as error:
             wrong.append(str(error).removeprefix("family: "))
             continue
-        if not isinstance(listed, Mapping):
-            raise ConfigError(f"family: {entry.value} is a {type(listed).__name__}, not a mapping of names")
-        found |= listed
+        places = dict(listed) if isinstance(listed, Mapping) else {}
+        if not places or not all(isinstance(word, str) for pair in places.items() for word in pair):
+            # A package of the user's own may have the list's name: his families must be found all the same.
+            wrong.append(f"{entry.value} is no mapping of names to dotted names")
+            continue
+        found |= places
     return found, wrong
 
 
@@ -92,9 +95,9 @@ def family(name: str, recorded: str = "") -> Family[Any]:
     return found
 
 
-def handed_on(name: str) -> str:
-    """The value of `LEADLINE_FAMILIES` by which a machine finds a family not installed there.
+def handed_on() -> str:
+    """The value of `LEADLINE_FAMILIES` by which another machine finds the families installed here.
 
-    It is empty for a dotted name, which needs no such help.
+    All of them, since a sweep that is resumed says only by its ledger which one it is of.
     """
-    return "" if ":" in name else f"{name}={target(name)}"
+    return ",".join(f"{name}={place}" for name, place in sorted(_targets()[0].items()))

@@ -80,12 +80,7 @@ def of_family(settings: Settings) -> tuple[Claim, ...]:
         return ()
     if not family.claims:
         return ()
-    try:
-        found = load(family.claims, "claims")
-    except ConfigError:
-        raise
-    except Exception as error:  # an import of another package may raise anything
-        raise ConfigError(f"claims: cannot load {family.claims}: {type(error).__name__}: {error}") from None
+    found = load(family.claims, "claims")
     if not isinstance(found, tuple) or not all(isinstance(one, Claim) for one in found):
         raise ConfigError(f"claims: {family.claims} is no tuple of leadline.analysis.claims.Claim")
     return found
@@ -96,8 +91,15 @@ def judged(sweep: Sweep, claims: Sequence[Claim]) -> list[Judged]:
 
     The verdict is `NOT_RUN` where this sweep has nothing to say on the claim.
     """
-    asked = [(claim, claim.ask(sweep)) for claim in claims]
-    return [Judged(claim, *(outcome or (f"needs {claim.needs}", Verdict.NOT_RUN))) for claim, outcome in asked]
+    return [_judged(sweep, claim) for claim in claims]
+
+
+def _judged(sweep: Sweep, claim: Claim) -> Judged:
+    try:
+        outcome = claim.ask(sweep)
+    except Exception as error:  # a claim is a family's, and must not cost the report
+        return Judged(claim, f"could not be asked: {type(error).__name__}: {error}", Verdict.NOT_RUN)
+    return Judged(claim, *(outcome or (f"needs {claim.needs}", Verdict.NOT_RUN)))
 
 
 def _read(sweep: Sweep, stratum: str, metric: str) -> Reading | None:

@@ -357,10 +357,8 @@ def _lines(arm: Finalist) -> list[Baseline]:
 
 def _data_key(arm: Finalist) -> str:
     """Returns the family's key of the arm's data; the sweep's folder where it is not installed."""
-    from leadline import registry
-
     try:
-        family = registry.family(arm.sweep.settings.family)
+        family = arm.sweep.settings.model_family()
         return str(family.data_key(family.config(arm.trial.config)))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -104,7 +105,10 @@ def _help(name: str, words: Sequence[str]) -> str:
         return _loaded(COMMANDS[name]).page(name, words)
     from leadline import registry
 
-    families = [registry.family(one) for one in registry.names()]
+    families = []
+    for one in registry.names():
+        with contextlib.suppress(ConfigError):  # one that cannot be loaded costs no help of the others
+            families.append(registry.family(one))
     brought = {family.name: family.commands[name] for family in families if name in family.commands}
     if not brought:
         hint = did_you_mean(name, {*COMMANDS, *(word for family in families for word in family.commands)})

@@ -10,6 +10,7 @@ folders and its line there; anywhere else, a folder of its own:
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import keyword
 import re
 from pathlib import Path
@@ -105,6 +106,10 @@ def _new(given: argparse.Namespace) -> None:
     laboratory = (here / LIST).is_file() and "FAMILIES" in (here / LIST).read_text()
     if laboratory and name in registry.names():
         raise ConfigError(f"name: there is a family {name} already, {registry.target(name)}")
+    if laboratory and END_OF_LIST not in (here / LIST).read_text():
+        raise ConfigError(f"name: {here / LIST} has no FAMILIES whose last line is a brace, to add a line to")
+    if not laboratory and importlib.util.find_spec(name) is not None:
+        raise ConfigError(f"name: {name} is a module that is installed, which the file {name}.py would hide")
     root = here if laboratory or given.to else Path(name)
     wanted = files(name, laboratory)
     # All paths are looked at before the first file is written: a refusal leaves nothing behind.

@@ -95,7 +95,7 @@ def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[st
 
 def _details(words: Sequence[str]) -> str:
     """The presets and fields of the family that was named, for the help."""
-    named = [word for word in words if not word.startswith("-")]
+    named = TRAIN.parser("train").parse_intermixed_args(words).words
     if not named:
         return ""
     family = registry.family(named[0])

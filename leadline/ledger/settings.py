@@ -172,12 +172,24 @@ class Settings:
         return self._family
 
     @functools.cached_property
+    def target(self) -> str:
+        """The dotted name of the family as it is found here, or as it was recorded.
+
+        It is what every process of a sweep loads, so that driver and workers have the same family.
+
+        Raises:
+            ConfigError: if neither is there.
+        """
+        from leadline import registry  # which imports torch: a leaderboard is read without it
+
+        return registry.target(self.family, self.family_target)
+
+    @functools.cached_property
     def _family(self) -> Family[Any]:
-        # Imported here, because families import torch, and a leaderboard is read without it.
         from leadline import registry
 
-        # The family is kept: its name is looked for in all packages, and a replay asks per trial.
-        return registry.family(self.family, self.family_target)
+        # Kept, since a name is looked for in all packages, and a replay asks once per trial.
+        return registry.family(self.target)
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
         """Returns the fields that a stratum fixes, with their values."""

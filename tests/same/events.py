@@ -34,6 +34,7 @@ _UNORDERED = ("retired", "noted")
 LEFT_OUT = (
     "times of events",
     "manifests",
+    "what a sweep records of its family: the dotted name, and what its metrics are",
     "seconds and overhead",
     "facts guards_share and gpu_memory",
     f"findings of the guards {' and '.join(MACHINE_GUARDS)}",
@@ -141,6 +142,9 @@ def _idle_lives(events: Sequence[Event]) -> set[int]:
 
 def _fields(event: Event, places: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: value for name, value in event.items() if name not in ("time", "manifest")}
+    if "settings" in fields:  # what these two say of the family is not what the sweep was asked to do
+        said_of_family = ("family_target", "metrics")
+        fields["settings"] = {name: value for name, value in fields["settings"].items() if name not in said_of_family}
     if "report" in fields:
         fields["report"] = _report(fields["report"])
     if "distributions" in fields:  # texts of JSON, in which a changed bound should be named

@@ -17,8 +17,9 @@ from leadline.engine.manifest import versions
 from leadline.engine.ray.autoscaler import MOST_ASKED, Autoscaler
 from leadline.engine.ray.nodes import selector
 from leadline.engine.ray.private import draining_nodes
-from leadline.engine.ray.probing import PROBE_SECONDS, Probes, last_line, unlike_here
+from leadline.engine.ray.probing import PROBE_SECONDS, Probes, unlike_here
 from leadline.engine.ray.room import Node, Request, lacking, may_be_added, room, workers_on, workers_on_one
+from leadline.ledger.wording import last_line
 from leadline.storage import Folder
 
 __all__ = ["Cluster"]
@@ -64,7 +65,9 @@ class Cluster:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
         except Exception as error:
-            raise ConfigError(f"address: cannot join the cluster at {address}: {last_line(error)}") from None
+            raise ConfigError(
+                f"address: cannot join the cluster at {address}: {last_line(str(error), type(error).__name__)}"
+            ) from None
         self.request = request
         self.most = most
         self.folder = folder

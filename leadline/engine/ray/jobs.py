@@ -68,7 +68,6 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     storage = Folder.at(request.storage)
     if not request.resume:
         options.settings(study, request, alone=False)
-    family = registry.handed_on(request.family or study.family)
     root, script = _code()
     client = _client(address)
     again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
@@ -85,7 +84,7 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
         words = ["python", script, *_arguments(arguments, request, name, storage, root)]
-        running = _submit(client, name, storage, again, root, words, family)
+        running = _submit(client, name, storage, again, root, words)
         print(f"submitted as job {running}; follow it again with: {again}", flush=True)
     return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again)
 
@@ -94,11 +93,20 @@ def _code() -> tuple[Path, str]:
     """The folder to send, which is the script's project or own folder, and the script's path in
     it."""
     script = Path(sys.argv[0]).resolve()
-    projects = (parent for parent in script.parents if (parent / "pyproject.toml").is_file())
+    # Neither the home folder nor what it lies in is a project: all of it would be sent.
+    around = [parent for parent in script.parents if not Path.home().is_relative_to(parent)]
+    projects = (parent for parent in around if (parent / "pyproject.toml").is_file())
     root = next(projects, script.parent)
     if root == Path.home():
         raise ConfigError(f"script: put {script.name} into a folder of its own, which is sent to the cluster")
     return root, str(script.relative_to(root))
+
+
+def _left_out(root: Path, storage: Folder) -> list[str]:
+    """What is not sent: also the storage, where that is a folder below the one that is sent."""
+    place = Path(storage.path).resolve()
+    below = storage.local and place.is_relative_to(root) and place != root
+    return [*LEFT_OUT, *([f"/{place.relative_to(root)}"] if below else [])]
 
 
 def _arguments(given: Sequence[str], request: options.Request, name: str, storage: Folder, root: Path) -> list[str]:
@@ -170,14 +178,14 @@ def _running(client: Any, name: str, storage: Folder) -> str:
     return ""
 
 
-def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str], family: str) -> str:
+def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
     id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     variables = {
         **environment.QUIET,
         JOB: id_,
         RESUME: again,
         COMMIT: commit(),
-        registry.HANDED_ON: family,
+        registry.HANDED_ON: registry.handed_on(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }
     until = time.monotonic() + AGENT_SECONDS
@@ -188,7 +196,7 @@ def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, wor
                     entrypoint=shlex.join(words),
                     submission_id=id_,
                     metadata={SWEEP: name, STORAGE: str(storage / name)},
-                    runtime_env={"working_dir": str(root), "excludes": list(LEFT_OUT), "env_vars": variables},
+                    runtime_env={"working_dir": str(root), "excludes": _left_out(root, storage), "env_vars": variables},
                 )
             )
         except (RuntimeError, ValueError, OSError) as error:

@@ -16,9 +16,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from leadline.engine.manifest import versions
 from leadline.engine.ray.room import Node, Request, workers_on_one
+from leadline.ledger.wording import last_line
 from leadline.storage import Folder, patiently
 
-__all__ = ["PROBE_SECONDS", "Probes", "last_line", "unlike_here"]
+__all__ = ["PROBE_SECONDS", "Probes", "unlike_here"]
 
 PROBE_SECONDS = 60.0
 """How long the nodes that are there at first may take to answer their probe."""
@@ -75,7 +76,9 @@ class Probes:
             facts: dict[str, Any] = ray.get(reference)
         except Exception as error:
             if node.id not in self._again:
-                say(f"node {node.name} is not used for now, as its probe failed: {last_line(error)}")
+                say(
+                    f"node {node.name} is not used for now, as its probe failed: {last_line(str(error), type(error).__name__)}"
+                )
             self._again[node.id] = time.monotonic() + AGAIN_SECONDS, node
             return None
         self._again.pop(node.id, None)
@@ -110,9 +113,3 @@ def unlike_here(here: Mapping[str, str], there: Mapping[str, str]) -> str:
         for name, version in here.items()
         if there.get(name) != version
     )
-
-
-def last_line(error: Exception) -> str:
-    """The last line of an exception's message, or its type if it has no message."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__

@@ -74,3 +74,16 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path, capsys: pytes
     said = refused(capsys, name, "--to", str(tmp_path / "x"))
     assert said == f"name: must be small letters, digits and underscores, such as pendulum (got {name!r})"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_would_hide_a_module_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "torch", "--to", str(tmp_path / "x"))
+    assert said == "name: torch is a module that is installed, which the file torch.py would hide"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_that_cannot_be_added_to_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "trainables").mkdir()
+    (tmp_path / "trainables" / "__init__.py").write_text("FAMILIES = {}\n")
+    assert "no FAMILIES whose last line is a brace" in refused(capsys, "pendulum", "--to", str(tmp_path))
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["__init__.py"]

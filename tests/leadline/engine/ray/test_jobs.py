@@ -9,6 +9,7 @@ import pytest
 
 from leadline.config import ConfigError
 from leadline.engine.ray import jobs
+from leadline.storage import Folder
 from tests.conftest import ROOT
 
 
@@ -42,5 +43,14 @@ def test_the_project_of_the_script_is_sent(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "project" / "pyproject.toml").touch()
     assert jobs._code() == (tmp_path / "project", "studies/mine.py")
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "project")
+    assert jobs._code() == (script.parent, "mine.py"), "a home folder is no project, whatever lies in it"
+    monkeypatch.setattr(Path, "home", lambda: script.parent)
     with pytest.raises(ConfigError, match=r"^script: put mine\.py into a folder of its own"):
         jobs._code()
+
+
+def test_the_storage_is_not_sent_wherever_it_lies(tmp_path: Path) -> None:
+    storage = Folder.at(str(tmp_path / "studies" / "results"))
+    assert jobs._left_out(tmp_path, storage) == [*jobs.LEFT_OUT, "/studies/results"]
+    assert jobs._left_out(tmp_path / "studies" / "results", storage) == [*jobs.LEFT_OUT]
+    assert jobs._left_out(tmp_path / "other", storage) == [*jobs.LEFT_OUT]
