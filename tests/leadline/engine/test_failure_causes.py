@@ -298,7 +298,7 @@ def test_an_error_is_told_to_optuna_as_failed() -> None:
 
 def test_a_store_that_refuses_is_no_fault_of_a_trial_and_halts_the_sweep() -> None:
     attempts = Attempts(0, max_failures=0)
-    refused = "Traceback\ntrainables.storage.StorageError: write state.pt: refused for 120 s"
+    refused = "Traceback\nleadline.storage.StorageError: write state.pt: refused for 120 s"
     for _ in range(3):
         attempts.fails(refused)
     assert (attempts.trial.status, attempts.trial.failures, attempts.trial.attempts) == ("waiting", 0, 3)

@@ -324,7 +324,7 @@ def test_a_store_that_refuses_a_trial_halts_the_sweep() -> None:
     stage = Stage()
     stage.placement.suggest("a")
     stage.placement.failed(
-        "a", "Traceback\ntrainables.storage.StorageError: /x: given up after 120 s: No space left on device"
+        "a", "Traceback\nleadline.storage.StorageError: /x: given up after 120 s: No space left on device"
     )
     stage.placement.ended("a")
     assert stage.placement.halt
