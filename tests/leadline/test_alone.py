@@ -1,4 +1,4 @@
-"""The framework and its tests need nothing of the laboratory: none imports it, and all are collected where it is not."""
+"""The framework and its tests need no laboratory: none imports it, and all are collected where it is not."""
 
 from __future__ import annotations
 
