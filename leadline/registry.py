@@ -42,7 +42,7 @@ def _listed() -> tuple[dict[str, str], list[str]]:
             continue
         places = dict(listed) if isinstance(listed, Mapping) else {}
         if not places or not all(isinstance(word, str) for pair in places.items() for word in pair):
-            # A package of the user's own may have the list's name: his families must be found all the same.
+            # A package of the user's own may have the list's name, and costs no other family.
             wrong.append(f"{entry.value} is no mapping of names to dotted names")
             continue
         found |= places

@@ -172,7 +172,7 @@ class Settings:
         return self._family
 
     @functools.cached_property
-    def target(self) -> str:
+    def family_place(self) -> str:
         """The dotted name of the family as it is found here, or as it was recorded.
 
         It is what every process of a sweep loads, so that driver and workers have the same family.
@@ -189,7 +189,7 @@ class Settings:
         from leadline import registry
 
         # Kept, since a name is looked for in all packages, and a replay asks once per trial.
-        return registry.family(self.target)
+        return registry.family(self.family_place)
 
     def dealt(self, stratum: Any) -> dict[str, Any]:
         """Returns the fields that a stratum fixes, with their values."""

@@ -17,10 +17,11 @@ from leadline.ledger.history import Baseline, History, Trial
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
-from tests.leadline.analysis.conftest import SETTINGS
+from tests.leadline.analysis import conftest
 from trainables.collatz.presets import LOGGED_RESULTS, RUNS
 from trainables.recursive.presets import LOGGED_RESULTS as NOTED
 
+SETTINGS = dataclasses.replace(conftest.SETTINGS, family="collatz")
 UNITS = 120
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -59,7 +60,7 @@ def five(low: float, high: float) -> list[float]:
 
 
 def asked(sweep: Sweep, claim: str) -> tuple[str, str]:
-    lines = judged(sweep, claims.of_family(dataclasses.replace(SETTINGS, family="collatz")))
+    lines = judged(sweep, claims.of_family(SETTINGS))
     (line,) = [line for line in lines if line.claim.claim == claim]
     return line.measured, line.verdict
 
@@ -119,7 +120,7 @@ def test_a_value_that_was_reached(counts: list[float], trivial: dict[str, float]
 
 def test_a_sweep_over_something_else_says_nothing() -> None:
     sweep = made({"10": [60], "100": [10]}, {}, stratify="batch", study="batch_size")
-    lines = judged(sweep, claims.of_family(dataclasses.replace(SETTINGS, family="collatz")))
+    lines = judged(sweep, claims.of_family(SETTINGS))
     assert len(lines) == 8
     assert {line.verdict for line in lines} == {"not run"}
 

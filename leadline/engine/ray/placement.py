@@ -516,7 +516,7 @@ class Placement:
         return AttemptSpec(
             trial=assignment.trial,
             attempt=assignment.attempt,
-            family=settings.target,  # a node may not know the name
+            family=settings.family_place,  # a node may not know the name
             config=assignment.config,
             folder=self._trial_folder(assignment.trial),
             data_key=key,

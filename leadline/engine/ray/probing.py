@@ -76,9 +76,8 @@ class Probes:
             facts: dict[str, Any] = ray.get(reference)
         except Exception as error:
             if node.id not in self._again:
-                say(
-                    f"node {node.name} is not used for now, as its probe failed: {last_line(str(error), type(error).__name__)}"
-                )
+                said = last_line(str(error), type(error).__name__)
+                say(f"node {node.name} is not used for now, as its probe failed: {said}")
             self._again[node.id] = time.monotonic() + AGAIN_SECONDS, node
             return None
         self._again.pop(node.id, None)

@@ -23,7 +23,7 @@ HOSTILE = "<script>alert('no')</script> & <b>bold</b>"
 
 SETTINGS = Settings(
     study="lookahead",
-    family="collatz",
+    family="tests.leadline.analysis.demo:DEMO",
     metric="hinge",
     mode="min",
     sampler="random",

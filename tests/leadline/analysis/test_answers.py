@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis.report import answers, tables
 from leadline.finding import Finding
 from leadline.ledger import leaderboard

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import comparison
 from leadline.analysis.commands.compare import arms, table
 from leadline.analysis.comparison import Finalist, compare
@@ -229,7 +229,9 @@ def test_other_rows_are_refused(sweeps: tuple[Path, Path, Path], build: Build) -
     ):
         compare(a, b, "hinge")
     b.sweep.history.opened = dataclasses.replace(b.sweep.settings, family="elsewhere")
-    with pytest.raises(ConfigError, match=r"^units: one:10 is of family collatz, other:10 of elsewhere$"):
+    with pytest.raises(
+        ConfigError, match=r"^units: one:10 is of family tests\.leadline\.analysis\.demo:DEMO, other:10 of elsewhere$"
+    ):
         compare(a, b, "hinge")
 
 
@@ -364,7 +366,7 @@ def test_command_as_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["{0}:10", "{0}"], "b: it is the same as A"),
         (["{0}:10", "{0}:100", "--margin", "0"], "margin: must be a number above 0"),
         (["{0}:10", "{0}:100", "--at", "time", "--split", "test"], "split: test is scored once"),
-        (["{0}:10", "{0}:100", "--metric", "beauty"], "metric: collatz has no 'beauty'"),
+        (["{0}:10", "{0}:100", "--metric", "beauty"], "metric: tests.leadline.analysis.demo:DEMO has no 'beauty'"),
         (["{0}:10", "{0}:100", "--metric", "violations"], "metric: demo:10 has no test/violations; it has test/hinge"),
         (["{0}:10", "{0}:100", "--metric", "logged_violations"], "metric: logged_violations is an exact count"),
         (["{0}:10", "{0}-gone"], "{0}-gone: there is no such folder"),

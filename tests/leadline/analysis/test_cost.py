@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import cost, early_stopping, progress
 from leadline.analysis.report import document, guard_findings
 from leadline.commands.dispatch import main

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis.upkeep import doctor, sweep_files
 from leadline.analysis.upkeep.doctor import Check, diagnose
 from leadline.analysis.upkeep.ledger_check import examine

@@ -7,7 +7,7 @@ from typing import Any
 import pandas
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import frame
 from leadline.commands.dispatch import main
 

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import progress, scores
 from leadline.analysis.report import figures
 from leadline.analysis.report.figures.answer import front
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
 from leadline.measure import Measure, Metric
-from trainables.collatz.family import COLLATZ
+from tests.leadline.analysis.demo import DEMO
 
 Build = Any
 
@@ -90,7 +90,7 @@ def test_coverage_is_that_of_test(history: History) -> None:
     assert scores.coverage(history)[0] == []
     measures = {"validation/coverage": Measure.exact(0.25, 9), "test/coverage": Measure.exact(0.75, 9)}
     history.baselines.append(Baseline("sum", "100", measures))
-    assert scores.coverage(history) == ([("100", 0.75)], COLLATZ.metric("coverage").doc)
+    assert scores.coverage(history) == ([("100", 0.75)], DEMO.metric("coverage").doc)
 
 
 def test_roles_come_from_the_ledger_where_it_has_them(history: History) -> None:

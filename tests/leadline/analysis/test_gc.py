@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis.upkeep.gc import plan
 from leadline.checkpoint import CheckpointStore
 from leadline.commands.dispatch import main

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import notes
 from leadline.commands.dispatch import main
 from leadline.config import ConfigError

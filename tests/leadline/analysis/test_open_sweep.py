@@ -10,22 +10,20 @@ import pandas
 import pytest
 import torch
 
-from analysis import Sweep
-from leadline import registry
+from leadline import Sweep
 from leadline.analysis.frame import COLUMNS
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
 from leadline.ledger import leaderboard
-from leadline.ledger.layout import trial_folder
+from tests.leadline.analysis.demo import DEMO
 
 Build = Any
 
 
 def publish(folder: Path, view: Any, step: int, attempt: int = 1) -> dict[str, torch.Tensor]:
     """Stores a checkpoint with weights of its own; returns them."""
-    family = registry.family("collatz")
-    model = family.model(family.config({**view.config, "seed": step}))
-    store = CheckpointStore(view.sweep.folder / trial_folder(view.number), attempt)
+    model = DEMO.model(DEMO.config({**view.config, "seed": step}))
+    store = CheckpointStore(view.sweep.folder / "trials" / f"{view.number:04d}", attempt)
     store.publish(step, {"model": model.state_dict()}, {"history": []})
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
@@ -178,13 +176,12 @@ def test_a_trial_answers_an_input_with_its_weights(trained: Sweep) -> None:
     view = trained.trial(0)
     publish(Path(trained.folder.path), view, 300)
     publish(Path(trained.folder.path), view, 400)
-    family = registry.family("collatz")
-    config = family.config(view.config)
+    config = DEMO.config(view.config)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         answer = view.predict(27)
-        assert answer == family.predict(view.load(), 27, config)
-    assert answer != family.predict(family.model(config), 27, config)
+        assert answer == DEMO.predict(view.load(), 27, config)
+    assert answer != DEMO.predict(DEMO.model(config), 27, config)
     with pytest.raises(ConfigError, match=r"^inputs: .*28"):
         view.predict(28)
 
@@ -214,7 +211,7 @@ def test_no_intact_checkpoint(trained: Sweep) -> None:
 def test_weights_of_another_model(trained: Sweep) -> None:
     view = trained.trial(0)
     CheckpointStore(trained.folder / "trials" / "0000").publish(400, {"model": {"other": torch.zeros(1)}}, {})
-    with pytest.raises(ValueError, match="do not fit the model of collatz"):
+    with pytest.raises(ValueError, match="do not fit the model of demo"):
         view.load()
 
 

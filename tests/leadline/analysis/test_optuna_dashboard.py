@@ -17,7 +17,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.commands.dispatch import main
 
 Build = Any

@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import progress
 from leadline.analysis.optuna_study import study
 from leadline.analysis.report import figures

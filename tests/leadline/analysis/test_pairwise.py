@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis.comparison import Finalist, compare
 from leadline.analysis.pairwise import pairwise, sentence
 from leadline.analysis.report import document

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import notes
 from leadline.analysis.report import document
 from leadline.finding import Finding

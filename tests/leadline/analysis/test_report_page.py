@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import notes, progress
 from leadline.analysis.report import answers, document, figures, tables
 from leadline.finding import Finding

@@ -21,10 +21,18 @@ from leadline.ledger.events import Closed, Opened
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
-from sweeps.lookahead import STUDY as LOOKAHEAD
 from tests.conftest import ROOT, command
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.toy_study import STUDY
+
+LINE = dataclasses.replace(
+    STUDY,
+    family="tests.plugin.line.family:LINE",
+    space=lambda trial, scale: {"lr": trial.suggest_float("lr", 1e-3, 0.3)},
+    stratify=None,
+    scales={"laptop": dataclasses.replace(STUDY.scales["laptop"], strata=("all",))},
+)
+"""A study over a family with batches."""
 
 
 def main(study: Study, manual: str, arguments: list[str], *, replaces: bool = False) -> None:
@@ -111,14 +119,6 @@ def test_an_unknown_option_names_the_nearest(
     assert capsys.readouterr().err == f"error: {said}\n"
 
 
-@pytest.mark.parametrize("value", ["lookahead=0", "batch=0", "lr=-0.1", "margin=nan", "layers=0", "features=none"])
-def test_fields_of_the_first_family(value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(LOOKAHEAD, "", [value, "--storage", str(tmp_path)])
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith(f"error: {value.split('=')[0]}")
-
-
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
     """A finished sweep's ledger, made without Ray."""
@@ -185,7 +185,7 @@ def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(
         "1",
     ]
     with pytest.raises(SystemExit) as end:
-        main(LOOKAHEAD, "", words)
+        main(STUDY, "", words)
     assert end.value.code == 0
     assert "as many as fit at a time on the cluster at http://127.0.0.1:1, seed 0" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
@@ -215,8 +215,8 @@ def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, caps
 
 def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(LOOKAHEAD, "", ["--storage", str(finished), "--resume", "done"])
-    assert capsys.readouterr().err == "error: resume: done belongs to the study toy, not to lookahead\n"
+        main(dataclasses.replace(STUDY, name="other"), "", ["--storage", str(finished), "--resume", "done"])
+    assert capsys.readouterr().err == "error: resume: done belongs to the study toy, not to other\n"
 
 
 @pytest.mark.parametrize(
@@ -272,11 +272,7 @@ def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.C
 
 def test_rows_that_the_workers_cannot_share_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(
-            LOOKAHEAD,
-            "",
-            ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"],
-        )
+        main(LINE, "", ["--storage", str(tmp_path), "--workers-per-trial", "2", "--cpus-per-trial", "0.5", "batch=3"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: batch: 3 rows cannot be shared by 2 workers")
 
@@ -302,7 +298,7 @@ def test_bad_input_is_refused_before_ray_is_imported() -> None:
 
 def test_help_names_every_option_and_field(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(LOOKAHEAD, "What it asks.", ["--help"])
+        main(STUDY, "What it asks.", ["--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0
     options = (
@@ -311,20 +307,25 @@ def test_help_names_every_option_and_field(capsys: pytest.CaptureFixture[str]) -
     for option in [*options.split(), "cpus-per-trial", "gpus-per-trial", "workers-per-trial", "scale", "enqueue"]:
         assert f"--{option}" in said
     assert "What it asks." in said
-    assert "lookahead=int" in said
+    assert "level=int" in said
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the fields that the scale fixes, those that follow from the strata, and those of the command line."""
+    smoke = dataclasses.replace(STUDY.scales["smoke"], fields={"leak": False})
+    study = dataclasses.replace(
+        STUDY, scales={**STUDY.scales, "smoke": smoke}, shared=lambda strata: {"nan_at": 100 * max(strata)}
+    )
     with pytest.raises(SystemExit) as ended:
-        main(LOOKAHEAD, "", ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "layers=8"])
+        main(study, "", ["--dry-run", "--scale", "smoke", "--storage", str(tmp_path / "r"), "--trials", "6", "hold=0"])
     plan = capsys.readouterr().out
     assert ended.value.code == 0
     for line in (
         "trials      6",
-        "strata      lookahead = 10, 100",
-        "rungs       10, 30 of 90",
-        "fixed       skip=True, ",
-        "common=100, layers=8\n",
+        "strata      level = 1, 2",
+        "rungs       4 of 8",
+        "fixed       leak=False, ",
+        "nan_at=200, hold=0\n",
         "time        about",
     ):
         assert line in plan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.commands import dispatch
 from leadline.config import ConfigError
 from leadline.engine import options

@@ -100,8 +100,8 @@ def _rows(trial: Any, scale: str) -> dict[str, Any]:
 def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
     """1,536 samples are 24 batches of 64 or 4 of 384; 1,792 are 28 of 64 and 7 of the default's 256."""
     samples = dataclasses.replace(
-        BASE, study="rows", family="collatz", metric="hinge", stratify=None, strata=(None,), trials=6, budget=1536, grace=768,  # noqa: E501
-        reduction=2, fields={"pool": 64}, unit="samples", confirm=0, concurrent=1,
+        BASE, study="rows", family="tests.leadline.analysis.demo:DEMO", metric="hinge", stratify=None, strata=(None,),
+        trials=6, budget=1536, grace=768, reduction=2, fields={"pool": 64}, unit="samples", confirm=0, concurrent=1,
     )  # fmt: skip
     events: list[Event] = []
     director = Director(samples, _rows, events.append)

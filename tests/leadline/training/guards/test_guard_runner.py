@@ -29,7 +29,6 @@ from leadline.training.loop import Loop
 from tests.leadline.toy import TOY
 from tests.leadline.training.guards.faulty import FAULTY, config, fired, run
 from tests.plugin.line.family import LINE
-from trainables.collatz.family import COLLATZ
 
 
 def looking() -> list[Guard]:
@@ -92,12 +91,6 @@ def test_guards_go_on_after_a_resume_where_they_were(fault: str, tmp_path: Path)
     second, resumed = run(FAULTY, trial, *looking(), store=CheckpointStore(Folder.at(str(tmp_path)), 2))
     assert [report.findings for report in resumed] == [report.findings for report in reports]
     assert second.watch.state_dict() == first.watch.state_dict() == whole.watch.state_dict()
-
-
-def test_collatz_is_healthy() -> None:
-    trial = COLLATZ.config({"steps": 800, "eval_every": 200, "pool": 2**12})
-    _, reports = run(COLLATZ, trial, *looking())
-    assert [report.findings for report in reports] == [()] * 4
 
 
 @pytest.mark.parametrize("name", ["line", "toy"])

@@ -16,9 +16,6 @@ from leadline.training.guards.guard import Interval
 from leadline.training.guards.spikes import Spikes
 from leadline.training.loop import Loop
 from tests.leadline.training.guards.mistakes import MISTAKES, findings, interval, told, watched
-from trainables.collatz.family import COLLATZ
-
-CURRICULUM = {"pool": 4096, "batch": 128, "lookahead": 20, "steps": 900, "eval_every": 150}
 
 
 def _of(found: list[Finding], subject: str) -> list[Finding]:
@@ -45,14 +42,6 @@ def test_a_spike_that_comes_back_is_taken_back() -> None:
 @pytest.mark.parametrize("fields", [{}, {"batch": 1}, {"cycles": 4}, {"eval_every": 7, "steps": 300}])
 def test_healthy_runs_are_quiet(fields: Mapping[str, Any]) -> None:
     assert told(watched(MISTAKES, Spikes(), **fields)) == []
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{}, {"ramp": 0.2, "lr": 1e-2}, {"skip": True, "anchor": 0, "lr": 1e-4, "lookahead": 100, "schedule": "constant"}],
-)
-def test_a_curriculum_that_lets_harder_rows_in_is_no_spike(fields: Mapping[str, Any]) -> None:
-    assert told(watched(COLLATZ, Spikes(), **{**CURRICULUM, **fields})) == []
 
 
 def _scores(*values: float, minimise: bool = True, width: float = 0.0) -> list[Interval]:
