@@ -7,7 +7,7 @@ from leadline.analysis.report.figures import Figure
 
 def figures(sweep):
     """All figures of this family for a sweep."""
-    ended = [trial for trial in sweep.trials() if trial.reports]
+    ended = [trial for trial in sweep.trials if trial.reports]
     points = go.Scatter(
         x=[trial.config["lr"] for trial in ended],
         y=[trial.reports[-1].value("validation/mse") for trial in ended],

@@ -36,7 +36,7 @@ from trainables.collatz.model import LyapunovNet, network
 from trainables.collatz.orbits import excursions, from_limbs, natural_log, steps_to_one, to_limbs, trace
 from trainables.collatz.split import HARD_SEEDS, LOGGED_SEEDS, TRAIN_SEEDS
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 NETS = ("collatz_net_0_full_L10", "collatz_net_1_k_only_L20", "collatz_net_2_k_shifted_L100")
 MODES: tuple[Mode, ...] = ("full", "k_only", "k_shifted", "k_only_shifted")
 
