@@ -103,16 +103,21 @@ def trial_number(word: str) -> int:
     return int(word)
 
 
+def _number(word: str) -> float:
+    """Reads a number; NaN, which every bound refuses, where the word is none."""
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
+
+
 def price(word: str) -> float:
     """Reads an amount of money that is not negative.
 
     Raises:
         ArgumentTypeError: for any other word.
     """
-    try:
-        amount = float(word)
-    except ValueError:
-        amount = math.nan
+    amount = _number(word)
     if not (math.isfinite(amount) and amount >= 0):
         raise argparse.ArgumentTypeError(f"must be the price of a machine hour, as in 1.2 (got {word!r})")
     return amount
@@ -124,10 +129,7 @@ def positive(word: str) -> float:
     Raises:
         ArgumentTypeError: for any other word.
     """
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
+    value = _number(word)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"must be a number above 0 (got {word!r})")
     return value
@@ -139,10 +141,7 @@ def finite(word: str) -> float:
     Raises:
         ArgumentTypeError: for any other word.
     """
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
+    number = _number(word)
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"expected a finite number (got {word!r})")
     return number

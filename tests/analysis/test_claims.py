@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import claims
 from leadline.analysis.claims import Claim, Outcome, arms, fall, judged, reached
 from leadline.analysis.report import document

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import psutil
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.storage import Folder
 from tests.chaos.command import Command, gone
 from tests.chaos.plan import Kill

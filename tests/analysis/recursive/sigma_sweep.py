@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.engine import options
 from leadline.ledger.history import Baseline, History, Trial
 from leadline.ledger.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from analysis import Sweep
+from leadline import Sweep
 from leadline.analysis import claims
 from leadline.analysis.claims import arms, no_gain
 from leadline.analysis.comparison import Finalist, compare
