@@ -1,1 +1,1 @@
-"""What is learnt beyond the general commands, a folder per family; `leadline.Sweep` opens a sweep."""
+"""What is learnt beyond the general commands, in a folder per family. See also `leadline.Sweep`."""
