@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from leadline import cpus
 
 __all__ = ["TIMES", "Result", "machine", "row", "verdict", "verdicts"]
 
@@ -26,7 +27,7 @@ class Result(NamedTuple):
 def machine() -> str:
     """Describes cores and versions in one line."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ray"))
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
+    return f"{cpus.usable()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
 
 
 def row(name: str, values: Sequence[float], unit: str, digits: int = 2) -> str:

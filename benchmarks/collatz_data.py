@@ -20,7 +20,6 @@ number of threads.
 from __future__ import annotations
 
 import math
-import os
 import platform
 import random
 import statistics
@@ -30,6 +29,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from leadline import cpus
 from leadline.config import make
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import build
@@ -128,7 +128,7 @@ def show(name: str, times: tuple[float, float, float]) -> None:
 def main() -> dict[str, float]:
     """Measures, prints and returns the ratios; the module's docstring says which."""
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
-    print(f"{os.cpu_count()} cores, {platform.machine()}, {versions}")
+    print(f"{cpus.usable()} cores, {platform.machine()}, {versions}")
     start = time.perf_counter()
     config = make(
         CollatzConfig,

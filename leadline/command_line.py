@@ -12,11 +12,24 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from leadline.config import ConfigError, did_you_mean
 
-__all__ = ["Command", "Parser", "count", "duration", "finite", "labels", "positive", "price", "trial_number", "whole"]
+__all__ = [
+    "Command",
+    "Parser",
+    "count",
+    "duration",
+    "finite",
+    "labels",
+    "local_path",
+    "positive",
+    "price",
+    "trial_number",
+    "whole",
+]
 
 # How argparse begins two of its messages, which say what is wrong before they say with which word.
 _MISSING = "the following arguments are required: "
@@ -101,6 +114,20 @@ def trial_number(word: str) -> int:
     if not word.isascii() or not word.isdigit():
         raise argparse.ArgumentTypeError(f"must be a trial's number (got {word!r})")
     return int(word)
+
+
+def local_path(word: str) -> Path:
+    """Reads the path of a local file or folder; `~` at its start is the home folder.
+
+    A shell expands it too, but not in `--option=~/file`.
+
+    Raises:
+        ArgumentTypeError: for the home folder of a user that there is not.
+    """
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"there is no home folder for {word}") from None
 
 
 def _number(word: str) -> float:

@@ -113,12 +113,18 @@ class Folder:
     def at(uri: str) -> Folder:
         """The folder at a local path or a URI.
 
+        `~` at the start of a local path is the home folder, also where no shell has expanded it, as
+        in `--storage=~/results`.
+
         Raises:
             ConfigError: if the URI is not understood, has one slash for two, or carries a secret.
         """
         if "://" not in uri:
             _refuse_one_slash(uri)
-            path = str(Path(uri).absolute())
+            try:
+                path = str(Path(uri).expanduser().absolute())
+            except RuntimeError:  # of ~name, where there is no such user
+                raise ConfigError(f"storage: there is no home folder for {uri}") from None
             return Folder(path, path)
         if "@" in uri.split("://", 1)[1].split("/", 1)[0]:
             raise ConfigError("storage: credentials belong in the environment, not in the URI")

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from leadline.analysis import terminal
-from leadline.command_line import Command, count, trial_number
+from leadline.command_line import Command, count, local_path, trial_number
 from leadline.config import ConfigError
 from leadline.statistics import LEAST_REPLICATES
 
@@ -41,7 +41,7 @@ def _trial_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _figure_arguments(parser: argparse.ArgumentParser) -> None:
     _trial_arguments(parser)
-    parser.add_argument("--figure", metavar="FILE", help="also write a self-contained HTML figure")
+    parser.add_argument("--figure", type=local_path, metavar="FILE", help="also write a self-contained HTML figure")
 
 
 def _training_arguments(parser: argparse.ArgumentParser, replicates: int) -> None:

@@ -34,13 +34,12 @@ h1 {{ font-size: 1.3rem; }}
 """
 
 
-def checked(file: str) -> Path:
+def checked(path: Path) -> Path:
     """Returns the path of a figure to be written.
 
     Raises:
         ConfigError: if it is a folder, or its folder does not exist.
     """
-    path = Path(file)
     if path.is_dir():
         raise ConfigError(f"figure: {path} is a folder; name a file")
     if not path.absolute().parent.is_dir():

@@ -39,7 +39,7 @@ def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
         return path_or_uri
     text = os.fspath(path_or_uri)
     folder = Folder.at(text)
-    return folder if "://" in text else Folder.at(os.path.abspath(text))
+    return folder if "://" in text else Folder.at(os.path.abspath(folder.path))
 
 
 def sweep_names(results: Folder) -> list[str]:

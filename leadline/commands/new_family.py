@@ -18,7 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leadline import registry
-from leadline.command_line import Command
+from leadline.command_line import Command, local_path
 from leadline.config import ConfigError
 
 __all__ = ["NEW", "files"]
@@ -94,7 +94,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("what", choices=("family",), help="what to begin")
     parser.add_argument("name", metavar="NAME", help="its name: small letters, digits and underscores")
-    parser.add_argument("--to", metavar="FOLDER", help="the laboratory's checkout, or a new folder [here, or ./NAME]")
+    parser.add_argument(
+        "--to", type=local_path, metavar="FOLDER", help="the laboratory's checkout, or a new folder [here, or ./NAME]"
+    )
 
 
 def _new(given: argparse.Namespace) -> None:
@@ -102,7 +104,7 @@ def _new(given: argparse.Namespace) -> None:
     name = given.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(f"name: must be small letters, digits and underscores, such as pendulum (got {name!r})")
-    here = Path(given.to or ".")
+    here: Path = given.to or Path()
     laboratory = (here / LIST).is_file() and "FAMILIES" in (here / LIST).read_text()
     if laboratory and name in registry.names():
         raise ConfigError(f"name: there is a family {name} already, {registry.target(name)}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from leadline.command_line import Parser, duration, finite, labels, whole
+from leadline.command_line import Parser, duration, finite, labels, local_path, whole
 from leadline.config import ConfigError, describe, parse_overrides, to_dict
 from leadline.engine.search import Search
 from leadline.engine.study import Scale, Study
@@ -99,7 +99,12 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         "search",
         [
             ("seed", whole, "N", "seed of all proposals, initialisations and samples [0]"),
-            ("enqueue", str, "FILE", f"YAML list of configurations to try first, each a mapping of fields [{first}]"),
+            (
+                "enqueue",
+                local_path,
+                "FILE",
+                f"YAML list of configurations to try first, each a mapping of fields [{first}]",
+            ),
             ("target", finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
             ("time-limit", duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
             (
@@ -230,9 +235,9 @@ def _family(arguments: Sequence[str]) -> str | None:
     return found
 
 
-def _enqueued(path: str) -> tuple[dict[str, Any], ...]:
+def _enqueued(path: Path) -> tuple[dict[str, Any], ...]:
     try:
-        entries = yaml.safe_load(Path(path).read_text())
+        entries = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"enqueue: cannot read {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
+from leadline import cpus
 from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
@@ -58,17 +58,17 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     Raises:
         ConfigError: if not even one does.
     """
-    cpus = psutil.cpu_count() or 1
+    usable = cpus.usable()
     gpus = torch.cuda.device_count()
-    if cpus_per_trial * workers > cpus:
+    if cpus_per_trial * workers > usable:
         raise ConfigError(
-            f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus} CPUs here"
+            f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus.in_words()}"
         )
     if gpus_per_trial * workers > gpus:
         raise ConfigError(
             f"gpus-per-trial: {gpus_per_trial:g} for each of {workers} worker(s) is more than the {gpus} GPUs here"
         )
-    counts = [int(cpus // (cpus_per_trial * workers))]
+    counts = [int(usable // (cpus_per_trial * workers))]
     if gpus_per_trial:
         # The division by the workers comes last: how many shares fit is a whole number.
         counts.append(int(gpus // gpus_per_trial) // workers)
@@ -179,8 +179,9 @@ def check_fits(
     """
     most = fitting(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial) if alone else math.inf
     if settings.concurrent is not None and settings.concurrent > most:
+        limit = "" if settings.gpus_per_trial else f": {cpus.in_words()}"
         raise ConfigError(
-            f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine"
+            f"concurrent: {settings.concurrent} trials at a time are more than the {most} that fit this machine{limit}"
         )
     trials = history.trials.values() if history else []
     for trial in trials:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leadline.command_line import Command, Parser, count, duration, finite, labels, positive, price, trial_number, whole
+from leadline.command_line import (
+    Command,
+    Parser,
+    count,
+    duration,
+    finite,
+    labels,
+    local_path,
+    positive,
+    price,
+    trial_number,
+    whole,
+)
 from leadline.config import ConfigError
 
 
@@ -25,6 +38,9 @@ from leadline.config import ConfigError
         (duration, "1.5h", 5400.0),
         (duration, "2d", 172800.0),
         (labels, "gpu=a100, spot=yes", {"gpu": "a100", "spot": "yes"}),
+        (local_path, "~/file", Path.home() / "file"),
+        (local_path, "~", Path.home()),
+        (local_path, "a/~", Path("a/~")),
     ],
 )
 def test_words_become_values(parse: Callable[[str], Any], word: str, value: object) -> None:
@@ -38,6 +54,7 @@ def test_words_become_values(parse: Callable[[str], Any], word: str, value: obje
         (trial_number, ["-1", "one"]),
         (price, ["-0.1", "nan", "inf", "much"]),
         (positive, ["0", "-1", "nan", "inf"]),
+        (local_path, ["~nobody-of-this-name/x"]),
         (finite, ["nan", "inf", "x"]),
         (whole, ["1.0", "x"]),
         (duration, ["3w", "-1s", "", "1 h"]),

@@ -16,6 +16,7 @@ import torch
 from pyarrow import fs
 
 from leadline import storage
+from leadline.analysis.sweep import place
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
 from leadline.storage import Folder
@@ -37,6 +38,15 @@ def test_nothing_is_there_until_something_is_written(folder: Folder) -> None:
     folder.delete()
     with pytest.raises(FileNotFoundError):
         folder.read("a")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Folder.at("~/x").path == str(tmp_path / "x")
+    assert Folder.at("here/~").path == str(Path.cwd() / "here" / "~")
+    assert place("~/x/../y/").path == str(tmp_path / "y")
+    with pytest.raises(ConfigError, match=r"^storage: there is no home folder for ~nobody-of-this-name/x"):
+        Folder.at("~nobody-of-this-name/x")
 
 
 def test_files_are_found_by_name_and_size(folder: Folder) -> None:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from leadline.analysis.sweep import Sweep
-from leadline.command_line import Command
+from leadline.command_line import Command, local_path
 from leadline.config import ConfigError
 
 __all__ = ["DASHBOARD", "journal"]
@@ -44,7 +44,9 @@ def journal(sweep: Sweep) -> bytes:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep")
-    parser.add_argument("--to", metavar="FILE", help=f"where to write the journal [{FILE} in the sweep's folder]")
+    parser.add_argument(
+        "--to", type=local_path, metavar="FILE", help=f"where to write the journal [{FILE} in the sweep's folder]"
+    )
 
 
 def _dashboard(given: argparse.Namespace) -> None:
@@ -62,9 +64,9 @@ def _dashboard(given: argparse.Namespace) -> None:
     print(f"# the two programs are installed by: {INSTALL}")
 
 
-def _target(sweep: Sweep, given: str | None) -> Path:
+def _target(sweep: Sweep, given: Path | None) -> Path:
     if given is not None:
-        return Path(given)
+        return given
     if not sweep.folder.local:
         raise ConfigError(f"to: name a local file, since optuna-dashboard reads no journal from {sweep.folder}")
     return Path(sweep.folder.path) / FILE

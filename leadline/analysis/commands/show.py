@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from leadline.analysis import terminal
 from leadline.analysis.sweep import Sweep, place
-from leadline.command_line import Command, count, price, trial_number
+from leadline.command_line import Command, count, local_path, price, trial_number
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import leaderboard_table
 
@@ -35,7 +35,9 @@ def _leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     _sweep_argument(parser)
-    parser.add_argument("--output", metavar="FILE", help="where to write [report.html in the sweep's folder]")
+    parser.add_argument(
+        "--output", type=local_path, metavar="FILE", help="where to write [report.html in the sweep's folder]"
+    )
     parser.add_argument(
         "--price",
         type=price,
@@ -77,7 +79,7 @@ def _report(given: argparse.Namespace) -> None:
     if given.output is None:
         print(document.write(sweep.folder, sweep.name, given.price))
         return
-    output = Path(given.output)
+    output: Path = given.output
     if output.is_dir():
         raise ConfigError(f"output: {output} is a folder; name a file")
     try:

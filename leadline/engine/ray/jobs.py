@@ -112,31 +112,27 @@ def _left_out(root: Path, storage: Folder) -> list[str]:
 def _arguments(given: Sequence[str], request: options.Request, name: str, storage: Folder, root: Path) -> list[str]:
     """The command line for the job: name, storage and files no longer depend on this machine."""
     words = list(given)
-    said = dict[str, str]()
     for option in ("--address", "--name", "--storage", "--enqueue"):
-        words, said[option] = _without(words, option)
+        words = _without(words, option)
     certain = [] if request.resume else ["--name", name]
-    if said["--enqueue"]:
-        path = Path(said["--enqueue"]).resolve()
+    if "enqueue" in request.given:
+        path = request.given["enqueue"].resolve()
         if not path.is_relative_to(root):
             raise ConfigError(f"enqueue: {path} must lie below {root}, which is sent to the cluster; copy it there")
         certain += ["--enqueue", str(path.relative_to(root))]
     return [*words, *certain, "--storage", storage.uri]
 
 
-def _without(words: list[str], option: str) -> tuple[list[str], str]:
-    """The words without an option and its value, and that value, the last one if it is repeated."""
+def _without(words: list[str], option: str) -> list[str]:
+    """The words without an option and its value."""
     left = list[str]()
-    value = ""
     rest = iter(words)
     for word in rest:
         if word == option:
-            value = next(rest, "")
-        elif word.startswith(f"{option}="):
-            value = word.partition("=")[2]
-        else:
+            next(rest, "")
+        elif not word.startswith(f"{option}="):
             left.append(word)
-    return left, value
+    return left
 
 
 def _client(address: Address) -> Any:

@@ -76,10 +76,10 @@ def test_the_attribution_is_drawn_beside_the_formula() -> None:
 
 
 def test_where_a_figure_may_be_written(tmp_path: Path) -> None:
-    assert checked(str(tmp_path / "f.html")) == tmp_path / "f.html"
+    assert checked(tmp_path / "f.html") == tmp_path / "f.html"
     for wrong in (tmp_path, tmp_path / "no" / "f.html"):
         with pytest.raises(ConfigError, match=r"^figure: "):
-            checked(str(wrong))
+            checked(wrong)
 
 
 def test_texts_of_a_page_are_no_markup(tmp_path: Path) -> None:

@@ -364,7 +364,7 @@ def test_a_sweep_of_a_newer_version_is_not_gone_on_with(tmp_path: Path, capsys: 
 def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("psutil.cpu_count", lambda: BASE.concurrent)
+    monkeypatch.setattr("leadline.cpus.usable", lambda: BASE.concurrent)
     ledger = Ledger(Folder.at(str(finished / "done" / "ledger")))
     ledger.append(Closed(how="done", time=1.0))
     ledger.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from leadline import cpus
 from leadline.commands import dispatch
 from leadline.engine.driver import TWICE_SECONDS
 from leadline.ledger.events import Failed
@@ -168,7 +169,7 @@ def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:
 
 
 def test_two_workers_train_one_trial_together(scratch: Path) -> None:
-    if (os.cpu_count() or 1) < 2:
+    if cpus.usable() < 2:
         pytest.skip("needs two CPUs")
     options = ("--scale", "smoke", "--trials", "1", "level=1", "lr=0.1", "offset=0")
     run = toy(scratch, "--name", "two", "--workers-per-trial", "2", *options)
