@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Sequence
 
 from leadline.config import ConfigError
@@ -14,6 +13,7 @@ from leadline.engine.address import Address, find
 from leadline.engine.driver import Driver
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
+from leadline.engine.sweep_name import candidates, is_free
 from leadline.ledger.events import Opened
 from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
@@ -102,14 +102,15 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     else:
         study = study.of(request.family)
         settings = options.settings(study, request, alone=alone)
-        name = _free_name(storage, request.name, study.name)
+        if request.name and not is_free(storage / request.name):
+            raise _exists(storage, request.name)
     if not request.dry_run:
         _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
         print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
         return DONE
-    lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
+    name, lease = _take_lease(storage, request, study, settings.storage_patience, parent)
     try:
         driver = Driver(
             study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known
@@ -120,7 +121,42 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             lease.release()
 
 
+def _take_lease(
+    storage: Folder, request: options.Request, study: Study, patience: float, parent: Parent
+) -> tuple[str, Lease]:
+    """Takes the lease of the sweep to go on with, or of a new one, whose name it then has.
+
+    Raises:
+        ConfigError: if another driver runs the sweep that was asked for, or a new one exists.
+    """
+    given = request.resume or request.name
+    for name in [given] if given else candidates(study.name):
+        if not (given or is_free(storage / name)):
+            continue
+        try:
+            lease = _take(storage / name, name, patience, parent, resume_command(request.storage, name))
+        except Held as holder:
+            if request.resume:
+                raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
+            if given:
+                raise ConfigError(f"name: {name} is run by {holder}; choose another name") from None
+            continue
+        # Looked at under the lease: another driver may have taken, used and returned it meanwhile.
+        if request.resume or is_free(storage / name):
+            return name, lease
+        lease.release()
+        if given:
+            raise _exists(storage, name)
+    raise AssertionError("there is always another name")
+
+
 def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: str) -> Lease:
+    """Takes a sweep's lease; whoever loses it ends this process.
+
+    Raises:
+        Held: if another driver has it.
+    """
+
     def lost(reason: str) -> None:
         try:
             print(
@@ -132,10 +168,7 @@ def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: st
             parent.ended(FAILED)
             os._exit(FAILED)
 
-    try:
-        return Lease.take(folder / "lease", lost, patience=patience)
-    except Held as holder:
-        raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
+    return Lease.take(folder / "lease", lost, patience=patience)
 
 
 def _recorded(storage: Folder, name: str, patience: float) -> Scan:
@@ -158,12 +191,8 @@ def _check_resumable(settings: Settings, history: History, name: str) -> None:
         raise ConfigError(f"trials: {settings.trials} are fewer than the {proposed} that {name} has proposed already")
 
 
-def _free_name(storage: Folder, asked: str | None, study: str) -> str:
-    name = asked or f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = storage / name
-    if folder.sizes() or set(folder.folders()) - {"lease"}:  # a refused sweep leaves a lease alone
-        raise ConfigError(f"name: {name} exists in {storage}; go on with it by --resume {name}, or choose another name")
-    return name
+def _exists(storage: Folder, name: str) -> ConfigError:
+    return ConfigError(f"name: {name} exists in {storage}; go on with it by --resume {name}, or choose another name")
 
 
 def _check_writable(storage: Folder) -> None:

@@ -10,7 +10,7 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from leadline.engine.manifest import COMMIT, commit
 from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
+from leadline.engine.sweep_name import candidates
 from leadline.storage import Folder
 
 __all__ = ["as_job"]
@@ -35,6 +36,8 @@ AGENT_SECONDS = 60.0
 """How long a cluster that has just been started may take until it accepts jobs."""
 _NO_AGENT = "No available agent"
 """Words of Ray's error where a cluster cannot take jobs yet."""
+_TAKEN = "submission_id {} already exists"
+"""Words of Ray's error where a submission id is that of another job."""
 _GONE = "does not exist"
 """Words of Ray's error where a cluster does not know a job."""
 STOP_SECONDS = 60
@@ -64,14 +67,13 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
     """
     os.environ["RAY_ADDRESS"] = address.text
     os.environ.pop("RAY_API_SERVER_ADDRESS", None)
-    name = request.resume or request.name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = Folder.at(request.storage)
     if not request.resume:
         options.settings(study, request, alone=False)
     root, script = _code()
     client = _client(address)
-    again = f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
-    running = _running(client, name, storage)
+    name = request.resume or request.name or ""
+    running = _running(client, name, storage) if name else ""
     if running and not request.resume:
         raise ConfigError(
             f"name: {name} is running on {address.text}; --resume {name} follows it, "
@@ -79,14 +81,25 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         )
     with contextlib.suppress(BrokenPipeError):
         print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
+
+    def again() -> str:
+        return f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
+
     if running:
         deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
-        words = ["python", script, *_arguments(arguments, request, name, storage, root)]
-        running = _submit(client, name, storage, again, root, words)
-        print(f"submitted as job {running}; follow it again with: {again}", flush=True)
-    return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again)
+        # A cluster takes a submission id once, so that an automatic name is that of one sweep.
+        moment = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        ids: Iterable[tuple[str, str]] = (
+            [(name, f"{name}-{moment}")] if name else ((new, new) for new in candidates(study.name))
+        )
+        for name, running in ids:
+            words = ["python", script, *_arguments(arguments, request, name, storage, root)]
+            if _submit(client, running, name, storage, again(), root, words):
+                break
+        print(f"submitted as job {running}; follow it again with: {again()}", flush=True)
+    return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again())
 
 
 def _code() -> tuple[Path, str]:
@@ -174,8 +187,12 @@ def _running(client: Any, name: str, storage: Folder) -> str:
     return ""
 
 
-def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> str:
-    id_ = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+def _submit(client: Any, id_: str, name: str, storage: Folder, again: str, root: Path, words: list[str]) -> bool:
+    """Submits a job; returns False where the cluster has one with this submission id.
+
+    Raises:
+        ConfigError: if the cluster does not take it.
+    """
     variables = {
         **environment.QUIET,
         JOB: id_,
@@ -187,15 +204,16 @@ def _submit(client: Any, name: str, storage: Folder, again: str, root: Path, wor
     until = time.monotonic() + AGENT_SECONDS
     while True:
         try:
-            return str(
-                client.submit_job(
-                    entrypoint=shlex.join(words),
-                    submission_id=id_,
-                    metadata={SWEEP: name, STORAGE: str(storage / name)},
-                    runtime_env={"working_dir": str(root), "excludes": _left_out(root, storage), "env_vars": variables},
-                )
+            client.submit_job(
+                entrypoint=shlex.join(words),
+                submission_id=id_,
+                metadata={SWEEP: name, STORAGE: str(storage / name)},
+                runtime_env={"working_dir": str(root), "excludes": _left_out(root, storage), "env_vars": variables},
             )
+            return True
         except (RuntimeError, ValueError, OSError) as error:
+            if _TAKEN.format(id_) in str(error):
+                return False
             if _NO_AGENT not in str(error) or time.monotonic() > until:
                 raise ConfigError(f"address: the cluster did not take the job: {_brief(error)}") from None
             time.sleep(AGAIN_SECONDS)

@@ -13,7 +13,7 @@ import pytest
 from leadline.config import ConfigError
 from leadline.engine.director import Director
 from leadline.engine.manifest import manifest
-from leadline.engine.run import _free_name, drive
+from leadline.engine.run import drive
 from leadline.engine.study import Study
 from leadline.engine.supervisor import Parent
 from leadline.ledger import segments
@@ -189,15 +189,6 @@ def test_a_dry_run_for_a_cluster_does_not_ask_for_this_machines_gpus(
     assert end.value.code == 0
     assert "as many as fit at a time on the cluster at http://127.0.0.1:1, seed 0" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_of_which_only_a_refused_begin_is_left_is_free(tmp_path: Path) -> None:
-    folder = Folder.at(str(tmp_path)) / "x"
-    (folder / "lease").write("00000001.json", b"{}")
-    assert _free_name(Folder.at(str(tmp_path)), "x", "toy") == "x"
-    folder.write("report.html", b"")
-    with pytest.raises(ConfigError, match=r"^name: x exists in "):
-        _free_name(Folder.at(str(tmp_path)), "x", "toy")
 
 
 def test_a_dry_run_of_a_longer_budget_says_what_would_go_on(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
