@@ -41,6 +41,7 @@ import sys
 from typing import NoReturn
 
 from leadline.commands.dispatch import main
+from leadline.standard_streams import open_closed
 
 __all__ = ["run"]
 
@@ -51,6 +52,7 @@ def run(*before: str) -> NoReturn:
     Args:
         before: words that stand before those of the command line.
     """
+    open_closed()
     if "_ARGCOMPLETE" in os.environ:
         from leadline.commands.completion import complete
 

@@ -127,7 +127,7 @@ def local_path(word: str) -> Path:
     try:
         return Path(word).expanduser()
     except RuntimeError:
-        raise argparse.ArgumentTypeError(f"there is no home folder for {word}") from None
+        raise argparse.ArgumentTypeError(f"expected a path in the home folder of a user here (got {word!r})") from None
 
 
 def _number(word: str) -> float:

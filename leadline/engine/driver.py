@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from leadline.config import ConfigError
 from leadline.engine import plan
 from leadline.engine.address import Address
 from leadline.engine.director import Director
@@ -69,6 +70,7 @@ class Driver:
         lease: the right to write to the sweep's folder.
         parent: the parent of this process.
         address: where the sweep runs.
+        temporary: the folder for the files of a Ray of this driver's own, with a short path.
         checkpoint: bytes that a checkpoint may have.
         known: what has been read of the ledger, and the director that it was replayed into.
     """
@@ -83,6 +85,7 @@ class Driver:
         lease: Lease,
         parent: Parent,
         address: Address,
+        temporary: str,
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
@@ -94,6 +97,7 @@ class Driver:
         self.parent = parent
         self.resume = resume_command(storage, name)
         self.address = address
+        self.temporary = temporary
         self.nodes: Nodes | None = None
         self.console = console()
         self.ledger = Ledger(
@@ -197,7 +201,7 @@ class Driver:
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
         if self.nodes is None:
-            self.nodes = self._start(scratch)
+            self.nodes = self._start()
         from leadline.engine.ray.placement import Placement
 
         self._say(f"note: {self.nodes.title}")
@@ -266,13 +270,17 @@ class Driver:
             most_workers=settings.most_workers,
         )
 
-    def _start(self, scratch: str) -> Nodes:
+    def _start(self) -> Nodes:
         """Starts Ray on this machine alone."""
         environment.prepare()
-        from leadline.engine.ray.machine import Machine
-
         try:
-            return Machine(self._request(), plan.at_a_time(self.settings), scratch)
+            from leadline.engine.ray import placement  # noqa: F401
+            from leadline.engine.ray.machine import Machine
+
+            return Machine(self._request(), plan.at_a_time(self.settings), self.temporary, self.parent.scratch)
+        except (ConfigError, ImportError) as error:  # another driver would meet the same
+            self._say(f"error: {error}; once that is mended, go on with: {self.resume}")
+            self._leave()
         except Exception as error:
             self._say(traceback.format_exc())
             self._leave(f"could not start Ray ({type(error).__name__})")
@@ -327,6 +335,7 @@ class Driver:
             signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.parent.heard()
         now = time.monotonic()
         if self.interrupts and now - self._interrupted < TWICE_SECONDS:
             return

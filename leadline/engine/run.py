@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from leadline.config import ConfigError
 from leadline.engine import options, plan
-from leadline.engine.address import Address, find
+from leadline.engine.address import Address, check_answers, find
 from leadline.engine.driver import Driver
+from leadline.engine.ray import environment
+from leadline.engine.ray.temporary import folder_for_sockets
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.engine.sweep_name import candidates, is_free
@@ -19,6 +21,7 @@ from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
 from leadline.ledger.reader import READING_PATIENCE, LedgerError, Scan, scan
 from leadline.ledger.settings import Settings
+from leadline.standard_streams import open_closed
 from leadline.storage import PATIENCE, Folder
 
 __all__ = ["drive", "main"]
@@ -37,6 +40,12 @@ def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None)
             it was interrupted.
     """
 
+    open_closed()
+    try:
+        environment.check()
+    except ConfigError as error:
+        sys.exit(_refused(error))
+
     def driver(given: Sequence[str], parent: Parent) -> int:
         return drive(study, manual, given, parent)
 
@@ -52,6 +61,7 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
         request = options.parse(study, arguments, manual)
         address = find(request.address)
         if address.kind == "submit" and not request.dry_run:
+            check_answers(address)
             from leadline.engine.ray.jobs import as_job
 
             return as_job(study, request, arguments, address)
@@ -61,8 +71,12 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
         except OSError as error:
             raise ConfigError(f"storage: cannot use {storage}: {error}") from None
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _refused(error)
+
+
+def _refused(error: ConfigError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _begin(study: Study, storage: Folder, request: options.Request, parent: Parent, address: Address) -> int:
@@ -110,10 +124,23 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     if request.dry_run:
         print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
         return DONE
+    temporary = folder_for_sockets(parent.scratch) if alone and not complete else parent.scratch
+    if temporary != parent.scratch:
+        parent.made(temporary)
     name, lease = _take_lease(storage, request, study, settings.storage_patience, parent)
     try:
         driver = Driver(
-            study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known
+            study.space,
+            settings,
+            storage / name,
+            name,
+            request.storage,
+            lease,
+            parent,
+            address,
+            temporary,
+            checkpoint,
+            known,
         )
         return driver.conclude() if complete else driver.go()
     finally:

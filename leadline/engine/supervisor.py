@@ -1,10 +1,11 @@
 """The parent process of a driver, which starts the driver again by replay if it has died.
 
 The parent does not use Ray. It forks before anything else has begun, so a new driver needs no
-imports and has none of the old one's memory. The driver is in a session of its own: a signal to the
-terminal's process group reaches the parent alone, which passes it on, so that Ray's processes live
-until the driver has closed its books. If the parent dies, the driver ends as if it had been
-interrupted.
+imports and has none of the old one's memory. Where the script has begun something, as threads that
+a forked process would not have, the driver is a new process that runs the script again. The driver
+is in a session of its own: a signal to the terminal's process group reaches the parent alone, which
+passes it on, so that Ray's processes live until the driver has closed its books. A driver that does
+not react to signals is ended. If the parent dies, the driver ends as if it had been interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -42,6 +44,20 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that the parent passes on to the driver."""
 RESTARTS = 5
 """How often one command starts a driver again that has died."""
+HEARD_SECONDS = 30.0
+"""How long a driver may take to acknowledge a signal until its parent ends it."""
+UNHEARD = 3
+"""How many signals in a row a driver may leave unacknowledged until its parent ends it at once."""
+_DRIVER = "LEADLINE_DRIVER"
+"""The environment variable in which a new process finds what makes it a driver."""
+_handed = os.environ.pop(_DRIVER, "")  # at once, so that no process that this one starts sees it
+_calls = 0  # of `supervise` in this process
+ENDING_SECONDS = 0.2
+"""How long a thread that has ended may still be listed."""
+HANDLES_FORK = {"jemalloc_bg_thd"}
+"""Names of threads whose library starts them again in a forked process: pyarrow's allocator."""
+_AS_IT_IS, _ONE_THREAD = b"a", b"1"
+"""What a forked driver is told before it does anything: whether it may use threads."""
 
 
 @dataclass
@@ -60,6 +76,7 @@ class Parent:
     pipe: int | None = None
     replaces: bool = False
     _closed: bool = False
+    _folders: list[str] = field(default_factory=list)
 
     def running(self, name: str, storage: str, limit: float | None = None) -> None:
         """Tells the parent that the ledger has the sweep, so that a dead driver can be replaced.
@@ -70,6 +87,15 @@ class Parent:
             limit: the seconds for which this command may run; None for no limit.
         """
         self._tell({"name": name, "storage": storage, "deadline": None if limit is None else self.began + limit})
+
+    def made(self, folder: str) -> None:
+        """Tells the parent of a further folder for temporary files, so that it removes that too."""
+        self._folders.append(folder)
+        self._tell({"folders": self._folders})
+
+    def heard(self) -> None:
+        """Tells the parent that a signal has reached the driver."""
+        self._tell({"heard": True})
 
     def ended(self, code: int, again: str = "", planned: bool = False) -> None:
         """Tells the parent that the driver has closed its books and exits with `code`.
@@ -93,7 +119,8 @@ class Parent:
             os.write(self.pipe, json.dumps(message).encode() + b"\n")
         except BrokenPipeError:  # the parent has died
             if self._closed:
-                shutil.rmtree(self.scratch, ignore_errors=True)
+                for folder in (self.scratch, *self._folders):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 Drive = Callable[[Sequence[str], Parent], int]
@@ -108,11 +135,19 @@ class _Driver:
     said: dict[str, Any] = field(default_factory=dict)
     status: int = 0
 
-    def follow(self, pipe: int) -> None:
-        """Listens until the driver is gone, and takes its exit status."""
+    def follow(self, pipe: int, heard: Callable[[], None]) -> None:
+        """Listens until the driver is gone, and takes its exit status.
+
+        Args:
+            pipe: where the driver tells what it does.
+            heard: called when the driver has acknowledged a signal.
+        """
         with os.fdopen(pipe) as stream:
             for line in stream:
-                self.said |= json.loads(line)
+                message = json.loads(line)
+                if message.pop("heard", False):
+                    heard()
+                self.said |= message
         self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     @property
@@ -141,7 +176,7 @@ class _Driver:
 
 
 class _Signals:
-    """Passes signals on to the driver that runs now.
+    """Passes signals on to the driver that runs now, and ends it where it does not react.
 
     SIGHUP, by which a closed terminal shows, is passed on as SIGTERM. A signal that this process
     was started to ignore, as SIGHUP by `nohup`, is left alone.
@@ -150,19 +185,56 @@ class _Signals:
     def __init__(self) -> None:
         self.count = 0
         """How many signals have come."""
-        self.driver = 0
-        """The driver's process id; 0 while there is none."""
+        self.ended = False
+        """Whether a driver was ended as it did not react."""
+        self._driver = 0  # its process id; 0 while there is none
+        self._waiting: list[int] = []  # signals that came while there was none
+        self._unheard = 0
         taken = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._pass_on) for number in taken}
+        # A timer and no thread, with which the process could not be forked.
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end)
+
+    def pass_to(self, driver: int) -> None:
+        """Passes signals on to this process, also those that have come before; 0 to none."""
+        self._driver = driver
+        self.heard()
+        while driver and self._waiting:
+            self._send(self._waiting.pop())
+
+    def heard(self) -> None:
+        """Notes that the driver has acknowledged a signal."""
+        self._unheard = 0
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.driver:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.driver, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        passed = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+        if self._driver:
+            self._send(passed)
+        else:
+            self._waiting.append(passed)
+
+    def _send(self, number: int) -> None:
+        self._unheard += 1
+        if self._unheard == 1:
+            signal.setitimer(signal.ITIMER_REAL, HEARD_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._driver, number)
+        if self._unheard >= UNHEARD:
+            self._end(number, None)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        """Ends the driver and its process group; Ray's processes end with their driver."""
+        if self._driver:
+            self.ended = True
+            for end in (os.kill, os.killpg):
+                with contextlib.suppress(ProcessLookupError):
+                    end(self._driver, signal.SIGKILL)
 
     def reset(self) -> None:
         """Puts back the handlers that were there before."""
+        self.pass_to(0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -178,18 +250,28 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     began = _process_start()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
+    rerunnable = _first_call_of_the_script()
+    if _handed and os.getsid(0) == os.getpid():  # a process that the driver has started is in its session
+        _drive_as_told(drive)
     signals = _Signals()
     restarts = 0
     replaces = False
     sweep: dict[str, Any] = {}
     try:
         while True:
-            driver = _live(drive, arguments, began, replaces, signals)
+            driver = _live(drive, arguments, began, replaces, signals, rerunnable)
             sweep |= driver.sweep
             if not driver.death and not (replaces and driver.code == BAD_INPUT):
                 return driver.code
             if signals.count or not sweep or not driver.death or (restarts == RESTARTS and not driver.planned):
-                return _given_up(driver.death or "could not go on", sweep, interrupted=bool(signals.count))
+                how = f"driver {driver.death or 'could not go on'}"
+                if signals.count:
+                    how = (
+                        "interrupted, and the driver, which did not react, was ended"
+                        if signals.ended
+                        else "interrupted"
+                    )
+                return _given_up(how, sweep, INTERRUPTED if signals.count else FAILED)
             restarts += not driver.planned
             count = "" if driver.planned else f" ({restarts} of {RESTARTS})"
             print(f"driver {driver.death}; started again by replay{count}", file=sys.stderr, flush=True)
@@ -200,41 +282,143 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
         signals.reset()
 
 
-def _live(drive: Drive, arguments: Sequence[str], began: float, replaces: bool, signals: _Signals) -> _Driver:
-    """Runs a driver from its fork to its end."""
+def _live(
+    drive: Drive, arguments: Sequence[str], began: float, replaces: bool, signals: _Signals, rerunnable: bool
+) -> _Driver:
+    """Runs a driver from its start to its end."""
     scratch = tempfile.mkdtemp(prefix="leadline-")
     hear, tell = os.pipe()
     watch, alive = os.pipe()
-    gc.freeze()  # otherwise a collection in the child would copy the memory that the two share
     sys.stdout.flush()
     # Signals wait until the child can take them and the parent knows to whom to pass them on.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the threads are libraries', which handle a fork
-        pid = os.fork()
+    pid = _fork()
     if not pid:
         os.close(hear)
         os.close(alive)
+        how = os.read(watch, 1)
+        if not how:  # the parent has ended, this process or itself
+            os._exit(FAILED)
+        signals.reset()
+        if how == _ONE_THREAD:
+            _use_one_thread()
         _drive(drive, arguments, Parent(began, scratch, tell, replaces), watch)
+    if not _lost_threads():
+        os.write(alive, _AS_IT_IS)
+    elif not rerunnable:
+        os.write(alive, _ONE_THREAD)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        pid = _run_again(arguments, began, scratch, tell, replaces, watch)
     os.close(tell)
     os.close(watch)
-    signals.driver = pid
+    signals.pass_to(pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
-    if signals.count:  # a signal came while there was no driver to pass it on to
-        os.kill(pid, signal.SIGINT)
     driver = _Driver(pid)
     try:
-        driver.follow(hear)
+        driver.follow(hear, signals.heard)
     finally:
-        signals.driver = 0
+        signals.pass_to(0)
         os.close(alive)
-        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in (scratch, *driver.said.get("folders", ())):
+            shutil.rmtree(folder, ignore_errors=True)
     return driver
 
 
+def _fork() -> int:
+    gc.freeze()  # otherwise a collection in the child would copy the memory that the two share
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the threads are libraries', which handle a fork
+        return os.fork()
+
+
+def _lost_threads() -> int:
+    """How many threads of this process its forked child lacks and may wait for without end.
+
+    Such are OpenMP's, once torch has used them. It is asked after the fork, since OpenBLAS ends its
+    threads before one, and the child starts its own.
+    """
+    deadline = time.monotonic() + ENDING_SECONDS
+    while (count := _count_threads() - 1) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return count
+
+
+def _count_threads() -> int:
+    try:
+        names = [Path(thread, "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
+    except OSError:  # no Linux, or a thread has ended meanwhile
+        import psutil
+
+        return psutil.Process().num_threads()
+    return sum(name not in HANDLES_FORK for name in names)
+
+
+def _use_one_thread() -> None:
+    """Makes torch do without the threads that this process does not have.
+
+    With one thread OpenMP asks for no other, and torch may not be given more later.
+    """
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.set_num_threads = lambda count: None  # type: ignore[assignment]
+
+
+def _first_call_of_the_script() -> bool:
+    """Whether this process, run again, would come to the same call of `supervise`.
+
+    It would where the script that was started has made the call, and none before. It would not in a
+    notebook or a test.
+    """
+    global _calls
+    _calls += 1
+    frame: FrameType | None = sys._getframe()
+    package = __name__.partition(".")[0]
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame = frame.f_back
+    main = sys.modules["__main__"]
+    if _calls > 1 or not frame or frame.f_globals is not vars(main) or not getattr(main, "__file__", None):
+        return False
+    script = os.path.realpath(str(main.__file__))
+    # Of `python -m`, the module's specification; else the command line names the script.
+    return getattr(main, "__spec__", None) is not None or script in map(os.path.realpath, sys.orig_argv[1:])
+
+
+def _run_again(arguments: Sequence[str], began: float, scratch: str, tell: int, replaces: bool, watch: int) -> int:
+    """Runs this process's command in a new process, as a driver, and returns the process's id."""
+    told = {"arguments": [*arguments], "parent": [began, scratch, tell, replaces], "watch": watch}
+    for pipe in (tell, watch):
+        os.set_inheritable(pipe, True)
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, *sys.orig_argv[1:]],
+        {**os.environ, _DRIVER: json.dumps(told)},
+        setsid=True,
+        setsigmask=(),
+    )
+
+
+def _drive_as_told(drive: Drive) -> NoReturn:
+    """Is the driver that `_run_again` has started."""
+    told = json.loads(_handed)
+    began, scratch, tell, replaces = told["parent"]
+    for pipe in (tell, told["watch"]):
+        os.set_inheritable(pipe, False)
+    _drive(drive, told["arguments"], Parent(began, scratch, tell, replaces), told["watch"])
+
+
 def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -> NoReturn:
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        parent.heard()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
@@ -271,11 +455,10 @@ def _resuming(sweep: dict[str, Any]) -> list[str]:
     return ["--resume", sweep["name"], "--storage", sweep["storage"], *left]
 
 
-def _given_up(death: str, sweep: dict[str, Any], *, interrupted: bool) -> int:
-    how = "interrupted" if interrupted else f"driver {death}"
+def _given_up(how: str, sweep: dict[str, Any], code: int) -> int:
     further = f"; go on with: {resume_command(sweep['storage'], sweep['name'])}" if sweep else ""
     print(f"{how}{further}", file=sys.stderr, flush=True)
-    return INTERRUPTED if interrupted else FAILED
+    return code
 
 
 def resume_command(storage: str, name: str) -> str:

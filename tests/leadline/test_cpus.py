@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leadline import cpus
+from leadline.config import ConfigError
+from leadline.engine import plan
+from leadline.storage import Folder
 from tests.conftest import command
+from tests.leadline.engine.test_director import BASE
+from tests.leadline.toy_study import STUDY
 
 V1 = "9:name=systemd:/\n2:cpu,cpuacct:/docker/abc\n1:memory:/docker/abc\n0::/\n"
 
@@ -26,23 +33,28 @@ print(cpus.usable(), cpus.in_words(), sep="; ")
     assert command("-c", program).stdout == f"1; {words}\n"
 
 
-def test_more_trials_than_usable_cpus_are_refused(tmp_path: Path) -> None:
-    if (os.cpu_count() or 1) < 2:
-        pytest.skip("needs two CPUs")
-    program = """
-import os, sys
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from leadline.engine.run import main
-from tests.leadline.toy_study import STUDY
-main(STUDY)
-"""
-    for option, words in (("--concurrent", "concurrent: 2 trials"), ("--cpus-per-trial", "cpus-per-trial: 2 for each")):
-        run = command("-c", program, option, "2", "--storage", str(tmp_path / "results"))
-        assert (run.returncode, run.stdout) == (2, "")
-        assert run.stderr.startswith(f"error: {words}")
-        assert "1 CPU that this process may use (of " in run.stderr
-        assert run.stderr.count("\n") == 1
-    assert not (tmp_path / "results").exists()
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Holds the test's thread to one CPU, as `taskset` would."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two CPUs")
+@pytest.mark.usefixtures("one_cpu")
+def test_what_does_not_fit_the_usable_cpus_is_refused() -> None:
+    assert plan.fitting(1, 0, 1) == 1
+    with pytest.raises(
+        ConfigError, match=r"^cpus-per-trial: 2 for each of 1 worker\(s\) is more than the 1 CPU that this"
+    ):
+        plan.fitting(2, 0, 1)
+    two = dataclasses.replace(BASE, concurrent=2)
+    with pytest.raises(
+        ConfigError, match=r"^concurrent: 2 trials .* than the 1 that fit this machine: 1 CPU that this"
+    ):
+        plan.check_fits(two, STUDY.space, Folder.at("results"))
 
 
 @pytest.mark.parametrize(

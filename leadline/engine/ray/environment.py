@@ -5,11 +5,17 @@ Importing this module does not import Ray.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import sys
 
-__all__ = ["QUIET", "prepare", "stop"]
+from leadline.config import ConfigError
+
+__all__ = ["QUIET", "check", "prepare", "stop"]
+
+NEEDED = ("ray", "fsspec", "pandas", "pyarrow", "requests", "tensorboardX")
+"""The modules that a driver imports late, and those that they need."""
 
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -47,6 +53,24 @@ def prepare(cluster: bool = False) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not cluster and os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def check() -> None:
+    """Refuses what would keep any driver of this process from using Ray.
+
+    Raises:
+        ConfigError: if a module is missing, or this process has started a Ray or joined one.
+    """
+    if missing := [name for name in NEEDED if not importlib.util.find_spec(name)]:
+        raise ConfigError(f"{missing[0]}: is not installed in {sys.prefix}; pip install 'ray[default,train,tune]'")
+    if "ray" in sys.modules:
+        import ray
+
+        if ray.is_initialized():
+            raise ConfigError(
+                "ray: ray.init() was called before main(); leave it out, since main() starts a Ray of its own, "
+                "or joins a cluster that --address names"
+            )
 
 
 def stop() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from leadline import registry
 from leadline.config import ConfigError
 from leadline.engine import options
-from leadline.engine.address import JOB, Address
+from leadline.engine.address import JOB, Address, no_answer
 from leadline.engine.manifest import COMMIT, commit
 from leadline.engine.ray import environment
 from leadline.engine.study import Study
@@ -165,8 +165,7 @@ def _client(address: Address) -> Any:
             "--address local uses this machine alone"
         ) from None
     except Exception as error:
-        hint = "is it the dashboard's URL, such as http://127.0.0.1:8265, and does its tunnel stand (`ray dashboard`)?"
-        raise ConfigError(f"address: no Ray cluster answers at {address.text}; {hint} ({_brief(error)})") from None
+        raise no_answer(address, _brief(error)) from None
 
 
 def _brief(error: Exception) -> str:

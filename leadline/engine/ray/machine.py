@@ -22,13 +22,14 @@ class Machine:
     Args:
         request: what a trial asks for.
         trials: the number of trials at a time.
-        temporary: the folder for Ray's files.
+        temporary: the folder for Ray's files, with a short path.
+        spill: the folder for objects that do not fit into memory.
 
     Raises:
         RuntimeError: if Ray cannot start.
     """
 
-    def __init__(self, request: Request, trials: int, temporary: str) -> None:
+    def __init__(self, request: Request, trials: int, temporary: str, spill: str) -> None:
         cpus = trials * request.workers * request.cpus
         gpus = trials * request.workers * request.gpus
         ray.init(
@@ -39,7 +40,7 @@ class Machine:
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
-            **on_loopback(temporary),
+            **on_loopback(temporary, spill),
         )
         self.title = "on this machine alone"
         started: dict[str, psutil.Process] = {}

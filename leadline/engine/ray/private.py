@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from leadline.engine.failure_causes import killed
 __all__ = [
     "BOOTSTRAP_CONFIG",
     "CURRENT_CLUSTER",
+    "SOCKET",
+    "SOCKET_PATH_BYTES",
     "count_kills_as_failures",
     "dashboard_address",
     "draining_nodes",
@@ -44,6 +47,18 @@ BOOTSTRAP_CONFIG = "ray_bootstrap_config.yaml"
 Ray 2.60: `ray.autoscaler._private.commands`.
 """
 
+SOCKET = "/session_2026-01-31_12-00-00_123456_4194304/sockets/plasma_store"
+"""The longest path of a socket below Ray's temporary folder: date, time and process id vary.
+
+Ray 2.60: `_session_name` and `_sockets_dir` of `ray._private.node.Node`.
+"""
+
+SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+"""How long the path of a Unix socket may be.
+
+Ray 2.60: `validate_socket_filepath` of `ray._private.utils`.
+"""
+
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """The environment variable in which a submitted job finds its configuration as JSON.
 
@@ -51,13 +66,17 @@ Ray 2.60: `ray._private.ray_constants`.
 """
 
 
-def on_loopback(temporary: str) -> dict[str, Any]:
+def on_loopback(temporary: str, spill: str) -> dict[str, Any]:
     """The arguments of `ray.init` for a Ray on loopback alone, with its files in a folder.
 
-    Ray 2.60: `_node_ip_address` and `_temp_dir` are parameters of `ray.init`; their underscore says
-    that they may change.
+    Ray 2.60: these are parameters of `ray.init` that may change; `object_spilling_directory` is by
+    default in `_temp_dir`.
+
+    Args:
+        temporary: the folder for Ray's sockets, logs and other files.
+        spill: the folder for objects that do not fit into memory.
     """
-    return {"_node_ip_address": "127.0.0.1", "_temp_dir": temporary}
+    return {"_node_ip_address": "127.0.0.1", "_temp_dir": temporary, "object_spilling_directory": spill}
 
 
 def draining_nodes() -> dict[str, float]:

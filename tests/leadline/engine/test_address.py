@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leadline.config import ConfigError
-from leadline.engine.address import JOB, Address, find
+from leadline.engine import address
+from leadline.engine.address import JOB, Address, check_answers, find
 from tests.conftest import free_port
 
 
@@ -68,3 +70,43 @@ def test_a_job_joins_the_cluster_that_it_runs_on(monkeypatch: pytest.MonkeyPatch
 def test_what_is_no_address_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match=r"^address: must be http://HOST:PORT of a dashboard, "):
         find(word)
+
+
+def test_a_stale_address_is_refused_with_its_origin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    for text in (f"http://127.0.0.1:{port}", f"127.0.0.1:{port}"):
+        monkeypatch.setenv("RAY_ADDRESS", text)
+        with pytest.raises(ConfigError, match=rf"^address: no Ray cluster answers at {text} \(.*refused\)") as refused:
+            check_answers(find(None))
+        assert "RAY_ADDRESS names it: unset RAY_ADDRESS, or give --address local" in str(refused.value)
+        with pytest.raises(ConfigError, match=r"--address names it: correct it, or give --address local"):
+            check_answers(find(text))
+
+
+def test_who_takes_connections_and_never_answers_is_refused_too(
+    cluster: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listener of `cluster` leaves that to the kernel."""
+    monkeypatch.setattr(address, "ANSWER_SECONDS", 0.2)
+    assert find(None).text == cluster
+    with pytest.raises(ConfigError, match=r"^address: no Ray cluster answers at .* \(silent for 0\.2 s\)") as refused:
+        check_answers(find(None))
+    file = folder / "ray_current_cluster"
+    assert f"{file} names it, left by `ray start`: give --address local" in str(refused.value)
+    with pytest.raises(ConfigError, match=r"\(silent for 0\.2 s\); --address names it"):
+        check_answers(find(f"http://{cluster}"))
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 401 Unauthorized\r\n\r\n", b""])
+def test_whoever_answers_or_hangs_up_is_asked_by_ray(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        check_answers(find(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        serving.join()

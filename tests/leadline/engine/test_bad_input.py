@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from leadline.config import ConfigError
 from leadline.engine.director import Director
 from leadline.engine.manifest import manifest
 from leadline.engine.run import drive

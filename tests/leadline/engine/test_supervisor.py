@@ -19,7 +19,7 @@ DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])  # the module alone: its package imports torch
-from supervisor import supervise
+import supervisor
 
 book = Path(sys.argv[1])
 
@@ -35,14 +35,15 @@ def drive(arguments, parent):
     write("driver", *arguments)
     {body}
 
-sys.exit(supervise(drive, ["--trials", "3"]))
+{setup}
+sys.exit(supervisor.supervise(drive, ["--trials", "3"]))
 """
 BEGIN = "parent.running('a', 'here', None)"
 
 
-def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
+def start(tmp_path: Path, body: str, setup: str = "") -> subprocess.Popen[str]:
     script = tmp_path / "study.py"
-    script.write_text(DRIVER.format(body=body.replace("\n", "\n    ")))
+    script.write_text(DRIVER.format(body=body.replace("\n", "\n    "), setup=setup))
     arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "leadline" / "engine")]
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
@@ -201,3 +202,100 @@ def test_an_exception_is_told_and_ends_the_command(tmp_path: Path) -> None:
     assert code == 1
     assert err.strip().endswith("ArithmeticError: told")
     assert len(book(tmp_path)) == 1
+
+
+STUCK = (
+    f"{BEGIN}\nimport ctypes, subprocess\nwrite('child', subprocess.Popen(['sleep', '1000']).pid)\nwrite('ready')\n"
+    "lock = ctypes.create_string_buffer(64)\nfor _ in range(2): ctypes.PyDLL(None).pthread_mutex_lock(lock)"
+)
+"""A driver that waits in C with the interpreter's lock held, so that no handler of it runs."""
+
+
+def child_of_the_driver(tmp_path: Path) -> psutil.Process:
+    return psutil.Process(int(next(line.split()[1] for line in book(tmp_path) if line.startswith("child"))))
+
+
+def assert_ended_by_its_parent(tmp_path: Path, process: subprocess.Popen[str], *others: psutil.Process) -> None:
+    code, err = ended(process)
+    assert (code, err) == (
+        130,
+        "interrupted, and the driver, which did not react, was ended; "
+        "go on with: python study.py --resume a --storage here\n",
+    )
+    deadline = time.monotonic() + 60
+    while not all(map(has_ended, others)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not list(tmp_path.glob("leadline-*"))
+
+
+def test_a_driver_that_does_not_react_is_ended_after_a_few_signals(tmp_path: Path) -> None:
+    process = start(tmp_path, STUCK)
+    driver = wait_for_driver(tmp_path, process)
+    child = child_of_the_driver(tmp_path)
+    while process.poll() is None:  # not three at once, which may be one
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert_ended_by_its_parent(tmp_path, process, driver, child)
+
+
+def test_a_driver_that_does_not_react_is_ended_after_a_while(tmp_path: Path) -> None:
+    process = start(tmp_path, STUCK, "supervisor.HEARD_SECONDS = 0.2")
+    driver = wait_for_driver(tmp_path, process)
+    child = child_of_the_driver(tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert_ended_by_its_parent(tmp_path, process, driver, child)
+
+
+def test_a_driver_that_acknowledges_signals_may_take_many(tmp_path: Path) -> None:
+    heard = "def heard(number, frame):\n    write('heard')\n    parent.heard()\nsignal.signal(signal.SIGINT, heard)"
+    wait = "write('ready')\nwhile book.read_text().count('heard') < 5:\n    time.sleep(0.02)\nreturn 130"
+    process = start(tmp_path, f"{heard}\n{BEGIN}\n{wait}")
+    wait_for_driver(tmp_path, process)
+    for count in range(5):
+        while book(tmp_path).count("heard") < count:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, "")
+
+
+THREAD = "import threading\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\nwrite('script')"
+"""What a script may do before it runs a sweep: begin a thread, which a fork would not have."""
+
+
+def test_where_a_fork_would_lack_threads_the_script_is_run_again(tmp_path: Path) -> None:
+    driver = (
+        f"{BEGIN}\n"
+        "write('told', *[name for name in os.environ if name.startswith('LEADLINE')])\n"
+        "if len(arguments) > 2: return 0\nos.kill(os.getpid(), 9)"
+    )
+    code, err = ended(start(tmp_path, driver, THREAD))
+    assert (code, err) == (0, f"driver ended by SIGKILL; started again by replay (1 of {RESTARTS})\n")
+    assert book(tmp_path) == [
+        "script",
+        "script",
+        "driver --trials 3",
+        "told",
+        "script",
+        "driver --resume a --storage here",
+        "told",
+    ]
+    assert not list(tmp_path.glob("leadline-*"))
+
+
+def test_a_driver_that_ran_the_script_again_is_in_a_session_of_its_own_and_takes_signals(tmp_path: Path) -> None:
+    process = start(tmp_path, WAITING, THREAD)
+    driver = wait_for_driver(tmp_path, process)
+    assert os.getsid(driver.pid) == driver.pid
+    os.killpg(process.pid, signal.SIGINT)
+    assert ended(process) == (130, "")
+    assert book(tmp_path)[-2:] == ["ready", f"signal {signal.SIGINT.value}"]
+
+
+def test_where_running_the_script_again_would_not_come_to_the_call_it_is_forked_all_the_same(tmp_path: Path) -> None:
+    elsewhere = "sys.exit(supervisor.supervise(drive, ['--other']))"
+    module = "dict(__name__='caller', supervisor=supervisor, drive=drive, sys=sys)"
+    setup = f'{THREAD}\nexec("{elsewhere}", {module})'
+    assert ended(start(tmp_path, "return 0", setup)) == (0, "")
+    assert book(tmp_path) == ["script", "driver --other"]

@@ -24,7 +24,7 @@ DRIVERS = 4
 @pytest.fixture(autouse=True)
 def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """All sweeps of a test begin in the same second."""
-    monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
+    monkeypatch.setattr("time.strftime", lambda form, *moment: "20260101-120000")
 
 
 def take(storage: Path, *arguments: str) -> tuple[str, Lease]:
