@@ -228,6 +228,7 @@ class Driver:
             self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, retention.ended, tick
         )
         self.placement = placement
+        self.parent.placing()
         try:
             placement.run(scratch)
         finally:

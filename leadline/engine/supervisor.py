@@ -48,16 +48,16 @@ HEARD_SECONDS = 30.0
 """How long a driver may take to acknowledge a signal until its parent ends it."""
 UNHEARD = 3
 """How many signals in a row a driver may leave unacknowledged until its parent ends it at once."""
-_DRIVER = "LEADLINE_DRIVER"
-"""The environment variable in which a new process finds what makes it a driver."""
-_handed = os.environ.pop(_DRIVER, "")  # at once, so that no process that this one starts sees it
-_calls = 0  # of `supervise` in this process
 ENDING_SECONDS = 0.2
 """How long a thread that has ended may still be listed."""
 HANDLES_FORK = {"jemalloc_bg_thd"}
 """Names of threads whose library starts them again in a forked process: pyarrow's allocator."""
 _AS_IT_IS, _ONE_THREAD = b"a", b"1"
 """What a forked driver is told before it does anything: whether it may use threads."""
+_DRIVER = "LEADLINE_DRIVER"
+"""The environment variable in which a new process finds what makes it a driver."""
+_handed = os.environ.pop(_DRIVER, "")  # at once, so that no process that this one starts sees it
+_calls = 0  # of `supervise` in this process
 
 
 @dataclass
@@ -87,6 +87,10 @@ class Parent:
             limit: the seconds for which this command may run; None for no limit.
         """
         self._tell({"name": name, "storage": storage, "deadline": None if limit is None else self.began + limit})
+
+    def placing(self) -> None:
+        """Tells the parent that the driver has come to its trials."""
+        self._tell({"placing": True})
 
     def made(self, folder: str) -> None:
         """Tells the parent of a further folder for temporary files, so that it removes that too."""
@@ -164,6 +168,13 @@ class _Driver:
     def planned(self) -> bool:
         """Whether the driver has ended so that another goes on, as planned."""
         return bool(self.said.get("planned"))
+
+    def fails_as(self, before: str) -> bool:
+        """Whether the driver has given the reason of the one before, and no trial came between.
+
+        A third one would give it again. Who was killed has given no reason.
+        """
+        return self.death == before and "code" in self.said and "placing" not in self.said and not self.planned
 
     @property
     def death(self) -> str:
@@ -250,12 +261,13 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     began = _process_start()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         return drive(arguments, Parent(began, tempfile.mkdtemp(prefix="leadline-")))
-    rerunnable = _first_call_of_the_script()
-    if _handed and os.getsid(0) == os.getpid():  # a process that the driver has started is in its session
+    if _handed and os.getsid(0) == os.getpid():  # what the script started before is in its session
         _drive_as_told(drive)
+    rerunnable = _first_call_of_the_script()
     signals = _Signals()
     restarts = 0
     replaces = False
+    before = ""
     sweep: dict[str, Any] = {}
     try:
         while True:
@@ -263,15 +275,13 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
             sweep |= driver.sweep
             if not driver.death and not (replaces and driver.code == BAD_INPUT):
                 return driver.code
-            if signals.count or not sweep or not driver.death or (restarts == RESTARTS and not driver.planned):
-                how = f"driver {driver.death or 'could not go on'}"
-                if signals.count:
-                    how = (
-                        "interrupted, and the driver, which did not react, was ended"
-                        if signals.ended
-                        else "interrupted"
-                    )
-                return _given_up(how, sweep, INTERRUPTED if signals.count else FAILED)
+            spent = restarts == RESTARTS and not driver.planned
+            if signals.count or not sweep or not driver.death or spent or driver.fails_as(before):
+                if not signals.count:
+                    return _given_up(f"driver {driver.death or 'could not go on'}", sweep, FAILED)
+                ended = ", and the driver, which did not react, was ended" if signals.ended else ""
+                return _given_up(f"interrupted{ended}", sweep, INTERRUPTED)
+            before = driver.death
             restarts += not driver.planned
             count = "" if driver.planned else f" ({restarts} of {RESTARTS})"
             print(f"driver {driver.death}; started again by replay{count}", file=sys.stderr, flush=True)
@@ -303,14 +313,13 @@ def _live(
         if how == _ONE_THREAD:
             _use_one_thread()
         _drive(drive, arguments, Parent(began, scratch, tell, replaces), watch)
-    if not _lost_threads():
-        os.write(alive, _AS_IT_IS)
-    elif not rerunnable:
-        os.write(alive, _ONE_THREAD)
-    else:
+    lost = _lost_threads()
+    if lost and rerunnable:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         pid = _run_again(arguments, began, scratch, tell, replaces, watch)
+    else:
+        os.write(alive, _ONE_THREAD if lost else _AS_IT_IS)
     os.close(tell)
     os.close(watch)
     signals.pass_to(pid)

@@ -40,7 +40,6 @@ def test_no_other_file_gets_the_place_of_a_closed_stream(closed: str, tmp_path: 
     [
         ("-m", "leadline", "--help"),
         ("-m", "trainables", "--threads", "none"),
-        ("-m", "tests.leadline.toy_study", "--help"),
         ("-m", "tests.leadline.toy_study", "--trials", "none"),
     ],
 )

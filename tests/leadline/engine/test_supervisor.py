@@ -114,6 +114,28 @@ def test_one_that_asks_for_another_gets_it(tmp_path: Path) -> None:
     assert (code, "driver has lost Ray, whose raylet was ended; started again by replay" in err) == (0, True)
 
 
+def test_what_has_failed_twice_before_any_trial_is_not_tried_again(tmp_path: Path) -> None:
+    fails = f"{BEGIN}\nparent.ended(1, 'could not start Ray')\nreturn 1"
+    code, err = ended(start(tmp_path, fails))
+    assert code == 1
+    assert err.splitlines() == [
+        f"driver could not start Ray; started again by replay (1 of {RESTARTS})",
+        "driver could not start Ray; go on with: python study.py --resume a --storage here",
+    ]
+
+
+def test_what_has_failed_after_trials_is(tmp_path: Path) -> None:
+    fails = f"{BEGIN}\nparent.placing()\nparent.ended(1, 'has lost Ray')\nreturn 1"
+    assert ended(start(tmp_path, fails))[0] == 1
+    assert len(book(tmp_path)) == 1 + RESTARTS
+
+
+def test_a_further_temporary_folder_is_removed_too(tmp_path: Path) -> None:
+    make = "(Path(parent.scratch).parent / 'short').mkdir()\nparent.made(str(Path(parent.scratch).parent / 'short'))"
+    assert ended(start(tmp_path, f"{make}\nos.kill(os.getpid(), 9)"))[0] == 1
+    assert not (tmp_path / "short").exists()
+
+
 def test_the_number_of_drivers_is_bounded(tmp_path: Path) -> None:
     code, err = ended(start(tmp_path, f"{BEGIN}\nos.kill(os.getpid(), 9)"))
     assert code == 1
