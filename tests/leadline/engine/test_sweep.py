@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from leadline import cpus
@@ -190,3 +191,71 @@ def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
     assert {row["status"] for row in board["rows"]} <= {"finished", "stopped"}
     assert board["rows"][0]["value"] < board["baselines"][0]["value"]
     assert board["confirmed"][0]["replicates"] == 1
+
+
+STANDS_STILL = """
+import ctypes, dataclasses
+from pathlib import Path
+from leadline import main
+from tests.leadline import toy_study
+
+def space(trial, scale):
+    if Path("results/a/trials/0001").exists():  # as the next trial is proposed
+        Path("still").touch()
+        lock = ctypes.create_string_buffer(64)
+        for _ in range(2):
+            ctypes.PyDLL(None).pthread_mutex_lock(lock)
+    return toy_study.space(trial, scale)
+
+main(dataclasses.replace(toy_study.STUDY, space=space))
+"""
+
+
+def test_a_driver_that_stands_still_is_ended_with_all_that_it_started(scratch: Path) -> None:
+    (scratch / "study.py").write_text(STANDS_STILL)
+    process = subprocess.Popen(
+        [sys.executable, "study.py", "--name", "a", "--concurrent", "1"],
+        cwd=scratch,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    wait_for((scratch / "still").exists, process)
+    started = psutil.Process(process.pid).children(recursive=True)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "the driver, which did not react, was ended; go on with: python study.py --resume a" in err
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert history_of(scratch / "results", "a").trials[0].status in ("finished", "stopped")
+
+
+def test_a_long_temporary_folder(scratch: Path) -> None:
+    long = scratch / ("x" * 60) / ("y" * 60)
+    long.mkdir(parents=True)
+    before = set(Path("/tmp").glob("leadline-*"))
+    run = command(
+        *TOY, "--storage", str(scratch / "r"), "--name", "a", "--scale", "smoke", PYTHONPATH=str(ROOT), TMPDIR=str(long)
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert list(long.glob("leadline-*")) == []
+    assert set(Path("/tmp").glob("leadline-*")) <= before
+
+
+def test_a_ray_that_the_script_has_started_is_refused(scratch: Path) -> None:
+    program = """
+import ray
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+from leadline import main
+from tests.leadline.toy_study import STUDY
+main(STUDY)
+"""
+    run = command("-c", program, cwd=scratch, PYTHONPATH=str(ROOT))
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.splitlines()[-1].startswith("error: ray: ray.init() was called before main(); leave it out, ")
+    assert not (scratch / "results").exists()
