@@ -338,7 +338,7 @@ def _live(
 def _fork() -> int:
     gc.freeze()  # otherwise a collection in the child would copy the memory that the two share
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the threads are libraries', which handle a fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # `_lost_threads` looks at what threads there are
         return os.fork()
 
 
@@ -411,7 +411,7 @@ def _run_again(arguments: Sequence[str], began: float, scratch: str, tell: int, 
 
 
 def _drive_as_told(drive: Drive) -> NoReturn:
-    """Is the driver that `_run_again` has started."""
+    """Runs the driver in the process that `_run_again` has started."""
     told = json.loads(_handed)
     began, scratch, tell, replaces = told["parent"]
     for pipe in (tell, told["watch"]):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from leadline.config import ConfigError
+from leadline.engine import options
+from leadline.engine.address import Address
 from leadline.engine.ray import jobs
 from leadline.storage import Folder
 from tests.conftest import ROOT
+from tests.leadline.toy_study import STUDY
 
 
 def left_out(names: list[str], folder: Path) -> list[str]:
@@ -54,3 +58,38 @@ def test_the_storage_is_not_sent_wherever_it_lies(tmp_path: Path) -> None:
     assert jobs._left_out(tmp_path, storage) == [*jobs.LEFT_OUT, "/studies/results"]
     assert jobs._left_out(tmp_path / "studies" / "results", storage) == [*jobs.LEFT_OUT]
     assert jobs._left_out(tmp_path / "other", storage) == [*jobs.LEFT_OUT]
+
+
+class Cluster:
+    """Takes a submission id once, and says so in Ray's words."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+
+    def get_address(self) -> str:
+        return "http://head:8265"
+
+    def submit_job(self, *, entrypoint: str, submission_id: str, **given: Any) -> None:
+        if submission_id in self.jobs:
+            words = f"Job with submission_id {submission_id} already exists. Please use a different submission_id."
+            raise RuntimeError(f"Request failed with status code 400: Traceback ...\nValueError: {words}\n.")
+        self.jobs[submission_id] = entrypoint
+
+
+def test_two_sweeps_that_are_submitted_in_one_second_get_two_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster()
+    monkeypatch.setenv("RAY_ADDRESS", "")  # which is changed, and put back after the test
+    monkeypatch.setattr("time.strftime", lambda form, *moment: "20260101-120000")
+    monkeypatch.setattr(jobs, "_client", lambda address: cluster)
+    monkeypatch.setattr(jobs, "_follow", lambda *given: 0)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "study.py")])
+    arguments = ["--storage", str(tmp_path / "results")]
+    for _ in range(2):
+        request = options.parse(STUDY, arguments, "")
+        assert jobs.as_job(STUDY, request, arguments, Address("submit", "http://head:8265", "--address")) == 0
+    names = ["toy-20260101-120000", "toy-20260101-120000-2"]
+    assert list(cluster.jobs) == names
+    assert [words.split("--name ")[1].split()[0] for words in cluster.jobs.values()] == names
+    assert f"--resume {names[1]}" in capsys.readouterr().out
