@@ -118,15 +118,17 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         settings = options.settings(study, request, alone=alone)
         if request.name and not is_free(storage / request.name):
             raise _exists(storage, request.name)
+    temporary = parent.scratch
     if not request.dry_run:
+        if alone and not complete:
+            temporary = folder_for_sockets(parent.scratch)
+        if temporary != parent.scratch:
+            parent.made(temporary)
         _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
         print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
         return DONE
-    temporary = folder_for_sockets(parent.scratch) if alone and not complete else parent.scratch
-    if temporary != parent.scratch:
-        parent.made(temporary)
     name, lease = _take_lease(storage, request, study, settings.storage_patience, parent)
     try:
         driver = Driver(

@@ -18,7 +18,7 @@ from tests.conftest import free_port
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Ray's temporary folder, in which no cluster has left word."""
-    for name in ("RAY_ADDRESS", JOB):
+    for name in ("RAY_ADDRESS", JOB, "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     (tmp_path / "ray").mkdir()
