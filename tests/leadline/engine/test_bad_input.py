@@ -18,6 +18,7 @@ from leadline.engine.study import Study
 from leadline.engine.supervisor import Parent
 from leadline.ledger import segments
 from leadline.ledger.events import Closed, Opened
+from leadline.ledger.format import lines
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
@@ -352,7 +353,8 @@ def test_a_sweep_of_a_newer_version_is_not_gone_on_with(tmp_path: Path, capsys: 
     """What it asks for would be dropped in silence."""
     ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
     ledger.append(Opened(settings=BASE, manifest={}, time=1.0))
-    ledger._pending[0]["settings"]["colour"] = "red"
+    newer = {"type": "opened", "settings": {**BASE.to_dict(), "colour": "red"}, "manifest": {}, "time": 1.0}
+    ledger._pending[:] = [lines([newer])]
     ledger.close()
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", ["--storage", str(tmp_path), "--resume", "done"])
