@@ -88,7 +88,9 @@ def test_a_smaller_value_is_the_better_one_after_its_sign() -> None:
 
 
 def test_a_unit_that_is_no_number_is_stored_as_none_and_comes_back_as_nan() -> None:
-    plain = json.loads(json.dumps(Measure(0.5, 3, 0, 1, (0.5, math.nan, math.inf)).to_dict(units=True), allow_nan=False))
+    plain = json.loads(
+        json.dumps(Measure(0.5, 3, 0, 1, (0.5, math.nan, math.inf)).to_dict(units=True), allow_nan=False)
+    )
     assert plain["units"] == [0.5, None, None]
     assert np.array_equal(Measure.from_dict(plain).units, (0.5, math.nan, math.nan), equal_nan=True)
 

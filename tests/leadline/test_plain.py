@@ -79,7 +79,7 @@ def test_anything_else_is_refused_by_its_place(value: Any, words: str) -> None:
 def test_a_value_that_contains_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(ConfigError, match="^x: contains itself"):
+    with pytest.raises(ConfigError, match=r"^x: contains itself"):
         plain(endless, "x")
 
 
@@ -98,14 +98,14 @@ def test_numbers_may_be_no_finite_ones() -> None:
     assert math.isnan(number(np.float32("nan"), "x"))
     assert [number(value, "x") for value in (3, True, np.int8(3), torch.tensor(0.5))] == [3, True, 3, 0.5]
     for value in ("3", None, [3], np.zeros(2), 1j, 10**400):
-        with pytest.raises(ConfigError, match="^facts: x: "):
+        with pytest.raises(ConfigError, match=r"^facts: x: "):
             number(value, "facts: x")
 
 
 def test_whole_numbers_are_not_negative() -> None:
     assert [whole(value, "n") for value in (0, 4.0, np.int64(4), torch.tensor(4))] == [0, 4, 4, 4]
     for value in (-1, 4.5, math.nan, math.inf, "4", None):
-        with pytest.raises(ConfigError, match="^n: expected a "):
+        with pytest.raises(ConfigError, match=r"^n: expected a "):
             whole(value, "n")
 
 
