@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from leadline.errors import ConfigError, told
 from leadline.finding import Finding, as_findings
 from leadline.measure import Measure, as_measures
-from leadline.plain import kind, text
+from leadline.plain import text, type_of
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -88,7 +88,7 @@ def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, B
 def _baselines(family: Family[Any], given: Any) -> Baselines:
     """What `Family.baselines` returned, checked."""
     if not isinstance(given, Mapping):
-        raise ConfigError(f"baselines: expected the measures of each baseline by its name (got {kind(given)})")
+        raise ConfigError(f"baselines: expected the measures of each baseline by its name (got {type_of(given)})")
     return {
         text(name, "baselines"): as_measures(measures, family.metrics, f"baselines: {name}")
         for name, measures in given.items()

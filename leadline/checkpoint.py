@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import torch
 
 from leadline.errors import ConfigError
-from leadline.plain import culprit, kind
+from leadline.plain import culprit, type_of
 from leadline.storage import PATIENCE, Folder, patiently
 
 __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name"]
@@ -240,7 +240,7 @@ class CheckpointStore:
             if found is None:  # such as where memory does not suffice for the second copy
                 raise
             raise ConfigError(
-                f"{found[0]}: {kind(found[1])} cannot be read back; give numbers, text, lists, mappings and tensors"
+                f"{found[0]}: {type_of(found[1])} cannot be read back; give numbers, text, lists, mappings and tensors"
             ) from error
         self._readable |= types
         return content

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadline.errors import ConfigError
-from leadline.plain import kind, number, text
+from leadline.plain import number, text, type_of
 
 __all__ = ["Finding", "as_findings", "latest"]
 
@@ -71,7 +71,7 @@ def as_findings(given: Any, place: str) -> list[Finding]:
     found = list(given) if isinstance(given, Iterable) else [given]
     for one in found:
         if not isinstance(one, Finding):
-            raise ConfigError(f"{place}: expected a list of leadline.Finding (got {kind(one)})")
+            raise ConfigError(f"{place}: expected a list of leadline.Finding (got {type_of(one)})")
     return found
 
 

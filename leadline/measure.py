@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from leadline.errors import ConfigError
 from leadline.finding import Finding
-from leadline.plain import kind, number, text, whole
+from leadline.plain import number, text, type_of, whole
 
 __all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "as_measures", "sign"]
 
@@ -138,7 +138,7 @@ class Measure:
         if type(self.units) is not tuple or any(type(unit) is not float for unit in self.units):
             units = self.units.tolist() if hasattr(self.units, "tolist") else self.units
             if not isinstance(units, list | tuple):
-                raise ConfigError(f"Measure: units: expected a number for each unit (got {kind(self.units)})")
+                raise ConfigError(f"Measure: units: expected a number for each unit (got {type_of(self.units)})")
             object.__setattr__(self, "units", tuple(float(number(unit, "Measure: units")) for unit in units))
 
     @staticmethod
@@ -181,13 +181,13 @@ def as_measures(given: Any, metrics: Iterable[Metric], place: str) -> dict[str, 
     """
     known = [metric.name for metric in metrics]
     if not isinstance(given, Mapping):
-        raise ConfigError(f"{place}: expected a Measure for each of {', '.join(known)}, by name (got {kind(given)})")
+        raise ConfigError(f"{place}: expected a Measure for each of {', '.join(known)}, by name (got {type_of(given)})")
     for name, measure in given.items():
         if name not in known:
             raise ConfigError(f"{place}: returned {name!r}, which is no metric; the metrics are {', '.join(known)}")
         if not isinstance(measure, Measure):
             expected = "expected a Measure, such as leadline.mean_over_units(...)"
-            raise ConfigError(f"{place}: {name}: {expected} (got {kind(measure)})")
+            raise ConfigError(f"{place}: {name}: {expected} (got {type_of(measure)})")
     return {text(name, place): measure for name, measure in given.items()}
 
 

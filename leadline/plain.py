@@ -14,10 +14,10 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["culprit", "kind", "number", "plain", "text", "whole"]
+__all__ = ["culprit", "number", "plain", "text", "type_of", "whole"]
 
 
-def kind(value: object) -> str:
+def type_of(value: object) -> str:
     """The type of a value with its article, as in `a set`."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
@@ -59,7 +59,7 @@ def _plain(value: Any, place: str) -> Any:
         found = {}
         for name, part in value.items():
             if not isinstance(name, str):
-                raise ConfigError(f"{place}: the key {name!r} is {kind(name)}; keys must be text")
+                raise ConfigError(f"{place}: the key {name!r} is {type_of(name)}; keys must be text")
             key = text(name, place)
             found[key] = _plain(part, _below(place, key))
         return found
@@ -67,7 +67,7 @@ def _plain(value: Any, place: str) -> Any:
         return [_plain(part, _below(place, str(at))) for at, part in enumerate(value)]
     if (listed := _listed(value)) is not value:
         return _plain(listed, place)
-    raise ConfigError(f"{place}: {kind(value)} cannot be recorded; give a number, text, a list or a mapping")
+    raise ConfigError(f"{place}: {type_of(value)} cannot be recorded; give a number, text, a list or a mapping")
 
 
 def _listed(value: Any) -> Any:
@@ -104,7 +104,7 @@ def text(value: Any, place: str) -> str:
         ConfigError: naming the place, if it is no text.
     """
     if not isinstance(value, str):
-        raise ConfigError(f"{place}: expected text (got {kind(value)})")
+        raise ConfigError(f"{place}: expected text (got {type_of(value)})")
     return str.encode(value, "utf-8", "backslashreplace").decode()
 
 
@@ -120,7 +120,7 @@ def number(value: Any, place: str) -> int | float:
     if isinstance(found, float):
         return float(found)
     if not isinstance(found, int):
-        raise ConfigError(f"{place}: expected a number (got {kind(value)})")
+        raise ConfigError(f"{place}: expected a number (got {type_of(value)})")
     return found if isinstance(found, bool) else _within(int(found), place)
 
 

@@ -115,8 +115,9 @@ class Task(ABC):
 
         Returns:
             A measure for every metric of `Family.metrics`, by name. Without one of them, or with
-            anything else, the attempt fails: "evaluate: returned no ...". Weights that are not finite should give a value that
-            is not, rather than an exception. `leadline.mean_over_units` makes the interval.
+            anything else, the attempt fails: "evaluate: returned no ...". Weights that are not
+            finite should give a value that is not, rather than an exception.
+            `leadline.mean_over_units` makes the interval.
         """
 
     def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)

@@ -21,7 +21,7 @@ from leadline.engine.search import Search
 from leadline.engine.study import Scale, Study
 from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
-from leadline.plain import kind, plain
+from leadline.plain import plain, type_of
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -273,7 +273,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     with calling("study: shared"):
         shared = study.shared(sizes["strata"])
     if not isinstance(shared, Mapping):
-        raise ConfigError(f"study: shared: returned {kind(shared)}; it must return a dict of fields")
+        raise ConfigError(f"study: shared: returned {type_of(shared)}; it must return a dict of fields")
     shared = {name: value for name, value in plain(shared, "study: shared").items() if name not in overrides}
     from leadline import registry
 

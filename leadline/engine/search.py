@@ -21,7 +21,7 @@ from leadline.config import ConfigError
 from leadline.engine.optuna_private import forget_unused_draws
 from leadline.engine.recorded_params import Recorded
 from leadline.errors import calling
-from leadline.plain import kind, plain
+from leadline.plain import plain, type_of
 
 __all__ = ["SPACE", "Outcome", "Pinned", "Search", "Space", "seed_of"]
 
@@ -224,7 +224,7 @@ class Search:
             fields = self._space(Pinned(trial, self._pinned), self._scale)
         if not isinstance(fields, Mapping):
             hint = ": is its `return` missing?" if fields is None else ""
-            raise ConfigError(f"{SPACE}: returned {kind(fields)}; it must return a dict of fields{hint}")
+            raise ConfigError(f"{SPACE}: returned {type_of(fields)}; it must return a dict of fields{hint}")
         found: dict[str, Any] = plain(fields, SPACE)
         return found
 

@@ -12,7 +12,7 @@ from leadline.config import ConfigError, TrialConfig
 from leadline.errors import calling
 from leadline.ledger.rungs import rungs
 from leadline.measure import Report
-from leadline.plain import kind, plain, whole
+from leadline.plain import plain, type_of, whole
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -235,7 +235,7 @@ class Settings:
         with calling("data_key"):
             key = self.model_family().data_key(config)
         if not isinstance(key, str):
-            raise ConfigError(f"data_key: {self.family}'s must be text (got {kind(key)})")
+            raise ConfigError(f"data_key: {self.family}'s must be text (got {type_of(key)})")
         return str(key)
 
     def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:

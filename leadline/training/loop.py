@@ -17,7 +17,7 @@ from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Report, as_measures
-from leadline.plain import kind, number, text, whole
+from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import Split
 from leadline.training.guards import every_guard
@@ -148,7 +148,7 @@ class Loop(Trainer):
         found = {}
         for name, tally in _named(self.task.tallies(), "tallies").items():
             if not isinstance(tally, torch.Tensor) or tally.shape != (2,):
-                raise ConfigError(f"tallies: {name}: expected a tensor [2], a sum and a count (got {kind(tally)})")
+                raise ConfigError(f"tallies: {name}: expected a tensor [2], a sum and a count (got {type_of(tally)})")
             if self.world.size > 1:
                 dist.all_reduce(tally)
             total, count = tally.tolist()
@@ -271,5 +271,5 @@ def _named(given: Any, place: str) -> dict[str, Any]:
         ConfigError: naming the place, if it is no mapping by text.
     """
     if not isinstance(given, Mapping):
-        raise ConfigError(f"{place}: expected values by name (got {kind(given)})")
+        raise ConfigError(f"{place}: expected values by name (got {type_of(given)})")
     return {text(name, f"{place}: {name!r}"): value for name, value in given.items()}

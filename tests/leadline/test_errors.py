@@ -32,7 +32,7 @@ def test_an_exception_is_one_line_with_its_place(function: Callable[[], Any], wo
 
 
 def test_a_mistake_of_the_user_passes_as_it_is() -> None:
-    with pytest.raises(ConfigError, match="^lr: no$"), calling("space"):
+    with pytest.raises(ConfigError, match=r"^lr: no$"), calling("space"):
         raise ConfigError("lr: no")
 
 

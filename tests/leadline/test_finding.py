@@ -37,5 +37,5 @@ def test_another_type_is_named(given: tuple[Any, ...], words: str) -> None:
 
 @pytest.mark.parametrize("given", [None, ["3 rows are shared"], "text", {"overlap": 1}])
 def test_anything_else_is_no_finding(given: Any) -> None:
-    with pytest.raises(ConfigError, match="^audit: expected a list of leadline.Finding"):
+    with pytest.raises(ConfigError, match=r"^audit: expected a list of leadline\.Finding"):
         as_findings(given, "audit")

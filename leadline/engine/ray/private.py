@@ -55,8 +55,8 @@ Ray 2.60: `ray._private.ray_constants`.
 def exits_by_ray(error: BaseException) -> bool:
     """Whether a `SystemExit` is Ray's own, by which it ends a process, and not a user's.
 
-    Ray 2.60, `ray._raylet`: `raise_sys_exit_with_custom_error_message`, which the handler of SIGTERM
-    calls, sets `ray_terminate_msg`.
+    Ray 2.60, `ray._raylet`: `raise_sys_exit_with_custom_error_message`, which the handler of
+    SIGTERM calls, sets `ray_terminate_msg`.
     """
     return hasattr(error, "ray_terminate_msg")
 
