@@ -146,8 +146,8 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
         director.started(proposal.trial, proposal.attempt)
         found.append(proposal)
     failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
-    # A fault of the space's own code, unlike a configuration that the family does not take, is the
-    # same in the next proposal.
+    # A configuration that the family does not take is a result. A fault of the space's own code is
+    # one to mend before anything is trained.
     faults = [trial for trial in failed if trial.reason.startswith(f"infeasible: {SPACE}: ")]
     if new and faults:
         raise ConfigError(faults[0].reason.removeprefix("infeasible: "))

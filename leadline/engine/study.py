@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -184,10 +185,15 @@ def _checked(study: Study) -> Study:
     return dataclasses.replace(study, scales=scales, contrasts=contrasts, arms=arms)
 
 
+@functools.cache
+def _adapter(part: type[_Part]) -> pydantic.TypeAdapter[_Part]:
+    return pydantic.TypeAdapter(part)
+
+
 def _typed(part: _Part, values: Mapping[str, Any], place: str) -> _Part:
     """The same with these values, each of its declared type."""
     try:
-        found: _Part = pydantic.TypeAdapter(type(part)).validate_python(dict(values))
+        found: _Part = _adapter(type(part)).validate_python(dict(values))
     except pydantic.ValidationError as error:
         raise ConfigError(f"{place}: {refused(error)}") from None
     return found
