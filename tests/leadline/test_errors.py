@@ -21,7 +21,7 @@ def _exits() -> None:
     [
         (lambda: 1 / 0, "space: raised ZeroDivisionError: division by zero (test_errors.py, line "),
         (_exits, "space: raised sys.exit was called: my data went missing (test_errors.py, line "),
-        (lambda: [].index("two\nlines"), "space: raised ValueError: "),
+        (lambda: int("two\nlines"), "space: raised ValueError: "),
     ],
 )
 def test_an_exception_is_one_line_with_its_place(function: Callable[[], Any], words: str) -> None:
