@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leadline.finding import Finding
-from leadline.measure import Measure
+from leadline.errors import ConfigError, told
+from leadline.finding import Finding, as_findings
+from leadline.measure import Measure, as_measures
+from leadline.plain import text, type_of
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -51,9 +53,10 @@ def audited(family: Family[Any], config: Any, data: Any) -> tuple[list[Finding],
     Reasons are a failed finding, an exception, and that no finding's guard begins with `overlap`.
     """
     try:
-        findings = list(family.audit(config, data))
-    except Exception as error:
-        return [], [f"audit: {family.name}'s raised {type(error).__name__}: {' '.join(str(error).split())}"]
+        findings = as_findings(family.audit(config, data), "audit")
+    except (Exception, SystemExit) as error:
+        words = str(error) if isinstance(error, ConfigError) else f"{family.name}'s raised {told(error)}"
+        return [], [f"audit: {words.removeprefix('audit: ')}"]
     reasons = [f"by the {finding.guard} audit: {finding.sentence}" for finding in findings if finding.failed]
     if not any(finding.guard.startswith("overlap") for finding in findings):
         reasons.append(f"audit: {family.name}'s has no finding named overlap..., so a leak would go unseen")
@@ -63,9 +66,13 @@ def audited(family: Family[Any], config: Any, data: Any) -> tuple[list[Finding],
 def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, Baselines], list[str]]:
     """Scores the family's baselines on both scored splits; returns them and the reasons to refuse.
 
-    Reasons are that there is no baseline but oracles, or none on a metric that needs one.
+    Reasons are that there is no baseline but oracles, none on a metric that needs one, or
+    something that is no measure.
     """
-    found = {split: family.baselines(config, data, split) for split in SCORED}
+    try:
+        found = {split: _baselines(family, family.baselines(config, data, split)) for split in SCORED}
+    except ConfigError as error:
+        return {}, [f"baselines: {str(error).removeprefix('baselines: ')}"]
     trivial = {split: _trivial(baselines) for split, baselines in found.items()}
     if not any(trivial.values()):
         return found, [f"baselines: {family.name} has none that is not an oracle"]
@@ -76,6 +83,16 @@ def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, B
         if metric.role != "descriptive" and not any(metric.name in measures for measures in baselines.values())
     ]
     return found, [f"baselines: {family.name} has none on {', '.join(missing)}"] if missing else []
+
+
+def _baselines(family: Family[Any], given: Any) -> Baselines:
+    """What `Family.baselines` returned, checked."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"baselines: expected the measures of each baseline by its name (got {type_of(given)})")
+    return {
+        text(name, "baselines"): as_measures(measures, family.metrics, f"baselines: {name}")
+        for name, measures in given.items()
+    }
 
 
 def _trivial(baselines: Mapping[str, dict[str, Measure]]) -> Baselines:

@@ -28,6 +28,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from leadline.errors import ConfigError
+from leadline.plain import culprit, type_of
 from leadline.storage import PATIENCE, Folder, patiently
 
 __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name"]
@@ -62,6 +64,39 @@ def _size(fingerprint: Any) -> int:
     """The size in bytes by a manifest that may be damaged; 0 where it says nothing sensible."""
     size = fingerprint.get("size") if isinstance(fingerprint, dict) else 0
     return size if isinstance(size, int) and 0 <= size < 2**40 else 0
+
+
+def _bytes_of(state: Any) -> bytes:
+    """A state as a checkpoint's file holds it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _state_of(content: bytes) -> Any:
+    """The state that a checkpoint's file holds."""
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+
+
+def _refusal(value: Any) -> Exception | None:
+    """Why a part of a state cannot be written and read back; None if it can."""
+    try:
+        _state_of(_bytes_of(value))
+    except Exception as error:
+        return error
+    return None
+
+
+def _types(value: Any) -> Iterator[type]:
+    """The types of a state's values, containers and keys among them."""
+    yield type(value)
+    if isinstance(value, Mapping):
+        yield from map(type, value)
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return
+    for part in value:
+        yield from _types(part)
 
 
 class DamagedCheckpoint(ValueError):
@@ -114,6 +149,8 @@ class CheckpointStore:
         self.patience = patience
         self._alive = alive
         self._say = say
+        self._readable: frozenset[type] = frozenset()
+        """The types of the values in states that were read back before they were written."""
 
     def telling(self, alive: Callable[[], None], say: Callable[[str], None]) -> CheckpointStore:
         """Returns the same store with other functions to call while it waits."""
@@ -131,13 +168,13 @@ class CheckpointStore:
             record: plain JSON values beside it.
 
         Raises:
+            ConfigError: naming the key, if `load` could not read the state back: it is tried before
+                anything is written, at first and wherever the state holds a value of a new type.
             StorageError: if that has not come about in time; the checkpoint may then be there in
                 part, without a manifest.
             OSError: if it never can, such as where a folder has the name of a file.
         """
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        contents = {"state.pt": buffer.getvalue(), "record.json": json.dumps(record).encode()}
+        contents = {"state.pt": self._saved(dict(state)), "record.json": json.dumps(record, allow_nan=False).encode()}
         manifest = {"step": step, "files": {file: _fingerprint(content) for file, content in contents.items()}}
         # Files are written in the order of this mapping. The manifest is the last, so that a
         # checkpoint which was cut off in the middle has none and counts as absent.
@@ -161,7 +198,7 @@ class CheckpointStore:
         """
         contents = self._verified(name)
         try:
-            state = torch.load(io.BytesIO(contents["state.pt"]), weights_only=True, map_location="cpu")
+            state = _state_of(contents["state.pt"])
         except _UNREADABLE as error:
             raise DamagedCheckpoint(f"{self.folder / name}/state.pt: {error or type(error).__name__}") from None
         return Checkpoint(name, int(name.rsplit("-", 1)[1]), state, json.loads(contents["record.json"]))
@@ -190,6 +227,23 @@ class CheckpointStore:
         for name in self.names():
             if name.startswith(f"{attempt_folder(self.attempt)}/") and name not in kept:
                 self._patiently((self.folder / name).delete, name)
+
+    def _saved(self, state: dict[str, Any]) -> bytes:
+        """The bytes of a state, which a reader can load."""
+        types = frozenset(_types(state))
+        try:
+            content = _bytes_of(state)
+            if not types <= self._readable:
+                _state_of(content)
+        except Exception as error:
+            found = culprit(state, _refusal, "state_dict")
+            if found is None:  # such as where memory does not suffice for the second copy
+                raise
+            raise ConfigError(
+                f"{found[0]}: {type_of(found[1])} cannot be read back; give numbers, text, lists, mappings and tensors"
+            ) from error
+        self._readable |= types
+        return content
 
     def _patiently(self, action: Callable[[], _Found], name: str = "", size: int = 0) -> _Found:
         """Does something with the trial's folder, or with `name` below it, moving `size` bytes."""

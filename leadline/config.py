@@ -22,6 +22,9 @@ from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
 import pydantic
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
+from leadline.errors import ConfigError, calling
+from leadline.plain import plain
+
 __all__ = [
     "ConfigError",
     "Floats",
@@ -33,16 +36,9 @@ __all__ = [
     "knob",
     "make",
     "parse_overrides",
+    "refused",
     "to_dict",
 ]
-
-
-class ConfigError(ValueError):
-    """A mistake of the user: a field, option or argument that cannot be accepted.
-
-    The message is one line and begins with the name of what is wrong, as in "lr: ...". Commands and
-    sweeps print it after `error:` and exit with code 2, without a traceback.
-    """
 
 
 def knob(default: Any, doc: str, *, unit: str = "", **bounds: Any) -> Any:
@@ -69,7 +65,7 @@ def _split(value: Any) -> Any:
     """Splits text at its commas; whatever is no text is left as it is."""
     if not isinstance(value, str):
         return value
-    return () if value.strip() in ("", "linear") else tuple(value.split(","))
+    return () if value.strip() == "linear" else tuple(value.split(","))
 
 
 Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_split)]
@@ -136,19 +132,25 @@ def make(cls: type[C], values: Mapping[str, Any], owner: str = "") -> C:
         if name not in known:
             hint = did_you_mean(str(name), known) or f"known: {', '.join(known)}"
             raise ConfigError(f"{name}: unknown field{f' of {owner}' if owner else ''}; {hint}")
-    try:
-        return cls(**values)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        field, *inside = first["loc"] or ("configuration",)
-        # Of the parts below the field, numbers are places in a tuple; names are members of a union.
-        place = ".".join([str(field), *(str(part) for part in inside if isinstance(part, int))])
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        # A validator of the whole class begins its message with the field itself.
-        if first["type"] == "value_error" and not first["loc"]:
-            raise ConfigError(message) from None
-        raise ConfigError(f"{place}: {message} (got {first['input']!r})") from None
+    with calling("configuration"):  # whose own validators may raise anything
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            raise ConfigError(refused(error)) from None
+
+
+def refused(error: pydantic.ValidationError) -> str:
+    """The first thing that pydantic refuses, on one line that begins with the field's name."""
+    first = error.errors()[0]
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    message = message[:1].lower() + message[1:]
+    # A validator of the whole class begins its message with the field itself.
+    if first["type"] == "value_error" and not first["loc"]:
+        return message
+    field, *inside = first["loc"] or ("configuration",)
+    # Of the parts below the field, numbers are places in a tuple; names are members of a union.
+    place = ".".join([str(field), *(str(part) for part in inside if isinstance(part, int))])
+    return f"{place}: {message} (got {first['input']!r})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -161,13 +163,18 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
     """Returns the words `["lr=3e-4", "layers=128,64"]` as a mapping from field to text.
 
     Raises:
-        ConfigError: for a word without `=`, an empty name, or a field given twice.
+        ConfigError: for a word without `=`, an empty name or value, or a field given twice.
     """
     found: dict[str, str] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name:
             raise ConfigError(f"{word}: expected field=value, for example lr=3e-4")
+        if not value.strip():
+            raise ConfigError(
+                f"{name}: nothing stands after the sign; give a value, or leave the field out "
+                "(an empty tuple is written linear)"
+            )
         if name in found:
             raise ConfigError(f"{name}: given twice")
         found[name] = value
@@ -175,9 +182,12 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
 
 
 def to_dict(config: TrialConfig) -> dict[str, Any]:
-    """Returns the configuration as plain JSON values; `make` accepts them back."""
-    plain = dataclasses.asdict(cast(Any, config))
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+    """Returns the configuration as plain JSON values; `make` accepts them back.
+
+    Raises:
+        ConfigError: naming a field whose value cannot be recorded, such as a date.
+    """
+    return {name: plain(value, name) for name, value in dataclasses.asdict(cast(Any, config)).items()}
 
 
 def _type_name(annotation: Any) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from leadline.config import ConfigError
+from leadline.errors import ConfigError, told
 
 __all__ = ["load", "split"]
 
@@ -20,11 +20,17 @@ def split(target: str, field: str) -> tuple[str, str]:
         field: what the name is asked for, with which the error begins.
 
     Raises:
-        ConfigError: if it is no dotted name.
+        ConfigError: if it is no dotted name, or its module is the program that runs: in every other
+            process, `__main__` is another program.
     """
     module, _, attribute = target.partition(":")
     if not module or not attribute or module.startswith("."):
         raise ConfigError(f"{field}: {target!r} is neither a name nor package.module:NAME")
+    if module == "__main__":
+        raise ConfigError(
+            f"{field}: {target} is found in no other process, and trials run in processes of their own; put it into "
+            f"a module of its own beside the script, such as my_{field}.py, and name it my_{field}:{attribute}"
+        )
     return module, attribute
 
 
@@ -44,9 +50,8 @@ def load(target: str, field: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{field}: cannot load {target}: {_reason(module, error)}") from None
-    except Exception as error:  # the module is somebody's, and may raise anything when it is imported
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ConfigError(f"{field}: cannot load {target}: {words}") from error
+    except (Exception, SystemExit) as error:  # the module is somebody's, and may raise anything when it is imported
+        raise ConfigError(f"{field}: cannot load {target}: {told(error)}") from error
 
 
 def _reason(module: str, error: Exception) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Finding", "latest"]
+from leadline.errors import ConfigError
+from leadline.plain import number, text, type_of
+
+__all__ = ["Finding", "as_findings", "latest"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,9 @@ class Finding:
         sentence: what was found, for the leaderboard's notes and the report.
         subject: what it is about, where a guard looks at several things: a submodule, a loss term
             or a stage. Empty otherwise.
+
+    Raises:
+        ConfigError: naming the attribute, if it is not of its type.
     """
 
     guard: str
@@ -29,6 +35,12 @@ class Finding:
     number: float
     sentence: str
     subject: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("guard", "sentence", "subject"):
+            object.__setattr__(self, name, text(getattr(self, name), f"Finding: {name}"))
+        object.__setattr__(self, "failed", bool(self.failed))
+        object.__setattr__(self, "number", number(self.number, "Finding: number"))
 
     @property
     def mark(self) -> str:
@@ -44,6 +56,23 @@ class Finding:
     def from_dict(plain: dict[str, Any]) -> Finding:
         """Makes the finding that `to_dict` was called on; None comes back as NaN."""
         return Finding(**{**plain, "number": math.nan if plain["number"] is None else plain["number"]})
+
+
+def as_findings(given: Any, place: str) -> list[Finding]:
+    """Checks what a guard or an audit returned: findings.
+
+    Args:
+        given: what was returned.
+        place: who returned it, with which the error begins.
+
+    Raises:
+        ConfigError: if it is anything else.
+    """
+    found = list(given) if isinstance(given, Iterable) else [given]
+    for one in found:
+        if not isinstance(one, Finding):
+            raise ConfigError(f"{place}: expected a list of leadline.Finding (got {type_of(one)})")
+    return found
 
 
 def latest(findings: Iterable[Finding]) -> list[Finding]:

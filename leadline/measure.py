@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from leadline.errors import ConfigError
 from leadline.finding import Finding
+from leadline.plain import number, text, type_of, whole
 
-__all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "sign"]
+__all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "as_measures", "sign"]
 
 
 def sign(mode: str) -> float:
@@ -113,7 +115,11 @@ class Measure:
         low: the lower end of the interval.
         high: the upper end of the interval.
         units: the values of the single units, in the same order for every trial, where `value` is
-            their mean; else empty. Comparisons of two trials pair them.
+            their mean; else empty. Comparisons of two trials pair them; where one is not finite,
+            nothing is claimed.
+
+    Raises:
+        ConfigError: naming the attribute, if it is no number.
     """
 
     value: float
@@ -123,9 +129,17 @@ class Measure:
     units: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        # numpy's scalars, which a mean returns, could not be read back from a checkpoint.
+        # A family may return numpy's scalars and arrays, or tensors, which no ledger can hold.
         for name in ("value", "low", "high"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            if type(getattr(self, name)) is not float:
+                object.__setattr__(self, name, float(number(getattr(self, name), f"Measure: {name}")))
+        if type(self.n) is not int or self.n < 0:
+            object.__setattr__(self, "n", whole(self.n, "Measure: n"))
+        if type(self.units) is not tuple or any(type(unit) is not float for unit in self.units):
+            units = self.units.tolist() if hasattr(self.units, "tolist") else self.units
+            if not isinstance(units, list | tuple):
+                raise ConfigError(f"Measure: units: expected a number for each unit (got {type_of(self.units)})")
+            object.__setattr__(self, "units", tuple(float(number(unit, "Measure: units")) for unit in units))
 
     @staticmethod
     def exact(value: float, n: int = 1) -> Measure:
@@ -140,7 +154,9 @@ class Measure:
         """
         numbers = {name: getattr(self, name) for name in ("value", "low", "high")}
         plain: dict[str, Any] = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
-        return {**plain, "n": self.n, **({"units": list(self.units)} if units and self.units else {})}
+        if units and self.units:
+            return {**plain, "n": self.n, "units": [unit if math.isfinite(unit) else None for unit in self.units]}
+        return {**plain, "n": self.n}
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Measure:
@@ -148,7 +164,31 @@ class Measure:
         value, low, high = [
             math.nan if number is None else number for number in (plain["value"], plain["low"], plain["high"])
         ]
-        return Measure(value, int(plain["n"]), low, high, tuple(plain.get("units", ())))
+        units = tuple(math.nan if unit is None else unit for unit in plain.get("units", ()))
+        return Measure(value, int(plain["n"]), low, high, units)
+
+
+def as_measures(given: Any, metrics: Iterable[Metric], place: str) -> dict[str, Measure]:
+    """Checks what a family returned: measures by the names of its metrics.
+
+    Args:
+        given: what was returned.
+        metrics: the family's metrics.
+        place: who returned it, with which the error begins.
+
+    Raises:
+        ConfigError: if it is no mapping, or holds another name or anything but a `Measure`.
+    """
+    known = [metric.name for metric in metrics]
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{place}: expected a Measure for each of {', '.join(known)}, by name (got {type_of(given)})")
+    for name, measure in given.items():
+        if name not in known:
+            raise ConfigError(f"{place}: returned {name!r}, which is no metric; the metrics are {', '.join(known)}")
+        if not isinstance(measure, Measure):
+            expected = "expected a Measure, such as leadline.mean_over_units(...)"
+            raise ConfigError(f"{place}: {name}: {expected} (got {type_of(measure)})")
+    return {text(name, place): measure for name, measure in given.items()}
 
 
 class Measures(Mapping[str, Measure]):

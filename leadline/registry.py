@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from leadline.config import ConfigError
+from leadline.config import ConfigError, TrialConfig
 from leadline.dotted import load
 from leadline.family import Family
+from leadline.measure import Metric
 
 __all__ = ["HANDED_ON", "family", "handed_on", "names", "target"]
 
@@ -92,7 +93,31 @@ def family(name: str, recorded: str = "") -> Family[Any]:
     found = load(place, "family")
     if not isinstance(found, Family):
         raise ConfigError(f"family: {place} is a {type(found).__name__}, not a leadline.Family")
+    if wrong := _wrong(found):
+        raise ConfigError(f"family: {place}: {wrong}")
     return found
+
+
+def _wrong(family: Family[Any]) -> str:
+    """What is wrong with the attributes of a family, in words; empty where nothing is."""
+    lacking = [name for name in ("name", "Config", "metrics", "objective") if not hasattr(family, name)]
+    if lacking:
+        return f"has no {lacking[0]}, which every family sets on its class"
+    if not isinstance(family.name, str) or not family.name:
+        return f"name: expected text (got {family.name!r})"
+    if not (isinstance(family.Config, type) and issubclass(family.Config, TrialConfig)):
+        return f"Config: expected a class made by leadline.configuration (got {family.Config!r})"
+    if not isinstance(family.metrics, list | tuple) or not all(isinstance(one, Metric) for one in family.metrics):
+        return f"metrics: expected a tuple of leadline.Metric (got {family.metrics!r})"
+    names = [metric.name for metric in family.metrics]
+    for name in names:
+        if names.count(name) > 1:
+            return f"metrics: {name!r} is declared twice"
+    for name in family.beside:
+        if name not in names:
+            return f"beside: {name!r} is no metric; the metrics are {', '.join(names)}"
+    modes = [metric for metric in family.metrics if metric.mode not in ("min", "max")]
+    return f"metrics: {modes[0].name}: mode must be min or max (got {modes[0].mode!r})" if modes else ""
 
 
 def handed_on() -> str:

@@ -114,9 +114,10 @@ class Task(ABC):
         the training.
 
         Returns:
-            A measure for every metric of `Family.metrics`, by name. Without one of them the attempt
-            fails: "evaluate: returned no ...". Weights that are not finite should give a value that
-            is not, rather than an exception. `leadline.mean_over_units` makes the interval.
+            A measure for every metric of `Family.metrics`, by name. Without one of them, or with
+            anything else, the attempt fails: "evaluate: returned no ...". Weights that are not
+            finite should give a value that is not, rather than an exception.
+            `leadline.mean_over_units` makes the interval.
         """
 
     def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)
@@ -224,8 +225,8 @@ class Task(ABC):
         loop itself saves model, optimizers, schedulers and torch's generators.
 
         Returns:
-            Plain values, lists, mappings and tensors alone. Anything else cannot be read back, and
-            the trial goes on from an older checkpoint.
+            Plain values, lists, mappings and tensors alone. Anything else could not be read back,
+            and fails the attempt: "state_dict: task.pool: a date cannot be read back".
         """
         return {}
 

@@ -338,7 +338,7 @@ def _same_rows(a: Finalist, b: Finalist, name: str, one: set[int], other: set[in
         for line in _lines(a)
         if name in line.metrics and line.name in lines
     ]
-    if any(len(set(units)) > 1 and np.array_equal(units, others) for units, others in shared):
+    if any(len(set(units)) > 1 and np.array_equal(units, others, equal_nan=True) for units, others in shared):
         return []
     keys = [_data_key(arm) for arm in (a, b)]
     if keys[0] != keys[1]:
@@ -358,7 +358,7 @@ def _lines(arm: Finalist) -> list[Baseline]:
 def _data_key(arm: Finalist) -> str:
     """Returns the family's key of the arm's data; the sweep's folder where it is not installed."""
     try:
-        family = arm.sweep.settings.model_family()
-        return str(family.data_key(family.config(arm.trial.config)))
+        settings = arm.sweep.settings
+        return settings.data_key(settings.model_family().config(arm.trial.config))
     except (ConfigError, ValueError):
         return f"of {arm.sweep.folder}"

@@ -18,6 +18,7 @@ or a refusal, 130 when interrupted.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from leadline import registry
 from leadline.command_line import Command, count
 from leadline.config import ConfigError, TrialConfig, describe, parse_overrides, to_dict
+from leadline.errors import calling, raised
 from leadline.family import Family
 from leadline.measure import Measure
 
@@ -86,11 +88,13 @@ def _preset(family: Family[Any], name: str | None, scale: str | None) -> dict[st
     if name not in family.presets:
         raise ConfigError(f"preset: {family.name} has no {name!r}; it has {', '.join(family.presets) or 'none'}")
     try:
-        return to_dict(family.presets[name](float(scale or 1)))
-    except ConfigError:
-        raise
+        share = float(scale or 1)
     except ValueError:
-        raise ConfigError(f"scale: must be a number (got {scale!r})") from None
+        share = math.nan
+    if not 0 < share <= 1:
+        raise ConfigError(f"scale: must be a number above 0 and at most 1 (got {scale!r})")
+    with calling(f"preset: {name}"):
+        return to_dict(family.presets[name](share))
 
 
 def _details(words: Sequence[str]) -> str:
@@ -190,6 +194,8 @@ def _run(given: argparse.Namespace) -> int:
         trained = _train(family, {**values, **parse_overrides(words)}, given.save, given.device, given.threads)
     except OSError as error:
         raise ConfigError(f"save: {error}") from None
+    except SystemExit as error:  # of the family's: it must not look like an end without a fault
+        raise raised(error) from error
     return 0 if trained else REFUSED
 
 

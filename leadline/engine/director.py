@@ -378,7 +378,7 @@ class Director:
         number = event.trial
         stratum = event.stratum
         was = event.config
-        fields = self._search[stratum].replay(number, event.params)
+        fields = self._search[stratum].replay(number, event.params, feasible=not event.infeasible)
         for name, now in self._search[stratum].distributions(number).items():
             self._drawn[stratum, name] = (event.distributions.get(name, now), now)
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
@@ -435,14 +435,17 @@ class Director:
         given = dict(self.settings.enqueue[index]) if index < len(self.settings.enqueue) else {}
         stratum = given.pop(self.settings.stratify, None) if self.settings.stratify else None
         stratum = self._dealt_next() if stratum is None else next(s for s in self.settings.strata if s == stratum)
-        params, fields = self._search[str(stratum)].ask(number, given)
-        fields |= {name: value for name, value in given.items() if name not in params}
+        search = self._search[str(stratum)]
+        fields = dict(given)
         try:
+            _, found = search.ask(number, given)
+            fields = found | {name: value for name, value in given.items() if name not in search.params(number)}
             config = to_dict(self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS)))
         except ConfigError as error:
+            params = search.params(number)
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
-        return self._record_proposal(number, str(stratum), "search", None, params, config)
+        return self._record_proposal(number, str(stratum), "search", None, search.params(number), config)
 
     def _dealt_next(self) -> Any:
         """The first stratum with the fewest trials; enqueued trials count for their stratum."""

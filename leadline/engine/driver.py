@@ -211,7 +211,7 @@ class Driver:
         self._take_signals()  # again, because Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
         preparing.join()
-        if not shared.ready():
+        if not (shared.ready() and shared.share()):
             return "failed"
         self.marks["data and baselines"] = time.time()
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()

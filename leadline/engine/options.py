@@ -9,7 +9,7 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from leadline.command_line import Parser, duration, finite, labels, local_path, 
 from leadline.config import ConfigError, describe, parse_overrides, to_dict
 from leadline.engine.search import Search
 from leadline.engine.study import Scale, Study
+from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
+from leadline.plain import plain, type_of
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -242,7 +244,10 @@ def _enqueued(path: Path) -> tuple[dict[str, Any], ...]:
         raise ConfigError(f"enqueue: cannot read {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(f"enqueue: {path} must hold a list of mappings, such as '- {{lr: 0.001}}'")
-    return tuple({str(name): value for name, value in entry.items()} for entry in entries)
+    return tuple(
+        {str(name): plain(value, f"enqueue: entry {at}: {name}") for name, value in entry.items()}
+        for at, entry in enumerate(entries, start=1)
+    )
 
 
 def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
@@ -270,11 +275,17 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
             raise ConfigError(f"{reserved}: say --{option}, which the whole sweep needs to know")
     if study.stratify and study.stratify in overrides:
         sizes["strata"] = _strata(study, overrides.pop(study.stratify))
-    shared = {name: value for name, value in study.shared(sizes["strata"]).items() if name not in overrides}
+    with calling("study: shared"):
+        shared = study.shared(sizes["strata"])
+    if not isinstance(shared, Mapping):
+        raise ConfigError(f"study: shared: returned {type_of(shared)}; it must return a dict of fields")
+    shared = {name: value for name, value in plain(shared, "study: shared").items() if name not in overrides}
     from leadline import registry
 
     family = registry.family(study.family)
     metric = family.metric(study.metric or family.objective)
+    for name in {name: None for one in study.contrasts for name in one.margins}:
+        family.metric(name)
     made = Settings(
         study=study.name,
         family=study.family,

@@ -17,11 +17,13 @@ import torch
 from leadline import cpus
 from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.engine.director import Assignment, Director
-from leadline.engine.search import Space
+from leadline.engine.search import SPACE, Space
+from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
 from leadline.ledger.settings import Settings
+from leadline.plain import whole
 from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -144,6 +146,11 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
         director.started(proposal.trial, proposal.attempt)
         found.append(proposal)
     failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
+    # A configuration that the family does not take is a result. A fault of the space's own code is
+    # one to mend before anything is trained.
+    faults = [trial for trial in failed if trial.reason.startswith(f"infeasible: {SPACE}: ")]
+    if new and faults:
+        raise ConfigError(faults[0].reason.removeprefix("infeasible: "))
     if not found and new and failed:
         raise ConfigError(
             f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}"
@@ -187,7 +194,9 @@ def check_fits(
     for trial in trials:
         _check_extension(settings, trial)
     family = settings.model_family()
-    checkpoint = max(family.checkpoint_bytes(config) for config in _configs(settings, space))
+    configs = _configs(settings, space)
+    with calling("checkpoint_bytes"):
+        checkpoint = max(whole(family.checkpoint_bytes(config), "checkpoint_bytes") for config in configs)
     ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
     needed = checkpoint * MOST_KEPT * runs
@@ -292,10 +301,12 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
     family = settings.model_family()
     configs = _configs(settings, space)
     began = time.perf_counter()
-    data = family.build_data(configs[0])
+    with calling("build_data"):
+        data = family.build_data(configs[0])
     built = time.perf_counter() - began
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
-    rates = [_seconds_per_step(family, config, data) for config in configs]
+    with calling("first steps"):
+        rates = [_seconds_per_step(family, config, data) for config in configs]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
     steps = expected_steps(settings)
     # A cluster is not contacted here, so that without --concurrent one trial at a time is assumed.
@@ -334,7 +345,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         "next proposals" if past else "first proposals",
     ]
     director = _replayed(settings, space, past)
-    usual = to_dict(family.Config())
+    usual = to_dict(family.config({}))
     lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
     told = {*fixed, "steps", "eval_every", "seed"}
     for proposal in _first_proposals(director, 4, new=not past):

@@ -20,8 +20,13 @@ from optuna.trial import TrialState
 from leadline.config import ConfigError
 from leadline.engine.optuna_private import forget_unused_draws
 from leadline.engine.recorded_params import Recorded
+from leadline.errors import calling
+from leadline.plain import plain, type_of
 
-__all__ = ["Outcome", "Pinned", "Search", "Space", "seed_of"]
+__all__ = ["SPACE", "Outcome", "Pinned", "Search", "Space", "seed_of"]
+
+SPACE = "space"
+"""The word with which an error about the search space itself begins."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -49,6 +54,7 @@ class Pinned:
     """A trial on which some parameters are given.
 
     Asking for a given parameter returns its value, and the sampler never sees that parameter.
+    Bounds and choices may be numpy's numbers; Optuna, and the ledger, get plain ones.
     """
 
     def __init__(self, trial: Any, given: Mapping[str, Any]) -> None:
@@ -66,7 +72,10 @@ class Pinned:
             return method
 
         def suggest(parameter: str, *args: Any, **kwargs: Any) -> Any:
-            return self._given[parameter] if parameter in self._given else method(parameter, *args, **kwargs)
+            if parameter in self._given:
+                return self._given[parameter]
+            place = f"{SPACE}: {parameter}"
+            return method(parameter, *plain(args, place), **plain(kwargs, place))
 
         return suggest
 
@@ -124,31 +133,44 @@ class Search:
             the searched parameters and the configuration's fields.
 
         Raises:
-            ConfigError: if a given parameter lies outside the space, or the space sets a given
-                field without asking for it.
+            ConfigError: if a given parameter lies outside the space, the space sets a given field
+                without asking for it, or the space fails. The proposal is made all the same, with
+                the parameters that the space had asked for: see `params`.
         """
         self.study.sampler = self._new_sampler(number)
         if given:
             self.study.enqueue_trial(dict(given))
         trial = self.study.ask()
-        fields = self._fields(trial, given or {})
+        try:
+            fields = self._fields(trial, given or {})
+        finally:
+            forget_unused_draws(self.study, trial, self._storage)
+            self._open(number, trial)
         for name in [name for name in given or {} if name in fields and name not in trial.params]:
             raise ConfigError(
                 f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}"
             )
-        forget_unused_draws(self.study, trial, self._storage)
-        self._open(number, trial)
         return dict(trial.params), {**fields, **self._pinned}
+
+    def params(self, number: int) -> dict[str, Any]:
+        """The parameters that the space has asked for in a proposal."""
+        return dict(self._asked[number])
 
     def _open(self, number: int, trial: OptunaTrial) -> None:
         trial.set_user_attr("trial", number)
         self._trials[number] = trial
         self._asked[number] = dict(trial.params)
 
-    def replay(self, number: int, params: Mapping[str, Any]) -> dict[str, Any]:
+    def replay(self, number: int, params: Mapping[str, Any], *, feasible: bool = True) -> dict[str, Any]:
         """Takes over a recorded proposal, so that the study is as if it had just been made.
 
         Nothing is sampled.
+
+        Args:
+            number: the trial's number.
+            params: its recorded parameters.
+            feasible: whether it could be trained. One that could not need not fit the space, which
+                may have failed then, or have been mended since.
 
         Returns:
             the configuration's fields, as the space makes them of the parameters now.
@@ -158,11 +180,16 @@ class Search:
                 fit it any more.
         """
         known = Recorded(dict(params), number)
-        fields = self._space(Pinned(known, self._pinned), self._scale)
-        known.complete()
+        fields: dict[str, Any] = {}
+        try:
+            fields = self._run(known)
+            known.complete()
+        except ConfigError:
+            if feasible:
+                raise
         self.study.sampler = _UNUSED
-        if params:
-            self.study.enqueue_trial(dict(params))
+        if taken := {name: value for name, value in params.items() if name in known.distributions}:
+            self.study.enqueue_trial(taken)
         self._open(number, self.study.ask(dict(known.distributions)))
         return {**fields, **self._pinned}
 
@@ -178,7 +205,7 @@ class Search:
         self._told = {}
         self._begin()
         for number, params in asked.items():
-            self.replay(number, params)
+            self.replay(number, params, feasible=False)  # those that were feasible still are
             if number in told and number not in numbers:
                 self.tell(number, *told[number])
 
@@ -186,6 +213,20 @@ class Search:
         """The distributions of an open trial's parameters, by name, as Optuna's JSON."""
         found = self._trials[number].distributions
         return {name: optuna.distributions.distribution_to_json(distribution) for name, distribution in found.items()}
+
+    def _run(self, trial: Any) -> dict[str, Any]:
+        """Runs the space on a trial and returns the fields that it sets, as plain values.
+
+        Raises:
+            ConfigError: beginning with `space`, if it raises or does not return such fields.
+        """
+        with calling(SPACE):
+            fields = self._space(Pinned(trial, self._pinned), self._scale)
+        if not isinstance(fields, Mapping):
+            hint = ": is its `return` missing?" if fields is None else ""
+            raise ConfigError(f"{SPACE}: returned {type_of(fields)}; it must return a dict of fields{hint}")
+        found: dict[str, Any] = plain(fields, SPACE)
+        return found
 
     def _fields(self, trial: OptunaTrial, given: Mapping[str, Any]) -> dict[str, Any]:
         """Runs the space and returns the fields that it sets.
@@ -197,16 +238,18 @@ class Search:
             # Choices that are no plain values are refused, as the ledger could not keep them.
             warnings.filterwarnings("error", "Choices for a categorical", UserWarning)
             try:
-                return self._space(Pinned(trial, self._pinned), self._scale)
-            except ConfigError:
-                raise
-            except (UserWarning, ValueError) as error:
+                return self._run(trial)
+            except ConfigError as failed:
+                error = failed.__cause__
                 names = [
                     name
                     for name in given
-                    if re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))
+                    if isinstance(error, UserWarning | ValueError)
+                    and re.search(rf"\b{re.escape(name)}\b|{re.escape(repr(given[name]))}", str(error))
                 ]
-                raise ConfigError(f"{', '.join(names) or 'space'}: outside the search space: {error}") from None
+                if not names:
+                    raise
+                raise ConfigError(f"{', '.join(names)}: outside the search space: {error}") from None
 
     def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
         """Ends a trial in the study.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import pydantic
 
 from leadline import registry
-from leadline.config import ConfigError, did_you_mean
+from leadline.config import ConfigError, did_you_mean, refused
 from leadline.dotted import load
 from leadline.engine.search import Space
+from leadline.plain import plain
 
 __all__ = ["Contrast", "Scale", "Study"]
 
@@ -117,17 +122,18 @@ class Study:
         return (self.family, *(name for name in registry.names() if name != self.family and self._answer(name)))
 
     def of(self, family: str | None) -> Study:
-        """The study as it is asked of a family.
+        """The study as it is asked of a family, with plain values alone, as the ledger takes them.
 
         Args:
             family: a name that `leadline.registry` knows, or `package.module:FAMILY`; None for the
                 default.
 
         Raises:
-            ConfigError: if it cannot be asked of that family.
+            ConfigError: if it cannot be asked of that family, or, beginning with `study`, if it
+                holds what cannot be recorded.
         """
         if family in (None, self.family):
-            return self
+            return _checked(self)
         assert family is not None, "None is the first"
         answer = self._answer(family)
         if not answer:
@@ -141,7 +147,7 @@ class Study:
             raise ConfigError(
                 f"study: {answer} must be a Study called {self.name} that counts {self.budget}, to answer for {family}"
             )
-        return dataclasses.replace(found, family=family)
+        return _checked(dataclasses.replace(found, family=family))
 
     def _answer(self, family: str) -> str:
         """The dotted name of a family's own study; empty if there is none, or no such family."""
@@ -149,3 +155,45 @@ class Study:
             return registry.family(family).studies.get(self.name, "")
         except ConfigError:
             return ""
+
+
+_Part = TypeVar("_Part", Study, Scale, Contrast)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+"""The pattern of a study's name, with which the names of its sweeps begin."""
+
+
+def _checked(study: Study) -> Study:
+    """The study with values of the declared types, as the ledger takes them.
+
+    Raises:
+        ConfigError: beginning with `study`, and naming the field.
+    """
+    study = _typed(study, vars(study), "study")
+    if not _NAME.fullmatch(study.name):
+        raise ConfigError(f"study: name: must be letters, digits, '.', '_' or '-' (got {study.name!r})")
+    scales = {}
+    for name, scale in study.scales.items():
+        place = f"study: scales.{name}"
+        scales[name] = _typed(scale, plain(vars(scale), place), place)
+        named = list(map(str, scales[name].strata))
+        if not named or len(set(named)) < len(named):
+            raise ConfigError(f"{place}: strata: at least one, and each once (got {', '.join(named) or 'none'})")
+        if missing := [one for one in named if study.arms and one not in study.arms]:
+            raise ConfigError(f"{place}: strata: no arm {missing[0]!r}; the arms are {', '.join(study.arms)}")
+    contrasts = tuple(_typed(one, plain(vars(one), "study: contrasts"), "study: contrasts") for one in study.contrasts)
+    arms = plain(study.arms, "study: arms")
+    return dataclasses.replace(study, scales=scales, contrasts=contrasts, arms=arms)
+
+
+@functools.cache
+def _adapter(part: type[_Part]) -> pydantic.TypeAdapter[_Part]:
+    return pydantic.TypeAdapter(part)
+
+
+def _typed(part: _Part, values: Mapping[str, Any], place: str) -> _Part:
+    """The same with these values, each of its declared type."""
+    try:
+        found: _Part = _adapter(type(part)).validate_python(dict(values))
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{place}: {refused(error)}") from None
+    return found

@@ -90,15 +90,23 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
 
 
 def lost(history: History, trial: Trial, name: str) -> list[str]:
-    """Returns a finalist's replicates without a finite score, as in `replicate 43 failed`."""
+    """Returns a finalist's replicates without a finite score on every unit.
+
+    They are given as in `replicate 43 failed`.
+    """
     words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
     runs = history.replicates(trial.number)
     ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
-    return ended + [
-        f"the score of replicate {run.number} is not finite"
-        for run in runs
-        if run.status == "finished" and not math.isfinite(run.value(name))
-    ]
+    found = [(run.number, _unfit(run.measure(name))) for run in finished(history, trial)]
+    return ended + [f"the score of replicate {number} {words}" for number, words in found if words]
+
+
+def _unfit(score: Measure | None) -> str:
+    """Why a score, or a value of a unit behind it, allows no comparison; empty where it does."""
+    if score is None or not math.isfinite(score.value):
+        return "is not finite"
+    count = sum(not math.isfinite(unit) for unit in score.units)
+    return f"is not finite on {count} of {len(score.units)} units" if count else ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,9 @@ def versus(
         return None
     own = Side(f"trial {trial.number}", trial.stratum, trial.number, tuple(found))
     predictor = Side(line.name, trial.stratum, scores=(other,))
-    made = Comparison(own, predictor, metric, mode, None, missing(history, trial, name, unit), other.n, unit)
+    unfit = [f"the score of {line.name} {words}"] if (words := _unfit(other)) else []
+    lacks = "; ".join(filter(None, [missing(history, trial, name, unit), *unfit]))
+    made = Comparison(own, predictor, metric, mode, None, lacks, other.n, unit)
     if not all(score.units and len(score.units) == len(other.units) for score in found):
         return made
     table = np.array([score.units for score in found]) - np.array(other.units)

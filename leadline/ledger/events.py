@@ -13,6 +13,7 @@ compaction copies what is stored, not these objects.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -117,7 +118,10 @@ class Audited:
     failed: bool
     """Whether the finding is a fault, for which the sweep is refused."""
     number: float
-    """The number that was counted or measured, in the unit that `sentence` names."""
+    """The number that was counted or measured, in the unit that `sentence` names.
+
+    NaN where there is none, which is stored as null.
+    """
     sentence: str
     """The finding in words, for a reader."""
     time: float
@@ -130,7 +134,7 @@ class Audited:
             "guard": self.guard,
             "stratum": self.stratum,
             "failed": self.failed,
-            "number": self.number,
+            "number": self.number if math.isfinite(self.number) else None,
             "sentence": self.sentence,
             "time": self.time,
         }
@@ -142,7 +146,7 @@ class Audited:
             guard=plain["guard"],
             stratum=plain["stratum"],
             failed=plain["failed"],
-            number=plain["number"],
+            number=math.nan if plain["number"] is None else plain["number"],
             sentence=plain["sentence"],
             time=plain["time"],
         )

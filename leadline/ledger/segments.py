@@ -42,7 +42,8 @@ class Ledger:
 
     `append` returns at once; its event is stored with the next group, in the same order. A caller
     that must not act before an event is stored asks `stored`, or waits in `commit`. A storage that
-    refuses is waited for. All three raise a failure to store.
+    refuses is waited for. All three raise a failure to store. An event that cannot be encoded is
+    refused by `append`, where its caller can do something about it, and costs no other event.
 
     Args:
         folder: the ledger's folder.
@@ -75,7 +76,8 @@ class Ledger:
         if found.torn:
             self._set_aside(found.torn, found.problem)
         self._compaction = self._compacting(found, compact)
-        self._pending: list[Record] = []
+        self._pending: list[bytes] = []
+        """The encoded events of the next group."""
         self._appended = 0
         self._stored = 0
         self._urgent = False
@@ -87,11 +89,16 @@ class Ledger:
         self._writer.start()
 
     def append(self, event: Event) -> int:
-        """Queues an event for the next group and returns its position, for `stored`."""
-        record = event.to_dict()
+        """Queues an event for the next group and returns its position, for `stored`.
+
+        Raises:
+            ValueError: naming the event, if it holds what JSON cannot.
+            LedgerError: if an earlier event could not be stored.
+        """
+        line = _encoded(event.to_dict())
         with self._wake:
             self._raise_error()
-            self._pending.append(record)
+            self._pending.append(line)
             self._appended += 1
             self._wake.notify_all()
             return self._appended
@@ -176,8 +183,8 @@ class Ledger:
                 self._stored += len(group)
                 self._wake.notify_all()
 
-    def _store(self, group: list[Record]) -> None:
-        span, body = Span(self._segment + 1, self._segment + 1), lines(group)
+    def _store(self, group: list[bytes]) -> None:
+        span, body = Span(self._segment + 1, self._segment + 1), b"".join(group)
         content = encode(span, self._previous, len(group), body)
         patiently(
             lambda: self._publish(span, content),
@@ -219,3 +226,12 @@ class Ledger:
             ]
             if others:
                 raise FileExistsError(f"{self.folder}/{min(others)} is another writer's") from None
+
+
+def _encoded(record: Record) -> bytes:
+    """An event as it is stored."""
+    try:
+        return lines([record])
+    except (TypeError, ValueError) as error:
+        whose = f" of trial {record['trial']}" if "trial" in record else ""
+        raise ValueError(f"ledger: the event {record['type']!r}{whose} cannot be recorded: {error}") from None

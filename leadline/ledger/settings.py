@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from leadline.config import ConfigError, TrialConfig
+from leadline.errors import calling
 from leadline.ledger.rungs import rungs
 from leadline.measure import Report
+from leadline.plain import plain, type_of, whole
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -213,7 +214,8 @@ class Settings:
         family = self.model_family()
         given = {**self.overrides, **self.dealt(stratum), "seed": seed}
         config = self._budgeted(family, {**self.fields, **fields, **given})
-        if fields and family.data_key(config) != family.data_key(self._budgeted(family, {**self.fields, **given})):
+        key = self.data_key(config)
+        if fields and key != self.data_key(self._budgeted(family, {**self.fields, **given})):
             raise ConfigError(
                 f"{', '.join(fields)}: would change the data, on which trials are compared; fix it on the command line"
             )
@@ -223,6 +225,18 @@ class Settings:
                 f"batch: {rows} rows cannot be shared by {self.workers_per_trial} workers per trial; take a multiple"
             )
         return config
+
+    def data_key(self, config: TrialConfig) -> str:
+        """Returns the family's name for the data that a configuration needs.
+
+        Raises:
+            ConfigError: if it is no text, or the family raises.
+        """
+        with calling("data_key"):
+            key = self.model_family().data_key(config)
+        if not isinstance(key, str):
+            raise ConfigError(f"data_key: {self.family}'s must be text (got {type_of(key)})")
+        return str(key)
 
     def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:
         """Returns the configuration with the steps and the interval that the budget gives.
@@ -235,7 +249,11 @@ class Settings:
         """
         rows = 1
         if self.unit == "samples":
-            rows = family.samples_per_step(family.config(values))
+            made = family.config(values)
+            with calling("samples_per_step"):
+                rows = whole(family.samples_per_step(made), "samples_per_step")
+            if not rows:
+                raise ConfigError(f"samples_per_step: {self.family}'s must be at least 1 (got 0)")
             for name, size in (("samples", self.budget), ("grace", self.grace)):
                 if size % rows:
                     raise ConfigError(f"{name}: {size} is no whole number of batches of {rows}; take a multiple")
@@ -244,9 +262,13 @@ class Settings:
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the settings as they are recorded, as plain JSON values."""
-        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return {_RECORDED_AS.get(name, name): value for name, value in plain.items()}
+        """Returns the settings as they are recorded, as plain JSON values.
+
+        Raises:
+            ConfigError: naming a setting that cannot be recorded.
+        """
+        values = dataclasses.asdict(self).items()
+        return {_RECORDED_AS.get(name, name): plain(value, f"study: {name}") for name, value in values}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Settings:

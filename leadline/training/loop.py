@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 
 from leadline.checkpoint import CheckpointStore, checkpoint_name
-from leadline.config import TrialConfig, to_dict
+from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.family import Family
 from leadline.finding import Finding
-from leadline.measure import Measure, Report
+from leadline.measure import Measure, Report, as_measures
+from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import Split
 from leadline.training.guards import every_guard
@@ -134,7 +135,7 @@ class Loop(Trainer):
             batch = self.task.batch(self.step)
             for name, term in self.optimize(self.share(batch)).items():
                 sums[name] = sums[name] + term if name in sums else term
-            self.samples += self.task.samples(batch)
+            self.samples += whole(self.task.samples(batch), "samples")
             self.step += 1
             self.task.after_step(self.step)
             self.alive()
@@ -145,7 +146,9 @@ class Loop(Trainer):
     def _tallied(self) -> dict[str, float]:
         """Sum over count of each of the task's tallies, of all workers together."""
         found = {}
-        for name, tally in self.task.tallies().items():
+        for name, tally in _named(self.task.tallies(), "tallies").items():
+            if not isinstance(tally, torch.Tensor) or tally.shape != (2,):
+                raise ConfigError(f"tallies: {name}: expected a tensor [2], a sum and a count (got {type_of(tally)})")
             if self.world.size > 1:
                 dist.all_reduce(tally)
             total, count = tally.tolist()
@@ -166,7 +169,8 @@ class Loop(Trainer):
         confirming = self.test and self.step == self.config.steps
         splits: list[Split] = ["validation", "test"] if confirming else ["validation"]
         metrics: dict[str, Measure] = {}
-        facts = {**facts, **self.task.facts(self.step)}
+        told = _named(self.task.facts(self.step), "facts")
+        facts = {**facts, **{name: number(value, f"facts: {name}") for name, value in told.items()}}
         losses = self.watch.losses()
         if self.world.size > 1:
             self._gather()
@@ -174,7 +178,8 @@ class Loop(Trainer):
             self.task.model.eval()
             with torch.no_grad():
                 for split in splits:
-                    metrics |= {f"{split}/{name}": measure for name, measure in self.task.evaluate(split).items()}
+                    found = as_measures(self.task.evaluate(split), self.family.metrics, "evaluate")
+                    metrics |= {f"{split}/{name}": measure for name, measure in found.items()}
             self._save(metrics, self._guarded(facts, metrics, losses, steps, seconds), trained)
         else:
             self.history.append(Report(self.step, self.samples, self.seconds, self.overhead, {}, facts))
@@ -225,7 +230,7 @@ class Loop(Trainer):
         name = checkpoint_name(self.store.attempt, self.step) if self.store else None
         missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
         if missing:
-            raise ValueError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
+            raise ConfigError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
         self.overhead += time.perf_counter() - trained
         report = Report(self.step, self.samples, self.seconds, self.overhead, metrics, facts, name, tuple(found))
         self.history.append(report)
@@ -257,3 +262,14 @@ class Loop(Trainer):
                 f"the budget was {before} steps and is {self.config.steps} now: "
                 "schedules and curricula follow the new one"
             )
+
+
+def _named(given: Any, place: str) -> dict[str, Any]:
+    """What a task gave by name, with names that can be recorded.
+
+    Raises:
+        ConfigError: naming the place, if it is no mapping by text.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{place}: expected values by name (got {type_of(given)})")
+    return {text(name, f"{place}: {name!r}"): value for name, value in given.items()}

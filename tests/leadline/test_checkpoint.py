@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from leadline.checkpoint import CheckpointStore, DamagedCheckpoint
+from leadline.config import ConfigError
 from leadline.storage import Folder
 
 
@@ -217,3 +221,34 @@ def test_only_the_own_attempt_is_tidied_and_only_what_is_not_named(folder: Folde
     assert sorted(path.name for path in (Path(folder.path) / "attempt-02").iterdir()) == ["step-000000040"]
     CheckpointStore(folder, 1).retain([])
     assert CheckpointStore(folder).names() == [second[1]]
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        (datetime.date(2020, 1, 1), "state_dict: task.pool: a date cannot be read back; give numbers, text, lists"),
+        (np.float64(0.5), "state_dict: task.pool: a float64 cannot be read back"),
+        (np.zeros(3), "state_dict: task.pool: a ndarray cannot be read back"),
+        ([1, {"deep": Path("/")}], "state_dict: task.pool.1.deep: a PosixPath cannot be read back"),
+        (threading.Lock(), "state_dict: task.pool: a lock cannot be read back"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(folder: Folder, pool: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        CheckpointStore(folder, 1).publish(10, {"model": {"w": torch.zeros(2)}, "task": {"pool": pool}}, {})
+    assert str(refused.value).startswith(words)
+    assert folder.sizes(recursive=True) == {}
+
+
+def test_a_type_that_comes_later_is_checked_too(folder: Folder) -> None:
+    store = CheckpointStore(folder, 1)
+    store.publish(10, {"task": {"pool": [1]}}, {})
+    with pytest.raises(ConfigError, match=r"^state_dict: task\.pool\.1: a date cannot be read back"):
+        store.publish(20, {"task": {"pool": [1, datetime.date(2020, 1, 1)]}}, {})
+    assert store.publish(20, {"task": {"pool": [2, 3]}}, {}) == "attempt-01/step-000000020"
+
+
+def test_a_number_that_is_none_is_not_written_into_the_record(folder: Folder) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        CheckpointStore(folder, 1).publish(10, {}, {"history": [{"facts": {"loss": float("nan")}}]})
+    assert folder.sizes(recursive=True) == {}

@@ -44,7 +44,7 @@ def refusal(**values: Any) -> str:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("128,64", (128, 64)), ("7", (7,)), ("128, 64", (128, 64)), ("linear", ()), ("", ()), ([3, 2], (3, 2)), ((), ())],
+    [("128,64", (128, 64)), ("7", (7,)), ("128, 64", (128, 64)), ("linear", ()), ([3, 2], (3, 2)), ((), ())],
 )
 def test_widths(text: Any, value: tuple[int, ...]) -> None:
     assert make(Sample, {"layers": text}).layers == value
@@ -120,7 +120,13 @@ def test_a_bad_default_is_refused_too() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["lr"], "lr: expected field=value"), (["=3"], "=3: expected"), (["lr=1", "seed=2", "lr=1"], "lr: given twice")],
+    [
+        (["lr"], "lr: expected field=value"),
+        (["=3"], "=3: expected"),
+        (["lr=1", "seed=2", "lr=1"], "lr: given twice"),
+        (["layers="], "layers: nothing stands after the sign; give a value, .*written linear"),
+        (["layers= "], "layers: nothing stands after the sign"),
+    ],
 )
 def test_overrides_that_cannot_be_read(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
@@ -128,7 +134,7 @@ def test_overrides_that_cannot_be_read(words: list[str], message: str) -> None:
 
 
 def test_overrides_are_split_at_the_first_sign() -> None:
-    assert parse_overrides(["lr=3e-4", "mode=a=b", "layers="]) == {"lr": "3e-4", "mode": "a=b", "layers": ""}
+    assert parse_overrides(["lr=3e-4", "mode=a=b"]) == {"lr": "3e-4", "mode": "a=b"}
 
 
 def test_every_field_is_described() -> None:
@@ -168,7 +174,8 @@ def test_plain_values_come_back_through_json(values: dict[str, Any]) -> None:
 def test_text_means_what_the_values_mean(values: dict[str, Any]) -> None:
     values = {name: value for name, value in values.items() if value is not None}
     words = [
-        f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in values.items()
+        f"{name}={','.join(map(str, value)) or 'linear' if isinstance(value, tuple) else value}"
+        for name, value in values.items()
     ]
     assert make(Sample, parse_overrides(words)) == make(Sample, values)
 

@@ -9,7 +9,7 @@ import pytest
 
 from leadline import registry
 from leadline.config import ConfigError
-from tests.leadline.toy import TOY
+from tests.leadline.toy import TOY, Toy
 
 ELSEWHERE = """
 from tests.leadline.toy import Toy
@@ -147,3 +147,42 @@ def test_a_list_that_is_none_costs_no_other_family(
     assert registry.family("mine") is TOY
     with pytest.raises(ConfigError, match=r"no 'nobody'; installed: .*mine.*not_there:FAMILIES"):
         registry.family("nobody")
+
+
+def test_a_family_of_the_program_itself_is_refused_with_a_hint() -> None:
+    """Trials run in other processes, whose `__main__` is another program."""
+    with pytest.raises(ConfigError) as refused:
+        registry.family("__main__:MINE")
+    assert str(refused.value).startswith("family: __main__:MINE is found in no other process")
+    assert str(refused.value).endswith("such as my_family.py, and name it my_family:MINE")
+
+
+def test_a_module_that_exits_when_it_is_imported_is_refused_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit('no licence here')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"cannot load leaving:MINE: sys.exit was called: no licence here$"):
+        registry.family("leaving:MINE")
+
+
+TWICE, STRANGE, UNMADE, NAMELESS = (type(name, (Toy,), {})() for name in ("Twice", "Strange", "Unmade", "Nameless"))
+type(TWICE).metrics = Toy.metrics * 2
+type(STRANGE).beside = ("rank",)
+type(UNMADE).Config = dict  # type: ignore[assignment]
+type(NAMELESS).name = 7  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("TWICE", "metrics: 'error' is declared twice"),
+        ("STRANGE", "beside: 'rank' is no metric; the metrics are error"),
+        ("UNMADE", "Config: expected a class made by leadline.configuration"),
+        ("NAMELESS", "name: expected text (got 7)"),
+    ],
+)
+def test_attributes_that_cannot_be_right_are_refused(name: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        registry.family(f"tests.leadline.test_registry:{name}")
+    assert words in str(refused.value)

@@ -84,6 +84,10 @@ def test_a_bad_field_is_one_line_and_code_2() -> None:
         (["collatz", "lookahead"], "lookahead: expected field=value"),
         (["collatz", "lr=nan"], "lr: input should be a finite number"),
         (["collatz", "lr=1", "lr=2"], "lr: given twice"),
+        (["collatz", "layers="], "layers: nothing stands after the sign; give a value"),
+        (["collatz", "--preset", "run7", "--scale", "2"], "scale: must be a number above 0 and at most 1 (got '2')"),
+        (["collatz", "--preset", "run7", "--scale", "nan"], "scale: must be a number above 0 and at most 1"),
+        (["__main__:MINE"], "family: __main__:MINE is found in no other process"),
         (["collatz", "--device", "abacus"], "device: cannot use abacus: "),
         (["collatz", "--save"], "save: expected one argument"),
         (["collatz", "--sav", "x"], "--sav: unknown option; did you mean --save?\n"),
@@ -120,6 +124,21 @@ class Refusable(Toy):
 
     def baselines(self, config: Any, data: Any, split: Split) -> dict[str, dict[str, Measure]]:
         return {self.baseline: super().baselines(config, data, split)["zero"]} if self.baseline else {}
+
+
+class Leaving(Refusable):
+    """The toy whose data is missing."""
+
+    def build_data(self, config: Any) -> Any:
+        sys.exit(0)
+
+
+LEAVING = Leaving()
+
+
+def test_a_family_that_exits_is_no_success() -> None:
+    with pytest.raises(RuntimeError, match=r"^sys.exit was called: 0$"):
+        main(["tests.trainables.test_train_command:LEAVING"])
 
 
 ADMITTED, LEAKING = Refusable(), Refusable(failed=True)

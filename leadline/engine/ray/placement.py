@@ -113,7 +113,7 @@ class TrialProcess(tune.Trainable):
             "places": [asdict(place) for place in places],
             "led_from": self.node,
         }
-        return {_PAYLOAD: json.dumps(told)}
+        return {_PAYLOAD: json.dumps(told, allow_nan=False)}
 
     def __repr__(self) -> str:
         """The name on Ray's page of actors.

@@ -28,6 +28,7 @@ __all__ = [
     "count_kills_as_failures",
     "dashboard_address",
     "draining_nodes",
+    "exits_by_ray",
     "job_records",
     "logs_folder",
     "on_loopback",
@@ -64,6 +65,15 @@ _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 Ray 2.60: `ray._private.ray_constants`.
 """
+
+
+def exits_by_ray(error: BaseException) -> bool:
+    """Whether a `SystemExit` is Ray's own, by which it ends a process, and not a user's.
+
+    Ray 2.60, `ray._raylet`: `raise_sys_exit_with_custom_error_message`, which the handler of
+    SIGTERM calls, sets `ray_terminate_msg`.
+    """
+    return hasattr(error, "ray_terminate_msg")
 
 
 def on_loopback(temporary: str, spill: str) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from leadline.admission import audited, compared
 from leadline.engine.director import Director
+from leadline.errors import raised
 from leadline.finding import Finding
+from leadline.plain import culprit
 
 __all__ = ["SharedData"]
 
@@ -42,8 +44,8 @@ class SharedData:
             for stratum in self._settings.strata:
                 config = self._settings.configure({}, stratum, 0)
                 self._measure(config, self._data(config, str(stratum)), str(stratum))
-        except Exception as error:
-            self._error = error
+        except BaseException as error:  # also `sys.exit`, which would end this thread without a word
+            self._error = raised(error)
 
     def ready(self) -> bool:
         """Records baselines and findings, and returns whether the sweep may go on.
@@ -69,19 +71,32 @@ class SharedData:
             print(f"refused {reason}", file=sys.stderr)
         return not reasons
 
-    def reference(self, config: dict[str, Any]) -> tuple[str, bytes]:
-        """The key of a configuration's data and its pickled reference in Ray's object store."""
+    def share(self) -> bool:
+        """Puts the data of all strata into Ray's object store; returns whether that was possible.
+
+        Where data cannot be pickled, a line is printed that names the part.
+        """
         import ray
 
-        typed = self._family.config(config)
-        key = self._family.data_key(typed)
-        if key not in self._references:
-            reference = ray.put(self._built[key])
+        for key, data in self._built.items():
+            try:
+                reference = ray.put(data)
+            except Exception:
+                found = culprit(data, _refusal, "build_data")
+                if found is None:
+                    raise
+                print(f"refused {found[0]} cannot be pickled: {found[2]}", file=sys.stderr)
+                return False
             self._references[key] = (reference, ray.cloudpickle.dumps(reference))  # type: ignore[no-untyped-call]
+        return True
+
+    def reference(self, config: dict[str, Any]) -> tuple[str, bytes]:
+        """The key of a configuration's data and its pickled reference in Ray's object store."""
+        key = self._settings.data_key(self._family.config(config))
         return key, self._references[key][1]
 
     def _data(self, config: Any, stratum: str) -> Any:
-        key = self._family.data_key(config)
+        key = self._settings.data_key(config)
         if key not in self._built:
             self._built[key] = self._family.build_data(config)
             findings, refusals = audited(self._family, config, self._built[key])
@@ -100,3 +115,15 @@ class SharedData:
                 scores.setdefault(name, {}).update(plain)
         self._lines += [(stratum, name, metrics) for name, metrics in scores.items()]
         self._refusals += [f"{reason} (stratum {stratum})" for reason in refusals]
+
+
+def _refusal(value: Any) -> Exception | None:
+    """Why a part of the data cannot be pickled; None if it can."""
+    import ray
+
+    try:
+        # Arrays are left out of the pickle, as in Ray's object store, and so are not copied.
+        ray.cloudpickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        return error
+    return None

@@ -31,6 +31,8 @@ from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig
 from leadline.engine.failure_causes import killed, named
 from leadline.engine.ray.channel import channel
+from leadline.engine.ray.private import exits_by_ray
+from leadline.errors import raised
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder, patiently
@@ -203,9 +205,13 @@ def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, list[str
                     notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                     caught.clear()
                     yield report, notes
-    except Exception:
+    except BaseException as error:
+        if isinstance(error, GeneratorExit | KeyboardInterrupt) or exits_by_ray(error):
+            raise
         say(traceback.format_exc())
-        raise
+        if isinstance(error, Exception):
+            raise
+        raise raised(error) from error  # `sys.exit` in a family would end the process without a word
 
 
 def _watched(spec: AttemptSpec, world: World, say: Callable[[str], None]) -> Iterator[Report]:

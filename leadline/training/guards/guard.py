@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from leadline.finding import Finding
+from leadline.finding import Finding, as_findings
 from leadline.measure import Measure
 from leadline.task import Batch, Task
 
@@ -247,7 +247,7 @@ class GuardRunner:
     def report(self, interval: Interval) -> list[Finding]:
         """Collects the findings of all guards."""
         found: list[Finding] = []
-        self._ask(self.guards, lambda guard: found.extend(guard.report(interval)))
+        self._ask(self.guards, lambda guard: found.extend(as_findings(guard.report(interval), "report")))
         found, self._left_out = found + self._left_out, []
         return found
 

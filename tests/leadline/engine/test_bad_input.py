@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import math
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leadline.engine.director import Director
 from leadline.engine.manifest import manifest
 from leadline.engine.run import drive
-from leadline.engine.study import Study
+from leadline.engine.study import Contrast, Study
 from leadline.engine.supervisor import Parent
 from leadline.ledger import segments
 from leadline.ledger.events import Closed, Opened
+from leadline.ledger.format import lines
 from leadline.ledger.lease import Lease
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
 from tests.conftest import ROOT, command
 from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.toy import Toy
 from tests.leadline.toy_study import STUDY
 
 LINE = dataclasses.replace(
@@ -72,6 +78,8 @@ CASES = [
     (["lr=-1"], "lr"),
     (["lr=fast"], "lr"),
     (["learning=1"], "learning"),
+    (["lr="], "lr"),
+    (["level="], "level"),
     (["steps=5"], "steps"),
     (["level=1,1"], "level"),
     (["level=x"], "level"),
@@ -217,6 +225,9 @@ def test_a_sweep_of_another_study_is_not_resumed(finished: Path, capsys: pytest.
         ("- {lr: 0.1}\n- {lr: 7}", "entry 2: lr: outside the search space"),
         ("- {offset: 0.5, level: 77}", "entry 1: level: "),
         ("- {lr: [}", "cannot read"),
+        ("- {lr: 2020-01-01}", "entry 1: lr: a date cannot be recorded; give a number, text"),
+        ("- {lr: .nan}", "entry 1: lr: nan cannot be recorded; give a finite number"),
+        ("- {lr: !!set {a}}", "entry 1: lr: a set cannot be recorded"),
     ],
 )
 def test_a_bad_enqueue_file_names_its_entry(
@@ -342,7 +353,8 @@ def test_a_sweep_of_a_newer_version_is_not_gone_on_with(tmp_path: Path, capsys: 
     """What it asks for would be dropped in silence."""
     ledger = Ledger(Folder.at(str(tmp_path / "done" / "ledger")))
     ledger.append(Opened(settings=BASE, manifest={}, time=1.0))
-    ledger._pending[0]["settings"]["colour"] = "red"
+    newer = {"type": "opened", "settings": {**BASE.to_dict(), "colour": "red"}, "manifest": {}, "time": 1.0}
+    ledger._pending[:] = [lines([newer])]
     ledger.close()
     with pytest.raises(SystemExit) as ended:
         main(STUDY, "", ["--storage", str(tmp_path), "--resume", "done"])
@@ -365,3 +377,140 @@ def test_what_a_driver_owed_when_it_died_at_the_very_end_is_written_by_the_next(
     assert "best         level 1: trial" in capsys.readouterr().out
     assert (finished / "done" / "report.html").stat().st_size > 10_000
     assert segments.read(Folder.at(str(finished / "done" / "ledger"))) == before
+
+
+LAPTOP = STUDY.scales["laptop"]
+
+
+def _of(**scale: Any) -> dict[str, Any]:
+    return {"scales": {"laptop": dataclasses.replace(LAPTOP, **scale)}}
+
+
+def _none(trial: Any, scale: str) -> Any:
+    trial.suggest_float("lr", 0.1, 1)
+
+
+def _exits(trial: Any, scale: str) -> Any:
+    sys.exit("no space left")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"family": "__main__:MINE"}, "family: __main__:MINE is found in no other process"),
+        ({"space": _none}, "space: returned None; it must return a dict of fields: is its `return` missing?"),
+        ({"space": lambda trial, scale: 1 / 0}, "space: raised ZeroDivisionError: division by zero (test_bad_input.py"),
+        ({"space": _exits}, "space: raised sys.exit was called: no space left (test_bad_input.py"),
+        ({"space": lambda trial, scale: {"lr": {0.1}}}, "space: lr: a set cannot be recorded"),
+        ({"space": "lr"}, "study: space: input should be callable"),
+        ({"question": 7}, "study: question: input should be a valid string"),
+        ({"name": "a study/of mine"}, "study: name: must be letters, digits"),
+        ({"sampler": "grid"}, "study: sampler: "),
+        ({"scales": {"laptop": 7}}, "study: scales"),
+        ({"shared": lambda strata: {"lr": {1}}}, "study: shared.lr: a set cannot be recorded"),
+        ({"shared": lambda strata: None}, "study: shared: returned None; it must return a dict of fields"),
+        ({"shared": lambda strata: 1 / 0}, "study: shared: raised ZeroDivisionError: "),
+        ({"contrasts": (Contrast("1", "2", {"error": {1}}),)}, "study: contrasts.margins.error: a set cannot"),
+        ({"contrasts": (Contrast("1", "2", {"rank": 1.0}),)}, "metric: toy has no 'rank'; it has error"),
+        ({"arms": {"1": {"lr": datetime.date(2020, 1, 1)}, "2": {}}}, "study: arms.1.lr: a date cannot be recorded"),
+        ({"arms": {"1": {}}}, "study: scales.laptop: strata: no arm '2'; the arms are 1"),
+        (_of(fields={"lr": {1}}), "study: scales.laptop.fields.lr: a set cannot be recorded"),
+        (_of(fields={"lr": math.nan}), "study: scales.laptop.fields.lr: nan cannot be recorded"),
+        (_of(enqueue={1: [{"lr": 0.1}]}), "study: scales.laptop.enqueue: the key 1 is an int; keys must be text"),
+        (_of(enqueue={"1": [{"lr": datetime.date(2020, 1, 1)}]}), "study: scales.laptop.enqueue.1.0.lr: a date"),
+        (_of(trials="many"), "study: scales.laptop: trials: input should be a valid integer"),
+        (_of(strata=()), "study: scales.laptop: strata: at least one, and each once (got none)"),
+        (_of(strata=(1, np.int64(1))), "study: scales.laptop: strata: at least one, and each once (got 1, 1)"),
+        (_of(strata="all"), "study: scales.laptop: strata: input should be a valid tuple"),
+    ],
+)
+@pytest.mark.parametrize("further", [[], ["--dry-run"]])
+def test_what_a_study_cannot_be_is_one_line_before_anything_starts(
+    changed: dict[str, Any], words: str, further: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(
+            dataclasses.replace(STUDY, **changed), "", ["--storage", str(tmp_path / "r"), "--concurrent", "1", *further]
+        )
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith(f"error: {words}")
+    assert said.err.count("\n") == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_numpys_values_in_a_study_mean_what_they_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scale = _of(trials=np.int64(4), strata=tuple(np.arange(1, 3)), fields={"offset": np.float32(0.5)})
+    words = ["--storage", str(tmp_path / "r"), "--concurrent", "1", "--dry-run"]
+    with pytest.raises(SystemExit) as ended:
+        main(dataclasses.replace(STUDY, **scale), "", words)
+    plan = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "trials      4," in plan
+    assert "strata      level = 1, 2" in plan
+
+
+class Odd(Toy):
+    """The toy with a method that a test breaks."""
+
+
+ODD = Odd()
+
+
+@pytest.mark.parametrize(
+    ("method", "broken", "words"),
+    [
+        (
+            "build_data",
+            lambda self, config: sys.exit("my data went missing"),
+            "build_data: raised sys.exit was called: my",
+        ),
+        (
+            "model",
+            lambda self, config: sys.exit(3),
+            "checkpoint_bytes: raised sys.exit was called: 3 (test_bad_input.py",
+        ),
+        ("checkpoint_bytes", lambda self, config: "1 GB", "checkpoint_bytes: expected a number (got a str)"),
+        (
+            "checkpoint_bytes",
+            lambda self, config: -1,
+            "checkpoint_bytes: expected a whole number of at least 0 (got -1)",
+        ),
+        (
+            "data_key",
+            lambda self, config: ("a", 1),
+            "data_key: tests.leadline.engine.test_bad_input:ODD's must be text",
+        ),
+        ("data_key", lambda self, config: 1 / 0, "data_key: raised ZeroDivisionError: division by zero"),
+        ("task", lambda self, config, data, device: sys.exit(), "first steps: raised sys.exit was called (test_bad"),
+    ],
+)
+def test_what_a_family_does_before_the_start_is_one_line(
+    method: str,
+    broken: Any,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Odd, method, broken)
+    study = dataclasses.replace(STUDY, family="tests.leadline.engine.test_bad_input:ODD")
+    with pytest.raises(SystemExit) as ended:
+        main(study, "", ["--storage", str(tmp_path / "r"), "--concurrent", "1", "--dry-run"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.startswith(f"error: {words}")
+    assert said.err.count("\n") == 1
+
+
+def test_a_budget_in_samples_needs_whole_samples_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = dataclasses.replace(STUDY, family="tests.leadline.engine.test_bad_input:ODD", budget="samples")
+    for given, words in ((0, "must be at least 1 (got 0)"), ("4", "expected a number (got a str)")):
+        monkeypatch.setattr(Odd, "samples_per_step", lambda self, config, given=given: given)
+        with pytest.raises(SystemExit):
+            main(study, "", ["--storage", str(tmp_path / "r"), "--concurrent", "1"])
+        error = capsys.readouterr().err
+        assert error.startswith("error: samples_per_step: ")
+        assert words in error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Opened, Proposed, Reported
+from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
@@ -312,3 +315,54 @@ def test_enqueued_trials_count_towards_the_share_of_their_stratum() -> None:
     strata = [trial.stratum for trial in history.search_trials()]
     assert (strata.count("1"), strata.count("2")) == (6, 6)
     assert strata[:8] == ["2"] * 4 + ["1"] * 4
+
+
+def _playing(space: Any, events: list[Event]) -> Director:
+    director = Director(dataclasses.replace(BASE, confirm=0), space, events.append)
+    director.replay(list(events))
+    director.opened({})
+    while isinstance(found := director.next(), Assignment):
+        director.started(found.trial, found.attempt)
+        for step in range(1, BASE.budget + 1):
+            if director.reported(found.trial, _report(found.config, step, found.test)).action != "continue":
+                break
+    return director
+
+
+def test_a_value_of_numpys_beyond_the_limit_is_an_infeasible_trial_like_any_other() -> None:
+    def space(trial: Any, scale: str) -> dict[str, Any]:
+        return {**STUDY.space(trial, scale), "level": np.int64(1), "offset": np.int64(1024 if trial.number % 2 else 1)}
+
+    events = list[Event]()
+    history = _playing(space, events).history
+    failed = [trial for trial in history.trials.values() if trial.status == "failed"]
+    assert len(failed) == BASE.trials // 2
+    assert {trial.reason for trial in failed} == {
+        "infeasible: offset: input should be less than or equal to 100 (got 1024)"
+    }
+    assert json.loads(lines([event.to_dict() for event in events]).splitlines()[-1])
+
+
+def test_a_space_that_fails_now_and_then_costs_those_trials_alone_and_can_be_mended() -> None:
+    def failing(trial: Any, scale: str) -> dict[str, Any]:
+        fields = STUDY.space(trial, scale)
+        return {**fields, "sleep": 0.0 if fields["offset"] < 0.6 else 1 / 0}
+
+    events = list[Event]()
+    live = _playing(failing, events)
+    history = live.history
+    failed = [trial for trial in history.trials.values() if trial.status == "failed"]
+    assert len(history.trials) == BASE.trials
+    assert {trial.params["offset"] >= 0.6 for trial in failed} == {True}
+    assert failed[0].reason.startswith("infeasible: space: raised ZeroDivisionError: division by zero (test_director")
+    assert json.loads(lines([event.to_dict() for event in events]).splitlines()[-1])
+
+    def mended(trial: Any, scale: str) -> dict[str, Any]:
+        return {**STUDY.space(trial, scale), "sleep": 0.0}
+
+    for space in (failing, mended):
+        again = Director(BASE, space)
+        again.replay(events)
+        for stratum, search in again._search.items():
+            before = live._search[stratum].study.trials
+            assert [(t.state, t.params) for t in search.study.trials] == [(t.state, t.params) for t in before]

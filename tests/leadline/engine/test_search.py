@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import math
+import sys
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
@@ -166,3 +169,65 @@ def test_a_given_field_that_the_space_derives_is_refused() -> None:
     search = Search(derived, "laptop", sampler="random", seed=1, mode="min", startup=1, pinned={})
     with pytest.raises(ConfigError, match=r"^layers: is set by the search space, whose parameters are width$"):
         search.ask(0, {"layers": [9, 9]})
+
+
+def _searching(space: Any) -> Search:
+    return Search(space, "laptop", sampler="tpe", seed=1, mode="min", startup=3, pinned={})
+
+
+def test_numpys_numbers_are_choices_bounds_and_fields_like_any_other() -> None:
+    def numpys(trial: Any, scale: str) -> dict[str, Any]:
+        width = trial.suggest_categorical("width", list(2 ** np.arange(4)))
+        depth = trial.suggest_int("depth", np.int64(1), np.int64(3))
+        return {"width": np.int64(width), "layers": (np.int64(width),) * depth, "lr": np.float32(0.5)}
+
+    search = _searching(numpys)
+    params, fields = search.ask(0)
+    assert [type(value) for value in (*params.values(), *fields.values())] == [int, int, int, list, float]
+    assert json.loads(json.dumps(fields)) == fields
+    assert '"choices": [1, 2, 4, 8]' in search.distributions(0)["width"]
+    assert _searching(numpys).replay(0, params) == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (None, "space: returned None; it must return a dict of fields: is its `return` missing?"),
+        ([1], "space: returned a list; it must return a dict of fields"),
+        ({"hidden": {1}}, "space: hidden: a set cannot be recorded; give a number, text, a list or a mapping"),
+        ({"lr": math.nan}, "space: lr: nan cannot be recorded; give a finite number"),
+        ({3: 1}, "space: the key 3 is an int; keys must be text"),
+    ],
+)
+def test_what_a_space_may_not_return_is_named(fields: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        _searching(lambda trial, scale: fields).ask(0)
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize(
+    ("raises", "words"),
+    [
+        (lambda: math.log(-1), "space: raised ValueError: "),
+        (lambda: 1 / 0, "space: raised ZeroDivisionError: division by zero (test_search.py, line "),
+        (lambda: sys.exit("no"), "space: raised sys.exit was called: no (test_search.py, line "),
+    ],
+)
+def test_a_fault_of_the_space_is_one_line_and_its_proposal_is_kept(raises: Any, words: str) -> None:
+    def failing(trial: Any, scale: str) -> dict[str, Any]:
+        lr = trial.suggest_float("lr", 0, 1)
+        raises()
+        return {"lr": lr}
+
+    search = _searching(failing)
+    with pytest.raises(ConfigError) as refused:
+        search.ask(0)
+    assert str(refused.value).startswith(words)
+    params = search.params(0)
+    assert params.keys() == {"lr"}
+    search.tell(0, "stopped", [])
+    for space in (failing, lambda trial, scale: {"x": trial.suggest_float("x", 0, 1)}):  # as it is, and mended
+        replayed = _searching(space)
+        assert replayed.replay(0, params, feasible=False) in ({}, {"lr": params["lr"]})
+    with pytest.raises(ConfigError):
+        _searching(failing).replay(0, params)

@@ -169,6 +169,52 @@ def test_an_audit_that_fails_refuses_the_sweep(scratch: Path) -> None:
     assert history_of(scratch, "leaky").trials == {}
 
 
+ODD = """
+import dataclasses, os, sys, threading
+from leadline import main
+from tests.leadline.toy import Toy, ToyTask
+from tests.leadline.toy_study import STUDY
+
+class Locked(Toy):
+    def build_data(self, config):
+        return {"train": {"lock": threading.Lock()}}
+
+class LeavingTask(ToyTask):
+    def batch(self, step):
+        if step == 2 and self.config.level == 2:
+            sys.exit("my data went missing")
+        return super().batch(step)
+
+class Leaving(Toy):
+    def task(self, config, data, device):
+        return LeavingTask(config, device)
+
+LOCKED, LEAVING = Locked(), Leaving()
+if __name__ == "__main__":
+    main(dataclasses.replace(STUDY, family=f"odd:{os.environ['ODD']}"))
+"""
+"""Families with a habit each, and a study that takes the one that it is told."""
+
+
+def test_data_that_cannot_be_pickled_is_one_line_and_no_restart(scratch: Path) -> None:
+    (scratch / "odd.py").write_text(ODD)
+    run = command("odd.py", "--name", "x", "--scale", "smoke", cwd=scratch, PYTHONPATH=str(ROOT), ODD="LOCKED")
+    assert run.returncode == 1
+    assert "refused build_data: train.lock cannot be pickled: cannot pickle '_thread.lock' object\n" in run.stderr
+    assert not any(words in run.stdout + run.stderr for words in ("Traceback", "started again"))
+    assert history_of(scratch / "results", "x").trials == {}
+
+
+def test_an_exit_of_a_family_is_an_error_and_no_lost_process(scratch: Path) -> None:
+    (scratch / "odd.py").write_text(ODD)
+    run = command("odd.py", "--name", "x", "--scale", "smoke", cwd=scratch, PYTHONPATH=str(ROOT), ODD="LEAVING")
+    assert run.returncode == 0, run.stdout + run.stderr
+    kept, left = (history_of(scratch / "results", "x").trials[number] for number in (0, 1))
+    assert (kept.status, left.status, left.cause, left.attempts) == ("finished", "failed", "error", 3)
+    assert left.reason.splitlines()[-1] == "RuntimeError: sys.exit was called: my data went missing"
+    assert 'sys.exit("my data went missing")' in left.reason
+
+
 def test_two_workers_train_one_trial_together(scratch: Path) -> None:
     if cpus.usable() < 2:
         pytest.skip("needs two CPUs")

@@ -253,3 +253,24 @@ def test_the_confirmed_carry_their_replicates_marks() -> None:
         history.trials[number].reports[-1] = report(findings=(bad, bad), test_error=last.metrics["test/error"])
     assert leaderboard.replicate_marks(history, history.trials[0]) == ["plateau (2 of 3)"]
     assert leaderboard.confirmations(history)[0]["marks"] == ["plateau (2 of 3)"]
+
+
+def test_nothing_is_claimed_from_a_unit_that_is_no_number() -> None:
+    scores, rows = units(np.random.default_rng(1), 5, 120, -0.05)
+    line = Baseline("line", "1", {"test/error": mean_over_units(rows)})
+    torn = dataclasses.replace(scores[2], units=(math.nan, *scores[2].units[1:]))
+    history = sweep([*scores[:2], torn, *scores[3:]])
+    found = versus(history, history.trials[0], line)
+    assert found is not None
+    assert found.verdict is Verdict.NO_CLAIM
+    assert found.missing == "the score of replicate 3 is not finite on 1 of 120 units"
+    assert "the interval includes 0" in found.sentence
+    confirmed = confirmation(history, history.trials[0])
+    assert confirmed is not None
+    assert math.isnan(confirmed.value)
+
+    torn = dataclasses.replace(line.metrics["test/error"], units=(math.inf, *rows[1:]))
+    history = sweep(scores)
+    found = versus(history, history.trials[0], Baseline("line", "1", {"test/error": torn}))
+    assert found is not None
+    assert (found.verdict, found.missing) == (Verdict.NO_CLAIM, "the score of line is not finite on 1 of 120 units")

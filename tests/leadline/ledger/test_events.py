@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import itertools
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def test_a_newer_key_is_passed_over_and_outlives_a_compaction(tmp_path: Path) ->
     ledger = Ledger(folder)
     newer = {"type": "noted", "text": "one", "colour": "red", "time": 1.0}
     for _ in range(2):
-        ledger._pending.append(newer)
+        ledger._pending.append(lines([newer]))
         ledger._appended += 1
         ledger.append(events.Noted(text="two", time=2.0))
         ledger.commit()
@@ -143,3 +144,12 @@ def test_every_event_and_field_is_documented() -> None:
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         ]
         assert documented == named(kind)
+
+
+def test_an_audit_without_a_number_is_stored_as_null() -> None:
+    event = events.Audited(guard="overlap", stratum="1", failed=False, number=math.nan, sentence="none", time=1.0)
+    stored = json.loads(lines([event.to_dict()]))
+    assert stored["number"] is None
+    back = parse(stored)
+    assert isinstance(back, events.Audited)
+    assert math.isnan(back.number)

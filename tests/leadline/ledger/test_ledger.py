@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -157,3 +158,15 @@ def test_a_ledger_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
         ledger.commit()
     assert not place.exists()
     assert len(read(Folder.at(str(away)))) == 1
+
+
+@pytest.mark.parametrize("text", [{1}, float("nan"), object()])
+def test_an_event_that_cannot_be_encoded_is_refused_at_once_and_costs_no_other(tmp_path: Path, text: Any) -> None:
+    folder = Folder.at(str(tmp_path / "ledger"))
+    ledger = Ledger(folder)
+    ledger.append(note(0))
+    with pytest.raises(ValueError, match=r"^ledger: the event 'noted' cannot be recorded: "):
+        ledger.append(Noted(text=text, time=0.0))
+    ledger.append(note(1))
+    ledger.close()
+    assert read(folder) == _events(2)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from leadline.ledger.events import Opened
+from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.ledger.reader import read, scan
 from leadline.ledger.segments import Ledger
@@ -65,7 +66,7 @@ def test_what_a_newer_version_has_recorded_is_passed_over_and_named(tmp_path: Pa
     assert Settings.unknown(newer) == ["colour"]
     ledger = Ledger(Folder.at(str(tmp_path / "ledger")))
     ledger.append(Opened(settings=BASE, manifest={}, time=1.0))
-    ledger._pending[0]["settings"] = newer
+    ledger._pending[:] = [lines([{"type": "opened", "settings": newer, "manifest": {}, "time": 1.0}])]
     ledger.close()
     found = scan(Folder.at(str(tmp_path / "ledger")))
     assert History.of(found.events).settings == BASE

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from leadline.config import ConfigError
 from leadline.engine.director import Director
 from leadline.engine.ray.shared_data import SharedData
 from leadline.finding import Finding
 from leadline.ledger.events import Event
+from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.measure import Measure, Metric
 from leadline.training.guards.overlap import overlap
@@ -155,3 +161,88 @@ def test_data_that_cannot_be_built_raises(family: Audited, monkeypatch: pytest.M
 
 def test_the_toy_passes() -> None:
     assert [finding.guard for finding in TOY.audit(TOY.Config(), None)] == ["overlap"]
+
+
+def test_an_exit_while_data_is_built_is_an_error_with_its_words(
+    family: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: sys.exit("my data went missing"))
+    with pytest.raises(RuntimeError, match=r"^sys.exit was called: my data went missing$"):
+        _prepared()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (["3 rows are shared"], "audit: expected a list of leadline.Finding (got a str)"),
+        (None, "audit: expected a list of leadline.Finding (got None)"),
+    ],
+)
+def test_an_audit_of_other_types_refuses(
+    family: Audited, capsys: pytest.CaptureFixture[str], found: Any, words: str
+) -> None:
+    family.found = lambda: found
+    _refused(capsys, words)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"zero": {"error": 1.0}}, "baselines: zero: error: expected a Measure"),
+        ({"zero": {"rank": Measure.exact(1.0)}}, "baselines: zero: returned 'rank', which is no metric"),
+        ({"zero": 1.0}, "baselines: zero: expected a Measure for each of error, by name (got a float)"),
+        ([], "baselines: expected the measures of each baseline by its name (got a list)"),
+    ],
+)
+def test_baselines_of_other_types_refuse(
+    family: Audited, capsys: pytest.CaptureFixture[str], scores: Any, words: str
+) -> None:
+    family.scores["test"] = scores
+    assert _prepared()[0] is False
+    assert capsys.readouterr().err.startswith(f"refused {words}")
+
+
+def test_an_audit_without_a_number_is_recorded(family: Audited) -> None:
+    family.found = lambda: [Finding("overlap_rows", False, math.nan, "not counted")]
+    ready, events = _prepared()
+    assert ready
+    assert b'"number": null' in lines([event.to_dict() for event in events])
+
+
+@pytest.mark.parametrize("key", [3, ["a"], None])
+def test_a_key_of_data_that_is_no_text_is_refused(family: Audited, monkeypatch: pytest.MonkeyPatch, key: Any) -> None:
+    monkeypatch.setattr(Audited, "data_key", lambda self, config: key)
+    with pytest.raises(ConfigError, match=r"^data_key: tests.*FAMILY's must be text \(got "):
+        _prepared()
+
+
+class Rows:
+    def __init__(self) -> None:
+        self.values = np.zeros(3)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ({"train": {"rows": np.zeros(3), "lock": threading.Lock()}}, "train.lock"),
+        ({"train": [1, Rows()]}, "train.1.lock"),
+        ({"open": (part for part in "ab")}, "open"),
+    ],
+)
+def test_data_that_cannot_be_pickled_is_one_line_that_names_the_part(
+    family: Audited, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Any, place: str
+) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: data)
+    director = Director(
+        dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"), STUDY.space
+    )
+    director.opened({})
+    shared = SharedData(director)
+    shared.prepare()
+    assert shared.ready()
+    capsys.readouterr()
+    assert not shared.share()  # no Ray is needed to find it
+    told = capsys.readouterr().err
+    assert told.startswith(f"refused build_data: {place} cannot be pickled: cannot pickle '")
+    assert told.count("\n") == 1
