@@ -128,6 +128,7 @@ class Driver:
         if self.address.kind == "join":
             # The cluster is joined first, so that what it refuses is refused before anything is
             # recorded.
+            self._say(f"joining the cluster at {self.address.text}")
             try:
                 self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
@@ -193,6 +194,7 @@ class Driver:
 
         Returns how it ended: "done", "failed", "interrupted", "time limit" or "handed over".
         """
+        self._say("building the data" if self.nodes else "starting Ray and building the data")
         shared = SharedData(self.director)
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
