@@ -11,8 +11,8 @@ import dataclasses
 import math
 import textwrap
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.search import Outcome, Search, Space, seed_of
+from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
     Audited,
@@ -115,6 +116,10 @@ class Director:
         """Search trials that spent the whole budget, in the order in which they did."""
         self._due: list[int] = []
         """Search trials that spent a shorter budget, not yet judged at the longer one's rungs."""
+        self._alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        """The search trials of each stratum and configuration, by number."""
+        self._warnings: defaultdict[int, WarningCounts] = defaultdict(WarningCounts)
+        """What each trial has warned of so far, by number."""
         self._drawn: dict[tuple[str, str], tuple[str, str]] = {}
         """For each stratum and parameter, two distributions as Optuna's JSON.
 
@@ -198,6 +203,8 @@ class Director:
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
         self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
+        if decision.action != "continue":
+            self._recount(number)
         self._new(
             Reported(trial=number, report=recorded, action=decision.action, reason=decision.reason, time=time.time())
         )
@@ -242,6 +249,7 @@ class Director:
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
+        self._recount(number)
         self._new(
             Failed(
                 trial=number,
@@ -271,6 +279,26 @@ class Director:
         """Records a remark, such as a damaged file that was passed over."""
         self._new(Noted(text=text, time=time.time()))
 
+    def warned(self, number: int, warnings: Mapping[str, int]) -> None:
+        """Takes what a trial has warned of since its last report: how often, by text.
+
+        Each warning is recorded when it first comes, and its count again when the attempt ends.
+        """
+        if not self.history.trials[number].open:
+            return
+        counts = self._warnings[number]
+        for text, times in warnings.items():
+            first = counts.add(text, times)
+            if (number, first) not in self.history.noted:
+                self._new(Noted(text=first, trial=number, count=counts.by_text[first], time=time.time()))
+                self.news.append(f"trial {number}: note: {first}")
+
+    def _recount(self, number: int) -> None:
+        """Records how often a trial has given each of its warnings, where that has changed."""
+        for text, count in self._warnings[number].by_text.items():
+            if self.history.noted[number, text] != count:
+                self._new(Noted(text=text, trial=number, count=count, time=time.time()))
+
     def retired(self, trial: int, checkpoints: list[str]) -> None:
         """Records that checkpoints which reports name are not kept any more."""
         self._new(Retired(trial=trial, checkpoints=checkpoints, time=time.time()))
@@ -290,7 +318,7 @@ class Director:
             self._judged(trial, self._rejudge(trial))
         found = [self._extension(due)] if due or 0 < before < self.history.budget else []
         found += dict.fromkeys(changed(name, was, now) for (_, name), (was, now) in self._drawn.items() if was != now)
-        for remark in [remark for remark in found if remark not in self.history.notes]:
+        for remark in [remark for remark in found if (None, remark) not in self.history.noted]:
             self.noted(remark)
             self.remarks.append(remark)
 
@@ -313,6 +341,9 @@ class Director:
             self._replay_proposal(event)
         if isinstance(event, Judged) and not live and event.trial in self._due:
             self._rejudge(self.history.trials[event.trial])
+        if isinstance(event, Noted) and not live and event.trial is not None:
+            counted = self.history.noted.get((event.trial, event.text), 0)
+            self._warnings[event.trial].add(event.text, (event.count or 1) - counted)
         self.history.apply(event)
         if isinstance(event, Reported) and not live:
             self._decide(self.history.trials[event.trial], event.report)

@@ -150,25 +150,38 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """A remark for the sweep's reader, such as a changed version or a damaged file.
+    """A remark for the sweep's reader, such as a changed version or a warning of a trial.
 
-    Written by the driver through the director.
+    Written by the driver through the director. A trial's warning is written when it first comes,
+    and again with another count when an attempt has ended in which it came again.
     """
 
     type: ClassVar = "noted"
     text: str
     """The remark."""
+    trial: int | None = None
+    """The number of the trial that warned; None, and not stored, where it is no trial's."""
+    count: int | None = None
+    """How often the trial has warned so by now, over all its attempts.
+
+    None, and not stored, for a remark that is made once.
+    """
     time: float
     """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
-        return {"type": self.type, "text": self.text, "time": self.time}
+        plain: dict[str, Any] = {"type": self.type, "text": self.text}
+        if self.trial is not None:
+            plain["trial"] = self.trial
+        if self.count is not None:
+            plain["count"] = self.count
+        return {**plain, "time": self.time}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Noted:
         """The inverse of `to_dict`."""
-        return Noted(text=plain["text"], time=plain["time"])
+        return Noted(text=plain["text"], trial=plain.get("trial"), count=plain.get("count"), time=plain["time"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
