@@ -41,7 +41,7 @@ from leadline.ledger.events import (
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
-from leadline.ledger.wording import last_line
+from leadline.ledger.wording import REPEATS, last_line
 from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]
@@ -158,6 +158,8 @@ class Director:
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
 
+        A search trial whose configuration is that of an earlier one is stopped instead.
+
         Returns:
             the attempt; "wait" where there is none until a running trial ends; "done" where there
             is nothing left to place.
@@ -167,11 +169,28 @@ class Director:
             for left in [trial for trial in waiting if trial.kind == "search"]:
                 self._judged(left, Decision("stop", self.stopping))
                 waiting.remove(left)
-        trial = waiting[0] if waiting else self._propose()
+        while trial := waiting.pop(0) if waiting else self._propose():
+            twin = self._twin(trial)
+            if twin is None:
+                break
+            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, which has its result"))
         if trial is None:
             return "wait" if self.running() else "done"
         config = {**trial.trained_config, **self.history.budgeted(trial)}
         return Assignment(trial.number, trial.attempts + 1, config, trial.kind == "replicate", trial.step)
+
+    def _twin(self, trial: Trial) -> Trial | None:
+        """The earlier trial that makes it needless to train this one; None if there is none.
+
+        It has the same configuration in the same stratum, and a result or the prospect of one. A
+        trial that has begun goes on.
+        """
+        if trial.kind != "search" or trial.attempts:
+            return None
+        alike = (self.history.trials[number] for number in self._alike[trial.stratum, trial.identity])
+        useful = (other for other in alike if other.status != "failed" and not other.untrained)
+        first = next(useful, trial)
+        return None if first is trial else first
 
     def running(self) -> list[Trial]:
         """The trials that hold a place now."""
@@ -345,6 +364,8 @@ class Director:
             counted = self.history.noted.get((event.trial, event.text), 0)
             self._warnings[event.trial].add(event.text, (event.count or 1) - counted)
         self.history.apply(event)
+        if isinstance(event, Proposed) and event.kind == "search" and not event.infeasible:
+            self._alike[event.stratum, self.history.trials[event.trial].identity].append(event.trial)
         if isinstance(event, Reported) and not live:
             self._decide(self.history.trials[event.trial], event.report)
         if isinstance(event, Opened):
@@ -438,8 +459,8 @@ class Director:
         outcome: Outcome = "failed"
         if trial.status == "finished":
             outcome = "finished"
-        elif trial.infeasible or (trial.status == "stopped" and trial.reports):
-            # A stopped trial without a report never ran: the searcher learns nothing from it.
+        elif trial.infeasible or (trial.status == "stopped" and not trial.untrained):
+            # The searcher learns nothing from a trial that never ran.
             outcome = "stopped"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 

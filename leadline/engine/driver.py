@@ -86,6 +86,7 @@ class Driver:
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
+        self.space = space
         self.settings = settings
         self.folder = folder
         self.name = name
@@ -119,7 +120,7 @@ class Driver:
     def go(self) -> int:
         """Runs to the end and returns the exit code."""
         self._say(f"sweep {self.name} in {self.folder}")
-        for warning in plan.warnings_of(self.settings):
+        for warning in plan.warnings_of(self.settings, self.space):
             self._say(f"note: {warning}")
         self._take_signals()
         self.lease.asked = self._asked

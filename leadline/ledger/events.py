@@ -326,9 +326,9 @@ class Reported:
 class Judged:
     """A decision on a waiting trial, made without a new report of it.
 
-    Written by the director. It is written in three cases: a longer budget brings rungs at which a
-    finished trial has not been judged; the search ends before a waiting trial has its place; or a
-    replicate is wanted again under a longer budget.
+    Written by the director. It is written in four cases: a longer budget brings rungs at which a
+    finished trial has not been judged; the search ends before a waiting trial has its place; an
+    earlier trial has the same configuration; or a replicate is wanted again under a longer budget.
     """
 
     type: ClassVar = "judged"

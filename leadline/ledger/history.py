@@ -5,6 +5,7 @@ Everything that is shown or decided is computed from it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,17 @@ class Trial:
         first.
         """
         return self.reason.splitlines()[0].strip() if self.infeasible else last_line(self.reason)
+
+    @property
+    def identity(self) -> str:
+        """The configuration as text that is equal for equal ones, without what the budget sets."""
+        plain = {name: value for name, value in self.config.items() if name not in ("steps", "eval_every")}
+        return json.dumps(plain, sort_keys=True)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the trial was stopped before its first report, so that it says nothing."""
+        return self.status == "stopped" and not self.reports
 
     @property
     def infeasible(self) -> bool:
