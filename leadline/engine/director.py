@@ -173,7 +173,7 @@ class Director:
             twin = self._twin(trial)
             if twin is None:
                 break
-            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, which has its result"))
+            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, whose result stands for both"))
         if trial is None:
             return "wait" if self.running() else "done"
         config = {**trial.trained_config, **self.history.budgeted(trial)}

@@ -199,7 +199,7 @@ def _decisions(events: Sequence[Record]) -> list[str]:
                 twins = [one for one in configs if one < number and configs[one] == configs[number]]
                 first = next((one for one in twins if one not in useless), None)
                 if event["reason"].startswith("the same configuration as"):
-                    if event["reason"] != f"the same configuration as trial {first}, which has its result":
+                    if event["reason"] != f"the same configuration as trial {first}, whose result stands for both":
                         found.append(f"trial {number}: repeats trial {first}, where the ledger says: {event['reason']}")
                     continue
             if event["type"] == "reported":

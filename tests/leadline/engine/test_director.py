@@ -335,7 +335,7 @@ def test_a_repeated_configuration_is_not_trained_again() -> None:
     assert (len(trained), len(repeats)) == (2, 6)
     first = {trial.config["offset"]: trial.number for trial in trained}
     for trial in repeats:
-        said = f"the same configuration as trial {first[trial.config['offset']]}, which has its result"
+        said = f"the same configuration as trial {first[trial.config['offset']]}, whose result stands for both"
         assert (trial.status, trial.reason, leaderboard.marks(history, trial)) == ("stopped", said, [said])
     assert simulation.director.next() == "done"
     assert {trial.of for trial in history.trials.values()} - {None} <= set(first.values())
