@@ -79,7 +79,7 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterator[None]], None]:
 
     def begin(life: Iterator[None]) -> None:
         monkeypatch.setattr(log, "LEDGER_SECONDS", -1.0)
-        monkeypatch.setattr(log.time, "sleep", lambda seconds: next(life, None))
+        monkeypatch.setattr("time.sleep", lambda seconds: next(life, None))
 
     return begin
 

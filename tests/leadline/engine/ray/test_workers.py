@@ -15,6 +15,7 @@ from leadline.engine.ray import workers
 from leadline.ledger.events import Noted
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import read
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from leadline.task import Batch
 from tests.leadline.engine.test_attempt_log import stored
@@ -75,7 +76,7 @@ def test_a_sweep_whose_family_warns_at_each_step_records_each_text_twice_a_trial
     folder = Folder.at(str(tmp_path / "sweep"))
     director = play(
         folder,
-        BASE.__class__.from_dict(
+        Settings.from_dict(
             {**BASE.to_dict(), "family": f"{__name__}:TALKATIVE", "trials": 2, "confirm": 0, "concurrent": 1}
         ),
     )
