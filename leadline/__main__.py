@@ -8,6 +8,8 @@
                                                       strata SWEEP:10 SWEEP:100
     leadline trial SWEEP NUMBER                       configuration, curve, attempts and checkpoints
                                                       of one trial
+    leadline log SWEEP NUMBER [--follow]              what a trial has logged and printed, of all
+                                                      attempts; also as it comes
     leadline note SWEEP NUMBER [TEXT]                 a note on a trial, or the notes that it has
     leadline export SWEEP [--to FOLDER]               trials, reports, findings and baselines as
                                                       parquet and CSV

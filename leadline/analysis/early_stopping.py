@@ -1,7 +1,7 @@
 """Which trials were stopped before their budget, where and why, and what early stopping saved.
 
-Only ASHA stops early. Trials that stopped because their objective was not finite, or because the
-sweep's target was reached, are counted apart.
+Only ASHA stops early. Trials that stopped because their objective was not finite, because the
+sweep's target was reached, or because an earlier one had the same configuration, are counted apart.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.rungs import rungs as places
+from leadline.ledger.wording import REPEATS
 
-__all__ = ["NOT_FINITE", "TARGET", "Stopped", "at_rungs", "rungs", "saved_seconds", "stopped"]
+__all__ = ["NOT_FINITE", "REPEATED", "TARGET", "Stopped", "at_rungs", "rungs", "saved_seconds", "stopped"]
 
-NOT_FINITE, TARGET = "value not finite", "target reached"
+NOT_FINITE, REPEATED, TARGET = "value not finite", "configuration repeated, not trained", "target reached"
 
 _RUNG = re.compile(r"rung (\d+):")
 _TARGET = "target "
@@ -28,7 +29,8 @@ class Stopped:
 
     Attributes:
         rung: the rung, in the sweep's unit; None for another reason.
-        cause: `rung 1,000`, `NOT_FINITE`, `TARGET`, or what else the ledger gives as the reason.
+        cause: `rung 1,000`, `NOT_FINITE`, `REPEATED`, `TARGET`, or what else the ledger gives as
+            the reason.
         judged: how many trials were compared at the rung; for another reason, how many stopped.
         trials: the numbers of the trials that stopped.
         left: the budget that these left unspent, in the sweep's unit.
@@ -57,8 +59,10 @@ def _rung(trial: Trial) -> int | None:
 
 def _other(history: History, trial: Trial) -> str:
     """Returns why a trial stopped, if not at a rung."""
-    if not math.isfinite(trial.value(leaderboard.objective(history))):
+    if trial.reports and not math.isfinite(trial.value(leaderboard.objective(history))):
         return NOT_FINITE
+    if trial.reason.startswith(REPEATS):
+        return REPEATED
     return TARGET if trial.reason.startswith(_TARGET) else trial.reason or "no reason given"
 
 

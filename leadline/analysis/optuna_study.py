@@ -58,8 +58,9 @@ def study(
     """Returns the search trials of a stratum that have ended, in the order of their numbers.
 
     Values are the objective on validation. Trials that ran their whole budget are COMPLETE; stopped
-    ones are PRUNED, with a value for each report; failed ones FAIL. Infeasible trials, and those
-    whose last value is not finite, are PRUNED without values. Open trials are left out.
+    ones are PRUNED, with a value for each report; failed ones FAIL, as do those that were stopped
+    before they had a place. Infeasible trials, and those whose last value is not finite, are PRUNED
+    without values. Open trials are left out.
 
     Args:
         history: the state of the sweep.
@@ -109,7 +110,7 @@ def _curve(history: History, trial: Trial) -> dict[int, float]:
 
 
 def _state(trial: Trial, value: float) -> TrialState:
-    if trial.status == "failed":
+    if trial.status == "failed" or trial.untrained:
         return TrialState.PRUNED if trial.infeasible else TrialState.FAIL
     return TrialState.COMPLETE if trial.status == "finished" and math.isfinite(value) else TrialState.PRUNED
 

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "leadline.analysis.commands.show:REPORT",
     "compare": "leadline.analysis.commands.compare:COMPARE",
     "trial": "leadline.analysis.commands.show:TRIAL",
+    "log": "leadline.analysis.commands.log:LOG",
     "note": "leadline.analysis.commands.note:NOTE",
     "export": "leadline.analysis.commands.export:EXPORT",
     "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",

@@ -11,8 +11,8 @@ import dataclasses
 import math
 import textwrap
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.search import Outcome, Search, Space, seed_of
+from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
     Audited,
@@ -40,7 +41,7 @@ from leadline.ledger.events import (
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
-from leadline.ledger.wording import last_line
+from leadline.ledger.wording import REPEATS, last_line
 from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]
@@ -115,6 +116,10 @@ class Director:
         """Search trials that spent the whole budget, in the order in which they did."""
         self._due: list[int] = []
         """Search trials that spent a shorter budget, not yet judged at the longer one's rungs."""
+        self._alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        """The search trials of each stratum and configuration, by number."""
+        self._warnings: defaultdict[int, WarningCounts] = defaultdict(WarningCounts)
+        """What each trial has warned of so far, by number."""
         self._drawn: dict[tuple[str, str], tuple[str, str]] = {}
         """For each stratum and parameter, two distributions as Optuna's JSON.
 
@@ -153,6 +158,8 @@ class Director:
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
 
+        A search trial whose configuration is that of an earlier one is stopped instead.
+
         Returns:
             the attempt; "wait" where there is none until a running trial ends; "done" where there
             is nothing left to place.
@@ -162,11 +169,28 @@ class Director:
             for left in [trial for trial in waiting if trial.kind == "search"]:
                 self._judged(left, Decision("stop", self.stopping))
                 waiting.remove(left)
-        trial = waiting[0] if waiting else self._propose()
+        while trial := waiting.pop(0) if waiting else self._propose():
+            twin = self._twin(trial)
+            if twin is None:
+                break
+            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, whose result stands for both"))
         if trial is None:
             return "wait" if self.running() else "done"
         config = {**trial.trained_config, **self.history.budgeted(trial)}
         return Assignment(trial.number, trial.attempts + 1, config, trial.kind == "replicate", trial.step)
+
+    def _twin(self, trial: Trial) -> Trial | None:
+        """The earlier trial that makes it needless to train this one; None if there is none.
+
+        It has the same configuration in the same stratum, and a result or the prospect of one. A
+        trial that has begun goes on.
+        """
+        if trial.kind != "search" or trial.attempts:
+            return None
+        alike = (self.history.trials[number] for number in self._alike[trial.stratum, trial.identity])
+        useful = (other for other in alike if other.status != "failed" and not other.untrained)
+        first = next(useful, trial)
+        return None if first is trial else first
 
     def running(self) -> list[Trial]:
         """The trials that hold a place now."""
@@ -198,6 +222,8 @@ class Director:
         known = {finding.mark for finding in trial.findings if finding.failed}
         new = [finding for finding in report.findings if finding.failed and finding.mark not in known]
         self.news += [f"trial {number}: {finding.mark}: {finding.sentence.rstrip('.')}" for finding in new]
+        if decision.action != "continue":
+            self._recount(number)
         self._new(
             Reported(trial=number, report=recorded, action=decision.action, reason=decision.reason, time=time.time())
         )
@@ -242,6 +268,7 @@ class Director:
             error = f"infeasible: out of memory with {named(tried)}, the smallest tried\n{error}"
         if cause == "storage":
             self.halting = self.halting or last_line(error).rpartition("StorageError: ")[2]
+        self._recount(number)
         self._new(
             Failed(
                 trial=number,
@@ -271,6 +298,26 @@ class Director:
         """Records a remark, such as a damaged file that was passed over."""
         self._new(Noted(text=text, time=time.time()))
 
+    def warned(self, number: int, warnings: Mapping[str, int]) -> None:
+        """Takes what a trial has warned of since its last report: how often, by text.
+
+        Each warning is recorded when it first comes, and its count again when the attempt ends.
+        """
+        if not self.history.trials[number].open:
+            return
+        counts = self._warnings[number]
+        for text, times in warnings.items():
+            first = counts.add(text, times)
+            if (number, first) not in self.history.noted:
+                self._new(Noted(text=first, trial=number, count=counts.by_text[first], time=time.time()))
+                self.news.append(f"trial {number}: note: {first}")
+
+    def _recount(self, number: int) -> None:
+        """Records how often a trial has given each of its warnings, where that has changed."""
+        for text, count in self._warnings[number].by_text.items():
+            if self.history.noted[number, text] != count:
+                self._new(Noted(text=text, trial=number, count=count, time=time.time()))
+
     def retired(self, trial: int, checkpoints: list[str]) -> None:
         """Records that checkpoints which reports name are not kept any more."""
         self._new(Retired(trial=trial, checkpoints=checkpoints, time=time.time()))
@@ -290,7 +337,7 @@ class Director:
             self._judged(trial, self._rejudge(trial))
         found = [self._extension(due)] if due or 0 < before < self.history.budget else []
         found += dict.fromkeys(changed(name, was, now) for (_, name), (was, now) in self._drawn.items() if was != now)
-        for remark in [remark for remark in found if remark not in self.history.notes]:
+        for remark in [remark for remark in found if (None, remark) not in self.history.noted]:
             self.noted(remark)
             self.remarks.append(remark)
 
@@ -313,7 +360,12 @@ class Director:
             self._replay_proposal(event)
         if isinstance(event, Judged) and not live and event.trial in self._due:
             self._rejudge(self.history.trials[event.trial])
+        if isinstance(event, Noted) and not live and event.trial is not None:
+            counted = self.history.noted.get((event.trial, event.text), 0)
+            self._warnings[event.trial].add(event.text, (event.count or 1) - counted)
         self.history.apply(event)
+        if isinstance(event, Proposed) and event.kind == "search" and not event.infeasible:
+            self._alike[event.stratum, self.history.trials[event.trial].identity].append(event.trial)
         if isinstance(event, Reported) and not live:
             self._decide(self.history.trials[event.trial], event.report)
         if isinstance(event, Opened):
@@ -407,8 +459,8 @@ class Director:
         outcome: Outcome = "failed"
         if trial.status == "finished":
             outcome = "finished"
-        elif trial.infeasible or (trial.status == "stopped" and trial.reports):
-            # A stopped trial without a report never ran: the searcher learns nothing from it.
+        elif trial.infeasible or (trial.status == "stopped" and not trial.untrained):
+            # The searcher learns nothing from a trial that never ran.
             outcome = "stopped"
         self._search[trial.stratum].tell(trial.number, outcome, curve)
 

@@ -61,7 +61,6 @@ class Display:
         self._shown = self._began
         self._tabled = -math.inf
         self._rows_shown = list[list[str]]()
-        self._steps_before = self._steps()
         self._told: Counter[str] = Counter()
         self._live: Live | None = None
         if console.is_terminal:
@@ -155,19 +154,21 @@ class Display:
             found.append(f"{stratum}: {number(value)}")
         return ", ".join(found)
 
-    def _steps(self) -> int:
-        history = self._director.history
-        return sum(history.spent(trial.reports[-1]) for trial in history.trials.values() if trial.reports)
-
     def _time_left(self) -> str:
-        steps = self._steps()
-        rate = (steps - self._steps_before) / max(time.monotonic() - self._began, 1e-9)
-        if rate <= 0:
+        """The time that is left at the pace that all reports give; a `?` before the first.
+
+        The start of processes is left out: at first it is most of the time, and later next to none.
+        """
+        history = self._director.history
+        last = [trial.reports[-1] for trial in history.trials.values() if trial.reports]
+        seconds = sum(report.seconds + report.overhead for report in last)
+        spent = sum(history.spent(report) for report in last)
+        if not spent:
             return "?"
-        return "~" + _clock(self._left() / rate)
+        return "~" + _clock(self._left() * seconds / spent / max(1, len(self._director.running())))
 
     def _left(self) -> float:
-        """The steps to come: those expected of search trials, and those of confirmation runs."""
+        """The budget to come: that expected of search trials, and that of confirmation runs."""
         settings = self._director.settings
         history = self._director.history
         each = expected_search(settings)

@@ -89,6 +89,7 @@ class Driver:
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
+        self.space = space
         self.settings = settings
         self.folder = folder
         self.name = name
@@ -123,7 +124,7 @@ class Driver:
     def go(self) -> int:
         """Runs to the end and returns the exit code."""
         self._say(f"sweep {self.name} in {self.folder}")
-        for warning in plan.warnings_of(self.settings):
+        for warning in plan.warnings_of(self.settings, self.space):
             self._say(f"note: {warning}")
         self._take_signals()
         self.lease.asked = self._asked
@@ -132,6 +133,7 @@ class Driver:
         if self.address.kind == "join":
             # The cluster is joined first, so that what it refuses is refused before anything is
             # recorded.
+            self._say(f"joining the cluster at {self.address.text}")
             try:
                 self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
@@ -197,6 +199,7 @@ class Driver:
 
         Returns how it ended: "done", "failed", "interrupted", "time limit" or "handed over".
         """
+        self._say("building the data" if self.nodes else "starting Ray and building the data")
         shared = SharedData(self.director)
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()

@@ -5,6 +5,7 @@ Nothing here starts Ray or writes anything.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 
 from leadline import cpus
 from leadline.config import ConfigError, TrialConfig, to_dict
@@ -45,6 +47,8 @@ UNTIMED_STEPS = 5
 """Optimizer steps run before the timed ones, to leave out what happens only at first."""
 TIMED_STEPS = 30
 """Optimizer steps that are timed to estimate a sweep's duration."""
+LOOKED_AT = 8
+"""Proposals of each stratum from which the size of the search space is told."""
 SPARE = 2**24
 """Bytes that ledger, logs and views may need until the free room is checked again."""
 
@@ -258,10 +262,39 @@ def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> fl
     return seconds / steps + overhead / reports / min(config.eval_every, config.steps)
 
 
-def warnings_of(settings: Settings) -> list[str]:
+def _points(distribution: BaseDistribution) -> int | float:
+    """The number of values that a parameter can have; infinite where it is continuous."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    low, high, step = (getattr(distribution, name) for name in ("low", "high", "step"))
+    return math.inf if step is None else round((high - low) / step) + 1
+
+
+def _space_size(settings: Settings, space: Space) -> int | float:
+    """The number of configurations in the space that the first proposals are from.
+
+    It is that of the stratum with the fewest. Parameters that are asked for only beside certain
+    values of others count as if they always were.
+    """
+    trials = min(settings.trials, LOOKED_AT * len(settings.strata))
+    director = _replayed(dataclasses.replace(settings, trials=trials), space, ())
+    _first_proposals(director, trials, new=False)
+    points: dict[str, dict[str, int | float]] = {}
+    for trial in director.history.search_trials():
+        found = points.setdefault(trial.stratum, {})
+        found |= {name: _points(json_to_distribution(words)) for name, words in trial.distributions.items()}
+    return min((math.prod(found.values()) for found in points.values()), default=math.inf)
+
+
+def warnings_of(settings: Settings, space: Space) -> list[str]:
     """What the sizes of a sweep make impossible, one sentence each."""
     found = []
     per_stratum = settings.trials // len(settings.strata)
+    if (size := _space_size(settings, space)) < per_stratum:
+        found.append(
+            f"the first proposals are from a space of {size:,} configurations, fewer than the {per_stratum:,} trials "
+            "per stratum: a repeated one is not trained again"
+        )
     if not settings.rungs:
         found.append(
             f"{settings.unit} {settings.budget} leave no rung above grace {settings.grace}: "
@@ -336,7 +369,7 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built:.1f} s",
-        *(f"warning     {text}" for text in warnings_of(settings)),
+        *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
             [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]
             if past

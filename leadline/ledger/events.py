@@ -154,25 +154,38 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """A remark for the sweep's reader, such as a changed version or a damaged file.
+    """A remark for the sweep's reader, such as a changed version or a warning of a trial.
 
-    Written by the driver through the director.
+    Written by the driver through the director. A trial's warning is written when it first comes,
+    and again with another count when an attempt has ended in which it came again.
     """
 
     type: ClassVar = "noted"
     text: str
     """The remark."""
+    trial: int | None = None
+    """The number of the trial that warned; None, and not stored, where it is no trial's."""
+    count: int | None = None
+    """How often the trial has warned so by now, over all its attempts.
+
+    None, and not stored, for a remark that is made once.
+    """
     time: float
     """The time at which the event was recorded, in seconds since the epoch."""
 
     def to_dict(self) -> dict[str, Any]:
         """The event as it is stored."""
-        return {"type": self.type, "text": self.text, "time": self.time}
+        plain: dict[str, Any] = {"type": self.type, "text": self.text}
+        if self.trial is not None:
+            plain["trial"] = self.trial
+        if self.count is not None:
+            plain["count"] = self.count
+        return {**plain, "time": self.time}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> Noted:
         """The inverse of `to_dict`."""
-        return Noted(text=plain["text"], time=plain["time"])
+        return Noted(text=plain["text"], trial=plain.get("trial"), count=plain.get("count"), time=plain["time"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,9 +330,9 @@ class Reported:
 class Judged:
     """A decision on a waiting trial, made without a new report of it.
 
-    Written by the director. It is written in three cases: a longer budget brings rungs at which a
-    finished trial has not been judged; the search ends before a waiting trial has its place; or a
-    replicate is wanted again under a longer budget.
+    Written by the director. It is written in four cases: a longer budget brings rungs at which a
+    finished trial has not been judged; the search ends before a waiting trial has its place; an
+    earlier trial has the same configuration; or a replicate is wanted again under a longer budget.
     """
 
     type: ClassVar = "judged"

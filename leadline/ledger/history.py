@@ -5,6 +5,7 @@ Everything that is shown or decided is computed from it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -112,6 +113,17 @@ class Trial:
         return self.reason.splitlines()[0].strip() if self.infeasible else last_line(self.reason)
 
     @property
+    def identity(self) -> str:
+        """The configuration as text that is equal for equal ones, without what the budget sets."""
+        plain = {name: value for name, value in self.config.items() if name not in ("steps", "eval_every")}
+        return json.dumps(plain, sort_keys=True)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the trial was stopped before its first report, so that it says nothing."""
+        return self.status == "stopped" and not self.reports
+
+    @property
     def infeasible(self) -> bool:
         """Whether the trial failed because its configuration was impossible.
 
@@ -166,7 +178,8 @@ class History:
     trials: dict[int, Trial] = field(default_factory=dict)
     baselines: list[Baseline] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    noted: dict[tuple[int | None, str], int] = field(default_factory=dict)
+    """How often each remark was made, by the trial that it is of, or None, and its text."""
     closed: str = ""
     """The way in which the last run of the driver ended; empty while it runs or where it
     was killed."""
@@ -189,7 +202,7 @@ class History:
         twin = replace(
             self, manifests=[dict(manifest) for manifest in self.manifests], trials={}, _began=dict(self._began)
         )
-        twin.baselines, twin.findings, twin.notes = list(self.baselines), list(self.findings), list(self.notes)
+        twin.baselines, twin.findings, twin.noted = list(self.baselines), list(self.findings), dict(self.noted)
         for trial in self.trials.values():
             reports, retired, extended = list(trial.reports), set(trial.retired), list(trial.extended)
             twin.trials[trial.number] = replace(
@@ -224,7 +237,8 @@ class History:
                     {key: getattr(event, key) for key in ("guard", "stratum", "failed", "number", "sentence")}
                 )
             case Noted():
-                self.notes.append(event.text)
+                key = (event.trial, event.text)
+                self.noted[key] = event.count if event.count is not None else self.noted.get(key, 0) + 1
             case Opened():
                 self._on_opened(event)
             case Closed():
@@ -244,6 +258,14 @@ class History:
         if self.opened is None:
             raise ValueError("ledger: it does not say yet what the sweep was asked for")
         return self.opened
+
+    @property
+    def notes(self) -> list[str]:
+        """The remarks in words, each once, with how often it was made where that is not once."""
+        return [
+            ("" if trial is None else f"trial {trial}: ") + text + (f" ({count:,} times)" if count > 1 else "")
+            for (trial, text), count in self.noted.items()
+        ]
 
     def spent(self, report: Report) -> int:
         """Returns how much of the budget a report has spent, in the sweep's unit."""

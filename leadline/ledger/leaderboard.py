@@ -86,12 +86,19 @@ def ranked(history: History, stratum: str) -> list[Trial]:
 
 
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:
-    """Returns the `count` best trials of a stratum that finished with a finite value."""
+    """Returns the `count` best trials of a stratum that finished with a finite value.
+
+    Their configurations are distinct: of equal ones, which older ledgers may have, the first stands
+    for all.
+    """
     metric = objective(history)
-    done = [
-        trial for trial in ranked(history, stratum) if trial.status == "finished" and math.isfinite(trial.value(metric))
-    ]
-    return done[:count]
+    chosen: dict[str, Trial] = {}
+    for trial in ranked(history, stratum):
+        if len(chosen) == count:
+            break
+        if trial.status == "finished" and math.isfinite(trial.value(metric)):
+            chosen.setdefault(trial.identity, trial)
+    return list(chosen.values())
 
 
 def rivals(history: History, stratum: str, name: str, mode: str | None = None) -> list[Baseline]:
@@ -133,7 +140,7 @@ def marks(history: History, trial: Trial) -> list[str]:
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
     if len(trial.workers) > 1:
         found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")
-    if trial.status == "failed":
+    if trial.status == "failed" or trial.untrained:
         found.append(textwrap.shorten(trial.brief, BRIEF, placeholder=" ..."))
     return found + [finding.mark for finding in trial.findings if finding.failed]
 

@@ -1,10 +1,13 @@
-"""How a moment and an error are said in one line, wherever they are shown."""
+"""How a moment, an error and a repetition are said in one line, wherever they are shown."""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["last_line", "utc"]
+__all__ = ["REPEATS", "last_line", "utc"]
+
+REPEATS = "the same configuration as"
+"""How the reason begins for which a repeated configuration is not trained."""
 
 
 def last_line(text: str, otherwise: str = "no reason recorded") -> str:

@@ -73,7 +73,9 @@ def examine(folder: Folder, space: Space, scratch: Path, trained: Path | None, *
         found.losses.append(f"the books are closed as {history.closed or 'killed'}, not as done")
     found.losses += [str(warning.message) for warning in caught]
     found.cut_off = _cut_off(folder / "trials")
-    found.damaged = sum("damaged checkpoint, going back one" in note for note in history.notes)
+    found.damaged = sum(
+        count for (_, text), count in history.noted.items() if "damaged checkpoint, going back one" in text
+    )
     if trained is not None:
         found.repeated = _repeated(trained, found)
     return found

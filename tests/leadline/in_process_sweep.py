@@ -118,12 +118,11 @@ def play(
 
 def _report(director: Director, number: int, live: dict[int, Any]) -> None:
     try:
-        report, notes, _ = next(live[number])
+        report, warned, _ = next(live[number])
     except Exception as error:
         director.failed(number, f"Traceback: {error!r}")
         del live[number]
         return
-    for note in notes:
-        director.noted(f"trial {number}: {note}")
+    director.warned(number, warned)
     if director.reported(number, report).action != "continue":
         live.pop(number).close()

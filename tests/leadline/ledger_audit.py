@@ -170,6 +170,8 @@ def _decisions(events: Sequence[Record]) -> list[str]:
     """
     found: list[str] = []
     kinds: dict[int, tuple[str, str]] = {}
+    configs: dict[int, tuple[str, dict[str, Any]]] = {}
+    useless: set[int] = set()
     last: dict[int, tuple[int, float]] = {}
     judged: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
     finished: dict[int, float] = {}
@@ -182,9 +184,24 @@ def _decisions(events: Sequence[Record]) -> list[str]:
             settings = event["settings"]
         elif event["type"] == "proposed":
             kinds[event["trial"]] = event["kind"], event["stratum"]
+            chosen = {name: value for name, value in event["config"].items() if name not in ("steps", "eval_every")}
+            if event["kind"] == "search":
+                configs[event["trial"]] = event["stratum"], chosen
+            if event["infeasible"]:
+                useless.add(event["trial"])
+        elif event["type"] == "failed" and event["final"]:
+            useless.add(event["trial"])
         elif event["type"] in ("reported", "judged") and event["trial"] in kinds:
             number = event["trial"]
             kind, stratum = kinds[number]
+            if event["type"] == "judged" and event["action"] == "stop" and number not in last:
+                useless.add(number)
+                twins = [one for one in configs if one < number and configs[one] == configs[number]]
+                first = next((one for one in twins if one not in useless), None)
+                if event["reason"].startswith("the same configuration as"):
+                    if event["reason"] != f"the same configuration as trial {first}, whose result stands for both":
+                        found.append(f"trial {number}: repeats trial {first}, where the ledger says: {event['reason']}")
+                    continue
             if event["type"] == "reported":
                 report = Report.from_dict(event["report"])
                 spent = report.samples if settings["unit"] == "samples" else report.step

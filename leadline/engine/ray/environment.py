@@ -22,6 +22,7 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -33,7 +34,7 @@ QUIET = {
 """Environment variables that keep Ray quiet, in this process and in those of a job.
 
 Ray Train's preemption watcher is off, because the engine itself moves trials off nodes that go
-away.
+away; and it leaves `print` alone, whose lines the trial's log takes.
 """
 
 

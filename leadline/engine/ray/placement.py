@@ -104,12 +104,12 @@ class TrialProcess(tune.Trainable):
         dictionaries.
         """
         try:
-            report, notes, places = next(self.reports)
+            report, warned, places = next(self.reports)
         except StopIteration:
             raise RuntimeError(f"trial {self.spec.trial}: trained to its end, yet nobody ended it") from None
         told = {
             "report": report.to_dict(),
-            "notes": notes,
+            "warned": warned,
             "places": [asdict(place) for place in places],
             "led_from": self.node,
         }
@@ -390,9 +390,7 @@ class Placement:
         live.led_from = plain["led_from"]
 
         def judge() -> bool:
-            for note in plain["notes"]:
-                self.director.noted(f"trial {number}: {note}")
-                self.director.news.append(f"trial {number}: note: {note}")
+            self.director.warned(number, plain["warned"])
             goes_on = self.director.reported(number, Report.from_dict(plain["report"])).action == "continue"
             if goes_on and self._to_move(live):
                 self.director.failed(number, "preempted: its node goes away; it goes on from this checkpoint elsewhere")

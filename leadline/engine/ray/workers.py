@@ -15,7 +15,6 @@ import resource
 import sys
 import tempfile
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,13 +28,16 @@ import torch
 from leadline import registry
 from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig
+from leadline.engine.attempt_log import AttemptLog
 from leadline.engine.failure_causes import killed, named
 from leadline.engine.ray.channel import channel
 from leadline.engine.ray.private import exits_by_ray
+from leadline.engine.warning_counts import WarningCounts
 from leadline.errors import raised
+from leadline.ledger.layout import log_name
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
-from leadline.storage import Folder, patiently
+from leadline.storage import Folder
 from leadline.training.loop import Loop
 from leadline.training.micro_batch import out_of_memory
 from leadline.training.step import World
@@ -52,14 +54,10 @@ GROUP_TRIES = 2
 
 After that the attempt has failed, and is placed anew.
 """
-LOG_SECONDS = 2.0
-"""How long writing a line of the log may wait for the storage.
 
-It is short, because the log also gets the lines which say that the storage does not answer.
-"""
-
-Reports = Iterator[tuple[Report, list[str], list[Place]]]
-"""The reports of an attempt, each with the warnings before it and the places of its processes."""
+Reports = Iterator[tuple[Report, dict[str, int], list[Place]]]
+"""The reports of an attempt, each with how often it warned of what since the one before, and with
+the places of its processes."""
 
 _DATA: dict[str, Any] = {}
 """The data that this process holds, by key: mapped from the object store, never copied."""
@@ -107,28 +105,6 @@ class AttemptSpec:
     def store(self) -> CheckpointStore:
         """The store in which the checkpoints of this attempt are kept."""
         return CheckpointStore(Folder.at(self.folder), self.attempt, patience=self.patience)
-
-
-class _Log:
-    """The log of an attempt, in the attempt's folder.
-
-    It is written whole at each line, because object stores cannot append to a file.
-    """
-
-    def __init__(self, spec: AttemptSpec) -> None:
-        self._folder = Folder.at(spec.folder)
-        self._name = f"{attempt_folder(spec.attempt)}/log.txt"
-        self._lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        """Adds a line with the time of day and stores the log."""
-        self._lines.append(f"{time.strftime('%H:%M:%S')} {text}\n")
-        # A failure is no loss, because the next line stores the whole log again. The text is joined
-        # inside the function, so that a late try stores all lines that there are by then.
-        with contextlib.suppress(OSError):
-            patiently(
-                lambda: self._folder.write(self._name, "".join(self._lines).encode()), self._folder, seconds=LOG_SECONDS
-            )
 
 
 def _data(spec: AttemptSpec) -> Any:
@@ -181,52 +157,73 @@ def _loop(spec: AttemptSpec, world: World, log: Callable[[str], None], alive: Ca
     )
 
 
-def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, list[str]]]:
-    """Yields the reports after step `spec.known`, each with the warnings that came before it.
-
-    The first worker keeps the log.
-    """
-    log = _Log(spec) if world.rank == 0 else None
-    say: Callable[[str], None] = log.line if log else lambda text: None
-    say(
+def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, dict[str, int]]]:
+    """Yields the reports after step `spec.known`, each with how often it was warned of what."""
+    log = AttemptLog(Folder.at(spec.folder), f"{attempt_folder(spec.attempt)}/{log_name(world.rank)}")
+    log.line(
         f"trial {spec.trial} attempt {spec.attempt} in process {os.getpid()} on {platform.node()}, "
         f"{world.size} worker(s): {spec.config}"
     )
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        with _counted_warnings(log) as taken:
             if spec.known and not spec.store().names():
                 warnings.warn(
                     f"no checkpoint in {spec.folder}, although step {spec.known} is recorded: trained anew",
                     stacklevel=1,
                 )
-            for report in _watched(spec, world, say):
+            for report in _watched(spec, world, log):
                 if report.step > spec.known:
-                    notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-                    caught.clear()
-                    yield report, notes
+                    yield report, taken()
     except BaseException as error:
         if isinstance(error, GeneratorExit | KeyboardInterrupt) or exits_by_ray(error):
             raise
-        say(traceback.format_exc())
+        log.line(traceback.format_exc())
         if isinstance(error, Exception):
             raise
         raise raised(error) from error  # `sys.exit` in a family would end the process without a word
+    finally:
+        log.close()
 
 
-def _watched(spec: AttemptSpec, world: World, say: Callable[[str], None]) -> Iterator[Report]:
+@contextlib.contextmanager
+def _counted_warnings(log: AttemptLog) -> Iterator[Callable[[], dict[str, int]]]:
+    """Counts warnings instead of showing them, and puts those with a new text into the log.
+
+    It yields a function that returns how often each came since it was called last. Only warnings of
+    the class UserWarning are counted, as others are about code and not about the training.
+    """
+    counts = WarningCounts()
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        text = str(message)
+        if not issubclass(category, UserWarning) or counts.add(text) != text or counts.by_text[text] == 1:
+            log.printed(f"{category.__name__}: {text}")
+
+    def taken() -> dict[str, int]:
+        nonlocal counts
+        since, counts = counts.by_text, WarningCounts()
+        return since
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield taken
+
+
+def _watched(spec: AttemptSpec, world: World, log: AttemptLog) -> Iterator[Report]:
     """Yields the loop's reports, and watches that the training makes progress.
 
-    The watchdog does not run while a report is being handled, which may take any time.
+    The watchdog does not run while a report is being handled, which may take any time. What is
+    printed goes to the log while it does.
     """
     loop: Loop | None = None
     while True:
-        with Watchdog(spec.stuck_after, f"{spec.stacks}.{world.rank}") as watchdog:
+        with Watchdog(spec.stuck_after, f"{spec.stacks}.{world.rank}") as watchdog, log.captured():
             try:
                 if loop is None:
                     if world.size > 1:
-                        say(f"workers on {' '.join(_hosts(world))}")
-                    loop = _loop(spec, world, say, lambda: watchdog.alive())
+                        log.line(f"workers on {' '.join(_hosts(world))}")
+                    loop = _loop(spec, world, log.line, lambda: watchdog.alive())
                     reports = loop.run()
                 report = next(reports, None)
             except Exception as error:
@@ -267,8 +264,8 @@ def this_process() -> Place:
 def one_process(spec: AttemptSpec) -> Reports:
     """Trains an attempt in this process and yields its reports."""
     here = [this_process()]
-    for report, notes in _reports(spec, World()):
-        yield report, notes, here
+    for report, warned in _reports(spec, World()):
+        yield report, warned, here
 
 
 def _worker(loop_config: dict[str, Any]) -> None:
@@ -287,10 +284,10 @@ def _worker(loop_config: dict[str, Any]) -> None:
     ray.get(reports.put.remote(this_process()))
     if world.rank == 0:
         ray.get(reports.put.remote(get_current_placement_group()))
-    for report, notes in _reports(spec, world):
+    for report, warned in _reports(spec, world):
         verdict = [GO_ON]
         if world.rank == 0:
-            ray.get(reports.put.remote((report.to_dict(), notes)))
+            ray.get(reports.put.remote((report.to_dict(), warned)))
             verdict = ray.get(verdicts.take.remote(None))
         if world.size > 1:
             torch.distributed.broadcast_object_list(verdict, src=0)
@@ -353,8 +350,8 @@ def worker_group(spec: AttemptSpec) -> Reports:
             elif isinstance(found, Place):
                 places.append(found)
             else:
-                plain, notes = found
-                yield Report.from_dict(plain), notes, places
+                plain, warned = found
+                yield Report.from_dict(plain), warned, places
                 verdicts.put.remote(GO_ON)
     finally:
         # A group that is told to end gives its placement back; an abandoned one would keep it from

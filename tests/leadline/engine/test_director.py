@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadline.analysis import early_stopping, frame, optuna_study
 from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
+from leadline.engine.search import Space
+from leadline.engine.warning_counts import MOST, REST
 from leadline.ledger import leaderboard
-from leadline.ledger.events import Event, Opened, Proposed, Reported
+from leadline.ledger.events import Event, Judged, Noted, Opened, Proposed, Reported, Started
 from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.ledger.settings import Settings
@@ -42,9 +45,11 @@ def _report(config: dict[str, Any], step: int, test: bool) -> Report:
 class Simulation:
     """Places what the director assigns, in a seeded random order."""
 
-    def __init__(self, chosen: Settings, seed: int = 0, past: list[Event] | None = None) -> None:
+    def __init__(
+        self, chosen: Settings, seed: int = 0, past: list[Event] | None = None, space: Space = STUDY.space
+    ) -> None:
         self.events: list[Event] = list(past or [])
-        self.director = Director(chosen, STUDY.space, self.events.append)
+        self.director = Director(chosen, space, self.events.append)
         self.director.replay(past or [])
         self.random = random.Random(seed)
         self.live: dict[int, tuple[Assignment, int]] = {}
@@ -366,3 +371,127 @@ def test_a_space_that_fails_now_and_then_costs_those_trials_alone_and_can_be_men
         for stratum, search in again._search.items():
             before = live._search[stratum].study.trials
             assert [(t.state, t.params) for t in search.study.trials] == [(t.state, t.params) for t in before]
+
+
+def _two(trial: Any, scale: str) -> dict[str, Any]:
+    """A search space of two configurations."""
+    return {"lr": 0.1, "offset": trial.suggest_categorical("offset", [0.25, 0.5])}
+
+
+ONE = dataclasses.replace(BASE, strata=(1,), trials=8, confirm=2)
+
+
+def test_a_repeated_configuration_is_not_trained_again() -> None:
+    simulation = Simulation(ONE, space=_two).run()
+    history = simulation.director.history
+    trained = [trial for trial in history.search_trials() if trial.attempts]
+    repeats = [trial for trial in history.search_trials() if not trial.attempts]
+    assert (len(trained), len(repeats)) == (2, 6)
+    first = {trial.config["offset"]: trial.number for trial in trained}
+    for trial in repeats:
+        said = f"the same configuration as trial {first[trial.config['offset']]}, whose result stands for both"
+        assert (trial.status, trial.reason, leaderboard.marks(history, trial)) == ("stopped", said, [said])
+    assert simulation.director.next() == "done"
+    assert {trial.of for trial in history.trials.values()} - {None} <= set(first.values())
+    searched = simulation.director._search["1"].study.trials
+    assert [str(trial.state) for trial in searched].count("TrialState.FAIL") == len(repeats)
+    assert [row["trial"] for row in leaderboard.board(history, "x")["rows"]][2:] == [one.number for one in repeats]
+    (row,) = [row for row in early_stopping.stopped(history) if row.cause == early_stopping.REPEATED]
+    assert row.trials == [trial.number for trial in repeats]
+    assert list(frame.table(history)["reason"][repeats[0].number : repeats[0].number + 1]) == [repeats[0].reason]
+    made = optuna_study.study(history, "1").trials
+    assert [trial.number for trial in made if trial.state.name == "FAIL"] == [trial.number for trial in repeats]
+
+
+def test_a_sweep_of_one_configuration_trains_it_once() -> None:
+    simulation = Simulation(dataclasses.replace(ONE, confirm=0), space=lambda trial, scale: {"lr": 0.1}).run()
+    assert [event.trial for event in simulation.events if isinstance(event, Started)] == [0]
+    assert len(simulation.director.history.search_trials()) == 8
+
+
+def test_an_enqueued_configuration_is_not_trained_twice() -> None:
+    chosen = dataclasses.replace(ONE, enqueue=({"lr": 0.1, "offset": 0.5},) * 3, trials=3, confirm=0)
+    simulation = Simulation(chosen).run()
+    assert [event.trial for event in simulation.events if isinstance(event, Started)] == [0]
+
+
+def test_a_driver_lost_before_it_stopped_a_repetition_does_so_when_it_is_back() -> None:
+    whole = Simulation(dataclasses.replace(ONE, concurrent=1), space=_two).run()
+    cut = next(index for index, event in enumerate(whole.events) if isinstance(event, Judged))
+    again = Simulation(dataclasses.replace(ONE, concurrent=1), past=whole.events[:cut], space=_two).run()
+    assert _timeless(again.events) == _timeless(whole.events)
+
+
+def test_a_configuration_that_failed_is_tried_again_where_it_is_proposed_again() -> None:
+    chosen = dataclasses.replace(ONE, enqueue=({"lr": 0.1, "offset": 0.5},) * 2, trials=2, confirm=0, max_failures=0)
+    director = Director(chosen, STUDY.space)
+    director.opened({})
+    for number in (0, 1):
+        found = director.next()
+        assert isinstance(found, Assignment)
+        assert found.trial == number
+        director.started(number, 1)
+        director.failed(number, "Traceback: boom")
+    assert director.next() == "done"
+
+
+def test_finalists_of_an_older_ledger_are_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(Director, "_twin", lambda self, trial: None)
+        past = Simulation(dataclasses.replace(ONE, confirm=0), space=_two).run().events
+    history = History.of(past)
+    best = [trial for trial in leaderboard.ranked(history, "1") if trial.status == "finished"]
+    assert best[0].identity == best[1].identity
+    chosen = leaderboard.finalists(history, "1", 2)
+    assert chosen[0] is best[0]
+    assert len({trial.identity for trial in chosen}) == len(chosen)
+    resumed = Simulation(dataclasses.replace(ONE, trials=9), past=past, space=_two).run().director.history
+    assert resumed.trials[8].reason.startswith("the same configuration as trial ")
+    assert [trial.reason for trial in resumed.search_trials()[:8]] == [t.reason for t in history.search_trials()]
+
+
+def test_a_warning_of_every_step_is_recorded_when_it_comes_and_when_the_attempt_ends() -> None:
+    """Its text may name the step; a later attempt goes on counting, also after a replay."""
+    events = list[Event]()
+    director = Director(dataclasses.replace(ONE, trials=1, confirm=0), STUDY.space, events.append)
+    director.opened({})
+
+    def attempt(director: Director) -> None:
+        found = director.next()
+        assert isinstance(found, Assignment)
+        director.started(0, found.attempt)
+        for step in (found.known + 1, found.known + 2):
+            director.warned(
+                0, {f"step {step}: loss is 0.{step}": 1000, "only once": int(step == 1)} if step < 3 else {}
+            )
+            director.warned(0, {f"step {step}: loss is 1e-{step}": 1000})
+            director.reported(0, _report(found.config, step, False))
+
+    attempt(director)
+    director.failed(0, "lost: the process or its machine went away")
+    assert director.history.notes == ["trial 0: step 1: loss is 0.1 (4,000 times)", "trial 0: only once"]
+    assert director.news[:2] == ["trial 0: note: step 1: loss is 0.1", "trial 0: note: only once"]
+    again = Director(director.settings, STUDY.space, events.append)
+    again.replay(list(events))
+    attempt(again)
+    again.failed(0, "lost: the process or its machine went away")
+    assert again.history.notes == ["trial 0: step 1: loss is 0.1 (6,000 times)", "trial 0: only once"]
+    noted = [(event.trial, event.count) for event in events if isinstance(event, Noted)]
+    assert noted == [(0, 1000), (0, 1), (0, 4000), (0, 6000)]
+    assert History.of(events).notes == again.history.notes
+
+
+def test_of_very_many_different_warnings_the_first_are_told() -> None:
+    director = Director(ONE, STUDY.space)
+    director.opened({})
+    director.next()
+    director.warned(0, {"a" * length: 1 for length in range(1, 71)})
+    assert len(director.history.notes) == MOST + 1
+    assert director.history.notes[-1] == f"trial 0: {REST}"
+    director._recount(0)
+    assert director.history.notes[-1] == f"trial 0: {REST} (20 times)"
+
+
+def test_a_note_that_an_older_ledger_repeats_is_shown_once() -> None:
+    history = History.of([Noted(text="trial 3: odd", time=1.0)] * 4000 + [Noted(text="even", time=1.0)])
+    assert history.notes == ["trial 3: odd (4,000 times)", "even"]

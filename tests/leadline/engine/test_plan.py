@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from leadline.config import ConfigError
 from leadline.engine import plan
 from leadline.engine.director import Assignment, Director
+from leadline.engine.search import Space
 from leadline.ledger.events import Event
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.task import Batch, Split
 from tests.conftest import Clock
 from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.toy_study import STUDY
 from tests.leadline.training.guards.faulty import Faulty, FaultyConfig, FaultyTask, config
 
 
@@ -41,8 +43,30 @@ def test_a_simulated_sweep_costs_no_less_than_expected() -> None:
     ],
 )
 def test_sizes_that_make_a_search_pointless_are_said(change: dict[str, int], said: str | None) -> None:
-    found = plan.warnings_of(dataclasses.replace(BASE, **change))  # type: ignore[arg-type]
+    found = plan.warnings_of(dataclasses.replace(BASE, **change), STUDY.space)  # type: ignore[arg-type]
     assert (found == []) if said is None else any(said in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("space", "points"),
+    [
+        (lambda trial, scale: {"lr": 0.1}, 1),
+        (lambda trial, scale: {"lr": trial.suggest_categorical("lr", [0.1, 0.2, 0.3])}, 3),
+        (lambda trial, scale: {"hold": trial.suggest_int("hold", 1, 9, step=4)}, 3),
+        (lambda trial, scale: {"lr": trial.suggest_float("lr", 0.1, 0.4, step=0.1)}, 4),
+        (lambda trial, scale: {name: trial.suggest_int(name, 0, 1) for name in ("hold", "offset")}, 4),
+        (lambda trial, scale: {"lr": trial.suggest_float("lr", 0.1, 1), "hold": trial.suggest_int("hold", 1, 2)}, None),
+        (lambda trial, scale: {"lr": trial.suggest_float("lr", 0.1, 0.8, step=0.1)}, None),
+    ],
+)  # fmt: skip
+def test_a_space_of_fewer_configurations_than_trials_is_said(space: Space, points: int | None) -> None:
+    chosen = dataclasses.replace(BASE, stratify=None, strata=(None,), trials=6)
+    said = [line for line in plan.warnings_of(chosen, space) if "configurations" in line]
+    assert said == (
+        [] if points is None else
+        [f"the first proposals are from a space of {points} configurations, fewer than the 6 trials per stratum: "
+         "a repeated one is not trained again"]
+    )  # fmt: skip
 
 
 def test_what_does_not_fit_here_is_refused_by_name() -> None:

@@ -229,6 +229,33 @@ def test_two_workers_train_one_trial_together(scratch: Path) -> None:
         assert other.metrics["validation/error"].value == pytest.approx(one.metrics["validation/error"].value, abs=1e-6)
 
 
+def test_what_each_worker_prints_is_in_its_log_and_a_warning_is_noted_once(scratch: Path) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two CPUs")
+    script = scratch / "talkative_study.py"
+    script.write_text(
+        "from dataclasses import replace\n"
+        "from leadline import main\n"
+        "from tests.leadline.toy_study import STUDY\n"
+        "if __name__ == '__main__':\n"
+        "    main(replace(STUDY, family='tests.leadline.engine.ray.test_workers:TALKATIVE'), '')\n"
+    )
+    options = ("--scale", "smoke", "--trials", "1", "level=1", "lr=0.1", "offset=0", "--workers-per-trial", "2")
+    run = command(str(script), "--storage", str(scratch), "--name", "t", *options, PYTHONPATH=str(ROOT))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "starting Ray and building the data" in run.stdout
+    for name in ("log.txt", "log-1.txt"):
+        lines = (scratch / "t" / "trials" / "0000" / "attempt-01" / name).read_text().splitlines()
+        assert [line[9:] for line in lines if " prints at " in line] == [f"prints at {step}" for step in range(8)]
+    assert history_of(scratch, "t").notes == [
+        "trial 0: step 0 is odd (8 times)",
+        "trial 0: always the same (8 times)",
+    ]
+    shown = command("-m", "leadline", "log", str(scratch / "t"), "0")
+    assert shown.returncode == 0, shown.stderr
+    assert re.findall("==> (.*) <==", shown.stdout) == ["attempt-01/log.txt", "attempt-01/log-1.txt"]
+
+
 def test_a_family_and_a_study_from_outside(scratch: Path) -> None:
     assert dispatch.main(["new", "family", "pendulum", "--to", str(scratch)]) == 0
     run = command("pendulum_study.py", "--name", "x", "--scale", "smoke", cwd=scratch)

@@ -37,6 +37,7 @@ STORED = [
     '{"type": "baseline", "stratum": "1", "name": "mean", "metrics": '
     '{"test/error": {"value": 0.5, "low": null, "high": 0.75, "n": 2, "units": [0.25, 0.75]}}, "time": 1.0}',
     '{"type": "finding", "guard": "overlap", "stratum": "1", "failed": false, "number": 0, "sentence": "none", "time": 1.0}',  # noqa: E501
+    '{"type": "noted", "text": "a warning", "trial": 3, "count": 4000, "time": 1.0}',
     '{"type": "noted", "text": "a remark", "time": 1.0}',
     '{"type": "proposed", "trial": 0, "stratum": "1", "kind": "search", "of": null, "params": {"lr": 0.1}, '
     '"config": {"lr": 0.1, "layers": [8, 8]}, "distributions": {"lr": "{}"}, "infeasible": "", "time": 1.0}',

@@ -67,7 +67,7 @@ class Stage:
     def report(self, trial_id: str, step: int, node: str = "one", led_from: str = "") -> bool:
         """Whether the trial goes on after a report of that step."""
         assignment = self.placement._live[trial_id].assignment
-        told = {"report": _report(assignment.config, step, False).to_dict(), "notes": [], "led_from": led_from or node}
+        told = {"report": _report(assignment.config, step, False).to_dict(), "warned": {}, "led_from": led_from or node}
         payload = json.dumps({**told, "places": [asdict(Place(node, node, 1))]})
         return self.placement.reported(SimpleNamespace(trial_id=trial_id), payload)
 
@@ -383,7 +383,7 @@ def test_what_a_trial_warns_of_is_recorded_and_told() -> None:
     stage.placement.suggest("a")
     report = _report(stage.placement._live["a"].assignment.config, 1, False).to_dict()
     payload = json.dumps(
-        {"report": report, "notes": ["damaged checkpoint, going back one: x"], "places": [], "led_from": ""}
+        {"report": report, "warned": {"damaged checkpoint, going back one: x": 1}, "places": [], "led_from": ""}
     )
     stage.placement.reported(SimpleNamespace(trial_id="a"), payload)
     assert stage.director.history.notes == ["trial 0: damaged checkpoint, going back one: x"]

@@ -1,52 +1,88 @@
-"""A trial whose family leaves the process, in a sweep of this process."""
+"""What the process of an attempt passes on of what a family says. Without Ray."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from leadline.engine.ray.private import exits_by_ray
-from leadline.ledger.history import History
+from leadline.config import make, to_dict
+from leadline.engine.ray import workers
+from leadline.ledger.events import Noted
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.segments import read
+from leadline.ledger.settings import Settings
 from leadline.storage import Folder
+from leadline.task import Batch
+from tests.leadline.engine.test_attempt_log import stored
 from tests.leadline.engine.test_director import BASE
-from tests.leadline.in_process_sweep import play
-from tests.leadline.toy import Toy, ToyTask
-
-SETTINGS = dataclasses.replace(
-    BASE, family="tests.leadline.engine.ray.test_workers:LEAVING", trials=2, confirm=0, concurrent=1, max_failures=0
-)
+from tests.leadline.in_process_sweep import here, play
+from tests.leadline.toy import Toy, ToyConfig, ToyTask
 
 
-class Leaving(Toy):
-    """The toy in whose second stratum the data is missing."""
-
-    def task(self, config: Any, data: Any, device: Any) -> ToyTask:
-        if config.level == 2:
-            sys.exit("my data went missing")
-        return super().task(config, data, device)
-
-
-LEAVING = Leaving()
+class TalkativeTask(ToyTask):
+    def batch(self, step: int) -> Batch:
+        warnings.warn(f"step {step} is odd", stacklevel=1)
+        warnings.warn("always the same", stacklevel=1)
+        warnings.warn("about code", DeprecationWarning, stacklevel=1)
+        print("prints at", step)
+        print("errs at", step, file=sys.stderr)
+        return super().batch(step)
 
 
-def test_an_exit_fails_its_trial_with_its_words_and_costs_no_other(tmp_path: Path) -> None:
-    play(Folder.at(str(tmp_path)), SETTINGS)
-    trials = History.of(read(Folder.at(str(tmp_path / "ledger")))).trials
-    assert [trials[number].status for number in (0, 1)] == ["finished", "failed"]
-    assert "sys.exit was called: my data went missing" in trials[1].reason
-    [log] = (tmp_path / "trials" / "0001").rglob("log.txt")
-    assert "SystemExit: my data went missing" in log.read_text()
-    assert 'sys.exit("my data went missing")' in log.read_text()
+class Talkative(Toy):
+    name = "talkative"
+
+    def task(self, config: ToyConfig, data: Any, device: torch.device) -> TalkativeTask:
+        return TalkativeTask(config, device)
 
 
-def test_rays_own_exit_is_not_the_familys() -> None:
-    raylet = pytest.importorskip("ray._raylet")
-    with pytest.raises(SystemExit) as ended:
-        raylet.raise_sys_exit_with_custom_error_message("The process receives a SIGTERM.", exit_code=1)
-    assert exits_by_ray(ended.value)
-    assert not exits_by_ray(SystemExit(1))
+TALKATIVE = Talkative()
+
+
+def test_prints_are_in_the_log_and_warnings_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "_data", lambda spec: None)
+    monkeypatch.setattr(workers, "this_process", here)
+    spec = workers.AttemptSpec(
+        trial=0, attempt=2, family=f"{__name__}:TALKATIVE", config=to_dict(make(ToyConfig, {"steps": 6, "eval_every": 3})), folder=str(tmp_path),  # noqa: E501
+        data_key="", data=b"", cpus=1, gpus=0, workers=1, metric="error", test=False, known=0, stuck_after=60, patience=60, stacks=str(tmp_path / "stacks"),  # noqa: E501
+    )  # fmt: skip
+    told = [warned for _, warned, _ in workers.one_process(spec)]
+    assert told == [{"step 0 is odd": 3, "always the same": 3}, {"step 3 is odd": 3, "always the same": 3}]
+    lines = stored(tmp_path / "attempt-02").splitlines()
+    said = [line for line in lines if line.startswith(("prints", "errs"))]
+    assert said == [f"{verb} at {step}" for step in range(6) for verb in ("prints", "errs")]
+    assert [line for line in lines if line.startswith("UserWarning")] == [
+        "UserWarning: step 0 is odd",
+        "UserWarning: always the same",
+        "UserWarning: step 1 is odd",
+        "UserWarning: step 2 is odd",
+        "UserWarning: step 3 is odd",
+        "UserWarning: always the same",
+        "UserWarning: step 4 is odd",
+        "UserWarning: step 5 is odd",
+    ]
+    assert lines[0].startswith("trial 0 attempt 2 in process ")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_sweep_whose_family_warns_at_each_step_records_each_text_twice_a_trial(tmp_path: Path) -> None:
+    folder = Folder.at(str(tmp_path / "sweep"))
+    director = play(
+        folder,
+        Settings.from_dict(
+            {**BASE.to_dict(), "family": f"{__name__}:TALKATIVE", "trials": 2, "confirm": 0, "concurrent": 1}
+        ),
+    )
+    notes = [event for event in read(folder / "ledger") if isinstance(event, Noted)]
+    assert [(note.trial, note.text, note.count) for note in notes] == [
+        (number, text, count) for number in (0, 1) for count in (1, 9) for text in ("step 0 is odd", "always the same")
+    ]
+    assert director.history.notes[0] == "trial 0: step 0 is odd (9 times)"
+    assert (tmp_path / "sweep" / trial_folder(1) / "attempt-01" / "log.txt").exists()
