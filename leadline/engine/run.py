@@ -9,9 +9,11 @@ import time
 from collections.abc import Sequence
 
 from leadline.config import ConfigError
-from leadline.engine import options, plan
+from leadline.engine import options, plan, provenance
 from leadline.engine.address import Address, find
 from leadline.engine.driver import Driver
+from leadline.engine.manifest import changes, manifest
+from leadline.engine.recorded_params import check_fields
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.ledger.events import Opened
@@ -70,6 +72,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     known = None
     history = None
     complete = False
+    changed: list[str] = []
     if request.resume:
         name = request.resume
         patience = READING_PATIENCE
@@ -79,15 +82,18 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             patience = request.given.get("storage_patience", PATIENCE)
         recorded = _recorded(storage, name, patience)
         events = recorded.events
-        asked = next((event.settings for event in reversed(events) if isinstance(event, Opened)), None)
-        if asked is None:
+        opened = next((event for event in reversed(events) if isinstance(event, Opened)), None)
+        if opened is None:
             raise ConfigError(f"resume: {name} was ended before it began; begin it anew under another name")
         if newer := recorded.newer_settings:
             raise ConfigError(
                 f"resume: {name} was begun by a newer version, and this one does not know its {', '.join(newer)}"
             )
-        settings = options.resumed_settings(asked, study, request, alone=alone)
+        settings = options.resumed_settings(opened.settings, study, request, alone=alone)
         study = study.of(settings.family)
+        code = provenance.code_of(study.space, settings)
+        changed = changes(opened.manifest, code, storage / name)
+        changed += check_fields(settings.model_family(), events, changed=code.changed("family", opened.manifest))
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
         _check_resumable(settings, history, name)
@@ -103,16 +109,29 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         study = study.of(request.family)
         settings = options.settings(study, request, alone=alone)
         name = _free_name(storage, request.name, study.name)
+        code = provenance.code_of(study.space, settings)
     if not request.dry_run:
         _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
-        print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
+        events = known[0].events if known else []
+        print(plan.describe(settings, study.space, events, address.text, opening=manifest(code), changed=changed))
         return DONE
     lease = _take(storage / name, name, settings.storage_patience, parent, resume_command(request.storage, name))
     try:
         driver = Driver(
-            study.space, settings, storage / name, name, request.storage, lease, parent, address, checkpoint, known
+            study.space,
+            settings,
+            storage / name,
+            name,
+            request.storage,
+            lease,
+            parent,
+            address,
+            code,
+            changed,
+            checkpoint,
+            known,
         )
         return driver.conclude() if complete else driver.go()
     finally:
