@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import importlib
 import json
@@ -16,11 +17,18 @@ from typing import Any
 import pytest
 
 from leadline.engine import options
+from leadline.engine.address import Address
+from leadline.engine.driver import Driver
 from leadline.engine.manifest import changes, manifest
 from leadline.engine.provenance import LARGEST, Code, code_of, kept
+from leadline.engine.run import drive
 from leadline.engine.study import Study
+from leadline.engine.supervisor import DONE, Parent
 from leadline.engine.working_tree import HANDED_ON, handed_on
 from leadline.ledger import leaderboard
+from leadline.ledger.history import History
+from leadline.ledger.lease import Lease
+from leadline.ledger.segments import read
 from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from tests.conftest import ROOT, command
@@ -260,7 +268,10 @@ def test_a_ledger_that_records_no_code_has_no_marks(project: Path, tmp_path: Pat
         assert not any("other family code" in leaderboard.marks(history, trial) for trial in history.search_trials())
 
 
-def test_a_dry_run_says_what_would_differ_and_writes_nothing(project: Path, tmp_path: Path) -> None:
+def test_a_resume_says_what_differs_before_anything_starts(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run writes nothing; a driver keeps the code, and then says and records the same."""
     folder = Folder.at(str(tmp_path / "sweeps" / "mine"))
     study, settings = asked()
     before = code()
@@ -270,18 +281,28 @@ def test_a_dry_run_says_what_would_differ_and_writes_nothing(project: Path, tmp_
     (project / "own/helper.py").write_text("FACTOR = 1000\n")
     now = commit(project)[:12]
     there = {path: path.read_bytes() for path in (tmp_path / "sweeps").rglob("*") if path.is_file()}
-    run = command(
-        "ask.py", "--storage", str(tmp_path / "sweeps"), "--resume", "mine", "--trials", "4", "--dry-run",
-        cwd=project, PYTHONPATH=str(ROOT),
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    notes = [line.removeprefix("note        ") for line in run.stdout.splitlines() if line.startswith("note")]
-    assert notes == [
+    storage = Folder.at(str(tmp_path / "sweeps"))
+    words = ["--storage", storage.path, "--resume", "mine", "--trials", "4", "--concurrent", "1"]
+    parent = Parent(0.0, str(tmp_path))
+    assert drive(study, "", [*words, "--dry-run"], parent) == DONE
+    said = [
         "resumed, and no longer bit for bit what it was: the family's code differs: own/helper.py "
         f"(was commit {was}, now commit {now})",
         "trained by other code of the family than it has now, and marked on the leaderboard: trials 0 to 1",
     ]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.removeprefix("note        ") for line in lines if line.startswith("note")] == said
     assert {path: path.read_bytes() for path in (tmp_path / "sweeps").rglob("*") if path.is_file()} == there
+    longer, after = dataclasses.replace(settings, trials=4), code()
+    lease = Lease.take(folder / "lease", pytest.fail)
+    changed = changes(manifest(before), after, folder)
+    driver = Driver(study.space, longer, folder, "mine", storage.path, lease, parent, Address("alone"), after, changed)
+    driver._open()
+    driver.ledger.close()
+    lease.release()
+    history = History.of(read(folder / "ledger"))
+    assert [note for note in history.notes if note in said] == [said[1], said[0]]
+    assert kept(folder, history.manifests[-1]) == after.archive
 
 
 def test_a_job_has_the_commit_and_the_changed_files_of_its_submitter(project: Path, tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 from leadline.config import ConfigError, TrialConfig, configuration, knob
 from leadline.engine.director import Director
 from leadline.engine.recorded_params import check_fields
+from leadline.engine.run import drive
+from leadline.engine.supervisor import BAD_INPUT, Parent
 from leadline.ledger.events import Event, Proposed
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.toy import Toy
-from tests.leadline.toy_study import STUDY, main
+from tests.leadline.toy_study import STUDY
 
 
 def recorded(**fields: Any) -> list[Event]:
@@ -63,10 +65,9 @@ def test_a_trial_that_the_family_does_not_take_any_more_is_refused_before_anythi
         ledger.append(event)
     ledger.close()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(SystemExit) as ended:
-        main(STUDY, "", ["--storage", str(tmp_path), "--resume", "old", "--trials", "20", *options])
+    words = ["--storage", str(tmp_path), "--resume", "old", "--trials", "20", *options]
+    assert drive(STUDY, "", words, Parent(0.0, "/nowhere")) == BAD_INPUT
     error = capsys.readouterr().err
-    assert ended.value.code == 2
     assert error.startswith(f"error: resume: {said}")
     assert error.endswith("or begin a new sweep\n")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
