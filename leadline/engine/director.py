@@ -7,7 +7,6 @@ searcher and rungs included: a sweep is resumed by replay.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import textwrap
 import time
@@ -41,7 +40,7 @@ from leadline.ledger.events import (
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
-from leadline.ledger.wording import REPEATS, last_line
+from leadline.ledger.wording import REPEATS, last_line, spans
 from leadline.measure import Measure, Report
 
 __all__ = ["MOVED", "Assignment", "Director"]
@@ -325,7 +324,8 @@ class Director:
     def opened(self, manifest: dict[str, Any]) -> None:
         """Records that a driver runs the sweep, and where.
 
-        Then it records what changes with a longer budget or another search space.
+        Then it records what changes with a longer budget, another search space or other code of the
+        family.
         """
         before = self.history.budget
         # The history holds what a replay of the ledger would: lists where these settings may have
@@ -337,6 +337,7 @@ class Director:
             self._judged(trial, self._rejudge(trial))
         found = [self._extension(due)] if due or 0 < before < self.history.budget else []
         found += dict.fromkeys(changed(name, was, now) for (_, name), (was, now) in self._drawn.items() if was != now)
+        found += self._other_code()
         for remark in [remark for remark in found if (None, remark) not in self.history.noted]:
             self.noted(remark)
             self.remarks.append(remark)
@@ -426,6 +427,12 @@ class Director:
             "longer budget: it is marked"
         )
 
+    def _other_code(self) -> list[str]:
+        """Says which trials were trained by other code of the family, if any were."""
+        trials = [trial.number for trial in self.history.trials.values() if leaderboard.other_code(self.history, trial)]
+        words = "trained by other code of the family than it has now, and marked on the leaderboard: trial"
+        return [f"{words}{'s' if len(trials) > 1 else ''} {spans(trials)}"] if trials else []
+
     def _replay_proposal(self, event: Proposed) -> None:
         number = event.trial
         stratum = event.stratum
@@ -435,9 +442,9 @@ class Director:
             self._drawn[stratum, name] = (event.distributions.get(name, now), now)
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
-            known = {field.name for field in dataclasses.fields(family.Config)}
-            typed = to_dict(family.config({**{name: value for name, value in was.items() if name in known}, **fields}))
-            unlike(number, was, {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")})
+            typed = to_dict(family.config({**was, **fields}))
+            made = {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")}
+            unlike(number, was if made.keys() <= was.keys() else to_dict(family.config(was)), made)
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
         name = leaderboard.metric_name(self.settings.metric)

@@ -18,7 +18,8 @@ from leadline.engine import plan
 from leadline.engine.address import Address
 from leadline.engine.director import Director
 from leadline.engine.display import Display, console
-from leadline.engine.manifest import differences, manifest
+from leadline.engine.manifest import manifest
+from leadline.engine.provenance import Code
 from leadline.engine.ray import environment
 from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.retention import Retention
@@ -31,7 +32,7 @@ from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
 from leadline.ledger.settings import Settings
-from leadline.storage import Folder
+from leadline.storage import Folder, StorageError
 
 if TYPE_CHECKING:
     from leadline.engine.ray.live_leaderboard import LiveLeaderboard
@@ -71,6 +72,8 @@ class Driver:
         parent: the parent of this process.
         address: where the sweep runs.
         temporary: the folder for the files of a Ray of this driver's own, with a short path.
+        code: the code that it runs.
+        changed: why the sweep cannot go on as under its last driver, in words.
         checkpoint: bytes that a checkpoint may have.
         known: what has been read of the ledger, and the director that it was replayed into.
     """
@@ -86,6 +89,8 @@ class Driver:
         parent: Parent,
         address: Address,
         temporary: str,
+        code: Code,
+        changed: Sequence[str] = (),
         checkpoint: int = 0,
         known: tuple[Scan, Director] | None = None,
     ) -> None:
@@ -109,6 +114,8 @@ class Driver:
         )
         self.director.record = self.ledger.append
         self.ledger.past.clear()  # it stands in the director's history now
+        self.code = code
+        self.changed = changed
         self.checkpoint = checkpoint
         self.interrupts = 0
         self._interrupted = 0.0
@@ -126,6 +133,8 @@ class Driver:
         self._say(f"sweep {self.name} in {self.folder}")
         for warning in plan.warnings_of(self.settings, self.space):
             self._say(f"note: {warning}")
+        for words in self.changed:
+            self._say(f"note: {words}")
         self._take_signals()
         self.lease.asked = self._asked
         if self.parent.replaces and self.lease.stop_was_asked():
@@ -179,16 +188,18 @@ class Driver:
         return DONE
 
     def _open(self) -> None:
-        """Records that this driver runs the sweep.
+        """Records that this driver runs the sweep, and why it is not what it was.
 
-        It also prints and notes why the sweep may not go on bit for bit as under the driver before.
+        The code is kept before the ledger names it.
         """
-        past = self.director.history.manifests[-1:]
-        now = manifest()
-        self.director.opened(now)
-        for changed in differences(past[0], now) if past else []:
-            self.director.noted(f"resumed, and no longer bit for bit what it was: {changed}")
-            self._say(f"note: resumed, and no longer bit for bit what it was: {changed}")
+        try:
+            self.code.keep(self.folder, self.settings.storage_patience, self._say)
+        except StorageError as error:
+            self._say(str(error))
+            raise LedgerError(str(error)) from None
+        self.director.opened(manifest(self.code))
+        for words in self.changed:
+            self.director.noted(words)
         for remark in self.director.remarks:
             self._say(f"note: {remark}")
         self.ledger.commit()

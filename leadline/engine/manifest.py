@@ -1,43 +1,26 @@
-"""The manifest of a run: what is needed to run it again, and to explain a difference."""
+"""The manifest of a run: what is needed to run it again, and to explain a difference.
+
+Which code it ran is in `leadline.engine.provenance`; here are process, machine and versions.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-__all__ = ["COMMIT", "commit", "differences", "manifest", "versions"]
+from leadline.engine import provenance
+from leadline.engine.provenance import Code
+from leadline.storage import Folder
+
+__all__ = ["changes", "differences", "manifest", "versions"]
 
 _PACKAGES = ("leadline", "numpy", "optuna", "pyarrow", "ray", "torch")
-COMMIT = "LEADLINE_COMMIT"
-"""The environment variable that tells a submitted job the commit of its code.
-
-The code of a job comes without its repository.
-"""
-CHANGED = "+changes"
-"""The suffix of a commit from which the working tree differs."""
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        run = subprocess.run(
-            ["git", *arguments],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return run.stdout.strip()
 
 
 def versions() -> dict[str, str]:
@@ -45,22 +28,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
-def commit() -> str:
-    """The commit of this code, with `CHANGED` if the tree differs from it; empty if not known."""
-    found = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    if not found:
-        return os.environ.get(COMMIT, "")
-    return f"{found}{CHANGED if changes else ''}"
+def manifest(code: Code) -> dict[str, Any]:
+    """The manifest of this process: command, code, versions, machine, process.
 
-
-def manifest() -> dict[str, Any]:
-    """The manifest of this process: command, commit, changes to it, versions, machine, process."""
-    code = commit()
+    Args:
+        code: the code of the sweep, of which the archive is named.
+    """
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": code.removesuffix(CHANGED) or None,
-        "dirty": code.endswith(CHANGED) if code else None,
+        "code": code.parts,
+        "code_file": code.file,
         "versions": versions(),
         "machine": {
             "host": platform.node(),
@@ -74,35 +51,47 @@ def manifest() -> dict[str, Any]:
     }
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def changes(before: dict[str, Any], code: Code, folder: Folder) -> list[str]:
+    """Why a sweep cannot go on bit for bit as under its last driver, in words.
+
+    Args:
+        before: the manifest of its last driver.
+        code: the code as it is now.
+        folder: the sweep's folder, which keeps the code as it was.
+    """
+    now = manifest(code)
+    same = before.get("code_file") == now["code_file"]
+    was = code.archive if same else provenance.kept(folder, before)
+    found = differences(before, now, was, code.archive)
+    return [f"resumed, and no longer bit for bit what it was: {words}" for words in found]
+
+
+def differences(
+    before: dict[str, Any],
+    now: dict[str, Any],
+    was: dict[str, Any] | None = None,
+    is_now: dict[str, Any] | None = None,
+) -> list[str]:
     """Why two runs may not be equal bit for bit: other code, other versions, another machine.
 
     Args:
         before: the manifest of the earlier run.
         now: the manifest of the later run.
+        was: the archive of the earlier run's code; None if it is not known.
+        is_now: the archive of the later run's code; None if it is not known.
 
     Returns:
         the differences in words, one an entry.
     """
-    found = []
-    if before.get("commit") != now.get("commit"):
-        found.append(f"the code was at commit {_short(before)}, now at {_short(now)}")
-    # Drivers of one command share the code that it loaded, so changes cannot come between them.
-    same_command = before.get("parent") == now.get("parent")
-    if now.get("dirty") and not same_command:
-        found.append("the code has uncommitted changes")
+    found = provenance.differences(before, now, was or {}, is_now or {})
     old = before.get("versions", {})
     new = now.get("versions", {})
     found += [
         f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]
     ]
     for part in ("system", "cpus"):
-        was = before.get("machine", {}).get(part)
-        is_now = now.get("machine", {}).get(part)
-        if was != is_now:
-            found.append(f"the machine's {part} was {was}, now {is_now}")
+        was_there = before.get("machine", {}).get(part)
+        is_there = now.get("machine", {}).get(part)
+        if was_there != is_there:
+            found.append(f"the machine's {part} was {was_there}, now {is_there}")
     return found
-
-
-def _short(recorded: dict[str, Any]) -> str:
-    return str(recorded["commit"])[:12] if recorded.get("commit") else "none recorded"

@@ -125,10 +125,12 @@ def replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Directo
     return director
 
 
-def _replayed(settings: Settings, space: Space, past: Sequence[Event]) -> Director:
-    """A director in the state in which the next driver will begin."""
+def _replayed(
+    settings: Settings, space: Space, past: Sequence[Event], opening: Mapping[str, Any] | None = None
+) -> Director:
+    """A director in the state in which the next driver will begin, with the manifest `opening`."""
     director = replayed(settings, space, past)
-    director.opened({})
+    director.opened(dict(opening or {}))
     return director
 
 
@@ -319,7 +321,14 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
     return found
 
 
-def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where: str = "") -> str:
+def describe(
+    settings: Settings,
+    space: Space,
+    past: Sequence[Event] = (),
+    where: str = "",
+    opening: Mapping[str, Any] | None = None,
+    changed: Sequence[str] = (),
+) -> str:
     """The plan of a sweep as text.
 
     It builds the data and times a few steps, to estimate how long the sweep will take.
@@ -330,6 +339,8 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         past: the events of a sweep that has begun; empty for a new one.
         where: the address of the cluster that it is to run on, which is not contacted; empty for
             this machine.
+        opening: the manifest of the driver that would begin.
+        changed: why the sweep would not go on bit for bit as before.
     """
     family = settings.model_family()
     configs = _configs(settings, space)
@@ -377,9 +388,9 @@ def describe(settings: Settings, space: Space, past: Sequence[Event] = (), where
         ),
         "next proposals" if past else "first proposals",
     ]
-    director = _replayed(settings, space, past)
+    director = _replayed(settings, space, past, opening)
     usual = to_dict(family.config({}))
-    lines[-1:] = [*(f"note        {remark}" for remark in director.remarks), *lines[-1:]]
+    lines[-1:] = [*(f"note        {remark}" for remark in [*changed, *director.remarks]), *lines[-1:]]
     told = {*fixed, "steps", "eval_every", "seed"}
     for proposal in _first_proposals(director, 4, new=not past):
         searched = director.history.trials[proposal.trial].params

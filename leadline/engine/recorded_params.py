@@ -1,8 +1,10 @@
-"""Checks recorded proposals against the present search space, and explains what does not fit."""
+"""Checks recorded proposals against the present family and search space, and explains what does
+not fit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from optuna.distributions import (
@@ -15,10 +17,53 @@ from optuna.distributions import (
 
 from leadline.config import ConfigError
 from leadline.engine.optuna_private import KnownTrial, holds
+from leadline.family import Family
+from leadline.ledger.events import Event, Proposed
 
-__all__ = ["Recorded", "changed", "unlike"]
+__all__ = ["Recorded", "changed", "check_fields", "unlike"]
 
+_GIVE_BACK = "give the field back, or begin a new sweep"
 _REMEDY = "put the space back, or begin a new sweep, to which --enqueue can give old configurations"
+
+
+def check_fields(family: Family[Any], events: Iterable[Event], *, changed: bool) -> list[str]:
+    """Refuses trials whose configurations the family does not take any more.
+
+    A field that is new stands at its default. Trials that were infeasible have no configuration.
+
+    Args:
+        family: the family.
+        events: the recorded events.
+        changed: whether the family's code is another than it was, or may be; without that, values
+            are what they were, and only names are looked at.
+
+    Returns:
+        A sentence on new fields, if there are any.
+
+    Raises:
+        ConfigError: naming the first such trial, and the field.
+    """
+    known = family.Config.__dataclass_fields__.keys()
+    added: dict[str, Any] = {}
+    for event in events:
+        if not isinstance(event, Proposed) or event.infeasible:
+            continue
+        if unknown := [name for name in event.config if name not in known]:
+            raise ConfigError(
+                f"resume: trial {event.trial} has {unknown[0]}={event.config[unknown[0]]}, which the family "
+                f"{family.name} does not have now; {_GIVE_BACK}"
+            )
+        if not changed:
+            continue
+        try:
+            config = family.config(event.config)
+        except ConfigError as error:
+            raise ConfigError(
+                f"resume: trial {event.trial} does not fit the family {family.name} any more: {error}; {_GIVE_BACK}"
+            ) from None
+        added |= {name: getattr(config, name) for name in known - event.config.keys()}
+    new = ", ".join(f"{name}={value}" for name, value in sorted(added.items()))
+    return [f"the family has new fields, whose defaults stand for trials recorded without them: {new}"] if new else []
 
 
 class Recorded(KnownTrial):

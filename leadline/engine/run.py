@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from leadline.config import ConfigError
-from leadline.engine import options, plan
+from leadline.engine import options, plan, provenance
 from leadline.engine.address import Address, check_answers, find
 from leadline.engine.driver import Driver
+from leadline.engine.manifest import changes, manifest
 from leadline.engine.ray import environment
 from leadline.engine.ray.temporary import folder_for_sockets
+from leadline.engine.recorded_params import check_fields
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.engine.sweep_name import candidates, is_free
@@ -84,6 +86,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     known = None
     history = None
     complete = False
+    changed: list[str] = []
     if request.resume:
         name = request.resume
         patience = READING_PATIENCE
@@ -93,15 +96,18 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             patience = request.given.get("storage_patience", PATIENCE)
         recorded = _recorded(storage, name, patience)
         events = recorded.events
-        asked = next((event.settings for event in reversed(events) if isinstance(event, Opened)), None)
-        if asked is None:
+        opened = next((event for event in reversed(events) if isinstance(event, Opened)), None)
+        if opened is None:
             raise ConfigError(f"resume: {name} was ended before it began; begin it anew under another name")
         if newer := recorded.newer_settings:
             raise ConfigError(
                 f"resume: {name} was begun by a newer version, and this one does not know its {', '.join(newer)}"
             )
-        settings = options.resumed_settings(asked, study, request, alone=alone)
+        settings = options.resumed_settings(opened.settings, study, request, alone=alone)
         study = study.of(settings.family)
+        code = provenance.code_of(study.space, settings)
+        changed = changes(opened.manifest, code, storage / name)
+        changed += check_fields(settings.model_family(), events, changed=code.changed("family", opened.manifest))
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
         _check_resumable(settings, history, name)
@@ -118,6 +124,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         settings = options.settings(study, request, alone=alone)
         if request.name and not is_free(storage / request.name):
             raise _exists(storage, request.name)
+        code = provenance.code_of(study.space, settings)
     temporary = parent.scratch
     if not request.dry_run:
         if alone and not complete:
@@ -127,7 +134,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
-        print(plan.describe(settings, study.space, known[0].events if known else (), where=address.text))
+        events = known[0].events if known else []
+        print(plan.describe(settings, study.space, events, address.text, opening=manifest(code), changed=changed))
         return DONE
     name, lease = _take_lease(storage, request, study, settings.storage_patience, parent)
     try:
@@ -141,6 +149,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             parent,
             address,
             temporary,
+            code,
+            changed,
             checkpoint,
             known,
         )

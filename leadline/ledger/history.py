@@ -92,6 +92,9 @@ class Trial:
     same in optimizer steps."""
     extended: list[int] = field(default_factory=list)
     """The shorter budgets under which earlier attempts had begun."""
+    family_codes: list[str] = field(default_factory=list)
+    """The fingerprints of the family's code that its reports were made by, each once; those that
+    older ledgers do not record are left out."""
 
     @property
     def open(self) -> bool:
@@ -174,6 +177,8 @@ class History:
 
     opened: Settings | None = None
     """The settings with which a driver last opened the sweep; None before the first has."""
+    family_code: str = ""
+    """The fingerprint of the family's code under the last driver; empty where none is recorded."""
     manifests: list[dict[str, Any]] = field(default_factory=list)
     trials: dict[int, Trial] = field(default_factory=dict)
     baselines: list[Baseline] = field(default_factory=list)
@@ -204,9 +209,13 @@ class History:
         )
         twin.baselines, twin.findings, twin.noted = list(self.baselines), list(self.findings), dict(self.noted)
         for trial in self.trials.values():
-            reports, retired, extended = list(trial.reports), set(trial.retired), list(trial.extended)
             twin.trials[trial.number] = replace(
-                trial, reports=reports, retired=retired, extended=extended, workers=list(trial.workers)
+                trial,
+                reports=list(trial.reports),
+                retired=set(trial.retired),
+                extended=list(trial.extended),
+                workers=list(trial.workers),
+                family_codes=list(trial.family_codes),
             )
         return twin
 
@@ -294,6 +303,7 @@ class History:
 
     def _on_opened(self, event: Opened) -> None:
         before, self.opened = self.budget, event.settings
+        self.family_code = event.manifest.get("code", {}).get("family", {}).get("fingerprint") or ""
         self.manifests.append({**event.manifest, "time": event.time})
         self.closed = ""
         for trial in self.trials.values():
@@ -342,6 +352,8 @@ class History:
     def _on_reported(self, event: Reported) -> None:
         trial = self.trials[event.trial]
         trial.reports.append(event.report)
+        if self.family_code and self.family_code not in trial.family_codes:
+            trial.family_codes.append(self.family_code)
         rows = int(event.report.facts.get("micro_batch", 0))
         if rows and isinstance(trial.trained_config.get("micro_batch"), str):
             trial.micro_batch = rows  # it was to be measured, and is known from now on

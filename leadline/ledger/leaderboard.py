@@ -35,6 +35,7 @@ __all__ = [
     "marks",
     "metric_name",
     "objective",
+    "other_code",
     "place",
     "ranked",
     "replicate_marks",
@@ -134,7 +135,7 @@ def marks(history: History, trial: Trial) -> list[str]:
     found = []
     if trial.reports and not math.isfinite(trial.value(objective(history))):
         found.append("not finite")
-    found += [*_extended(trial), *_beside_trivial(history, trial)]
+    found += [*_extended(trial), *_of_other_code(history, trial), *_beside_trivial(history, trial)]
     if trial.failures:
         cause = f" ({trial.cause})" if trial.cause not in ("", *UNCOUNTED) else ""
         found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
@@ -148,6 +149,18 @@ def marks(history: History, trial: Trial) -> list[str]:
 def _extended(trial: Trial) -> list[str]:
     """Returns a mark where a trial's schedules and curriculum first followed shorter budgets."""
     return [f"extended from {', '.join(map(str, trial.extended))}"] if trial.extended else []
+
+
+def other_code(history: History, trial: Trial) -> bool:
+    """Returns whether a report was made by other code of the family than the sweep runs now.
+
+    It is false where a ledger does not record the code.
+    """
+    return bool(history.family_code) and any(code != history.family_code for code in trial.family_codes)
+
+
+def _of_other_code(history: History, trial: Trial) -> list[str]:
+    return ["other family code"] if other_code(history, trial) else []
 
 
 def _beside_trivial(history: History, trial: Trial) -> list[str]:
@@ -192,7 +205,11 @@ def replicate_marks(history: History, trial: Trial) -> list[str]:
     """
     runs = finished(history, trial)
     failed = {run.number: [finding.mark for finding in run.findings if finding.failed] for run in runs}
-    found = Counter(mark for run in runs for mark in dict.fromkeys([*_extended(run), *failed[run.number]]))
+    found = Counter(
+        mark
+        for run in runs
+        for mark in dict.fromkeys([*_extended(run), *_of_other_code(history, run), *failed[run.number]])
+    )
     return [f"{mark} ({count} of {len(runs)})" for mark, count in found.items()]
 
 

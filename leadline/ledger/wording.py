@@ -1,10 +1,11 @@
-"""How a moment, an error and a repetition are said in one line, wherever they are shown."""
+"""How a moment, an error, a repetition and a set of numbers are said in one line, everywhere."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
-__all__ = ["REPEATS", "last_line", "utc"]
+__all__ = ["REPEATS", "last_line", "spans", "utc"]
 
 REPEATS = "the same configuration as"
 """How the reason begins for which a repeated configuration is not trained."""
@@ -18,6 +19,17 @@ def last_line(text: str, otherwise: str = "no reason recorded") -> str:
     """
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else otherwise
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Rising numbers in words, as in `0 to 7, 9`."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in found)
 
 
 def utc(seconds: float) -> str:

@@ -69,7 +69,8 @@ def test_it_submits_itself_and_ends_with_the_scripts_exit_code(cluster: Head, tm
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    assert found.manifests[-1]["commit"] == commit, "although its repository was not sent"
+    recorded = found.manifests[-1]["code"]
+    assert {recorded[part]["commit"] for part in ("study", "family")} == {commit}, "although no repository was sent"
     out, _ = (again := typed(cluster, *TOY[:1], "--storage", str(tmp_path), "--resume", "a")).communicate(timeout=300)
     assert (again.returncode, "a is finished: nothing that was asked for is left to do" in out) == (0, True), out
 

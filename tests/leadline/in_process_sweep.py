@@ -11,6 +11,7 @@ import os
 import platform
 import random
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
@@ -67,7 +68,12 @@ def here() -> Place:
 
 
 def play(
-    folder: Folder, settings: Settings, space: Space = STUDY.space, order: int = 0, limit: int = 10**6
+    folder: Folder,
+    settings: Settings,
+    space: Space = STUDY.space,
+    order: int = 0,
+    limit: int = 10**6,
+    manifest: Mapping[str, Any] | None = None,
 ) -> Director:
     """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything
     is left as it stands.
@@ -75,7 +81,7 @@ def play(
     ledger = Ledger(folder / "ledger")
     director = Director(settings, space, ledger.append)
     director.replay(ledger.past)
-    director.opened({})
+    director.opened(dict(manifest or {}))
     shared = SharedData(director)
     shared.prepare()
     assert shared.ready()

@@ -287,11 +287,19 @@ def settings(history: History) -> list[tuple[str, str]]:
 
 def manifest(recorded: dict[str, Any]) -> dict[str, str]:
     """Returns command, commit, versions and machine of a run of the driver, in words."""
-    tree = {True: ", with uncommitted changes", False: ", clean"}
-    dirty = tree.get(recorded.get("dirty"), "")  # type: ignore[arg-type]
     return {
         "command": shlex.join(map(str, recorded.get("command", []))) or "-",
-        "commit": f"{recorded['commit']}{dirty}" if recorded.get("commit") else "not recorded",
+        "commit": _commits(recorded),
         "versions": ", ".join(f"{name} {value}" for name, value in recorded.get("versions", {}).items()) or "-",
         "machine": ", ".join(f"{name} {value}" for name, value in recorded.get("machine", {}).items()) or "-",
     }
+
+
+def _commits(recorded: dict[str, Any]) -> str:
+    """The commits of study, family and framework; of older ledgers the framework's alone."""
+    tree = {True: ", with uncommitted changes", False: ", clean"}
+    parts: dict[str, list[str]] = {}
+    for part, code in (recorded.get("code") or {"": recorded}).items():
+        dirty = tree.get(code.get("dirty"), "")
+        parts.setdefault(f"{code['commit']}{dirty}" if code.get("commit") else "not recorded", []).append(part)
+    return "; ".join(f"{', '.join(named)}: {words}".removeprefix(": ") for words, named in parts.items())

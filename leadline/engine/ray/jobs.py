@@ -16,9 +16,8 @@ from typing import Any
 
 from leadline import registry
 from leadline.config import ConfigError
-from leadline.engine import options
+from leadline.engine import options, working_tree
 from leadline.engine.address import JOB, Address, no_answer
-from leadline.engine.manifest import COMMIT, commit
 from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
@@ -196,7 +195,7 @@ def _submit(client: Any, id_: str, name: str, storage: Folder, again: str, root:
         **environment.QUIET,
         JOB: id_,
         RESUME: again,
-        COMMIT: commit(),
+        working_tree.HANDED_ON: working_tree.handed_on(root, words[1]),
         registry.HANDED_ON: registry.handed_on(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
     }

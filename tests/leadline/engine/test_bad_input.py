@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from leadline.engine.director import Director
-from leadline.engine.manifest import manifest
 from leadline.engine.run import drive
 from leadline.engine.study import Contrast, Study
 from leadline.engine.supervisor import Parent
@@ -259,7 +258,7 @@ def test_an_enqueued_entry_that_would_be_ignored_is_refused(
 def test_a_sweep_that_still_runs_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Folder.at(str(tmp_path / "busy"))
     ledger = Ledger(folder / "ledger")
-    Director(BASE, STUDY.space, ledger.append).opened(manifest())
+    Director(BASE, STUDY.space, ledger.append).opened({})
     ledger.close()
     lease = Lease.take(folder / "lease", pytest.fail)  # by this process, which runs
     before = segments.read(folder / "ledger")
