@@ -91,6 +91,11 @@ class Trial:
     same in optimizer steps."""
     extended: list[int] = field(default_factory=list)
     """The shorter budgets under which earlier attempts had begun."""
+    since: float = 0.0
+    """The time at which it was proposed, in seconds since the epoch."""
+    until: float = 0.0
+    """The time of the last event that changed its status or brought a report: when it ended, once
+    it has."""
 
     @property
     def open(self) -> bool:
@@ -128,6 +133,12 @@ class Trial:
     def samples(self) -> int:
         """The number of training rows seen up to the last report; 0 before the first."""
         return self.reports[-1].samples if self.reports else 0
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The checkpoint of the last report; None where it has none, or it is not kept any more."""
+        name = self.reports[-1].checkpoint if self.reports else None
+        return None if name in self.retired else name
 
     @property
     def findings(self) -> list[Finding]:
@@ -300,6 +311,8 @@ class History:
             event.params,
             event.config,
             distributions=event.distributions,
+            since=event.time,
+            until=event.time,
         )
         self.trials[event.trial] = trial
         trial.budget = self.budget
@@ -312,6 +325,7 @@ class History:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts, trial.earlier = "running", event.attempt, len(trial.reports)
+        trial.until = event.time
         workers = self.settings.workers_per_trial if event.workers is None else event.workers
         if workers not in trial.workers:
             trial.workers.append(workers)
@@ -320,6 +334,7 @@ class History:
     def _on_reported(self, event: Reported) -> None:
         trial = self.trials[event.trial]
         trial.reports.append(event.report)
+        trial.until = event.time
         rows = int(event.report.facts.get("micro_batch", 0))
         if rows and isinstance(trial.trained_config.get("micro_batch"), str):
             trial.micro_batch = rows  # it was to be measured, and is known from now on
@@ -331,10 +346,12 @@ class History:
     def _on_judged(self, event: Judged) -> None:
         trial = self.trials[event.trial]
         trial.status, trial.reason = ("waiting" if event.action == "continue" else "stopped"), event.reason
+        trial.until = event.time
 
     def _on_failed(self, event: Failed) -> None:
         trial = self.trials[event.trial]
         self._leave(trial, event.time)
+        trial.until = event.time
         trial.cause = event.cause
         trial.failures += trial.cause not in UNCOUNTED
         trial.excused += event.excused

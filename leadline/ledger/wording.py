@@ -1,10 +1,10 @@
-"""How a moment and an error are said in one line, wherever they are shown."""
+"""How a moment and an error are said, wherever they are shown."""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["last_line", "utc"]
+__all__ = ["encodable", "last_line", "utc"]
 
 
 def last_line(text: str, otherwise: str = "no reason recorded") -> str:
@@ -15,6 +15,14 @@ def last_line(text: str, otherwise: str = "no reason recorded") -> str:
     """
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else otherwise
+
+
+def encodable(text: str) -> str:
+    """The text, in which UTF-8 can hold every character.
+
+    Half a surrogate pair, as a traceback that names a file may hold, is written as `\\udcff`.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def utc(seconds: float) -> str:
