@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import math
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,12 @@ from leadline.ledger.events import Event
 from leadline.storage import Folder
 from tests.leadline.analysis.every_fate import Book, Recorded, histories, recorded, write
 
-EXAMPLES = int(os.environ.get("LEADLINE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("LEADLINE_EXAMPLES", "8"))
 """How many random sweeps each view is compared on."""
 few = settings(max_examples=EXAMPLES)
 
 
-@contextmanager
+@contextlib.contextmanager
 def stored(events: list[Event]) -> Iterator[tuple[Path, Sweep, Book]]:
     """The events in a folder of their own, as the package reads them, and as they are."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -228,8 +229,10 @@ def _check_csv(found: list[str], values: list[Any], where: object) -> None:
 @few
 @given(histories())
 def test_json(events: list[Event]) -> None:
-    with stored(events) as (_, sweep, book):
-        board = json.loads(json.dumps(sweep.leaderboard(), allow_nan=False))
+    with stored(events) as (folder, _, book):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert main(["leaderboard", str(folder), "--json"]) == 0
+        board = json.loads(said.getvalue())
         assert sorted(row["trial"] for row in board["rows"]) == sorted(trial.number for trial in book.search)
         for row in board["rows"]:
             trial = book.trials[row["trial"]]
@@ -326,6 +329,7 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
         assert cells[5 : 6 + len(counted)] == [str(expected["n"]), *(f"{count:,}" for count in counted)]
         seconds, _, reason, config = cells[6 + len(counted) :]
         assert seconds == f"{expected['seconds']:.1f}"
+        same(float(row[-4][1] or ""), expected["seconds"], "seconds")
         assert reason.endswith(encodable(expected["reason"]))
         assert config == " ".join(f"{name}={shown(trial.config[name])}" for name in varying if name in trial.config)
 
@@ -369,7 +373,7 @@ def _check_curves(source: str, book: Book) -> None:
     drawn = {
         int(found[1]): trace for trace in curves if (found := re.match(r"trial (\d+)", str(trace["hovertext"][0])))
     }
-    reported = {trial.number: trial for trial in book.search if any(_values(trial))}
+    reported = {trial.number: trial for trial in book.search if any(value is not None for value in _values(trial))}
     assert set(reported) <= set(drawn)
     for number, trial in reported.items():
         assert drawn[number]["x"] == [book.spent(report) for report in trial.reports]
