@@ -71,8 +71,8 @@ class EveryConfig(TrialConfig):
     level: int | float | str = knob(0, "stratum")
 
 
-LOOKALIKES = ("", "1", "1e3", "-0", "2026-01-31", "True", "None", "NaN", "null", "a,b", 'say "x"', "two\nlines")
-LOOKALIKES += ("return\rhere", "=1+1", "+1", "@x", " around ", "<b>", "\ufeff", "é\u2028漢🙂")
+LOOKALIKES = ["", "1", "1e3", "-0", "2026-01-31", "True", "None", "NaN", "null", "a,b", 'say "x"', "two\nlines"]
+LOOKALIKES += ["return\rhere", "=1+1", "+1", "@x", " around ", "<b>", "\ufeff", "é\u2028漢🙂"]
 words = st.sampled_from(LOOKALIKES) | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 floats = st.sampled_from([0.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2, 1e22, 1e16, 123456789.123]) | st.floats(
     allow_nan=False, allow_infinity=False
@@ -125,8 +125,8 @@ def _json(distribution: Any) -> str:
     return distribution_to_json(distribution)
 
 
-FATES = ("finished", "stopped", "nan", "inf", "failed", "infeasible", "waiting", "running", "lost", "excused")
-FATES += ("halved", "no memory", "never", "retired")
+FATES = ["finished", "stopped", "nan", "inf", "failed", "infeasible", "waiting", "running", "lost", "excused"]
+FATES += ["halved", "no memory", "never", "retired"]
 
 
 class _Story:
