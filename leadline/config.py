@@ -30,6 +30,7 @@ __all__ = [
     "Floats",
     "Ints",
     "TrialConfig",
+    "as_text",
     "configuration",
     "describe",
     "did_you_mean",
@@ -190,6 +191,11 @@ def to_dict(config: TrialConfig) -> dict[str, Any]:
     return {name: plain(value, name) for name, value in dataclasses.asdict(cast(Any, config)).items()}
 
 
+def as_text(value: Any) -> str:
+    """Returns a field's value as text, with all its digits, and with tuples as `128,64`."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _type_name(annotation: Any) -> str:
     """The type of a field as help texts write it, such as `{sgd,adam}` or `int,int,...`."""
     if typing.get_origin(annotation) is Annotated:
@@ -210,6 +216,6 @@ def describe(cls: type[TrialConfig]) -> list[tuple[str, str, str, str]]:
     rows = []
     for name, info in cast(Any, cls).__pydantic_fields__.items():
         unit = (info.json_schema_extra or {}).get("unit", "")
-        default = ",".join(map(str, info.default)) if isinstance(info.default, tuple) else str(info.default)
-        rows.append((name, _type_name(hints[name]), f"{default} {unit}".strip(), info.description or ""))
+        default = f"{as_text(info.default)} {unit}".strip()
+        rows.append((name, _type_name(hints[name]), default, info.description or ""))
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas
@@ -12,7 +13,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.measure import Measure, Report
 
-__all__ = ["BASELINES", "COLUMNS", "FINDINGS", "REPORTS", "baselines", "findings", "reports", "table"]
+__all__ = ["BASELINES", "COLUMNS", "FINDINGS", "REPORTS", "baselines", "findings", "one_type", "reports", "table"]
 
 COLUMNS = {
     "trial": "number of the trial",
@@ -38,11 +39,13 @@ COLUMNS = {
     "failures": "attempts that ended in an error or were lost",
     "reason": "why it stands where it stands",
     "marks": "what must be known before believing the value, separated by '; '",
-    "checkpoint": "checkpoint of the last report, relative to the trial's folder, or None",
+    "checkpoint": "checkpoint of the last report, relative to the trial's folder; missing where none is kept",
 }
 """The columns of `table` and their meaning; then one `config.<field>` for each field.
 
-Fields that are lists are tuples. Values are in the metric's own unit.
+Values are in the metric's own unit. A field has the type of its values: int64, float64, bool or
+str, and Int64 or boolean where a trial has none or None, which are both missing. Lists are tuples.
+A field whose values are of several types keeps each as it is, but for integers among floats.
 """
 
 REPORTS = {
@@ -90,17 +93,61 @@ BASELINES = {
 }
 """The columns of `baselines` and their meaning; it has a row for each metric of each predictor."""
 
+_TYPES = {
+    **dict.fromkeys(("value", "low", "high", "test", "seconds", "wall", "number"), "float64"),
+    **dict.fromkeys(("trial", "n", "step", "samples", "spent", "attempts", "failures"), "int64"),
+    **dict.fromkeys(("failed", "oracle"), "bool"),
+    "of": "Int64",
+}
+"""The types of columns, whatever the table; a column that is not named here is text."""
+
 _NONE = Measure(math.nan, 0, math.nan, math.nan)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], names: Iterable[str], **types: str) -> dict[str, pandas.Series[Any]]:
+    """Returns the named columns of rows; `types` are those that differ from `_TYPES`."""
+    typed = {name: types.get(name) or _TYPES.get(name, "str") for name in names}
+    return {name: _series([row[name] for row in rows], dtype) for name, dtype in typed.items()}
+
+
+def _series(values: Sequence[Any], dtype: str) -> pandas.Series[Any]:
+    try:
+        return pandas.Series(values, dtype=dtype)
+    except UnicodeEncodeError:  # half a surrogate pair, which a traceback may hold and pandas' text may not
+        return pandas.Series(values, dtype="object")
+
+
+def _field(values: Sequence[Any]) -> pandas.Series[Any]:
+    """Returns a field's values as a column of a type that changes none of them.
+
+    None is a missing value.
+    """
+    present = [value for value in values if value is not None]
+    kind = one_type(present)
+    if kind in (bool, int):
+        whole, gaps = ("bool", "boolean") if kind is bool else ("int64", "Int64")
+        return _series(values, whole if len(present) == len(values) else gaps)
+    if kind is None and {type(value) for value in present} == {int, float}:
+        kind = float if all(float(value) == value for value in present) else None
+    return _series(values, "float64" if kind is float else "str" if kind is str else "object")
+
+
+def one_type(values: Iterable[Any]) -> type | None:
+    """Returns the type that all values have.
+
+    It is None where there is no value, where they have several types, and where one is an integer
+    that 64 bits cannot hold.
+    """
+    kinds = {object if isinstance(value, int) and not -(2**63) <= value < 2**63 else type(value) for value in values}
+    return kinds.pop() if len(kinds) == 1 and object not in kinds else None
 
 
 def _row(history: History, trial: Trial) -> dict[str, Any]:
     measure = trial.measure(leaderboard.objective(history)) or _NONE
     last = trial.reports[-1] if trial.reports else None
+    names = ("kind", "of", "stratum", "status", "step", "samples", "wall", "attempts", "failures", "reason")
     return {
-        **{
-            name: getattr(trial, name)
-            for name in ("kind", "of", "stratum", "status", "step", "samples", "wall", "attempts", "failures", "reason")
-        },
+        **{name: getattr(trial, name) for name in (*names, "checkpoint")},
         **_numbers(measure),
         "trial": trial.number,
         "test": trial.value(f"test/{history.settings.metric}"),
@@ -108,10 +155,6 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "unit": progress.unit(history),
         "seconds": last.seconds if last else 0.0,
         "marks": "; ".join(leaderboard.marks(history, trial)),
-        "checkpoint": last.checkpoint if last else None,
-        **{
-            f"config.{name}": tuple(value) if isinstance(value, list) else value for name, value in trial.config.items()
-        },
     }
 
 
@@ -124,10 +167,14 @@ def table(history: History) -> pandas.DataFrame:
 
     The columns are `COLUMNS` and the configuration's fields.
     """
-    rows = [_row(history, trial) for _, trial in sorted(history.trials.items())]
-    fields = dict.fromkeys(name for row in rows for name in row if name.startswith("config."))
-    # Int64 is pandas' nullable integer: search trials have no `of`.
-    return pandas.DataFrame(rows, columns=[*COLUMNS, *fields]).astype({"of": "Int64"})
+    trials = [trial for _, trial in sorted(history.trials.items())]
+    names = dict.fromkeys(name for trial in trials for name in trial.config)
+    fields = {f"config.{name}": _field([_value(trial.config.get(name)) for trial in trials]) for name in names}
+    return pandas.DataFrame({**_columns([_row(history, trial) for trial in trials], COLUMNS), **fields})
+
+
+def _value(recorded: Any) -> Any:
+    return tuple(recorded) if isinstance(recorded, list) else recorded
 
 
 def reports(history: History) -> pandas.DataFrame:
@@ -146,17 +193,7 @@ def reports(history: History) -> pandas.DataFrame:
         for report in trial.reports
         for entry in _entries(report)
     ]
-    types = {
-        "trial": "int64",
-        "step": "int64",
-        "samples": "int64",
-        "spent": "int64",
-        "seconds": "float64",
-        "n": "int64",
-    }
-    return pandas.DataFrame(rows, columns=list(REPORTS)).astype(
-        {**types, "value": "float64", "low": "float64", "high": "float64"}
-    )
+    return pandas.DataFrame(_columns(rows, REPORTS))
 
 
 def _entries(report: Report) -> list[dict[str, Any]]:
@@ -174,8 +211,7 @@ def findings(history: History) -> pandas.DataFrame:
         for report in trial.reports
         for finding in report.findings
     ]
-    made = pandas.DataFrame([*audits, *guards], columns=list(FINDINGS))
-    return made.astype({"trial": "Int64", "step": "Int64", "failed": "bool", "number": "float64"})
+    return pandas.DataFrame(_columns([*audits, *guards], FINDINGS, trial="Int64", step="Int64"))
 
 
 def baselines(history: History) -> pandas.DataFrame:
@@ -191,5 +227,4 @@ def baselines(history: History) -> pandas.DataFrame:
         for line in history.baselines
         for name, measure in line.metrics.items()
     ]
-    types = {"oracle": "bool", "n": "int64", "value": "float64", "low": "float64", "high": "float64"}
-    return pandas.DataFrame(rows, columns=list(BASELINES)).astype(types)
+    return pandas.DataFrame(_columns(rows, BASELINES))

@@ -11,6 +11,7 @@ compares only plain values.
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from leadline.analysis.terminal import text
+from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 
@@ -82,7 +83,8 @@ def study(
 def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution], at: int | None = None) -> FrozenTrial:
     """Returns one ended trial for Optuna.
 
-    Its number here, its last step and its reason are user attributes.
+    Its number here, its last step and its reason are user attributes; it begins when it was
+    proposed, and ends with its last event.
 
     Args:
         history: the state of the sweep.
@@ -93,7 +95,7 @@ def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution]
     curve = _curve(history, trial)
     value = trial.value(leaderboard.objective(history)) if at is None else curve.get(at, math.nan)
     state = _state(trial, value) if at is None else TrialState.COMPLETE if math.isfinite(value) else TrialState.PRUNED
-    return optuna.trial.create_trial(
+    made = optuna.trial.create_trial(
         state=state,
         value=value if state == TrialState.COMPLETE else None,
         params={name: _choice(value) for name, value in trial.params.items()},
@@ -101,6 +103,10 @@ def frozen(history: History, trial: Trial, inferred: dict[str, BaseDistribution]
         user_attrs={"trial": trial.number, "step": trial.step, "reason": trial.reason},
         intermediate_values=curve if trial.status != "failed" and math.isfinite(value) else {},
     )
+    # Optuna, whose times are local and without a zone, would put the time of this call.
+    made.datetime_start = datetime.datetime.fromtimestamp(trial.since)
+    made.datetime_complete = datetime.datetime.fromtimestamp(trial.until)
+    return made
 
 
 def _curve(history: History, trial: Trial) -> dict[int, float]:
@@ -128,7 +134,7 @@ def _recorded(words: str) -> BaseDistribution:
 
 
 def _choice(value: Any) -> bool | int | float | str | None:
-    return value if value is None or isinstance(value, bool | int | float | str) else text(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else as_text(value)
 
 
 def _choices(values: Iterable[Any]) -> list[bool | int | float | str | None]:

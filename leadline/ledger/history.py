@@ -95,6 +95,11 @@ class Trial:
     family_codes: list[str] = field(default_factory=list)
     """The fingerprints of the family's code that its reports were made by, each once; those that
     older ledgers do not record are left out."""
+    since: float = 0.0
+    """The time at which it was proposed, in seconds since the epoch."""
+    until: float = 0.0
+    """The time of the last event that changed its status or brought a report: when it ended, once
+    it has."""
 
     @property
     def open(self) -> bool:
@@ -143,6 +148,12 @@ class Trial:
     def samples(self) -> int:
         """The number of training rows seen up to the last report; 0 before the first."""
         return self.reports[-1].samples if self.reports else 0
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The checkpoint of the last report; None where it has none, or it is not kept any more."""
+        name = self.reports[-1].checkpoint if self.reports else None
+        return None if name in self.retired else name
 
     @property
     def findings(self) -> list[Finding]:
@@ -332,6 +343,8 @@ class History:
             event.params,
             event.config,
             distributions=event.distributions,
+            since=event.time,
+            until=event.time,
         )
         self.trials[event.trial] = trial
         trial.budget = self.budget
@@ -344,6 +357,7 @@ class History:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts, trial.earlier = "running", event.attempt, len(trial.reports)
+        trial.until = event.time
         workers = self.settings.workers_per_trial if event.workers is None else event.workers
         if workers not in trial.workers:
             trial.workers.append(workers)
@@ -354,6 +368,7 @@ class History:
         trial.reports.append(event.report)
         if self.family_code and self.family_code not in trial.family_codes:
             trial.family_codes.append(self.family_code)
+        trial.until = event.time
         rows = int(event.report.facts.get("micro_batch", 0))
         if rows and isinstance(trial.trained_config.get("micro_batch"), str):
             trial.micro_batch = rows  # it was to be measured, and is known from now on
@@ -365,10 +380,12 @@ class History:
     def _on_judged(self, event: Judged) -> None:
         trial = self.trials[event.trial]
         trial.status, trial.reason = ("waiting" if event.action == "continue" else "stopped"), event.reason
+        trial.until = event.time
 
     def _on_failed(self, event: Failed) -> None:
         trial = self.trials[event.trial]
         self._leave(trial, event.time)
+        trial.until = event.time
         trial.cause = event.cause
         trial.failures += trial.cause not in UNCOUNTED
         trial.excused += event.excused

@@ -190,10 +190,10 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         **{key: measure[key] for key in ("value", "n", "low", "high")},
         "step": trial.step,
         "samples": trial.samples,
-        "seconds": round(last.seconds, 3) if last else 0.0,
+        "seconds": last.seconds if last else 0.0,
         "reason": trial.reason,
         "marks": marks(history, trial),
-        "checkpoint": f"{trial_folder(trial.number)}/{last.checkpoint}" if last and last.checkpoint else None,
+        "checkpoint": f"{trial_folder(trial.number)}/{trial.checkpoint}" if trial.checkpoint else None,
         "config": trial.trained_config,
     }
 

@@ -1,23 +1,26 @@
 """Export of a sweep as files for other programs: `leadline export SWEEP [--to FOLDER]`.
 
 Each table is written as parquet, which keeps types, and as CSV with the same columns; see
-`leadline.analysis.frame` for their meaning. In both, lists of a configuration are text with commas,
-and fields whose values are of several types are text.
+`leadline.analysis.frame` for their meaning. A field whose values are of several types is text in
+both. Lists are lists in parquet, where they hold values of one type, and text with commas in CSV.
+CSV has text in quotation marks, and an empty cell where there is no value.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leadline.analysis.sweep import Sweep, place
-from leadline.analysis.terminal import text
 from leadline.command_line import Command
-from leadline.config import ConfigError
+from leadline.config import ConfigError, as_text
 from leadline.ledger.history import History
+from leadline.ledger.wording import encodable
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -38,23 +41,35 @@ def write(sweep: Sweep, target: Folder) -> list[str]:
     tables = {"trials": frame.table, "reports": frame.reports, "findings": frame.findings, "baselines": frame.baselines}
     written = []
     for name, build in tables.items():
-        made = _plain(build(sweep.history))
+        made = build(sweep.history)
         buffer = io.BytesIO()
-        made.to_parquet(buffer, engine="pyarrow", index=False)
+        _plain(made, lists=True).to_parquet(buffer, engine="pyarrow", index=False)
         target.write(f"{name}.parquet", buffer.getvalue())
-        target.write(f"{name}.csv", made.to_csv(index=False).encode())
+        # All text is quoted: a lone carriage return would not be, and readers end a row there.
+        written_out = _plain(made, lists=False).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        target.write(f"{name}.csv", written_out.encode())
         written += [str(target / f"{name}.parquet"), str(target / f"{name}.csv")]
     return written
 
 
-def _plain(table: pandas.DataFrame) -> pandas.DataFrame:
-    """Returns a copy whose columns are of one type each, which is all that parquet takes."""
+def _plain(table: pandas.DataFrame, lists: bool) -> pandas.DataFrame:
+    """Returns a copy whose columns are of one type each; `lists` says whether lists are one."""
+    import pandas
+
     made = table.copy()
     for name in [name for name in made.columns if made[name].dtype == object]:
-        kinds = {type(value) for value in made[name] if value is not None}
-        if not kinds <= {str} and (len(kinds) > 1 or kinds & {tuple, list, dict}):
-            made[name] = [None if value is None else text(value) for value in made[name]]
+        if not (lists and _alike(made[name])):
+            words = [None if value is None else encodable(as_text(value)) for value in made[name]]
+            made[name] = pandas.Series(words, dtype="str")
     return made
+
+
+def _alike(values: Iterable[Any]) -> bool:
+    """Returns whether all values that are there are lists of values of one type."""
+    from leadline.analysis.frame import one_type
+
+    present = [value for value in values if value is not None]
+    return all(isinstance(value, tuple) for value in present) and one_type(itertools.chain(*present)) is not None
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

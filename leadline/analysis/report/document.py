@@ -20,6 +20,7 @@ from leadline.analysis.terminal import text
 from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.wording import encodable
 from leadline.storage import Folder
 
 __all__ = ["answered", "page", "write"]
@@ -74,7 +75,7 @@ def page(sweep: Sweep, price: float | None = None) -> str:
         "duration": progress.duration,
         "figure": _figure,
     }
-    return environment.get_template(FILE).render(_context(sweep, price), plotly=Markup(get_plotlyjs()))
+    return encodable(environment.get_template(FILE).render(_context(sweep, price), plotly=Markup(get_plotlyjs())))
 
 
 def _figure(figure: go.Figure) -> Markup:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import math
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,24 @@ def test_recorded_choices_that_are_lists_are_text_too(history: History) -> None:
     frozen = study(history, "10").trials[0]
     assert frozen.distributions["layers"] == CategoricalDistribution(("8,8", "16", None))
     assert frozen.params["layers"] == "8,8"
+
+
+def test_lists_that_differ_in_the_last_digit_are_two_choices(history: History) -> None:
+    searched = [trial for trial in history.search_trials() if trial.stratum == "10"]
+    for trial in searched:
+        trial.params["rates"] = [0.12345678901 if trial.number % 4 else 0.12345678902]
+    made = study(history, "10")
+    assert made.trials[0].distributions["rates"] == CategoricalDistribution(("0.12345678902", "0.12345678901"))
+    assert len({frozen.params["rates"] for frozen in made.trials}) == 2
+
+
+def test_trials_have_their_own_times(history: History) -> None:
+    trial = next(trial for trial in history.search_trials() if trial.stratum == "10")
+    trial.since, trial.until = 1.75e9, 1.75e9 + 90
+    frozen = study(history, "10").trials[0]
+    assert frozen.duration == datetime.timedelta(seconds=90)
+    assert frozen.datetime_start is not None
+    assert frozen.datetime_start.timestamp() == 1.75e9
 
 
 def test_at_a_rung_all_that_reached_it_are_complete(history: History) -> None:

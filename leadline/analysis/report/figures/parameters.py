@@ -12,6 +12,7 @@ from leadline.analysis import progress
 from leadline.analysis.palette import COLOURS
 from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, scale
 from leadline.analysis.terminal import text
+from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
@@ -44,7 +45,7 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     if not continuous:
         x["categoryorder"] = "array"
         x["categoryarray"] = list(
-            dict.fromkeys(literal(text(value)) for value in (sorted(values) if numeric else values))
+            dict.fromkeys(literal(as_text(value)) for value in (sorted(values) if numeric else values))
         )
     y = {"title": {"text": literal(leaderboard.objective(history))}, **axis}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
@@ -60,7 +61,7 @@ def _scatter(
 ) -> go.Scatter:
     metric, symbol = leaderboard.objective(history), SYMBOLS[index % len(SYMBOLS)]
     values = [trial.value(metric) for trial in trials]
-    xs = [trial.params[name] if continuous else literal(text(trial.params[name])) for trial in trials]
+    xs = [trial.params[name] if continuous else literal(as_text(trial.params[name])) for trial in trials]
     return go.Scatter(
         x=xs,
         y=values,
