@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: sweep test same test-ceph test-cluster bench-cluster chaos lint format bench clean
+.PHONY: sweep test fuzz same test-ceph test-cluster bench-cluster chaos lint format bench clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -14,6 +14,10 @@ sweep: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m tests.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+
+# Odd input to every entry point: more of it than `make test` tries, and every row of tests/fuzz/bad_inputs.txt.
+fuzz: $(VENV)/.installed-test
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz/test_fuzz.py
 
 # Whether this tree does what another commit does: make same BASE=HEAD~1, with RTOL=1e-5 for a change of arithmetic.
 same: $(VENV)/.installed-test

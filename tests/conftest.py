@@ -30,6 +30,7 @@ STARTS_RAY = (
     "tests/test_wheel.py",
     "tests/leadline/engine/test_memory.py",
     "tests/leadline/engine/ray/test_live_leaderboard.py",
+    "tests/fuzz/test_habits.py",
     "tests/chaos/test_chaos.py",
 )
 """Files in which tests are marked `sweep`."""
