@@ -18,6 +18,7 @@ nothing else of the package imports this module.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import itertools
@@ -34,7 +35,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,7 +129,8 @@ class Outcome:
     Attributes:
         reports: all of its reports, in order.
         checkpoint: its newest checkpoint.
-        calls: how many calls the package's and the family's code made on the way.
+        calls: how many calls the package's and the family's code made on the way; 0 where they were
+            not counted.
     """
 
     reports: list[Report]
@@ -161,6 +163,8 @@ class _Calls:
         self.fatal = fatal
         self.count = 0
         self._numbers = itertools.count(1)
+        self._owned: dict[CodeType, bool] = {}
+        """Whether code is the package's or the family's, as far as it was met."""
 
     def __enter__(self) -> _Calls:
         self.before = sys.getprofile(), threading.getprofile()
@@ -173,16 +177,24 @@ class _Calls:
         threading.setprofile(self.before[1])
 
     def _called(self, frame: FrameType, event: str, _: Any) -> None:
-        above = frame.f_back.f_code if frame.f_back else None
-        if not event.endswith("call") or self.WAITING in (frame.f_code, above):
+        # This is called for each call and return of any code, so what others do is left at once.
+        owned = self._owned.get(frame.f_code)
+        if owned is None:
+            owned = str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners
+            self._owned[frame.f_code] = owned
+        if not owned or not event.endswith("call"):
             return
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in self.owners:
-            self.count = number = next(self._numbers)
-            if number == self.fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
+        above = frame.f_back.f_code if frame.f_back else None
+        if self.WAITING in (frame.f_code, above):
+            return
+        self.count = number = next(self._numbers)
+        if number == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(family: Family[Any], config: TrialConfig, data: Any, store: CheckpointStore, *, fatal: int = 0) -> Outcome:
+def train(
+    family: Family[Any], config: TrialConfig, data: Any, store: CheckpointStore, *, fatal: int = 0, count: bool = False
+) -> Outcome:
     """Trains to the end of the budget, from the store's newest checkpoint if there is one.
 
     Args:
@@ -191,9 +203,11 @@ def train(family: Family[Any], config: TrialConfig, data: Any, store: Checkpoint
         data: what `family.build_data` returned.
         store: where checkpoints go, and where the newest one is looked for.
         fatal: the call, counted from 1, at which this process is killed by SIGKILL; 0 for none.
+        count: whether calls are counted, which takes many times as long as the training.
     """
     loop = Loop(family, config, data, store=store)
-    with _Calls(family, fatal) as calls:
+    calls = _Calls(family, fatal)
+    with calls if count or fatal else contextlib.nullcontext():
         reports = list(loop.run())
     checkpoint = store.newest()
     assert checkpoint is not None, "a finished run has left no checkpoint that can be read back"
@@ -319,7 +333,7 @@ class FamilyContract:
     def whole(cls, data: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         """An uninterrupted run of the small configuration, with which others are compared."""
         folder = Folder.at(str(tmp_path_factory.mktemp("whole")))
-        outcome = train(cls.family, cls.config(), data, CheckpointStore(folder))
+        outcome = train(cls.family, cls.config(), data, CheckpointStore(folder), count=True)
         assert len(outcome.reports) >= 3, "small: at least three evaluations are needed"
         return outcome
 
