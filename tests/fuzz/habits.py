@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import sys
 import threading
@@ -72,7 +73,7 @@ class HabitTask(LineTask):  # type: ignore[misc]
         return np.int64(len(batch["x"])) if self.config.habit == "numpy" else super().samples(batch)
 
     def state_dict(self) -> Any:
-        return {"seen": {1, 2}} if self.config.habit == "unreadable" else {}
+        return {"seen": datetime.date(2026, 1, 2)} if self.config.habit == "unreadable" else {}
 
 
 class Habits(Line):  # type: ignore[misc]
