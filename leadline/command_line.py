@@ -27,6 +27,7 @@ __all__ = [
     "local_path",
     "positive",
     "price",
+    "some",
     "trial_number",
     "whole",
 ]
@@ -48,6 +49,18 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": _Wrapped, **given})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Reads the words, as argparse does, which calls this from its other methods too.
+
+        Raises:
+            ConfigError: for words that cannot be accepted.
+        """
+        for word in args or ():
+            # argparse of Python 3.11 takes such a value for an empty list.
+            if word.startswith("--") and word.endswith("=--"):
+                raise ConfigError(f"{word[2:-3]}: expected a value (got '--')")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises the message as a ConfigError that begins with the option or word in question."""
@@ -116,6 +129,17 @@ def trial_number(word: str) -> int:
     return int(word)
 
 
+def some(word: str) -> str:
+    """Reads a word that is not empty, as `--storage=$PLACE` gives where PLACE is not set.
+
+    Raises:
+        ArgumentTypeError: for an empty one.
+    """
+    if not word.strip():
+        raise argparse.ArgumentTypeError("must not be empty; leave the option out for its default")
+    return word
+
+
 def local_path(word: str) -> Path:
     """Reads the path of a local file or folder; `~` at its start is the home folder.
 
@@ -180,10 +204,9 @@ def whole(word: str) -> int:
     Raises:
         ArgumentTypeError: for any other word.
     """
-    try:
-        return int(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number (got {word!r})") from None
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", word):
+        raise argparse.ArgumentTypeError(f"expected a whole number (got {word!r})")
+    return int(word)
 
 
 def duration(word: str) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from leadline.command_line import Parser, duration, finite, labels, local_path, whole
+from leadline.command_line import Parser, duration, finite, labels, local_path, some, whole
 from leadline.config import ConfigError, describe, parse_overrides, to_dict
 from leadline.engine.search import Search
 from leadline.engine.study import Scale, Study
@@ -74,7 +74,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
     unit = "samples" if study.budget == "samples" else "optimizer steps"
     first = "the study's own" if laptop.enqueue else "none"
     default = families[0] if families else study.family
-    group("question", [("family", str, "NAME", f"family of models: {', '.join(families)} [{default}]")])
+    group("question", [("family", some, "NAME", f"family of models: {', '.join(families)} [{default}]")])
     search = parser.add_argument_group("size (defaults are those of --scale laptop)")
     search.add_argument(
         "--scale",
@@ -148,7 +148,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
             ),
             (
                 "address",
-                str,
+                some,
                 "ADDRESS",
                 "http://HOST:PORT of a cluster's dashboard, HOST:PORT of its head, auto, or local "
                 "[RAY_ADDRESS, or auto]",
@@ -158,7 +158,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
     group(
         "results",
         [
-            ("storage", str, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
+            ("storage", some, "URI", "folder or s3:// gs:// that holds the sweeps, one folder each [results]"),
             ("name", str, "NAME", f"name of the sweep [{study.name}-DATE-TIME]"),
             (
                 "storage-patience",

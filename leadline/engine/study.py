@@ -186,7 +186,7 @@ def _checked(study: Study) -> Study:
 
 
 @functools.cache
-def _adapter(part: type[_Part]) -> pydantic.TypeAdapter[_Part]:
+def _adapter(part: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(part)
 
 

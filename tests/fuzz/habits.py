@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls, disable-error-code="arg-type,override"
 """A family of odd habits, one for each arm, and a study that runs it as a user's script does."""
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ HABITS = ("none", "warns", "prints", "numpy", "loader", "exits", "unreadable")
 
 
 @configuration
-class HabitConfig(LineConfig):  # type: ignore[misc]
+class HabitConfig(LineConfig):
     """The line's, with a habit for its trials and one for its data."""
 
     habit: Literal["none", "warns", "prints", "numpy", "loader", "exits", "unreadable"] = knob(
@@ -32,14 +33,14 @@ class HabitConfig(LineConfig):  # type: ignore[misc]
     lock: bool = knob(False, "whether the data holds a lock, which cannot be sent to a trial")
 
 
-class HabitTask(LineTask):  # type: ignore[misc]
+class HabitTask(LineTask):
     """The line's task, with the configuration's habit."""
 
     def __init__(self, config: HabitConfig, data: Any, device: torch.device) -> None:
         super().__init__(config, data, device)
         self.rows: Any = None
         if config.habit == "loader":
-            loader = torch.utils.data.DataLoader(torch.arange(256), batch_size=config.batch, num_workers=1)
+            loader: Any = torch.utils.data.DataLoader(torch.arange(256), batch_size=config.batch, num_workers=1)
             self.rows = list(loader)
 
     def batch(self, step: int) -> Any:
@@ -76,7 +77,7 @@ class HabitTask(LineTask):  # type: ignore[misc]
         return {"seen": datetime.date(2026, 1, 2)} if self.config.habit == "unreadable" else {}
 
 
-class Habits(Line):  # type: ignore[misc]
+class Habits(Line):
     """The plugin's line with odd habits."""
 
     name, Config = "habits", HabitConfig

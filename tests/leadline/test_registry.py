@@ -169,8 +169,8 @@ def test_a_module_that_exits_when_it_is_imported_is_refused_with_its_words(
 TWICE, STRANGE, UNMADE, NAMELESS = (type(name, (Toy,), {})() for name in ("Twice", "Strange", "Unmade", "Nameless"))
 type(TWICE).metrics = Toy.metrics * 2
 type(STRANGE).beside = ("rank",)
-type(UNMADE).Config = dict  # type: ignore[assignment]
-type(NAMELESS).name = 7  # type: ignore[assignment]
+type(UNMADE).Config = dict
+type(NAMELESS).name = 7
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -409,7 +409,10 @@ def _exits(trial: Any, scale: str) -> Any:
         ({"shared": lambda strata: {"lr": {1}}}, "study: shared.lr: a set cannot be recorded"),
         ({"shared": lambda strata: None}, "study: shared: returned None; it must return a dict of fields"),
         ({"shared": lambda strata: 1 / 0}, "study: shared: raised ZeroDivisionError: "),
-        ({"contrasts": (Contrast("1", "2", {"error": {1}}),)}, "study: contrasts.margins.error: a set cannot"),
+        (
+            {"contrasts": (Contrast("1", "2", {"error": cast(Any, {1})}),)},
+            "study: contrasts.margins.error: a set cannot",
+        ),
         ({"contrasts": (Contrast("1", "2", {"rank": 1.0}),)}, "metric: toy has no 'rank'; it has error"),
         ({"arms": {"1": {"lr": datetime.date(2020, 1, 1)}, "2": {}}}, "study: arms.1.lr: a date cannot be recorded"),
         ({"arms": {"1": {}}}, "study: scales.laptop: strata: no arm '2'; the arms are 1"),

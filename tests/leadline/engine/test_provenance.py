@@ -296,7 +296,19 @@ def test_a_resume_says_what_differs_before_anything_starts(
     longer, after = dataclasses.replace(settings, trials=4), code()
     lease = Lease.take(folder / "lease", pytest.fail)
     changed = changes(manifest(before), after, folder)
-    driver = Driver(study.space, longer, folder, "mine", storage.path, lease, parent, Address("alone"), after, changed)
+    driver = Driver(
+        study.space,
+        longer,
+        folder,
+        "mine",
+        storage.path,
+        lease,
+        parent,
+        Address("alone"),
+        parent.scratch,
+        after,
+        changed,
+    )
     driver._open()
     driver.ledger.close()
     lease.release()
@@ -313,8 +325,8 @@ def test_a_job_has_the_commit_and_the_changed_files_of_its_submitter(project: Pa
     here = code()
     sent = tmp_path / "elsewhere"
     shutil.copytree(project, sent, ignore=shutil.ignore_patterns(".*"))
-    words = handed_on(project, "show.py")
-    run = command("show.py", cwd=sent, PYTHONPATH=f"{sent}{os.pathsep}{ROOT}", **{HANDED_ON: words})
+    words: dict[str, Any] = {HANDED_ON: handed_on(project, "show.py")}
+    run = command("show.py", cwd=sent, PYTHONPATH=f"{sent}{os.pathsep}{ROOT}", **words)
     assert run.returncode == 0, run.stderr
     there = json.loads(run.stdout)
     assert there["parts"]["family"] == here.parts["family"]

@@ -105,7 +105,11 @@ def test_a_space_that_sets_a_new_field_to_other_than_its_default_makes_other_tri
         if isinstance(event, Proposed):
             del event.config["sleep"]
     for value, ends in ((0.0, None), (0.25, r"^sleep: trial 0 has 0.0, and the space makes 0.25 of the same")):
-        director = Director(BASE, lambda trial, scale, value=value: {**STUDY.space(trial, scale), "sleep": value})
+
+        def space(trial: Any, scale: str, value: float = value) -> dict[str, Any]:
+            return {**STUDY.space(trial, scale), "sleep": value}
+
+        director = Director(BASE, space)
         if ends is None:
             director.replay(past)
         else:
