@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from leadline.config import ConfigError, TrialConfig, make
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
+from leadline.plain import type_of
 from leadline.task import Split, Task
 from leadline.training.guards.guard import Guard
 
@@ -209,6 +210,29 @@ class Family(ABC, Generic[C]):
         """
         weights: Mapping[str, Tensor] = state["model"]
         return weights
+
+    def trained_model(self, config: C, state: Mapping[str, Any]) -> nn.Module:
+        """The model with the weights that a score was measured with, on the CPU, in eval mode.
+
+        Not to be overridden: trials check by it that what they keep can be loaded.
+
+        Args:
+            config: the trial's configuration.
+            state: the training state, as a checkpoint holds it.
+
+        Raises:
+            ConfigError: beginning with `model`, if `model` returns none, or one that the weights do
+                not fit.
+        """
+        model = self.model(config)
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"model: expected a torch.nn.Module (got {type_of(model)})")
+        try:
+            model.load_state_dict(self.scored_weights(state))
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            words = " ".join(str(error).split())
+            raise ConfigError(f"model: the trained weights do not fit that of {self.name}: {words}") from None
+        return model.eval()
 
     def guards(self, config: C) -> Sequence[Guard]:
         """Makes the guards of this family, beside those that every trial has.

@@ -125,14 +125,14 @@ def number(value: Any, place: str) -> int | float:
 
 
 def whole(value: Any, place: str) -> int:
-    """The value as a whole number of at least 0, which may be given as 4.0.
+    """The value as a whole number from 0 to 2**63 - 1, which may be given as 4.0.
 
     Raises:
         ConfigError: naming the place, if it is none.
     """
     found = value if type(value) is int else number(value, place)
-    if not math.isfinite(found) or found < 0 or found != int(found):
-        raise ConfigError(f"{place}: expected a whole number of at least 0 (got {found})")
+    if not math.isfinite(found) or found != int(found) or not 0 <= found < 2**63:
+        raise ConfigError(f"{place}: expected a whole number from 0 to 2**63 - 1 (got {found})")
     return int(found)
 
 

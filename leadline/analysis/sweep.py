@@ -152,19 +152,13 @@ class TrialView:
         """Returns the model with the weights of `checkpoint()`, on the CPU, in eval mode.
 
         Raises:
-            ConfigError: if the family is not installed or no longer accepts the configuration.
-            ValueError: if no checkpoint is intact, or the weights do not fit the model.
+            ConfigError: if the family is not installed, or no longer accepts the configuration or
+                the weights.
+            ValueError: if no checkpoint is intact.
         """
         family = self.sweep.settings.model_family()
-        model: nn.Module = family.model(family.config(self.config))
-        found = self.checkpoint()
-        try:
-            model.load_state_dict(family.scored_weights(found.state))
-        except (RuntimeError, KeyError) as error:
-            raise ValueError(
-                f"trial {self.number}: the weights of {found.name} do not fit the model of {family.name}: {error}"
-            ) from None
-        return model.eval()
+        config = family.config(self.config)
+        return family.trained_model(config, self.checkpoint().state)
 
     def predict(self, inputs: Any) -> Any:
         """Returns the answer of the trial's model to one input, such as a number or a board.

@@ -192,8 +192,9 @@ def _adapter(part: Any) -> pydantic.TypeAdapter[Any]:
 
 def _typed(part: _Part, values: Mapping[str, Any], place: str) -> _Part:
     """The same with these values, each of its declared type."""
+    kind: Any = type(part)  # typeshed takes no dataclass for hashable where eq is generated
     try:
-        found: _Part = _adapter(type(part)).validate_python(dict(values))
+        found: _Part = _adapter(kind).validate_python(dict(values))
     except pydantic.ValidationError as error:
         raise ConfigError(f"{place}: {refused(error)}") from None
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -80,6 +81,7 @@ class Loop(Trainer):
         super().__init__(task, config, device, world, guards)
         self.history: list[Report] = []
         """All reports so far, those of earlier attempts among them."""
+        self._loads = False
 
     def run(self, stop: int | None = None) -> Iterator[Report]:
         """Yields reports in order of `step`.
@@ -244,9 +246,26 @@ class Loop(Trainer):
         }
         # First the new checkpoint is published, then old ones are removed: a process that dies in
         # between leaves one too many rather than none.
-        self.store.publish(self.step, self.state(), record)
+        state = self.state()
+        if not self._loads:
+            self._check_loads(state)
+        self.store.publish(self.step, state, record)
         self.store.retain(kept(self.history, f"validation/{self.metric.name}", self.metric.mode))
         self.overhead += time.perf_counter() - begun
+
+    def _check_loads(self, state: dict[str, Any]) -> None:
+        """Loads the model as whoever opens the trial later will, before anything is kept of it.
+
+        Raises:
+            ConfigError: if the family's `model` does not take the weights.
+        """
+        # A family's `model` may seed any generator, and training must go on as if it had not.
+        before = random.getstate(), np.random.get_state()
+        with torch.random.fork_rng(devices=[]):
+            self.family.trained_model(self.config, state)
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        self._loads = True
 
     def _resume(self) -> None:
         """Continues from the newest intact checkpoint of any attempt, if there is one."""

@@ -107,8 +107,8 @@ def test_counts_and_units_of_numpy_and_torch_become_plain() -> None:
     [
         ({"value": "0.5"}, "Measure: value: expected a number (got a str)"),
         ({"high": None}, "Measure: high: expected a number (got None)"),
-        ({"n": -1}, "Measure: n: expected a whole number of at least 0 (got -1)"),
-        ({"n": 2.5}, "Measure: n: expected a whole number of at least 0 (got 2.5)"),
+        ({"n": -1}, "Measure: n: expected a whole number from 0 to 2**63 - 1 (got -1)"),
+        ({"n": 2.5}, "Measure: n: expected a whole number from 0 to 2**63 - 1 (got 2.5)"),
         ({"units": ("a",)}, "Measure: units: expected a number (got a str)"),
         ({"units": 3}, "Measure: units: expected a number for each unit (got an int)"),
     ],

@@ -476,7 +476,7 @@ ODD = Odd()
         (
             "checkpoint_bytes",
             lambda self, config: -1,
-            "checkpoint_bytes: expected a whole number of at least 0 (got -1)",
+            "checkpoint_bytes: expected a whole number from 0 to 2**63 - 1 (got -1)",
         ),
         (
             "data_key",

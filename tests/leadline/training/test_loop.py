@@ -59,7 +59,7 @@ def _last(family: Odd, folder: Path) -> Report:
         ("tallies", {"hits": (1, 2)}, "tallies: hits: expected a tensor [2], a sum and a count (got a tuple)"),
         ("tallies", {"hits": torch.zeros(3)}, "tallies: hits: expected a tensor [2]"),
         ("samples", "4", "samples: expected a number (got a str)"),
-        ("samples", -4, "samples: expected a whole number of at least 0 (got -4)"),
+        ("samples", -4, "samples: expected a whole number from 0 to 2**63 - 1 (got -4)"),
         ("state_dict", {"pool": datetime.date(2020, 1, 1)}, "state_dict: task.pool: a date cannot be read back"),
         ("state_dict", {"best": np.float64(0.5)}, "state_dict: task.best: a float64 cannot be read back"),
     ],
