@@ -271,3 +271,13 @@ def test_state(build: Build) -> None:
 
 def test_durations() -> None:
     assert [progress.duration(seconds) for seconds in (5, 61, 3700, 90000)] == ["5 s", "1 min", "1 h 01 min", "1 d 1 h"]
+
+
+def test_the_commits_of_a_run_are_told_part_by_part_and_those_of_older_ledgers_alone() -> None:
+    at = {"commit": "a" * 40, "dirty": False}
+    code = {"study": at, "family": {"commit": "b" * 40, "dirty": True}, "framework": at}
+    said = f"study, framework: {'a' * 40}, clean; family: {'b' * 40}, with uncommitted changes"
+    assert tables.manifest({"code": code})["commit"] == said
+    assert tables.manifest({"code": {"study": {"commit": None, "dirty": None}}})["commit"] == "study: not recorded"
+    assert tables.manifest(at)["commit"] == f"{'a' * 40}, clean"
+    assert tables.manifest({})["commit"] == "not recorded"
