@@ -211,7 +211,7 @@ def test_no_intact_checkpoint(trained: Sweep) -> None:
 def test_weights_of_another_model(trained: Sweep) -> None:
     view = trained.trial(0)
     CheckpointStore(trained.folder / "trials" / "0000").publish(400, {"model": {"other": torch.zeros(1)}}, {})
-    with pytest.raises(ValueError, match="do not fit the model of demo"):
+    with pytest.raises(ValueError, match="the trained weights do not fit that of demo"):
         view.load()
 
 
