@@ -26,6 +26,7 @@ from leadline.errors import ConfigError, calling
 from leadline.plain import plain
 
 __all__ = [
+    "BUDGET_FIELDS",
     "ConfigError",
     "Floats",
     "Ints",
@@ -112,6 +113,9 @@ class TrialConfig:
     )
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
 
+
+BUDGET_FIELDS = ("steps", "eval_every")
+"""The fields that a sweep's budget sets: configurations that differ in them alone are one."""
 
 C = TypeVar("C", bound=TrialConfig)
 

@@ -62,6 +62,11 @@ def calling(what: str) -> Iterator[None]:
 def _where(error: BaseException) -> str:
     """The line of the user's file in which an exception was raised, in brackets."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not Path(frame.filename).is_relative_to(_HERE)]
+    # Of libraries, such as pydantic around a validator, no line is the user's.
+    theirs = [
+        frame
+        for frame in frames
+        if not Path(frame.filename).is_relative_to(_HERE) and "site-packages" not in Path(frame.filename).parts
+    ]
     lines = [frame.lineno for frame in theirs if frame.filename == theirs[0].filename]
     return f" ({Path(theirs[0].filename).name}, line {lines[-1]})" if theirs else ""

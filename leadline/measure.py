@@ -133,7 +133,7 @@ class Measure:
         for name in ("value", "low", "high"):
             if type(getattr(self, name)) is not float:
                 object.__setattr__(self, name, float(number(getattr(self, name), f"Measure: {name}")))
-        if type(self.n) is not int or self.n < 0:
+        if type(self.n) is not int or not 0 <= self.n < 2**63:
             object.__setattr__(self, "n", whole(self.n, "Measure: n"))
         if type(self.units) is not tuple or any(type(unit) is not float for unit in self.units):
             units = self.units.tolist() if hasattr(self.units, "tolist") else self.units

@@ -98,7 +98,7 @@ def _within(value: int, place: str) -> int:
 def text(value: Any, place: str) -> str:
     """The value as text that can be stored and printed.
 
-    Half a surrogate pair, which no terminal takes, is written as `\\\\udc80`.
+    Half a surrogate pair, which no terminal takes, is written as `\\udc80`.
 
     Raises:
         ConfigError: naming the place, if it is no text.
@@ -131,7 +131,7 @@ def whole(value: Any, place: str) -> int:
         ConfigError: naming the place, if it is none.
     """
     found = value if type(value) is int else number(value, place)
-    if not math.isfinite(found) or found != int(found) or not 0 <= found < 2**63:
+    if not 0 <= found < 2**63 or found != int(found):
         raise ConfigError(f"{place}: expected a whole number from 0 to 2**63 - 1 (got {found})")
     return int(found)
 

@@ -23,6 +23,7 @@ from leadline.config import ConfigError, TrialConfig
 from leadline.dotted import load
 from leadline.family import Family
 from leadline.measure import Metric
+from leadline.plain import type_of
 
 __all__ = ["HANDED_ON", "family", "handed_on", "names", "target"]
 
@@ -92,7 +93,7 @@ def family(name: str, recorded: str = "") -> Family[Any]:
     place = target(name, recorded)
     found = load(place, "family")
     if not isinstance(found, Family):
-        raise ConfigError(f"family: {place} is a {type(found).__name__}, not a leadline.Family")
+        raise ConfigError(f"family: {place} is {type_of(found)}, not a leadline.Family")
     if wrong := _wrong(found):
         raise ConfigError(f"family: {place}: {wrong}")
     return found

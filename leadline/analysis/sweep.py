@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leadline.config import ConfigError
 from leadline.ledger import leaderboard, lease, segments
 from leadline.ledger.history import History, Status, Trial
 from leadline.ledger.layout import trial_folder
@@ -152,13 +153,16 @@ class TrialView:
         """Returns the model with the weights of `checkpoint()`, on the CPU, in eval mode.
 
         Raises:
-            ConfigError: if the family is not installed, or no longer accepts the configuration or
-                the weights.
-            ValueError: if no checkpoint is intact.
+            ConfigError: if the family is not installed or no longer accepts the configuration.
+            ValueError: if no checkpoint is intact, or the weights do not fit the model.
         """
         family = self.sweep.settings.model_family()
         config = family.config(self.config)
-        return family.trained_model(config, self.checkpoint().state)
+        found = self.checkpoint()
+        try:
+            return family.trained_model(config, found.state)
+        except ConfigError as error:
+            raise ValueError(f"trial {self.number}: {found.name}: {error}") from None
 
     def predict(self, inputs: Any) -> Any:
         """Returns the answer of the trial's model to one input, such as a number or a board.

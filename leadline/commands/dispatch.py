@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from leadline.command_line import Command
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
+from leadline.plain import type_of
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -90,7 +91,7 @@ def _loaded(place: str) -> Command:
     """
     found = load(place, "command")
     if not isinstance(found, Command):
-        raise ConfigError(f"command: {place} is a {type(found).__name__}, not a leadline.Command")
+        raise ConfigError(f"command: {place} is {type_of(found)}, not a leadline.Command")
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leadline.config import ConfigError, to_dict
+from leadline.config import BUDGET_FIELDS, ConfigError, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
@@ -54,6 +54,9 @@ MOVED = "moved"
 MOST_NODES = 10
 """After this many excused losses, an attempt that dies with its node before its first report counts
 as a failure."""
+
+MOST_REPEATS = 50
+"""The number of repeated proposals after which `Director.next` returns while trials run."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,15 @@ class Director:
             for left in [trial for trial in waiting if trial.kind == "search"]:
                 self._judged(left, Decision("stop", self.stopping))
                 waiting.remove(left)
+        repeats = 0
         while trial := waiting.pop(0) if waiting else self._propose():
             twin = self._twin(trial)
             if twin is None:
                 break
+            repeats += 1
             self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, whose result stands for both"))
+            if repeats >= MOST_REPEATS and not waiting and self.running():
+                return "wait"  # the caller has running trials to look after
         if trial is None:
             return "wait" if self.running() else "done"
         config = {**trial.trained_config, **self.history.budgeted(trial)}
@@ -443,7 +450,7 @@ class Director:
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
             typed = to_dict(family.config({**was, **fields}))
-            made = {name: typed[name] for name in fields if name not in ("steps", "eval_every", "seed")}
+            made = {name: typed[name] for name in fields if name not in (*BUDGET_FIELDS, "seed")}
             unlike(number, was if made.keys() <= was.keys() else to_dict(family.config(was)), made)
 
     def _decide(self, trial: Trial, report: Report) -> Decision:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from leadline import cpus
 from leadline.engine import provenance
 from leadline.engine.provenance import Code
 from leadline.storage import Folder
@@ -43,6 +44,7 @@ def manifest(code: Code) -> dict[str, Any]:
             "host": platform.node(),
             "system": platform.platform(),
             "cpus": os.cpu_count(),
+            "usable_cpus": cpus.usable(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         },
         "pid": os.getpid(),
@@ -89,9 +91,10 @@ def differences(
     found += [
         f"{name} was {old.get(name, 'not recorded')}, now {new[name]}" for name in new if old.get(name) != new[name]
     ]
-    for part in ("system", "cpus"):
+    for part in ("system", "cpus", "usable_cpus"):
         was_there = before.get("machine", {}).get(part)
         is_there = now.get("machine", {}).get(part)
-        if was_there != is_there:
-            found.append(f"the machine's {part} was {was_there}, now {is_there}")
+        # Older ledgers do not say how many could be used.
+        if was_there != is_there and not (part == "usable_cpus" and was_there is None):
+            found.append(f"the machine's {part.replace('_', ' ')} was {was_there}, now {is_there}")
     return found

@@ -17,7 +17,7 @@ import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 
 from leadline import cpus
-from leadline.config import ConfigError, TrialConfig, to_dict
+from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
 from leadline.errors import calling
@@ -391,7 +391,7 @@ def describe(
     director = _replayed(settings, space, past, opening)
     usual = to_dict(family.config({}))
     lines[-1:] = [*(f"note        {remark}" for remark in [*changed, *director.remarks]), *lines[-1:]]
-    told = {*fixed, "steps", "eval_every", "seed"}
+    told = {*fixed, *BUDGET_FIELDS, "seed"}
     for proposal in _first_proposals(director, 4, new=not past):
         searched = director.history.trials[proposal.trial].params
         shown = {

@@ -15,25 +15,30 @@ REMOVED = "(removed)"
 LEAST = 8
 """Characters that the value of an environment variable must have to be looked for in the source."""
 
-_NAMES = re.compile("KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_COMMENT = re.compile(r"(#[^\n]*?(?:KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL)[^\n=:]*[=:])[^\n]+", re.IGNORECASE)
+_WORDS = "KEY|SECRET|TOKEN|PASSWORD|PASSWD|PWD|CREDENTIAL"
+_NAMES = re.compile(_WORDS, re.IGNORECASE)
+_COMMENT = re.compile(rf"(#[^\n]*?(?:{_WORDS})[^\n=:]*[=:])[^\n]+", re.IGNORECASE)
+_WITHIN = re.compile(rf"(?:{_WORDS})\w*\s*[=:]\s*\S", re.IGNORECASE)
+"""A name with its value within a literal, as in a command for a shell."""
 _SHAPES = re.compile(
     r"\bA[KS]IA[0-9A-Z]{16}"
     r"|\bgh[opsru]_\w{16,}|\bgithub_pat_\w{16,}"
     r"|\bsk-[\w-]{16,}"
     r"|\bhf_\w{16,}"
+    r"|(?<=://)[^/\s:@'\"]+:[^/\s@'\"]+(?=@)"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
-"""Tokens of AWS, GitHub, OpenAI and Hugging Face, and private keys in PEM."""
+"""Tokens of AWS, GitHub, OpenAI and Hugging Face; who logs in by a URL; private keys in PEM."""
 
 
 def redacted(text: str) -> str:
     """Returns source without what looks like a secret.
 
-    Removed are string literals that are given to a name with KEY, SECRET, TOKEN, PASSWORD or
-    CREDENTIAL in it, what follows such a name in a comment, the values of environment variables of
-    such names, and well-known tokens. Too much is removed rather than too little.
+    Removed are string literals that are given to a name with KEY, SECRET, TOKEN, PASSWORD, PASSWD,
+    PWD or CREDENTIAL in it, that stand beside one, or hold one with its value; what follows such a
+    name in a comment; the values of environment variables of such names; and well-known tokens.
+    Numbers stay. Too much is removed rather than too little.
 
     Raises:
         SyntaxError, ValueError: if the text is not Python.
@@ -80,7 +85,9 @@ def _on(lines: Sequence[int], tree: ast.AST) -> Iterator[ast.AST]:
     nodes = [tree]
     for node in nodes:
         if isinstance(node, ast.stmt | ast.expr):
-            next_one = bisect.bisect_left(lines, node.lineno)
+            decorators = getattr(node, "decorator_list", ())  # they stand above the node's own line
+            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+            next_one = bisect.bisect_left(lines, first)
             if next_one == len(lines) or lines[next_one] > (node.end_lineno or node.lineno):
                 continue
         yield node
@@ -101,14 +108,27 @@ def _given(node: ast.AST) -> list[tuple[str, ast.expr]]:
         case ast.Dict(keys=keys, values=values):
             return [(ast.unparse(key), value) for key, value in zip(keys, values, strict=True) if key]
         case ast.Compare(left=left, comparators=compared):
-            return [(ast.unparse(left), value) for value in compared]
-        case ast.Call(args=[ast.Constant(value=str(name)), *values]):  # os.environ.setdefault("API_KEY", ...)
-            return [(name, value) for value in values]
+            sides = [left, *compared]
+            return [(ast.unparse(name), value) for name in sides for value in sides if value is not name]
+        case ast.Call(func=called, args=args, keywords=keywords):  # os.environ.setdefault("API_KEY", ...)
+            names = " ".join([ast.unparse(called), *_texts(args)])
+            return [(names, value) for value in (*args, *(keyword.value for keyword in keywords))]
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [(" ".join(_texts(parts)), value) for value in parts]
+        case ast.Constant(value=str(said)) if _WITHIN.search(said):
+            return [(said, node)]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            returned = (part.value for part in ast.walk(node) if isinstance(part, ast.Return))
+            return [(name, value) for value in returned if value]
         case ast.arguments(posonlyargs=first, args=args, defaults=defaults):
             by_place = [*first, *args][len(first) + len(args) - len(defaults) :]
             pairs = [*zip(by_place, defaults, strict=True), *zip(node.kwonlyargs, node.kw_defaults, strict=True)]
             return [(argument.arg, value) for argument, value in pairs if value]
     return []
+
+
+def _texts(nodes: Sequence[ast.expr]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def _literals(node: ast.AST) -> Iterator[ast.expr]:

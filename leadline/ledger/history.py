@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
+from leadline.config import BUDGET_FIELDS
 from leadline.finding import Finding, latest
 from leadline.ledger.events import (
     Audited,
@@ -123,7 +124,7 @@ class Trial:
     @property
     def identity(self) -> str:
         """The configuration as text that is equal for equal ones, without what the budget sets."""
-        plain = {name: value for name, value in self.config.items() if name not in ("steps", "eval_every")}
+        plain = {name: value for name, value in self.config.items() if name not in BUDGET_FIELDS}
         return json.dumps(plain, sort_keys=True)
 
     @property

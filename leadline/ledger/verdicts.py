@@ -194,7 +194,8 @@ class Comparison:
         """The verdict on A and B as a sentence."""
         if self.missing:
             side = "excludes 0 in favour of " + self.ahead if self.ahead else "includes 0"
-            return f"{Verdict.NO_CLAIM}: {self.missing}; the interval {side}"
+            interval = f"; the interval {side}" if all(map(math.isfinite, self._bounds)) else ""
+            return f"{Verdict.NO_CLAIM}: {self.missing}{interval}"
         if self.ahead:
             return f"{self.ahead} is better{f', {self.why}' if self.why else ''}"
         return f"{self.verdict}: {self.why}"

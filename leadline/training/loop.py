@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,7 +21,7 @@ from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import Split
 from leadline.training.guards import every_guard
-from leadline.training.guards.guard import Interval
+from leadline.training.guards.guard import Interval, generators_kept, gpus
 from leadline.training.micro_batch import fastest
 from leadline.training.step import Trainer, World
 
@@ -172,7 +171,7 @@ class Loop(Trainer):
         splits: list[Split] = ["validation", "test"] if confirming else ["validation"]
         metrics: dict[str, Measure] = {}
         told = _named(self.task.facts(self.step), "facts")
-        facts = {**facts, **{name: number(value, f"facts: {name}") for name, value in told.items()}}
+        facts = {**facts, **{name: float(number(value, f"facts: {name}")) for name, value in told.items()}}
         losses = self.watch.losses()
         if self.world.size > 1:
             self._gather()
@@ -259,12 +258,9 @@ class Loop(Trainer):
         Raises:
             ConfigError: if the family's `model` does not take the weights.
         """
-        # A family's `model` may seed any generator, and training must go on as if it had not.
-        before = random.getstate(), np.random.get_state()
-        with torch.random.fork_rng(devices=[]):
+        # A family's `model` may seed torch, and training must go on as if it had not.
+        with generators_kept(gpus(self.task.model)):
             self.family.trained_model(self.config, state)
-        random.setstate(before[0])
-        np.random.set_state(before[1])
         self._loads = True
 
     def _resume(self) -> None:

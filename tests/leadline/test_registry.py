@@ -73,8 +73,8 @@ def test_half_a_place_is_refused(place: str) -> None:
         ("elsewhere:LOST", "cannot load elsewhere:LOST: .*LOST"),
         ("lost", "cannot load elsewhere:LOST: .*LOST"),
         ("broken", "cannot load broken:FAMILY: .*a_package_that_is_not_installed"),
-        ("elsewhere:NUMBER", "elsewhere:NUMBER is a int, not"),
-        ("elsewhere:Odd", "elsewhere:Odd is a ABCMeta, not"),
+        ("elsewhere:NUMBER", "elsewhere:NUMBER is an int, not"),
+        ("elsewhere:Odd", "elsewhere:Odd is an ABCMeta, not"),
     ],
 )
 def test_what_is_no_family_is_refused(name: str, message: str) -> None:

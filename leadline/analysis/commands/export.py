@@ -3,7 +3,7 @@
 Each table is written as parquet, which keeps types, and as CSV with the same columns; see
 `leadline.analysis.frame` for their meaning. A field whose values are of several types is text in
 both. Lists are lists in parquet, where they hold values of one type, and text with commas in CSV.
-CSV has text in quotation marks, and an empty cell where there is no value.
+CSV has text in quotation marks, and `""` where there is no value.
 """
 
 from __future__ import annotations
@@ -65,11 +65,13 @@ def _plain(table: pandas.DataFrame, lists: bool) -> pandas.DataFrame:
 
 
 def _alike(values: Iterable[Any]) -> bool:
-    """Returns whether all values that are there are lists of values of one type."""
+    """Returns whether all values that are there are lists of plain values of one type."""
     from leadline.analysis.frame import one_type
 
     present = [value for value in values if value is not None]
-    return all(isinstance(value, tuple) for value in present) and one_type(itertools.chain(*present)) is not None
+    if not all(isinstance(value, tuple) for value in present):
+        return False
+    return one_type(itertools.chain(*present)) in (bool, int, float, str)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

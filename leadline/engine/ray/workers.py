@@ -185,18 +185,22 @@ def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, dict[str
         log.close()
 
 
+_TOLD = (UserWarning, RuntimeWarning)
+"""The classes of warnings that are about the training: torch's and a family's own, and numpy's."""
+
+
 @contextlib.contextmanager
 def _counted_warnings(log: AttemptLog) -> Iterator[Callable[[], dict[str, int]]]:
     """Counts warnings instead of showing them, and puts those with a new text into the log.
 
-    It yields a function that returns how often each came since it was called last. Only warnings of
-    the class UserWarning are counted, as others are about code and not about the training.
+    It yields a function that returns how often each came since it was called last. Those that are
+    about code and not about the training, such as a DeprecationWarning, stand in the log alone.
     """
     counts = WarningCounts()
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = str(message)
-        if not issubclass(category, UserWarning) or counts.add(text) != text or counts.by_text[text] == 1:
+        if not issubclass(category, _TOLD) or counts.add(text) != text or counts.by_text[text] == 1:
             log.printed(f"{category.__name__}: {text}")
 
     def taken() -> dict[str, int]:
@@ -205,7 +209,8 @@ def _counted_warnings(log: AttemptLog) -> Iterator[Callable[[], dict[str, int]]]
         return since
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        for told in _TOLD:
+            warnings.simplefilter("always", told)
         warnings.showwarning = show
         yield taken
 

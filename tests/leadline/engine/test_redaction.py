@@ -30,6 +30,18 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEpAIBAAKCAQEA\\n-----END RSA PRIVATE
         'KEY = f"{user}:hunter2"',
         'KEY = """\nhunter2\n"""',
         'é = 1; KEY = "hunter2"',
+        '@app.task(token="hunter2")\ndef f(): pass',
+        'parser.add_argument("--token", default="hunter2")',
+        'os.getenv("API_KEY", default="hunter2")',
+        'client.set_token("hunter2")',
+        'setattr(config, "api_key", "hunter2")',
+        'pairs = [("api_key", "hunter2")]',
+        'def token(): return "hunter2"',
+        'if "hunter2" == token: pass',
+        'run("mysql --password=hunter2")',
+        'script = """\nexport API_KEY=hunter2\n"""',
+        'PASSWD = "hunter2"',
+        'store = "postgres://me:hunter2@host/rows"',
         "# api_key = hunter2",
         'x = 1  # the token: "hunter2"',
     ],
@@ -64,7 +76,7 @@ def test_the_values_of_secret_environment_variables_are_removed(monkeypatch: pyt
     monkeypatch.setenv("MY_TOKEN", "correct-horse")
     monkeypatch.setenv("MY_SHORT_TOKEN", "short")
     monkeypatch.setenv("MY_PLACE", "a-plain-value")
-    text = 'url = "https://me:correct-horse@host"; size = "short"; place = "a-plain-value"\n'
+    text = 'url = "me and correct-horse"; size = "short"; place = "a-plain-value"\n'
     assert redacted(text) == text.replace("correct-horse", REMOVED)
 
 

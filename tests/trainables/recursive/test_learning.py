@@ -8,16 +8,16 @@ from leadline.training.loop import Loop
 from trainables.recursive.family import TRM_FAMILY
 from trainables.recursive.model import RecursiveNet, puzzle_parameters
 
-BAR = 0.85
-STEPS = 1000
+BAR = 0.3
+STEPS = 500
 
 
 def test_solves_sudokus_it_has_not_seen() -> None:
-    """Side 4, 67,458 parameters, 1,000 steps of 64 boards: 0.97 of 512 held-out boards, of which no
+    """Side 4, 67,458 parameters, 500 steps of 64 boards: 0.46 of 512 held-out boards, of which no
     image was trained on.
 
-    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 500
-    steps reach 0.62, 750 reach 0.82.
+    Copying the clues solves none of them, nor does filling in each cell's most frequent digit. 1,000
+    steps reach 0.97, in twice the time.
     """
     config = TRM_FAMILY.config({"steps": STEPS, "eval_every": STEPS // 2})
     data = TRM_FAMILY.build_data(config)
