@@ -25,15 +25,35 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from leadline.errors import ConfigError
 from leadline.measure import Measure
+from leadline.plain import type_of
 
-__all__ = ["Batch", "Perturbation", "Split", "Task"]
+__all__ = ["Batch", "Perturbation", "Split", "Task", "check_tensors"]
 
 Batch = dict[str, Tensor]
 """Tensors by name that share their leading dimension, the rows of the batch."""
 
 Split = Literal["train", "validation", "test"]
 """The name of a part of the data."""
+
+
+def check_tensors(given: Mapping[str, Tensor], place: str) -> None:
+    """Refuses what is no mapping of names to tensors, or an empty one.
+
+    Args:
+        given: what a task returned.
+        place: the method that returned it, with which the error begins.
+
+    Raises:
+        ConfigError: naming the method, and the name whose value is no tensor.
+    """
+    if not isinstance(given, Mapping) or not given:
+        got = "an empty mapping" if isinstance(given, Mapping) else type_of(given)
+        raise ConfigError(f"{place}: expected tensors by name (got {got})")
+    for name, tensor in given.items():
+        if not isinstance(tensor, Tensor):
+            raise ConfigError(f"{place}: {name}: expected a tensor (got {type_of(tensor)})")
 
 
 class Perturbation(NamedTuple):

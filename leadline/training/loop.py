@@ -19,7 +19,7 @@ from leadline.finding import Finding
 from leadline.measure import Measure, Report, as_measures
 from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
-from leadline.task import Split
+from leadline.task import Split, check_tensors
 from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, generators_kept, gpus
 from leadline.training.micro_batch import fastest
@@ -134,6 +134,7 @@ class Loop(Trainer):
         first = self.step
         while self.step < stop:
             batch = self.task.batch(self.step)
+            check_tensors(batch, "batch")
             for name, term in self.optimize(self.share(batch)).items():
                 sums[name] = sums[name] + term if name in sums else term
             self.samples += whole(self.task.samples(batch), "samples")

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 
 from leadline.config import ConfigError, TrialConfig
-from leadline.task import Batch, Task
+from leadline.task import Batch, Task, check_tensors
 from leadline.training.guards.guard import Guard, GuardRunner
 from leadline.training.schedules import lengthen
 
@@ -118,6 +118,7 @@ class Trainer:
             share = min(size, rows - first) / rows
             with self._unsynchronised(first + size < rows):
                 terms = self.task.losses(self.model, part, self.step / self.config.steps)
+                check_tensors(terms, "losses")
                 if not first:
                     self.watch.before_backward(self.step, part, terms)
                 torch.autograd.backward(torch.stack(list(terms.values())).sum() * share)

@@ -36,8 +36,15 @@ __all__ = ["LISTED", "Case", "callbacks", "cases", "commands", "outcome", "space
 LISTED = Path(__file__).with_suffix(".txt")
 """The list of all bad inputs with what each gets, which the test compares."""
 
-WORDS = ("", "x", "-1", "0", "nan", "inf", "-inf", "1e400", "1.5", "0x10", "½", "٣", "1,2", "[1]", "null", "--", "a b")
+WORDS = ("", "x", "-1", "nan", "1e400", "1.5", "½", "--")
 """Odd words for an option or a field that takes a number."""
+
+
+LISTED_VALUES = (
+    *("None", "-1", "2**70", "nan", "text", "list", "mapping", "set", "object"),
+    *("date", "np.int64", "array", "tensor [2]", "lock"),
+)
+"""The values that the list has for every callback; the random test takes all of `odd.VALUES`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +110,7 @@ def spaces() -> Iterator[Case]:
 def callbacks() -> Iterator[Case]:
     """Every callback of a family, returning something odd."""
     for callback in CALLBACKS:
-        for value in VALUES:
+        for value in LISTED_VALUES:
             yield Case(f"{callback} is {value}", callback=callback, value=value)
             if callback in MAPPINGS:
                 yield Case(f"{callback} holds {value}", callback=callback, value=f"name: {value}")

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.bad_inputs import LISTED, WORDS, Case, callbacks, commands, options_of, outcome, spaces
-from tests.fuzz.odd import study
+from tests.fuzz.odd import CALLBACKS, MAPPINGS, VALUES, study
 
 MANY = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""Examples of each property; by default a few, `make fuzz` sets more and looks at every listed callback."""
-CALLBACKS_TRIED = 60
-"""Listed callbacks that the default suite tries, spread over all of them: each is a sweep of its own."""
+"""Examples of each property; by default a few. `make fuzz` sets more, and tries the whole list."""
+TRIED = 60
+"""How many listed inputs of a kind the default suite tries, spread over all of them."""
 
 HOLDS = ("2: error: ", "1: refused ", "failed: ", "finished, can be read", "stopped, can be read", "accepted")
 """How what an input gets may begin."""
@@ -41,19 +42,21 @@ def test_the_list_is_long_and_keeps_the_rule() -> None:
     assert [row for row, got in rows.items() if not got.startswith(HOLDS)] == []
 
 
-@pytest.mark.parametrize("kind", [commands, spaces], ids=lambda kind: kind.__name__)
-def test_listed_commands_and_spaces_get_what_the_list_says(kind: object) -> None:
+@pytest.mark.parametrize("kind", [commands, spaces, callbacks], ids=lambda kind: kind.__name__)
+def test_what_is_listed_gets_what_the_list_says(kind: Callable[[], Iterator[Case]]) -> None:
     rows = _listed()
-    found = {case.name: outcome(case) for case in kind()}  # type: ignore[operator]
+    every = list(kind())
+    found = {case.name: outcome(case) for case in (every if MANY else every[:: max(1, len(every) // TRIED)])}
     assert found == {name: rows[name] for name in found}
 
 
-def test_listed_callbacks_get_what_the_list_says() -> None:
-    rows = _listed()
-    every = list(callbacks())
-    tried = every if MANY else every[:: max(1, len(every) // CALLBACKS_TRIED)]
-    found = {case.name: outcome(case) for case in tried}
-    assert found == {name: rows[name] for name in found}
+@settings(max_examples=MANY or 20)
+@given(st.sampled_from(CALLBACKS), st.sampled_from(list(VALUES)), st.booleans())
+def test_any_callback_fails_its_trial_with_words_or_gives_what_can_be_read(
+    callback: str, value: str, inside: bool
+) -> None:
+    found = outcome(Case("", callback=callback, value=f"name: {value}" if inside and callback in MAPPINGS else value))
+    assert found.startswith(HOLDS), (callback, value, inside, found)
 
 
 OPTIONS = [*options_of(study()), "no-such", ""]
