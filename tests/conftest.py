@@ -35,6 +35,10 @@ STARTS_RAY = (
 )
 """Files in which tests are marked `sweep`."""
 
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
 # Asking Ray something where none runs would start one, with its dashboard, in a process of pytest's. It fails instead.
