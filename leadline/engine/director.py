@@ -160,7 +160,8 @@ class Director:
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
 
-        A search trial whose configuration is that of an earlier one is stopped instead.
+        A search trial whose configuration is that of an earlier one is stopped instead, and stays
+        stopped where that one fails later; if it is proposed once more after that, it is trained.
 
         Returns:
             the attempt; "wait" where there is none until a running trial ends; "done" where there
@@ -177,7 +178,7 @@ class Director:
             if twin is None:
                 break
             repeats += 1
-            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, whose result stands for both"))
+            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, which is trained for both"))
             if repeats >= MOST_REPEATS and not waiting and self.running():
                 return "wait"  # the caller has running trials to look after
         if trial is None:
@@ -188,13 +189,17 @@ class Director:
     def _twin(self, trial: Trial) -> Trial | None:
         """The earlier trial that makes it needless to train this one; None if there is none.
 
-        It has the same configuration in the same stratum, and a result or the prospect of one. A
-        trial that has begun goes on.
+        It has the same configuration in the same stratum, and a result of the family's present code
+        or the prospect of one. A trial that has begun goes on.
         """
         if trial.kind != "search" or trial.attempts:
             return None
         alike = (self.history.trials[number] for number in self._alike[trial.stratum, trial.identity])
-        useful = (other for other in alike if other.status != "failed" and not other.untrained)
+        useful = (
+            other
+            for other in alike
+            if other.status != "failed" and not other.untrained and not leaderboard.other_code(self.history, other)
+        )
         first = next(useful, trial)
         return None if first is trial else first
 
