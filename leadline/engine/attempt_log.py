@@ -59,7 +59,7 @@ class AttemptLog:
 
     def line(self, text: str) -> None:
         """Adds a line with the time of day and stores the log."""
-        self._add(text.encode(errors="replace"))
+        self._add(text.encode(errors="backslashreplace"))
         self._store()
 
     def printed(self, text: str) -> None:
@@ -71,7 +71,7 @@ class AttemptLog:
         if os.getpid() != self._owner:
             return
         with self._lock:
-            self._add(text.encode(errors="replace"))
+            self._add(text.encode(errors="backslashreplace"))
             if self._storer is None:
                 self._storer = threading.Thread(target=self._store_soon, name="attempt-log", daemon=True)
                 self._storer.start()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from leadline import plain
 from leadline.config import BUDGET_FIELDS, ConfigError, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
@@ -258,6 +259,7 @@ class Director:
         trial = self.history.trials[number]
         if not trial.open:
             return False
+        error = plain.text(error, "error")
         cause = cause_of(error)
         tried = trial.trained_config.get("micro_batch", 0)
         smaller: int | str | None = None
