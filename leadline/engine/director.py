@@ -314,7 +314,8 @@ class Director:
     def warned(self, number: int, warnings: Mapping[str, int]) -> None:
         """Takes what a trial has warned of since its last report: how often, by text.
 
-        Each warning is recorded when it first comes, and its count again when the attempt ends.
+        Each warning is recorded when it first comes, and its count again when the attempt, or the
+        driver, ends.
         """
         if not self.history.trials[number].open:
             return
@@ -357,7 +358,9 @@ class Director:
             self.remarks.append(remark)
 
     def closed(self, how: str) -> None:
-        """Records how this driver ended."""
+        """Records how this driver ended, and before that what the running trials have warned of."""
+        for trial in self.running():
+            self._recount(trial.number)
         self._new(Closed(how=how, time=time.time()))
 
     def _new(self, event: Event) -> None:

@@ -20,7 +20,7 @@ from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
 from leadline.engine.warning_counts import MOST, REST
 from leadline.ledger import leaderboard
-from leadline.ledger.events import Event, Judged, Noted, Opened, Proposed, Reported, Started
+from leadline.ledger.events import Closed, Event, Judged, Noted, Opened, Proposed, Reported, Started
 from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.ledger.settings import Settings
@@ -503,6 +503,30 @@ def test_a_warning_of_every_step_is_recorded_when_it_comes_and_when_the_attempt_
     noted = [(event.trial, event.count) for event in events if isinstance(event, Noted)]
     assert noted == [(0, 1000), (0, 1), (0, 4000), (0, 6000)]
     assert History.of(events).notes == again.history.notes
+
+
+def test_the_counts_of_running_trials_are_recorded_when_the_driver_ends() -> None:
+    events = list[Event]()
+    director = Director(ONE, STUDY.space, events.append)
+    director.opened({})
+    for number in (0, 1):
+        director.next()
+        director.started(number, 1)
+        for _ in range(3):
+            director.warned(number, {"odd": 2})
+    director.closed("interrupted")
+    assert History.of(events).notes == ["trial 0: odd (6 times)", "trial 1: odd (6 times)"]
+    assert isinstance(events[-1], Closed)
+
+
+def test_an_error_with_half_a_surrogate_pair_can_be_printed() -> None:
+    director = Director(ONE, STUDY.space)
+    director.opened({})
+    director.next()
+    director.started(0, 1)
+    director.failed(0, "OSError: \udcff.txt")
+    assert "\\udcff.txt" in director.news[0].encode().decode()
+    assert director.history.trials[0].reason == "OSError: \\udcff.txt"
 
 
 def test_of_very_many_different_warnings_the_first_are_told() -> None:
