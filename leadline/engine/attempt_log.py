@@ -59,7 +59,7 @@ class AttemptLog:
 
     def line(self, text: str) -> None:
         """Adds a line with the time of day and stores the log."""
-        self._add(text.encode(errors="replace"))
+        self._add(text.encode(errors="backslashreplace"))
         self._store()
 
     def printed(self, text: str) -> None:
@@ -71,7 +71,7 @@ class AttemptLog:
         if os.getpid() != self._owner:
             return
         with self._lock:
-            self._add(text.encode(errors="replace"))
+            self._add(text.encode(errors="backslashreplace"))
             if self._storer is None:
                 self._storer = threading.Thread(target=self._store_soon, name="attempt-log", daemon=True)
                 self._storer.start()
@@ -80,7 +80,7 @@ class AttemptLog:
     def close(self) -> None:
         """Stores what was printed; nothing may be added afterwards."""
         self._closed.set()
-        self._news.set()  # wakes the thread, which ends
+        self._news.set()  # wakes the thread, which then ends
         if self._storer is not None:  # it may be storing, which ends with the process
             self._store()
 
@@ -118,11 +118,15 @@ class AttemptLog:
         # A failure is no loss, because the next time stores the whole log again. The content is
         # made inside the function, so that a late try stores all lines that there are by then.
         with self._storing, contextlib.suppress(OSError):
-            self._news.clear()
             patiently(lambda: self._folder.write(self._name, self._content()), self._folder, seconds=LOG_SECONDS)
 
     def _store_soon(self) -> None:
-        while self._news.wait() and not self._closed.is_set():
+        while True:
+            self._news.wait()
+            # Nobody else clears it, and `_closed` is set before it, so that the end is not missed.
+            self._news.clear()
+            if self._closed.is_set():
+                return
             began = time.monotonic()
             self._store()
             # With a slow store, storing a long log takes at most a tenth of the time.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from leadline import plain
 from leadline.config import BUDGET_FIELDS, ConfigError, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
@@ -160,7 +161,8 @@ class Director:
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
 
-        A search trial whose configuration is that of an earlier one is stopped instead.
+        A search trial whose configuration is that of an earlier one is stopped instead, and stays
+        stopped where that one fails later; if it is proposed once more after that, it is trained.
 
         Returns:
             the attempt; "wait" where there is none until a running trial ends; "done" where there
@@ -177,7 +179,7 @@ class Director:
             if twin is None:
                 break
             repeats += 1
-            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, whose result stands for both"))
+            self._judged(trial, Decision("stop", f"{REPEATS} trial {twin.number}, which is trained for both"))
             if repeats >= MOST_REPEATS and not waiting and self.running():
                 return "wait"  # the caller has running trials to look after
         if trial is None:
@@ -188,13 +190,17 @@ class Director:
     def _twin(self, trial: Trial) -> Trial | None:
         """The earlier trial that makes it needless to train this one; None if there is none.
 
-        It has the same configuration in the same stratum, and a result or the prospect of one. A
-        trial that has begun goes on.
+        It has the same configuration in the same stratum, and a result of the family's present code
+        or the prospect of one. A trial that has begun goes on.
         """
         if trial.kind != "search" or trial.attempts:
             return None
         alike = (self.history.trials[number] for number in self._alike[trial.stratum, trial.identity])
-        useful = (other for other in alike if other.status != "failed" and not other.untrained)
+        useful = (
+            other
+            for other in alike
+            if other.status != "failed" and not other.untrained and not leaderboard.other_code(self.history, other)
+        )
         first = next(useful, trial)
         return None if first is trial else first
 
@@ -253,6 +259,7 @@ class Director:
         trial = self.history.trials[number]
         if not trial.open:
             return False
+        error = plain.text(error, "error")
         cause = cause_of(error)
         tried = trial.trained_config.get("micro_batch", 0)
         smaller: int | str | None = None
@@ -307,7 +314,8 @@ class Director:
     def warned(self, number: int, warnings: Mapping[str, int]) -> None:
         """Takes what a trial has warned of since its last report: how often, by text.
 
-        Each warning is recorded when it first comes, and its count again when the attempt ends.
+        Each warning is recorded when it first comes, and its count again when the attempt, or the
+        driver, ends.
         """
         if not self.history.trials[number].open:
             return
@@ -350,7 +358,9 @@ class Director:
             self.remarks.append(remark)
 
     def closed(self, how: str) -> None:
-        """Records how this driver ended."""
+        """Records how this driver ended, and before that what the running trials have warned of."""
+        for trial in self.running():
+            self._recount(trial.number)
         self._new(Closed(how=how, time=time.time()))
 
     def _new(self, event: Event) -> None:

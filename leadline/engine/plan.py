@@ -134,13 +134,20 @@ def _replayed(
     return director
 
 
-def complete(settings: Settings, space: Space, past: Sequence[Event]) -> bool:
+def complete(settings: Settings, space: Space, past: Sequence[Event], opening: Mapping[str, Any]) -> bool:
     """Whether a sweep that has ended by itself has done everything that these settings ask for.
+
+    Args:
+        settings: what is asked for now.
+        space: the search space.
+        past: the events of the sweep.
+        opening: the manifest of the driver that would begin; a configuration that was trained by
+            other code of the family than it names is trained again.
 
     Raises:
         ConfigError: naming a parameter, if its trials do not fit the search space any more.
     """
-    return _replayed(settings, space, past).next() == "done"
+    return _replayed(settings, space, past, opening).next() == "done"
 
 
 def _first_proposals(director: Director, count: int, new: bool = True) -> list[Assignment]:

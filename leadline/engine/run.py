@@ -113,7 +113,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         _check_resumable(settings, history, name)
         if parent.replaces:
             parent.running(name, request.storage, request.given.get("time_limit"))
-        complete = not request.dry_run and history.closed == "done" and plan.complete(settings, study.space, events)
+        ended = not request.dry_run and history.closed == "done"
+        complete = ended and plan.complete(settings, study.space, events, manifest(code))
         if complete and not parent.replaces:
             more_trials = settings.trials + len(settings.strata)
             more = f"--trials {more_trials} or --{settings.unit} {settings.reduction * settings.budget}"

@@ -157,7 +157,9 @@ class Noted:
     """A remark for the sweep's reader, such as a changed version or a warning of a trial.
 
     Written by the driver through the director. A trial's warning is written when it first comes,
-    and again with another count when an attempt has ended in which it came again.
+    and again with another count when an attempt in which it came again has ended, or its driver.
+    What came after an attempt's last report, or since a driver began that was killed, may be left
+    out of the count; it is in the attempt's log.
     """
 
     type: ClassVar = "noted"

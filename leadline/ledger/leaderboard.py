@@ -89,16 +89,16 @@ def ranked(history: History, stratum: str) -> list[Trial]:
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     """Returns the `count` best trials of a stratum that finished with a finite value.
 
-    Their configurations are distinct: of equal ones, which older ledgers may have, the first stands
-    for all.
+    They are distinct: of trials with equal configurations by the same code of the family, which
+    older ledgers may have, the first stands for all.
     """
     metric = objective(history)
-    chosen: dict[str, Trial] = {}
+    chosen: dict[tuple[str, ...], Trial] = {}
     for trial in ranked(history, stratum):
         if len(chosen) == count:
             break
         if trial.status == "finished" and math.isfinite(trial.value(metric)):
-            chosen.setdefault(trial.identity, trial)
+            chosen.setdefault((trial.identity, *trial.family_codes), trial)
     return list(chosen.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-__all__ = ["REPEATS", "encodable", "last_line", "spans", "utc"]
+__all__ = ["REPEATS", "last_line", "spans", "utc"]
 
 REPEATS = "the same configuration as"
 """How the reason begins for which a repeated configuration is not trained."""
@@ -30,14 +30,6 @@ def spans(numbers: Iterable[int]) -> str:
         else:
             found.append([number, number])
     return ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in found)
-
-
-def encodable(text: str) -> str:
-    """The text, in which UTF-8 can hold every character.
-
-    Half a surrogate pair, as a traceback that names a file may hold, is written as `\\udcff`.
-    """
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def utc(seconds: float) -> str:

@@ -172,6 +172,7 @@ def _decisions(events: Sequence[Record]) -> list[str]:
     kinds: dict[int, tuple[str, str]] = {}
     configs: dict[int, tuple[str, dict[str, Any]]] = {}
     useless: set[int] = set()
+    code, codes = "", defaultdict[int, set[str]](set)
     last: dict[int, tuple[int, float]] = {}
     judged: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
     finished: dict[int, float] = {}
@@ -182,6 +183,7 @@ def _decisions(events: Sequence[Record]) -> list[str]:
             if event["settings"]["steps"] != settings.get("steps"):
                 due, finished = [*due, *finished], {}
             settings = event["settings"]
+            code = event["manifest"].get("code", {}).get("family", {}).get("fingerprint") or ""
         elif event["type"] == "proposed":
             kinds[event["trial"]] = event["kind"], event["stratum"]
             chosen = {name: value for name, value in event["config"].items() if name not in ("steps", "eval_every")}
@@ -197,12 +199,13 @@ def _decisions(events: Sequence[Record]) -> list[str]:
             if event["type"] == "judged" and event["action"] == "stop" and number not in last:
                 useless.add(number)
                 twins = [one for one in configs if one < number and configs[one] == configs[number]]
-                first = next((one for one in twins if one not in useless), None)
+                first = next((one for one in twins if one not in useless and (not code or codes[one] <= {code})), None)
                 if event["reason"].startswith("the same configuration as"):
-                    if event["reason"] != f"the same configuration as trial {first}, whose result stands for both":
+                    if event["reason"] != f"the same configuration as trial {first}, which is trained for both":
                         found.append(f"trial {number}: repeats trial {first}, where the ledger says: {event['reason']}")
                     continue
             if event["type"] == "reported":
+                codes[number] |= {code} - {""}
                 report = Report.from_dict(event["report"])
                 spent = report.samples if settings["unit"] == "samples" else report.step
                 last[number] = spent, report.metrics[f"validation/{settings['metric']}"].value

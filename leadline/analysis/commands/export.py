@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadline import plain
 from leadline.analysis.sweep import Sweep, place
 from leadline.command_line import Command
 from leadline.config import ConfigError, as_text
 from leadline.ledger.history import History
-from leadline.ledger.wording import encodable
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _plain(table: pandas.DataFrame, lists: bool) -> pandas.DataFrame:
     made = table.copy()
     for name in [name for name in made.columns if made[name].dtype == object]:
         if not (lists and _alike(made[name])):
-            words = [None if value is None else encodable(as_text(value)) for value in made[name]]
+            words = [None if value is None else plain.text(as_text(value), name) for value in made[name]]
             made[name] = pandas.Series(words, dtype="str")
     return made
 

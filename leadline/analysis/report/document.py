@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from leadline import plain
 from leadline.analysis import claims, cost, early_stopping, notes, pairwise, planned, progress, scores
 from leadline.analysis.report import answers, figures, guard_findings, tables
 from leadline.analysis.sweep import Sweep
@@ -20,7 +21,6 @@ from leadline.analysis.terminal import text
 from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
-from leadline.ledger.wording import encodable
 from leadline.storage import Folder
 
 __all__ = ["answered", "page", "write"]
@@ -75,15 +75,16 @@ def page(sweep: Sweep, price: float | None = None) -> str:
         "duration": progress.duration,
         "figure": _figure,
     }
-    return encodable(environment.get_template(FILE).render(_context(sweep, price), plotly=Markup(get_plotlyjs())))
+    made = environment.get_template(FILE).render(_context(sweep, price), plotly=Markup(get_plotlyjs()))
+    return plain.text(made, FILE)
 
 
 def _figure(figure: go.Figure) -> Markup:
     """Returns the figure as JSON that may stand inside a script element."""
-    plain = figure.to_json()
+    made = figure.to_json()
     for character in "<>&":
-        plain = plain.replace(character, f"\\u{ord(character):04x}")
-    return Markup(plain)
+        made = made.replace(character, f"\\u{ord(character):04x}")
+    return Markup(made)
 
 
 def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import numpy as np
 import ray
 import torch
 
-from leadline import registry
+from leadline import plain, registry
 from leadline.checkpoint import CheckpointStore, attempt_folder
 from leadline.config import TrialConfig
 from leadline.engine.attempt_log import AttemptLog
@@ -177,10 +177,14 @@ def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, dict[str
     except BaseException as error:
         if isinstance(error, GeneratorExit | KeyboardInterrupt) or exits_by_ray(error):
             raise
-        log.line(traceback.format_exc())
-        if isinstance(error, Exception):
+        failure = raised(error)  # `sys.exit` in a family would end the process without a word
+        words = "".join(traceback.format_exception(failure))
+        log.line(words)
+        if (told := plain.text(words, "error")) != words:
+            raise RuntimeError(told.strip()) from None  # Ray cannot pass on the text, be it of a cause
+        if failure is error:
             raise
-        raise raised(error) from error  # `sys.exit` in a family would end the process without a word
+        raise failure from error
     finally:
         log.close()
 
@@ -191,15 +195,17 @@ _TOLD = (UserWarning, RuntimeWarning)
 
 @contextlib.contextmanager
 def _counted_warnings(log: AttemptLog) -> Iterator[Callable[[], dict[str, int]]]:
-    """Counts warnings instead of showing them, and puts those with a new text into the log.
+    """Counts warnings instead of showing them.
 
-    It yields a function that returns how often each came since it was called last. Those that are
-    about code and not about the training, such as a DeprecationWarning, stand in the log alone.
+    It yields a function that returns how often each came since it was called last. The log, which
+    keeps a bounded beginning and end, gets each as well, but for those that only repeat, since that
+    call, the text that they are counted under. Those that are about code and not about the
+    training, such as a DeprecationWarning, stand in the log alone.
     """
     counts = WarningCounts()
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        text = str(message)
+        text = plain.text(str(message), "warning")
         if not issubclass(category, _TOLD) or counts.add(text) != text or counts.by_text[text] == 1:
             log.printed(f"{category.__name__}: {text}")
 
@@ -355,8 +361,8 @@ def worker_group(spec: AttemptSpec) -> Reports:
             elif isinstance(found, Place):
                 places.append(found)
             else:
-                plain, warned = found
-                yield Report.from_dict(plain), warned, places
+                told, warned = found
+                yield Report.from_dict(told), warned, places
                 verdicts.put.remote(GO_ON)
     finally:
         # A group that is told to end gives its placement back; an abandoned one would keep it from

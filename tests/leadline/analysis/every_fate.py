@@ -41,6 +41,7 @@ from leadline.ledger.events import (
 )
 from leadline.ledger.segments import Ledger
 from leadline.ledger.settings import Settings
+from leadline.ledger.wording import REPEATS
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 
@@ -126,7 +127,7 @@ def _json(distribution: Any) -> str:
 
 
 FATES = ["finished", "stopped", "nan", "inf", "failed", "infeasible", "waiting", "running", "lost", "excused"]
-FATES += ["halved", "no memory", "never", "retired"]
+FATES += ["halved", "no memory", "never", "retired", "repeat"]
 
 
 class _Story:
@@ -195,8 +196,15 @@ class _Story:
         if fate == "never":
             self.add(Judged, trial=trial, action="stop", reason="target reached")
             return
+        if fate == "repeat":
+            twin = self.draw(st.integers(0, trial))
+            self.add(Judged, trial=trial, action="stop", reason=f"{REPEATS} trial {twin}, which is trained for both")
+            return
         self.add(Started, trial=trial, attempt=1, workers=1)
         known = {"micro_batch": 16} if isinstance(config["micro_batch"], str) else {}
+        if warning := self.draw(st.sampled_from(["", "", "odd <i>", "'loss' is nan"])):
+            for count in self.draw(st.sampled_from([(1,), (2, 4000)])):
+                self.add(Noted, text=warning, trial=trial, count=count)
         self.attempt(trial, fate, config, known)
 
     def attempt(self, trial: int, fate: str, config: dict[str, Any], known: dict[str, Any]) -> None:

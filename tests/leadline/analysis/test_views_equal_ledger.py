@@ -351,8 +351,10 @@ def _check_said(page: Tables, book: Book, source: str) -> None:
         for line in book.of_type("finding")
     ]
     assert [[cell for cell, _ in row] for row in page.rows("Audits")] == audits
-    for line in book.of_type("noted"):
-        assert re.search(f"<li>{re.escape(_escaped(line['text']))}", source)
+    counts = {(line.get("trial"), line["text"]): line.get("count", 1) for line in book.of_type("noted")}
+    for (trial, words), count in counts.items():
+        said = ("" if trial is None else f"trial {trial}: ") + words + (f" ({count:,} times)" if count > 1 else "")
+        assert re.search(f"<li>{re.escape(_escaped(said))}", source)
 
 
 def _escaped(words: str) -> str:

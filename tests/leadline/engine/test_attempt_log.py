@@ -96,6 +96,21 @@ def test_thousands_of_prints_are_stored_without_waiting_and_not_one_by_one(
     assert stored(tmp_path).splitlines() == ["first", *(f"step {step}" for step in range(5000))]
 
 
+def test_a_closed_log_leaves_no_thread(tmp_path: Path) -> None:
+    """The thread may be storing, waiting for the next time, or for something that is printed."""
+    before = set(threading.enumerate())
+    for number in range(20):
+        log = AttemptLog(Folder.at(str(tmp_path)), f"{number}.txt")
+        log.printed("one")
+        if number % 2:
+            log.line("two")
+        log.close()
+    left = [thread for thread in threading.enumerate() if thread.name == "attempt-log" and thread not in before]
+    for thread in left:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in left)
+
+
 def test_a_log_keeps_its_beginning_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt_log, "KEPT", 1000)
     log = AttemptLog(Folder.at(str(tmp_path)), "log.txt")

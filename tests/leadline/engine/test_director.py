@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from leadline.analysis import early_stopping, frame, optuna_study
 from leadline.config import ConfigError
+from leadline.engine import plan
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
 from leadline.engine.warning_counts import MOST, REST
 from leadline.ledger import leaderboard
-from leadline.ledger.events import Event, Judged, Noted, Opened, Proposed, Reported, Started
+from leadline.ledger.events import Closed, Event, Judged, Noted, Opened, Proposed, Reported, Started
 from leadline.ledger.format import lines
 from leadline.ledger.history import History
 from leadline.ledger.settings import Settings
@@ -42,6 +43,11 @@ def _report(config: dict[str, Any], step: int, test: bool) -> Report:
     return Report(step, step, float(step), 0.0, metrics)
 
 
+def _opening(code: str) -> dict[str, Any]:
+    """The manifest of a driver with this code of the family."""
+    return {"code": {"family": {"fingerprint": code}}} if code else {}
+
+
 class Simulation:
     """Places what the director assigns, in a seeded random order."""
 
@@ -54,8 +60,8 @@ class Simulation:
         self.random = random.Random(seed)
         self.live: dict[int, tuple[Assignment, int]] = {}
 
-    def run(self, events: int = 10**9) -> Simulation:
-        self.director.opened({})
+    def run(self, events: int = 10**9, code: str = "") -> Simulation:
+        self.director.opened(_opening(code))
         while len(self.events) < events:
             found = self.director.next() if len(self.live) < (self.director.settings.concurrent or 1) else "wait"
             if isinstance(found, Assignment):
@@ -389,7 +395,7 @@ def test_a_repeated_configuration_is_not_trained_again() -> None:
     assert (len(trained), len(repeats)) == (2, 6)
     first = {trial.config["offset"]: trial.number for trial in trained}
     for trial in repeats:
-        said = f"the same configuration as trial {first[trial.config['offset']]}, whose result stands for both"
+        said = f"the same configuration as trial {first[trial.config['offset']]}, which is trained for both"
         assert (trial.status, trial.reason, leaderboard.marks(history, trial)) == ("stopped", said, [said])
     assert simulation.director.next() == "done"
     assert {trial.of for trial in history.trials.values()} - {None} <= set(first.values())
@@ -433,6 +439,24 @@ def test_a_configuration_that_failed_is_tried_again_where_it_is_proposed_again()
         director.started(number, 1)
         director.failed(number, "Traceback: boom")
     assert director.next() == "done"
+
+
+def test_a_configuration_is_trained_again_by_other_code_of_its_family() -> None:
+    """The trials of the code before are marked, and their results stand for no other trial."""
+    past = Simulation(ONE, space=_two).run(code="old").events
+    longer = dataclasses.replace(ONE, trials=16)
+    assert plan.complete(longer, _two, past, _opening("old"))
+    assert not plan.complete(longer, _two, past, _opening("new"))
+    history = Simulation(longer, past=past, space=_two).run(code="new").director.history
+    old, new = history.search_trials()[:8], history.search_trials()[8:]
+    first = {trial.identity: trial.number for trial in new if trial.attempts}
+    assert sum(trial.attempts > 0 for trial in new) == len({trial.identity for trial in new}) == len(first)
+    assert {trial.identity for trial in new} <= {trial.identity for trial in old}
+    for trial in [trial for trial in new if not trial.attempts]:
+        assert trial.reason == f"the same configuration as trial {first[trial.identity]}, which is trained for both"
+    finished = [trial for trial in leaderboard.ranked(history, "1") if trial.status == "finished"]
+    assert leaderboard.finalists(history, "1", 16) == finished
+    assert len(finished) > len({trial.identity for trial in finished})
 
 
 def test_finalists_of_an_older_ledger_are_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,6 +503,30 @@ def test_a_warning_of_every_step_is_recorded_when_it_comes_and_when_the_attempt_
     noted = [(event.trial, event.count) for event in events if isinstance(event, Noted)]
     assert noted == [(0, 1000), (0, 1), (0, 4000), (0, 6000)]
     assert History.of(events).notes == again.history.notes
+
+
+def test_the_counts_of_running_trials_are_recorded_when_the_driver_ends() -> None:
+    events = list[Event]()
+    director = Director(ONE, STUDY.space, events.append)
+    director.opened({})
+    for number in (0, 1):
+        director.next()
+        director.started(number, 1)
+        for _ in range(3):
+            director.warned(number, {"odd": 2})
+    director.closed("interrupted")
+    assert History.of(events).notes == ["trial 0: odd (6 times)", "trial 1: odd (6 times)"]
+    assert isinstance(events[-1], Closed)
+
+
+def test_an_error_with_half_a_surrogate_pair_can_be_printed() -> None:
+    director = Director(ONE, STUDY.space)
+    director.opened({})
+    director.next()
+    director.started(0, 1)
+    director.failed(0, "OSError: \udcff.txt")
+    assert "\\udcff.txt" in director.news[0].encode().decode()
+    assert director.history.trials[0].reason == "OSError: \\udcff.txt"
 
 
 def test_of_very_many_different_warnings_the_first_are_told() -> None:

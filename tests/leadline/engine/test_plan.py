@@ -137,9 +137,9 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
             director.reported(found.trial, Report(step, step * found.config["batch"], 1.0, 0.0, metrics))
     director.closed("done")
     assert {trial.config["steps"] for trial in director.history.trials.values()} == {4, 24}
-    assert plan.complete(samples, _rows, events)
+    assert plan.complete(samples, _rows, events, {})
     longer = dataclasses.replace(samples, budget=4608)
-    assert not plan.complete(longer, _rows, events)
+    assert not plan.complete(longer, _rows, events, {})
     plan.check_fits(longer, _rows, Folder.at("."), director.history)
     going = plan._first_proposals(plan._replayed(longer, _rows, events), 1)[0]
     assert going.config["steps"] * going.config["batch"] == 4608

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -43,17 +44,42 @@ class Talkative(Toy):
 
 TALKATIVE = Talkative()
 
+HALF = "cannot read \udcff.txt"
+"""With half a surrogate pair, as the name of a file that is not UTF-8 has it."""
+
+
+class SkippingTask(ToyTask):
+    def batch(self, step: int) -> Batch:
+        warnings.warn(HALF, stacklevel=1)
+        print(HALF)
+        if step == 4:
+            raise OSError(HALF)
+        return super().batch(step)
+
+
+class Skipping(Toy):
+    name = "skipping"
+
+    def task(self, config: ToyConfig, data: Any, device: torch.device) -> SkippingTask:
+        return SkippingTask(config, device)
+
+
+SKIPPING = Skipping()
+
+
+def _spec(family: str, folder: Path) -> workers.AttemptSpec:
+    return workers.AttemptSpec(
+        trial=0, attempt=2, family=f"{__name__}:{family}", config=to_dict(make(ToyConfig, {"steps": 6, "eval_every": 3})), folder=str(folder),  # noqa: E501
+        data_key="", data=b"", cpus=1, gpus=0, workers=1, metric="error", test=False, known=0, stuck_after=60, patience=60, stacks=str(folder / "stacks"),  # noqa: E501
+    )  # fmt: skip
+
 
 def test_prints_are_in_the_log_and_warnings_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(workers, "_data", lambda spec: None)
     monkeypatch.setattr(workers, "this_process", here)
-    spec = workers.AttemptSpec(
-        trial=0, attempt=2, family=f"{__name__}:TALKATIVE", config=to_dict(make(ToyConfig, {"steps": 6, "eval_every": 3})), folder=str(tmp_path),  # noqa: E501
-        data_key="", data=b"", cpus=1, gpus=0, workers=1, metric="error", test=False, known=0, stuck_after=60, patience=60, stacks=str(tmp_path / "stacks"),  # noqa: E501
-    )  # fmt: skip
-    told = [warned for _, warned, _ in workers.one_process(spec)]
+    told = [warned for _, warned, _ in workers.one_process(_spec("TALKATIVE", tmp_path))]
     assert told == [{"step 0 is odd": 3, "always the same": 3}, {"step 3 is odd": 3, "always the same": 3}]
     lines = stored(tmp_path / "attempt-02").splitlines()
     said = [line for line in lines if line.startswith(("prints", "errs"))]
@@ -70,6 +96,22 @@ def test_prints_are_in_the_log_and_warnings_counted(
     ]
     assert lines[0].startswith("trial 0 attempt 2 in process ")
     assert capsys.readouterr() == ("", "")
+
+
+def test_half_a_surrogate_pair_in_a_warning_and_an_error_can_be_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_data", lambda spec: None)
+    monkeypatch.setattr(workers, "this_process", here)
+    reports = workers.one_process(_spec("SKIPPING", tmp_path))
+    said = HALF.replace("\udcff", "\\udcff")
+    assert next(reports)[1] == {said: 3}
+    with pytest.raises(RuntimeError) as raised:
+        next(reports)
+    told = "".join(traceback.format_exception(raised.value))
+    assert told.encode().strip().endswith(f"OSError: {said}".encode())
+    lines = stored(tmp_path / "attempt-02").splitlines()
+    assert {said, f"UserWarning: {said}", f"OSError: {said}"} <= set(lines)
 
 
 def test_a_sweep_whose_family_warns_at_each_step_records_each_text_twice_a_trial(tmp_path: Path) -> None:
