@@ -1,11 +1,12 @@
-"""Standard input, output and error of a process that was started without some of them (`>&-`)."""
+"""Standard input, output and error: closed before the start (`>&-`), or no longer read."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
-__all__ = ["open_closed"]
+__all__ = ["flush", "open_closed", "show"]
 
 
 def open_closed() -> None:
@@ -21,3 +22,22 @@ def open_closed() -> None:
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def flush() -> None:
+    """Writes out what was printed, or drops it where nobody reads any more, as after `| head`."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            # Otherwise the end of the process would write the rest there, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError):  # a full disk, or a closed file
+            pass
+
+
+def show(text: str) -> None:
+    """Prints what was asked for; who has stopped reading, such as `head`, has enough."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text)
+    flush()

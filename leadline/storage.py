@@ -30,6 +30,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from pyarrow import fs
 
 from leadline.config import ConfigError
+from leadline.standard_streams import flush
 
 __all__ = ["PATIENCE", "TEMPORARY", "Folder", "StorageError", "leave", "patiently", "reconnect_where_refused"]
 
@@ -431,7 +432,7 @@ def leave(code: int) -> NoReturn:
 
     pyarrow would wait for such a request at the end of the process while it holds the GIL.
     """
-    _flush()
+    flush()
     if _OPEN:
         os._exit(code)
     sys.exit(code)
@@ -441,18 +442,11 @@ def _end_of_process() -> None:
     """Ends a process that does not `leave`, within `EXIT_SECONDS` where a request hangs."""
     if not _OPEN:
         return
-    _flush()
+    flush()
     with open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=nowhere)
         fs.ensure_s3_finalized()
         faulthandler.cancel_dump_traceback_later()
-
-
-def _flush() -> None:
-    """Writes out what was printed."""
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe or file
-        sys.stdout.flush()
-        sys.stderr.flush()
 
 
 # Registered after pyarrow has registered its own function, and so called before that.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from leadline.command_line import Command
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
 from leadline.plain import type_of
+from leadline.standard_streams import flush
 
 if TYPE_CHECKING:
     from leadline.family import Family
@@ -148,10 +148,8 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
             code = int(command.run(command.parser(name).parse_intermixed_args(rest)) or OK)
             sys.stdout.flush()
             return code
-        except BrokenPipeError:
-            # Whoever read the output, such as `head`, has enough. Without this, the end of the
-            # process would write the rest into the broken pipe and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # whoever read the output, such as `head`, has enough
+            flush()
         except (ValueError, LedgerError, OSError) as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return BAD_INPUT

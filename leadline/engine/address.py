@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from leadline.config import ConfigError
@@ -49,9 +49,9 @@ class Address:
     found: str = ""
 
     @property
-    def given(self) -> bool:
-        """Whether the user named the cluster, so that another shell may not know it."""
-        return self.found in _GIVEN
+    def named(self) -> str:
+        """What to give as `--address` in another shell; empty where the user named nothing."""
+        return ("local" if self.kind == "alone" else self.text) if self.found in _GIVEN else ""
 
     @property
     def origin(self) -> str:
@@ -90,11 +90,24 @@ def find(given: str | None) -> Address:
         if not here:
             return Address("alone")
         return Address("submit", here, "it runs on this host; --address local would not use it")
-    if not re.fullmatch(r"https?://[^/\s@]+/?|[^/\s:@]+:\d{1,5}", word):
+    if not re.fullmatch(r"https?://[^/\s@]+/?|[^/\s:@]+:\d{1,5}", word) or not _has_host_and_port(word):
         raise ConfigError(
             f"address: must be http://HOST:PORT of a dashboard, HOST:PORT of a head, auto or local (got {word!r})"
         )
     return Address("submit", word.rstrip("/"), source)
+
+
+def _split(text: str) -> SplitResult:
+    return urlsplit(text if "://" in text else f"//{text}")
+
+
+def _has_host_and_port(text: str) -> bool:
+    """Whether there is a host, and the port, if one is named, is a number that a port can have."""
+    try:
+        url = _split(text)
+        return bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def check_answers(address: Address) -> None:
@@ -103,7 +116,7 @@ def check_answers(address: Address) -> None:
     Raises:
         ConfigError: if nobody answers within `ANSWER_SECONDS`; whoever does may still be no Ray.
     """
-    url = urlsplit(address.text if "://" in address.text else f"//{address.text}")
+    url = _split(address.text)
     if url.scheme in getproxies() and not proxy_bypass(url.hostname or ""):
         return  # only the proxy can tell
     port = url.port or (443 if url.scheme == "https" else 80)
@@ -117,7 +130,7 @@ def check_answers(address: Address) -> None:
             outcome.append(None)
         except ConnectionResetError:
             outcome.append(None)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host can be so long
             outcome.append(error)
 
     # In a thread, because nothing else limits the time of looking up a name.

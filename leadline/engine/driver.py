@@ -25,7 +25,7 @@ from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.retention import Retention
 from leadline.engine.search import Space
 from leadline.engine.summary import FirstStep, Summary
-from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, Parent, resume_command
+from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, TWICE_SECONDS, Parent, resume_command
 from leadline.ledger.events import Closed
 from leadline.ledger.history import Trial
 from leadline.ledger.lease import Lease
@@ -53,8 +53,6 @@ RETENTION_SECONDS = 5.0
 """How long the end of a sweep waits for the removal of superseded checkpoints."""
 ROOM_SECONDS = 10.0
 """Seconds between two checks of the free room on a local disk."""
-TWICE_SECONDS = 0.3
-"""Signals closer together than this are one, sent to the parent and to its children."""
 PULSE_SECONDS = 0.25
 """Seconds between two checks that Ray's own processes are alive."""
 
@@ -101,7 +99,7 @@ class Driver:
         self.storage = storage
         self.lease = lease
         self.parent = parent
-        self.resume = resume_command(storage, name)
+        self.resume = resume_command(storage, name, address.named)
         self.address = address
         self.temporary = temporary
         self.nodes: Nodes | None = None
@@ -203,7 +201,7 @@ class Driver:
         for remark in self.director.remarks:
             self._say(f"note: {remark}")
         self.ledger.commit()
-        self.parent.running(self.name, self.storage, self.settings.time_limit)
+        self.parent.running(self.name, self.storage, self.settings.time_limit, self.address.named)
 
     def _train(self, scratch: str) -> str:
         """Places all trials.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from leadline.engine.study import Scale, Study
 from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
 from leadline.plain import plain, type_of
+from leadline.standard_streams import show
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -203,7 +203,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         raise ConfigError(str(error).removeprefix("--")) from None
     if given.pop("help", False):
         # Which families answer is known when all are imported, so only the help says it.
-        sys.stdout.write(_help(_parser(study, manual, asked.families), study))
+        show(_help(_parser(study, manual, asked.families), study).rstrip())
         raise SystemExit(0)
     special = {
         key: given.pop(key, None)
@@ -424,16 +424,13 @@ def resumed_settings(recorded: Settings, study: Study, request: Request, *, alon
 
     Args:
         recorded: the settings in the sweep's ledger.
-        study: what the script asks.
+        study: what the script asks of the recorded family.
         request: the command line.
         alone: whether the sweep goes on on this machine alone, wherever it was before.
 
     Raises:
         ConfigError: for an option that would make it another sweep.
     """
-    if recorded.study != study.name:
-        raise ConfigError(f"resume: {request.resume} belongs to the study {recorded.study}, not to {study.name}")
-    study = study.of(recorded.family)
     asked = {name: (value, getattr(recorded, name)) for name, value in request.given.items() if name not in CHANGEABLE}
     asked["family"] = (request.family or recorded.family, recorded.family)
     asked["scale"] = (request.scale or recorded.scale, recorded.scale)

@@ -23,7 +23,7 @@ from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
 from leadline.ledger.reader import READING_PATIENCE, LedgerError, Scan, scan
 from leadline.ledger.settings import Settings
-from leadline.standard_streams import open_closed
+from leadline.standard_streams import open_closed, show
 from leadline.storage import PATIENCE, Folder
 
 __all__ = ["drive", "main"]
@@ -85,6 +85,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     alone = address.kind == "alone"
     known = None
     history = None
+    code: provenance.Code | None = None
     complete = False
     changed: list[str] = []
     if request.resume:
@@ -103,42 +104,46 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             raise ConfigError(
                 f"resume: {name} was begun by a newer version, and this one does not know its {', '.join(newer)}"
             )
-        settings = options.resumed_settings(opened.settings, study, request, alone=alone)
-        study = study.of(settings.family)
-        code = provenance.code_of(study.space, settings)
+        asked = opened.settings
+        if asked.study != study.name:
+            raise ConfigError(f"resume: {name} belongs to the study {asked.study}, not to {study.name}")
+        study = study.of(asked.family)
+        code = provenance.code_of(study.space, asked)
         changed = changes(opened.manifest, code, storage / name)
-        changed += check_fields(settings.model_family(), events, changed=code.changed("family", opened.manifest))
+        # Before the settings, which hold fields too, but cannot name a trial that has them.
+        changed += check_fields(asked.model_family(), events, changed=code.changed("family", opened.manifest))
+        settings = options.resumed_settings(asked, study, request, alone=alone)
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
         _check_resumable(settings, history, name)
         if parent.replaces:
-            parent.running(name, request.storage, request.given.get("time_limit"))
+            parent.running(name, request.storage, request.given.get("time_limit"), address.named)
         ended = not request.dry_run and history.closed == "done"
         complete = ended and plan.complete(settings, study.space, events, manifest(code))
         if complete and not parent.replaces:
             more_trials = settings.trials + len(settings.strata)
             more = f"--trials {more_trials} or --{settings.unit} {settings.reduction * settings.budget}"
-            print(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
+            show(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:
         study = study.of(request.family)
         settings = options.settings(study, request, alone=alone)
         if request.name and not is_free(storage / request.name):
             raise _exists(storage, request.name)
-        code = provenance.code_of(study.space, settings)
-    temporary = parent.scratch
-    if not request.dry_run:
-        if alone and not complete:
-            temporary = folder_for_sockets(parent.scratch)
-        if temporary != parent.scratch:
-            parent.made(temporary)
-        _check_writable(storage)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
     if request.dry_run:
         events = known[0].events if known else []
-        print(plan.describe(settings, study.space, events, address.text, opening=manifest(code), changed=changed))
+        opening = manifest(code) if code else {}
+        show(plan.describe(settings, study.space, events, address.text, opening=opening, changed=changed))
         return DONE
-    name, lease = _take_lease(storage, request, study, settings.storage_patience, parent)
+    code = code or provenance.code_of(study.space, settings)
+    temporary = parent.scratch
+    if alone and not complete:
+        temporary = folder_for_sockets(parent.scratch)
+    if temporary != parent.scratch:
+        parent.made(temporary)
+    _check_writable(storage)
+    name, lease = _take_lease(storage, request, study, settings.storage_patience, parent, address.named)
     try:
         driver = Driver(
             study.space,
@@ -162,7 +167,7 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
 
 
 def _take_lease(
-    storage: Folder, request: options.Request, study: Study, patience: float, parent: Parent
+    storage: Folder, request: options.Request, study: Study, patience: float, parent: Parent, address: str = ""
 ) -> tuple[str, Lease]:
     """Takes the lease of the sweep to go on with, or of a new one, whose name it then has.
 
@@ -174,7 +179,7 @@ def _take_lease(
         if not (given or is_free(storage / name)):
             continue
         try:
-            lease = _take(storage / name, name, patience, parent, resume_command(request.storage, name))
+            lease = _take(storage / name, name, patience, parent, resume_command(request.storage, name, address))
         except Held as holder:
             if request.resume:
                 raise ConfigError(f"resume: {name} is still run by {holder}; end that one first") from None
@@ -222,7 +227,8 @@ def _recorded(storage: Folder, name: str, patience: float) -> Scan:
         raise ConfigError(
             f"resume: no sweep {name} in {storage}; sweeps there: {', '.join(storage.folders()) or 'none'}"
         )
-    raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew under another name")
+    same = f"by --name {name} or " if is_free(storage / name) else ""
+    raise ConfigError(f"resume: {name} in {storage} holds no event yet; begin it anew {same}under another name")
 
 
 def _check_resumable(settings: Settings, history: History, name: str) -> None:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -22,11 +24,13 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+
+from leadline.standard_streams import flush
 
 __all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "RESTARTS", "RESUME", "Parent", "resume_command", "supervise"]
 
@@ -46,6 +50,10 @@ RESTARTS = 5
 """How often one command starts a driver again that has died."""
 HEARD_SECONDS = 30.0
 """How long a driver may take to acknowledge a signal until its parent ends it."""
+SILENT_SECONDS = 1.0
+"""How long a driver may tell nothing until its parent looks whether it has ended."""
+TWICE_SECONDS = 0.3
+"""Signals closer together than this are one, sent to parent and children, or by a held key."""
 UNHEARD = 3
 """How many signals in a row a driver may leave unacknowledged until its parent ends it at once."""
 ENDING_SECONDS = 0.2
@@ -78,15 +86,18 @@ class Parent:
     _closed: bool = False
     _folders: list[str] = field(default_factory=list)
 
-    def running(self, name: str, storage: str, limit: float | None = None) -> None:
+    def running(self, name: str, storage: str, limit: float | None = None, address: str = "") -> None:
         """Tells the parent that the ledger has the sweep, so that a dead driver can be replaced.
 
         Args:
             name: the sweep's name.
             storage: the place of all sweeps, as the user typed it.
             limit: the seconds for which this command may run; None for no limit.
+            address: where the user said that it runs, as for `--address`; empty where nothing was
+                said.
         """
-        self._tell({"name": name, "storage": storage, "deadline": None if limit is None else self.began + limit})
+        deadline = None if limit is None else self.began + limit
+        self._tell({"name": name, "storage": storage, "address": address, "deadline": deadline})
 
     def placing(self) -> None:
         """Tells the parent that the driver has come to its trials."""
@@ -146,18 +157,41 @@ class _Driver:
             pipe: where the driver tells what it does.
             heard: called when the driver has acknowledged a signal.
         """
-        with os.fdopen(pipe) as stream:
-            for line in stream:
-                message = json.loads(line)
-                if message.pop("heard", False):
-                    heard()
-                self.said |= message
-        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        for line in self._told(pipe):
+            message = json.loads(line)
+            if message.pop("heard", False):
+                heard()
+            self.said |= message
+
+    def _told(self, pipe: int) -> Iterator[bytes]:
+        """Yields the lines that the driver tells until it has ended, and takes its exit status.
+
+        The end of the pipe is not enough: a process that the driver has forked and left behind
+        holds it open.
+        """
+        readable = select.poll()
+        readable.register(pipe, select.POLLIN)
+        rest = b""
+        ended = 0
+        with open(pipe, "rb", buffering=0) as stream:
+            while True:
+                if readable.poll(0 if ended else SILENT_SECONDS * 1000):
+                    if not (told := stream.read(2**16)):
+                        break
+                    *lines, rest = (rest + told).split(b"\n")
+                    yield from lines
+                elif ended:
+                    break
+                else:
+                    ended, status = os.waitpid(self.pid, os.WNOHANG)
+        if not ended:
+            _, status = os.waitpid(self.pid, 0)
+        self.status = os.waitstatus_to_exitcode(status)
 
     @property
     def sweep(self) -> dict[str, Any]:
         """The sweep that the driver runs; empty until it has told."""
-        return {key: self.said[key] for key in ("name", "storage", "deadline") if key in self.said}
+        return {key: self.said[key] for key in ("name", "storage", "address", "deadline") if key in self.said}
 
     @property
     def code(self) -> int:
@@ -201,6 +235,7 @@ class _Signals:
         self._driver = 0  # its process id; 0 while there is none
         self._waiting: list[int] = []  # signals that came while there was none
         self._unheard = 0
+        self._counted = -math.inf  # when the last of these came, by the monotonic clock
         taken = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._pass_on) for number in taken}
         # A timer and no thread, with which the process could not be forked.
@@ -216,6 +251,7 @@ class _Signals:
     def heard(self) -> None:
         """Notes that the driver has acknowledged a signal."""
         self._unheard = 0
+        self._counted = -math.inf
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
@@ -227,7 +263,10 @@ class _Signals:
             self._waiting.append(passed)
 
     def _send(self, number: int) -> None:
-        self._unheard += 1
+        now = time.monotonic()
+        if now - self._counted >= TWICE_SECONDS:
+            self._counted = now
+            self._unheard += 1
         if self._unheard == 1:
             signal.setitimer(signal.ITIMER_REAL, HEARD_SECONDS)
         with contextlib.suppress(ProcessLookupError):
@@ -299,7 +338,7 @@ def _live(
     scratch = tempfile.mkdtemp(prefix="leadline-")
     hear, tell = os.pipe()
     watch, alive = os.pipe()
-    sys.stdout.flush()
+    flush()
     # Signals wait until the child can take them and the parent knows to whom to pass them on.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     pid = _fork()
@@ -391,9 +430,9 @@ def _first_call_of_the_script() -> bool:
     main = sys.modules["__main__"]
     if _calls > 1 or not frame or frame.f_globals is not vars(main) or not getattr(main, "__file__", None):
         return False
-    script = os.path.realpath(str(main.__file__))
-    # Of `python -m`, the module's specification; else the command line names the script.
-    return getattr(main, "__spec__", None) is not None or script in map(os.path.realpath, sys.orig_argv[1:])
+    if getattr(main, "__spec__", None) is not None:  # by `python -m`, which looks in the working directory
+        return os.getcwd() in sys.path
+    return os.path.realpath(str(main.__file__)) in map(os.path.realpath, sys.orig_argv[1:])
 
 
 def _run_again(arguments: Sequence[str], began: float, scratch: str, tell: int, replaces: bool, watch: int) -> int:
@@ -446,8 +485,7 @@ def _drive(drive: Drive, arguments: Sequence[str], parent: Parent, watch: int) -
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = FAILED
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     parent.ended(code)
     # The driver has stopped what it started. A normal exit would spend a second on what libraries
     # leave behind.
@@ -461,25 +499,32 @@ def _follow_parent(watch: int) -> None:
 
 def _resuming(sweep: dict[str, Any]) -> list[str]:
     left = [] if sweep["deadline"] is None else ["--time-limit", f"{max(1.0, sweep['deadline'] - time.time()):.0f}s"]
-    return ["--resume", sweep["name"], "--storage", sweep["storage"], *left]
+    where = ["--address", sweep["address"]] if sweep["address"] else []
+    return ["--resume", sweep["name"], "--storage", sweep["storage"], *where, *left]
 
 
 def _given_up(how: str, sweep: dict[str, Any], code: int) -> int:
-    further = f"; go on with: {resume_command(sweep['storage'], sweep['name'])}" if sweep else ""
+    further = f"; go on with: {resume_command(sweep['storage'], sweep['name'], sweep['address'])}" if sweep else ""
     print(f"{how}{further}", file=sys.stderr, flush=True)
     return code
 
 
-def resume_command(storage: str, name: str) -> str:
+def resume_command(storage: str, name: str, address: str = "") -> str:
     """The command to type to go on with a sweep.
 
     In a job, it is the command for the machine that submitted the job.
+
+    Args:
+        storage: the place of all sweeps, as the user typed it.
+        name: the sweep's name.
+        address: what to give as `--address`; empty for nothing.
     """
     if typed := os.environ.get(RESUME):
         return typed
     script = os.path.relpath(sys.argv[0]) if sys.argv[0] else "SCRIPT"
     where = "" if storage == "results" else f" --storage {shlex.quote(storage)}"
-    return f"python {script} --resume {name}{where}"
+    at = f" --address {shlex.quote(address)}" if address else ""
+    return f"python {script} --resume {name}{where}{at}"
 
 
 def _process_start() -> float:

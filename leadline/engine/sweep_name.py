@@ -24,5 +24,9 @@ def candidates(study: str) -> Iterator[str]:
 
 
 def is_free(folder: Folder) -> bool:
-    """Whether no sweep is in a folder; a sweep that was refused leaves a lease alone."""
-    return not folder.sizes() and not set(folder.folders()) - {"lease"}
+    """Whether no sweep is in a folder.
+
+    A sweep that was refused leaves a lease there, and one that was ended before its first event
+    also its code.
+    """
+    return not folder.sizes() and not set(folder.folders()) - {"lease", "code"}

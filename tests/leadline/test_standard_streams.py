@@ -45,3 +45,11 @@ def test_no_other_file_gets_the_place_of_a_closed_stream(closed: str, tmp_path: 
 )
 def test_a_command_works_without_any_stream(arguments: tuple[str, ...]) -> None:
     assert shell('"$@" <&- >&- 2>&-', *arguments).returncode == (0 if "--help" in arguments else 2)
+
+
+@pytest.mark.parametrize("option", ["--help", "--dry-run"])
+@pytest.mark.parametrize("reader", ["true", "head -1 > /dev/null"])
+def test_a_reader_that_has_enough_is_no_error(option: str, reader: str, tmp_path: Path) -> None:
+    line = f'{{ "$@"; echo $? >&2; }} | {reader}'
+    run = shell(line, "-m", "tests.leadline.toy_study", option, "--storage", str(tmp_path))
+    assert run.stderr == "0\n"

@@ -21,8 +21,8 @@ from leadline.engine.address import JOB, Address, no_answer
 from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
-from leadline.engine.sweep_name import candidates
-from leadline.storage import Folder
+from leadline.engine.sweep_name import candidates, is_free
+from leadline.storage import Folder, patiently
 
 __all__ = ["as_job"]
 
@@ -33,6 +33,8 @@ SWEEP, STORAGE = "sweep", "storage"
 """
 AGENT_SECONDS = 60.0
 """How long a cluster that has just been started may take until it accepts jobs."""
+LOOK_SECONDS = 3.0
+"""How long a storage that this machine may not reach is asked whether a name is free."""
 _NO_AGENT = "No available agent"
 """Words of Ray's error where a cluster cannot take jobs yet."""
 _TAKEN = "submission_id {} already exists"
@@ -82,16 +84,19 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
         print(f"on the Ray cluster at {client.get_address()} ({address.found})", flush=True)
 
     def again() -> str:
-        return f"{resume_command(storage.uri, name)}{f' --address {address.text}' if address.given else ''}"
+        return resume_command(storage.uri, name, address.named)
 
     if running:
         deaf = "; it takes no options while it runs" if request.given or request.overrides else ""
         print(f"{name} runs there already, as job {running}: following it{deaf}", flush=True)
     else:
-        # A cluster takes a submission id once, so that an automatic name is that of one sweep.
+        # A cluster takes a submission id once, so that an automatic name is that of one sweep
+        # there; the storage may hold sweeps of other clusters.
         moment = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         ids: Iterable[tuple[str, str]] = (
-            [(name, f"{name}-{moment}")] if name else ((new, new) for new in candidates(study.name))
+            [(name, f"{name}-{moment}")]
+            if name
+            else ((new, new) for new in candidates(study.name) if _may_be_free(storage / new))
         )
         for name, running in ids:
             words = ["python", script, *_arguments(arguments, request, name, storage, root)]
@@ -99,6 +104,14 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
                 break
         print(f"submitted as job {running}; follow it again with: {again()}", flush=True)
     return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again())
+
+
+def _may_be_free(folder: Folder) -> bool:
+    """Whether no sweep is in a folder, as far as this machine can tell, which may not reach it."""
+    try:
+        return patiently(lambda: is_free(folder), folder, seconds=LOOK_SECONDS)
+    except OSError:
+        return True
 
 
 def _code() -> tuple[Path, str]:

@@ -66,10 +66,37 @@ def test_a_job_joins_the_cluster_that_it_runs_on(monkeypatch: pytest.MonkeyPatch
     assert find("http://elsewhere:8265") == Address("join", "10.0.0.1:6379", "as a job")
 
 
-@pytest.mark.parametrize("word", ["ray://head:10001", "head", "http://", "head:port", "http://head:8265/path", "a b:1"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "ray://head:10001",
+        "head",
+        "http://",
+        "head:port",
+        "http://head:8265/path",
+        "a b:1",
+        "head:99999",
+        "head:0",
+        "http://head:abc",
+        "http://[::1",
+        "http://:8265",
+    ],
+)
 def test_what_is_no_address_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match=r"^address: must be http://HOST:PORT of a dashboard, "):
         find(word)
+
+
+def test_a_host_with_a_name_that_none_can_have_does_not_answer() -> None:
+    with pytest.raises(ConfigError, match=r"^address: no Ray cluster answers at http://a{64}:8265 \("):
+        check_answers(find(f"http://{'a' * 64}:8265"))
+
+
+def test_what_the_user_named_is_what_another_shell_is_told(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(None).named == ""
+    assert find("local").named == "local"
+    monkeypatch.setenv("RAY_ADDRESS", "http://head:8265/")
+    assert find(None).named == "http://head:8265"
 
 
 def test_a_stale_address_is_refused_with_its_origin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from leadline.engine.director import Director
 from leadline.engine.recorded_params import check_fields
 from leadline.engine.run import drive
 from leadline.engine.supervisor import BAD_INPUT, Parent
-from leadline.ledger.events import Event, Proposed
+from leadline.ledger.events import Event, Opened, Proposed
 from leadline.ledger.segments import Ledger
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE, Simulation
@@ -71,6 +71,24 @@ def test_a_trial_that_the_family_does_not_take_any_more_is_refused_before_anythi
     assert error.startswith(f"error: resume: {said}")
     assert error.endswith("or begin a new sweep\n")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_field_that_was_fixed_for_the_whole_sweep_is_refused_with_its_trial_and_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name stands in the settings too."""
+    ledger = Ledger(Folder.at(str(tmp_path / "old" / "ledger")))
+    for event in recorded(hidden=64):
+        if isinstance(event, Opened):
+            event = dataclasses.replace(
+                event,
+                settings=dataclasses.replace(event.settings, overrides={**event.settings.overrides, "hidden": 64}),
+            )
+        ledger.append(event)
+    ledger.close()
+    assert drive(STUDY, "", ["--storage", str(tmp_path), "--resume", "old"], Parent(0.0, "/nowhere")) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith("error: resume: trial 3 has hidden=64, which the family toy does not have now; give the")
 
 
 def test_a_new_field_without_a_default_is_refused() -> None:

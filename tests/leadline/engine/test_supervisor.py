@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])  # the module alone: its package imports torch
+sys.path[:0] = sys.argv[2:]  # the module alone, without its package
 import supervisor
 
 book = Path(sys.argv[1])
@@ -44,7 +44,7 @@ BEGIN = "parent.running('a', 'here', None)"
 def start(tmp_path: Path, body: str, setup: str = "") -> subprocess.Popen[str]:
     script = tmp_path / "study.py"
     script.write_text(DRIVER.format(body=body.replace("\n", "\n    "), setup=setup))
-    arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "leadline" / "engine")]
+    arguments = [sys.executable, str(script), str(tmp_path / "book"), str(ROOT / "leadline" / "engine"), str(ROOT)]
     pipe, environment = subprocess.PIPE, {**os.environ, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
         arguments, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, start_new_session=True
@@ -181,6 +181,31 @@ def test_what_is_left_of_a_time_limit_goes_to_the_next_driver(tmp_path: Path) ->
     assert all(3000 < float(limit.rstrip("s")) <= 3600 for limit in limits)
 
 
+def test_where_it_runs_goes_to_the_next_driver_and_into_the_command_that_goes_on(tmp_path: Path) -> None:
+    begin = "if not parent.replaces: parent.running('a', 'here', None, 'local')"
+    code, err = ended(start(tmp_path, f"{begin}\nif parent.replaces: return 2\nos.kill(os.getpid(), 9)"))
+    assert book(tmp_path)[1:] == ["driver --resume a --storage here --address local"]
+    last = "driver could not go on; go on with: python study.py --resume a --storage here --address local"
+    assert (code, err.splitlines()[-1]) == (1, last)
+
+
+DAEMON = "if not os.fork():\n    write('daemon', os.getpid())\n    os.close(1)\n    os.close(2)\n    time.sleep(1000)"
+"""What a script or a family may leave behind: a forked process, which has all that its parent has open."""
+
+
+@pytest.mark.parametrize("ends", ["return 0", "if len(arguments) > 2: return 0\nos.kill(os.getpid(), 9)"])
+def test_a_process_that_a_driver_leaves_behind_holds_up_nothing(ends: str, tmp_path: Path) -> None:
+    process = start(tmp_path, f"{BEGIN}\n{DAEMON}\n{ends}")
+    try:
+        assert ended(process)[0] == 0
+        daemons = [psutil.Process(int(line.split()[1])) for line in book(tmp_path) if line.startswith("daemon")]
+        assert not any(map(has_ended, daemons))
+    finally:
+        for line in book(tmp_path):
+            if line.startswith("daemon"):
+                os.kill(int(line.split()[1]), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_once_and_nothing_is_started_again(number: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path, WAITING)
@@ -261,6 +286,20 @@ def test_a_driver_that_does_not_react_is_ended_after_a_few_signals(tmp_path: Pat
     assert_ended_by_its_parent(tmp_path, process, driver, child)
 
 
+def test_signals_of_one_moment_are_one(tmp_path: Path) -> None:
+    """As those of a held key, which reach a driver that is in C for a moment."""
+    wait = "while 'all sent' not in book.read_text():\n    time.sleep(0.02)\nreturn 130"
+    deaf = f"signal.signal(signal.SIGINT, signal.SIG_IGN)\n{BEGIN}\nwrite('ready')\n{wait}"
+    process = start(tmp_path, deaf, "supervisor.TWICE_SECONDS = 60.0")
+    wait_for_driver(tmp_path, process)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    with (tmp_path / "book").open("a") as stream:
+        stream.write("all sent\n")
+    assert ended(process) == (130, "")
+
+
 def test_a_driver_that_does_not_react_is_ended_after_a_while(tmp_path: Path) -> None:
     process = start(tmp_path, STUCK, "supervisor.HEARD_SECONDS = 0.2")
     driver = wait_for_driver(tmp_path, process)
@@ -321,3 +360,22 @@ def test_where_running_the_script_again_would_not_come_to_the_call_it_is_forked_
     setup = f'{THREAD}\nexec("{elsewhere}", {module})'
     assert ended(start(tmp_path, "return 0", setup)) == (0, "")
     assert book(tmp_path) == ["script", "driver --other"]
+
+
+def test_a_module_that_is_not_found_from_the_present_folder_is_not_run_again(tmp_path: Path) -> None:
+    """By `python -m`, which looks in the working directory."""
+    setup = f"{THREAD}\n(Path(sys.argv[1]).parent / 'elsewhere').mkdir()\nos.chdir('elsewhere')"
+    (tmp_path / "study.py").write_text(DRIVER.format(body="return 0", setup=setup))
+    words = ["-m", "study", str(tmp_path / "book"), str(ROOT / "leadline" / "engine"), str(ROOT)]
+    run = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert book(tmp_path) == ["script", "driver --trials 3"]
+
+
+def test_a_driver_and_a_script_whose_output_nobody_reads_end_as_they_would(tmp_path: Path) -> None:
+    buffered = "sys.stdout = open(1, 'w', closefd=False)"  # whatever PYTHONUNBUFFERED says
+    process = start(tmp_path, "print('of the driver')\nreturn 0", f"{buffered}\nprint('of the script')")
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    assert ended(process) == (0, "")

@@ -18,7 +18,7 @@ import pytest
 
 from leadline import cpus
 from leadline.commands import dispatch
-from leadline.engine.driver import TWICE_SECONDS
+from leadline.engine.supervisor import TWICE_SECONDS
 from leadline.ledger.events import Failed
 from leadline.ledger.history import History
 from leadline.ledger.segments import read

@@ -41,7 +41,10 @@ def test_names_of_one_second_have_a_count() -> None:
 def test_a_name_of_which_only_a_refused_begin_is_left_is_free(tmp_path: Path) -> None:
     folder = Folder.at(str(tmp_path)) / "x"
     (folder / "lease").write("00000001.json", b"{}")
+    (folder / "code").write("0123.json.gz", b"")
     assert is_free(folder)
+    with pytest.raises(ConfigError, match=r"holds no event yet; begin it anew by --name x or under another name$"):
+        run._recorded(Folder.at(str(tmp_path)), "x", 1.0)
     folder.write("report.html", b"")
     assert not is_free(folder)
 

@@ -93,3 +93,14 @@ def test_two_sweeps_that_are_submitted_in_one_second_get_two_names(
     assert list(cluster.jobs) == names
     assert [words.split("--name ")[1].split()[0] for words in cluster.jobs.values()] == names
     assert f"--resume {names[1]}" in capsys.readouterr().out
+
+
+def test_a_name_that_a_sweep_of_another_cluster_has_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken" / "ledger").mkdir(parents=True)
+    assert not jobs._may_be_free(Folder.at(str(tmp_path)) / "taken")
+    assert jobs._may_be_free(Folder.at(str(tmp_path)) / "free")
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.1)
+    (tmp_path / "file").touch()
+    assert jobs._may_be_free(Folder.at(str(tmp_path / "file")) / "unreachable")
