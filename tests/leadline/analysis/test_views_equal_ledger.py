@@ -473,7 +473,7 @@ def test_optuna(events: list[Event]) -> None:
 
 def _check_frozen(frozen: optuna.trial.FrozenTrial, trial: Recorded, book: Book) -> None:
     value = trial.value("validation/score")
-    state = STATES[trial.status]
+    state = "FAIL" if trial.status == "stopped" and not trial.reports else STATES[trial.status]
     if trial.infeasible or (state == "COMPLETE" and value is None):
         state = "PRUNED"
     assert frozen.state.name == state
