@@ -89,16 +89,17 @@ def ranked(history: History, stratum: str) -> list[Trial]:
 def finalists(history: History, stratum: str, count: int) -> list[Trial]:
     """Returns the `count` best trials of a stratum that finished with a finite value.
 
-    They are distinct: of trials with equal configurations by the same code of the family, which
-    older ledgers may have, the first stands for all.
+    They are distinct: of trials with equal configurations, which older ledgers may have, or which
+    other code of the family has trained again, the best stands for all, as they would be confirmed
+    by the same runs.
     """
     metric = objective(history)
-    chosen: dict[tuple[str, ...], Trial] = {}
+    chosen: dict[str, Trial] = {}
     for trial in ranked(history, stratum):
         if len(chosen) == count:
             break
         if trial.status == "finished" and math.isfinite(trial.value(metric)):
-            chosen.setdefault((trial.identity, *trial.family_codes), trial)
+            chosen.setdefault(trial.identity, trial)
     return list(chosen.values())
 
 
