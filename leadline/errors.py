@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["ConfigError", "calling", "raised", "told"]
+__all__ = ["ConfigError", "calling", "in_one_line", "raised", "told"]
 
 _HERE = Path(__file__).parent
 """The folder of this package, whose own lines are of no use to a user."""
@@ -39,6 +39,12 @@ def told(error: BaseException) -> str:
     kind = "sys.exit was called" if isinstance(error, SystemExit) else type(error).__name__
     words = " ".join(str(error).split())
     return f"{kind}: {words}" if words else kind
+
+
+def in_one_line(error: BaseException) -> str:
+    """The words of an exception on one line that any terminal takes, as a user's input may be."""
+    words = " ".join(str(error).split())
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
 
 
 @contextlib.contextmanager

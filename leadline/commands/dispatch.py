@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leadline.command_line import Command
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
+from leadline.errors import in_one_line
 from leadline.plain import type_of
 from leadline.standard_streams import flush
 
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
         except BrokenPipeError:  # whoever read the output, such as `head`, has enough
             flush()
         except (ValueError, LedgerError, OSError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"error: {in_one_line(error)}", file=sys.stderr)
             return BAD_INPUT
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

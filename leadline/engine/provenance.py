@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import leadline
 from leadline.engine.redaction import redacted
 from leadline.engine.source_files import closure
 from leadline.engine.working_tree import Tree, trees_of
@@ -99,7 +98,7 @@ def code_of(space: Callable[..., Any], settings: Settings) -> Code:
     family = settings.model_family()
     place = settings.family_place.partition(":")[0]
     families = closure([place, type(family).__module__, family.Config.__module__])
-    package = Path(leadline.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     files = {
         "study": closure(["__main__", getattr(space, "__module__", "")], without=families.values()),
         "family": families,

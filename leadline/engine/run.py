@@ -18,6 +18,7 @@ from leadline.engine.recorded_params import check_fields
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.engine.sweep_name import candidates, is_free
+from leadline.errors import in_one_line
 from leadline.ledger.events import Opened
 from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
@@ -47,11 +48,14 @@ def main(study: Study, manual: str = "", arguments: Sequence[str] | None = None)
         environment.check()
     except ConfigError as error:
         sys.exit(_refused(error))
+    anew = ""
+    if environment.announce():
+        anew = "ray: was imported before main() was called, which must be called by the script itself then"
 
     def driver(given: Sequence[str], parent: Parent) -> int:
         return drive(study, manual, given, parent)
 
-    sys.exit(supervise(driver, sys.argv[1:] if arguments is None else arguments))
+    sys.exit(supervise(driver, sys.argv[1:] if arguments is None else arguments, anew))
 
 
 def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -> int:
@@ -77,7 +81,7 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
 
 
 def _refused(error: ConfigError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {in_one_line(error)}", file=sys.stderr)
     return BAD_INPUT
 
 

@@ -289,13 +289,15 @@ class _Signals:
             signal.signal(number, handler)
 
 
-def supervise(drive: Drive, arguments: Sequence[str]) -> int:
+def supervise(drive: Drive, arguments: Sequence[str], anew: str = "") -> int:
     """Runs a driver in a process of its own and returns the command's exit code.
 
     Args:
         drive: called in the child with the command line, or with one that resumes the sweep after a
             driver has died.
         arguments: the command line.
+        anew: why the driver cannot be forked from this process; empty if it can. The script is then
+            run again, or the command refused where that cannot be done.
     """
     began = _process_start()
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
@@ -303,6 +305,9 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     if _handed and os.getsid(0) == os.getpid():  # what the script started before is in its session
         _drive_as_told(drive)
     rerunnable = _first_call_of_the_script()
+    if anew and not rerunnable:
+        print(f"error: {anew}", file=sys.stderr)
+        return BAD_INPUT
     signals = _Signals()
     restarts = 0
     replaces = False
@@ -310,7 +315,7 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
     sweep: dict[str, Any] = {}
     try:
         while True:
-            driver = _live(drive, arguments, began, replaces, signals, rerunnable)
+            driver = _live(drive, arguments, began, replaces, signals, rerunnable, bool(anew))
             sweep |= driver.sweep
             if not driver.death and not (replaces and driver.code == BAD_INPUT):
                 return driver.code
@@ -332,7 +337,13 @@ def supervise(drive: Drive, arguments: Sequence[str]) -> int:
 
 
 def _live(
-    drive: Drive, arguments: Sequence[str], began: float, replaces: bool, signals: _Signals, rerunnable: bool
+    drive: Drive,
+    arguments: Sequence[str],
+    began: float,
+    replaces: bool,
+    signals: _Signals,
+    rerunnable: bool,
+    anew: bool,
 ) -> _Driver:
     """Runs a driver from its start to its end."""
     scratch = tempfile.mkdtemp(prefix="leadline-")
@@ -353,7 +364,7 @@ def _live(
             _use_one_thread()
         _drive(drive, arguments, Parent(began, scratch, tell, replaces), watch)
     lost = _lost_threads()
-    if lost and rerunnable:
+    if anew or (lost and rerunnable):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         pid = _run_again(arguments, began, scratch, tell, replaces, watch)

@@ -12,7 +12,7 @@ import sys
 
 from leadline.config import ConfigError
 
-__all__ = ["QUIET", "check", "prepare", "stop"]
+__all__ = ["QUIET", "announce", "check", "prepare", "stop"]
 
 NEEDED = ("ray", "fsspec", "pandas", "pyarrow", "requests", "tensorboardX")
 """The modules that a driver imports late, and those that they need."""
@@ -38,20 +38,33 @@ away; and it leaves `print` alone, whose lines the trial's log takes.
 """
 
 
-def prepare(cluster: bool = False) -> None:
-    """Sets the environment that Ray is to find when it is imported.
+def announce() -> bool:
+    """Sets the variables that Ray reads when it is imported, by which it is quiet and takes tokens.
 
-    Ray is then quiet, has no signal handlers, snapshots and loggers of its own, and a Ray of this
-    machine takes a token that only this process tree knows. Variables that the user has set are
-    kept. The token is not written to the disk, where `ray start` of another cluster would find it.
+    It has no signal handlers, snapshots and loggers of its own then. Variables that the user has
+    set are kept. A family may import Ray, so this comes before anything of a user's is loaded.
+
+    Returns:
+        whether Ray was imported before, so that it does not know them in this process.
+    """
+    late = "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return late
+
+
+def prepare(cluster: bool = False) -> None:
+    """Sets the whole environment that Ray is to find when it is started or joined.
+
+    A Ray of this machine takes a token that only this process tree knows. The token is not written
+    to the disk, where `ray start` of another cluster would find it.
 
     Args:
         cluster: whether a running cluster is joined or asked. Its token is where Ray looks for it,
             by default in ~/.ray/auth_token.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    announce()
     if not cluster and os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 

@@ -175,7 +175,7 @@ def test_half_a_surrogate_pair_in_a_traceback(build: Build, capsys: pytest.Captu
     for _ in range(3):
         made.director.failed(0, "Traceback\nFileNotFoundError: 'caf\udce9'")
     folder = made.close()
-    assert str(Sweep.open(folder).table().loc[0, "reason"]).endswith("'caf\udce9'")
+    assert str(Sweep.open(folder).table().loc[0, "reason"]).endswith("'caf\\udce9'")
     assert main(["export", str(folder)]) == 0
     assert str(pandas.read_parquet(folder / "export" / "trials.parquet").loc[0, "reason"]).endswith("'caf\\udce9'")
     assert main(["report", str(folder)]) == 0

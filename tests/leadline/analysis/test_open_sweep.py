@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import warnings
@@ -222,7 +224,12 @@ def test_nothing_is_unpickled(trained: Sweep, tmp_path: Path) -> None:
 
     view = trained.trial(0)
     store = CheckpointStore(trained.folder / "trials" / "0000")
-    store.publish(400, {"model": {}, "trap": Trap()}, {})
+    place = Path(store.folder.path) / store.publish(400, {"model": {}}, {})
+    torch.save({"model": {}, "trap": Trap()}, place / "state.pt")  # which `publish` would refuse
+    content = (place / "state.pt").read_bytes()
+    manifest = json.loads((place / "manifest.json").read_text())
+    manifest["files"]["state.pt"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (place / "manifest.json").write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(ValueError, match="no intact checkpoint"):
         view.load()
     assert not (tmp_path / "sprung").exists()

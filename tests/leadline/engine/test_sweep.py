@@ -297,15 +297,32 @@ def test_a_driver_that_stands_still_is_ended_with_all_that_it_started(scratch: P
     )
     wait_for((scratch / "still").exists, process)
     started = psutil.Process(process.pid).children(recursive=True)
-    while process.poll() is None:
+    for _ in range(3):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
+        time.sleep(2 * TWICE_SECONDS)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "the driver, which did not react, was ended; go on with: python study.py --resume a" in err
     _, alive = psutil.wait_procs(started, timeout=60)
     assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     assert history_of(scratch / "results", "a").trials[0].status in ("finished", "stopped")
+
+
+def test_a_script_that_imports_ray(scratch: Path) -> None:
+    """Ray reads its environment when it is imported, which is before `main()` there."""
+    script = scratch / "with_ray.py"
+    script.write_text(
+        "import ray\nfrom leadline import main\nfrom tests.leadline.toy_study import STUDY\n"
+        "if __name__ == '__main__':\n    main(STUDY)\n"
+    )
+    options = ("--scale", "smoke", "--trials", "1", "level=1")
+    run = command(str(script), "--storage", str(scratch), "--name", "r", *options, PYTHONPATH=str(ROOT))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "started again" not in run.stderr
+    code = "import ray, runpy\nrunpy.run_module('tests.leadline.toy_study', run_name='__main__')"
+    refused = command("-c", code, PYTHONPATH=str(ROOT))
+    said = "error: ray: was imported before main() was called, which must be called by the script itself then\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
 
 
 def test_a_long_temporary_folder(scratch: Path) -> None:

@@ -264,7 +264,7 @@ def test_nothing_is_claimed_from_a_unit_that_is_no_number() -> None:
     assert found is not None
     assert found.verdict is Verdict.NO_CLAIM
     assert found.missing == "the score of replicate 3 is not finite on 1 of 120 units"
-    assert "the interval includes 0" in found.sentence
+    assert found.sentence == f"no claim: {found.missing}"
     confirmed = confirmation(history, history.trials[0])
     assert confirmed is not None
     assert math.isnan(confirmed.value)

@@ -105,8 +105,11 @@ def test_a_preset_is_run_by_its_name(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "message"),
     [
         (["collatz", "--preset", "run9"], "preset: collatz has no 'run9'; it has run2, run3, run4, run5, run6, run7"),
-        (["collatz", "--preset", "run7", "--scale", "2"], "scale: must be above 0 and at most 1"),
-        (["collatz", "--preset", "run7", "--scale", "small"], "scale: must be a number (got 'small')"),
+        (["collatz", "--preset", "run7", "--scale", "2"], "scale: must be a number above 0 and at most 1 (got '2')"),
+        (
+            ["collatz", "--preset", "run7", "--scale", "small"],
+            "scale: must be a number above 0 and at most 1",
+        ),
         (["collatz", "--scale", "0.5"], "scale: shrinks a preset"),
         (["--from", "nowhere", "7", "--preset", "run7"], "preset: a trial of a sweep has its own configuration"),
         (["collatz", "--preset", "run7", "lookahed=3"], "lookahed: unknown field of collatz"),

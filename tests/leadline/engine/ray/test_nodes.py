@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,9 @@ def test_a_job_is_told_for_certain_what_only_this_machine_knows(tmp_path: Path) 
         "/shared/x",
     ]
     (tmp_path / "first.yaml").touch()
-    assert "first.yaml" in _arguments(
-        ["--enqueue", str(tmp_path / "first.yaml")], asked, "new", Folder.at("/shared/x"), tmp_path
-    )
+    first = Asked({"enqueue": tmp_path / "first.yaml"}, {}, None, None, "results", None, None, False)
+    words = _arguments(["--enqueue", str(tmp_path / "first.yaml")], first, "new", Folder.at("/shared/x"), tmp_path)
+    assert words[2:4] == ["--enqueue", "first.yaml"]
+    elsewhere = dataclasses.replace(first, given={"enqueue": Path("/elsewhere.yaml")})
     with pytest.raises(ConfigError, match=r"^enqueue: /elsewhere\.yaml must lie below "):
-        _arguments(["--enqueue", "/elsewhere.yaml"], asked, "new", Folder.at("/shared/x"), tmp_path)
+        _arguments(["--enqueue", "/elsewhere.yaml"], elsewhere, "new", Folder.at("/shared/x"), tmp_path)
