@@ -6,7 +6,6 @@ from __future__ import annotations
 import datetime
 import logging
 import sys
-import threading
 import warnings
 from typing import Any, ClassVar, Literal
 
@@ -25,12 +24,11 @@ HABITS = ("none", "warns", "prints", "numpy", "loader", "exits", "unreadable")
 
 @configuration
 class HabitConfig(LineConfig):
-    """The line's, with a habit for its trials and one for its data."""
+    """The line's, with a habit."""
 
     habit: Literal["none", "warns", "prints", "numpy", "loader", "exits", "unreadable"] = knob(
         "none", "habit of a trial"
     )
-    lock: bool = knob(False, "whether the data holds a lock, which cannot be sent to a trial")
 
 
 class HabitTask(LineTask):
@@ -84,10 +82,6 @@ class Habits(Line):
     commands: ClassVar[dict[str, str]] = {}
     claims = figures = ""
     studies: ClassVar[dict[str, str]] = {}
-
-    def build_data(self, config: HabitConfig) -> Any:
-        data = super().build_data(config)
-        return {**data, "guard": {"lock": threading.Lock()}} if config.lock else data
 
     def task(self, config: HabitConfig, data: Any, device: torch.device) -> HabitTask:
         return HabitTask(config, data, device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,8 @@ def test_every_habit_trains_or_fails_with_its_words(scratch: Path) -> None:
     assert fates == {habit: "failed" if habit in ("exits", "unreadable") else "finished" for habit in HABITS}, (
         run.stdout
     )
-    assert "my data went missing" in trials["exits"].reason
+    assert trials["exits"].reason.splitlines()[-1] == "RuntimeError: sys.exit was called: my data went missing"
+    assert 'sys.exit("my data went missing")' in trials["exits"].reason
     assert "seen" in trials["unreadable"].reason
     assert trials["exits"].cause == "error"
     warned = [note for note in history.notes if f"trial {trials['warns'].number}:" in note]
@@ -43,13 +43,3 @@ def test_every_habit_trains_or_fails_with_its_words(scratch: Path) -> None:
         sweep.trial(trials[habit].number).load()
     numbers = history.trials[trials["numpy"].number].reports[-1].facts
     assert (numbers["size"], numbers["share"]) == (40.0, 0.5)
-
-
-def test_data_that_cannot_be_sent_is_one_line(scratch: Path) -> None:
-    run = command(*STUDY, "--storage", str(scratch), "--name", "b", "lock=true", PYTHONPATH=str(ROOT))
-    assert run.returncode == 1, run.stdout + run.stderr
-    said = [line for line in (run.stdout + run.stderr).splitlines() if "lock" in line and "command" not in line]
-    assert len(said) == 1, run.stdout + run.stderr
-    assert "guard" in said[0]
-    assert "started again" not in run.stderr
-    assert os.path.isdir(scratch / "b")
