@@ -17,7 +17,7 @@ from tests.fuzz.odd import CALLBACKS, MAPPINGS, VALUES, study
 
 MANY = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """Examples of each property; by default a few. `make fuzz` sets more, and tries the whole list."""
-TRIED = 60
+TRIED = 100
 """How many listed inputs of a kind the default suite tries, spread over all of them."""
 
 HOLDS = ("2: error: ", "1: refused ", "failed: ", "finished, can be read", "stopped, can be read", "accepted")
@@ -50,7 +50,7 @@ def test_what_is_listed_gets_what_the_list_says(kind: Callable[[], Iterator[Case
     assert found == {name: rows[name] for name in found}
 
 
-@settings(max_examples=MANY or 20)
+@settings(max_examples=MANY or 40)
 @given(st.sampled_from(CALLBACKS), st.sampled_from(list(VALUES)), st.booleans())
 def test_any_callback_fails_its_trial_with_words_or_gives_what_can_be_read(
     callback: str, value: str, inside: bool
@@ -64,7 +64,7 @@ FIELDS = ["lr", "batch", "micro_batch", "seed", "steps", "eval_every", "no_such"
 WORD = st.one_of(st.sampled_from(WORDS), st.text(max_size=12), st.integers().map(str), st.floats().map(repr))
 
 
-@settings(max_examples=MANY or 60)
+@settings(max_examples=MANY or 120)
 @given(
     st.lists(
         st.one_of(
