@@ -32,6 +32,7 @@ from leadline.ledger.lease import Lease
 from leadline.ledger.reader import Scan
 from leadline.ledger.segments import Ledger, LedgerError
 from leadline.ledger.settings import Settings
+from leadline.standard_streams import flush
 from leadline.storage import Folder, StorageError
 
 if TYPE_CHECKING:
@@ -165,20 +166,13 @@ class Driver:
         if self.nodes:
             self.nodes.close()
         how = self._close(how)
-        if self.address.kind == "join":
-            # Leaving a cluster is quick, so nothing is gained by doing it beside the views, and a
-            # touch of Ray afterwards would end this process.
-            code = self._end(how)
-            environment.stop()
-            return code
-        # Stopping Ray and writing the views both take time and need nothing of each other, so they
-        # run side by side. While Ray stops it may end this process; the ledger is closed by now.
-        stopping = threading.Thread(target=environment.stop, name="stop-ray")
-        stopping.start()
-        try:
-            return self._end(how)
-        finally:
-            stopping.join()
+        code = self._end(how)
+        # While Ray stops it may end this process, as may any touch of Ray afterwards: what was
+        # printed is out by then, and the parent knows how the driver has ended.
+        flush()
+        self.parent.ended(code)
+        environment.stop()
+        return code
 
     def conclude(self) -> int:
         """Writes the views of a sweep whose driver has died when all else was done."""
