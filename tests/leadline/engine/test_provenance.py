@@ -224,7 +224,11 @@ def test_the_archive_is_written_once_and_read_again(project: Path, tmp_path: Pat
     assert len(list(path.parent.iterdir())) == 2
 
 
-@pytest.mark.parametrize("harm", [b"", b"no gzip", gzip.compress(b"no json"), gzip.compress(b"[1]"), None])
+@pytest.mark.parametrize(
+    "harm",
+    [b"", b"no gzip", gzip.compress(b"no json", mtime=0), gzip.compress(b"[1]", mtime=0), None],
+    ids=["empty", "no gzip", "no json", "a list", "missing"],
+)
 def test_without_the_archive_the_difference_is_said_and_names_no_file(
     project: Path, tmp_path: Path, harm: bytes | None
 ) -> None:
