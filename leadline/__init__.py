@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from leadline.analysis.sweep import Sweep
     from leadline.command_line import Command
     from leadline.config import ConfigError, TrialConfig, configuration, knob
+    from leadline.curriculum import Curriculum, StageClock, Stages, Vocabulary
     from leadline.engine.run import main
     from leadline.engine.study import Contrast, Scale, Study
     from leadline.family import Family
@@ -32,6 +33,7 @@ _PLACES = {
     "Command": "leadline.command_line",
     "ConfigError": "leadline.config",
     "Contrast": "leadline.engine.study",
+    "Curriculum": "leadline.curriculum",
     "Family": "leadline.family",
     "Finding": "leadline.finding",
     "Measure": "leadline.measure",
@@ -40,10 +42,13 @@ _PLACES = {
     "Report": "leadline.measure",
     "Scale": "leadline.engine.study",
     "Split": "leadline.task",
+    "StageClock": "leadline.curriculum",
+    "Stages": "leadline.curriculum",
     "Study": "leadline.engine.study",
     "Sweep": "leadline.analysis.sweep",
     "Task": "leadline.task",
     "TrialConfig": "leadline.config",
+    "Vocabulary": "leadline.curriculum",
     "configuration": "leadline.config",
     "knob": "leadline.config",
     "main": "leadline.engine.run",
@@ -56,6 +61,7 @@ __all__ = [
     "Command",
     "ConfigError",
     "Contrast",
+    "Curriculum",
     "Family",
     "Finding",
     "Measure",
@@ -64,10 +70,13 @@ __all__ = [
     "Report",
     "Scale",
     "Split",
+    "StageClock",
+    "Stages",
     "Study",
     "Sweep",
     "Task",
     "TrialConfig",
+    "Vocabulary",
     "configuration",
     "knob",
     "main",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import ConfigError, TrialConfig, make
+from leadline.curriculum import Curriculum
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.plain import type_of
@@ -97,6 +98,17 @@ class Family(ABC, Generic[C]):
             Any text. By default the family's name, so that all configurations share their data.
         """
         return self.name
+
+    def curriculum(self, config: C) -> Curriculum | None:
+        """The curriculum of a configuration; its task has a clock of the same one.
+
+        Called by whoever plans, judges or shows trials: none is stopped before its last stage has
+        begun.
+
+        Returns:
+            None where there is none, as by default.
+        """
+        return None
 
     def samples_per_step(self, config: C) -> int:
         """Samples of one optimizer step, by which a budget in samples is divided.

@@ -1,4 +1,4 @@
-"""Which checkpoints of a trial are kept: the latest two, and the best on validation.
+"""Which checkpoints of a trial are kept: the latest two, the best on validation, each stage's last.
 
 Of the latest there are two, so that a damaged one costs one interval and not the whole trial.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from leadline.measure import Report, sign
@@ -19,11 +20,11 @@ __all__ = ["LATEST", "MOST_KEPT", "kept"]
 LATEST = 2
 """How many of the latest checkpoints a trial keeps."""
 MOST_KEPT = LATEST + 1
-"""How many checkpoints a trial keeps at most: the latest and the best."""
+"""How many checkpoints a trial keeps at most, beside one for each stage: the latest, the best."""
 
 
 def kept(reports: Sequence[Report], metric: str, mode: Literal["min", "max"], latest: int = LATEST) -> set[str]:
-    """Names the checkpoints of the last `latest` reports and that of the best value of a metric.
+    """Names those of the last `latest` reports, of the best value and of the end of each stage.
 
     Args:
         reports: the reports of one trial, in order; one without a checkpoint, or whose value is not
@@ -35,4 +36,10 @@ def kept(reports: Sequence[Report], metric: str, mode: Literal["min", "max"], la
     scored = [(sign(mode) * report.metrics[metric].value, report) for report in reports if metric in report.metrics]
     finite = [pair for pair in scored if math.isfinite(pair[0])]
     best = [min(finite, key=lambda pair: pair[0])[1]] if finite else []
-    return {report.checkpoint for report in [*reports[-latest:], *best] if report.checkpoint}
+    ends = [report for report, after in pairwise(reports) if _stage(after) > _stage(report)]
+    return {report.checkpoint for report in [*reports[-latest:], *best, *ends] if report.checkpoint}
+
+
+def _stage(report: Report) -> float:
+    """The stage of the curriculum in which a report was made; 0 without one."""
+    return report.facts.get("stage", 0.0)

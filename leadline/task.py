@@ -18,6 +18,7 @@ The order of calls, where (1) to (4) are one optimizer step:
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from leadline.curriculum import StageClock
 from leadline.errors import ConfigError
 from leadline.measure import Measure
 from leadline.plain import type_of
@@ -88,6 +90,12 @@ class Task(ABC):
     """Learning rate schedulers, each stepped once after every optimizer step.
 
     `ReduceLROnPlateau` gets the step's training loss.
+    """
+    clock: StageClock | None = None
+    """Where training stands in the configuration's curriculum; None without one.
+
+    A task that has one asks it, in `batch`, `losses` and its schedulers, what holds at a step. The
+    loop ends its stages, reports at the end of each, and keeps it in checkpoints.
     """
 
     @abstractmethod
@@ -189,17 +197,22 @@ class Task(ABC):
         """The curriculum's stage at a step; the guard on stages asks for it.
 
         Returns:
-            A number that changes with the stage. A family without stages stays at 0.
+            A number that changes with the stage: by default that of `clock`, or 0 without one.
         """
-        return 0
+        return self.clock.at(step).index if self.clock else 0
 
     def staged_batch(self, step: int, stage: int) -> Batch:
         """What `batch(step)` would be in another stage.
 
         The guard on stages compares both: a stage that changes neither rows nor gradient is a
-            no-op.
+            no-op. A task whose stages are those of `clock` need not override it.
         """
-        return self.batch(step)
+        with self.pretending(stage):
+            return self.batch(step)
+
+    def pretending(self, stage: int) -> contextlib.AbstractContextManager[None]:
+        """A context in which `clock` says that it is that stage. Not to be overridden."""
+        return self.clock.pretending(stage) if self.clock else contextlib.nullcontext()
 
     def predictions(self, output: Any) -> Tensor:
         """The part of the model's output that says something; distinct inputs must differ in it.

@@ -210,9 +210,10 @@ def check_fits(
     configs = _configs(settings, space)
     with calling("checkpoint_bytes"):
         checkpoint = max(whole(family.checkpoint_bytes(config), "checkpoint_bytes") for config in configs)
+        stages = max(len(c.stages) if (c := family.curriculum(config)) else 0 for config in configs)
     ended = sum(not trial.open for trial in trials)
     runs = max(0, settings.trials + settings.confirm * settings.replicates * len(settings.strata) - ended)
-    needed = checkpoint * MOST_KEPT * runs
+    needed = checkpoint * (MOST_KEPT + stages) * runs
     free = _free(folder)
     if needed > free:
         raise ConfigError(

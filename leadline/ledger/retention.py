@@ -1,8 +1,9 @@
 """The checkpoints that a trial still needs once it has ended.
 
 It needs that of its last report, from which a longer budget goes on; that of its best value on
-validation; and the one before the last, in case the last is found damaged. Confirmation trains from
-fresh seeds and needs none. While a trial runs it keeps the same three (`leadline.retention`).
+validation; those of the ends of its stages; and the one before the last, in case the last is found
+damaged. Confirmation trains from
+fresh seeds and needs none. While a trial runs it keeps the same (`leadline.retention`).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from leadline.checkpoint import CheckpointStore, checkpoint_name
 from leadline.config import ConfigError, TrialConfig, to_dict
+from leadline.curriculum import StageClock
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Report, as_measures
@@ -102,6 +103,8 @@ class Loop(Trainer):
             started = time.perf_counter()
             guarded = self.watch.seconds
             next_evaluation = (self.step // self.config.eval_every + 1) * self.config.eval_every
+            if self.task.clock is not None:
+                next_evaluation = min(next_evaluation, self.task.clock.next_end(self.step))
             facts = self._train_until(min(end, next_evaluation))
             trained = time.perf_counter()
             guarding = self.watch.seconds - guarded
@@ -182,6 +185,10 @@ class Loop(Trainer):
                 for split in splits:
                     found = as_measures(self.task.evaluate(split), self.family.metrics, "evaluate")
                     metrics |= {f"{split}/{name}": measure for name, measure in found.items()}
+        if self.task.clock is not None:
+            facts["stage"] = float(self.task.clock.at(self.step - 1).index)
+            self._end_stage(self.task.clock, metrics)
+        if self.world.rank == 0:
             self._save(metrics, self._guarded(facts, metrics, losses, steps, seconds), trained)
         else:
             self.history.append(Report(self.step, self.samples, self.seconds, self.overhead, {}, facts))
@@ -198,6 +205,17 @@ class Loop(Trainer):
         for finding in report.findings:
             self.log(f"{finding.mark}: {finding.sentence}")
         return report
+
+    def _end_stage(self, clock: StageClock, metrics: Mapping[str, Measure]) -> None:
+        """Ends the stage where its rule holds; only the first worker has measures to know it by."""
+        measures = {name.removeprefix("validation/"): measure for name, measure in metrics.items()}
+        ended = torch.tensor(self.world.rank == 0 and clock.satisfied(self.step, measures), device=self.device)
+        if self.world.size > 1:
+            dist.broadcast(ended, 0)
+        if ended:
+            stage = clock.at(self.step - 1).stage
+            clock.end(self.step)
+            self.log(f"stage {stage.name} has ended by its rule")
 
     def _guarded(
         self,

@@ -166,6 +166,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.task.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.task.schedulers],
             "task": self.task.state_dict(),
+            "clock": self.task.clock.state_dict() if self.task.clock else {},
             "guards": self.watch.state_dict(),
             "generators": generators,
             "counts": {name: getattr(self, name) for name in COUNTS},
@@ -182,6 +183,8 @@ class Trainer:
                 schedules follow this one's. By default the budget is the same.
         """
         self.task.model.load_state_dict(state["model"])
+        if self.task.clock is not None:  # before the schedules, which may follow it
+            self.task.clock.load_state_dict(state["clock"])
         if budget in (None, self.config.steps):
             for optimizer, saved in zip(self.task.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)

@@ -53,9 +53,9 @@ class NoOpTerm(Guard):
 
     Fires while all looks, 3 or more of them at a value other than 0, have found a gradient of
     exactly zero. A term that was exactly 0 itself is as yet satisfied, as a hinge may be: it counts
-    from half of the budget on, if it never changed the gradient before; so does a term whose weight
-    is 0. A term that has changed the gradient once is not looked at again. The number is the count
-    of looks.
+    from half of the budget on (in the last stage of a curriculum), if it never changed the gradient
+    before; so does a term whose weight is 0. A term that has changed the gradient once is not
+    looked at again. The number is the count of looks.
     """
 
     name = "no_op_term"
@@ -87,10 +87,13 @@ class NoOpTerm(Guard):
 
     def report(self, interval: Interval) -> Iterable[Finding]:
         """Reports on each term in doubt, and on those that were in doubt until now."""
-        return self._news.of(self._findings(late=2 * interval.step >= interval.budget))
+        clock = self.task.clock
+        # A term of a later stage has had no time yet.
+        last = clock is None or clock.at(interval.step - 1).index == len(clock.curriculum.stages) - 1
+        return self._news.of(self._findings(late=last and 2 * interval.step >= interval.budget))
 
     def _findings(self, late: bool) -> Iterator[Finding]:
-        """Findings on all terms; `late` says that half of the budget is spent."""
+        """Findings on all terms; `late` says that each term has had time enough."""
         for name, looks in self._idle.items():
             inert = self._inert[name]
             if name in self._alive:
@@ -116,8 +119,9 @@ class NoOpStage(Guard):
     """Demands of each stage of a curriculum that it changes the rows or the gradient.
 
     It compares `Task.staged_batch` in this stage and the one before, on steps of this one. Where
-    rows differ (they may do so in a tensor that the loss never reads), the gradients of the same
-    model under both decide, at the report: what the task notes for its `after_step` is spent by
+    rows differ (they may do so in a tensor that the loss never reads), or the task has a clock (by
+    which stages may differ in their loss alone), the gradients of the same model under both
+    decide, at the report: what the task notes for its `after_step` is spent by
     then, and the rest is put back. Tensors whose difference has changed the gradient once are known
     to be read, and need no gradients any more. Fires where all looks, 8 or more, find no
     difference; a stage that has made one is not looked at again, and of a curriculum of many stages
@@ -131,7 +135,7 @@ class NoOpStage(Guard):
         self._former: int | None = None
         self._rows = 0
         self._busy: int | None = None
-        self._pairs: list[tuple[int, Batch, Batch]] = []
+        self._pairs: list[tuple[tuple[int, int], Batch, Batch]] = []
         self._alike: dict[int, int] = {}
         self._different: set[int] = set()
         self._read: set[frozenset[str]] = set()
@@ -149,23 +153,23 @@ class NoOpStage(Guard):
         self._busy, self._rows = stage, min(ROWS, len(next(iter(batch.values()))))
         new, old = self.task.staged_batch(step, stage), self.task.staged_batch(step, self._former)
         differing = _differing(new, old)
-        if not differing:
+        if not differing and self.task.clock is None:
             self._alike[stage] = self._alike.get(stage, 0) + 1
         elif any(read <= differing for read in self._read):
             self._different.add(stage)
         else:
-            self._pairs.append((stage, new, old))
+            self._pairs.append(((stage, self._former), new, old))
 
     def report(self, interval: Interval) -> Iterable[Finding]:
         """Compares gradients, and reports on each stage that has been looked at often enough."""
         progress = min(interval.step, interval.budget - 1) / interval.budget
-        for stage, new, old in self._pairs:
-            same = None if stage in self._different else self._same_gradient(new, old, progress)
+        for (stage, former), new, old in self._pairs:
+            same = None if stage in self._different else self._same_gradient({stage: new, former: old}, progress)
             if same:
                 self._alike[stage] = self._alike.get(stage, 0) + 1
             elif same is not None:
                 self._different.add(stage)
-                self._read.add(_differing(new, old))
+                self._read |= {read} if (read := _differing(new, old)) else set()
         self._pairs.clear()
         self._busy = None
         return self._news.of(self._findings())
@@ -173,22 +177,26 @@ class NoOpStage(Guard):
     def _findings(self) -> Iterator[Finding]:
         """Findings on all stages, whether they are news or not."""
         for stage, looks in self._alike.items():
+            clock = self.task.clock
+            named = f"Stage {stage}" + (f" ({clock.curriculum.stages[stage].name})" if clock else "")
             if stage in self._different:
-                yield Finding(self.name, False, looks, f"Stage {stage} changes the gradient.", f"stage {stage}")
+                yield Finding(self.name, False, looks, f"{named} changes the gradient.", f"stage {stage}")
             elif looks >= ENOUGH_OF_A_STAGE:
                 sentence = (
-                    f"Stage {stage} changed neither rows nor gradient against the stage before it "
-                    f"on {looks} steps looked at."
+                    f"{named} changed neither rows nor gradient against the stage before it on {looks} steps looked at."
                 )
                 yield Finding(self.name, True, looks, sentence, f"stage {stage}")
 
-    def _same_gradient(self, new: Batch, old: Batch, progress: float) -> bool | None:
-        """Whether both stages have equal gradients, on the rows around the first that differs.
+    def _same_gradient(self, batches: Mapping[int, Batch], progress: float) -> bool | None:
+        """Whether two stages have equal gradients, on the rows around the first that differs.
 
         None if all of them are zero, which says nothing.
         """
-        first = _first_difference(new, old) // self._rows * self._rows
-        parts = [{name: tensor[first : first + self._rows] for name, tensor in batch.items()} for batch in (new, old)]
+        first = _first_difference(*batches.values()) // self._rows * self._rows
+        parts = {
+            stage: {name: tensor[first : first + self._rows] for name, tensor in batch.items()}
+            for stage, batch in batches.items()
+        }
         one, other = _gradients(self.task, parts, progress)
         scale = max((float(gradient.abs().max()) for gradient in one + other), default=0.0)
         if scale == 0:
@@ -229,16 +237,16 @@ def _first_difference(new: Batch, old: Batch) -> int:
     return min(firsts, default=0)
 
 
-def _gradients(task: Task, batches: list[Batch], progress: float) -> list[list[Tensor]]:
-    """The gradients of the loss on each batch, with equal random numbers and buffers.
+def _gradients(task: Task, batches: Mapping[int, Batch], progress: float) -> list[list[Tensor]]:
+    """The gradients of the loss on each stage's batch, with equal random numbers and buffers.
 
     The task's state is put back.
     """
     state = copy.deepcopy(task.state_dict())
     found = []
     try:
-        for batch in batches:
-            with aside(task.model, training=True), torch.enable_grad():
+        for stage, batch in batches.items():
+            with aside(task.model, training=True), torch.enable_grad(), task.pretending(stage):
                 loss = torch.stack(list(task.losses(task.model, batch, progress).values())).sum()
                 found.append(_gradient(loss, _trained(task), keep=False))
             if state:
