@@ -5,10 +5,13 @@ Sweeps and `leadline train` demand the same, and fail closed: what cannot be jud
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from leadline.config import TrialConfig, as_text
 from leadline.errors import ConfigError, told
+from leadline.fields_read import watched
 from leadline.finding import Finding, as_findings
 from leadline.measure import Measure, as_measures
 from leadline.plain import text, type_of
@@ -17,7 +20,18 @@ if TYPE_CHECKING:
     from leadline.family import Family
     from leadline.task import Split
 
-__all__ = ["SCORED", "Admission", "Baselines", "admission", "audited", "compared", "is_oracle"]
+__all__ = [
+    "SCORED",
+    "Admission",
+    "Baselines",
+    "BuiltData",
+    "admission",
+    "audited",
+    "built",
+    "compared",
+    "differing",
+    "is_oracle",
+]
 
 SCORED: tuple[Split, ...] = ("validation", "test")
 """The splits on which models and baselines are scored."""
@@ -38,6 +52,56 @@ class Admission(NamedTuple):
     findings: list[Finding]
     baselines: dict[Split, Baselines]
     refusals: list[str]
+
+
+@dataclass(frozen=True)
+class BuiltData:
+    """Data that several configurations share.
+
+    Attributes:
+        family: the family that built them.
+        config: the configuration that they were built for.
+        data: what `Family.build_data` returned.
+        read: names of the fields of `config` that it read.
+    """
+
+    family: Family[Any]
+    config: TrialConfig
+    data: Any
+    read: frozenset[str]
+
+    def unkeyed(self, config: TrialConfig) -> str:
+        """Says why a configuration of the same `data_key` may not use the data; empty if it may.
+
+        It may not if it differs in a field that `build_data` has read: `data_key` leaves it out.
+        """
+        differ = differing(self.config, config, self.read)
+        if not differ:
+            return ""
+        whole = len(self.read) == len(fields(cast(Any, self.config)))
+        reads = f"every field, and so {', '.join(differ)}" if whole else ", ".join(differ)
+        here, there = (f"{differ[0]}={as_text(getattr(one, differ[0]))}" for one in (config, self.config))
+        mend = "read only the fields that the data depend on" if whole else "put it into the key"
+        return (
+            f"data_key: {self.family.name}'s build_data reads {reads}, which data_key leaves out: "
+            f"{here} would be trained and scored on the data of {there}; {mend}"
+        )
+
+
+def built(family: Family[Any], config: TrialConfig) -> BuiltData:
+    """Builds the data of a configuration, and notes which of its fields are read on the way.
+
+    Raises:
+        Exception: what `Family.build_data` raises.
+    """
+    watching, read = watched(config)
+    return BuiltData(family, config, family.build_data(watching), frozenset(read))
+
+
+def differing(one: TrialConfig, other: TrialConfig, among: Collection[str]) -> list[str]:
+    """Names of the fields in which two configurations of a family differ, of those `among`."""
+    names = [field.name for field in fields(cast(Any, one)) if field.name in among]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def admission(family: Family[Any], config: Any, data: Any) -> Admission:

@@ -92,7 +92,8 @@ class Family(ABC, Generic[C]):
 
         The driver and each trial ask for it. Everything that `build_data` reads from the
         configuration must be in the key: of two configurations with the same key, the second is
-        given the data of the first.
+        given the data of the first. What is read is noted, and such a sweep is refused, or such a
+        trial fails (see `leadline.admission`). Trials differ in `seed`, which is no part of a key.
 
         Returns:
             Any text. By default the family's name, so that all configurations share their data.
@@ -147,8 +148,9 @@ class Family(ABC, Generic[C]):
     def audit(self, config: C, data: Any) -> list[Finding]:
         """Judges the data: above all whether a row that is scored is also trained on.
 
-        Called once for each `data_key`, before anything is trained. What makes two rows the same is
-        the family's to say; `leadline.training.guards.overlap.overlap` counts equal keys.
+        Called once for each `data_key`, before anything is trained, and again for a stratum that
+        differs in a field that was read. What makes two rows the same is the family's to say;
+        `leadline.training.guards.overlap.overlap` counts equal keys.
 
         Returns:
             Findings, of which at least one has a `guard` that begins with `overlap`. Training is

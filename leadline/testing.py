@@ -35,16 +35,16 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any, ClassVar
+from types import CodeType, FrameType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 import torch
 
-from leadline.admission import SCORED, admission
+from leadline.admission import SCORED, admission, built
 from leadline.checkpoint import Checkpoint, CheckpointStore
-from leadline.config import ConfigError, TrialConfig, describe
+from leadline.config import ConfigError, TrialConfig, as_text, describe
 from leadline.family import Family
 from leadline.measure import Report, sign
 from leadline.storage import Folder, _Tries
@@ -274,6 +274,25 @@ def shared(data: Any) -> Any:
     return pickle.loads(content, buffers=owned)  # noqa: S301  (what was written above)
 
 
+def _near(value: Any, hint: Any) -> list[Any]:
+    """Values near one of the type `hint`, of which a configuration may refuse some or all."""
+    if get_origin(hint) is Annotated:
+        return _near(value, get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    if get_origin(hint) in (Union, UnionType):
+        return [found for part in get_args(hint) for found in _near(value, part)]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1, value + 2, value - 2, 2 * value, value // 2]
+    if isinstance(value, float):
+        return [value / 2, 2 * value, value + 1, 0.5]
+    if isinstance(value, str):
+        return [f"{value}other"]
+    return [(*value, *value[-1:]), value[:-1]] if isinstance(value, tuple) else []
+
+
 class FamilyContract:
     """The tests that a family has to pass; to be subclassed, as the module's docstring shows.
 
@@ -286,6 +305,8 @@ class FamilyContract:
             its own untrained self.
         undefined: metrics whose documentation says that they may be NaN.
         bad_inputs: inputs that `predict` must refuse, beside an object that is nothing at all.
+        others: further legal values of fields that `build_data` reads, where none are legal
+            near the value of `small`.
         kills: how often the run of `test_goes_on_after_being_killed` is killed.
     """
 
@@ -295,6 +316,7 @@ class FamilyContract:
     learns: ClassVar[tuple[Mapping[str, Any], str, str]]
     undefined: ClassVar[Collection[str]] = ()
     bad_inputs: ClassVar[Sequence[Any]] = ()
+    others: ClassVar[Mapping[str, Sequence[Any]]] = {}
     kills: ClassVar[int] = 3
 
     @classmethod
@@ -484,6 +506,37 @@ class FamilyContract:
         assert findings, "no audits"
         assert all(finding.guard and finding.sentence for finding in findings)
         assert not [finding for finding in findings if finding.failed]
+
+    def test_data_key_names_what_build_data_reads(self) -> None:
+        """Another value of a field that `build_data` reads has another `data_key`.
+
+        Otherwise trials of both values would be trained and scored on the same data. It is tried
+        with what presets and `others` give, and with values near the small configuration's own.
+        """
+        config = self.config()
+        untried = []
+        for field in sorted(built(self.family, config).read):
+            values = {self.family.data_key(config): getattr(config, field)}
+            for other in self._others(config, field):
+                value, key = getattr(other, field), self.family.data_key(other)
+                assert values.setdefault(key, value) == value, (
+                    f"data_key: build_data reads {field}, and {field}={as_text(value)} and "
+                    f"{field}={as_text(values[key])} share the key {key!r}; put {field} into the key"
+                )
+            if len(values) == 1:
+                untried.append(field)
+        if untried:
+            pytest.skip(f"no other legal value found of {', '.join(untried)}, which build_data reads: see `others`")
+
+    def _others(self, config: TrialConfig, field: str) -> Iterator[TrialConfig]:
+        """Legal configurations that differ from the small one in this field alone."""
+        hint = get_type_hints(type(config), include_extras=True)[field]
+        presets = (getattr(made(0.02), field) for made in self.family.presets.values())
+        for value in (*self.others.get(field, ()), *_near(getattr(config, field), hint), *presets):
+            with contextlib.suppress(ConfigError):
+                other: TrialConfig = self.config(**{field: value})
+                if getattr(other, field) != getattr(config, field):
+                    yield other
 
     def test_is_admitted(self, data: Any) -> None:
         """Nothing is found for which a sweep or `leadline train` would refuse the family.

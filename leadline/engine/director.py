@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leadline import plain
-from leadline.config import BUDGET_FIELDS, ConfigError, to_dict
+from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
@@ -110,6 +110,8 @@ class Director:
 
         Its trials are not to blame: they stay unfinished.
         """
+        self.admits: Callable[[TrialConfig], object] = lambda config: None
+        """Raises a ConfigError for a proposal that may not be trained on the sweep's data."""
         self.remarks: list[str] = []
         """What a resumed sweep's user should know before it goes on, a line each.
 
@@ -516,7 +518,9 @@ class Director:
         try:
             _, found = search.ask(number, given)
             fields = found | {name: value for name, value in given.items() if name not in search.params(number)}
-            config = to_dict(self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS)))
+            typed = self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS))
+            self.admits(typed)
+            config = to_dict(typed)
         except ConfigError as error:
             params = search.params(number)
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))

@@ -203,7 +203,7 @@ class Driver:
         Returns how it ended: "done", "failed", "interrupted", "time limit" or "handed over".
         """
         self._say("building the data" if self.nodes else "starting Ray and building the data")
-        shared = SharedData(self.director)
+        shared = SharedData(self.director, plan.first_configurations(self.settings, self.space))
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
         if self.nodes is None:
@@ -219,6 +219,7 @@ class Driver:
         preparing.join()
         if not (shared.ready() and shared.share()):
             return "failed"
+        self.director.admits = shared.admit
         self.marks["data and baselines"] = time.time()
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
         retention = Retention(self.director, self.folder)

@@ -17,6 +17,7 @@ import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 
 from leadline import cpus
+from leadline.admission import BuiltData, built
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
@@ -36,6 +37,7 @@ __all__ = [
     "describe",
     "expected_search",
     "expected_steps",
+    "first_configurations",
     "fitting",
     "replayed",
     "short_of_room",
@@ -171,7 +173,7 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
     return found
 
 
-def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
+def first_configurations(settings: Settings, space: Space) -> list[TrialConfig]:
     """A first configuration for each stratum."""
     family = settings.model_family()
     proposals = _first_proposals(_replayed(settings, space, ()), len(settings.strata))
@@ -207,7 +209,7 @@ def check_fits(
     for trial in trials:
         _check_extension(settings, trial)
     family = settings.model_family()
-    configs = _configs(settings, space)
+    configs = first_configurations(settings, space)
     with calling("checkpoint_bytes"):
         checkpoint = max(whole(family.checkpoint_bytes(config), "checkpoint_bytes") for config in configs)
         stages = max(len(c.stages) if (c := family.curriculum(config)) else 0 for config in configs)
@@ -270,6 +272,25 @@ def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> fl
     before, after = marks
     steps, seconds, overhead, reports = (b - a for a, b in zip(before, after, strict=True))
     return seconds / steps + overhead / reports / min(config.eval_every, config.steps)
+
+
+def _data(settings: Settings, configs: Sequence[TrialConfig]) -> list[Any]:
+    """The data of each configuration, built once for each key, as a sweep shares them.
+
+    Raises:
+        ConfigError: if the family fails, or two configurations share a key and differ in a field
+            that it reads.
+    """
+    family = settings.model_family()
+    shared: dict[str, BuiltData] = {}
+    for config in (*(settings.configure({}, stratum, 0) for stratum in settings.strata), *configs):
+        key = settings.data_key(config)
+        if key not in shared:
+            with calling("build_data"):
+                shared[key] = built(family, config)
+        if reason := shared[key].unkeyed(config):
+            raise ConfigError(reason)
+    return [shared[settings.data_key(config)].data for config in configs]
 
 
 def _points(distribution: BaseDistribution) -> int | float:
@@ -351,14 +372,13 @@ def describe(
         changed: why the sweep would not go on bit for bit as before.
     """
     family = settings.model_family()
-    configs = _configs(settings, space)
+    configs = first_configurations(settings, space)
     began = time.perf_counter()
-    with calling("build_data"):
-        data = family.build_data(configs[0])
-    built = time.perf_counter() - began
+    data = _data(settings, configs)
+    built_in = time.perf_counter() - began
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
     with calling("first steps"):
-        rates = [_seconds_per_step(family, config, data) for config in configs]
+        rates = [_seconds_per_step(family, config, one) for config, one in zip(configs, data, strict=True)]
     per_step = [family.samples_per_step(config) if settings.unit == "samples" else 1 for config in configs]
     steps = expected_steps(settings)
     # A cluster is not contacted here, so that without --concurrent one trial at a time is assumed.
@@ -387,7 +407,7 @@ def describe(
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
-        f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built:.1f} s",
+        f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built_in:.1f} s",
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
             [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]

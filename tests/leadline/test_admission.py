@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from leadline.admission import SCORED, admission, is_oracle
+from leadline.admission import SCORED, admission, built, is_oracle
+from leadline.config import to_dict
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.task import Split
@@ -83,3 +84,42 @@ def test_oracles_by_their_name() -> None:
         False,
         False,
     ]
+
+
+class Reads(Toy):
+    """The toy whose data depend on some fields."""
+
+    name = "reads"
+
+    def __init__(self, *fields: str) -> None:
+        self.fields = fields
+
+    def build_data(self, config: Any) -> Any:
+        return to_dict(config) if self.fields == ("all",) else [getattr(config, name) for name in self.fields]
+
+
+@pytest.mark.parametrize(
+    ("family", "changed", "said"),
+    [
+        (Reads("level"), {"lr": 0.5, "seed": 3, "steps": 7}, ""),
+        (
+            Reads("level", "lr"),
+            {"lr": 0.5, "level": 2, "seed": 3},
+            "data_key: reads's build_data reads lr, level, which data_key leaves out: "
+            "lr=0.5 would be trained and scored on the data of lr=0.1; put it into the key",
+        ),
+        (
+            Reads("all"),
+            {"seed": 3},
+            "data_key: reads's build_data reads every field, and so seed, which data_key leaves out: "
+            "seed=3 would be trained and scored on the data of seed=0; read only the fields that the data depend on",
+        ),
+    ],
+)
+def test_data_are_for_configurations_that_agree_in_what_was_read(
+    family: Reads, changed: dict[str, Any], said: str
+) -> None:
+    made = built(family, family.config({}))
+    assert made.data == Reads.build_data(family, made.config)
+    assert made.unkeyed(made.config) == ""
+    assert made.unkeyed(family.config(changed)) == said

@@ -5,6 +5,8 @@ The checks are which boards are the same up to symmetry, and whether each label 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from leadline.finding import Finding
@@ -24,6 +26,8 @@ Evenly spaced.
 """
 
 
+# A sweep asks again for strata that differ in the fields that its family's audit reads.
+@functools.lru_cache(maxsize=1)
 def audit(data: RecursiveData) -> list[Finding]:
     """Returns the findings on every board; a failed one refuses the data.
 

@@ -29,7 +29,7 @@ Training boards come last, so that more of them leave the scored ones as they ar
 ORDER, IMAGE = 0, 1  # streams of a trial's seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
 class RecursiveData:
     """The three splits of a puzzle's boards, and the weights to begin with, if any were named."""
 

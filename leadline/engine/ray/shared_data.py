@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from leadline.admission import audited, compared
+from leadline.admission import BuiltData, audited, built, compared, differing
+from leadline.config import ConfigError, TrialConfig
 from leadline.engine.director import Director
 from leadline.errors import raised
+from leadline.fields_read import watched
 from leadline.finding import Finding
 from leadline.plain import culprit
 
@@ -18,17 +21,22 @@ class SharedData:
     """The data of a sweep, shared through Ray's object store.
 
     The data of each key are built once, audited, and scored with trivial predictors. A sweep whose
-    data do not pass is refused, for the reasons that `leadline.admission` gives.
+    data do not pass is refused, for the reasons that `leadline.admission` gives. So is one in which
+    two configurations share a key and differ in a field that `build_data` reads.
 
     Args:
         director: the sweep's director, which records baselines and findings.
+        first: configurations that will be trained, such as the first proposal of each stratum.
     """
 
-    def __init__(self, director: Director) -> None:
+    def __init__(self, director: Director, first: Sequence[TrialConfig] = ()) -> None:
         self._director = director
         self._settings = director.settings
         self._family = director.settings.model_family()
-        self._built: dict[str, Any] = {}
+        self._first = first
+        self._built: dict[str, BuiltData] = {}
+        self._audited: list[tuple[str, TrialConfig, set[str]]] = []
+        """The audits so far: the data's key, the configuration, and the fields that were read."""
         self._references: dict[str, tuple[Any, bytes]] = {}
         self._lines: list[tuple[str, str, dict[str, Any]]] = []
         self._findings: list[tuple[str, Finding]] = []
@@ -43,7 +51,10 @@ class SharedData:
         try:
             for stratum in self._settings.strata:
                 config = self._settings.configure({}, stratum, 0)
-                self._measure(config, self._data(config, str(stratum)), str(stratum))
+                data = self._data(config)
+                self._audit(config, data, str(stratum))
+                self._measure(config, data, str(stratum))
+            self._refusals += map(self._unshared, self._first)
         except BaseException as error:  # also `sys.exit`, which would end this thread without a word
             self._error = raised(error)
 
@@ -57,6 +68,7 @@ class SharedData:
         """
         if self._error is not None:
             raise self._error
+        self._refusals += map(self._unkeyed, self._trained())
         known = {(line["guard"], line["sentence"]) for line in self._director.history.findings}
         for stratum, finding in self._findings:
             if (finding.guard, finding.sentence) in known:
@@ -66,7 +78,7 @@ class SharedData:
         for stratum, name, metrics in self._lines:
             if (stratum, name) not in measured:
                 self._director.baseline(stratum, name, metrics)
-        reasons = list(dict.fromkeys(self._refusals))
+        reasons = [reason for reason in dict.fromkeys(self._refusals) if reason]
         for reason in reasons:
             print(f"refused {reason}", file=sys.stderr)
         return not reasons
@@ -78,11 +90,11 @@ class SharedData:
         """
         import ray
 
-        for key, data in self._built.items():
+        for key, made in self._built.items():
             try:
-                reference = ray.put(data)
+                reference = ray.put(made.data)
             except Exception:
-                found = culprit(data, _refusal, "build_data")
+                found = culprit(made.data, _refusal, "build_data")
                 if found is None:
                     raise
                 print(f"refused {found[0]} cannot be pickled: {found[2]}", file=sys.stderr)
@@ -95,14 +107,54 @@ class SharedData:
         key = self._settings.data_key(self._family.config(config))
         return key, self._references[key][1]
 
-    def _data(self, config: Any, stratum: str) -> Any:
+    def admit(self, config: TrialConfig) -> None:
+        """Refuses a configuration to be trained on data that are another's.
+
+        Raises:
+            ConfigError: beginning with `data_key`, if it differs from the one that its data were
+                built for in a field that `build_data` reads.
+        """
+        if reason := self._unshared(config):
+            raise ConfigError(reason)
+
+    def _unshared(self, config: TrialConfig) -> str:
+        """Why a configuration may not be trained on any data of the sweep; empty if it may."""
+        if self._settings.data_key(config) in self._built:
+            return self._unkeyed(config)
+        # Where a searched field changes the key, the proposal is refused: what is left is the seed.
+        return (
+            f"data_key: {self._family.name}'s changes with seed, and the trials of a stratum share their data: "
+            "give the data a seed of their own, such as a field data_seed"
+        )
+
+    def _unkeyed(self, config: TrialConfig) -> str:
+        """Why a configuration may not use the data of its key; empty if it may."""
+        made = self._built.get(self._settings.data_key(config))
+        return made.unkeyed(config) if made else ""
+
+    def _trained(self) -> Iterable[TrialConfig]:
+        """The configurations of recorded trials, where the sweep is resumed."""
+        trials = self._director.history.trials.values()
+        trained = (trial for trial in trials if not (trial.infeasible or trial.untrained))
+        return (self._family.config(trial.trained_config) for trial in trained)
+
+    def _data(self, config: TrialConfig) -> Any:
         key = self._settings.data_key(config)
         if key not in self._built:
-            self._built[key] = self._family.build_data(config)
-            findings, refusals = audited(self._family, config, self._built[key])
-            self._findings += [(stratum, finding) for finding in findings]
-            self._refusals += refusals
-        return self._built[key]
+            self._built[key] = built(self._family, config)
+        self._refusals.append(self._built[key].unkeyed(config))
+        return self._built[key].data
+
+    def _audit(self, config: TrialConfig, data: Any, stratum: str) -> None:
+        """Audits the data of a key, again for a configuration that differs in what was read."""
+        key = self._settings.data_key(config)
+        if any(key == of and not differing(before, config, read) for of, before, read in self._audited):
+            return
+        watching, read = watched(config)
+        findings, refusals = audited(self._family, watching, data)
+        self._audited.append((key, config, read))
+        self._findings += [(stratum, finding) for finding in findings]
+        self._refusals += refusals
 
     def _measure(self, config: Any, data: Any, stratum: str) -> None:
         scores: dict[str, dict[str, Any]] = {}

@@ -17,6 +17,7 @@ from leadline.storage import Folder
 from leadline.task import Batch, Split
 from tests.conftest import Clock
 from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.toy import Toy
 from tests.leadline.toy_study import STUDY
 from tests.leadline.training.guards.faulty import Faulty, FaultyConfig, FaultyTask, config
 
@@ -80,15 +81,15 @@ def test_what_does_not_fit_here_is_refused_by_name() -> None:
 class TimedTask(FaultyTask):
     """A step takes 1 s, an evaluation 10 s."""
 
-    clock: Clock
+    hand: Clock
     seen: list[float]
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.seen.append(progress)
-        return self.clock.passes(1, super().losses(model, batch, progress))
+        return self.hand.passes(1, super().losses(model, batch, progress))
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
-        return self.clock.passes(10, super().evaluate(split))
+        return self.hand.passes(10, super().evaluate(split))
 
 
 class Timed(Faulty):
@@ -97,7 +98,7 @@ class Timed(Faulty):
 
     def task(self, config: FaultyConfig, data: Any, device: torch.device) -> TimedTask:
         task = TimedTask(config, data, device)
-        task.clock, task.seen = self.clock, self.seen
+        task.hand, task.seen = self.clock, self.seen
         return task
 
 
@@ -156,3 +157,30 @@ def test_a_space_that_names_no_field_says_so() -> None:
             lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)},
             Folder.at("."),
         )
+
+
+class Keyed(Toy):
+    """The toy whose data are its level, the seed of a trial, or the score's offset."""
+
+    def __init__(self, reads: str) -> None:
+        self.reads = reads
+
+    def data_key(self, config: Any) -> str:
+        return f"{config.level}"
+
+    def build_data(self, config: Any) -> Any:
+        return getattr(config, self.reads)
+
+
+@pytest.mark.parametrize(("reads", "data"), [("level", [1, 2]), ("seed", "seed"), ("offset", "offset")])
+def test_a_plan_builds_the_data_of_each_key_as_a_sweep_does(
+    reads: str, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.leadline.toy.TOY", Keyed(reads))
+    settings = dataclasses.replace(BASE)
+    configs = plan.first_configurations(settings, STUDY.space)
+    if reads == "level":
+        assert plan._data(settings, configs) == data
+        return
+    with pytest.raises(ConfigError, match=rf"^data_key: toy's build_data reads {data}, which data_key leaves out: "):
+        plan._data(settings, configs)

@@ -206,6 +206,14 @@ class Broken(CollatzFamily):
         return found
 
 
+class Keyless(Broken):
+    """Forgets the draw of orbits in its key."""
+
+    def data_key(self, config: CollatzConfig) -> str:
+        """Names the data by their pool and guard."""
+        return f"{config.pool} {config.data_seed} {config.extra_orbits} {config.guard} {config.population}"
+
+
 class Moody(Broken):
     """Another answer every time."""
 
@@ -248,6 +256,11 @@ class Trusting(Broken):
         (Broken(silent=True), "test_is_admitted", r"no finding named overlap.*none on test/hinge, test/violations"),
         (Broken(evasive=True), "test_is_admitted", r"no finding named overlap.*none that is not an oracle"),
         (Broken(other_model=True), "test_model_takes_the_weights_of_a_checkpoint", None),
+        (
+            Keyless(),
+            "test_data_key_names_what_build_data_reads",
+            "^data_key: build_data reads orbits, and orbits=1 ",
+        ),
         (Moody(), "test_predicts", "another answer to 27"),
         (Restless(), "test_predicts", "changes the weights"),
         (Trusting(), "test_predicts", "DID NOT RAISE"),

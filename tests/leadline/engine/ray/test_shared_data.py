@@ -6,13 +6,13 @@ import dataclasses
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from leadline.config import ConfigError
+from leadline.config import ConfigError, TrialConfig
 from leadline.engine.director import Director
 from leadline.engine.ray.shared_data import SharedData
 from leadline.finding import Finding
@@ -55,17 +55,21 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Audited:
     return made
 
 
-def _prepared(past: list[Event] | None = None) -> tuple[bool, list[Event]]:
-    events: list[Event] = list(past or [])
-    director = Director(
-        dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"),
-        STUDY.space,
-        events.append,
-    )
-    director.replay(past or [])
+def _director(events: list[Event] | None = None, **changed: Any) -> Director:
+    settings = dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY", **changed)
+    past = list(events or [])
+    director = Director(settings, STUDY.space, (lambda event: None) if events is None else events.append)
+    director.replay(past)
     if not past:
         director.opened({})
-    shared = SharedData(director)
+    return director
+
+
+def _prepared(
+    past: list[Event] | None = None, *, first: Sequence[TrialConfig] = (), **changed: Any
+) -> tuple[bool, list[Event]]:
+    events: list[Event] = list(past or [])
+    shared = SharedData(_director(events, **changed), first)
     shared.prepare()
     return shared.ready(), events
 
@@ -234,11 +238,7 @@ def test_data_that_cannot_be_pickled_is_one_line_that_names_the_part(
     family: Audited, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Any, place: str
 ) -> None:
     monkeypatch.setattr(Audited, "build_data", lambda self, config: data)
-    director = Director(
-        dataclasses.replace(BASE, family="tests.leadline.engine.ray.test_shared_data:FAMILY"), STUDY.space
-    )
-    director.opened({})
-    shared = SharedData(director)
+    shared = SharedData(_director())
     shared.prepare()
     assert shared.ready()
     capsys.readouterr()
@@ -246,3 +246,88 @@ def test_data_that_cannot_be_pickled_is_one_line_that_names_the_part(
     told = capsys.readouterr().err
     assert told.startswith(f"refused build_data: {place} cannot be pickled: cannot pickle '")
     assert told.count("\n") == 1
+
+
+FORGOTTEN = (
+    "data_key: audited's build_data reads level, which data_key leaves out: "
+    "level=2 would be trained and scored on the data of level=1; put it into the key"
+)
+
+
+def test_strata_that_share_a_key_and_differ_in_what_is_read_are_refused(
+    family: Audited, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: [config.level])
+    _refused(capsys, FORGOTTEN)
+    monkeypatch.setattr(Audited, "data_key", lambda self, config: f"level {config.level}")
+    assert _prepared()[0] is True
+
+
+@pytest.mark.usefixtures("family")
+def test_a_proposal_that_differs_in_what_is_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: [config.offset])
+    first = BASE.configure({}, 1, 7)
+    searched = BASE.configure({"offset": 0.5}, 1, 7)
+    assert _prepared(first=[first])[0] is True
+    assert _prepared(first=[first, searched])[0] is False
+    assert "audited's build_data reads offset, which data_key leaves out: offset=0.5" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("family")
+def test_data_of_a_seed_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether the key says so or not: the data of a sweep are built before its seeds are drawn."""
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: [config.seed])
+    first = [BASE.configure({}, 1, 7)]
+    assert _prepared(first=first)[0] is False
+    assert "reads seed, which data_key leaves out: seed=7" in capsys.readouterr().err
+    monkeypatch.setattr(Audited, "data_key", lambda self, config: f"seed {config.seed}")
+    assert _prepared(first=first)[0] is False
+    assert capsys.readouterr().err.startswith("refused data_key: audited's changes with seed")
+
+
+@pytest.mark.usefixtures("family")
+def test_a_proposal_in_the_middle_of_a_search_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: [config.offset])
+    director = _director()
+    shared = SharedData(director)
+    shared.prepare()
+    assert shared.ready()
+    director.admits = shared.admit
+    assert director.next() == "done"
+    assert {trial.brief.partition(":")[0] for trial in director.history.trials.values()} == {"infeasible"}
+    assert "reads offset, which data_key leaves out" in director.history.trials[0].reason
+
+
+@pytest.mark.usefixtures("family")
+def test_a_longer_budget_on_other_data_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trials that were trained under the shorter one would be compared with those of other data."""
+    events: list[Event] = []
+    director = _director(events)
+    director.next()
+    assert _prepared(events, budget=54)[0] is True
+    monkeypatch.setattr(Audited, "build_data", lambda self, config: [config.steps])
+    assert _prepared(events)[0] is True
+    capsys.readouterr()
+    assert _prepared(events, budget=54)[0] is False
+    assert "build_data reads steps, which data_key leaves out: steps=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("reads", "times"), [("seed", 1), ("level", 2)])
+def test_an_audit_is_repeated_for_strata_that_differ_in_what_it_reads(
+    family: Audited, monkeypatch: pytest.MonkeyPatch, reads: str, times: int
+) -> None:
+    audited: list[Any] = []
+
+    def audit(self: Audited, config: Any, data: Any) -> list[Finding]:
+        audited.append(getattr(config, reads))
+        return [Finding("overlap_rows", False, 0, f"none of {audited[-1]}")]
+
+    monkeypatch.setattr(Audited, "audit", audit)
+    ready, events = _prepared()
+    assert ready
+    assert len(audited) == times
+    assert len(History.of(events).findings) == times
