@@ -1,6 +1,6 @@
 """A curriculum as data: stages, each with its share of the budget and its own settings.
 
-In a configuration it is a field of type `Stages`, a tuple of texts, one for each stage:
+In a configuration it is the field `stages`, of type `Stages`, a tuple of texts, one for each stage:
 
     NAME:SHARE[:KEY=VALUE]...
 
@@ -30,7 +30,10 @@ from leadline.config import did_you_mean
 from leadline.errors import ConfigError
 from leadline.measure import Measure
 
-__all__ = ["Curriculum", "Position", "Stage", "StageClock", "Stages", "Vocabulary"]
+__all__ = ["FIELD", "Curriculum", "Position", "Stage", "StageClock", "Stages", "Vocabulary", "stage_name"]
+
+FIELD = "stages"
+"""The field of a configuration that holds its curriculum, by which reports know stages' names."""
 
 Stages = Annotated[
     tuple[str, ...],
@@ -194,6 +197,19 @@ def _rule(name: str, text: str, metrics: Sequence[str]) -> _Rule:
         hint = did_you_mean(metric, metrics) or f"known: {', '.join(metrics)}"
         raise ConfigError(f"stages: {name}: until: no metric {metric!r}; {hint}")
     return _Rule(metric, sign, _number(name, "until", bound, (-1e300, 1e300)))
+
+
+def stage_name(values: Mapping[str, Any], index: int) -> str:
+    """The name of a stage of a recorded configuration, such as `physics`, or `stage 1` without one.
+
+    Args:
+        values: the configuration's plain values, by field.
+        index: the stage's number, from 0.
+    """
+    texts = values.get(FIELD)
+    if not isinstance(texts, list | tuple) or not 0 <= index < len(texts):
+        return f"stage {index}"
+    return str(texts[index]).strip().partition(":")[0]
 
 
 @dataclass(frozen=True)

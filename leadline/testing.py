@@ -598,6 +598,11 @@ class FamilyContract:
             with pytest.raises(ConfigError, match=r"^inputs: "):
                 self.family.predict(model, inputs, config)
 
+    def test_curriculum_is_that_of_the_task(self, data: Any) -> None:
+        """What `Family.curriculum` says is what the task's clock goes by."""
+        said, clock = self.family.curriculum(self.config()), self.task(data).clock
+        assert said == (clock.curriculum if clock else None)
+
     def test_documented(self, data: Any) -> None:
         """Every field, metric and public method says what it is."""
         silent = [name for name, _, _, doc in describe(self.family.Config) if not doc]

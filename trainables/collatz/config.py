@@ -12,10 +12,18 @@ from typing import Literal
 import pydantic
 
 from leadline.config import Ints, TrialConfig, configuration, knob
+from leadline.curriculum import Curriculum, Stages, Vocabulary
 from trainables.collatz.features import MAX_LOOKAHEAD, Mode
 from trainables.collatz.split import TRAIN_SEEDS
 
-__all__ = ["CollatzConfig"]
+__all__ = ["STAGES", "CollatzConfig"]
+
+STAGES = Vocabulary(
+    numbers={"hard": (0.0, 1.0)},
+    choices={"mining": ("off", "on")},
+    metrics=("hinge", "violations", "violation_count"),
+)
+"""What a stage sets: the share of the hard seeds that are active, and whether there are minings."""
 
 
 @configuration
@@ -86,6 +94,11 @@ class CollatzConfig(TrialConfig):
         "share of the budget over which the other hard seeds enter; 0: at once (log run 7: 50000 of 100000 steps)",
         ge=0,
         le=1,
+    )
+    stages: Stages = knob(
+        (),
+        "curriculum in place of ramp and start_seeds: `hard`, the share of the hard seeds that are active, "
+        "and mining=on, as in seeds:1/2:hard=1:ramp=1,mined:1/2:hard=1:mining=on (ours; the log wished it)",
     )
     idle: Literal["random", "27"] = knob(
         "random",
@@ -174,6 +187,14 @@ class CollatzConfig(TrialConfig):
             raise ValueError("idle: 27 is a logged test seed, so it needs guard=scored")
         if self.mine_every > 0 and self.hard_ratio == 0:
             raise ValueError("mine_every: mined numbers are hard rows, so hard_ratio must be above 0")
+        if self.curriculum is not None:
+            mined = any("on" in stage.choices["mining"] for stage in self.curriculum.stages)
+            if mined != (self.mine_every > 0):
+                raise ValueError(f"mine_every: {'0' if mined else 'above 0'} does not go with the stages' mining")
+            if self.schedule == "plateau":
+                raise ValueError("schedule: plateau does not go with stages, which set rates of their own")
+            if self.start_seeds:
+                raise ValueError("start_seeds: has no effect with stages, which say how many seeds are active")
         if self.mine_count > self.mine_candidates:
             raise ValueError(
                 f"mine_count: must be at most mine_candidates, {self.mine_candidates} (got {self.mine_count})"
@@ -183,6 +204,11 @@ class CollatzConfig(TrialConfig):
         if 0 < self.common < self.lookahead:
             raise ValueError(f"common: must be 0 or at least the lookahead, {self.lookahead} (got {self.common})")
         return self
+
+    @property
+    def curriculum(self) -> Curriculum | None:
+        """The stages, if there are any."""
+        return Curriculum.of(self.stages, STAGES) if self.stages else None
 
     @property
     def peak_lr(self) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from leadline.config import TrialConfig
+from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
@@ -55,6 +56,10 @@ class CollatzFamily(Family[CollatzConfig]):
             ("-population", config.population),
         )
         return f"collatz-pool{config.pool}-seed{config.data_seed}" + "".join(part for part, said in rest if said)
+
+    def curriculum(self, config: CollatzConfig) -> Curriculum | None:
+        """Returns the stages of a configuration, or None where `ramp` decides."""
+        return config.curriculum
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
         """Builds the orbits of the five groups and the random pool."""

@@ -98,7 +98,9 @@ class Miner:
         interval = self.config.mine_interval
         if self._kept and (step - self._kept["step"] in (interval // 2, interval) or step == self.config.steps):
             self._judge(self._kept)
-        if interval and step % interval == 0 and step < self.config.steps:
+        clock = self.sampler.clock
+        due = clock is None or "on" in clock.at(step).choice("mining")
+        if due and interval and step % interval == 0 and step < self.config.steps:
             self._mine(step)
 
     def violations(self) -> float:
@@ -109,7 +111,7 @@ class Miner:
     def _mine(self, step: int) -> None:
         if self.config.mine_tolerance:
             self._keep(step)
-        parts = self.sampler.candidates(step, self.sampler.stage(step))
+        parts = self.sampler.candidates(step, self.sampler.active(step))
         found = np.concatenate([self.margins(part.nodes, part.index) for part in parts])
         numbers = [(part, node) for part in parts for node in part.index.tolist()]
         chosen = [numbers[i] for i in worst(found, self.config.mine_count)]

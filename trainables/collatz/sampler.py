@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from leadline.curriculum import StageClock
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CHECKED, POOL_NODES, CollatzData, refused_rows
 from trainables.collatz.features import I64, REACH, Nodes, table
@@ -124,41 +125,44 @@ class Sampler:
     `mined` is replaced as a whole after each mining.
     """
 
-    def __init__(self, config: CollatzConfig, data: CollatzData) -> None:
+    def __init__(self, config: CollatzConfig, data: CollatzData, clock: StageClock | None = None) -> None:
         self.config = config
         self.data = data
+        self.clock = clock
         self.mined = mined_orbits((), data.guarded, config.lookahead)
         orbit = int(np.flatnonzero(data.seeds == 27)[0])
         self._idle = data.first[orbit] + np.arange(data.steps[orbit] if config.idle == "27" else 0)
         self._usable = np.flatnonzero(data.row_count)
         self._block: tuple[int, Trace, Nodes] | None = None
 
-    def stage(self, step: int) -> int:
+    def active(self, step: int) -> int:
         """Returns how many hard seeds are active at a step."""
         c = self.config
+        if self.clock is not None:
+            return int(self.data.curriculum * self.clock.at(step).number("hard"))
         return active_seeds(step / c.steps, c.ramp, c.start_seeds, self.data.curriculum)
 
-    def parts(self, step: int, stage: int) -> list[Part]:
-        """Returns the rows of a step with `stage` active seeds."""
+    def parts(self, step: int, active: int) -> list[Part]:
+        """Returns the rows of a step with so many active seeds."""
         c = self.config
         generator = np.random.default_rng([c.seed, step])
         # Mined rows have a stream of their own, so that other draws stay as without a mining.
         extra = _generator(c.seed, step, MINED) if self.mined.numbers else generator
-        stored, mined = self._hard(generator, extra, round(c.batch * c.hard_ratio), stage)
+        stored, mined = self._hard(generator, extra, round(c.batch * c.hard_ratio), active)
         return self._joined(stored, mined, generator, c.batch, lambda rows: self._of_block(step, rows))
 
-    def candidates(self, step: int, stage: int) -> list[Part]:
+    def candidates(self, step: int, active: int) -> list[Part]:
         """Returns the rows that a mining after `step` steps looks at.
 
         Half of them are hard if a seed is active.
         """
         c = self.config
         generator = _generator(c.seed, step, CANDIDATES)
-        stored, mined = self._hard(generator, generator, c.mine_candidates // 2, stage)
+        stored, mined = self._hard(generator, generator, c.mine_candidates // 2, active)
         return self._joined(stored, mined, generator, c.mine_candidates, lambda rows: self._of_new(generator, rows))
 
     def _hard(
-        self, generator: np.random.Generator, extra: np.random.Generator, rows: int, stage: int
+        self, generator: np.random.Generator, extra: np.random.Generator, rows: int, active: int
     ) -> tuple[I64, I64]:
         """Returns the nodes of hard rows in the data's table and in the mined one.
 
@@ -167,7 +171,7 @@ class Sampler:
         `idle` ones, or there are none. `extra` draws the rows that exist only after a mining.
         """
         data, mined = self.data, self.mined
-        usable = self._usable[(self._usable < stage) | (self._usable >= data.curriculum)]
+        usable = self._usable[(self._usable < active) | (self._usable >= data.curriculum)]
         mined_rows = self._mined_rows(extra, rows, len(usable))
         left = rows - len(mined_rows)
         if not len(usable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Split, Task
 from trainables.collatz import losses
@@ -50,15 +52,16 @@ class CollatzTask(Task):
         self.drift = net.drift_param
         trained = [p for p in net.parameters() if p.requires_grad]
         self.optimizers = [torch.optim.AdamW(trained, lr=config.peak_lr, weight_decay=config.weight_decay)]
-        self.schedulers = _schedulers(config, self.optimizers[0])
-        self.sampler = Sampler(config, data)
+        self.clock = StageClock(config.curriculum, config.steps) if config.curriculum else None
+        self.schedulers = _schedulers(config, self.optimizers[0], self.clock)
+        self.sampler = Sampler(config, data, self.clock)
         self.miner = (
             Miner(config, data, self.sampler, net, self.optimizers[0], self.margins) if config.mine_every else None
         )
 
     def stage(self, step: int) -> int:
-        """Returns the number of hard seeds in use at a step."""
-        return self.sampler.stage(step)
+        """Returns the clock's stage; without a clock, the number of hard seeds in use at a step."""
+        return super().stage(step) if self.clock else self.sampler.active(step)
 
     def anchor(self, progress: float) -> float:
         """Returns the weight of the anchor at a share of the budget."""
@@ -67,11 +70,14 @@ class CollatzTask(Task):
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration, step and mined numbers."""
-        return self.staged_batch(step, self.stage(step))
+        return self._rows(step, self.sampler.active(step))
 
     def staged_batch(self, step: int, stage: int) -> Batch:
-        """Returns the batch of a step with another number of active seeds."""
-        parts = [self._arrays(part) for part in self.sampler.parts(step, stage)]
+        """Returns the batch of a step in another stage, or with another number of active seeds."""
+        return super().staged_batch(step, stage) if self.clock else self._rows(step, stage)
+
+    def _rows(self, step: int, active: int) -> Batch:
+        parts = [self._arrays(part) for part in self.sampler.parts(step, active)]
         joined = parts[0]
         if len(parts) > 1:
             joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -156,7 +162,7 @@ class CollatzTask(Task):
         They are what the split kept out of training, and the figures on the log's evaluation set.
         """
         return {
-            "active_seeds": float(self.stage(step)),
+            "active_seeds": float(self.sampler.active(step)),
             "anchor_weight": self.anchor(step / self.config.steps),
             **({} if self.config.target == "fixed" else {"drift_coefficient": float(self.drift.detach())}),
             "excluded_curriculum_rows": float(self.data.excluded_curriculum),
@@ -182,7 +188,16 @@ class CollatzTask(Task):
             self.miner.load_state_dict(state)
 
 
-def _schedulers(config: CollatzConfig, optimizer: torch.optim.Optimizer) -> list[torch.optim.lr_scheduler.LRScheduler]:
+def _schedulers(
+    config: CollatzConfig, optimizer: torch.optim.Optimizer, clock: StageClock | None
+) -> list[torch.optim.lr_scheduler.LRScheduler]:
+    if clock is not None:
+        # Torch's cosine is computed from the rate before, so it cannot be multiplied by a stage's.
+        def factor(step: int) -> float:
+            decay = (1 + math.cos(math.pi * step / config.steps)) / 2 if config.schedule == "cosine" else 1.0
+            return decay * clock.at(step).rate
+
+        return [torch.optim.lr_scheduler.LambdaLR(optimizer, factor)]
     if config.schedule == "cosine":
         return [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)]
     if config.schedule == "plateau":

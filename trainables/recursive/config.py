@@ -14,17 +14,22 @@ from typing import Any, Literal, cast
 import pydantic
 
 from leadline.config import Floats, TrialConfig, configuration, knob
+from leadline.curriculum import Curriculum, Stages, Vocabulary
 from trainables.recursive.puzzles.puzzle import Puzzle
 from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
 
-__all__ = ["HRMConfig", "RecursiveConfig", "TRMConfig"]
+__all__ = ["STAGES", "HRMConfig", "RecursiveConfig", "TRMConfig"]
+
+STAGES = Vocabulary(numbers={"noise": (0.0, 1.0)}, metrics=("exact", "robust"))
+"""What a stage sets: the noise, as a share of what the configuration's fields say."""
 
 _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ...] = (
     (
         lambda c: c.mode != "none",
         "with mode=none",
-        ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "p_clean"),
+        ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "stages", "p_clean"),
     ),
+    (lambda c: not c.stages, "with stages", ("ramp",)),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
     (lambda c: c.noise == "grid", "without noise=grid", ("sigmas",)),
     (lambda c: c.noise == "loguniform", "without noise=loguniform", ("sigma_min",)),
@@ -162,6 +167,11 @@ class RecursiveConfig(TrialConfig):
     ramp: float = knob(
         0.1, "share of the budget over which the noise grows from 0, linearly (log: 5000 of 50000 steps)", ge=0, le=1
     )
+    stages: Stages = knob(
+        (),
+        "curriculum in place of ramp: `noise`, the share of sigma, as in clean:1/4,noisy:3/4:noise=1:ramp=0.1 "
+        "(ours; the log wished it)",
+    )
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
 
     def unused(self) -> list[str]:
@@ -190,6 +200,11 @@ class RecursiveConfig(TrialConfig):
         """
         counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
         return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
+
+    @property
+    def curriculum(self) -> Curriculum | None:
+        """The stages, if there are any."""
+        return Curriculum.of(self.stages, STAGES) if self.stages else None
 
     @property
     def tokens(self) -> int:
@@ -232,6 +247,7 @@ class RecursiveConfig(TrialConfig):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> RecursiveConfig:
+        _ = self.curriculum  # which refuses stages that cannot be
         if problem := PUZZLES[self.task].problem(self):
             raise ValueError(problem)
         if self.hidden % self.heads or self.hidden // self.heads % 2:

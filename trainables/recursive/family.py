@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import TrialConfig
+from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
@@ -83,6 +84,10 @@ class RecursiveFamily(Family[C], Generic[C]):
         K trajectories then do not get K times the compute for the same budget.
         """
         return config.batch * config.samples_per_board
+
+    def curriculum(self, config: C) -> Curriculum | None:
+        """Returns the stages of a configuration, or None where `ramp` decides."""
+        return config.curriculum
 
     def build_data(self, config: C) -> RecursiveData:
         """Builds the boards of the three splits and reads the weights to begin with.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from leadline.curriculum import StageClock
 from trainables.recursive.config import RecursiveConfig
 
 __all__ = ["EMA", "AdamATan2", "SignSGD", "rate", "schedule"]
@@ -210,10 +211,15 @@ def rate(step: int, steps: int, warmup: int, schedule: Literal["constant", "cosi
     return lr_min + (1 - lr_min) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def schedule(optimizer: torch.optim.Optimizer, config: RecursiveConfig) -> LambdaLR:
-    """Sets the learning rates by `rate`.
+def schedule(optimizer: torch.optim.Optimizer, config: RecursiveConfig, clock: StageClock | None = None) -> LambdaLR:
+    """Sets the learning rates by `rate`, times that of the stage.
 
     Its `step` is to be called once after each optimizer step.
     """
     warmup = round(config.warmup * config.steps)
-    return LambdaLR(optimizer, lambda done: rate(done + 1, config.steps, warmup, config.schedule, config.lr_min))
+
+    def factor(done: int) -> float:
+        staged = clock.at(done).rate if clock else 1.0
+        return staged * rate(done + 1, config.steps, warmup, config.schedule, config.lr_min)
+
+    return LambdaLR(optimizer, factor)

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from leadline.curriculum import StageClock
 from leadline.task import Perturbation
 from leadline.training.guards.perturbation import measured
 from trainables.recursive.config import RecursiveConfig
 
-__all__ = ["Starts", "arrived", "ramped", "starts", "together"]
+__all__ = ["Starts", "arrived", "grown", "starts", "together"]
 
 RESOLVED = 1e-5
 """The least sigma that is judged.
@@ -40,8 +41,10 @@ class Starts(NamedTuple):
     sigma: Tensor
 
 
-def ramped(config: RecursiveConfig, progress: float) -> float:
+def grown(config: RecursiveConfig, clock: StageClock | None, progress: float) -> float:
     """Returns the share, in [0, 1], that the noise has grown to at a share of the budget."""
+    if clock is not None:
+        return clock.during(progress).number("noise")
     return min(1.0, progress / config.ramp) if config.ramp else 1.0
 
 
@@ -65,7 +68,7 @@ def _sigmas(config: RecursiveConfig, chance: Tensor, scale: float) -> Tensor:
     return sigma
 
 
-def starts(config: RecursiveConfig, z_h: Tensor, z_l: Tensor, seeds: Tensor, progress: float) -> Starts:
+def starts(config: RecursiveConfig, z_h: Tensor, z_l: Tensor, seeds: Tensor, share: float) -> Starts:
     """Returns the perturbed starts.
 
     Each row has a generator of its own, so its noise does not depend on the rows of its
@@ -75,19 +78,19 @@ def starts(config: RecursiveConfig, z_h: Tensor, z_l: Tensor, seeds: Tensor, pro
         config: says what noise is wanted, and where.
         z_h, z_l: clean starts, float32 [rows, positions, width].
         seeds: int64 [rows].
-        progress: share of the budget that is spent, for the ramp.
+        share: what the noise has grown to, in [0, 1].
     """
-    count, scale = config.trajectories, ramped(config, progress)
+    count = config.trajectories
     clean_h, clean_l = z_h.repeat(count, 1, 1), z_l.repeat(count, 1, 1)
     sigma = torch.zeros(len(seeds), count, dtype=torch.float64)
-    if config.mode == "none" or not scale:
+    if config.mode == "none" or not share:
         return Starts(clean_h, clean_l, sigma.T.reshape(-1).float().to(z_h.device))
     wanted = {"z_H": config.location != "z_L", "z_L": config.location != "z_H"}
     noise = {name: torch.zeros(len(seeds), count, *z_h.shape[1:]) for name, used in wanted.items() if used}
     generator = torch.Generator()
     for row, seed in enumerate(seeds.tolist()):
         generator.manual_seed(seed)
-        sigma[row] = _sigmas(config, torch.rand(2, count, generator=generator, dtype=torch.float64), scale)
+        sigma[row] = _sigmas(config, torch.rand(2, count, generator=generator, dtype=torch.float64), share)
         for drawn in noise.values():
             torch.randn(drawn[row].shape, generator=generator, out=drawn[row])
     factor = sigma.float()[..., None, None]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
 from trainables.recursive import act, perturb
@@ -45,7 +46,8 @@ class RecursiveTask(Task):
             net.load_state_dict(data.start.weights())
         self.net = net.to(device)
         self.model: nn.Module = self.net
-        self.optimizers, self.schedulers = _optimizers(config, self.net)
+        self.clock = StageClock(config.curriculum, config.steps) if config.curriculum else None
+        self.optimizers, self.schedulers = _optimizers(config, self.net, self.clock)
         self.average = EMA(self.net, config.ema, (PUZZLE,)) if config.ema else None
         self.sampler = Sampler(config, data.train)
         self.streams = config.rollout == "serial_act"
@@ -98,7 +100,9 @@ class RecursiveTask(Task):
     def _starts(self, batch: Batch, progress: float) -> tuple[tuple[Tensor, Tensor], perturb.Starts]:
         """Returns the clean starts of the batch's rows, and the perturbed ones."""
         clean = self.net.start(len(batch["seed"]))
-        return clean, perturb.starts(self.config, *clean, batch["seed"], progress)
+        return clean, perturb.starts(
+            self.config, *clean, batch["seed"], perturb.grown(self.config, self.clock, progress)
+        )
 
     def _copies(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Returns inputs, labels and puzzles of K trajectories.
@@ -195,7 +199,7 @@ class RecursiveTask(Task):
             for name, found in self._last.items()
             for part, value in found._asdict().items()
         }
-        return {"noise_ramp": perturb.ramped(self.config, step / self.config.steps), **noise}
+        return {"noise_ramp": perturb.grown(self.config, self.clock, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the carry, the noise that `facts` tells, and the averaged weights."""
@@ -222,11 +226,13 @@ def _least(config: RecursiveConfig, generator: np.random.Generator, rows: int) -
     return explored * generator.integers(2, max(2, config.halt_max_steps) + 1, size=size)
 
 
-def _optimizers(config: RecursiveConfig, net: RecursiveNet) -> tuple[list[Optimizer], list[LRScheduler]]:
+def _optimizers(
+    config: RecursiveConfig, net: RecursiveNet, clock: StageClock | None
+) -> tuple[list[Optimizer], list[LRScheduler]]:
     puzzle, rest = puzzle_parameters(net)
     dense: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.95), "weight_decay": config.weight_decay}
     kind = AdamATan2 if config.optimizer == "adam_atan2" else torch.optim.AdamW
     optimizers: list[Optimizer] = [kind(rest, **dense)]
     if puzzle:
         optimizers.append(SignSGD(puzzle, lr=config.puzzle_lr, weight_decay=config.puzzle_weight_decay))
-    return optimizers, [schedule(optimizer, config) for optimizer in optimizers]
+    return optimizers, [schedule(optimizer, config, clock) for optimizer in optimizers]

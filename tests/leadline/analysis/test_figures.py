@@ -123,6 +123,24 @@ def test_curves_show_the_rungs(history: History) -> None:
         assert [shape.x0 for shape in drawn.layout.shapes] == [100, 200]
 
 
+def test_curves_show_the_stages_of_a_curriculum(history: History) -> None:
+    best = progress.best(history, "10")
+    assert best is not None
+    best.config["stages"] = ["basic:1/2", "hard:1/2:shift=1"]
+    middle = len(best.reports) // 2
+    for place, report in enumerate(best.reports):
+        report.facts["stage"] = float(place >= middle)
+    drawn = figures.curves(history)[0]
+    assert [note.text for note in drawn.layout.annotations][:2] == ["basic", "hard"]
+    assert history.spent(best.reports[middle - 1]) in [shape.x0 for shape in drawn.layout.shapes]
+    (curve,) = [trace for trace in drawn.data if "the best" in trace.hovertext[0]]
+    assert [symbol == "diamond" for symbol in curve.marker.symbol] == [
+        place == middle - 1 for place in range(len(best.reports))
+    ]
+    assert ", basic: " in curve.hovertext[0]
+    assert ", hard: " in curve.hovertext[-1]
+
+
 def test_has_front_says_what_is_drawn(history: History) -> None:
     name = "front: best confirmed up to here"
     assert figures.has_front(history)

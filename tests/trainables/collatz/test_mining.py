@@ -60,7 +60,7 @@ def test_a_mining_takes_the_worst_candidates(data: CollatzData, fresh: bool) -> 
     assert trial.miner is not None
     train(trial, 0, 9)
     assert not mined(trial)
-    parts = trial.sampler.candidates(10, trial.stage(10))
+    parts = trial.sampler.candidates(10, trial.sampler.active(10))
     numbers = [part.number(node) for part in parts for node in part.index.tolist()]
     assert sum(int(part.hard.sum()) for part in parts) == 150
     assert len(numbers) == 300
@@ -236,3 +236,50 @@ def test_two_workers_mine_the_same(tmp_path: Any) -> None:
     assert digest(first) == digest(second)
     assert first["task"]["mined"].shape[1] > 30
     assert first["rate"] < 1e-3
+
+
+def test_mining_may_begin_once_the_seeds_are_exhausted(data: CollatzData) -> None:
+    stages = "seeds:1/2:hard=1:ramp=1,mined:1/2:hard=1:mining=on:rate=0.1"
+    trial = task(data, stages=stages, start_seeds=0, mine_every=0.25, mine_tolerance=0)
+    assert [trial.sampler.active(step) for step in (0, 5, 10, 20, 39)] == [0, 12, 24, 49, 49]
+    assert [trial.stage(step) for step in (0, 19, 20, 39)] == [0, 0, 1, 1]
+    train(trial, 0, 19)
+    assert not mined(trial), "a mining would have been due at step 10"
+    train(trial, 19, 20)
+    assert mined(trial)
+
+
+def test_stages_set_the_rate_and_reach_the_guard(data: CollatzData) -> None:
+    trial = task(data, stages="few:1/2:hard=0.1,all:1/2:hard=1:rate=0.5", start_seeds=0, mine_every=0)
+    rates = []
+    for _ in range(40):
+        rates.append(trial.optimizers[0].param_groups[0]["lr"])
+        trial.optimizers[0].step()
+        trial.schedulers[0].step()
+    whole = [1e-3 * (1 + np.cos(np.pi * step / 40)) / 2 for step in range(40)]
+    np.testing.assert_allclose(rates, whole[:20] + [rate / 2 for rate in whole[20:]], rtol=1e-12)
+    few, many = trial.staged_batch(30, 0), trial.staged_batch(30, 1)
+    assert not torch.equal(few["now"], many["now"])
+    assert all(torch.equal(rows, trial.batch(30)[name]) for name, rows in many.items())
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"stages": "a:1:mining=on", "mine_every": 0}, "mine_every: 0 does not go with the stages' mining"),
+        ({"stages": "a:1:hard=1"}, "mine_every: above 0 does not go with the stages' mining"),
+        (
+            {"stages": "a:1:mining=on", "schedule": "plateau"},
+            "schedule: plateau does not go with stages, which set rates of their own",
+        ),
+        (
+            {"stages": "a:1:mining=on", "start_seeds": 5},
+            "start_seeds: has no effect with stages, which say how many seeds are active",
+        ),
+        ({"stages": "a:1:mining=perhaps"}, "stages: a: mining: no 'perhaps'; known: off, on"),
+    ],
+)
+def test_stages_that_say_two_things_are_refused(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        make(CollatzConfig, {**FIELDS, "start_seeds": 0, **fields})
+    assert str(refusal.value) == line

@@ -72,7 +72,7 @@ def test_another_stage_keeps_the_random_rows(data: CollatzData) -> None:
 def test_a_batch_has_the_features_of_its_numbers(data: CollatzData, fields: dict[str, Any]) -> None:
     trial = task(data, start_seeds=20, **fields)
     trial.sampler.mined = mined_orbits((27, 2**70 + 1), data.guarded, 20)
-    batch, found = trial.batch(7), numbers(trial.sampler.parts(7, trial.stage(7)))
+    batch, found = trial.batch(7), numbers(trial.sampler.parts(7, trial.sampler.active(7)))
     ahead = {"now": 0, "next": 1, **({"t4": 4, "t8": 8} if "t4" in fields else {})}
     assert ("t4" in batch) == ("t4" in fields)
     for name, j in ahead.items():

@@ -46,7 +46,7 @@ def task(data: CollatzData, **values: Any) -> CollatzTask:
 
 def drawn(trial: CollatzTask, step: int) -> tuple[I64, int]:
     """Nodes of a step's rows, hard ones first, and how many are hard."""
-    (part,) = trial.sampler.parts(step, trial.stage(step))
+    (part,) = trial.sampler.parts(step, trial.sampler.active(step))
     return part.index, int(part.hard.sum())
 
 
@@ -139,7 +139,7 @@ def test_hard_rows_come_from_active_seeds_only(data: CollatzData) -> None:
     for step, active in ((1, 0), (10, 9), (25, 24), (50, 49), (99, 49)):
         index, hard = drawn(trial, step)
         owner = np.searchsorted(data.first, index[:hard], side="right") - 1
-        assert trial.stage(step) == active
+        assert trial.sampler.active(step) == active
         assert set(owner) <= set(range(active))
         assert hard == (256 if active else 0)
         assert (data.nodes.ln[index[:hard]] > 0).all()

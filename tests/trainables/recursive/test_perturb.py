@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.training.guards.guard import Interval
 from leadline.training.guards.perturbation import EffectivePerturbation, measured
 from trainables.recursive.config import TRMConfig
 from trainables.recursive.data import build
 from trainables.recursive.family import TRM_FAMILY
-from trainables.recursive.perturb import Starts, arrived, ramped, starts
+from trainables.recursive.perturb import Starts, arrived, grown, starts
 
 ROWS, POSITIONS, WIDTH = 40, 4, 32
 MULTI: dict[str, Any] = {"mode": "multi_perturbed_ce", "k": 4, "ramp": 0.0}
@@ -28,7 +29,7 @@ def drawn(one: TRMConfig, progress: float = 1.0, rows: int = ROWS) -> tuple[Star
     """The starts, and the noise in z_H and z_L: [K, rows, positions, width]."""
     generator = torch.Generator().manual_seed(1)
     z_h, z_l = torch.randn(2, rows, POSITIONS, WIDTH, generator=generator)
-    found = starts(one, z_h, z_l, torch.arange(rows), progress)
+    found = starts(one, z_h, z_l, torch.arange(rows), grown(one, None, progress))
     shape = (one.trajectories, rows, POSITIONS, WIDTH)
     return found, found.z_h.view(shape) - z_h, found.z_l.view(shape) - z_l
 
@@ -72,10 +73,20 @@ def test_some_are_left_clean() -> None:
 
 def test_the_ramp_scales_the_same_noise() -> None:
     half = config(ramp=0.5)
-    assert [ramped(half, progress) for progress in (0.0, 0.25, 0.5, 1.0)] == [0.0, 0.5, 1.0, 1.0]
+    assert [grown(half, None, progress) for progress in (0.0, 0.25, 0.5, 1.0)] == [0.0, 0.5, 1.0, 1.0]
     (_, early, _), (_, late, _) = drawn(half, 0.25), drawn(half, 0.9)
     torch.testing.assert_close(2 * early, late, atol=1e-6, rtol=0)
     assert not drawn(half, 0.0)[1].any()
+
+
+def test_noise_begins_after_a_clean_warm_up() -> None:
+    one = config(stages="clean:1/4,noisy:3/4:noise=0.5:ramp=0.5", steps=80)
+    assert one.curriculum is not None
+    clock = StageClock(one.curriculum, one.steps)
+    found = [grown(one, clock, step / 80) for step in (0, 19, 20, 35, 50, 79)]
+    assert found == [0, 0, 0, 0.25, 0.5, 0.5]
+    assert "ramp=0.0 has no effect with stages" in one.unused()
+    assert config(ramp=0.1).unused() == []
 
 
 @pytest.mark.parametrize(

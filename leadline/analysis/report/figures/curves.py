@@ -1,5 +1,8 @@
 """Learning curves: the objective on validation along the budget, with rungs, a figure per stratum.
 
+Where trials have a curriculum, a diamond marks the end of each stage, and the best trial's stages
+are named above.
+
 The scale is that of the trials that ran to the end. Values far beyond it are named in words, since
 one diverged trial would flatten all others.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -16,9 +20,11 @@ import plotly.graph_objects as go
 from leadline.analysis import early_stopping, progress
 from leadline.analysis.palette import BLUE, GREY, ORANGE
 from leadline.analysis.report.figures.base import figure, literal, scale, stratum_title
+from leadline.curriculum import stage_name
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.measure import Report
 
 __all__ = ["curves"]
 
@@ -100,6 +106,8 @@ def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Fi
     for rung in early_stopping.rungs(history):
         made.add_vline(x=rung, line={"color": GREY, "width": 1, "dash": "dot"}, opacity=0.7)
     leader = progress.best(history, stratum)
+    if leader:
+        _add_stages(made, history, leader)
     for trial in reversed(leaderboard.ranked(history, stratum)):
         if trial.reports:
             made.add_trace(_curve(history, trial, best=trial is leader))
@@ -116,6 +124,28 @@ def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Fi
     if said:
         made.add_annotation(text="<br>".join(said), showarrow=False, **above)
     return made
+
+
+def _stages(reports: Sequence[Report]) -> list[int]:
+    """Returns the stage of each report; 0 without a curriculum."""
+    return [int(report.facts.get("stage", 0)) for report in reports]
+
+
+def _add_stages(made: go.Figure, history: History, trial: Trial) -> None:
+    """Draws a line where each stage of a trial ended, and names the stages above the curves."""
+    stages, spent = _stages(trial.reports), [0, *(history.spent(report) for report in trial.reports)]
+    for stage in dict.fromkeys(stages) if len(set(stages)) > 1 else ():
+        begin, end = spent[stages.index(stage)], spent[len(stages) - stages[::-1].index(stage)]
+        made.add_vline(x=end, line={"color": GREY, "width": 1}, opacity=0.5)
+        made.add_annotation(
+            text=literal(stage_name(trial.config, stage)),
+            x=(begin + end) / 2,
+            y=0.01,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11, "color": GREY},
+        )
 
 
 def _side(made: go.Figure, value: float) -> int:
@@ -158,6 +188,9 @@ def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
     points = [(report, report.metrics[metric].value) for report in trial.reports if metric in report.metrics]
     full = trial.status == "finished"
     about = _about(history, trial, best)
+    stages = _stages([report for report, _ in points])
+    ended = [stage != after for stage, after in itertools.pairwise(stages)]
+    at = [f", {literal(stage_name(trial.config, stage))}" if any(ended) else "" for stage in stages]
     colour = ORANGE if best else BLUE if full or trial.open else GREY
     return go.Scatter(
         x=[history.spent(report) for report, _ in points],
@@ -167,11 +200,14 @@ def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
         line={"color": colour, "width": 2.6 if best else 1.4, "dash": "dot" if trial.status == "failed" else "solid"},
         marker={
             "color": colour,
-            "symbol": ["circle"] * (len(points) - 1) + [ENDS.get(trial.status, "circle")],
-            "size": [3] * (len(points) - 1) + [7],
+            "symbol": ["diamond" if end else "circle" for end in ended] + [ENDS.get(trial.status, "circle")],
+            "size": [7 if end else 3 for end in ended] + [7],
             "line": {"width": 0},
         },
-        hovertext=[f"{about}<br>{progress.spent(history, report)}: {number(value)}" for report, value in points],
+        hovertext=[
+            f"{about}<br>{progress.spent(history, report)}{stage}: {number(value)}"
+            for (report, value), stage in zip(points, at, strict=True)
+        ],
         hoverinfo="text",
     )
 
