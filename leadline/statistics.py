@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -20,6 +21,7 @@ __all__ = [
     "LEAST_DIFFERING",
     "LEAST_REPLICATES",
     "LEAST_UNITS",
+    "Concordance",
     "TwoWay",
     "best_by_luck",
     "differing",
@@ -301,3 +303,62 @@ def best_by_luck(spread: float, count: int) -> float:
     (count + 1/4).
     """
     return -NORMAL.inv_cdf(0.625 / (count + 0.25)) * spread if count > 1 else 0.0
+
+
+class Concordance:
+    """Kendall's tau-b between two values of each unit, over the pairs of units within a group.
+
+    tau-b = (concordant - discordant pairs) / sqrt(pairs untied in the first value * pairs untied in
+    the second), each summed over the groups (Kendall 1945). Units are added one by one, at a cost
+    that grows with their number, since a director asks after each.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[array[float], array[float]]] = {}
+        self._sums = np.zeros(3)
+        """Concordant less discordant pairs, and pairs untied in the first and the second value."""
+
+    def add(self, group: str, first: float, second: float) -> None:
+        """Adds a unit with its two values, which are finite."""
+        values = self._values.setdefault(group, (array("d"), array("d")))
+        self._sums += _pairs(first, second, *values)
+        for known, value in zip(values, (first, second), strict=True):
+            known.append(value)
+
+    @property
+    def n(self) -> int:
+        """The units, over all groups."""
+        return sum(len(first) for first, _ in self._values.values())
+
+    @property
+    def tau(self) -> float:
+        """Kendall's tau-b; NaN where all pairs are tied in a value, or there is none."""
+        return float(_tau(self._sums))
+
+    def measure(self) -> Measure:
+        """The tau with a 95 % interval from leaving out one unit at a time.
+
+        It is the jackknife's standard error (Efron and Tibshirani 1993, ch. 11) with Student's t.
+        Of normal pairs it covers the truth in 93 to 97 % of cases from 12 units on. The interval is
+        NaN where leaving one out changes nothing, as where all pairs agree.
+        """
+        n = self.n
+        parts = [_pairs(x, y, *values) for values in self._values.values() for x, y in zip(*values, strict=True)]
+        without = _tau(self._sums - np.reshape(parts, (-1, 3)))
+        error = math.sqrt((n - 1) / n) * math.sqrt(np.sum((without - np.mean(without)) ** 2)) if n > 2 else math.nan
+        half = _student(0.975, n - 2) * error if error > 0 else math.nan
+        tau = self.tau
+        # Not `max` and `min` of Python, which lose a NaN.
+        return Measure(tau, n, float(np.maximum(tau - half, -1.0)), float(np.minimum(tau + half, 1.0)))
+
+
+def _pairs(first: float, second: float, firsts: array[float], seconds: array[float]) -> Array:
+    """What the pairs of one unit with others add to the three sums of `Concordance`."""
+    one, other = np.sign(first - np.asarray(firsts)), np.sign(second - np.asarray(seconds))
+    return np.array([one @ other, one @ one, other @ other])
+
+
+def _tau(sums: Array) -> Array:
+    """tau-b of sums [..., 3] as `Concordance` has them, of shape [...]."""
+    untied = np.sqrt(sums[..., 1] * sums[..., 2])
+    return np.divide(sums[..., 0], untied, out=np.full_like(untied, math.nan), where=untied > 0)

@@ -1,5 +1,7 @@
 """Which trials were stopped before their budget, where and why, and what early stopping saved.
 
+And how far it can be trusted: how well each rung orders the trials that finished.
+
 Only ASHA stops early. Trials that stopped because their objective was not finite, because the
 sweep's target was reached, or because an earlier one had the same configuration, are counted apart.
 """
@@ -12,12 +14,30 @@ from dataclasses import dataclass
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
+from leadline.ledger.rungs import judges
 from leadline.ledger.rungs import rungs as places
 from leadline.ledger.wording import REPEATS
+from leadline.measure import Measure
+from leadline.statistics import Concordance
 
-__all__ = ["NOT_FINITE", "REPEATED", "TARGET", "Stopped", "at_rungs", "rungs", "saved_seconds", "stopped"]
+__all__ = [
+    "FEWEST",
+    "NOT_FINITE",
+    "REPEATED",
+    "TARGET",
+    "Agreement",
+    "Stopped",
+    "agreement",
+    "at_rungs",
+    "rungs",
+    "saved_seconds",
+    "stopped",
+]
 
 NOT_FINITE, REPEATED, TARGET = "value not finite", "configuration repeated, not trained", "target reached"
+
+FEWEST = 8
+"""The finished trials below which no tau is told: its interval would be wider than 1."""
 
 _RUNG = re.compile(r"rung (\d+):")
 _TARGET = "target "
@@ -31,7 +51,8 @@ class Stopped:
         rung: the rung, in the sweep's unit; None for another reason.
         cause: `rung 1,000`, `NOT_FINITE`, `REPEATED`, `TARGET`, or what else the ledger gives as
             the reason.
-        judged: how many trials were compared at the rung; for another reason, how many stopped.
+        judged: how many trials were compared at the rung, of those whose last stage had begun; for
+            another reason, how many stopped.
         trials: the numbers of the trials that stopped.
         left: the budget that these left unspent, in the sweep's unit.
     """
@@ -72,12 +93,20 @@ def _spent(history: History, trial: Trial) -> int:
 
 def _judged(history: History, rung: int) -> int:
     """Returns how many trials were compared at a rung: those that got there with a finite value."""
+    budget = history.settings.budget
+    trials = [trial for trial in history.search_trials() if judges(rung, trial.judged_from, budget)]
+    return sum(not math.isnan(_value_at(history, trial, rung)) for trial in trials)
+
+
+def _value_at(history: History, trial: Trial, rung: int) -> float:
+    """Returns a trial's first finite value at a rung or after it; NaN where there is none."""
     metric = leaderboard.objective(history)
-    sound = [
-        [r for r in trial.reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)]
-        for trial in history.search_trials()
+    values = [
+        report.metrics[metric].value
+        for report in trial.reports
+        if metric in report.metrics and history.spent(report) >= rung
     ]
-    return sum(any(history.spent(report) >= rung for report in reports) for reports in sound)
+    return next(filter(math.isfinite, values), math.nan)
 
 
 def _row(history: History, rung: int | None, cause: str, judged: int, trials: list[Trial]) -> Stopped:
@@ -122,3 +151,43 @@ def saved_seconds(history: History) -> float:
     budget = history.settings.budget
     trials = [trial for trial in at_rungs(history) if _spent(history, trial)]
     return sum(trial.reports[-1].seconds * (budget / _spent(history, trial) - 1) for trial in trials)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a rung orders the trials that spent their whole budget.
+
+    Attributes:
+        rung: the rung, in the sweep's unit.
+        stratum: the trials' stratum; None for the pairs within all strata together.
+        tau: Kendall's tau-b between the objective at the rung and at the end, its interval, and the
+            number of finished trials; NaN for fewer than `FEWEST` of them.
+    """
+
+    rung: int
+    stratum: str | None
+    tau: Measure
+
+
+def agreement(history: History) -> list[Agreement]:
+    """Returns the agreement of each rung with the end: of each stratum, and of all together.
+
+    Trials whose last stage had not begun at a rung are counted there, too. What finished was spared
+    by the rungs, so that a tau here is of a selected set, and lower than over all trials as a rule.
+    """
+    strata = leaderboard.strata(history)
+    groups = [[stratum] for stratum in strata] if len(strata) > 1 else []
+    return [
+        Agreement(rung, stratum[0] if len(stratum) == 1 < len(strata) else None, _tau(history, rung, stratum))
+        for rung in rungs(history)
+        for stratum in [*groups, strata]
+    ]
+
+
+def _tau(history: History, rung: int, strata: list[str]) -> Measure:
+    metric = leaderboard.objective(history)
+    found = Concordance()
+    for trial in history.search_trials():
+        if trial.status == "finished" and trial.stratum in strata:
+            found.add(trial.stratum, _value_at(history, trial, rung), trial.value(metric))
+    return found.measure() if found.n >= FEWEST else Measure(math.nan, found.n, math.nan, math.nan)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Literal
 
 from leadline.ledger.events import Action
-from leadline.ledger.rungs import rungs
+from leadline.ledger.rungs import judges, rungs
 from leadline.measure import sign
 
 __all__ = ["Asha", "Decision"]
@@ -34,7 +34,8 @@ class Asha:
 
     A trial that reaches a rung goes on while its value is within the best 1/reduction quantile of
     the values recorded there so far, its own included (linear interpolation; ties go on). The first
-    to arrive always goes on.
+    to arrive always goes on. A trial is neither stopped at a rung that it reaches before its last
+    stage has begun, nor do others have to be as good as it was there.
 
     Args:
         grace: first rung, in steps.
@@ -49,6 +50,8 @@ class Asha:
     mode: Literal["min", "max"] = "min"
     table: dict[int, dict[int, float]] = field(init=False)
     """Rung step -> trial -> value, in order of arrival. It only grows."""
+    early: dict[int, dict[int, float]] = field(init=False)
+    """The same of the trials whose last stage had not begun, which are not judged."""
     _ordered: dict[int, list[float]] = field(init=False, repr=False, compare=False, default_factory=dict)
     """The values of each rung, times the sign of `mode`, the best first.
 
@@ -57,7 +60,8 @@ class Asha:
     """
 
     def __post_init__(self) -> None:
-        self.table = {step: {} for step in rungs(self.grace, self.reduction, self.budget)}
+        self.table, self.early = {}, {}
+        self.extend(self.budget)
 
     def extend(self, budget: int) -> None:
         """Takes a longer budget, in steps.
@@ -67,11 +71,19 @@ class Asha:
         self.budget = budget
         for step in rungs(self.grace, self.reduction, budget):
             self.table.setdefault(step, {})
+            self.early.setdefault(step, {})
 
-    def report(self, trial: int, step: int, value: float) -> Decision:
+    def report(self, trial: int, step: int, value: float, *, judged_from: float = 0.0, spared: str = "") -> Decision:
         """Judges a trial at every rung that it has reached and has not been judged at.
 
         A value that is NaN or infinite stops the trial at once.
+
+        Args:
+            trial: its number.
+            step: how far it is.
+            value: its value there.
+            judged_from: the share of the budget after which its last stage has begun.
+            spared: why no trial is stopped at a rung; empty where trials are.
         """
         if not math.isfinite(value):
             return Decision("stop", f"step {step}: the objective is {value}")
@@ -79,15 +91,20 @@ class Asha:
         for rung, values in self.table.items():
             if rung > step:
                 break
-            if trial in values:
+            if trial in values or trial in self.early[rung]:
+                continue
+            if not judges(rung, judged_from, self.budget):
+                self.early[rung][trial] = value
+                reason = f"rung {rung}: {value:.4g} is not judged, as the last stage has not begun"
                 continue
             values[trial] = value
             cut = self.cutoff(rung)
-            if sign(self.mode) * value > sign(self.mode) * cut:
-                return Decision(
-                    "stop", f"rung {rung}: {value:.4g} is worse than the cut-off {cut:.4g} of {len(values)} trials"
-                )
-            reason = f"rung {rung}: {value:.4g} is within the cut-off {cut:.4g} of {len(values)} trials"
+            worse = sign(self.mode) * value > sign(self.mode) * cut
+            place = "worse than" if worse else "within"
+            reason = f"rung {rung}: {value:.4g} is {place} the cut-off {cut:.4g} of {len(values)} trials"
+            if worse and not spared:
+                return Decision("stop", reason)
+            reason += f"; not stopped, as {spared}" if worse else ""
         if step >= self.budget:
             return Decision("finish", "budget reached")
         return Decision("continue", reason)
@@ -105,6 +122,10 @@ class Asha:
         low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
         return direction * (low + (high - low) * part / self.reduction)
 
+    def judged(self, trial: int) -> dict[int, float]:
+        """A trial's value at each rung that has judged it."""
+        return {rung: values[trial] for rung, values in self.table.items() if trial in values}
+
     def population(self) -> dict[int, int]:
-        """The number of trials judged at each rung."""
-        return {rung: len(values) for rung, values in self.table.items()}
+        """The number of trials that have reached each rung."""
+        return {rung: len(values) + len(self.early[rung]) for rung, values in self.table.items()}

@@ -21,6 +21,7 @@ from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.search import Outcome, Search, Space, seed_of
+from leadline.engine.trust import Trust
 from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
@@ -40,6 +41,7 @@ from leadline.ledger.events import (
 )
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
+from leadline.ledger.rungs import LEAST_TAU, OFF
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
 from leadline.measure import Measure, Report
@@ -144,6 +146,11 @@ class Director:
             for index, stratum in enumerate(settings.strata)
         }
         self.asha = self._rungs(settings.budget)
+        self._trust = Trust()
+        self._untrusted = ""
+        """Why rungs are not trusted any more; empty where they are. It stays once it is said."""
+        self._distrust = ""
+        """The remark that records it."""
 
     def _rungs(self, budget: int) -> dict[str, Asha]:
         settings = self.settings
@@ -241,6 +248,7 @@ class Director:
         self._new(
             Reported(trial=number, report=recorded, action=decision.action, reason=decision.reason, time=time.time())
         )
+        self._note_distrust()
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -349,6 +357,7 @@ class Director:
         # tuples.
         recorded = Settings.from_dict(self.settings.to_dict())
         self._new(Opened(settings=recorded, manifest=manifest, time=time.time()))
+        self._note_distrust()
         due = [self.history.trials[number] for number in self._due]
         for trial in due:
             self._judged(trial, self._rejudge(trial))
@@ -402,6 +411,29 @@ class Director:
         if trial.status == "finished":
             self._finished.append(trial.number)
             self._check_target(trial)
+            at = self.asha[trial.stratum].judged(trial.number)
+            self._trust.finished(trial.stratum, at, trial.value(leaderboard.metric_name(self.settings.metric)))
+            self._check_trust()
+
+    def _check_trust(self) -> None:
+        if self.history.settings.stopping == "auto" and not self._untrusted and (lost := self._trust.lost()):
+            self._untrusted = lost
+            self._distrust = f"{OFF}: when trial {self._finished[-1]} had finished, {lost}, below {LEAST_TAU:g}"
+
+    def _note_distrust(self) -> None:
+        """Records that trials are not stopped at rungs any more, once.
+
+        A driver that was killed before it had recorded this is followed by one that does.
+        """
+        if self._distrust and self.history.unstopped is None and self.history.settings.stopping == "auto":
+            self.noted(self._distrust)
+
+    @property
+    def _spared(self) -> str:
+        """Why no trial is stopped at a rung now; empty where trials are."""
+        if self.history.settings.stopping == "never":
+            return "the sweep was asked to stop none"
+        return self._untrusted if self.history.settings.stopping == "auto" else ""
 
     def _adopt(self, before: int) -> None:
         """Takes over the settings of an opening.
@@ -416,11 +448,13 @@ class Director:
                 asha.extend(self.history.budget)
             self._due += self._finished
             self._finished = []
+            self._trust = Trust()
             for search in self._search.values():
                 search.reopen(self._due)
         self.stopping = ""
         for number in self._finished:
             self._check_target(self.history.trials[number])
+        self._check_trust()
 
     def _rejudge(self, trial: Trial) -> Decision:
         """Judges a trial's last value at the rungs that a longer budget has added."""
@@ -428,10 +462,14 @@ class Director:
         value = trial.value(leaderboard.metric_name(self.settings.metric))
         spent = self.settings.spent(last)
         budget = self.history.budget
-        decision = self.asha[trial.stratum].report(trial.number, spent, value)
+        decision = self._at_rungs(trial, spent, value)
         if decision.action == "stop":
             return Decision("stop", f"{decision.reason}; it stays at {spent}, as the budget was raised to {budget}")
         return Decision("continue", "; ".join(filter(None, [decision.reason, f"goes on from {spent} to {budget}"])))
+
+    def _at_rungs(self, trial: Trial, spent: int, value: float) -> Decision:
+        asha = self.asha[trial.stratum]
+        return asha.report(trial.number, spent, value, judged_from=trial.judged_from, spared=self._spared)
 
     def _judged(self, trial: Trial, decision: Decision) -> None:
         """Records a decision on a trial that waits, made without a new report."""
@@ -469,7 +507,7 @@ class Director:
         name = leaderboard.metric_name(self.settings.metric)
         value = report.value(name)
         if trial.kind == "search":
-            decision = self.asha[trial.stratum].report(trial.number, self.settings.spent(report), value)
+            decision = self._at_rungs(trial, self.settings.spent(report), value)
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
         if not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
@@ -518,14 +556,15 @@ class Director:
         try:
             _, found = search.ask(number, given)
             fields = found | {name: value for name, value in given.items() if name not in search.params(number)}
-            typed = self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS))
-            self.admits(typed)
-            config = to_dict(typed)
+            made = self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS))
+            self.admits(made)
+            config, judged_from = to_dict(made), self.settings.judged_from(made)
         except ConfigError as error:
             params = search.params(number)
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
-        return self._record_proposal(number, str(stratum), "search", None, search.params(number), config)
+        params = search.params(number)
+        return self._record_proposal(number, str(stratum), "search", None, params, config, judged_from=judged_from)
 
     def _dealt_next(self) -> Any:
         """The first stratum with the fewest trials; enqueued trials count for their stratum."""
@@ -566,6 +605,7 @@ class Director:
         params: dict[str, Any],
         config: dict[str, Any],
         infeasible: str = "",
+        judged_from: float = 0.0,
     ) -> Trial:
         self._new(
             Proposed(
@@ -577,6 +617,7 @@ class Director:
                 config=config,
                 distributions=self._search[stratum].distributions(number) if kind == "search" else {},
                 infeasible=infeasible,
+                judged_from=judged_from,
                 time=time.time(),
             )
         )

@@ -19,6 +19,7 @@ from leadline.engine.director import MOVED, Director
 from leadline.engine.plan import expected_search
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.rungs import OFF
 
 __all__ = ["Display", "console"]
 
@@ -62,6 +63,7 @@ class Display:
         self._tabled = -math.inf
         self._rows_shown = list[list[str]]()
         self._told: Counter[str] = Counter()
+        self._expected = expected_search(director.settings)
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -143,7 +145,7 @@ class Display:
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
             f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; "
-            f"best so far {self._best()}"
+            f"best so far {self._best()}{f'; {OFF}' if history.stopping_off else ''}"
         )
 
     def _best(self) -> str:
@@ -171,7 +173,7 @@ class Display:
         """The budget to come: that expected of search trials, and that of confirmation runs."""
         settings = self._director.settings
         history = self._director.history
-        each = expected_search(settings)
+        each = settings.budget if history.stopping_off else self._expected
         searched = history.search_trials()
         spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
         search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))

@@ -97,6 +97,12 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         word = study.budget if option == "budget" else option
         shown = f"{text} [{sizes[option]} {counted}]"
         search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
+    search.add_argument(
+        "--stopping",
+        choices=("auto", "always", "never"),
+        default=argparse.SUPPRESS,
+        help="stop trials at rungs; auto ends that where the first rung does not order them as the end does [auto]",
+    )
     group(
         "search",
         [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
+from leadline.ledger.rungs import judges
 from leadline.ledger.settings import Settings
 from leadline.plain import whole
 from leadline.retention import MOST_KEPT
@@ -39,6 +41,7 @@ __all__ = [
     "expected_steps",
     "first_configurations",
     "fitting",
+    "judging_rungs",
     "replayed",
     "short_of_room",
     "warnings_of",
@@ -95,9 +98,22 @@ def at_a_time(settings: Settings) -> int:
 def expected_search(settings: Settings) -> float:
     """The mean budget that a search trial spends, if every rung lets one in `reduction` go on.
 
-    It is in optimizer steps or samples, whichever the budget counts.
+    It is in optimizer steps or samples, whichever the budget counts. A stratum's rungs are those
+    after the last stage of its configurations has begun, as far as the sweep fixes them.
     """
-    levels = [*settings.rungs, settings.budget]
+    return statistics.mean(_expected(settings, judging_rungs(settings, stratum)) for stratum in settings.strata)
+
+
+def judging_rungs(settings: Settings, stratum: Any) -> list[int]:
+    """The rungs at which trials of a stratum may be stopped."""
+    if settings.stopping == "never":
+        return []
+    judged_from = settings.judged_from(settings.configure({}, stratum, 0))
+    return [rung for rung in settings.rungs if judges(rung, judged_from, settings.budget)]
+
+
+def _expected(settings: Settings, rungs: Sequence[int]) -> float:
+    levels = [*rungs, settings.budget]
     per_stratum = settings.trials / len(settings.strata)
     searched = 0.0
     alive = per_stratum
@@ -326,7 +342,9 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
             f"the first proposals are from a space of {size:,} configurations, fewer than the {per_stratum:,} trials "
             "per stratum: a repeated one is not trained again"
         )
-    if not settings.rungs:
+    if settings.stopping == "never":
+        pass  # as was asked for
+    elif not settings.rungs:
         found.append(
             f"{settings.unit} {settings.budget} leave no rung above grace {settings.grace}: "
             "nothing will be stopped early"
@@ -402,8 +420,7 @@ def describe(
         else "strata      one",
         *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
-        f"rungs       {', '.join(map(str, settings.rungs)) or 'none'} of {settings.budget} {settings.unit}; "
-        f"one in {settings.reduction} goes on",
+        *_rungs(settings),
         f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
@@ -429,6 +446,22 @@ def describe(
         }
         lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
     return "\n".join(lines)
+
+
+def _rungs(settings: Settings) -> list[str]:
+    """The rungs, and for each stratum with stages those at which its trials are judged."""
+    never = settings.stopping == "never"
+    words = "no trial is stopped (stopping never)" if never else f"one in {settings.reduction} goes on"
+    lines = [f"rungs       {_listed(settings.rungs)} of {settings.budget} {settings.unit}; {words}"]
+    for stratum in () if never else settings.strata:
+        judging = judging_rungs(settings, stratum)
+        if judging != settings.rungs:
+            lines.append(f"  {stratum}: judged at {_listed(judging)}, as the last stage has not begun before")
+    return lines
+
+
+def _listed(rungs: Sequence[int]) -> str:
+    return ", ".join(map(str, rungs)) or "none"
 
 
 def _fields(values: Mapping[str, Any]) -> str:

@@ -221,6 +221,12 @@ class Proposed:
 
     An infeasible trial has failed at once.
     """
+    judged_from: float = 0.0
+    """The share of the budget after which its last stage has begun, before which it is not stopped.
+
+    It is recorded, since a replay must not depend on what the family says later. Not stored where
+    it is 0: the trial has no stages, or is a replicate.
+    """
     time: float
     """The time at which the event was recorded, in seconds since the epoch."""
 
@@ -236,6 +242,7 @@ class Proposed:
             "config": self.config,
             "distributions": self.distributions,
             "infeasible": self.infeasible,
+            **({"judged_from": self.judged_from} if self.judged_from else {}),
             "time": self.time,
         }
 
@@ -251,6 +258,7 @@ class Proposed:
             config=plain["config"],
             distributions=plain.get("distributions", {}),
             infeasible=plain.get("infeasible", ""),
+            judged_from=plain.get("judged_from", 0.0),
             time=plain["time"],
         )
 

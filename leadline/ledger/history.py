@@ -28,8 +28,9 @@ from leadline.ledger.events import (
     Retired,
     Started,
 )
+from leadline.ledger.rungs import OFF
 from leadline.ledger.settings import Settings
-from leadline.ledger.wording import last_line
+from leadline.ledger.wording import last_line, utc
 from leadline.measure import Measure, Report
 
 __all__ = ["UNCOUNTED", "Baseline", "History", "Status", "Trial"]
@@ -96,6 +97,8 @@ class Trial:
     family_codes: list[str] = field(default_factory=list)
     """The fingerprints of the family's code that its reports were made by, each once; those that
     older ledgers do not record are left out."""
+    judged_from: float = 0.0
+    """The share of the budget after which its last stage has begun; 0 where it has no stages."""
     since: float = 0.0
     """The time at which it was proposed, in seconds since the epoch."""
     until: float = 0.0
@@ -200,6 +203,8 @@ class History:
     closed: str = ""
     """The way in which the last run of the driver ended; empty while it runs or where it
     was killed."""
+    unstopped: Noted | None = None
+    """The remark that early stopping was switched off; None where it was not."""
     last_time: float = 0.0
     _began: dict[int, float] = field(default_factory=dict)
 
@@ -260,6 +265,8 @@ class History:
             case Noted():
                 key = (event.trial, event.text)
                 self.noted[key] = event.count if event.count is not None else self.noted.get(key, 0) + 1
+                if event.trial is None and event.text.startswith(OFF):
+                    self.unstopped = event
             case Opened():
                 self._on_opened(event)
             case Closed():
@@ -287,6 +294,15 @@ class History:
             ("" if trial is None else f"trial {trial}: ") + text + (f" ({count:,} times)" if count > 1 else "")
             for (trial, text), count in self.noted.items()
         ]
+
+    @property
+    def stopping_off(self) -> str:
+        """Why, and since when, no trial is stopped at a rung; empty where trials are."""
+        if self.settings.stopping == "never":
+            return f"{OFF}, as was asked for (stopping never)"
+        if self.settings.stopping == "auto" and self.unstopped:
+            return f"{self.unstopped.text} (since {utc(self.unstopped.time)})"
+        return ""
 
     def spent(self, report: Report) -> int:
         """Returns how much of the budget a report has spent, in the sweep's unit."""
@@ -344,6 +360,7 @@ class History:
             event.params,
             event.config,
             distributions=event.distributions,
+            judged_from=event.judged_from,
             since=event.time,
             until=event.time,
         )

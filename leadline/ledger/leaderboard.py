@@ -337,6 +337,7 @@ def board(history: History, name: str) -> dict[str, Any]:
         "sweep": name,
         "metric": settings.metric,
         "mode": settings.mode,
+        "stopping_off": history.stopping_off,
         "rows": rows,
         "confirmed": confirmations(history),
         "baselines": baselines,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
@@ -78,7 +79,12 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
             cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
             table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
         table.add_section()
-    return Group(table, _confirmed(history, board, label, beside)) if board["confirmed"] else Group(table)
+    shown: list[RenderableType] = [table]
+    if board["confirmed"]:
+        shown.append(_confirmed(history, board, label, beside))
+    if history.stopping_off:
+        shown.append(Text(history.stopping_off))
+    return Group(*shown)
 
 
 def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequence[str]) -> Table:

@@ -191,6 +191,7 @@ class Board:
             f"written {utc(now)}, last event {utc(self.history.last_time)}, "
             f"{self.history.closed or 'running'}: {self.progress()}",
             *(f"best: {line}" for line in self.summary()),
+            *filter(None, [self.history.stopping_off]),
             *failed,
         ]
 

@@ -1,8 +1,18 @@
-"""The rungs at which early stopping judges trials; the engine and the report both use them."""
+"""The rungs at which early stopping judges trials; the engine and the report both use them.
+
+A rung is trusted while it orders trials as the end does: see `leadline.engine.trust`.
+"""
 
 from __future__ import annotations
 
-__all__ = ["rungs"]
+__all__ = ["LEAST_FINISHED", "LEAST_TAU", "OFF", "judges", "rungs"]
+
+LEAST_FINISHED = 12
+"""The finished trials from which on it is asked whether a rung can be trusted."""
+LEAST_TAU = 0.4
+"""Kendall's tau between a rung and the end, below which early stopping is switched off."""
+OFF = "early stopping is off"
+"""How the remark begins with which a sweep records that it goes on without early stopping."""
 
 
 def rungs(grace: int, reduction: int, budget: int) -> list[int]:
@@ -21,3 +31,15 @@ def rungs(grace: int, reduction: int, budget: int) -> list[int]:
         found.append(rung)
         rung *= reduction
     return found
+
+
+def judges(rung: int, judged_from: float, budget: int) -> bool:
+    """Whether a trial may be stopped at a rung: not before its last stage has begun.
+
+    Args:
+        rung: the rung, in the sweep's unit.
+        judged_from: the share of the budget after which the trial's last stage has begun; 0 where
+            it has no stages.
+        budget: the budget of a whole trial, in the sweep's unit.
+    """
+    return not judged_from or rung > round(judged_from * budget)

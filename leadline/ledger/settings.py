@@ -26,6 +26,7 @@ CHANGEABLE = (
     "replicates",
     "time_limit",
     "target",
+    "stopping",
     "concurrent",
     "cpus_per_trial",
     "gpus_per_trial",
@@ -107,6 +108,12 @@ class Settings:
 
     None for `workers_per_trial`, always.
     """
+    stopping: Literal["auto", "always", "never"] = "auto"
+    """Whether trials are stopped at rungs.
+
+    `auto` stops them while the first rung can be trusted: see `leadline.engine.trust`. Ledgers
+    from before this key have `always`.
+    """
 
     def __post_init__(self) -> None:
         for name in (
@@ -128,6 +135,8 @@ class Settings:
             )
         if self.reduction < 2:
             raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
+        if self.stopping not in ("auto", "always", "never"):
+            raise ConfigError(f"stopping: must be auto, always or never (got {self.stopping!r})")
         if self.confirm < 0:
             raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
         if self.budget < self.grace:
@@ -238,6 +247,18 @@ class Settings:
             raise ConfigError(f"data_key: {self.family}'s must be text (got {type_of(key)})")
         return str(key)
 
+    def judged_from(self, config: TrialConfig) -> float:
+        """Returns the share of the budget after which a trial's last stage has begun.
+
+        It is 0 where there are no stages, and for a trial that has one alone.
+
+        Raises:
+            ConfigError: if the family raises.
+        """
+        with calling("curriculum"):
+            curriculum = self.model_family().curriculum(config)
+            return curriculum.last_from if curriculum else 0.0
+
     def _budgeted(self, family: Family[Any], values: Mapping[str, Any]) -> TrialConfig:
         """Returns the configuration with the steps and the interval that the budget gives.
 
@@ -283,7 +304,7 @@ class Settings:
         values = {name: plain[key] for name, key in _keys().items() if key in plain}
         # JSON has lists alone, and settings must have their tuples again to be equal.
         values |= {name: tuple(values[name]) for name in ("strata", "enqueue", "beside", "contrasts") if name in values}
-        return Settings(**{"comparable": bool(values.get("arms")), **values})
+        return Settings(**{"comparable": bool(values.get("arms")), "stopping": "always", **values})
 
     @staticmethod
     def unknown(plain: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -166,7 +167,7 @@ def _next(life: _Life, event: Record) -> Iterator[str]:
 
 def _decisions(events: Sequence[Record]) -> list[str]:
     """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact
-    arithmetic; NaN and the target apart.
+    arithmetic; NaN and the target apart. From where a rung is not trusted on, it makes none.
     """
     found: list[str] = []
     kinds: dict[int, tuple[str, str]] = {}
@@ -177,15 +178,19 @@ def _decisions(events: Sequence[Record]) -> list[str]:
     judged: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
     finished: dict[int, float] = {}
     due: list[int] = []
+    starts: dict[int, float] = {}
+    unstopped = False
     settings: dict[str, Any] = {}
     for event in events:
         if event["type"] == "opened":
             if event["settings"]["steps"] != settings.get("steps"):
                 due, finished = [*due, *finished], {}
             settings = event["settings"]
+            unstopped = unstopped or _untrusted(judged, finished, kinds, settings)
             code = event["manifest"].get("code", {}).get("family", {}).get("fingerprint") or ""
         elif event["type"] == "proposed":
             kinds[event["trial"]] = event["kind"], event["stratum"]
+            starts[event["trial"]] = event.get("judged_from", 0.0)
             chosen = {name: value for name, value in event["config"].items() if name not in ("steps", "eval_every")}
             if event["kind"] == "search":
                 configs[event["trial"]] = event["stratum"], chosen
@@ -220,11 +225,13 @@ def _decisions(events: Sequence[Record]) -> list[str]:
             action = (
                 _alone(spent, value, settings)
                 if kind == "replicate"
-                else _asha(judged, stratum, number, spent, value, settings)
+                else _asha(judged, stratum, number, spent, value, starts[number], unstopped, settings)
             )
             if kind == "search":
                 action = "stop" if action == "continue" and _reached(finished, settings) else action
-                finished |= {number: value} if action == "finish" else {}
+                if action == "finish":
+                    finished[number] = value
+                    unstopped = unstopped or _untrusted(judged, finished, kinds, settings)
             if action != event["action"]:
                 found.append(
                     f"trial {number}: {event['action']} after {spent}, where the order of arrivals says {action}"
@@ -249,24 +256,53 @@ def _asha(
     number: int,
     spent: int,
     value: float,
+    start: float,
+    unstopped: bool,
     settings: dict[str, Any],
 ) -> str:
     if not math.isfinite(value):
         return "stop"
     sign = 1 if settings["mode"] == "min" else -1
     rung = settings["grace"]
+    stopping = settings.get("stopping", "always")
+    spared = stopping == "never" or (stopping == "auto" and unstopped)
     while rung < settings["steps"] and rung <= spent:
         rivals = judged[stratum, rung]
-        if number not in rivals:
+        early = judged["early", rung]
+        if start and rung <= start * settings["steps"] and number not in rivals:
+            early[number] = value
+        if number not in rivals and number not in early:
             rivals[number] = sign * value
             ordered = sorted(map(Fraction, rivals.values()))
             place = Fraction(len(ordered) - 1, settings["reduction"])
             low, rest = ordered[math.floor(place)], place - math.floor(place)
             cut = low + rest * (ordered[math.ceil(place)] - low)
-            if float(cut) != rivals[number] and Fraction(sign * value) > cut:
+            if float(cut) != rivals[number] and Fraction(sign * value) > cut and not spared:
                 return "stop"
         rung *= settings["reduction"]
     return "finish" if spent >= settings["steps"] else "continue"
+
+
+def _untrusted(
+    judged: dict[tuple[str, int], dict[int, float]],
+    finished: dict[int, float],
+    kinds: dict[int, tuple[str, str]],
+    settings: dict[str, Any],
+) -> bool:
+    """Whether the first rung with 12 finished trials orders the pairs of a stratum with tau below 0.4."""
+    if settings.get("stopping", "always") != "auto":
+        return False
+    sign = 1 if settings["mode"] == "min" else -1
+    for rung in sorted({rung for _, rung in judged}):
+        at = {number: judged[kinds[number][1], rung].get(number) for number in finished}
+        ends = [(kinds[n][1], sign * value, finished[n]) for n, value in at.items() if value is not None]
+        if len(ends) < 12:
+            continue
+        pairs = [(a[1] - b[1], a[2] - b[2]) for a, b in itertools.combinations(ends, 2) if a[0] == b[0]]
+        agree = sum((x > 0) == (y > 0) if x and y else 0.5 for x, y in pairs)
+        untied = [sum(pair[side] != 0 for pair in pairs) for side in (0, 1)]
+        return min(untied) > 0 and (2 * agree - len(pairs)) / math.sqrt(untied[0] * untied[1]) < 0.4
+    return False
 
 
 def _proposals(events: Sequence[Record], space: Space) -> list[str]:

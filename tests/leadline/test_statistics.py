@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from leadline.measure import Measure
 from leadline.statistics import (
+    Concordance,
     best_by_luck,
     differing,
     lacking,
@@ -287,3 +290,67 @@ def test_units_differ_apart_from_rounding() -> None:
     differences = np.array([[0.0, 1e-3, -1e-3, 1e-12], [0.0, 1e-3, 1e-3, 1e-12]])
     assert differing(differences) == 1
     assert differing(np.zeros((2, 3))) == 0
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
+
+
+def _concordance(units: Sequence[tuple[str, float, float]]) -> Concordance:
+    found = Concordance()
+    for unit in units:
+        found.add(*unit)
+    return found
+
+
+def _tau(units: Sequence[tuple[str, float, float]]) -> float:
+    """As it is defined: every pair is looked at."""
+    pairs = [(a[1] - b[1], a[2] - b[2]) for a, b in itertools.combinations(units, 2) if a[0] == b[0]]
+    first, second = sum(x != 0 for x, _ in pairs), sum(y != 0 for _, y in pairs)
+    if not first or not second:
+        return math.nan
+    return sum(np.sign(x) * np.sign(y) for x, y in pairs) / math.sqrt(first * second)
+
+
+def test_tau_of_two_orders_and_of_ties() -> None:
+    """The second is the example in SciPy's documentation of `kendalltau`."""
+    swapped = [1, 2, 4, 3]
+    assert _concordance([("", i, y) for i, y in enumerate(swapped)]).tau == pytest.approx(4 / 6)
+    tied = zip([12, 2, 1, 12, 2], [1, 4, 7, 1, 0], strict=True)
+    assert _concordance([("", x, y) for x, y in tied]).tau == pytest.approx(-0.47140452079103173)
+
+
+@given(PAIRS)
+def test_tau_is_that_of_the_pairs_within_groups(units: list[tuple[str, int, int]]) -> None:
+    found = _concordance(units)
+    assert found.n == len(units)
+    assert found.tau == pytest.approx(_tau(units), nan_ok=True)
+
+
+@given(PAIRS.filter(lambda units: len(units) > 2))
+def test_the_interval_of_tau_is_the_jackknifes(units: list[tuple[str, int, int]]) -> None:
+    found = _concordance(units).measure()
+    without = [_tau(units[:i] + units[i + 1 :]) for i in range(len(units))]
+    n = len(units)
+    error = math.sqrt((n - 1) / n * sum((tau - np.mean(without)) ** 2 for tau in without))
+    if not error > 1e-9:
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+        return
+    # The quantile that the interval took, from its half that is not cut off at -1 or 1.
+    for half, bound in ((found.value - found.low, -1), (found.high - found.value, 1)):
+        quantile = 12.706 if n == 3 else 1.96  # of Student's t with 1 degree of freedom, and of the normal
+        assert half >= min(quantile * error, abs(bound - found.value)) * 0.999
+        assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+def test_the_interval_of_tau_covers_the_truth() -> None:
+    """Of normal pairs with correlation r, tau is 2/pi arcsin r; 12 trials are the fewest that decide."""
+    generator, truth = np.random.default_rng(3), 0.4
+    r = math.sin(math.pi * truth / 2)
+    hits = 0
+    for _ in range(400):
+        first = generator.normal(size=12)
+        second = r * first + math.sqrt(1 - r * r) * generator.normal(size=12)
+        found = _concordance([("", x, y) for x, y in zip(first, second, strict=True)]).measure()
+        hits += found.low <= truth <= found.high
+    assert 0.92 <= hits / 400 <= 0.98

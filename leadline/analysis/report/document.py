@@ -21,6 +21,7 @@ from leadline.analysis.terminal import text
 from leadline.config import ConfigError
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.rungs import LEAST_FINISHED, LEAST_TAU
 from leadline.storage import Folder
 
 __all__ = ["answered", "page", "write"]
@@ -177,6 +178,9 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "others": tables.others(history),
         "stopped": {"trials": trials, "saved": saved, "whole": whole, "seconds": early_stopping.saved_seconds(history)},
         "rungs": early_stopping.stopped(history),
+        "agreement": tables.agreement(early_stopping.agreement(history)),
+        "stopping_off": history.stopping_off,
+        "trust": {"tau": LEAST_TAU, "finished": LEAST_FINISHED},
         "audits": list({tuple(finding.items()): finding for finding in history.findings}.values()),
         "guards": guard_findings.groups(history),
         "all_trials": len(history.trials),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from leadline.analysis import progress, scores
+from leadline.analysis.early_stopping import FEWEST, Agreement
 from leadline.analysis.planned import counts
 from leadline.analysis.report.answers import Answer, interval
 from leadline.analysis.scores import Reading
@@ -18,6 +20,7 @@ from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
 
 __all__ = [
+    "agreement",
     "baselines",
     "besides",
     "confirmed",
@@ -275,6 +278,25 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple) and any(isinstance(entry, dict) for entry in value):
         return "; ".join(map(plain, value))
     return "nothing" if value is None or value in ([], (), "") else text(value)
+
+
+def agreement(found: Sequence[Agreement]) -> list[tuple[str, str, str, str, str]]:
+    """Returns a row for each rung and stratum whose order is compared with the end's.
+
+    Its cells: rung, stratum, finished trials, Kendall's tau, its interval.
+    """
+    return [(f"{one.rung:,}", one.stratum or "all", str(one.tau.n), _tau(one.tau), _bounds(one.tau)) for one in found]
+
+
+def _tau(found: Measure) -> str:
+    if found.n < FEWEST:
+        return "too few finished trials"
+    return f"{found.value:.2f}" if math.isfinite(found.value) else "none, as all values are equal"
+
+
+def _bounds(found: Measure) -> str:
+    """Returns the interval, with a dash where there is none, as where every pair agrees."""
+    return f"{found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "-"
 
 
 def settings(history: History) -> list[tuple[str, str]]:

@@ -118,3 +118,41 @@ def test_the_cut_off_is_the_quantile_of_all_that_have_arrived(
         if trial % asked == 0:
             share = 1 / reduction if mode == "min" else 1 - 1 / reduction
             assert asha.cutoff(1) == pytest.approx(np.quantile(values[: trial + 1], share), abs=1e-12)
+
+
+def test_a_trial_is_not_stopped_before_its_last_stage_has_begun() -> None:
+    asha = Asha(grace=1, reduction=2, budget=8)
+    asha.report(0, 8, 0.1)
+    for rung in (1, 2, 4):  # after step 4 of 8, no step of a last stage that has half of the budget is done
+        decision = asha.report(1, rung, 0.9, judged_from=0.5)
+        assert decision.action == "continue"
+        assert decision.reason == f"rung {rung}: 0.9 is not judged, as the last stage has not begun"
+    assert asha.report(1, 8, 0.9, judged_from=0.5).action == "finish"
+    assert asha.judged(1) == {}
+    assert asha.early == {1: {1: 0.9}, 2: {1: 0.9}, 4: {1: 0.9}}
+    assert asha.population() == {1: 2, 2: 2, 4: 2}
+    assert asha.report(2, 4, 0.9, judged_from=0.25).action == "stop", "its last stage began at step 2"
+    assert list(asha.judged(2)) == [4]
+
+
+def test_a_trial_in_its_last_stage_is_not_compared_with_those_in_an_earlier_one() -> None:
+    asha = Asha(grace=1, reduction=2, budget=8)
+    for trial in range(5):
+        asha.report(trial, 1, 0.1, judged_from=0.5)
+    assert asha.report(5, 1, 0.9).reason == "rung 1: 0.9 is within the cut-off 0.9 of 1 trials"
+
+
+def test_a_value_that_is_not_finite_stops_in_any_stage() -> None:
+    assert Asha(grace=1, reduction=2, budget=8).report(0, 1, math.nan, judged_from=0.5, spared="so").action == "stop"
+
+
+def test_a_spared_trial_goes_on_and_says_why() -> None:
+    asha = Asha(grace=1, reduction=2, budget=8)
+    asha.report(0, 1, 0.2)
+    decision = asha.report(1, 2, 0.4, spared="nobody is stopped")
+    assert decision.action == "continue"
+    assert decision.reason == "rung 2: 0.4 is within the cut-off 0.4 of 1 trials"
+    assert asha.report(2, 1, 0.5, spared="nobody is stopped").reason == (
+        "rung 1: 0.5 is worse than the cut-off 0.4 of 3 trials; not stopped, as nobody is stopped"
+    )
+    assert asha.table == {1: {0: 0.2, 1: 0.4, 2: 0.5}, 2: {1: 0.4}, 4: {}}

@@ -60,6 +60,9 @@ class Simulation:
         self.random = random.Random(seed)
         self.live: dict[int, tuple[Assignment, int]] = {}
 
+    def report(self, assignment: Assignment, step: int) -> Report:
+        return _report(assignment.config, step, assignment.test)
+
     def run(self, events: int = 10**9, code: str = "") -> Simulation:
         self.director.opened(_opening(code))
         while len(self.events) < events:
@@ -76,7 +79,7 @@ class Simulation:
     def _step(self) -> None:
         number = self.random.choice(sorted(self.live))
         assignment, step = self.live[number]
-        decision = self.director.reported(number, _report(assignment.config, step + 1, assignment.test))
+        decision = self.director.reported(number, self.report(assignment, step + 1))
         if decision.action == "continue":
             self.live[number] = (assignment, step + 1)
         else:

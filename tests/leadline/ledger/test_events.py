@@ -39,6 +39,8 @@ STORED = [
     '{"type": "finding", "guard": "overlap", "stratum": "1", "failed": false, "number": 0, "sentence": "none", "time": 1.0}',  # noqa: E501
     '{"type": "noted", "text": "a warning", "trial": 3, "count": 4000, "time": 1.0}',
     '{"type": "noted", "text": "a remark", "time": 1.0}',
+    '{"type": "proposed", "trial": 0, "stratum": "1", "kind": "search", "of": null, "params": {}, "config": {}, '
+    '"distributions": {}, "infeasible": "", "judged_from": 0.75, "time": 1.0}',
     '{"type": "proposed", "trial": 0, "stratum": "1", "kind": "search", "of": null, "params": {"lr": 0.1}, '
     '"config": {"lr": 0.1, "layers": [8, 8]}, "distributions": {"lr": "{}"}, "infeasible": "", "time": 1.0}',
     '{"type": "started", "trial": 0, "attempt": 1, "workers": 2, "time": 1.0}',
@@ -63,7 +65,7 @@ OLDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "config": {},
             "time": 1.0,
         },
-        {"distributions": {}, "infeasible": ""},
+        {"distributions": {}, "infeasible": "", "judged_from": 0.0},
     ),
     (
         {"type": "failed", "trial": 0, "attempt": 1, "error": "boom", "final": True, "time": 1.0},
