@@ -25,7 +25,9 @@ from trainables.physics.world import F64, Worlds
 __all__ = ["simulate"]
 
 BLOCK = 1024  # episodes that are simulated together: their arrays stay in the processor's cache
+TINY = 1e-300  # keeps a division of 0 by 0 finite, where its result is not used
 SLACK = 1e-9  # relative rounding allowed when a contact is dated to the first moment of a step
+
 
 @dataclass
 class _Run:
@@ -36,8 +38,8 @@ class _Run:
     mass: F64  # [B, E], 0 for absent balls
     radius: F64
     present: Bool
-    friction: F64  # [E]
-    elasticity: F64
+    mu: F64  # [B, E], Coulomb's coefficient of friction
+    e: F64  # [B, E], the coefficient of restitution
     box: tuple[float, float]
     books: bool
     balls: bool
@@ -46,10 +48,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.clear()
-        self.low = np.broadcast_to(self.radius, self.position.shape)
-        self.high = np.array(self.box)[:, None, None] - self.low
+        self.high = np.array(self.box)[:, None, None] - self.radius
         self.pairs = [
-            (i, j, np.where(self.present[i] & self.present[j], self.radius[i] + self.radius[j], 0.0))
+            (i, j, np.where(self.present[i] & self.present[j], self.radius[i] + self.radius[j], 0.0) ** 2)
             for i, j in combinations(range(len(self.mass)), 2)
         ]
 
@@ -86,11 +87,11 @@ class _Run:
         self.velocity[1] += self.acceleration * h
         for pair in self.pairs if self.balls else ():
             self.meet(*pair, h)
-        outside = (self.position < self.low) | (self.position > self.high)
+        outside = (self.position < self.radius) | (self.position > self.high)
         for axis in (0, 1):
-            ball, episode = np.nonzero(outside[axis])
+            ball = np.flatnonzero(outside[axis])
             if len(ball):
-                self.bounce(axis, ball, episode, h)
+                self.bounce(axis, ball, h)
         if self.books:
             weight = self.mass * self.acceleration
             self.tally["work"] += (weight * (self.position[1] - before)).sum(0)
@@ -99,28 +100,27 @@ class _Run:
             self.drag(kept)
 
     def meet(self, i: int, j: int, reach: F64, h: float) -> None:
-        """Lets balls i and j rebound, where they are nearer than `reach` [E], the sum of their radii."""
+        """Lets balls i and j rebound where the square of their distance is below `reach` [E]."""
         x, y = self.position[:, i] - self.position[:, j]
-        episode = np.flatnonzero(x * x + y * y < reach * reach)
+        episode = np.flatnonzero(x * x + y * y < reach)
         if not len(episode):
             return
-        apart = np.stack([x[episode], y[episode]])
-        closing = self.velocity[:, i, episode] - self.velocity[:, j, episode]
-        reach = reach[episode]
+        reach, e = np.sqrt(reach.take(episode)), self.e[0].take(episode)
+        first, second = self.mass[i].take(episode), self.mass[j].take(episode)
+        apart = np.array([x.take(episode), y.take(episode)])
+        closing = self.velocity[:, i].take(episode, 1) - self.velocity[:, j].take(episode, 1)
         along, speed = (apart * closing).sum(0), (closing * closing).sum(0)
         depth = reach**2 - (apart * apart).sum(0)
         # They touched when |apart - closing t| = reach: of its two solutions the positive one.
         root = along + np.sqrt(along**2 + speed * depth)
         began = root <= speed * h * (1 + SLACK)
-        ago = np.where(began, root / np.where(began & (speed > 0), speed, 1.0), 0.0)
+        ago = np.where(began, root / np.maximum(speed, TINY), 0.0)
         touching = apart - closing * ago
         distance = np.sqrt((touching * touching).sum(0))
-        # Centres that coincide have no direction; any will do.
-        normal = np.where(distance > 0, touching / np.where(distance > 0, distance, 1.0), [[0.0], [1.0]])
+        touching[1] += distance == 0  # centres that coincide have no direction; any will do
+        normal = touching / np.maximum(distance, TINY)
         inward = np.minimum(0.0, (closing * normal).sum(0))
-        first, second = self.mass[i, episode], self.mass[j, episode]
         share = second / (first + second)
-        e = self.elasticity[episode]
         change = -(1 + e) * inward * normal  # of the relative velocity
         # Balls that a third one pushed into each other part about their common centre of mass, which
         # leaves the potential energy as it was.
@@ -133,61 +133,76 @@ class _Run:
         if self.books:
             self.tally["ball"][episode] += 0.5 * first * share * (1 - e**2) * inward**2
 
-    def bounce(self, axis: int, ball: I64, episode: I64, h: float) -> None:
-        """Lets balls rebound from the two walls across an axis, where they are beyond one."""
-        place = self.position[axis, ball, episode]
-        low, high = self.low[axis, ball, episode], self.high[axis, ball, episode]
+    def bounce(self, axis: int, ball: I64, h: float) -> None:
+        """Lets balls rebound from the two walls across an axis, where they are beyond one.
+
+        Args:
+            axis: 0 for the walls at the sides, 1 for floor and ceiling.
+            ball: places of the balls in an array [B, E] laid out flat.
+            h: seconds of the step.
+        """
+        place = self.position[axis].take(ball)
+        low, high = self.radius.take(ball), self.high[axis].take(ball)
         side = np.where(place < low, 1.0, -1.0)  # where the inside of the box is
-        depth = np.where(side > 0, low - place, place - high)
-        normal = side * self.velocity[axis, ball, episode]
-        pull = side * self.acceleration[ball, episode] * axis
+        depth = np.maximum(low - place, place - high)
+        normal = side * self.velocity[axis].take(ball)
+        pull = side * self.acceleration.take(ball) if axis else np.zeros(len(ball))
         # The square of the speed at the wall's surface, if the ball came from there on a parabola.
         square = normal**2 + 2 * pull * depth
         speed = np.sqrt(np.maximum(square, 0.0))
         inward = np.flatnonzero((normal < 0) | (speed > normal))
         if len(inward) < len(ball):  # the others are on their way out
-            if not len(inward):
-                return
-            ball, episode, side, depth = ball[inward], episode[inward], side[inward], depth[inward]
-            normal, pull, square, speed = normal[inward], pull[inward], square[inward], speed[inward]
-        ago = 2 * depth / np.maximum(speed - normal, 1e-300)
+            ball, side, depth, normal, pull, square, speed = (
+                one.take(inward) for one in (ball, side, depth, normal, pull, square, speed)
+            )
+        ago = 2 * depth / np.maximum(speed - normal, TINY)
         began = (square >= -SLACK * normal**2) & (ago <= h * (1 + SLACK))
-        e = self.elasticity[episode]
+        e = self.e.take(ball)
         after = e * speed
         height = after * ago + 0.5 * pull * ago**2
         free = began & (height >= 0)
         # A ball that was beyond the wall before the step came from no flight. It is lifted out, but
         # not in an elastic world, whose energy this would change: there it turns round on the spot.
         stuck = ~began & (e >= 1) & (axis == 1)
-        after = np.where(stuck, -normal, after) + np.where(free, pull * ago, 0.0)
-        rise = np.where(stuck, 0.0, depth + np.where(free, height, 0.0))
-        self.position[axis, ball, episode] += side * rise
-        self.velocity[axis, ball, episode] = side * after
-        self.tally["walls"] += np.bincount(episode, minlength=len(self.friction))
+        after = np.where(stuck, -normal, after + free * (pull * ago))
+        rise = np.where(stuck, 0.0, depth + free * height)
+        self.position[axis].reshape(-1)[ball] += side * rise
+        self.velocity[axis].reshape(-1)[ball] = side * after
+        self._add("walls", ball, np.ones(len(ball)))
         if self.books:
-            mass = self.mass[ball, episode]
+            mass = self.mass.take(ball)
             lift = np.where(began | stuck, 0.0, -pull * depth)
             taken = np.where(began, (1 - e**2) * speed**2, normal**2 - np.where(stuck, normal, e * speed) ** 2)
-            self._add("wall", episode, 0.5 * mass * taken)
-            self._add("integrator", episode, mass * lift)
-            self._add("wall_impulse", episode, mass * side * (after - normal), axis)
-        self._rub(1 - axis, ball, episode, np.where(began, ago, 0.0), after - normal)
+            self._add("wall", ball, 0.5 * mass * taken)
+            self._add("integrator", ball, mass * lift)
+            self._add("wall_impulse", ball, mass * side * (after - normal), axis)
+        self._rub(1 - axis, ball, began * ago, after - normal)
 
-    def _rub(self, axis: int, ball: I64, episode: I64, ago: F64, push: F64) -> None:
-        """Friction along an axis, `ago` seconds before the step's end; `push` changed the normal velocity."""
-        lag = self.acceleration[ball, episode] * ago * axis
-        slip = self.velocity[axis, ball, episode] - lag
-        change = -np.sign(slip) * np.minimum(np.abs(slip), self.friction[episode] * push)
-        self.velocity[axis, ball, episode] += change
-        self.position[axis, ball, episode] += change * ago
+    def _rub(self, axis: int, ball: I64, ago: F64, push: F64) -> None:
+        """Lets a wall brake balls along an axis.
+
+        Args:
+            axis: the axis along the wall.
+            ball: the balls that touched it, as for `bounce`.
+            ago: seconds before the end of the step at which they did.
+            push: how much the wall changed their velocity across it, in m/s.
+        """
+        slip = self.velocity[axis].take(ball)
+        if axis:
+            slip -= self.acceleration.take(ball) * ago
+        brake = self.mu.take(ball) * push
+        change = -np.clip(slip, -brake, brake)
+        self.velocity[axis].reshape(-1)[ball] += change
+        self.position[axis].reshape(-1)[ball] += change * ago
         if self.books:
-            mass = self.mass[ball, episode]
-            self._add("friction", episode, 0.5 * mass * (slip**2 - (slip + change) ** 2))
-            self._add("wall_impulse", episode, mass * change, axis)
+            mass = self.mass.take(ball)
+            self._add("friction", ball, 0.5 * mass * (slip**2 - (slip + change) ** 2))
+            self._add("wall_impulse", ball, mass * change, axis)
 
-    def _add(self, name: str, episode: I64, amount: F64, axis: int | None = None) -> None:
+    def _add(self, name: str, ball: I64, amount: F64, axis: int | None = None) -> None:
+        """Adds an amount of each of some balls to the tally of its episode."""
         tally = self.tally[name] if axis is None else self.tally[name][axis]
-        tally += np.bincount(episode, weights=amount, minlength=len(tally))
+        tally += np.bincount(ball % len(tally), weights=amount, minlength=len(tally))
 
 
 def simulate(
@@ -246,8 +261,8 @@ def _block(
         mass=np.where(start.present, start.mass, 0.0).T.copy(),
         radius=np.where(start.present, start.radius, 0.0).T.copy(),
         present=start.present.T.copy(),
-        friction=worlds.column("friction"),
-        elasticity=worlds.column("elasticity"),
+        mu=np.tile(worlds.column("friction"), (start.mass.shape[1], 1)),
+        e=np.tile(worlds.column("elasticity"), (start.mass.shape[1], 1)),
         box=box,
         books=books,
         balls=ball_contacts,

@@ -18,7 +18,20 @@ import numpy.typing as npt
 
 from leadline.errors import ConfigError
 
-__all__ = ["INSIDE", "KINDS", "PARAMETERS", "REGIMES", "TRAINING", "Kind", "Ranges", "Regime", "Worlds", "regime"]
+__all__ = [
+    "F64",
+    "INSIDE",
+    "KINDS",
+    "PARAMETERS",
+    "REGIMES",
+    "TRAINING",
+    "Kind",
+    "Range",
+    "Ranges",
+    "Regime",
+    "Worlds",
+    "regime",
+]
 
 F64 = npt.NDArray[np.float64]
 Range = tuple[float, float]
