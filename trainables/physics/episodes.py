@@ -73,16 +73,8 @@ class Windows:
             **{one.name: getattr(self, one.name)[() if one.name in whole else rows] for one in fields(Windows)}
         )
 
-    @staticmethod
-    def joined(parts: list[Windows]) -> Windows:
-        """Returns the windows of all parts, whose episodes are numbered on."""
-        before = np.cumsum([0, *(len(part.worlds) for part in parts)])
-        every = {one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Windows)}
-        every["episode"] = np.concatenate([part.episode + at for part, at in zip(parts, before[:-1], strict=True)])
-        return Windows(**every)
-
     def met(self, seen: int) -> Bool:
-        """Tells whether, in the frames after the first `seen`, a ball met a wall, or another: [N, 2]."""
+        """Tells whether a ball met a wall, or another, after the first `seen` frames: [N, 2]."""
         return np.asarray(self.contacts[:, seen:].any(axis=1))
 
 
@@ -141,14 +133,14 @@ def draw_start(setting: Setting, count: int, generator: np.random.Generator) -> 
     )
 
 
-def cut(episodes: Episodes, worlds: Worlds, setting: Setting, place: int = 0) -> Windows:
+def cut(episodes: Episodes, worlds: Worlds, setting: Setting, place: I64 | None = None) -> Windows:
     """Cuts episodes into windows, all windows of an episode in a row.
 
     Args:
         episodes: simulated with books.
         worlds: their worlds.
         setting: what says where windows begin and how long they are.
-        place: the place of their regime in `PhysicsData.regimes`.
+        place: int64 [E], the places of their regimes in `PhysicsData.regimes`; 0 by default.
     """
     books = episodes.books
     assert books is not None
@@ -169,7 +161,7 @@ def cut(episodes: Episodes, worlds: Worlds, setting: Setting, place: int = 0) ->
         world=worlds.values[owner].astype(np.float32),
         distance=setting.training.scaled(setting.unit).distance(worlds)[owner].astype(np.float32),
         episode=owner,
-        regime=np.full(len(owner), place),
+        regime=(np.zeros(len(worlds), dtype=np.int64) if place is None else place)[owner],
         time=np.tile(starts * setting.dt, len(worlds)),
         contacts=windows(episodes.contacts).astype(np.int64),
         kinetic=windows(books.kinetic),
@@ -180,12 +172,6 @@ def cut(episodes: Episodes, worlds: Worlds, setting: Setting, place: int = 0) ->
         worlds=worlds.values,
         starts=states[:, 0],
     )
-
-
-def _simulated(setting: Setting, worlds: Worlds, generator: np.random.Generator, place: int) -> Windows:
-    start = draw_start(setting, len(worlds), generator)
-    made = simulate(worlds, start, setting.frames, setting.dt, setting.substeps, box=setting.box)
-    return cut(made, worlds, setting, place)
 
 
 def train_pool(setting: Setting, randomise: float = 0.0, episodes: int | None = None) -> Windows:
@@ -203,17 +189,23 @@ def train_pool(setting: Setting, randomise: float = 0.0, episodes: int | None = 
     worlds = setting.training.scaled(setting.unit).draw(count, generator)
     if randomise:
         worlds = worlds.randomised(randomise, np.random.default_rng([setting.seed, STREAMS["randomised"], 0]))
-    return _simulated(setting, worlds, generator, 0)
+    start = draw_start(setting, count, generator)
+    made = simulate(worlds, start, setting.frames, setting.dt, setting.substeps, box=setting.box)
+    return cut(made, worlds, setting)
 
 
 def _scored(setting: Setting, split: str) -> Windows:
-    parts = []
+    """Makes the windows of a scored split, those of all regimes simulated at once."""
+    worlds, starts = [], []
     for place, name in enumerate((INSIDE.name, *setting.regimes)):
         generator = np.random.default_rng([setting.seed, STREAMS[split], place])
         ranges: Ranges = regime(name).ranges if place else setting.training
-        worlds = ranges.scaled(setting.unit).draw(setting.each if place else setting.scored, generator)
-        parts.append(_simulated(setting, worlds, generator, place))
-    return Windows.joined(parts)
+        count = setting.each if place else setting.scored
+        worlds.append(ranges.scaled(setting.unit).draw(count, generator))
+        starts.append(draw_start(setting, count, generator))
+    every = Worlds.joined(worlds)
+    made = simulate(every, Start.joined(starts), setting.frames, setting.dt, setting.substeps, box=setting.box)
+    return cut(made, every, setting, np.repeat(np.arange(len(worlds)), [len(part) for part in worlds]))
 
 
 def build(setting: Setting) -> PhysicsData:

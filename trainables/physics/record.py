@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trainables.physics.world import F64
 
-__all__ = ["I64", "Bool", "Books", "Episodes", "Start"]
+__all__ = ["I64", "Books", "Bool", "Episodes", "Start"]
 
 Bool = npt.NDArray[np.bool_]
 I64 = npt.NDArray[np.int64]
@@ -37,6 +37,11 @@ class Start:
 
     def __getitem__(self, rows: slice | I64 | Bool) -> Start:
         return Start(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+    @staticmethod
+    def joined(parts: list[Start]) -> Start:
+        """Returns the episodes of all parts, one after the other."""
+        return Start(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Start)))
 
 
 @dataclass(frozen=True)

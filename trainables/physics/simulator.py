@@ -2,8 +2,8 @@
 
 Between contacts a ball flies on a parabola, which velocity Verlet follows without error as gravity
 is constant within a step; drag acts in two halves, before and after it (Strang's splitting). A
-contact is traced back to the moment at which it began within the step, which has a closed form both
-for a parabola and a wall and for two balls, whose relative motion is straight. The velocities change
+contact is traced back to the moment within the step at which it began. That has a closed form for a
+parabola and a wall, and for two balls, whose relative motion is straight. The velocities change
 there, and the rest of the step is flown with the new ones. So a contact costs the energy that
 elasticity and friction take, and nothing else.
 
@@ -31,7 +31,7 @@ SLACK = 1e-9  # relative rounding allowed when a contact is dated to the first m
 
 @dataclass
 class _Run:
-    """The state of a block of episodes. Balls come before episodes, so that a ball's row is one piece."""
+    """The state of a block of episodes, laid out so that a ball's row is one piece of memory."""
 
     position: F64  # [2, B, E]
     velocity: F64
@@ -122,8 +122,8 @@ class _Run:
         inward = np.minimum(0.0, (closing * normal).sum(0))
         share = second / (first + second)
         change = -(1 + e) * inward * normal  # of the relative velocity
-        # Balls that a third one pushed into each other part about their common centre of mass, which
-        # leaves the potential energy as it was.
+        # Balls that a third one pushed into each other part about their common centre of mass,
+        # which leaves the potential energy as it was.
         shift = change * ago + np.where(began, 0.0, reach - distance) * normal
         self.velocity[:, i, episode] += share * change
         self.velocity[:, j, episode] -= (1 - share) * change
@@ -223,7 +223,7 @@ def simulate(
         start: their balls.
         frames: frames F of an episode, the start being the first.
         dt: seconds from frame to frame.
-        substeps: steps that a frame is made of; see `benchmarks/physics.py` for what they are worth.
+        substeps: steps that a frame is made of; `benchmarks/physics.py` says what they are worth.
         box: width and height in m.
         books: whether energy and momentum are accounted for.
         ball_contacts: whether balls meet; without, they fly through each other.

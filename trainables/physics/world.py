@@ -1,10 +1,10 @@
 """Worlds: what rules a box of balls, the ranges that they are drawn from, and the named regimes.
 
-Ranges and regimes are those of the log, whose source (github fergusmeiklejohn/neural_networks_research
-at f9d64ec) gives them in pixels, 100 of which are taken as a metre here. Two things differ. The box
-is 2.0 x 1.5 m, a quarter as wide, because in the log's the balls hardly ever meet a wall within the
-frames that are predicted. A named regime is not one world but all within 5 % of it, so that no world
-of validation is also one of test.
+Ranges and regimes are those of the log, whose source (github, fergusmeiklejohn's
+neural_networks_research, improved_data_generator.py) gives them in pixels, 100 of which are taken
+as a metre here. Two things differ. The box is 2.0 x 1.5 m, a quarter as wide, because in the log's
+the balls seldom meet a wall within the frames that are predicted. A named regime is not one world
+but all within 5 % of it, so that no world of validation is also one of test.
 """
 
 from __future__ import annotations
