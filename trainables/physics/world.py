@@ -1,10 +1,9 @@
 """Worlds: what rules a box of balls, the ranges that they are drawn from, and the named regimes.
 
 Ranges and regimes are those of the log, whose source (github, fergusmeiklejohn's
-neural_networks_research, improved_data_generator.py) gives them in pixels, 100 of which are taken
-as a metre here. Two things differ. The box is 2.0 x 1.5 m, a quarter as wide, because in the log's
-the balls seldom meet a wall within the frames that are predicted. A named regime is not one world
-but all within 5 % of it, so that no world of validation is also one of test.
+neural_networks_research, improved_data_generator.py) gives them for a box of 800 x 600 pixels. With
+400 pixels to a metre the box is 2.0 x 1.5 m. A named regime is not one world but all within 5 % of
+it, so that no world of validation is also one of test.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ class Ranges:
         ConfigError: naming the parameter, for a range the wrong way round or outside its limits.
     """
 
-    gravity: Range = (3.0, 12.0)
+    gravity: Range = (0.75, 3.0)
     friction: Range = (0.1, 0.8)
     damping: Range = (0.85, 0.98)
     elasticity: Range = (0.2, 0.9)
@@ -221,8 +220,8 @@ REGIMES = (
     INSIDE,
     # The log's extrapolation: one parameter outside its range, the others inside. An elasticity
     # above 1, up to which the log goes, makes energy at each impact; here it ends at 1.
-    _outside("weak_gravity", gravity=(0.5, 2.0)),
-    _outside("strong_gravity", gravity=(15.0, 20.0)),
+    _outside("weak_gravity", gravity=(0.125, 0.5)),
+    _outside("strong_gravity", gravity=(3.75, 5.0)),
     _outside("slippery", friction=(0.0, 0.05)),
     _outside("sticky", friction=(0.9, 1.0)),
     _outside("dull", elasticity=(0.05, 0.15)),
@@ -230,17 +229,17 @@ REGIMES = (
     _outside("thick_air", damping=(0.7, 0.82)),
     _outside("vacuum", damping=(0.99, 1.0)),
     # The log's eight novel regimes.
-    _named("moon", gravity=1.62, friction=0.7, elasticity=0.8, damping=1.0),
-    _named("jupiter", gravity=24.79, friction=0.5, elasticity=0.6, damping=0.9),
-    _named("underwater", gravity=6.0, friction=0.3, elasticity=0.4, damping=0.7),
-    _named("ice_rink", gravity=9.81, friction=0.02, elasticity=0.9, damping=0.98),
-    _named("rubber_room", gravity=9.81, friction=0.9, elasticity=0.99, damping=0.95),
-    _named("space_station", gravity=0.2, friction=0.8, elasticity=0.7, damping=1.0),
-    _named("thick_atmosphere", gravity=9.81, friction=0.6, elasticity=0.8, damping=0.75),
-    _named("super_earth", gravity=19.62, friction=0.4, elasticity=0.7, damping=0.92),
+    _named("moon", gravity=0.405, friction=0.7, elasticity=0.8, damping=1.0),
+    _named("jupiter", gravity=6.1975, friction=0.5, elasticity=0.6, damping=0.9),
+    _named("underwater", gravity=1.5, friction=0.3, elasticity=0.4, damping=0.7),
+    _named("ice_rink", gravity=2.4525, friction=0.02, elasticity=0.9, damping=0.98),
+    _named("rubber_room", gravity=2.4525, friction=0.9, elasticity=0.99, damping=0.95),
+    _named("space_station", gravity=0.05, friction=0.8, elasticity=0.7, damping=1.0),
+    _named("thick_atmosphere", gravity=2.4525, friction=0.6, elasticity=0.8, damping=0.75),
+    _named("super_earth", gravity=4.905, friction=0.4, elasticity=0.7, damping=0.92),
     # What the log does not have, and its authors' later "true" test, a gravity that varies.
     Regime("no_gravity", "novel", replace(TRAINING, gravity=(0.0, 0.0))),
-    Regime("upwards", "novel", replace(TRAINING, gravity=(-12.0, -3.0))),
+    Regime("upwards", "novel", replace(TRAINING, gravity=(-3.0, -0.75))),
     Regime("time_varying", "novel", replace(TRAINING, amplitude=(0.3, 0.7), frequency=(0.5, 1.5))),
 )
 """All regimes; the first is the training ranges themselves, the interpolation."""
