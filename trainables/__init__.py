@@ -8,6 +8,7 @@ __all__ = ["FAMILIES"]
 FAMILIES = {
     "collatz": "trainables.collatz.family:COLLATZ",
     "hrm": "trainables.recursive.family:HRM_FAMILY",
+    "physics": "trainables.physics.family:PHYSICS",
     "trm": "trainables.recursive.family:TRM_FAMILY",
 }
 """The families by name, each with the module and the name of its object.

@@ -1,0 +1,201 @@
+"""Transformers that see some frames of balls in a box and predict the next ones.
+
+N windows, S frames seen, H frames ahead, B balls. A state is (x, y, vx, vy) in m and m/s.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.physics.config import PhysicsConfig
+from trainables.physics.features import PER_BALL, features
+from trainables.physics.world import PARAMETERS
+
+__all__ = ["LoggedTransformer", "QueryTransformer", "Transformer", "network", "sinusoids"]
+
+
+def sinusoids(count: int, width: int) -> Tensor:
+    """Returns the positional encoding of Vaswani et al. 2017: float32 [count, width].
+
+    Even columns are sin(p / 10000^(i / width)), odd ones the cosine of the column before.
+    """
+    column = torch.arange(width, dtype=torch.float64)
+    rate = 10000.0 ** (-2 * torch.div(column, 2, rounding_mode="floor") / width)
+    angle = torch.arange(count, dtype=torch.float64)[:, None] * rate
+    return torch.where(column.remainder(2) == 0, angle.sin(), angle.cos()).float()
+
+
+class Block(nn.Module):
+    """Attention without a mask and a perceptron with ReLU, each a residual that is normed after.
+
+    Args:
+        width: of each token.
+        heads: of the attention; they divide the width.
+        expansion: inner width of the perceptron over `width`.
+        dropout: share of each residual that training drops.
+    """
+
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, expansion * width)
+        self.down = nn.Linear(expansion * width, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, last: int = 0) -> Tensor:
+        """Maps tokens [N, T, width] to as many, or to the last few alone, [N, last, width]."""
+        rows, tokens, width = x.shape
+        split = self.qkv(x).view(rows, tokens, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query[:, :, -last:], key, value)
+        flat = mixed.transpose(1, 2).reshape(rows, -1, width)
+        x = self.norms[0](x[:, -last:] + self.dropout(self.out(flat)))
+        return self.norms[1](x + self.dropout(self.down(functional.relu(self.up(x)))))
+
+
+class Transformer(nn.Module):
+    """What both layouts share: units as buffers, which a checkpoint brings along, and the blocks.
+
+    Buffers `state_center` and `state_scale` [4], `ball_center` and `ball_scale` [2] (mass, radius)
+    and `world_center` and `world_scale` [6] are statistics of the training rows, which
+    `measure_units` takes.
+    """
+
+    def __init__(self, config: PhysicsConfig) -> None:
+        super().__init__()
+        self.balls, self.seen, self.horizon = config.balls, config.seen, config.horizon
+        for name, count in (("state", 4), ("ball", 2), ("world", len(PARAMETERS))):
+            self.register_buffer(f"{name}_center", torch.zeros(count))
+            self.register_buffer(f"{name}_scale", torch.ones(count))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.expansion, config.dropout) for _ in range(config.layers)
+        )
+
+    def measure_units(self, seen: Tensor, future: Tensor, balls: Tensor, world: Tensor) -> None:
+        """Sets the units from training rows; arguments as in `forward`, `future` as its result."""
+        present = balls[..., 2] > 0
+        states = future.transpose(1, 2)[present].flatten(0, 1)
+        for name, rows in (("state", states), ("ball", balls[present][:, :2]), ("world", world)):
+            spread = rows.std(0, correction=0)
+            self.get_buffer(f"{name}_center").copy_(rows.mean(0))
+            # What is the same in all rows, such as the amplitude of a constant gravity, has no
+            # scale of its own, and would blow up where it is not 0.
+            self.get_buffer(f"{name}_scale").copy_(torch.where(spread > 1e-6 * (1 + rows.mean(0).abs()), spread, 1.0))
+
+    def units(self, states: Tensor) -> Tensor:
+        """States [..., 4] in units of the training rows."""
+        return (states - self.state_center) / self.state_scale
+
+
+class QueryTransformer(Transformer):
+    """Tokens for the frames seen, and for each frame ahead one that holds a guess at it.
+
+    The guess is the flight by `target`, or the mean state where that is raw. The output is the
+    guess plus what the network adds, which starts at 0.
+
+    Args:
+        config: the configuration.
+    """
+
+    def __init__(self, config: PhysicsConfig) -> None:
+        super().__init__(config)
+        self.raw = config.target == "raw"
+        self.world_given = config.world_given
+        count = config.balls * (4 + 3) + (len(PARAMETERS) if config.world_given else 0)
+        self.read = nn.Linear(count + config.pairs, config.width)
+        self.kind = nn.Parameter(torch.zeros(2, config.width))
+        self.register_buffer("positions", sinusoids(config.seen + config.horizon, config.width), persistent=False)
+        self.answer = nn.Linear(config.width, config.balls * 4)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def forward(self, seen: Tensor, flight: Tensor, balls: Tensor, world: Tensor) -> Tensor:
+        """Predicts the frames ahead.
+
+        Args:
+            seen: states [N, S, B, 4].
+            flight: states [N, H, B, 4] by the formula of `target`.
+            balls: mass, radius and whether there is such a ball, [N, B, 3].
+            world: parameters [N, 6].
+
+        Returns:
+            States [N, H, B, 4]; those of balls that are not there mean nothing.
+        """
+        guess = self.state_center.expand_as(flight) if self.raw else flight
+        states = torch.cat([seen, guess], 1)
+        _, radius, present = balls.unbind(-1)
+        fixed = [*((balls[..., :2] - self.ball_center) / self.ball_scale * present[..., None]).unbind(-1), present]
+        if self.world_given:
+            fixed.append((world - self.world_center) / self.world_scale)
+        rows = [(self.units(states) * present[:, None, :, None]).flatten(2)]
+        rows += [part[:, None].expand(-1, states.shape[1], -1) for part in fixed]
+        rows += self.gaps(states, radius) if self.balls > 1 else []
+        kinds = self.kind.repeat_interleave(torch.tensor([self.seen, self.horizon], device=seen.device), 0)
+        x = self.read(torch.cat(rows, -1)) + self.positions + kinds
+        for block in self.blocks[:-1]:
+            x = block(x)
+        # Nothing reads what the last block makes of the frames seen, a quarter of the work.
+        added = self.answer(self.blocks[-1](x, last=self.horizon)).view_as(flight)
+        return guess + added * self.state_scale
+
+    def gaps(self, states: Tensor, radius: Tensor) -> list[Tensor]:
+        """The gaps between the surfaces of each pair of balls, in m: [N, S + H, pairs]."""
+        first, second = torch.triu_indices(self.balls, self.balls, 1, device=states.device)
+        apart = (states[:, :, first, :2] - states[:, :, second, :2]).square().sum(-1)
+        return [(apart + 1e-12).sqrt() - (radius[:, first] + radius[:, second])[:, None]]
+
+
+class LoggedTransformer(Transformer):
+    """The log's: a token for each frame seen, whose output is the frame `horizon` later.
+
+    Tokens are the features of `features`; it predicts all of them. With 10 frames, 3 balls, 6
+    layers and a width of 256 it has 4,751,641 parameters. Buffers `feature_center` and
+    `feature_scale` are their units; raw units, as the log has them, are 0 and 1.
+
+    Args:
+        config: the configuration.
+    """
+
+    def __init__(self, config: PhysicsConfig) -> None:
+        super().__init__(config)
+        self.dt, self.raw_units = config.dt, config.units == "raw"
+        count = 1 + PER_BALL * config.balls
+        self.read = nn.Linear(count, config.width)
+        self.register_buffer("positions", sinusoids(config.seen, config.width), persistent=False)
+        self.register_buffer("feature_center", torch.zeros(count))
+        self.register_buffer("feature_scale", torch.ones(count))
+        self.answer = nn.Linear(config.width, count)
+
+    def measure_units(self, seen: Tensor, future: Tensor, balls: Tensor, world: Tensor) -> None:
+        """Sets the units, those of the features unless they are to stay raw."""
+        super().measure_units(seen, future, balls, world)
+        if not self.raw_units:
+            rows = self.features(future, balls, world, self.seen).flatten(0, 1)
+            spread = rows.std(0, correction=0)
+            self.feature_center.copy_(rows.mean(0))
+            self.feature_scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
+
+    def features(self, states: Tensor, balls: Tensor, world: Tensor, first: int = 0) -> Tensor:
+        """The features of states [N, T, B, 4], the first of which is frame `first`."""
+        return features(states, balls, world, self.dt, first)
+
+    def forward(self, seen: Tensor, flight: Tensor, balls: Tensor, world: Tensor) -> Tensor:
+        """Predicts the features of the frames ahead, [N, H, 1 + 8 B], from what the other takes."""
+        x = (self.features(seen, balls, world) - self.feature_center) / self.feature_scale
+        x = self.read(x) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        answer: Tensor = self.answer(x) * self.feature_scale + self.feature_center
+        return answer
+
+
+def network(config: PhysicsConfig) -> Transformer:
+    """Returns the untrained network, on the CPU; it is equal for equal configurations."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return LoggedTransformer(config) if config.layout == "logged" else QueryTransformer(config)
