@@ -31,6 +31,7 @@ CHANGEABLE = (
     "gpus_per_trial",
     "stuck_after",
     "storage_patience",
+    "mirror",
     "where",
 )
 """The fields that a resumed sweep may change; all others belong to the question that it asks."""
@@ -107,6 +108,8 @@ class Settings:
 
     None for `workers_per_trial`, always.
     """
+    mirror: str = ""
+    """The second place, below which the sweep's folder is copied; empty for none."""
 
     def __post_init__(self) -> None:
         for name in (
