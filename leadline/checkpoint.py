@@ -203,6 +203,16 @@ class CheckpointStore:
             raise DamagedCheckpoint(f"{self.folder / name}/state.pt: {error or type(error).__name__}") from None
         return Checkpoint(name, int(name.rsplit("-", 1)[1]), state, json.loads(contents["record.json"]))
 
+    def copy(self, name: str, other: CheckpointStore) -> None:
+        """Copies the checkpoint of that name, verified, and publishes it in another store.
+
+        Raises:
+            DamagedCheckpoint: naming the file, if it is missing or not what the manifest says.
+            StorageError: where one of the two stores has refused or not answered for its patience.
+        """
+        contents = self._verified(name)
+        other._patiently(lambda: other._write(name, contents), name, 2 * sum(map(len, contents.values())))
+
     def intact(self, names: Iterable[str] | None = None) -> Iterator[Checkpoint]:
         """Yields the intact checkpoints among `names`, by default of all, newest first.
 
@@ -267,14 +277,18 @@ class CheckpointStore:
             raise OSError(f"lost by the storage: {error}") from error
 
     def _verified(self, name: str) -> dict[str, bytes]:
-        """Contents of the files of a checkpoint, each of which is what the manifest says."""
+        """Contents of the files of a checkpoint, each of which is what the manifest says.
+
+        The manifest is the last, as they are written.
+        """
         place = self.folder / name
         try:
             content = self._patiently(lambda: place.read(MANIFEST), f"{name}/{MANIFEST}")
             manifest = dict(json.loads(content)["files"])
         except (*_MISSING, ValueError, KeyError, TypeError) as error:
             raise DamagedCheckpoint(f"{place}/{MANIFEST}: {error}") from None
-        return {file: self._content(name, file, manifest.get(file)) for file in ("state.pt", "record.json")}
+        contents = {file: self._content(name, file, manifest.get(file)) for file in ("state.pt", "record.json")}
+        return {**contents, MANIFEST: content}
 
     def _content(self, name: str, file: str, fingerprint: Any) -> bytes:
         """The content of a checkpoint's file that has this fingerprint."""

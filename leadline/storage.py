@@ -155,6 +155,13 @@ class Folder:
         """Whether the folder is on a file system of this machine."""
         return "://" not in self.uri or self.uri.startswith("file:")
 
+    def holds(self, other: Folder) -> bool:
+        """Whether another folder is this one, or lies below it, as far as their names tell."""
+        if self.local and other.local:
+            return Path(os.path.realpath(other.path)).is_relative_to(os.path.realpath(self.path))
+        same = not (self.local or other.local) and _root(self.uri) == _root(other.uri)
+        return same and f"{other.path}/".startswith(f"{self.path}/")
+
     def __truediv__(self, name: str) -> Folder:
         """The folder `name` below this one."""
         base, mark, options = self._parted()

@@ -19,6 +19,7 @@ from leadline.engine.address import Address
 from leadline.engine.director import Director
 from leadline.engine.display import Display, console
 from leadline.engine.manifest import manifest
+from leadline.engine.mirror import Mirror
 from leadline.engine.provenance import Code
 from leadline.engine.ray import environment
 from leadline.engine.ray.shared_data import SharedData
@@ -122,6 +123,7 @@ class Driver:
         self._leaving: threading.Timer | None = None
         self._stopping_ray = threading.Event()
         self._storage_answers = True
+        self.mirror: Mirror | None = None
         self.placement: Placement | None = None
         self.live: list[LiveLeaderboard] = []
         self.began = parent.began
@@ -175,8 +177,13 @@ class Driver:
         return code
 
     def conclude(self) -> int:
-        """Writes the views of a sweep whose driver has died when all else was done."""
+        """Does what is left where a driver has died, or not reached the mirror, at the very end.
+
+        It writes the views, and completes the mirror.
+        """
+        self._begin_mirror()
         self._summary().views()
+        self._close_mirror()
         return DONE
 
     def _open(self) -> None:
@@ -195,7 +202,16 @@ class Driver:
         for remark in self.director.remarks:
             self._say(f"note: {remark}")
         self.ledger.commit()
+        self._begin_mirror()
         self.parent.running(self.name, self.storage, self.settings.time_limit, self.address.named)
+
+    def _begin_mirror(self) -> None:
+        if self.settings.mirror:
+            self.mirror = Mirror(self.ledger, self.director, self.folder, self.settings.mirror, self._say)
+
+    def _close_mirror(self, at_most: float | None = None) -> None:
+        if self.mirror:
+            self._say(self.mirror.close(self.settings.storage_patience, at_most))
 
     def _train(self, scratch: str) -> str:
         """Places all trials.
@@ -446,6 +462,8 @@ class Driver:
             return FAILED
         summary = self._summary()
         summary.views()
+        # A user who has interrupted does not wait for it, nor does a store that is gone.
+        self._close_mirror(None if self._storage_answers and how != "interrupted" else INTERRUPT_SECONDS)
         if how == "failed":
             summary.explain(self._failed())
         if how == "interrupted":

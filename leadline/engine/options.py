@@ -22,6 +22,7 @@ from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
 from leadline.plain import plain, type_of
 from leadline.standard_streams import show
+from leadline.storage import Folder
 
 __all__ = ["Request", "parse", "resumed_settings", "settings"]
 
@@ -172,6 +173,12 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
                 "TIME",
                 "wait so long for a storage that refuses or is silent, then stop, resumable [2m]",
             ),
+            (
+                "mirror",
+                _mirror,
+                "URI",
+                "second place, to which ledger, checkpoints and report are copied meanwhile; none for no more [none]",
+            ),
             ("resume", str, "NAME", f"go on with that sweep; a larger --trials or --{study.budget} extends it"),
         ],
     )
@@ -184,6 +191,18 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         "overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched"
     )
     return parser
+
+
+def _mirror(word: str) -> str:
+    """Reads a second place, as it is recorded: empty for none, and independent of where we are.
+
+    Raises:
+        ArgumentTypeError: if it cannot be used.
+    """
+    try:
+        return "" if word == "none" else Folder.at(some(word)).uri
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("storage: ")) from None
 
 
 def _help(parser: Parser, study: Study) -> str:

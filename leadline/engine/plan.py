@@ -425,6 +425,7 @@ def describe(
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built_in:.1f} s",
+        *([f"mirror      {Folder.at(settings.mirror)}"] if settings.mirror else []),
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
             [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from leadline.config import ConfigError
-from leadline.engine import options, plan, provenance
+from leadline.engine import mirror, options, plan, provenance
 from leadline.engine.address import Address, check_answers, find
 from leadline.engine.driver import Driver
 from leadline.engine.manifest import changes, manifest
@@ -19,6 +19,7 @@ from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.engine.sweep_name import candidates, is_free
 from leadline.errors import in_one_line
+from leadline.ledger import mirrored
 from leadline.ledger.events import Opened
 from leadline.ledger.history import History
 from leadline.ledger.lease import Held, Lease
@@ -117,6 +118,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         # Before the settings, which hold fields too, but cannot name a trial that has them.
         changed += check_fields(asked.model_family(), events, changed=code.changed("family", opened.manifest))
         settings = options.resumed_settings(asked, study, request, alone=alone)
+        settings, words = mirror.placed(settings, storage, asked="mirror" in request.given)
+        changed += words
         known = recorded, plan.replayed(settings, study.space, events)
         history = known[1].history
         _check_resumable(settings, history, name)
@@ -124,14 +127,16 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             parent.running(name, request.storage, request.given.get("time_limit"), address.named)
         ended = not request.dry_run and history.closed == "done"
         complete = ended and plan.complete(settings, study.space, events, manifest(code))
-        if complete and not parent.replaces:
+        last = recorded.segments[-1].span.last
+        copied = not (complete and settings.mirror) or mirror.completed(settings.mirror, name, last)
+        if complete and copied and not parent.replaces:
             more_trials = settings.trials + len(settings.strata)
             more = f"--trials {more_trials} or --{settings.unit} {settings.reduction * settings.budget}"
             show(f"{name} is finished: nothing that was asked for is left to do; {more} extends it")
             return DONE
     else:
         study = study.of(request.family)
-        settings = options.settings(study, request, alone=alone)
+        settings, _ = mirror.placed(options.settings(study, request, alone=alone), storage, asked=True)
         if request.name and not is_free(storage / request.name):
             raise _exists(storage, request.name)
     checkpoint = plan.check_fits(settings, study.space, storage, history, alone=alone)
@@ -147,6 +152,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     if temporary != parent.scratch:
         parent.made(temporary)
     _check_writable(storage)
+    if request.given.get("mirror"):
+        mirror.check(settings.mirror, request.resume or request.name, history and history.manifests[0]["time"])
     name, lease = _take_lease(storage, request, study, settings.storage_patience, parent, address.named)
     try:
         driver = Driver(
@@ -221,6 +228,11 @@ def _take(folder: Folder, name: str, patience: float, parent: Parent, resume: st
 
 
 def _recorded(storage: Folder, name: str, patience: float) -> Scan:
+    if of := mirrored.origin(storage / name, patience):
+        raise ConfigError(
+            f"resume: {storage / name} is a mirror of {of}; resume that, or, where it is lost for good, "
+            f"remove {storage / name}/{mirrored.MARKER}, and this is the sweep"
+        )
     try:
         found = scan(storage / name / "ledger", patience)
     except LedgerError as error:

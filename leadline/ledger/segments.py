@@ -71,6 +71,8 @@ class Ledger:
         self.reread = found is not known
         self.past = found.events if self.reread else []
         """The events that were read here; empty where `known` was right, whose reader has them."""
+        self.sealed: Callable[[Part], None] = lambda part: None
+        """Called with each segment once it is stored, by the writer's thread; it must not wait."""
         self._segment = found.segments[-1].span.last if found.segments else 0
         self._previous = found.segments[-1].closing if found.segments else START
         if found.torn:
@@ -199,6 +201,7 @@ class Ledger:
         self._previous = part.closing
         self._written = time.time()
         self._compaction.add(part)
+        self.sealed(part)
 
     def _publish(self, span: Span, content: bytes) -> None:
         """Stores a segment, unless an earlier try has stored it.

@@ -32,6 +32,7 @@ CHANGEABLE = (
     "gpus_per_trial",
     "stuck_after",
     "storage_patience",
+    "mirror",
     "where",
 )
 """The fields that a resumed sweep may change; all others belong to the question that it asks."""
@@ -114,6 +115,8 @@ class Settings:
     `auto` stops them while the first rung can be trusted: see `leadline.engine.trust`. Ledgers
     from before this key have `always`.
     """
+    mirror: str = ""
+    """The second place, below which the sweep's folder is copied; empty for none."""
 
     def __post_init__(self) -> None:
         for name in (

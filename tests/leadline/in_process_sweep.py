@@ -18,10 +18,12 @@ from unittest import mock
 import psutil
 
 from leadline.engine.director import Assignment, Director
+from leadline.engine.mirror import Mirror
 from leadline.engine.ray import workers
 from leadline.engine.ray.placement import Placement
 from leadline.engine.ray.shared_data import SharedData
 from leadline.engine.search import Space
+from leadline.ledger.compaction import COMPACT
 from leadline.ledger.leaderboard_text import Place
 from leadline.ledger.segments import Ledger
 from leadline.ledger.settings import Settings
@@ -74,14 +76,18 @@ def play(
     order: int = 0,
     limit: int = 10**6,
     manifest: Mapping[str, Any] | None = None,
+    mirror: str = "",
+    compact: int = COMPACT,
 ) -> Director:
     """Runs a driver's life in `folder`: to the end, or for so many reports, after which everything
-    is left as it stands.
+    is left as it stands. A mirror, where there is one, is brought up to date at the end.
     """
-    ledger = Ledger(folder / "ledger")
+    ledger = Ledger(folder / "ledger", compact=compact)
     director = Director(settings, space, ledger.append)
     director.replay(ledger.past)
     director.opened(dict(manifest or {}))
+    ledger.commit()
+    second = Mirror(ledger, director, folder, mirror, lambda text: None) if mirror else None
     shared = SharedData(director)
     shared.prepare()
     assert shared.ready()
@@ -119,6 +125,8 @@ def play(
         without_ray.stop()
         ledger.close()
         scratch.cleanup()
+        if second:
+            second.close(patience=60)
     return director
 
 

@@ -21,6 +21,7 @@ from leadline.command_line import Command
 from leadline.ledger import lease
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
+from leadline.ledger.mirrored import origin
 from leadline.ledger.retention import needed
 from leadline.storage import Folder
 
@@ -96,7 +97,7 @@ def _lease(folder: Folder, chain: Chain) -> Check:
     except (TypeError, ValueError) as error:
         return Check("lease", "warning", f"cannot be understood: {error}", f"look at the files of {place}")
     if not number:
-        return Check("lease", "ok", "none was taken")
+        return Check("lease", "ok", f"none was taken{_mirrored(folder)}")
     if gone is False:
         return Check("lease", "ok", f"held by {who}, which runs")
     if place.exists(f"{number:08d}.end"):
@@ -116,6 +117,12 @@ def _lease(folder: Folder, chain: Chain) -> Check:
         f"{who} has ended without giving it back{left}",
         "" if closed else "`--resume` takes over at once",
     )
+
+
+def _mirrored(folder: Folder) -> str:
+    """Returns what the folder is a mirror of, in words; empty where it is none."""
+    of = origin(folder)
+    return f": it is a mirror of {of}" if of else ""
 
 
 def _ledger(chain: Chain) -> Check:

@@ -137,7 +137,7 @@ def _left_out(root: Path, storage: Folder) -> list[str]:
 def _arguments(given: Sequence[str], request: options.Request, name: str, storage: Folder, root: Path) -> list[str]:
     """The command line for the job: name, storage and files no longer depend on this machine."""
     words = list(given)
-    for option in ("--address", "--name", "--storage", "--enqueue"):
+    for option in ("--address", "--name", "--storage", "--enqueue", "--mirror"):
         words = _without(words, option)
     certain = [] if request.resume else ["--name", name]
     if "enqueue" in request.given:
@@ -145,6 +145,8 @@ def _arguments(given: Sequence[str], request: options.Request, name: str, storag
         if not path.is_relative_to(root):
             raise ConfigError(f"enqueue: {path} must lie below {root}, which is sent to the cluster; copy it there")
         certain += ["--enqueue", str(path.relative_to(root))]
+    if "mirror" in request.given:
+        certain += ["--mirror", request.given["mirror"] or "none"]
     return [*words, *certain, "--storage", storage.uri]
 
 
