@@ -14,6 +14,9 @@ arms themselves are compared at full budget.
     python sweeps/curriculum_length.py "arm=ramp,no hard seeds"
     python sweeps/curriculum_length.py --family trm     or hrm: a sigma that ramps up, all noise
                                                         from the start, none
+    python sweeps/curriculum_length.py --family scan
+                                                or physics: changed rules, or randomised worlds,
+                                                that enter slowly, fast, at once, or never
     leadline compare "results/NAME:ramp" "results/NAME:all from the start"
 
 Expect all arms to stay behind the zero-parameter sum, since these networks start at random, and

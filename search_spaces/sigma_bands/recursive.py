@@ -147,7 +147,9 @@ def study(family: str) -> Study:
         scales=scales(family),
         contrasts=tuple(Contrast(noisy, control, MARGINS) for noisy, control in PAIRS.values()),
         least_units=2000,
-        without={"collatz": "its network has no latent state that could be perturbed"},
+        without=dict.fromkeys(
+            ("collatz", "physics", "scan"), "its network has no latent state that could be perturbed"
+        ),
     )
 
 

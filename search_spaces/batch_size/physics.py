@@ -1,0 +1,67 @@
+"""How large a batch should a network of moving balls be trained with?
+
+The log trained with 32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline import Scale, Study
+from search_spaces.physics import SMALL, TINY, optimisation
+
+__all__ = ["STUDY", "space"]
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests fields of `PhysicsConfig`.
+
+    Args:
+        trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
+    """
+    return optimisation(trial)
+
+
+STUDY = Study(
+    name="batch_size",
+    question="How large a batch should a network of moving balls be trained with?",
+    family="physics",
+    space=space,
+    stratify="batch",
+    budget="samples",
+    comparable=True,
+    scales={
+        "smoke": Scale(
+            4,
+            budget=2**9,
+            grace=2**7,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=(8, 32),
+            startup=2,
+            fields=TINY,
+        ),
+        "laptop": Scale(
+            16,
+            budget=2**16,
+            grace=2**13,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=(16, 64, 256),
+            fields=SMALL,
+        ),
+        "full": Scale(
+            64,
+            budget=2**22,
+            grace=2**18,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=(8, 16, 32, 64, 256),
+            fields={"width": 256, "layers": 6, "heads": 8, "expansion": 4},
+        ),
+    },
+)

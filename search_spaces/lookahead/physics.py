@@ -1,0 +1,52 @@
+"""How many frames must a network see?
+
+The frames that are given are dealt; the optimizer's settings are searched. The frames to predict
+are the same in each stratum, as the first of them follows the last that is given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline import Scale, Study
+from search_spaces.physics import SMALL, TINY, optimisation
+
+__all__ = ["STUDY", "space"]
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests fields of `PhysicsConfig`.
+
+    Args:
+        trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
+    """
+    return optimisation(trial)
+
+
+STUDY = Study(
+    name="lookahead",
+    question="How many frames must a network see to predict the next ten?",
+    family="physics",
+    space=space,
+    stratify="seen",
+    scales={
+        "smoke": Scale(
+            4,
+            budget=40,
+            grace=10,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=(2, 10),
+            startup=2,
+            fields={**TINY, "batch": 16},
+        ),
+        "laptop": Scale(
+            16, budget=800, grace=100, reduction=2, confirm=1, replicates=5, strata=(2, 5, 10, 20), fields=SMALL
+        ),
+        "full": Scale(
+            48, budget=40_000, grace=2500, reduction=2, confirm=1, replicates=5, strata=(2, 5, 10, 20), fields=SMALL
+        ),
+    },
+)

@@ -1,0 +1,95 @@
+"""Does a curriculum of rules, one kind after the other, beat training on all of them at once?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline import Contrast, Scale, Study
+from search_spaces.scan import SMALL, TINY, optimisation
+
+__all__ = ["ARMS", "STUDY", "space"]
+
+BASE = "base:{}"
+SIMPLE = "simple:{}:modified=0.3:rules=simple"
+COMPLEX = "complex:{}:modified=0.5:rules=simple+complex"
+NOVEL = "novel:{}:modified=0.7:rules=simple+complex+novel"
+ORDER = (BASE, SIMPLE, COMPLEX, NOVEL)
+"""The log's stages: its kinds of rules and its shares of rows under one."""
+JOINT = "joint:1:modified=0.375:rules=simple+complex+novel"
+"""All rules from the start; 0.375 is the mean of the stages' shares."""
+
+
+def stages(*texts: str) -> dict[str, tuple[str, ...]]:
+    """Returns the field of stages of equal shares."""
+    return {"stages": tuple(text.format(f"1/{len(texts)}") for text in texts)}
+
+
+ARMS: dict[str, dict[str, Any]] = {
+    "staged": stages(*ORDER),
+    "joint": {"stages": (JOINT,)},
+    "stage 1 alone": stages(BASE),
+    "without simple": stages(BASE, COMPLEX, NOVEL),
+    "without complex": stages(BASE, SIMPLE, NOVEL),
+    "without novel": stages(BASE, SIMPLE, COMPLEX),
+    "reversed": stages(*reversed(ORDER)),
+}
+DEFAULT = ("staged", "joint", "stage 1 alone")
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests fields of `ScanConfig`; the space is the same in each arm and at every scale.
+
+    Args:
+        trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
+    """
+    return optimisation(trial)
+
+
+STUDY = Study(
+    name="stages",
+    question="Does a curriculum of rules, one kind after the other, beat training on all of them at once?",
+    family="scan",
+    space=space,
+    stratify="arm",
+    arms=ARMS,
+    comparable=True,
+    metric="held_out",
+    scales={
+        "smoke": Scale(
+            3,
+            budget=80,
+            grace=20,
+            reduction=2,
+            confirm=1,
+            replicates=1,
+            strata=DEFAULT,
+            startup=1,
+            fields={**TINY, "batch": 16},
+        ),
+        "laptop": Scale(
+            15,
+            budget=1200,
+            grace=150,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=DEFAULT,
+            fields={**SMALL, "batch": 128},
+        ),
+        "full": Scale(
+            84,
+            budget=24_000,
+            grace=1500,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=tuple(ARMS),
+            fields={"batch": 128, "width": 128},
+        ),
+    },
+    contrasts=(
+        Contrast("staged", "joint", {"held_out": 0.02, "exact": 0.01}),
+        Contrast("joint", "stage 1 alone", {"held_out": 0.02, "exact": 0.01}),
+    ),
+)
