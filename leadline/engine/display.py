@@ -6,7 +6,6 @@ A terminal gets a live table; anything else, such as the log of a Ray job, gets 
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from leadline.engine.director import MOVED, Director
 from leadline.engine.plan import expected_search
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
+from leadline.standard_streams import drop
 
 __all__ = ["Display", "console"]
 
@@ -37,7 +37,7 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
 
 
 def console() -> Console:
