@@ -59,7 +59,7 @@ def _reason(module: str, error: Exception) -> str:
     top = module.partition(".")[0]
     missing = str(getattr(error, "name", None) or "")
     if isinstance(error, ModuleNotFoundError) and missing == top:
-        return f"the package {top} is missing here"
+        return f"the package {top} is missing here: go to its folder and run `python -m leadline`, or install it"
     # An import error about another package is that package's; only ours may be hidden by a folder.
     ours = isinstance(error, AttributeError) or missing.partition(".")[0] == top
     places = _places(top) if ours else []

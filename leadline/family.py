@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from leadline.config import ConfigError, TrialConfig, make
 from leadline.curriculum import Curriculum
+from leadline.errors import in_one_line
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.plain import type_of
@@ -244,7 +245,7 @@ class Family(ABC, Generic[C]):
         try:
             model.load_state_dict(self.scored_weights(state))
         except (RuntimeError, LookupError, TypeError, AttributeError) as error:
-            words = " ".join(str(error).split())
+            words = in_one_line(error)
             raise ConfigError(f"model: the trained weights do not fit that of {self.name}: {words}") from None
         return model.eval()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TextIO
 
-__all__ = ["flush", "open_closed", "show"]
+__all__ = ["drop", "flush", "open_closed", "show"]
 
 
 def open_closed() -> None:
@@ -30,10 +31,18 @@ def flush() -> None:
         try:
             stream.flush()
         except BrokenPipeError:
-            # Otherwise the end of the process would write the rest there, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            drop(stream)
         except (OSError, ValueError):  # a full disk, or a closed file
             pass
+
+
+def drop(stream: TextIO) -> None:
+    """Drops what was printed to a stream that nobody reads any more, and what is to be.
+
+    Otherwise the end of the process would write the rest there, and complain.
+    """
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def show(text: str) -> None:

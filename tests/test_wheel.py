@@ -113,7 +113,8 @@ def test_every_module_imports_without_the_laboratory(python: Path, tmp_path: Pat
 
 def test_a_name_of_the_laboratory_says_what_is_missing(python: Path, tmp_path: Path) -> None:
     said = run(python, ["-m", "leadline", "train", "collatz"], tmp_path, 2)
-    missing = "cannot load trainables:FAMILIES: the package trainables is missing here"
+    missing = "cannot load trainables:FAMILIES: the package trainables is missing here: "
+    missing += "go to its folder and run `python -m leadline`, or install it"
     assert said == f"error: family: no 'collatz'; installed: line; {missing}\n"
 
 

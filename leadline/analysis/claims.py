@@ -18,6 +18,7 @@ from leadline.analysis.scores import Reading
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.dotted import load
+from leadline.errors import told
 from leadline.ledger.confirmed import lost
 from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Verdict
@@ -98,7 +99,7 @@ def _judged(sweep: Sweep, claim: Claim) -> Judged:
     try:
         outcome = claim.ask(sweep)
     except Exception as error:  # a claim is a family's, and must not cost the report
-        return Judged(claim, f"could not be asked: {type(error).__name__}: {error}", Verdict.NOT_RUN)
+        return Judged(claim, f"could not be asked: {told(error)}", Verdict.NOT_RUN)
     return Judged(claim, *(outcome or (f"needs {claim.needs}", Verdict.NOT_RUN)))
 
 

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from leadline.analysis import progress
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
+from leadline.errors import told
 from leadline.storage import Folder
 
 __all__ = ["Note", "add", "every", "read"]
@@ -86,7 +87,7 @@ def every(folder: Folder) -> tuple[list[Note], list[str]]:
         try:
             found.append(_parsed(place.read(name)))
         except (ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
-            problems.append(f"notes: {place / name} is no note and was left out: {type(error).__name__}: {error}")
+            problems.append(f"notes: {place / name} is no note and was left out: {told(error)}")
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
     return found, problems

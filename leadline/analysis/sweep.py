@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "TrialView", "place", "sweep_names"]
 
 
+RESULTS = "results"
+"""The folder in which sweeps lie where `--storage` names no other."""
+
+
 def place(path_or_uri: str | os.PathLike[str] | Folder) -> Folder:
     """Returns the folder at a local path or a URI.
 
@@ -55,9 +59,17 @@ def sweep_names(results: Folder) -> list[str]:
         raise ValueError(f"{results} is a file, not a folder") from None
 
 
+def near(folder: Folder) -> str:
+    """Returns a hint at the sweep of that name in `results` beside it; empty if none is there."""
+    parent, _, name = folder.path.rpartition("/")
+    beside = f"{parent}/{RESULTS}/{name}"
+    there = folder.local and Folder.at(beside).exists("ledger")
+    return f"; there is a sweep at {os.path.relpath(beside)}" if there else ""
+
+
 def _not_a_sweep(folder: Folder) -> ValueError:
     if not folder.exists():
-        return ValueError(f"{folder}: there is no such folder")
+        return ValueError(f"{folder}: there is no such folder{near(folder)}")
     if found := sweep_names(folder):
         return ValueError(f"{folder} is not a sweep, it holds sweeps; name one of them: {', '.join(found)}")
     inside = sorted([f"{name}/" for name in folder.folders()] + list(folder.sizes()))
@@ -225,6 +237,15 @@ class Sweep:
         """The values of the stratifying field, as text, in the study's order."""
         return leaderboard.strata(self.history)
 
+    def stratum(self, value: Any) -> str | None:
+        """Returns the stratum of a value of the stratifying field; None if there is none.
+
+        Numbers compare as numbers, so that 20 and `20` name the stratum 20.0.
+        """
+        return next((one for one in self.strata if one == str(value)), None) or next(
+            (one for one in self.strata if _number(one) == _number(value) is not None), None
+        )
+
     @property
     def trials(self) -> list[TrialView]:
         """All trials in order of their numbers, replicates included."""
@@ -296,7 +317,15 @@ class Sweep:
                 raise ValueError(f"{name}: {self.name} cannot be divided by it; {hint}")
         if not where and len(self.strata) > 1:
             raise ValueError(f"{self._field}: name one of {values}; trials that differ in it are not compared")
-        wanted = str(next(iter(where.values()))) if where else self.strata[0]
-        if wanted not in self.strata:
+        wanted = next(iter(where.values())) if where else self.strata[0]
+        found = self.stratum(wanted)
+        if found is None:
             raise ValueError(f"{self._field}: no {wanted} in {self.name}; it has {values}")
-        return wanted
+        return found
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

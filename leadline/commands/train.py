@@ -56,13 +56,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _from_ledger(sweep: str, number: str) -> tuple[Family[Any], dict[str, Any]]:
     """The family and the configuration of a trial, by the sweep's ledger."""
+    from leadline.analysis.sweep import near, place
     from leadline.ledger.history import History
     from leadline.ledger.segments import LedgerError, read
-    from leadline.storage import Folder
 
-    folder = Folder.at(sweep)
+    folder = place(sweep)
     if not folder.exists("ledger"):
-        raise ConfigError(f"from: there is no sweep at {sweep}")
+        raise ConfigError(f"from: there is no sweep at {sweep}{near(folder)}")
     try:
         history = History.of(read(folder / "ledger"))
     except LedgerError as error:

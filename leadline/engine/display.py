@@ -6,7 +6,6 @@ A terminal gets a live table; anything else, such as the log of a Ray job, gets 
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from leadline.engine.plan import expected_search
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.rungs import OFF
+from leadline.standard_streams import drop
 
 __all__ = ["Display", "console"]
 
@@ -38,7 +38,7 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
 
 
 def console() -> Console:

@@ -179,13 +179,14 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
     failed = [trial for trial in director.history.trials.values() if trial.status == "failed"]
     # A configuration that the family does not take is a result. A fault of the space's own code is
     # one to mend before anything is trained.
-    faults = [trial for trial in failed if trial.reason.startswith(f"infeasible: {SPACE}: ")]
-    if new and faults:
-        raise ConfigError(faults[0].reason.removeprefix("infeasible: "))
+    reasons = [trial.reason.removeprefix("infeasible: ") for trial in failed]
+    known = {field.name for field in dataclasses.fields(director.settings.model_family().Config)}
+    misspelt = [reason for trial, reason in zip(failed, reasons, strict=True) if not known.issuperset(trial.config)]
+    faults = [reason for reason in reasons if reason.startswith(f"{SPACE}: ")]
+    if new and (faults or misspelt):
+        raise ConfigError(faults[0] if faults else f"{SPACE}: {misspelt[0]}")
     if not found and new and failed:
-        raise ConfigError(
-            f"space: proposes nothing that the family takes: {failed[0].reason.removeprefix('infeasible: ')}"
-        )
+        raise ConfigError(f"{SPACE}: proposes nothing that the family takes: {reasons[0]}")
     return found
 
 

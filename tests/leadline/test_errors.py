@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from leadline.config import ConfigError
-from leadline.errors import calling, raised, told
+from leadline.errors import calling, in_one_line, raised, told
 
 
 def _exits() -> None:
@@ -42,3 +42,9 @@ def test_an_exit_becomes_an_error_with_its_words() -> None:
     assert told(raised(SystemExit())) == "RuntimeError: sys.exit was called"
     kept = ValueError("x")
     assert raised(kept) is kept
+
+
+def test_words_of_an_exception_are_one_line_of_characters_that_any_terminal_takes() -> None:
+    error = RuntimeError("size mismatch:\n\tcopying [1] \x1b[31mred")
+    assert in_one_line(error) == r"size mismatch: copying [1] \x1b[31mred"
+    assert told(error) == "RuntimeError: size mismatch: copying [1] \x1b[31mred"

@@ -69,7 +69,10 @@ def test_half_a_place_is_refused(place: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere.at_all:X", "cannot load nowhere.at_all:X: the package nowhere is missing here"),
+        (
+            "nowhere.at_all:X",
+            "cannot load nowhere.at_all:X: the package nowhere is missing here: go to its folder",
+        ),
         ("elsewhere:LOST", "cannot load elsewhere:LOST: .*LOST"),
         ("lost", "cannot load elsewhere:LOST: .*LOST"),
         ("broken", "cannot load broken:FAMILY: .*a_package_that_is_not_installed"),

@@ -53,3 +53,21 @@ def test_a_reader_that_has_enough_is_no_error(option: str, reader: str, tmp_path
     line = f'{{ "$@"; echo $? >&2; }} | {reader}'
     run = shell(line, "-m", "tests.leadline.toy_study", option, "--storage", str(tmp_path))
     assert run.stderr == "0\n"
+
+
+LIVE = """
+import os, sys
+from leadline.engine.display import console
+live = console()
+before = os.listdir("/dev/fd")
+for line in range(3):
+    live.print("a line that nobody reads")
+    live.file.flush()
+    sys.stderr.write(f"{live.quiet} {len(os.listdir('/dev/fd')) - len(before)}\\n")
+"""
+
+
+def test_a_sweep_goes_on_in_silence_where_nobody_reads_its_lines(tmp_path: Path) -> None:
+    """No descriptor is left open for it, and the end of the process has nothing to complain of."""
+    run = shell('{ sleep 1; "$@"; echo $? >&2; } | true', "-c", LIVE)
+    assert run.stderr.splitlines() == ["True 0", "True 0", "True 0", "0"]

@@ -79,7 +79,7 @@ def arms(a: str, b: str) -> list[tuple[Finalist, Finalist]]:
         raise ConfigError("b: it is the same as A; name two sweeps, or two strata as in SWEEP:10 SWEEP:100")
     if first is not None and second is not None:
         return [(Finalist.of(one, first), Finalist.of(other, second))]
-    shared = [stratum for stratum in one.strata if stratum in other.strata]
+    shared = [(stratum, same) for stratum in one.strata if (same := other.stratum(stratum)) is not None]
     if not shared:
         raise ConfigError(
             f"b: {other.name} has strata {', '.join(other.strata)}, {one.name} has {', '.join(one.strata)}; "
@@ -88,11 +88,11 @@ def arms(a: str, b: str) -> list[tuple[Finalist, Finalist]]:
     return _confirmed(one, other, shared)
 
 
-def _confirmed(one: Sweep, other: Sweep, shared: list[str]) -> list[tuple[Finalist, Finalist]]:
+def _confirmed(one: Sweep, other: Sweep, shared: list[tuple[str, str]]) -> list[tuple[Finalist, Finalist]]:
     pairs, problems = [], []
-    for stratum in shared:
+    for first, second in shared:
         try:
-            pairs.append((Finalist.of(one, stratum), Finalist.of(other, stratum)))
+            pairs.append((Finalist.of(one, first), Finalist.of(other, second)))
         except ConfigError as error:
             problems.append(error)
     if not pairs:
@@ -111,9 +111,10 @@ def _named(text: str) -> tuple[Sweep, str | None]:
     if not colon or "/" in stratum or place(text).exists("ledger"):
         return Sweep.open(text), None
     sweep = Sweep.open(path)
-    if stratum not in sweep.strata:
+    found = sweep.stratum(stratum)
+    if found is None:
         raise ConfigError(f"{text}: no stratum {stratum!r} in {sweep.name}; it has {', '.join(sweep.strata)}")
-    return sweep, stratum
+    return sweep, found
 
 
 def _same(sweep: Sweep, stratum: str | None) -> str:
@@ -124,8 +125,9 @@ def _same(sweep: Sweep, stratum: str | None) -> str:
     Raises:
         ConfigError: if neither is possible.
     """
-    if stratum in sweep.strata or len(sweep.strata) == 1:
-        return stratum if stratum in sweep.strata and stratum is not None else sweep.strata[0]
+    found = sweep.stratum(stratum)
+    if found is not None or len(sweep.strata) == 1:
+        return found or sweep.strata[0]
     raise ConfigError(
         f"{sweep.name}: name one of its strata, as in {sweep.name}:{sweep.strata[0]}; it has {', '.join(sweep.strata)}"
     )

@@ -19,6 +19,7 @@ from leadline.analysis.report import answers, figures, guard_findings, tables
 from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
 from leadline.config import ConfigError
+from leadline.errors import in_one_line
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.rungs import LEAST_FINISHED, LEAST_TAU
@@ -203,4 +204,4 @@ def _claims(sweep: Sweep) -> tuple[list[claims.Judged], str]:
     try:
         return claims.judged(sweep, claims.of_family(sweep.settings)), ""
     except ConfigError as error:
-        return [], " ".join(str(error).split())
+        return [], in_one_line(error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from leadline.errors import told
 from leadline.ledger.events import parse
 from leadline.ledger.format import START, Malformed, Segment, Span, decode, in_order
 from leadline.ledger.history import History
@@ -129,4 +130,4 @@ def _apply(history: History, record: Any, where: str) -> None:
     try:
         history.apply(parse(record))
     except _UNREADABLE as error:
-        raise _Broken(where, f"is no event that this version understands: {type(error).__name__}: {error}") from None
+        raise _Broken(where, f"is no event that this version understands: {told(error)}") from None

@@ -22,6 +22,7 @@ from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
 from leadline.engine.sweep_name import candidates, is_free
+from leadline.errors import in_one_line
 from leadline.storage import Folder, patiently
 
 __all__ = ["as_job"]
@@ -184,7 +185,7 @@ def _client(address: Address) -> Any:
 
 def _brief(error: Exception) -> str:
     """The first sentence of an error, on one line."""
-    return " ".join(str(error).split()).partition(". ")[0]
+    return in_one_line(error).partition(". ")[0]
 
 
 def _running(client: Any, name: str, storage: Folder) -> str:

@@ -17,6 +17,7 @@ from leadline.engine.director import Director
 from leadline.engine.ray.gauges import Gauges
 from leadline.engine.ray.private import submission
 from leadline.engine.ray.ray_dashboard import JobPage, LogPage
+from leadline.errors import told
 from leadline.ledger.events import Event
 from leadline.ledger.leaderboard_text import Board, Place
 
@@ -179,4 +180,4 @@ class LiveLeaderboard:
         except Exception as error:
             if what not in self._failed:
                 self._failed.add(what)
-                self._say(f"note: {what} cannot be shown ({type(error).__name__}: {error}); the sweep goes on without")
+                self._say(f"note: {what} cannot be shown ({told(error)}); the sweep goes on without")

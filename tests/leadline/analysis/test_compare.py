@@ -361,6 +361,7 @@ def test_command_as_json(finished: Path, capsys: pytest.CaptureFixture[str]) -> 
     ("words", "start"),
     [
         (["{0}:10", "{0}:10"], "b: it is the same as A"),
+        (["{0}:10", "{0}:10.0"], "b: it is the same as A"),
         (["{0}", "{0}"], "b: it is the same as A"),
         (["{0}:10", "{0}:11"], "{0}:11: no stratum '11' in demo; it has 10, 100"),
         (["{0}:10", "{0}"], "b: it is the same as A"),

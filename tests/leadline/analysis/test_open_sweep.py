@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from leadline import Sweep
 from leadline.analysis.frame import COLUMNS
 from leadline.checkpoint import CheckpointStore
+from leadline.commands import train
 from leadline.config import ConfigError
 from leadline.ledger import leaderboard
 from tests.leadline.analysis.demo import DEMO
@@ -96,6 +98,34 @@ def test_best_of_a_stratum(finished: Path) -> None:
     assert sweep.best(lookahead="100").number == best.number
     assert len(best.replicates) == 5
     assert all(run.trial.of == best.number for run in best.replicates)
+
+
+def test_a_stratum_that_is_a_number_is_named_by_any_number_equal_to_it(build: Build) -> None:
+    made = build(strata=(20.0, 0.5, "ramp"))
+    sweep = Sweep.open(made.close())
+    values = (20, "20", 20.0, "2e1", "0.50", "ramp", 21, "rampe", None)
+    assert [sweep.stratum(value) for value in values] == ["20.0"] * 4 + ["0.5", "ramp", None, None, None]
+
+
+def test_best_takes_a_number_for_an_equal_one(build: Build) -> None:
+    made = build(strata=(10.0, 100.0))
+    made.train(failing=None)
+    sweep = Sweep.open(made.close())
+    assert sweep.best(lookahead=100).stratum == "100.0"
+
+
+def test_a_sweep_that_lies_in_results_is_pointed_at(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "results" / "demo")
+    monkeypatch.chdir(tmp_path)
+    for name in ("demo", tmp_path / "demo"):
+        with pytest.raises(ValueError, match=r"demo: there is no such folder; there is a sweep at results/demo$"):
+            Sweep.open(name)
+    with pytest.raises(ValueError, match=r"other: there is no such folder$"):
+        Sweep.open("other")
+    with pytest.raises(ConfigError, match=r"^from: there is no sweep at demo; there is a sweep at results/demo$"):
+        train._from_ledger("demo", "0")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import pytest
@@ -150,13 +151,32 @@ def test_an_extension_must_suit_the_batches_of_all_trials_that_go_on() -> None:
         plan.check_fits(dataclasses.replace(samples, budget=1792), _rows, Folder.at("."), director.history)
 
 
-def test_a_space_that_names_no_field_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"^space: proposes nothing .* speed: unknown field"):
-        plan.check_fits(
-            dataclasses.replace(BASE, concurrent=1),
+_CALLS = itertools.count()
+
+
+def _slips(trial: Any, scale: str) -> dict[str, Any]:
+    """A space that misspells a field in all proposals but the first, which the family takes."""
+    return {"lr": 0.1, **({"nan-at": 1} if next(_CALLS) else {})}
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (
             lambda trial, scale: {"speed": trial.suggest_float("speed", 0, 1)},
-            Folder.at("."),
-        )
+            "speed: unknown field of toy; did you mean seed",
+        ),
+        (
+            lambda trial, scale: {"lr": trial.suggest_float("lr", 0.1, 1), "ofset": 1},
+            "ofset: unknown field of toy; did you mean offset[?]$",
+        ),
+        (_slips, "nan-at: unknown field of toy; did you mean nan_at[?]$"),
+        (lambda trial, scale: {"lr": -1.0}, "proposes nothing that the family takes: lr: input should be greater"),
+    ],
+)
+def test_a_space_that_no_family_takes_says_so(space: Space, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^space: {words}"):
+        plan.check_fits(dataclasses.replace(BASE, concurrent=1), space, Folder.at("."))
 
 
 class Keyed(Toy):

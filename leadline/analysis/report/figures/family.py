@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.dotted import load
+from leadline.errors import in_one_line, told
 
 __all__ = ["Figure", "of_family"]
 
@@ -49,8 +50,8 @@ def of_family(sweep: Sweep) -> tuple[list[Figure], str]:
         if not all(isinstance(one, Figure) for one in found):
             raise ConfigError(f"figures: {family.figures} must return {Figure.__module__}.Figure objects")
     except Exception as error:
-        words = str(error) if isinstance(error, ConfigError) else f"figures: {family.figures}: {error!r}"
-        return [], " ".join(words.split())
+        words = in_one_line(error) if isinstance(error, ConfigError) else f"figures: {family.figures}: {told(error)}"
+        return [], words
     for one in found:
         one.figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", title=None)
     return found, ""
