@@ -458,7 +458,10 @@ def _rungs(settings: Settings) -> list[str]:
     for stratum in () if never else settings.strata:
         judging = judging_rungs(settings, stratum)
         if judging != settings.rungs:
-            lines.append(f"  {stratum}: judged at {_listed(judging)}, as the last stage has not begun before")
+            words = f"{_listed(judging)} alone, after" if judging else "none, as"
+            lines.append(
+                f"  {stratum}: judged at {words} the last stage {'has begun' if judging else 'begins after them'}"
+            )
     return lines
 
 

@@ -3,7 +3,8 @@
 A sweep goes on without early stopping once the first rung that has judged `LEAST_FINISHED` finished
 trials orders them with a Kendall's tau below `LEAST_TAU`. Trials are compared within their stratum
 alone, as where they are judged. What has finished was spared by the rungs, so that its values are
-alike and tau is lower than over all trials: the rule errs on the side of training more.
+alike and tau is lower than over all trials, and it is asked again after each: the rule errs on the
+side of training more.
 
 It is pure: it sees what has finished, in the order of the ledger.
 """

@@ -26,7 +26,7 @@ _NAMES = {
     "best_trial": ("number of the best trial so far", ("stratum",)),
     "best_trivial": ("value of the best trivial predictor", ("stratum",)),
     "trials": ("search trials", ("state",)),
-    "rung_trials": ("trials judged at a rung", ("stratum", "rung")),
+    "rung_trials": ("trials that have reached a rung", ("stratum", "rung")),
     "samples_per_second": ("throughput of all trials that run, evaluation and saving included", ()),
     "steps_per_second": ("throughput of all trials that run, evaluation and saving included", ()),
     "trial_value": ("last value of a trial that runs", ("stratum", "trial")),
@@ -66,7 +66,7 @@ class Gauges:
 
         Args:
             board: the sweep's state.
-            rungs: the number of trials judged at each rung, by stratum.
+            rungs: the number of trials that have reached each rung, by stratum.
         """
         for state, count in states(board.history).items():
             self._set("trials", count, state=state)

@@ -127,6 +127,9 @@ def test_a_trial_is_not_stopped_before_its_last_stage_has_begun() -> None:
         decision = asha.report(1, rung, 0.9, judged_from=0.5)
         assert decision.action == "continue"
         assert decision.reason == f"rung {rung}: 0.9 is not judged, as the last stage has not begun"
+    assert asha.report(1, 5, 0.7, judged_from=0.5).reason == "", (
+        "it is not told of a rung twice, nor judged there later"
+    )
     assert asha.report(1, 8, 0.9, judged_from=0.5).action == "finish"
     assert asha.judged(1) == {}
     assert asha.early == {1: {1: 0.9}, 2: {1: 0.9}, 4: {1: 0.9}}
