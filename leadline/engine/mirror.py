@@ -42,7 +42,7 @@ from leadline.ledger.segments import Ledger
 from leadline.ledger.settings import Settings
 from leadline.storage import Folder, patiently
 
-__all__ = ["Mirror", "check", "completed", "placed"]
+__all__ = ["Mirror", "check", "completed", "placed", "shown"]
 
 ROUND_SECONDS = 30.0
 """Seconds from the end of a round to the next: how far the mirror is behind, beside the copying."""
@@ -115,6 +115,11 @@ def check(place: str, name: str | None, begun: float | None) -> None:
         raise ConfigError(f"mirror: cannot write to {second}: {error}") from None
 
 
+def shown(place: str) -> str:
+    """Returns a second place without the options of its URI."""
+    return place.partition("?")[0].rstrip("/") if "://" in place else place
+
+
 def completed(place: str, name: str, segment: int) -> bool:
     """Returns whether a mirror has all of a sweep that has ended with this segment."""
     try:
@@ -180,7 +185,7 @@ class Mirror:
         self._source = folder
         self._place = place
         self._name = folder.path.rsplit("/", 1)[1]
-        self._shown = f"{place.partition('?')[0].rstrip('/') if '://' in place else place}/{self._name}"
+        self._shown = f"{shown(place)}/{self._name}"
         self._say = say
         self._begun = director.history.manifests[0]["time"]
         self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
@@ -313,10 +318,10 @@ class Mirror:
         """Adds segments that were stored to the tail, or begins another one with them."""
         assert self._tail is not None
         new = [part for part in parts if part.number > self._tail.last]
+        assert not new or new[0].previous == self._tail.closing
         # A file of one segment would have another hash than the segment: two begin a file.
         if len(new) > 1 and self._there == self._tail.last and len(self._tail.body) > FILE_BYTES:
             self._tail = _Tail(new[0].number, new[0].previous, closing=new[0].previous)
-        assert not new or new[0].previous == self._tail.closing
         for part in new:
             self._tail.add(part.number, part.closing, part.events, part.body)
             proposals = [line for line in part.body.splitlines() if b'"type": "proposed"' in line]

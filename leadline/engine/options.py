@@ -199,6 +199,8 @@ def _mirror(word: str) -> str:
     Raises:
         ArgumentTypeError: if it cannot be used.
     """
+    if "\0" in word:
+        raise argparse.ArgumentTypeError("must be a folder or a URI")
     try:
         return "" if word == "none" else Folder.at(some(word)).uri
     except ConfigError as error:

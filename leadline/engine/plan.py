@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, json
 from leadline import cpus
 from leadline.admission import BuiltData, built
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
+from leadline.engine import mirror
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
 from leadline.errors import calling
@@ -426,7 +427,7 @@ def describe(
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built_in:.1f} s",
-        *([f"mirror      {Folder.at(settings.mirror)}"] if settings.mirror else []),
+        *([f"mirror      {mirror.shown(settings.mirror)}"] if settings.mirror else []),
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
             [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]

@@ -153,7 +153,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         parent.made(temporary)
     _check_writable(storage)
     if request.given.get("mirror"):
-        mirror.check(settings.mirror, request.resume or request.name, history and history.manifests[0]["time"])
+        begun = history.manifests[0]["time"] if history else None
+        mirror.check(settings.mirror, request.resume or request.name, begun)
     name, lease = _take_lease(storage, request, study, settings.storage_patience, parent, address.named)
     try:
         driver = Driver(

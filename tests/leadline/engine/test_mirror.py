@@ -25,6 +25,7 @@ from leadline.engine import mirror
 from leadline.engine.director import Director
 from leadline.engine.mirror import Mirror
 from leadline.ledger.history import History
+from leadline.ledger.layout import trial_folder
 from leadline.ledger.mirrored import MARKER
 from leadline.ledger.reader import scan
 from leadline.ledger.retention import needed
@@ -132,6 +133,25 @@ def test_a_mirror_is_the_sweep_as_it_is(source: Folder, place: str) -> None:
     assert all(
         (one == other).all() for one, other in zip(best.load().parameters(), original.load().parameters(), strict=True)
     )
+
+
+def test_trials_under_way_have_their_latest_checkpoints_there(source: Folder, tmp_path: Path) -> None:
+    """A driver that goes on with the mirror trains what was left, and nothing from the start."""
+    director = play(source, SETTINGS, limit=3, mirror=str(tmp_path / "second"))
+    under_way = [trial for trial in director.history.trials.values() if trial.open and trial.reports]
+    assert under_way
+    target = Folder.at(str(tmp_path / "second" / "a"))
+    for trial in under_way:
+        found = CheckpointStore(target / trial_folder(trial.number)).newest()
+        assert found is not None
+        assert found.name == trial.reports[-1].checkpoint
+    target.files.delete_file(f"{target.path}/{MARKER}")
+    history = play(target, SETTINGS).history
+    for trial in under_way:
+        steps = [report.step for report in history.trials[trial.number].reports]
+        assert steps[: len(trial.reports)] == [report.step for report in trial.reports]
+        assert steps == sorted(set(steps))
+    assert History.of(read(target / "ledger")).closed == "done"
 
 
 def test_segments_count_together_and_after_the_checkpoints_that_they_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -321,3 +322,29 @@ main(STUDY)
     assert run.returncode == 2, run.stderr
     assert run.stderr.splitlines()[-1].startswith("error: ray: ray.init() was called before main(); leave it out, ")
     assert not (scratch / "results").exists()
+
+
+def test_a_sweep_that_loses_its_driver_and_its_storage_goes_on_from_its_mirror(scratch: Path) -> None:
+    """The driver is killed and replaced; then the first place is gone, and the second takes over."""
+    first, second = scratch / "first", scratch / "second"
+    process = start_toy(first, "--name", "a", "--mirror", str(second), "sleep=0.05")
+    wait_for(lambda: (second / "a" / "mirror.json").exists(), process)
+    (driver,) = psutil.Process(process.pid).children()
+    driver.kill()
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
+    assert "started again by replay" in err
+    assert f"mirror       {second / 'a'}: complete, up to segment " in out
+    assert read(Folder.at(str(second / "a" / "ledger"))) == read(Folder.at(str(first / "a" / "ledger")))
+    assert board_of(second, "a")["strata"] == board_of(first, "a")["strata"]
+    shutil.rmtree(first)
+    refused = toy(second, "--resume", "a", "--trials", "10")
+    assert (refused.returncode, f"is a mirror of {first / 'a'}; " in refused.stderr) == (2, True)
+    (second / "a" / "mirror.json").unlink()
+    done = toy(second, "--resume", "a", "--trials", "10", "--steps", "36", "--confirm", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the mirror {second} is the storage now; --mirror names another" in done.stdout
+    history = history_of(second, "a")
+    assert len(history.search_trials()) == 10
+    assert {trial.step for trial in history.search_trials() if trial.status == "finished"} == {36}
+    assert audit(Folder.at(str(second / "a"))) == []
