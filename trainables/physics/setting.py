@@ -51,7 +51,7 @@ class Setting:
     masses: Range = (0.5, 2.0)
     speed: float = 0.5
     dt: float = 0.04
-    substeps: int = 4
+    substeps: int = 2
     frames: int = 40
     seen: int = 10
     horizon: int = 10

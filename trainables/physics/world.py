@@ -208,9 +208,9 @@ def _outside(name: str, **ranges: Range) -> Regime:
 
 
 def _named(name: str, **values: float) -> Regime:
-    around = {key: tuple(sorted((value * (1 - NEAR), value * (1 + NEAR)))) for key, value in values.items()}
-    around["damping"] = (around["damping"][0], min(1.0, around["damping"][1]))
-    around["elasticity"] = (around["elasticity"][0], min(1.0, around["elasticity"][1]))
+    around = {key: (value * (1 - NEAR), value * (1 + NEAR)) for key, value in values.items()}
+    for key in ("damping", "elasticity"):
+        around[key] = (around[key][0], min(1.0, around[key][1]))
     return Regime(name, "novel", Ranges(**around))
 
 

@@ -1,0 +1,1 @@
+"""Balls in a box."""
