@@ -70,7 +70,7 @@ BASE: Final = Lexicon(MappingProxyType(_MEANS), MappingProxyType({"twice": 2, "t
 
 def lexicon(rules: Iterable[Rule] = ()) -> Lexicon:
     """Returns the meanings under rules that touch different words; their order does not matter."""
-    means, counts, reverses = dict(BASE.means), dict(BASE.counts), False
+    means, counts, reverses = dict(BASE.means), dict(BASE.counts), BASE.reverses
     for rule in rules:
         means |= rule.means
         counts |= rule.counts

@@ -22,7 +22,7 @@ from leadline.config import ConfigError, did_you_mean
 from trainables.scan.grammar import TURN, VERBS, commands, number
 from trainables.scan.interpreter import interpret
 
-__all__ = ["NAMES", "POOLED", "Parts", "answer_lengths", "distinct", "make", "published"]
+__all__ = ["NAMES", "POOLED", "Parts", "answer_lengths", "make", "published"]
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -68,11 +68,6 @@ class Parts(NamedTuple):
     validation: I64
     test: I64
     held: I64 = np.zeros(0, dtype=np.int64)
-
-
-def distinct(rows: I64) -> I64:
-    """Returns the distinct commands of rows, in order."""
-    return np.unique(rows)
 
 
 @cache
