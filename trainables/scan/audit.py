@@ -16,7 +16,7 @@ from leadline.finding import Finding
 from trainables.scan.data import ScanData
 from trainables.scan.grammar import SPECIALS, WORDS, actions
 from trainables.scan.interpreter import interpret
-from trainables.scan.rule_split import KINDS
+from trainables.scan.rule_split import KINDS, Scored
 from trainables.scan.rules import RULES
 
 __all__ = ["Protocol", "audit"]
@@ -25,7 +25,7 @@ I64 = npt.NDArray[np.int64]
 Protocol = Literal["clean", "logged"]
 """`clean`: no scored command is trained on. `logged`: as the log has it, overlap is only counted."""
 
-PARTS: Final = ("validation", "test")
+PARTS: Final[tuple[Scored, ...]] = ("validation", "test")
 INTERPRETED = 2000  # answers that are interpreted anew
 _BASE: Final = len(SPECIALS) + max(len(WORDS), len(RULES))
 
@@ -59,22 +59,22 @@ def audit(data: ScanData, protocol: Protocol = "clean") -> list[Finding]:
     ]
 
 
-def _overlap(data: ScanData, commands: I64, part: str, protocol: Protocol) -> Finding:
+def _overlap(data: ScanData, commands: I64, part: Scored, protocol: Protocol) -> Finding:
     train, scored = (commands[getattr(data, rows)] for rows in ("train", part))
     hits = int(np.isin(scored, train).sum())
     said = f"{hits} of {len(scored)} {part} commands ({hits / len(scored):.1%}) are trained on"
     return _judged(f"overlap_{part}_commands", hits, said, protocol)
 
 
-def _rule_overlap(data: ScanData, commands: I64, part: str, protocol: Protocol) -> Finding:
+def _rule_overlap(data: ScanData, commands: I64, part: Scored, protocol: Protocol) -> Finding:
     """Counts the pairs of rule and command that are both trained and scored, of every kind."""
-    rules = _keys(data.rule_tokens) * _BASE ** data.commands.shape[1]
-    scored = np.any([data.tasks.scored(kind, part) for kind in KINDS], axis=0)  # type: ignore[arg-type]
-    train, found = (
-        rules[rule] + commands[command] for rule, command in map(np.nonzero, (data.tasks.trained, scored))
-    )
-    hits = int(np.isin(found, train).sum())
-    said = f"{hits} of {len(found)} {part} pairs of rule and command ({hits / len(found):.1%}) are trained on"
+    rule, command = (np.unique(keys, return_inverse=True)[1] for keys in (_keys(data.rule_tokens), commands))
+    ids = rule[:, None] * len(commands) + command
+    scored = ids[np.any([data.tasks.scored(kind, part) for kind in KINDS], axis=0)]
+    trained = np.zeros(ids.size, dtype=np.bool_)
+    trained[ids[data.tasks.trained]] = True
+    hits = int(trained[scored].sum())
+    said = f"{hits} of {len(scored)} {part} pairs of rule and command ({hits / len(scored):.1%}) are trained on"
     return _judged(f"overlap_{part}_pairs", hits, said, protocol)
 
 

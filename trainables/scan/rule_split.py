@@ -15,7 +15,7 @@ from trainables.scan.grammar import WORDS, commands
 from trainables.scan.rules import Combination
 from trainables.scan.splits import Parts
 
-__all__ = ["KINDS", "Kind", "RuleTasks", "rule_tasks"]
+__all__ = ["KINDS", "Kind", "RuleTasks", "Scored", "rule_tasks"]
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

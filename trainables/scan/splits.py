@@ -114,7 +114,7 @@ def _complex_jump(count: int, seed: int) -> tuple[I64, I64]:
     chosen = np.sort(np.random.default_rng([seed, count]).permutation(test)[:count])
     repeats = round((len(train) - len(once)) / (count + 1))
     known = np.repeat(np.append(chosen, number("jump")), repeats)
-    return np.concatenate([once, known]), np.setdiff1d(test, chosen)
+    return np.concatenate([once, known]), np.setdiff1d(test, chosen, assume_unique=True)
 
 
 def _template(words: str) -> tuple[I64, I64]:
@@ -136,7 +136,7 @@ def _few_shot(count: int, seed: int) -> tuple[I64, I64]:
     The published repetitions of 32 and 64 have up to four fewer, as if drawn with repetition.
     """
     none, test = _filler(0)
-    more = np.setdiff1d(_filler(1)[0], none)
+    more = np.setdiff1d(_filler(1)[0], none, assume_unique=True)
     chosen = np.random.default_rng([seed, count]).permutation(more)[:count]
     return np.sort(np.concatenate([none, chosen])), test
 
