@@ -23,7 +23,7 @@ __all__ = ["Protocol", "audit"]
 
 I64 = npt.NDArray[np.int64]
 Protocol = Literal["clean", "logged"]
-"""`clean`: no scored command is trained on. `logged`: as the log has it, overlap is only counted."""
+"""`clean`: no scored command is trained on. `logged`, as the log has it: that is only counted."""
 
 PARTS: Final[tuple[Scored, ...]] = ("validation", "test")
 INTERPRETED = 2000  # answers that are interpreted anew

@@ -42,7 +42,7 @@ class Answers:
         ids = {action: len(SPECIALS) + place for place, action in enumerate(ACTIONS)}
         said = [[sentence(words, known) for words in SENTENCES] for known in map(lexicon, rules)]
         size = max(len(answer) for row in said for answer in row)
-        # One more place than the longest: the last is PAD, which what lies past an answer's end is read from.
+        # One place more than the longest needs: its PAD is what lies past an answer's end.
         table = np.full((len(rules), len(SENTENCES), size + 1), PAD, dtype=np.int8)
         for rule, row in enumerate(said):
             for place, answer in enumerate(row):
@@ -81,10 +81,10 @@ class Answers:
         return found
 
     def changed(self, rule: int) -> Mask:
-        """Tells which commands have another answer under a rule than under the first, bool [commands]."""
+        """Tells which answers under a rule are not those under the first, bool [commands]."""
         differs = np.append((self._table[rule] != self._table[0]).any(1), False)
         found: Mask = differs[self._first] | differs[self._second]
-        # Two other sentences may make the same answer, where the first is longer and the second shorter.
+        # Two other sentences may make the same answer: a longer and a shorter one.
         counts = self._counts[[0, rule]][:, self._first]
         shifted = np.flatnonzero((counts[0] != counts[1]) & (self.lengths[0] == self.lengths[rule]))
         if len(shifted):
@@ -101,7 +101,7 @@ class ScanData:
     Attributes:
         split: the name of the split.
         commands: int8 [20910, 9], token ids with PAD at the end.
-        answers: `answers(rules, commands)` are the rows of token ids, `answers.lengths` their lengths.
+        answers: `answers(rules, commands)` are rows of token ids, `answers.lengths` their lengths.
         names: the rules by name, the first of them `base`.
         rules: what they change.
         rule_tokens: int8 [rules, 2], the ids of a combination's parts, 0 where there is none.

@@ -43,7 +43,7 @@ LONGEST_COMMAND = 9  # words: two sentences of four, joined by one
 
 
 def _sentences() -> tuple[tuple[str, ...], ...]:
-    phrases = [(verb,) for verb in VERBS]
+    phrases: list[tuple[str, ...]] = [(verb,) for verb in VERBS]
     for verb in (*VERBS, TURN):
         for side in SIDES:
             phrases += [(verb, side), *((verb, manner, side) for manner in MANNERS)]
@@ -71,7 +71,7 @@ def joins() -> I64:
 
 @cache
 def commands() -> tuple[tuple[str, ...], ...]:
-    """Returns the words of all commands: single sentences first, then those with `and`, then `after`."""
+    """Returns the words of all commands: single sentences, then those with `and`, then `after`."""
     joined = ((a, word, b) for word in CONJUNCTIONS for a in SENTENCES for b in SENTENCES)
     return (*SENTENCES, *((*a, word, *b) for a, word, b in joined))
 

@@ -84,10 +84,8 @@ def sentence(words: Sequence[str], known: Lexicon) -> Answer:
     phrase = words[:-1] if words[-1] in COUNTS else words
     act = known.means[phrase[0]]
     turn = known.means[phrase[-1]] if len(phrase) > 1 else ()
-    if "around" in phrase:
-        once = (turn + act) * 4
-    else:
-        once = turn * (2 if "opposite" in phrase else 1) + act
+    turns, repeats = (2, 1) if "opposite" in phrase else (1, 4 if "around" in phrase else 1)
+    once = (turn * turns + act) * repeats
     answer = once * times
     return tuple(_REVERSED.get(action, action) for action in answer) if known.reverses else answer
 

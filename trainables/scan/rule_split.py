@@ -23,8 +23,8 @@ Scored = Literal["validation", "test"]
 Kind = Literal["commands", "pairs", "rules"]
 
 KINDS: Final[tuple[Kind, ...]] = ("commands", "pairs", "rules")
-"""What is unseen: the command; the pair, its command being trained under other rules and its rule on
-other commands; the combination of rules, its parts being trained.
+"""What is unseen: the command; the pair, its command being trained under other rules and its rule
+on other commands; the combination of rules, its parts being trained.
 """
 HELD_RULES = 0.25  # share of the combinations that are never trained
 HELD_PAIRS = 0.1  # share of a rule's training commands that it is not trained on
@@ -40,8 +40,8 @@ class RuleTasks:
     Attributes:
         held: bool [rules], combinations that are never trained.
         trained: bool [rules, commands].
-        unseen: int8 [rules, commands]: 1 for a pair that validation is scored on, 2 for one of test,
-            of those whose command is trained under other rules.
+        unseen: int8 [rules, commands]: 1 for a pair that validation is scored on, 2 for one of
+            test, of those whose command is trained under other rules.
         parts: the rows of commands.
     """
 
@@ -56,7 +56,7 @@ class RuleTasks:
         They are all of them, also where the rule leaves the answer as it was.
         """
         if kind == "pairs":
-            return self.unseen == 1 + (split == "test")
+            return np.asarray(self.unseen == 1 + (split == "test"))
         found = np.zeros(self.trained.shape, dtype=np.bool_)
         found[np.ix_(self.held == (kind == "rules"), np.unique(getattr(self.parts, split)))] = True
         return found
@@ -93,7 +93,7 @@ def rule_tasks(
     unseen[held] = 0
     unseen[:, ~known] = 0
     trained = known & (unseen == 0) & ~held[:, None]
-    for place in np.flatnonzero(~held & ~trained.any(1)):
+    for place in np.flatnonzero(~held & ~trained.any(1)).tolist():
         name = "+".join(part.name for part in rules[place])
         raise ConfigError(f"cells: they leave {name} no command to be trained on")
     return RuleTasks(held, trained, unseen, parts)
@@ -101,10 +101,10 @@ def rule_tasks(
 
 def _held(rules: Sequence[Combination], generator: np.random.Generator) -> Mask:
     """Draws the combinations that are held out, bool [rules]."""
-    several = np.array([place for place, rule in enumerate(rules) if len(rule) > 1], dtype=np.int64)
+    several = [place for place, rule in enumerate(rules) if len(rule) > 1]
     left = Counter(part.name for place in several for part in rules[place])
     held = np.zeros(len(rules), dtype=np.bool_)
-    for place in generator.permutation(several):
+    for place in generator.permutation(several).tolist():
         names = [part.name for part in rules[place]]
         if held.sum() < round(HELD_RULES * len(several)) and all(left[name] > 1 for name in names):
             held[place] = True

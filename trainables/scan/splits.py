@@ -12,7 +12,7 @@ stands two or three times, cut at random. The audit refuses it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -93,7 +93,7 @@ def _drawn(share: float, seed: int) -> tuple[I64, I64]:
     return np.sort(order[:size]), np.sort(order[size:])
 
 
-def _length(seed: int) -> tuple[I64, I64]:
+def _length() -> tuple[I64, I64]:
     long = answer_lengths() > LONGEST_TRAINED
     return _rows(~long), _rows(long)
 
@@ -141,20 +141,22 @@ def _few_shot(count: int, seed: int) -> tuple[I64, I64]:
     return np.sort(np.concatenate([none, chosen])), test
 
 
-_MAKERS: Final[dict[str, Callable[[int], tuple[I64, I64]]]] = {
-    "simple": lambda seed: _drawn(0.8, seed),
-    **{f"simple_p{size}": lambda seed, size=size: _drawn(size / 100, seed) for size in PERCENT},
+_DRAWN: Final[dict[str, Callable[[int], tuple[I64, I64]]]] = {
+    "simple": partial(_drawn, 0.8),
+    **{f"simple_p{size}": partial(_drawn, size / 100) for size in PERCENT},
+    **{f"addprim_complex_jump_num{count}": partial(_complex_jump, count) for count in COMPLEX},
+    **{f"fewshot_num{count}": partial(_few_shot, count) for count in SHOTS},
+}
+_RULED: Final[dict[str, Callable[[], tuple[I64, I64]]]] = {
     "length": _length,
-    "addprim_jump": lambda seed: _primitive("jump"),
-    "addprim_turn_left": lambda seed: _primitive("turn left"),
-    **{f"addprim_complex_jump_num{n}": lambda seed, n=n: _complex_jump(n, seed) for n in COMPLEX},
-    **{f"template_{words.replace(' ', '_')}": lambda seed, words=words: _template(words) for words in TEMPLATES},
-    "template_jump_around_right": lambda seed: _filler(3),
-    **{f"fewshot_num{n}": lambda seed, n=n: _few_shot(n, seed) for n in SHOTS},
-    **{f"filler_num{n}": lambda seed, n=n: _filler(n) for n in range(4)},
+    "addprim_jump": partial(_primitive, "jump"),
+    "addprim_turn_left": partial(_primitive, "turn left"),
+    **{f"template_{words.replace(' ', '_')}": partial(_template, words) for words in TEMPLATES},
+    "template_jump_around_right": partial(_filler, 3),
+    **{f"filler_num{count}": partial(_filler, count) for count in range(4)},
 }
 
-NAMES: Final = (*_MAKERS, POOLED)
+NAMES: Final = (*_DRAWN, *_RULED, POOLED)
 """The names of all splits."""
 
 
@@ -164,10 +166,12 @@ def published(name: str, seed: int = 0) -> tuple[I64, I64]:
     Raises:
         ConfigError: beginning with `split`, for a name that is none.
     """
-    if name not in _MAKERS:
+    if name in _RULED:
+        return _RULED[name]()
+    if name not in _DRAWN:
         near = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
         raise ConfigError(f"split: no split {name!r}; {near}")
-    return _MAKERS[name](seed)
+    return _DRAWN[name](seed)
 
 
 def make(name: str, seed: int = 0) -> Parts:
@@ -206,4 +210,5 @@ def _pooled(seed: int) -> Parts:
     held = np.array([POOLED_WORDS.intersection(command) in held_sets for command in commands()])[pool]
     rest = np.random.default_rng([seed, 2]).permutation(pool[~held])
     ends = np.cumsum([int(TRAIN_SHARE * len(rest)), int(POOLED_VALIDATION_SHARE * len(rest))])
-    return Parts(*np.split(rest, ends), pool[held])
+    train, validation, test = np.split(rest, ends)
+    return Parts(train, validation, test, pool[held])
