@@ -9,6 +9,7 @@ FAMILIES = {
     "collatz": "trainables.collatz.family:COLLATZ",
     "hrm": "trainables.recursive.family:HRM_FAMILY",
     "physics": "trainables.physics.family:PHYSICS",
+    "scan": "trainables.scan.family:SCAN",
     "trm": "trainables.recursive.family:TRM_FAMILY",
 }
 """The families by name, each with the module and the name of its object.
