@@ -2,11 +2,12 @@
 
     python -m benchmarks.physics
 
-prints, in about a minute and without options, for 1,000 episodes of 300 frames and 3 balls in
-worlds of the training ranges, the episodes that one core simulates in a second, with and without
-books, for 1, 2, 4 and 8 steps in a frame of 0.04 s; the time of all data at its default size; and
-how far the frames of coarser steps are from those of 64 steps in a frame, as the mean square error
-over the variance, positions and velocities taken alike, 10 frames and 20 frames after they agreed.
+prints, in about a minute of an idle core and without options, for 1,000 episodes of 300 frames and
+3 balls in worlds of the training ranges, the episodes that one core simulates in a second, with and
+without books, for 1, 2, 4 and 8 steps in a frame of 0.04 s; the time of all data at its default
+size; and how far the frames of coarser steps are from those of 64 steps in a frame, as the mean
+square error over the variance, positions and velocities taken alike, 10 frames and 20 frames after
+they agreed.
 
 Seconds are processor time of this process, so that waiting for a core does not count.
 """
