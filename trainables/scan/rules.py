@@ -2,7 +2,7 @@
 
 The log edits texts: its `twice and thrice are swapped` and `twice means once` leave the answer as
 it was, its `look means turn` writes an action that there is not, and its swaps change the command
-as well (modification_generator.py of github fergusmeiklejohn/neural_networks_research, b261e4d).
+as well (modification_generator.py of github fergusmeiklejohn/neural_networks_research, bb56941).
 Here a rule changes the interpreter, see `trainables.scan.interpreter`.
 
 Alone, `left<->right` and `reversed` give the same answers. They differ where another rule brings in
