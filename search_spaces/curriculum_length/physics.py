@@ -47,13 +47,27 @@ STUDY = Study(
             replicates=1,
             strata=tuple(ARMS),
             startup=1,
-            fields={**TINY, "batch": 16},
+            fields={**TINY, "batch": 16, "randomised": 48},
         ),
         "laptop": Scale(
-            16, budget=800, grace=100, reduction=2, confirm=1, replicates=5, strata=tuple(ARMS), fields=SMALL
+            16,
+            budget=800,
+            grace=100,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=tuple(ARMS),
+            fields={**SMALL, "randomised": 1200},
         ),
         "full": Scale(
-            64, budget=40_000, grace=2500, reduction=2, confirm=1, replicates=5, strata=tuple(ARMS), fields=SMALL
+            64,
+            budget=40_000,
+            grace=2500,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=tuple(ARMS),
+            fields={**SMALL, "randomised": 1200},
         ),
     },
 )

@@ -56,9 +56,10 @@ DATA_FIELDS = (
     "scored",
     "each",
     "data_seed",
+    "randomised",
     "width_of_randomisation",
 )
-"""The fields that decide the data. Whether any stage randomises does so too."""
+"""The fields that decide the data."""
 
 
 @configuration
@@ -89,6 +90,9 @@ class PhysicsConfig(TrialConfig):
     scored: int = knob(256, "episodes inside the training ranges, for validation and for test", ge=1, le=10**5)
     each: int = knob(32, "episodes of each other regime, for validation and for test", ge=1, le=10**5)
     data_seed: int = knob(0, "seed of all episodes", ge=0, le=2**63 - 1)
+    randomised: int = knob(
+        0, "training episodes of randomised worlds, of which stages draw rows by `randomise`; 0: none", ge=0, le=10**6
+    )
     width_of_randomisation: float = knob(
         0.3, "randomised worlds have each parameter multiplied by 1 - this to 1 + this (log: 0.3)", gt=0, lt=1
     )
@@ -156,6 +160,8 @@ class PhysicsConfig(TrialConfig):
         ):
             raise ValueError("slices: has no effect while no stage has energy or momentum")
         for stage in curriculum.stages:
+            if stage.numbers["randomise"] and self.randomisation == "worlds" and not self.randomised:
+                raise ValueError(f"randomised: must be above 0, as the stage {stage.name} draws rows of such worlds")
             if stage.numbers["randomise"] + stage.numbers["edge"] > 1:
                 raise ValueError(f"stages: {stage.name}: randomise and edge are shares of the rows, together at most 1")
             if "all" in (words := stage.choices["contacts"]) and len(words) > 1:
@@ -178,11 +184,6 @@ class PhysicsConfig(TrialConfig):
     def curriculum(self) -> Curriculum:
         """The stages."""
         return Curriculum.of(self.stages, VOCABULARY)
-
-    @property
-    def randomises(self) -> bool:
-        """Whether any stage draws rows of randomised worlds."""
-        return self.randomisation == "worlds" and any(s.numbers["randomise"] > 0 for s in self.curriculum.stages)
 
     @property
     def training(self) -> Ranges:

@@ -118,5 +118,5 @@ def prepare(config: PhysicsConfig) -> Prepared:
             )
             for name, one in TRIVIAL.items()
         }
-    randomised = train_pool(setting, config.width_of_randomisation) if config.randomises else None
+    randomised = train_pool(setting, config.width_of_randomisation, config.randomised) if config.randomised else None
     return Prepared(physics, randomised, units, trivial)

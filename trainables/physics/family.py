@@ -40,13 +40,16 @@ class PhysicsFamily(Family[PhysicsConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "skill"
     beside = ("extrapolation_skill", "novel_skill", "energy")
+    studies: ClassVar[Mapping[str, str]] = {
+        study: f"search_spaces.{study}.physics:STUDY" for study in ("lookahead", "curriculum_length", "batch_size")
+    }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: PhysicsConfig) -> str:
-        """Names the data by `DATA_FIELDS` and by whether any stage draws from randomised worlds."""
+        """Names the data by `DATA_FIELDS`."""
         values = {name: getattr(config, name) for name in DATA_FIELDS}
         read = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
-        return f"physics-{config.episodes}-seed{config.data_seed}-{read}" + "-randomised" * config.randomises
+        return f"physics-{config.episodes}-seed{config.data_seed}-{read}"
 
     def curriculum(self, config: PhysicsConfig) -> Curriculum:
         """Returns the stages of a configuration."""
@@ -58,7 +61,7 @@ class PhysicsFamily(Family[PhysicsConfig]):
 
     def audit(self, config: PhysicsConfig, data: Prepared) -> list[Finding]:
         """Checks that no episode and no world of one split is in another."""
-        return audit.audit(data.physics, config.width_of_randomisation * config.randomises)
+        return audit.audit(data.physics, config.width_of_randomisation * (config.randomised > 0))
 
     def baselines(self, config: PhysicsConfig, data: Prepared, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors that learn nothing, and the oracles."""

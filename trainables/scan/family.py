@@ -36,6 +36,9 @@ class ScanFamily(Family[ScanConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("tokens", "held_out")
+    studies: ClassVar[Mapping[str, str]] = {
+        study: f"search_spaces.{study}.scan:STUDY" for study in ("stages", "curriculum_length", "batch_size")
+    }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def curriculum(self, config: ScanConfig) -> Curriculum:
