@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import told
 from leadline.finding import Finding, as_findings
 from leadline.measure import Measure
 from leadline.task import Batch, Task
@@ -235,7 +234,8 @@ class GuardRunner:
     def _leave_out(self, guard: Guard, error: Exception) -> None:
         """Leaves a guard out from now on, with a finding that says why."""
         self.guards.remove(guard)
-        sentence = f"This guard failed and no longer watches: {told(error)}"
+        reason = (str(error).splitlines() or [""])[0]
+        sentence = f"This guard failed and no longer watches: {type(error).__name__}: {reason}"
         self._left_out.append(Finding(guard.name, False, math.nan, sentence, "the guard itself"))
 
     def losses(self) -> npt.NDArray[np.float64]:
