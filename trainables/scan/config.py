@@ -63,7 +63,7 @@ class ScanConfig(TrialConfig):
     dropout: float = knob(0.0, "share of embeddings and layers' outputs that training drops", ge=0, lt=1)
     reads_rules: bool = knob(True, "the log's LSTM has its path for rules (log: built once a rule was met)")
     batch: int = knob(64, "rows of a step (log: 32)", unit="rows", ge=1, le=2**14)
-    lr: float = knob(5e-3, "AdamW learning rate at its highest (log: 1e-3)", gt=0, le=1)
+    lr: float = knob(1e-2, "AdamW learning rate at its highest (log: 1e-3)", gt=0, le=1)
     schedule: Literal["cosine", "constant"] = knob(
         "cosine", "cosine falls to 0 (Loshchilov and Hutter 2017); constant stays (log); stages multiply it"
     )

@@ -7,9 +7,14 @@ from typing import Any, ClassVar
 
 from leadline.testing import FamilyContract, Outcome
 from trainables.scan.family import SCAN
+from trainables.scan.rules import pairs
 
-TINY = {"width": 8, "batch": 8, "steps": 14, "eval_every": 4, "eval_commands": 12, "eval_rules": 4}
-"""14 is no multiple of 4: the last report comes early."""
+FEW = ("jump->walk", "left<->right", "twice=once", "run=walk*2")
+TINY = {
+    "split": "fewshot_num8", "rules": " ".join((*FEW, *pairs(FEW))), "width": 8, "batch": 8, "steps": 14,
+    "eval_every": 4, "eval_commands": 8, "eval_rules": 3,
+}  # fmt: skip
+"""14 is no multiple of 4: the last report comes early. Its test is the smallest, of 1,173 commands."""
 RULES = "base:1/2,rules:1/2:modified=0.5:rules=simple+complex+novel:rate=0.5:ramp=1"
 
 
@@ -32,7 +37,7 @@ class TestScan(FamilyContract):
     )
     bad_inputs = ("", "jump jump", "jump thrice twice", 3, None, ("jump", "no such rule"), ("jump", "jump", "jump"))
     learns = (
-        {"width": 24, "batch": 32, "lr": 0.01, "steps": 120, "eval_every": 60, "stages": "joint:1"},
+        {"width": 24, "batch": 32, "lr": 0.01, "steps": 60, "eval_every": 60, "stages": "joint:1"},
         "tokens",
         "most frequent answer",
     )
@@ -48,10 +53,10 @@ class TestScan(FamilyContract):
 
 class TestScanTransformer(FamilyContract):
     family = SCAN
-    small: ClassVar[Mapping[str, Any]] = {**TINY, "model": "transformer", "layers": 1, "dropout": 0.1, "beam": 2}
+    small: ClassVar[Mapping[str, Any]] = {**TINY, "model": "transformer", "layers": 1, "dropout": 0.1}
     bad = ({"heads": 3}, {"width": 10}, {"expansion": 17})
     learns = (
-        {"width": 32, "batch": 32, "lr": 0.003, "steps": 120, "eval_every": 60, "dropout": 0.0, "beam": 1},
+        {"width": 32, "batch": 32, "lr": 0.003, "steps": 60, "eval_every": 60, "dropout": 0.0},
         "tokens",
         "most frequent answer",
     )
@@ -62,12 +67,12 @@ class TestScanTransformer(FamilyContract):
 class TestLoggedLSTM(FamilyContract):
     family = SCAN
     small: ClassVar[Mapping[str, Any]] = {
-        **TINY, "model": "lstm", "clear_every": 5, "clip_by": "value", "schedule": "constant", "smoothing": 0.1,
+        **TINY, "model": "lstm",  "clip_by": "value", "schedule": "constant", "smoothing": 0.1,
         "stages": RULES, "modified_cap": 5000, "micro_batch": 4,
     }  # fmt: skip
     bad = ({"reads_rules": False},)
     learns = (
-        {"width": 32, "batch": 32, "lr": 0.01, "steps": 120, "eval_every": 60, "stages": "joint:1", "clear_every": 0},
+        {"width": 32, "batch": 32, "lr": 0.01, "steps": 60, "eval_every": 60, "stages": "joint:1"},
         "tokens",
         "most frequent answer",
     )

@@ -59,7 +59,7 @@ def test_batches_are_of_like_length_and_no_row_is_favoured(data: ScanData) -> No
         padded += rows.actions.size
         actions += int((rows.actions > 0).sum())
         lengths += (rows.actions > 0).sum(1).tolist()
-    assert padded < 1.25 * actions, "a random batch needs 1.9 times its actions"
+    assert padded < 1.25 * actions, "a random batch of 16 needs 2.2 times its actions"
     trained = data.answers.lengths[0, data.train] + 1
     assert np.mean(lengths) == pytest.approx(trained.mean(), abs=4 * trained.std() / len(lengths) ** 0.5)
 
