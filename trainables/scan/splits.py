@@ -5,8 +5,8 @@ members were drawn at random, a split drawn here has the same rule and the same 
 other members; a seed stands for the files' repetitions.
 
 `pooled` is the log's (scan_data_loader.py of github fergusmeiklejohn/neural_networks_research,
-bb56941): the rows of simple, length and addprim_jump in one pool, in which nearly every command
-stands two or three times, cut at random. The audit refuses it.
+bb56941): the rows of simple, length and addprim_jump in one pool, in which every command
+stands at least three times, cut at random. The audit refuses it.
 """
 
 from __future__ import annotations
