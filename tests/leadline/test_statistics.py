@@ -308,7 +308,7 @@ def _tau(units: Sequence[tuple[str, float, float]]) -> float:
     first, second = sum(x != 0 for x, _ in pairs), sum(y != 0 for _, y in pairs)
     if not first or not second:
         return math.nan
-    return sum(np.sign(x) * np.sign(y) for x, y in pairs) / math.sqrt(first * second)
+    return float(sum(np.sign(x) * np.sign(y) for x, y in pairs) / math.sqrt(first * second))
 
 
 def test_tau_of_two_orders_and_of_ties() -> None:

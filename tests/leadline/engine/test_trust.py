@@ -148,9 +148,10 @@ def test_the_remark_comes_late_where_the_driver_was_killed_before_it(turned: lis
     resumed = Turning(CHOSEN, past=turned[:at]).run().events
     assert _note(resumed) == at + 1, "after the opening"
     assert isinstance(resumed[at], Opened)
-    assert isinstance(resumed[at + 1], Noted)
-    assert isinstance(turned[at], Noted)
-    assert resumed[at + 1].text == turned[at].text
+    late, once = resumed[at + 1], turned[at]
+    assert isinstance(late, Noted)
+    assert isinstance(once, Noted)
+    assert late.text == once.text
     assert [(e.trial, e.action) for e in _actions(resumed, "stop")] == [
         (e.trial, e.action) for e in _actions(turned, "stop")
     ]
