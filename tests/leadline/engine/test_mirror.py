@@ -361,12 +361,30 @@ def test_nothing_is_written_once_a_mirror_is_a_sweep_of_its_own(source: Folder, 
     before = held(target)
     copied.director.noted("something new")
     said = copied.end()
-    assert f"INCOMPLETE: --resume goes on with it, up to segment {copied.mirror._there}" in said
+    assert f": INCOMPLETE, up to segment {copied.mirror._there}; 1 tries failed, the last: " in said
     assert f"{target} is no mirror (any more)" in said
     assert held(target) == before
     play(target, SETTINGS)
     assert History.of(read(target / "ledger")).closed == "done"
     assert states(target)["ledger"] == "ok"
+
+
+def test_a_second_place_whose_mount_is_gone_is_not_begun_anew_below_it(source: Folder, tmp_path: Path) -> None:
+    """Once it is back, copying goes on."""
+    second, away = tmp_path / "second", tmp_path / "away"
+    play(source, SETTINGS, limit=4)
+    copied = Copied(source, str(second))
+    wait_for(lambda: copied.mirror._there)
+    second.rename(away)
+    second.mkdir()
+    copied.director.noted("something new")
+    wait_for(lambda: copied.mirror._failures >= 2)
+    assert list(second.iterdir()) == []
+    second.rmdir()
+    away.rename(second)
+    assert ": complete, " in copied.end()
+    assert copied.said[0].endswith("is not there any more; put it, or its mount, back")
+    assert read(Folder.at(str(second / "a" / "ledger"))) == read(source / "ledger")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -493,3 +511,15 @@ def test_a_finished_sweep_gets_a_mirror_without_training(
         main(STUDY, "", words)
     assert ended.value.code == 0
     assert "nothing that was asked for is left to do" in capfd.readouterr().out
+
+
+def test_a_remembered_place_that_cannot_be_reached_keeps_nothing_from_going_on(
+    source: Folder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    play(source, dataclasses.replace(SETTINGS, concurrent=1, mirror="/proc/nowhere", storage_patience=0.5))
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path / "first"), "--resume", "a"])
+    assert ended.value.code == 0
+    said = capfd.readouterr().out
+    assert "mirror: tried again while the sweep goes on: " in said
+    assert "mirror       /proc/nowhere/a: INCOMPLETE: --resume goes on with it, up to segment 0; " in said
