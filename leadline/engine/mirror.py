@@ -181,6 +181,7 @@ class Mirror:
     def __init__(
         self, ledger: Ledger, director: Director, folder: Folder, place: str, say: Callable[[str], None]
     ) -> None:
+        self._ledger = ledger
         self._director = director
         self._source = folder
         self._place = place
@@ -203,7 +204,9 @@ class Mirror:
         """By trial, the number of its reports and the checkpoints that it needs with them."""
         self._failures = 0
         self._cause = ""
-        self._complete = False
+        self._state = "INCOMPLETE: --resume goes on with it"
+        self._begun_here = False
+        """Whether this driver has found or made the mirror's own file."""
         self._until = 0.0
         self._over = threading.Event()
         ledger.sealed = self._parts.put  # before the thread reads what was stored earlier
@@ -225,8 +228,7 @@ class Mirror:
             self._thread.join(None if at_most is None else max(0.0, at_most - QUIET_SECONDS))
         failed = f"; {self._failures} tries failed, the last: {self._cause}" if self._failures else ""
         lost = f"; not intact in the sweep itself: {', '.join(self._lost.values())}" if self._lost else ""
-        state = "complete" if self._complete else "INCOMPLETE: --resume goes on with it"
-        return f"mirror       {self._shown}: {state}, up to segment {self._there}{failed}{lost}"
+        return f"mirror       {self._shown}: {self._state}, up to segment {self._there}{failed}{lost}"
 
     @property
     def _target(self) -> Folder:
@@ -247,13 +249,15 @@ class Mirror:
                 pause = min(2 * pause, longest)
             except Exception as error:  # whatever it is, the sweep is not to end for it
                 self._failed(error, "nothing more is copied")
+                self._state = "INCOMPLETE"
+                self._ledger.sealed = lambda part: None
                 return
             else:
                 if pause > PAUSES[0]:
                     self._say(f"mirror: {self._shown} is up to date again")
                 pause = PAUSES[0]
                 if over:
-                    self._complete = True
+                    self._state = "complete"
                     return
                 self._over.wait(ROUND_SECONDS)
 
@@ -267,6 +271,7 @@ class Mirror:
         self._tail = None
 
     def _round(self, last: bool) -> None:
+        self._claim()
         while True:
             parts = [self._parts.get_nowait() for _ in range(self._parts.qsize())]
             if self._tail is None:
@@ -279,15 +284,28 @@ class Mirror:
         if last:
             self._rest()
 
+    def _claim(self) -> None:
+        """Begins the mirror where nothing is yet, or nothing any more.
+
+        Raises:
+            _Foreign: if something else is there.
+            OSError: if the storage refuses, or a local mirror that has begun is not there, as where
+                a mount is gone: what lies below is not the second place.
+        """
+        if not _is_ours(self._target, self._begun):
+            if self._begun_here and self._target.local:
+                raise OSError(f"{self._target} is not there any more; put it, or its mount, back")
+            self._tail = None
+            self._mark()
+        self._begun_here = True
+
     def _compared(self) -> _Tail:
         """Finds what the mirror lacks of the sweep; the ledger of a damaged one is written anew.
 
         Raises:
-            _Foreign: if it is another sweep's, or holds what this sweep's ledger does not.
+            _Foreign: if it holds what this sweep's ledger does not.
         """
         target = self._target
-        if not _is_ours(target, self._begun):
-            self._mark()
         for name in patiently((self._source / "code").sizes, self._source, seconds=PATIENCE):
             self._copy(f"code/{name}")
         here = scan(self._source / "ledger", PATIENCE)

@@ -45,6 +45,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow each other at once; nothing below depends on how many there are."""
     monkeypatch.setattr(mirror, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(mirror, "PAUSES", (0.05, 0.2))
+    monkeypatch.setattr(mirror, "QUIET_SECONDS", 240.0)
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -179,17 +180,24 @@ def test_segments_count_together_and_after_the_checkpoints_that_they_name(
     assert seen[-1] == len(read(source / "ledger"))
 
 
-def test_files_of_the_mirrored_ledger_stay_few_and_follow_each_other(
+def test_files_of_the_mirrored_ledger_grow_to_a_size_and_follow_each_other(
     source: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "FILE_BYTES", 10_000)
-    monkeypatch.setattr(mirror, "ROUND_SECONDS", 0.0)
-    play(source, SETTINGS, mirror=str(tmp_path / "second"))
-    target = Folder.at(str(tmp_path / "second" / "a"))
-    found = scan(target / "ledger")
-    assert found.covered == []
-    assert len(found.segments) > 1
-    assert found.events == read(source / "ledger")
+    """One round copies what is there, and the last one what has come since."""
+    monkeypatch.setattr(mirror, "ROUND_SECONDS", 3600.0)
+    play(source, SETTINGS)
+    ledger = Folder.at(str(tmp_path / "second" / "a" / "ledger"))
+    for limit, files in ((1_000_000, 1), (1, 2), (1_000_000, 2), (1, 3)):
+        monkeypatch.setattr(mirror, "FILE_BYTES", limit)
+        copied = Copied(source, str(tmp_path / "second"))
+        wait_for(lambda here=copied: here.mirror._there)
+        for text in ("something", "something more"):
+            copied.director.noted(text)
+            copied.ledger.commit()
+        assert ": complete, " in copied.end()
+        found = scan(ledger)
+        assert (len(found.segments), found.covered) == (files, [])
+        assert found.events == read(source / "ledger")
 
 
 def test_a_second_place_that_fails_for_a_while(
@@ -361,12 +369,30 @@ def test_nothing_is_written_once_a_mirror_is_a_sweep_of_its_own(source: Folder, 
     before = held(target)
     copied.director.noted("something new")
     said = copied.end()
-    assert f"INCOMPLETE: --resume goes on with it, up to segment {copied.mirror._there}" in said
+    assert f": INCOMPLETE, up to segment {copied.mirror._there}; 1 tries failed, the last: " in said
     assert f"{target} is no mirror (any more)" in said
     assert held(target) == before
     play(target, SETTINGS)
     assert History.of(read(target / "ledger")).closed == "done"
     assert states(target)["ledger"] == "ok"
+
+
+def test_a_second_place_whose_mount_is_gone_is_not_begun_anew_below_it(source: Folder, tmp_path: Path) -> None:
+    """Once it is back, copying goes on."""
+    second, away = tmp_path / "second", tmp_path / "away"
+    play(source, SETTINGS, limit=4)
+    copied = Copied(source, str(second))
+    wait_for(lambda: copied.mirror._there)
+    second.rename(away)
+    second.mkdir()
+    copied.director.noted("something new")
+    wait_for(lambda: copied.mirror._failures >= 2)
+    assert list(second.iterdir()) == []
+    second.rmdir()
+    away.rename(second)
+    assert ": complete, " in copied.end()
+    assert "is not there any more" in copied.said[0]
+    assert read(Folder.at(str(second / "a" / "ledger"))) == read(source / "ledger")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -493,3 +519,15 @@ def test_a_finished_sweep_gets_a_mirror_without_training(
         main(STUDY, "", words)
     assert ended.value.code == 0
     assert "nothing that was asked for is left to do" in capfd.readouterr().out
+
+
+def test_a_remembered_place_that_cannot_be_reached_keeps_nothing_from_going_on(
+    source: Folder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    play(source, dataclasses.replace(SETTINGS, concurrent=1, mirror="/proc/nowhere", storage_patience=0.5))
+    with pytest.raises(SystemExit) as ended:
+        main(STUDY, "", ["--storage", str(tmp_path / "first"), "--resume", "a"])
+    assert ended.value.code == 0
+    said = capfd.readouterr().out
+    assert "mirror: tried again while the sweep goes on: " in said
+    assert "mirror       /proc/nowhere/a: INCOMPLETE: --resume goes on with it, up to segment 0; " in said
