@@ -16,15 +16,16 @@ which keeps the attention weights, and autocast does nothing.
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import platform
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from leadline.config import TrialConfig
@@ -36,7 +37,19 @@ __all__ = ["MemoryNeed", "needed", "smaller"]
 
 QUESTIONS = 10_000
 """Questions about numbers that are answered; beyond them a loop waits for another answer."""
-SMALLEST = 2**10
+MAPPED = 32 * 2**20
+"""Bytes from which glibc's malloc maps each piece of memory, and gives it back when it is freed.
+
+It is DEFAULT_MMAP_THRESHOLD_MAX on 64 bits, up to which the threshold rises by itself (mallopt(3)).
+"""
+HOLES = 0.2
+"""Share by which smaller pieces take more, since what is freed leaves holes that do not fit.
+
+Torch asks for aligned pieces, which need more room than they leave. Measured by
+`benchmarks.memory_plan`: with all pieces mapped (MALLOC_MMAP_THRESHOLD_=65536) the resident memory
+is within 2 % of what is counted; without, it is 0 to 32 % more, the most where all are small.
+"""
+PARTS = 2**10
 """The most parts that `smaller` divides a batch into."""
 
 
@@ -52,7 +65,8 @@ class MemoryNeed:
         activations: what a step adds to weights, optimizer and kept at its peak: what the forward
             pass saves for the backward pass, temporaries, the batch, and those gradients that are
             there by then.
-        peak: all of it at the peak of a step, which is weights + optimizer + kept + activations.
+        holes: what the allocator needs beside, on a CPU with glibc, as an estimate.
+        peak: all of it at the peak of a step: weights + optimizer + kept + activations + holes.
         rows: rows of a micro-batch.
     """
 
@@ -61,6 +75,7 @@ class MemoryNeed:
     optimizer: int
     kept: int
     activations: int
+    holes: int
     peak: int
     rows: int
 
@@ -74,15 +89,24 @@ class _Account(TorchDispatchMode):
 
     Args:
         fakes: the mode that makes the tensors fake.
+        holes: the share that small pieces take more.
+
+    Attributes:
+        held: bytes that are alive.
+        small: those of them in pieces that are not mapped.
+        peak: the most that were held, with holes, and how many of these were holes.
+        stepping: whether the task has been made.
     """
 
-    def __init__(self, fakes: FakeTensorMode) -> None:
+    def __init__(self, fakes: FakeTensorMode, holes: float) -> None:
         super().__init__()
         self._fakes = fakes
+        self._holes = holes
         self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}
         self._asked = 0
         self.held = 0
-        self.peak = 0
+        self.small = 0
+        self.peak = (0, 0)
         self.stepping = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -123,11 +147,21 @@ class _Account(TorchDispatchMode):
             return
 
         def freed(_: Any) -> None:
-            self.held -= self._alive.pop(key)[1]
+            self._add(-self._alive.pop(key)[1])
 
         self._alive[key] = weakref.ref(storage, freed), size
+        self._add(size)
+        self.peak = max(self.peak, self.now())
+
+    def _add(self, size: int) -> None:
         self.held += size
-        self.peak = max(self.peak, self.held)
+        if abs(size) < MAPPED:
+            self.small += size
+
+    def now(self) -> tuple[int, int]:
+        """The bytes that are held now, with holes, and how many of these are holes."""
+        holes = round(self._holes * self.small)
+        return self.held + holes, holes
 
 
 def _tensors(made: Any) -> Iterator[Tensor]:
@@ -169,7 +203,7 @@ def needed(
     device = device or torch.device("cpu")
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     generators = torch.get_rng_state()
-    account = _Account(fakes)
+    account = _Account(fakes, HOLES if device.type == "cpu" and platform.libc_ver()[0] == "glibc" else 0.0)
     try:
         with fakes, account:
             return _counted(family, config, data, device, workers, account)
@@ -186,28 +220,28 @@ def _counted(
     account.stepping = True
     trainer = Trainer(task, config, device, World(), [])
     constructed = account.held
-    peak = 0
-    for step in range(2):
-        account.peak = account.held
+    peaks = []
+    gradients = 0
+    for _ in range(2):
+        account.peak = account.now()
         # Two micro-batches are enough: the second meets the gradients of the first.
         trainer.optimize(_two_parts(trainer, _batch(task, workers, account)))
-        peak = max(peak, account.peak)
-        if not step:
-            gradients = _bytes(p.grad for p in task.model.parameters() if p.grad is not None)
-    optimizer = _bytes(
-        value
-        for one in task.optimizers
-        for state in one.state.values()
-        for value in state.values()
-        if isinstance(value, Tensor)
-    )
+        peaks.append(account.peak)
+        gradients = max(gradients, _bytes(one.grad for one in task.model.parameters() if one.grad is not None))
+    peak, holes = max(peaks)
+    peak += gradients if workers > 1 else 0  # DistributedDataParallel sends copies of them
     weights = _bytes([*task.model.parameters(), *task.model.buffers()])
-    buckets = gradients if workers > 1 else 0  # DistributedDataParallel sends copies of gradients
+    optimizer = _bytes(_states(task))
     kept = max(0, constructed - weights)
-    peak += buckets
-    return MemoryNeed(
-        weights, gradients, optimizer, kept, max(0, peak - weights - optimizer - kept), peak, trainer.rows
-    )
+    activations = max(0, peak - weights - optimizer - kept - holes)
+    return MemoryNeed(weights, gradients, optimizer, kept, activations, holes, peak, trainer.rows)
+
+
+def _states(task: Task) -> Iterator[Tensor]:
+    """Yields the tensors in the states of the optimizers."""
+    for optimizer in task.optimizers:
+        for state in optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
 
 
 def _batch(task: Task, workers: int, account: _Account) -> Batch:
@@ -232,10 +266,35 @@ def _two_parts(trainer: Trainer, batch: Batch) -> Batch:
     return batch if parts >= rows else {name: tensor[:parts] for name, tensor in batch.items()}
 
 
-def _bytes(tensors: Any) -> int:
+def _bytes(tensors: Iterable[Tensor]) -> int:
     """The bytes of tensors, of which those that share a storage count once."""
-    found = {}
+    found: dict[int, int] = {}
     for tensor in tensors:
         parts = (tensor._indices(), tensor._values()) if tensor.is_sparse else (tensor,)
         found |= {(one := part.untyped_storage())._cdata: one.nbytes() for part in parts}
     return sum(found.values())
+
+
+def smaller(
+    family: Family[Any],
+    config: TrialConfig,
+    data: Any,
+    limit: float,
+    device: torch.device | None = None,
+    workers: int = 1,
+) -> str:
+    """The largest micro-batch with which a step needs at most `limit` bytes, such as `1/4`.
+
+    Halves are tried one after another, up to 1/1024 or a row. Other arguments are those of
+    `needed`. Empty if none suffices.
+    """
+    parts = 2
+    while parts <= PARTS:
+        micro_batch = f"1/{parts}"
+        need = needed(family, dataclasses.replace(cast(Any, config), micro_batch=micro_batch), data, device, workers)
+        if need.peak <= limit:
+            return micro_batch
+        if need.rows == 1:
+            break
+        parts *= 2
+    return ""
