@@ -3,9 +3,9 @@
     python -m benchmarks.memory_plan [--quick] [--family NAME field=value ...]
 
 For each of several configurations whose step needs more than 500 MB, it prints what
-`leadline.training.memory_plan.needed` tells, by how much the resident memory of a fresh process grew
-at its peak when the steps were taken, and the ratio of the two. The aim is a ratio within 15 % of 1.
-The process takes two steps, without guards, after a small one of the same family: what the
+`leadline.training.memory_plan.needed` tells, how much of it are the allocator's holes, by how much
+the resident memory of a fresh process grew at its peak when the steps were taken, and the ratio. The
+aim is a ratio within 15 % of 1. The process takes two steps, without guards, after a small one of the same family: what the
 libraries hold is then there already. The time that telling took is that of one processor.
 """
 
@@ -100,7 +100,8 @@ def main(cases: Sequence[tuple[str, str]] = CASES) -> list[Result]:
         real = grown(name, fields.split())
         ratio = need.peak / real
         print(
-            f"{need.peak / 1e6:10.0f}{need.holes / 1e6:8.0f}{real / 1e6:12.0f}{ratio:7.3f}{seconds:9.2f}  {name} {fields}",
+            f"{need.peak / 1e6:10.0f}{need.holes / 1e6:8.0f}{real / 1e6:12.0f}{ratio:7.3f}{seconds:9.2f}"
+            f"  {name} {fields}",
             flush=True,
         )
         if real >= LEAST:

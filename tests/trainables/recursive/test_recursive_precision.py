@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def backward(family: Family[Any], **fields: Any) -> tuple[RecursiveTask, dict[st
 @pytest.mark.parametrize(("family", "fields"), MODELS)
 def test_recomputing_changes_no_bit(family: Family[Any], fields: dict[str, Any], precision: str) -> None:
     kept, again = (backward(family, **fields, precision=precision, recompute=given) for given in (False, True))
-    assert kept[2].keys() == again[2].keys() and len(kept[2]) >= 8
+    assert kept[2].keys() == again[2].keys()
+    assert len(kept[2]) >= 8
     for before, after in zip(kept[1:], again[1:], strict=True):
         for name, value in before.items():
             assert torch.equal(value, after[name]), name
@@ -103,4 +105,4 @@ def test_exponents_are_computed_where_blocks_are_computed_again() -> None:
     task.model.eval()
     with torch.no_grad():
         scores = task.evaluate("validation")
-    assert scores["lambda1"].value == scores["lambda1"].value
+    assert math.isfinite(scores["lambda1"].value)
