@@ -2,7 +2,7 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, step, recursive, guards, engine, durability or scale; all by default, which takes
+PART is data, step, recursive, memory, guards, engine, durability or scale; all by default, which takes
 about half an hour. Each prints what it measures; the table, in Markdown, comes last. --reference is
 explained in `benchmarks.recursive`.
 """
@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import collatz_data, durability, engine, guards, recursive, scale, step
+from benchmarks import collatz_data, durability, engine, guards, memory_plan, recursive, scale, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -32,6 +32,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "data": ("Collatz data", _data),
     "step": ("training step", step.main),
     "recursive": ("HRM and TRM", recursive.main),
+    "memory": ("memory of a step", memory_plan.main),
     "guards": ("guards", guards.main),
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),

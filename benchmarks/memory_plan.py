@@ -4,9 +4,10 @@
 
 For each of several configurations whose step needs more than 500 MB, it prints what
 `leadline.training.memory_plan.needed` tells, how much of it are the allocator's holes, by how much
-the resident memory of a fresh process grew at its peak when the steps were taken, and the ratio. The
-aim is a ratio within 15 % of 1. The process takes two steps, without guards, after a small one of the same family: what the
-libraries hold is then there already. The time that telling took is that of one processor.
+the resident memory of a fresh process grew at its peak when the steps were taken, and the ratio.
+The aim is a ratio within 15 % of 1. The process takes two steps, without guards, after small ones
+of the same family: what the libraries hold is then there already. The time that telling took is
+that of one processor.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ __all__ = ["Told", "check_memory", "in_words", "limit_of", "plainly_small", "tol
 
 USES = 30
 """Bytes of a step for each byte of a checkpoint and each sample, beyond what networks were seen to
-need: HRM, TRM and Collatz networks need 0.05 to 0.6.
+need: HRM, TRM and Collatz networks need 0.05 to 0.4.
 """
 
 

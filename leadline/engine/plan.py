@@ -179,12 +179,15 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
 
 
 def _by_stratum(settings: Settings, space: Space) -> dict[str, TrialConfig]:
-    """A first configuration for each stratum, by the stratum's name."""
+    """A first configuration for each stratum, by its name, such as `batch=16`; empty if it is one."""
     family = settings.model_family()
     director = _replayed(settings, space, ())
     proposals = _first_proposals(director, len(settings.strata))
-    word = f"{settings.stratify}=" if settings.stratify else ""
-    return {word + director.history.trials[one.trial].stratum: family.config(one.config) for one in proposals}
+    found: dict[str, TrialConfig] = {}
+    for one in proposals:
+        stratum = f"{settings.stratify}={director.history.trials[one.trial].stratum}" if settings.stratify else ""
+        found[stratum] = family.config(one.config)
+    return found
 
 
 def check_memory(settings: Settings, space: Space, checkpoint: int) -> str:
