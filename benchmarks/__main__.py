@@ -2,9 +2,9 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, physics, step, recursive, guards, engine, durability or scale; all by default, which
-takes about half an hour. Each prints what it measures; the table, in Markdown, comes last.
---reference is explained in `benchmarks.recursive`.
+PART is data, physics, step, recursive, memory, guards, engine, durability or scale; all by
+default, which takes about half an hour. Each prints what it measures; the table, in Markdown, comes
+last. --reference is explained in `benchmarks.recursive`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import collatz_data, durability, engine, guards, physics, recursive, scale, step
+from benchmarks import collatz_data, durability, engine, guards, memory_plan, physics, recursive, scale, step
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "physics": ("physics data", physics.main),
     "step": ("training step", step.main),
     "recursive": ("HRM and TRM", recursive.main),
+    "memory": ("memory of a step", memory_plan.main),
     "guards": ("guards", guards.main),
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),

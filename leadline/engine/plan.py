@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, json
 from leadline import cpus
 from leadline.admission import BuiltData, built
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
-from leadline.engine import mirror
+from leadline.engine import memory_check, mirror
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
 from leadline.errors import calling
@@ -36,6 +36,7 @@ from leadline.training.loop import Loop
 
 __all__ = [
     "check_fits",
+    "check_memory",
     "complete",
     "describe",
     "expected_search",
@@ -193,9 +194,45 @@ def _first_proposals(director: Director, count: int, new: bool = True) -> list[A
 
 def first_configurations(settings: Settings, space: Space) -> list[TrialConfig]:
     """A first configuration for each stratum."""
+    return list(_by_stratum(settings, space).values())
+
+
+def _by_stratum(settings: Settings, space: Space) -> dict[str, TrialConfig]:
+    """A first configuration for each stratum, by its name, such as `batch=16`; empty if it is one."""
     family = settings.model_family()
-    proposals = _first_proposals(_replayed(settings, space, ()), len(settings.strata))
-    return [family.config(proposal.config) for proposal in proposals]
+    director = _replayed(settings, space, ())
+    proposals = _first_proposals(director, len(settings.strata))
+    found: dict[str, TrialConfig] = {}
+    for one in proposals:
+        stratum = f"{settings.stratify}={director.history.trials[one.trial].stratum}" if settings.stratify else ""
+        found[stratum] = family.config(one.config)
+    return found
+
+
+def check_memory(settings: Settings, space: Space, checkpoint: int) -> str:
+    """Refuses a plan whose first full step of a stratum does not fit this machine's memory.
+
+    Data are built for it, unless checkpoints are so small that any step of theirs fits.
+
+    Args:
+        settings: what was asked for.
+        space: the search space.
+        checkpoint: the bytes that a checkpoint may have.
+
+    Returns:
+        what a full step needs, in words; empty if it was not asked.
+
+    Raises:
+        ConfigError: naming the micro-batch that would fit, or else the batch.
+    """
+    family, at_once = settings.model_family(), at_a_time(settings)
+    configs = _by_stratum(settings, space)
+    limit = memory_check.limit_of(settings, at_once)
+    if all(memory_check.plainly_small(family, config, checkpoint, limit) for config in configs.values()):
+        return ""
+    found = memory_check.told(settings, family, configs)
+    memory_check.check_memory(settings, family, found, at_once)
+    return memory_check.in_words(found)
 
 
 def check_fits(
@@ -392,10 +429,14 @@ def describe(
         changed: why the sweep would not go on bit for bit as before.
     """
     family = settings.model_family()
-    configs = first_configurations(settings, space)
+    by_stratum = _by_stratum(settings, space)
+    configs = list(by_stratum.values())
     began = time.perf_counter()
     data = _data(settings, configs)
     built_in = time.perf_counter() - began
+    steps_told = memory_check.told(settings, family, by_stratum, data)
+    if not where:
+        memory_check.check_memory(settings, family, steps_told, at_a_time(settings))
     torch.set_num_threads(max(1, int(settings.cpus_per_trial)))
     with calling("first steps"):
         rates = [_seconds_per_step(family, config, one) for config, one in zip(configs, data, strict=True)]
@@ -427,6 +468,7 @@ def describe(
         f"fixed       {_fields(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built_in:.1f} s",
+        f"memory      {memory_check.in_words(steps_told)}",
         *([f"mirror      {mirror.shown(settings.mirror)}"] if settings.mirror else []),
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(

@@ -15,6 +15,7 @@ import pydantic
 
 from leadline.config import Floats, TrialConfig, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
+from leadline.training.precision import RECOMPUTE, Precision
 from trainables.recursive.puzzles.puzzle import Puzzle
 from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
 
@@ -103,9 +104,10 @@ class RecursiveConfig(TrialConfig):
     loss: Literal["stablemax", "softmax"] = knob(
         "stablemax", "cross entropy (HRM, TRM: stablemax, Prieto et al. 2025, in float64)"
     )
-    precision: Literal["float32", "bfloat16"] = knob(
+    precision: Precision = knob(
         "float32", "of matrix products; z is carried in float32 by either (HRM, TRM: z too in bfloat16)"
     )
+    recompute: bool = knob(False, RECOMPUTE)
 
     batch: int = knob(
         64, "boards of a step; K trajectories of each are trained (HRM 384, TRM 768)", unit="boards", ge=1, le=2**16

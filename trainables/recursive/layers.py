@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from leadline.training.precision import through
+
 __all__ = ["Block", "Mixer", "Rotation", "Stack", "rotation", "truncated_normal_"]
 
 EPS = 1e-5
@@ -159,9 +161,12 @@ class Stack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, z: Tensor, injected: Tensor, by: Rotation | None) -> Tensor:
-        """Maps z and what is injected, [rows, positions, width] both, to float32 of that shape."""
+    def forward(self, z: Tensor, injected: Tensor, by: Rotation | None, again: bool = False) -> Tensor:
+        """Maps z and what is injected, [rows, positions, width] both, to float32 of that shape.
+
+        With `again`, the inside of each block is computed again in the backward pass.
+        """
         x = z + injected
         for block in self.blocks:
-            x = block(x, by)
+            x = through(block, x, by, again=again)
         return x

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from leadline.training.precision import Precision, mixed
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
@@ -140,28 +141,31 @@ class RecursiveNet(nn.Module):
         """Makes one segment on states and boards, all float32 [rows, prefix + tokens, width]."""
         free = len(self.updates) - self.tail
         with torch.no_grad():
-            z_h, z_l = self._update(self.updates[:free], z_h, z_l, x)
-        return self._update(self.updates[free:], z_h, z_l, x)
+            z_h, z_l = self._update(self.updates[:free], z_h, z_l, x, self.config.precision)
+        return self._update(self.updates[free:], z_h, z_l, x, self.config.precision, self.config.recompute)
 
     def map(self, z_h: Tensor, z_l: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Makes the segment as a function that can be differentiated through all of its updates.
 
-        It is computed in float32, whatever the configured precision.
+        It is computed in float32, whatever the configured precision, and nothing of it again, which
+        torch.func does not support.
         """
-        return self._update(self.updates, z_h, z_l, x, rounded=False)
+        return self._update(self.updates, z_h, z_l, x, "float32")
 
-    def _update(self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor, rounded: bool = True) -> tuple[Tensor, Tensor]:
+    def _update(
+        self, updates: str, z_h: Tensor, z_l: Tensor, x: Tensor, precision: Precision, again: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Makes the updates that `updates` names, in an autocast of its own.
 
         Weights that an outer autocast caches under `no_grad` would have no gradient later.
         """
         by = Rotation(self.cos, self.sin) if self.config.positions == "rope" else None
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded and self.config.precision == "bfloat16"):
+        with mixed(precision, x.device):
             for update in updates:
                 if update == "l":
-                    z_l = self.lower(z_l, z_h + x, by)
+                    z_l = self.lower(z_l, z_h + x, by, again)
                 else:
-                    z_h = self.upper(z_h, z_l, by)
+                    z_h = self.upper(z_h, z_l, by, again)
         return z_h, z_l
 
     def q(self, z_h: Tensor) -> Tensor:

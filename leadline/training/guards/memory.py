@@ -16,7 +16,7 @@ from leadline.finding import Finding
 from leadline.task import Task
 from leadline.training.guards.guard import Guard, Interval
 
-__all__ = ["Device", "Host", "Memory", "Meter", "meter"]
+__all__ = ["Device", "Host", "Memory", "Meter", "human", "meter"]
 
 FULL = 0.9
 """Share of the limit that a step may need."""
@@ -217,8 +217,8 @@ class Memory(Guard):
             return
         self._said, self._over = self._peak, over
         since = "" if self._meter.fresh else ", or anything since the process began,"
-        sentence = f"a full step{since} peaks at {_human(self._peak)} (forward, backward, optimizer)"
-        more = f": more than {FULL:.0%} of the {_human(limit)} that this process may hold" if over else ""
+        sentence = f"a full step{since} peaks at {human(self._peak)} (forward, backward, optimizer)"
+        more = f": more than {FULL:.0%} of the {human(limit)} that this process may hold" if over else ""
         yield Finding(self.name, over, self._peak, sentence + more, "step")
 
     def _leak(self, interval: Interval) -> Iterator[Finding]:
@@ -233,9 +233,9 @@ class Memory(Guard):
         self._leaking = True
         slope = (high - low) / (last - first)
         end = high + slope * (interval.budget - last)
-        grown = f"{_human(low)} at step {first}, {_human(high)} at step {last}"
-        sentence = f"memory grows by {_human(1000 * slope)} per 1000 steps: {grown}"
-        yield Finding(self.name, True, 1000 * slope, f"{sentence}, {_human(end)} by the end of the budget", "leak")
+        grown = f"{human(low)} at step {first}, {human(high)} at step {last}"
+        sentence = f"memory grows by {human(1000 * slope)} per 1000 steps: {grown}"
+        yield Finding(self.name, True, 1000 * slope, f"{sentence}, {human(end)} by the end of the budget", "leak")
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what was said.
@@ -252,6 +252,6 @@ class Memory(Guard):
         self._leaking = state["leaking"]
 
 
-def _human(size: float) -> str:
+def human(size: float) -> str:
     """A size in bytes as people read it."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
