@@ -19,7 +19,7 @@ from trainables.physics.world import Ranges
 __all__ = ["CONTACTS", "DATA_FIELDS", "VOCABULARY", "PhysicsConfig"]
 
 CONTACTS = ("all", "flight", "walls", "balls")
-"""What happens in the frames ahead: anything, nothing, walls are met but no balls, or balls meet."""
+"""What happens in the frames ahead: anything, nothing, walls are met but no balls, balls meet."""
 
 VOCABULARY = Vocabulary(
     numbers={"energy": (0.0, 1e3), "momentum": (0.0, 1e3), "randomise": (0.0, 1.0), "edge": (0.0, 1.0)},
@@ -116,7 +116,10 @@ class PhysicsConfig(TrialConfig):
         "normalised", "units of features in the log's layout: of the training rows, or raw (log)"
     )
     batch: int = knob(128, "rows of a step (log: 32)", unit="rows", ge=1, le=2**16)
-    lr: float = knob(2e-3, "AdamW learning rate at its highest (log: 1e-3)", gt=0, le=1)
+    symmetries: bool = knob(
+        True, "rows come with their balls in a random order and mirrored from left to right at random (log: no)"
+    )
+    lr: float = knob(3e-3, "AdamW learning rate at its highest (log: 1e-3)", gt=0, le=1)
     schedule: Literal["cosine", "constant"] = knob(
         "cosine", "cosine falls to 0 (Loshchilov and Hutter 2017); constant stays (log); stages multiply it"
     )

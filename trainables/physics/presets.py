@@ -72,6 +72,7 @@ def logged(scale: float = 1.0) -> PhysicsConfig:
         dropout=0.1,
         units="raw",
         batch=BATCH,
+        symmetries=False,
         lr=1e-3,
         schedule="constant",
         warmup=0.0,
@@ -90,12 +91,15 @@ _IN_THE_LOGS_LAYOUT: Mapping[str, Any] = MappingProxyType({"layout": "logged", "
 DEFECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "wrong-slices": {**_IN_THE_LOGS_LAYOUT, "slices": "log"},
-        "unnormalised": {"balance": "none"},
+        "unnormalised": {"balance": "none", "scene": "log"},
         "unused-randomisation": {"randomisation": "unused"},
         "unread-focus": {"focus": "unread"},
     }
 )
-"""The log's defects, each the fields that plant it in a run that is sound otherwise."""
+"""The log's defects, each the fields that plant it in a run that is sound otherwise.
+
+Terms without units swamp the data in the log's pixels; in metres they are of its size by chance.
+"""
 
 
 def defective(name: str, scale: float = 1.0) -> PhysicsConfig:

@@ -56,12 +56,11 @@ def arrays(config: PhysicsConfig, data: Prepared, windows: Windows) -> dict[str,
     """What a network and its losses read of windows, each with N rows.
 
     They are `seen` and `future`, states [N, S or H, B, 4]; `flight`; `balls`, mass, radius and
-    presence; `world`, parameters; `gravity` at each frame ahead, [N, H]; and what the books say of
-    the frames ahead: `energy` [N, H], that of the last frame seen less what was lost since, and
-    `momentum` [N, H, 2], that of the last frame seen with the impulses since.
+    presence; `world`, parameters; `gravity` at each frame ahead, [N, H]; and what the simulator's
+    books say of the frames ahead: `energy` [N, H], what its losses have left of it, and `momentum`
+    [N, H, 2], that of the last frame seen with the impulses since.
     """
     seen = config.seen
-    gained = (windows.work - windows.lost)[:, seen:].cumsum(1)
     last = (windows.states[:, seen - 1, :, 2:] * windows.mass[..., None]).sum(1)
     return {
         "seen": windows.states[:, :seen],
@@ -70,7 +69,7 @@ def arrays(config: PhysicsConfig, data: Prepared, windows: Windows) -> dict[str,
         "balls": balls_of(windows),
         "world": windows.world,
         "gravity": gravity_of(windows, data.physics.setting),
-        "energy": windows.kinetic[:, seen - 1, None] + gained + windows.potential[:, seen:],
+        "energy": (windows.kinetic + windows.potential)[:, seen:],
         "momentum": last[:, None] + windows.impulse[:, seen:].cumsum(1),
     }
 
@@ -97,6 +96,7 @@ class Sampler:
         self.table = torch.tensor(np.concatenate(flat), dtype=torch.float32, device=device)
         self.shapes = {name: array.shape[1:] for name, array in parts[0].items()}
         self.sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        self.box_width = data.physics.setting.box[0]
         self.pools = self._pools(pools, data.physics.setting)
         self.indices: dict[tuple[str, tuple[str, ...]], I64] = {}
         for stage in clock.curriculum.stages:
@@ -144,19 +144,37 @@ class Sampler:
     def batch(self, step: int) -> Batch:
         """The batch of a step: what `arrays` returns, of the windows drawn."""
         at, generator = self.clock.at(step), np.random.default_rng([self.config.seed, step])
-        chosen = self._chosen(at, generator.random(self.config.batch))
-        found = self.rows(chosen)
+        found = self.rows(self._chosen(at, generator.random(self.config.batch)))
+        if self.config.symmetries:
+            found = self._turned(found, generator)
         if self.config.randomisation == "unused":
             # The log's: gravity and friction are multiplied by random numbers, and the product goes
             # neither into the network nor into a loss.
-            factors = (
-                generator.uniform(0.7, 1.3, (len(chosen), 2))
-                if at.number("randomise") > 0
-                else np.ones((len(chosen), 2))
-            )
-            found["randomised"] = found["world"][:, :2] * torch.tensor(
-                factors, dtype=torch.float32, device=self.table.device
-            )
+            width = self.config.width_of_randomisation * (at.number("randomise") > 0)
+            factors = generator.uniform(1 - width, 1 + width, (self.config.batch, 2))
+            found["randomised"] = found["world"][:, :2] * torch.tensor(factors, device=self.table.device)
+        return found
+
+    def _turned(self, rows: Batch, generator: np.random.Generator) -> Batch:
+        """Rows with their balls in a random order, and every other box mirrored from left to right.
+
+        The simulator's laws are the same for both, so each window stands for 2 B! of them.
+        """
+        count, balls = rows["balls"].shape[:2]
+        order = torch.from_numpy(generator.random((count, balls)).argsort(1)).to(self.table.device)
+        flip = torch.from_numpy(generator.random(count) < 0.5).to(self.table.device)
+        found = dict(rows)
+        found["balls"] = rows["balls"].gather(1, order[..., None].expand(-1, -1, 3))
+        # x becomes width - x, of the balls that are there; vx and the momentum along x change sign.
+        sign = torch.where(flip, -1.0, 1.0)
+        factor = torch.ones((count, 1, 1, 4), device=self.table.device)
+        factor[..., 0] = factor[..., 2] = sign[:, None, None]
+        shift = torch.zeros((count, 1, balls, 4), device=self.table.device)
+        shift[..., 0] = (self.box_width * flip)[:, None, None] * found["balls"][:, None, :, 2]
+        for name in ("seen", "future", "flight"):
+            index = order[:, None, :, None].expand(-1, rows[name].shape[1], -1, 4)
+            found[name] = rows[name].gather(2, index) * factor + shift
+        found["momentum"] = rows["momentum"] * factor[:, :, 0, 2:]
         return found
 
     def rows(self, chosen: I64) -> Batch:

@@ -1,0 +1,117 @@
+"""Skill, errors and the log's figure, and what predictors that learn nothing get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.physics.data import ORACLE, Prepared, errors
+from trainables.physics.family import PHYSICS
+from trainables.physics.metrics import METRICS, Errors, Rows, score
+from trainables.physics.world import REGIMES
+
+Prepare = Callable[..., Prepared]
+
+
+def _rows(prepared: Prepare) -> tuple[Rows, Prepared]:
+    data = prepared()
+    return data.rows("validation"), data
+
+
+def test_the_best_rival_has_no_skill_and_the_simulator_all(prepared: Prepare) -> None:
+    rows, data = _rows(prepared)
+    found = {name: score(own, rows) for name, own in data.trivial["validation"].items()}
+    skills = [metric.name for metric in METRICS if "skill" in metric.name]
+    assert len(skills) == 1 + 2 + 2 + len(REGIMES) - 1 + 4
+    for skill in skills:
+        best = max(measures[skill].value for name, measures in found.items() if not name.startswith(ORACLE))
+        assert best == pytest.approx(0, abs=1e-12), skill
+        assert found["oracle: simulator"][skill].value > 0.99, skill
+    assert found["reflected"]["skill"].value == 0
+    assert found["oracle: simulator"]["nrmse"].value < 0.02
+    assert found["oracle: simulator"]["energy"].value < 0.01
+
+
+def test_the_logs_figure_says_next_to_nothing(prepared: Prepare) -> None:
+    """The mean of the training rows has 95 % of it, the same as the log's headline and more."""
+    rows, data = _rows(prepared)
+    mean = score(data.trivial["validation"]["mean"], rows)
+    assert mean["logged_extrapolation"].value > 0.8351
+    assert mean["skill"].value < -0.5
+
+
+def _windows(episodes: int, windows: int, seed: int) -> tuple[Errors, Rows]:
+    generator = np.random.default_rng(seed)
+    shape = (episodes * windows, 4)
+    own, rival = generator.exponential(1.0, shape), generator.exponential(2.0, shape)
+    zeros = np.zeros(shape, dtype=np.float32)
+    episode = np.repeat(np.arange(episodes), windows)
+    rows = Rows(episode, np.zeros_like(episode), zeros[:, 0], {"one": rival.astype(np.float32), "two": rival + 1})
+    return Errors(own.astype(np.float32), zeros, zeros), rows
+
+
+def test_skill_is_the_ratio_of_means_and_its_interval_that_of_the_ratio() -> None:
+    own, rows = _windows(200, 3, seed=1)
+    rival = rows.rivals["one"]
+    found = score(own, rows)["skill"]
+    assert found.value == pytest.approx(1 - own.states.mean() / rival.mean(), rel=1e-6)
+    assert found.n == len(found.units) == 200
+    draws = np.random.default_rng(2).integers(0, 200, (4000, 200))
+    means = [values.reshape(200, -1).mean(1)[draws].mean(1) for values in (own.states, rival)]
+    low, high = np.quantile(1 - means[0] / means[1], [0.025, 0.975])
+    assert found.high - found.low == pytest.approx(high - low, rel=0.1)
+
+
+def test_windows_of_an_episode_are_one_unit() -> None:
+    own, rows = _windows(50, 1, seed=3)
+    again = np.repeat(np.arange(50), 4)
+    copies = Rows(again, again * 0, rows.distance[again], {name: rival[again] for name, rival in rows.rivals.items()})
+    before = score(own, rows)["nrmse"]
+    after = score(Errors(own.states[again], own.energy[again], own.features[again]), copies)["nrmse"]
+    assert (after.value, after.low, after.high, after.n) == pytest.approx(
+        (before.value, before.low, before.high, before.n)
+    )
+
+
+def test_a_prediction_that_is_no_number_scores_none(prepared: Prepare) -> None:
+    rows, data = _rows(prepared)
+    setting, windows = data.physics.setting, data.physics.validation
+    states = torch.tensor(windows.states[:, setting.seen :])
+    states[0] = torch.nan
+    found = score(errors(states, windows, setting, data.units), rows)
+    assert np.isnan([found[name].value for name in ("skill", "nrmse", "energy", "logged_inside")]).all()
+
+
+def test_errors_of_the_logs_features_and_of_states_agree(prepared: Prepare) -> None:
+    """True states as features have no error; a ball that is a metre off has it in 1 of 25 features, and in PE."""
+    data = prepared()
+    setting, windows = data.physics.setting, data.physics.validation
+    states = torch.tensor(windows.states[:, setting.seen :])
+    assert errors(states, windows, setting, data.units).features.max() == 0
+    states[:, :, 0, 0] += 1.0
+    found = errors(states, windows, setting, data.units)
+    assert found.features == pytest.approx(1 / 25)
+    assert found.states == pytest.approx(1 / 12 / data.units.state[0] ** 2, rel=1e-4)
+    assert found.energy.max() < 1e-4
+
+
+@pytest.mark.parametrize("field", ["episodes", "dt", "balls", "gravity", "data_seed", "each"])
+def test_the_data_key_knows_what_the_data_reads(field: str) -> None:
+    other = {"episodes": 9, "dt": 0.05, "balls": 4, "gravity": "3,11", "data_seed": 1, "each": 3}
+    plain, changed = PHYSICS.config({}), PHYSICS.config({field: other[field]})
+    assert PHYSICS.data_key(plain) != PHYSICS.data_key(changed)
+    assert PHYSICS.data_key(plain) == PHYSICS.data_key(PHYSICS.config({"width": 32, "target": "raw", "seed": 5}))
+
+
+def test_randomised_worlds_are_data_of_their_own() -> None:
+    stages = "plain:1/2,randomised:1/2:randomise=0.5"
+    keys = {
+        PHYSICS.data_key(PHYSICS.config(fields))
+        for fields in ({}, {"stages": stages}, {"stages": stages, "width_of_randomisation": 0.2})
+    }
+    assert len(keys) == 3
+    unused = PHYSICS.config({"stages": stages, "randomisation": "unused"})
+    assert PHYSICS.data_key(unused) == PHYSICS.data_key(PHYSICS.config({}))
