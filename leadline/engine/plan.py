@@ -198,7 +198,7 @@ def first_configurations(settings: Settings, space: Space) -> list[TrialConfig]:
 
 
 def _by_stratum(settings: Settings, space: Space) -> dict[str, TrialConfig]:
-    """A first configuration for each stratum, by its name, such as `batch=16`; empty if it is one."""
+    """A first configuration for each stratum, by its name; an empty one where there are none."""
     family = settings.model_family()
     director = _replayed(settings, space, ())
     proposals = _first_proposals(director, len(settings.strata))
