@@ -112,7 +112,7 @@ def beam(model: Decodable, rules: Tensor, commands: Tensor, limit: int, width: i
     ended = torch.zeros(rows, width, dtype=torch.bool, device=device)
     for position in range(limit):
         logits, state = model.step(state, last.flatten())
-        more = _log_probabilities(logits).unflatten(0, (rows, width))
+        more = _log_probabilities(logits).reshape(rows, width, -1)
         count = more.shape[-1]
         # An answer that has ended goes on by PAD alone, which costs nothing.
         done = torch.full_like(more, -torch.inf).index_fill_(-1, torch.tensor(PAD, device=device), 0.0)

@@ -84,10 +84,8 @@ def answer(model: nn.Module, inputs: Any, beam: int) -> Answer:
     rules = np.zeros((1, max(2, len(parts))), dtype=np.int64)
     rules[0, : len(parts)] = sorted(map(token, parts))
     device = next(model.parameters()).device
-    given = (
-        torch.from_numpy(array).to(device)
-        for array in (rules, grammar.tokens()[[grammar.number(words)]].astype(np.int64))
-    )
-    found = decode(cast(Decodable, model), *given, LIMIT, beam)
+    commands = grammar.tokens()[[grammar.number(words)]].astype(np.int64)
+    given = [torch.from_numpy(array).to(device) for array in (rules, commands)]
+    found = decode(cast(Decodable, model), given[0], given[1], LIMIT, beam)
     said = " ".join(grammar.actions(found.actions[0].tolist()))
     return Answer(" ".join(words), rule, said, " ".join(interpret(words, parts)), float(found.score[0]))

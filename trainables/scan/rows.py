@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from leadline.task import Split
 from trainables.scan.config import ScanConfig
 from trainables.scan.data import HELD_OUT, ScanData
 from trainables.scan.grammar import PAD
+from trainables.scan.rule_split import KINDS
 
 __all__ = ["Rows", "Sampler", "drawn", "scored"]
 
@@ -111,8 +112,8 @@ def scored(config: ScanConfig, data: ScanData, split: Split) -> dict[str, Rows]:
     dealt to its rules in turn, where they change the answer: a command is one unit.
     """
     base = drawn(config, data, split, data.commands.shape[0] if split == "test" else config.eval_commands)
-    groups = np.array(data.groups)
-    new, pairs, rules = (data.tasks.scored(kind, split) for kind in ("commands", "pairs", "rules"))
+    groups, part = np.array(data.groups), cast(Literal["validation", "test"], split)
+    new, pairs, rules = (data.tasks.scored(kind, part) for kind in KINDS)
     pools = {name: new & (groups == name)[:, None] for name in ("simple", "complex", "novel")}
     pools |= {"unseen_pairs": pairs, HELD_OUT: rules}
     return {"exact": base, **{name: _dealt(config, data, pool & data.changed) for name, pool in pools.items()}}

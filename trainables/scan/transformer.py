@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ class Attention(nn.Module):
 
     def _split(self, tensor: Tensor) -> Tensor:
         """[rows, positions, width] as [rows, heads, positions, width / heads]."""
-        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return tensor.reshape(*tensor.shape[:-1], self.heads, -1).transpose(1, 2)
 
     def keys_values(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """The keys and values of positions, each [rows, heads, positions, width / heads]."""
@@ -103,7 +105,8 @@ class EncoderLayer(nn.Module):
         """Positions [rows, positions, width] after the layer; the mask hides padding."""
         normed = self.norms[0](tensor)
         tensor = tensor + self.dropout(self.attention(normed, self.attention.keys_values(normed), mask, False))
-        return tensor + self.dropout(self.forward_layer(self.norms[1](tensor)))
+        found: Tensor = tensor + self.dropout(self.forward_layer(self.norms[1](tensor)))
+        return found
 
 
 class DecoderLayer(nn.Module):
@@ -175,7 +178,8 @@ class Transformer(nn.Module):
         self.register_buffer("codes", sinusoids(positions, width), persistent=False)
 
     def _embedded(self, embeddings: Tensor, first: int = 0) -> Tensor:
-        return self.dropout(embeddings * self.scale + self.codes[first : first + embeddings.shape[1]])
+        found: Tensor = self.dropout(embeddings * self.scale + self.codes[first : first + embeddings.shape[1]])
+        return found
 
     def encode(self, rules: Tensor, commands: Tensor) -> State:
         """Reads rules and commands.
@@ -188,7 +192,8 @@ class Transformer(nn.Module):
         for layer in self.encoder:
             tensor = layer(tensor, mask)
         tensor = self.norms[0](tensor)
-        return (mask, *(part for layer in self.decoder for part in layer.other.keys_values(tensor)))
+        memories = (cast(DecoderLayer, layer).other.keys_values(tensor) for layer in self.decoder)
+        return (mask, *itertools.chain.from_iterable(memories))
 
     def _decode(self, state: State, actions: Tensor) -> tuple[Tensor, State]:
         """Decodes positions that follow those kept in the state: one, or all where none is kept."""

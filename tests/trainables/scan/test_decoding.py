@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tests.trainables.scan.test_models import ACTIONS, NETWORKS, RULES, WORDS, _network, _rows
-from trainables.scan.decoding import END, PAD, START, beam, decode, greedy
+from trainables.scan.decoding import beam, decode, greedy
+from trainables.scan.grammar import END, PAD, START
 from trainables.scan.lstm import AttentionLSTM, State
 
 LIMIT = 12
@@ -22,7 +24,7 @@ def _log_probabilities(logits: Tensor) -> Tensor:
     return found.log_softmax(-1)
 
 
-def _by_hand(model: nn.Module, rules: Tensor, commands: Tensor) -> tuple[list[int], float]:
+def _by_hand(model: Any, rules: Tensor, commands: Tensor) -> tuple[list[int], float]:
     """The greedy answer to one row, by whole forward passes."""
     said, score = [START], 0.0
     while len(said) <= LIMIT and said[-1] != END:
@@ -32,7 +34,7 @@ def _by_hand(model: nn.Module, rules: Tensor, commands: Tensor) -> tuple[list[in
     return said[1:], score
 
 
-def _ending(name: str) -> nn.Module:
+def _ending(name: str) -> Any:
     """A network whose answers end at different positions."""
     model = _network(name)
     with torch.no_grad():

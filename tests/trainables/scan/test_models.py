@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +13,7 @@ from trainables.scan.lstm import AttentionLSTM, LoggedLSTM
 from trainables.scan.transformer import Shape, Transformer, parameter_count
 
 WORDS, RULES, ACTIONS = 17, 12, 10
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "logged": lambda: LoggedLSTM(WORDS, RULES, ACTIONS, 16),
     "attention": lambda: AttentionLSTM(WORDS, RULES, ACTIONS, 16),
     "transformer": lambda: Transformer(Shape.of(16, layers=2), WORDS, RULES, ACTIONS, 64),
@@ -31,7 +34,7 @@ def _rows(rows: int, positions: int = 12, seed: int = 0) -> tuple[Tensor, Tensor
     return rules, commands.masked_fill(torch.arange(9) >= words, 0), actions
 
 
-def _network(name: str) -> nn.Module:
+def _network(name: str) -> Any:
     torch.manual_seed(1)
     return NETWORKS[name]().eval()
 
