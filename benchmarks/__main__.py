@@ -2,8 +2,8 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, step, recursive, memory, guards, engine, durability or scale; all by default, which takes
-about half an hour. Each prints what it measures; the table, in Markdown, comes last. --reference is
+PART is data, step, recursive, memory, guards, engine, durability or scale; all by default, which
+takes about an hour. Each prints what it measures; the table, in Markdown, comes last. --reference is
 explained in `benchmarks.recursive`.
 """
 

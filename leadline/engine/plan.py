@@ -179,7 +179,7 @@ def _configs(settings: Settings, space: Space) -> list[TrialConfig]:
 
 
 def _by_stratum(settings: Settings, space: Space) -> dict[str, TrialConfig]:
-    """A first configuration for each stratum, by its name, such as `batch=16`; empty if it is one."""
+    """A first configuration for each stratum, by its name, such as `batch=16`, or empty if one."""
     family = settings.model_family()
     director = _replayed(settings, space, ())
     proposals = _first_proposals(director, len(settings.strata))
