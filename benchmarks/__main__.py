@@ -3,8 +3,8 @@
     python -m benchmarks [PART] ... [--reference PATH]
 
 PART is data, step, recursive, memory, guards, engine, durability or scale; all by default, which
-takes about an hour. Each prints what it measures; the table, in Markdown, comes last. --reference is
-explained in `benchmarks.recursive`.
+takes about an hour. Each prints what it measures; the table, in Markdown, comes last. --reference
+is explained in `benchmarks.recursive`.
 """
 
 from __future__ import annotations
