@@ -74,7 +74,7 @@ def test_leaderboard_json_schema(finished: Path, capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     board = json.loads(out)
     assert err == ""
-    assert list(board) == ["sweep", "metric", "mode", "rows", "confirmed", "baselines"]
+    assert list(board) == ["sweep", "metric", "mode", "stopping_off", "rows", "confirmed", "baselines"]
     assert (board["sweep"], board["metric"], board["mode"]) == ("demo", "hinge", "min")
     assert {tuple(row) for row in board["rows"]} == {tuple(ROW)}
     confirmed = {("trial", "stratum", "value", "low", "high", "replicates", "split", "n", "marks", "against")}
