@@ -96,8 +96,10 @@ class PhysicsConfig(TrialConfig):
     width_of_randomisation: float = knob(
         0.3, "randomised worlds have each parameter multiplied by 1 - this to 1 + this (log: 0.3)", gt=0, lt=1
     )
-    layout: Literal["query", "logged"] = knob(
-        "query", "tokens for the frames seen and the frames asked for; or the log's, whose tokens are the frames seen"
+    layout: Literal["paired", "logged"] = knob(
+        "paired",
+        "a token for each frame seen and guess at one ahead together; or the log's, whose tokens are its 25 features "
+        "of the frames seen",
     )
     target: Literal["raw", "ballistic", "reflected"] = knob(
         "reflected",
@@ -200,20 +202,22 @@ class PhysicsConfig(TrialConfig):
         Raises:
             ConfigError: for what cannot be, such as balls that do not fit.
         """
-        common = {
-            "fewest": self.fewest,
-            "balls": self.balls,
-            "substeps": self.substeps,
-            "seen": self.seen,
-            "horizon": self.horizon,
-            "train": self.episodes,
-            "scored": self.scored,
-            "each": self.each,
-            "seed": self.data_seed,
-        }
-        if self.scene == "log":
-            return replace(log_setting(frames=self.seen + self.horizon, **common), training=self.training)
-        return Setting(dt=self.dt, frames=self.frames, stride=self.stride, training=self.training, **common)
+        log = self.scene == "log"
+        scene = log_setting() if log else Setting(dt=self.dt, stride=self.stride)
+        return replace(
+            scene,
+            frames=self.seen + self.horizon if log else self.frames,
+            fewest=self.fewest,
+            balls=self.balls,
+            substeps=self.substeps,
+            seen=self.seen,
+            horizon=self.horizon,
+            training=self.training,
+            train=self.episodes,
+            scored=self.scored,
+            each=self.each,
+            seed=self.data_seed,
+        )
 
     @property
     def pairs(self) -> int:

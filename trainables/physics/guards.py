@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -129,6 +129,6 @@ class Swamped(Guard):
         self._news.told = dict(state["told"])
 
 
-def _norm(term: Tensor, parameters: list[Tensor]) -> Tensor:
+def _norm(term: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
     return torch.stack([g.square().sum() for g in found if g is not None]).sum().sqrt()

@@ -13,7 +13,7 @@ from trainables.physics.config import PhysicsConfig
 from trainables.physics.features import PER_BALL, features
 from trainables.physics.world import PARAMETERS
 
-__all__ = ["LoggedTransformer", "QueryTransformer", "Transformer", "network", "sinusoids"]
+__all__ = ["LoggedTransformer", "PairedTransformer", "Transformer", "network", "sinusoids"]
 
 
 def sinusoids(count: int, width: int) -> Tensor:
@@ -47,15 +47,15 @@ class Block(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(2))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, last: int = 0) -> Tensor:
-        """Maps tokens [N, T, width] to as many, or to the last few alone, [N, last, width]."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps tokens [N, T, width] to as many."""
         rows, tokens, width = x.shape
         split = self.qkv(x).view(rows, tokens, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query[:, :, -last:], key, value)
-        flat = mixed.transpose(1, 2).reshape(rows, -1, width)
-        x = self.norms[0](x[:, -last:] + self.dropout(self.out(flat)))
-        return self.norms[1](x + self.dropout(self.down(functional.relu(self.up(x)))))
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        x = self.norms[0](x + self.dropout(self.out(mixed.transpose(1, 2).reshape(rows, tokens, width))))
+        changed: Tensor = self.norms[1](x + self.dropout(self.down(functional.relu(self.up(x)))))
+        return changed
 
 
 class Transformer(nn.Module):
@@ -65,6 +65,14 @@ class Transformer(nn.Module):
     and `world_center` and `world_scale` [6] are statistics of the training rows, which
     `measure_units` takes.
     """
+
+    state_center: Tensor
+    state_scale: Tensor
+    ball_center: Tensor
+    ball_scale: Tensor
+    world_center: Tensor
+    world_scale: Tensor
+    positions: Tensor
 
     def __init__(self, config: PhysicsConfig) -> None:
         super().__init__()
@@ -77,7 +85,7 @@ class Transformer(nn.Module):
         )
 
     def measure_units(self, seen: Tensor, future: Tensor, balls: Tensor, world: Tensor) -> None:
-        """Sets the units from training rows; arguments as in `forward`, `future` as its result."""
+        """Sets the units from training rows, which are given as to `forward`."""
         present = balls[..., 2] > 0
         states = future.transpose(1, 2)[present].flatten(0, 1)
         for name, rows in (("state", states), ("ball", balls[present][:, :2]), ("world", world)):
@@ -92,11 +100,13 @@ class Transformer(nn.Module):
         return (states - self.state_center) / self.state_scale
 
 
-class QueryTransformer(Transformer):
-    """Tokens for the frames seen, and for each frame ahead one that holds a guess at it.
+class PairedTransformer(Transformer):
+    """A token for each frame, with a frame seen, a guess at one ahead, and the last frame seen.
 
-    The guess is the flight by `target`, or the mean state where that is raw. The output is the
-    guess plus what the network adds, which starts at 0.
+    Token t holds frame t of those seen and the guess at frame t of those ahead; where there are
+    more of the one than of the other, the rest is 0. The guess is the flight by `target`, or the
+    mean state where that is raw. The output is the guess plus what the network adds, which starts
+    at 0. Half as many tokens as frames cost half as much as a token for each.
 
     Args:
         config: the configuration.
@@ -106,10 +116,10 @@ class QueryTransformer(Transformer):
         super().__init__(config)
         self.raw = config.target == "raw"
         self.world_given = config.world_given
-        count = config.balls * (4 + 3) + (len(PARAMETERS) if config.world_given else 0)
-        self.read = nn.Linear(count + config.pairs, config.width)
-        self.kind = nn.Parameter(torch.zeros(2, config.width))
-        self.register_buffer("positions", sinusoids(config.seen + config.horizon, config.width), persistent=False)
+        self.tokens = max(config.seen, config.horizon)
+        count = 3 * 4 * config.balls + 2 * config.pairs + 3 * config.balls
+        self.read = nn.Linear(count + (len(PARAMETERS) if config.world_given else 0), config.width)
+        self.register_buffer("positions", sinusoids(self.tokens, config.width), persistent=False)
         self.answer = nn.Linear(config.width, config.balls * 4)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
@@ -127,27 +137,32 @@ class QueryTransformer(Transformer):
             States [N, H, B, 4]; those of balls that are not there mean nothing.
         """
         guess = self.state_center.expand_as(flight) if self.raw else flight
-        states = torch.cat([seen, guess], 1)
-        _, radius, present = balls.unbind(-1)
-        fixed = [*((balls[..., :2] - self.ball_center) / self.ball_scale * present[..., None]).unbind(-1), present]
+        present = balls[..., 2]
+        frames = [part for states in (seen, guess) for part in self.frames(states, balls[..., 1], present)]
+        fixed = [((balls[..., :2] - self.ball_center) / self.ball_scale * present[..., None]).flatten(1), present]
+        fixed.append((self.units(seen[:, -1]) * present[..., None]).flatten(1))
         if self.world_given:
             fixed.append((world - self.world_center) / self.world_scale)
-        rows = [(self.units(states) * present[:, None, :, None]).flatten(2)]
-        rows += [part[:, None].expand(-1, states.shape[1], -1) for part in fixed]
-        rows += self.gaps(states, radius) if self.balls > 1 else []
-        kinds = self.kind.repeat_interleave(torch.tensor([self.seen, self.horizon], device=seen.device), 0)
-        x = self.read(torch.cat(rows, -1)) + self.positions + kinds
-        for block in self.blocks[:-1]:
+        every = torch.cat(fixed, -1)[:, None].expand(-1, self.tokens, -1)
+        x = self.read(torch.cat([*frames, every], -1)) + self.positions
+        for block in self.blocks:
             x = block(x)
-        # Nothing reads what the last block makes of the frames seen, a quarter of the work.
-        added = self.answer(self.blocks[-1](x, last=self.horizon)).view_as(flight)
+        added: Tensor = self.answer(x[:, : self.horizon]).view_as(flight)
         return guess + added * self.state_scale
 
-    def gaps(self, states: Tensor, radius: Tensor) -> list[Tensor]:
-        """The gaps between the surfaces of each pair of balls, in m: [N, S + H, pairs]."""
-        first, second = torch.triu_indices(self.balls, self.balls, 1, device=states.device)
-        apart = (states[:, :, first, :2] - states[:, :, second, :2]).square().sum(-1)
-        return [(apart + 1e-12).sqrt() - (radius[:, first] + radius[:, second])[:, None]]
+    def frames(self, states: Tensor, radius: Tensor, present: Tensor) -> list[Tensor]:
+        """States, [N, tokens, 4 B], and the gaps between the balls of pairs, [N, tokens, pairs].
+
+        Gaps are those between surfaces, in radii of training; beyond 4 they are all alike.
+        """
+        rows = [(self.units(states) * present[:, None, :, None]).flatten(2)]
+        if self.balls > 1:
+            first, second = torch.triu_indices(self.balls, self.balls, 1, device=states.device)
+            apart = (states[:, :, first, :2] - states[:, :, second, :2]).square().sum(-1)
+            gap = (apart + 1e-12).sqrt() - (radius[:, first] + radius[:, second])[:, None]
+            both = present[:, first] * present[:, second]
+            rows.append((gap / self.ball_center[1]).clamp(max=4.0) * both[:, None])
+        return [functional.pad(row, (0, 0, 0, self.tokens - row.shape[1])) for row in rows]
 
 
 class LoggedTransformer(Transformer):
@@ -160,6 +175,9 @@ class LoggedTransformer(Transformer):
     Args:
         config: the configuration.
     """
+
+    feature_center: Tensor
+    feature_scale: Tensor
 
     def __init__(self, config: PhysicsConfig) -> None:
         super().__init__(config)
@@ -198,4 +216,4 @@ def network(config: PhysicsConfig) -> Transformer:
     """Returns the untrained network, on the CPU; it is equal for equal configurations."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return LoggedTransformer(config) if config.layout == "logged" else QueryTransformer(config)
+        return LoggedTransformer(config) if config.layout == "logged" else PairedTransformer(config)

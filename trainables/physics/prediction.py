@@ -56,7 +56,7 @@ def _world(given: Any) -> F64:
         if name not in PARAMETERS:
             raise ConfigError(f"inputs: world: no parameter {name!r:.60}; known: {', '.join(PARAMETERS)}")
     values = {name: float(_numbers(value, f"world: {name}", ())) for name, value in given.items()}
-    return Worlds.of(**values).values
+    return Worlds.of(1, **values).values
 
 
 def read(inputs: Any, config: PhysicsConfig) -> Windows:

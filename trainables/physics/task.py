@@ -157,8 +157,8 @@ class PhysicsTask(Task):
         self.model.eval()
         with torch.no_grad():
             parts = [
-                self.model(*(part.to(self.device) for part in rows)).cpu()
-                for rows in zip(*(tensor.split(ROWS_AT_ONCE) for tensor in inputs), strict=True)
+                self.model(*(tensor[first : first + ROWS_AT_ONCE].to(self.device) for tensor in inputs)).cpu()
+                for first in range(0, len(windows), ROWS_AT_ONCE)
             ]
         self.model.train(training)
         return torch.cat(parts)

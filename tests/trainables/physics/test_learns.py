@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from leadline.training.loop import Loop
 from tests.trainables.physics.conftest import one_thread
+from trainables.physics.data import ORACLE
 from trainables.physics.family import PHYSICS
 
 __all__ = ["one_thread"]
 
 
 def test_300_steps_beat_flight_reflected_at_the_walls() -> None:
-    """The schedule ends with them; seed 0 reaches 0.31 to 0.35 by layout of the data, at about 15 s of one core."""
+    """The schedule ends with them."""
     config = PHYSICS.config({"steps": 300, "eval_every": 300, "episodes": 1200, "scored": 128, "each": 1})
     data = PHYSICS.build_data(config)
     (report,) = Loop(PHYSICS, config, data).run()
     assert report.metrics["validation/skill"].low > 0
     assert report.value("validation/skill") >= 0.25
-    assert PHYSICS.baselines(config, data, "validation")["reflected"]["skill"].value == 0
+    trivial = PHYSICS.baselines(config, data, "validation")
+    assert max(found["skill"].value for name, found in trivial.items() if not name.startswith(ORACLE)) == 0

@@ -49,7 +49,12 @@ def _windows(episodes: int, windows: int, seed: int) -> tuple[Errors, Rows]:
     own, rival = generator.exponential(1.0, shape), generator.exponential(2.0, shape)
     zeros = np.zeros(shape, dtype=np.float32)
     episode = np.repeat(np.arange(episodes), windows)
-    rows = Rows(episode, np.zeros_like(episode), zeros[:, 0], {"one": rival.astype(np.float32), "two": rival + 1})
+    rows = Rows(
+        episode,
+        np.zeros_like(episode),
+        zeros[:, 0],
+        {"one": rival.astype(np.float32), "two": (rival + 1).astype(np.float32)},
+    )
     return Errors(own.astype(np.float32), zeros, zeros), rows
 
 

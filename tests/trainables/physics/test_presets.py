@@ -37,7 +37,7 @@ def _findings(name: str, **fields: Any) -> list[Finding]:
             "wrong-slices",
             "physics_slices",
             "energy",
-            "kinetic energy of ball 1, potential energy of ball 1, x of ball 2",
+            "kinetic energy of ball 1, potential energy of ball 1, x of ball",
         ),
         ("wrong-slices", "physics_slices", "momentum", "does not read vx of ball 1, vy of ball 1, vx of ball 3"),
         ("unnormalised", "physics_balance", "data", "times that of the data term, which therefore hardly counts"),
