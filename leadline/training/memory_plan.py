@@ -80,7 +80,7 @@ class MemoryNeed:
     rows: int
 
 
-class _Account(TorchDispatchMode):
+class _Account(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that are alive, and answers questions about numbers.
 
     While the task is made, a tensor of which a number is asked says 0 or False, so that drawing
@@ -99,7 +99,7 @@ class _Account(TorchDispatchMode):
     """
 
     def __init__(self, fakes: FakeTensorMode, holes: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._fakes = fakes
         self._holes = holes
         self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}

@@ -81,7 +81,7 @@ def logged(scale: float = 1.0) -> PhysicsConfig:
         slices="log",
         randomisation="unused",
         focus="unread",
-        stages=LOGGED_STAGES,
+        stages=LOGGED_STAGES,  # whose randomised worlds are never simulated, as nothing would read them
         steps=steps,
         eval_every=max(1, steps // 20),
     )
@@ -119,6 +119,7 @@ def defective(name: str, scale: float = 1.0) -> PhysicsConfig:
         steps=steps,
         eval_every=max(1, steps // 20),
         episodes=max(64, round(2400 * scale)),
+        randomised=max(64, round(2400 * scale)),
         scored=max(16, round(256 * scale)),
         each=max(4, round(32 * scale)),
         **(DEFECTS[name] if name else {}),

@@ -12,6 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def test_files_of_the_mirrored_ledger_grow_to_a_size_and_follow_each_other(
     for limit, files in ((1_000_000, 1), (1, 2), (1_000_000, 2), (1, 3)):
         monkeypatch.setattr(mirror, "FILE_BYTES", limit)
         copied = Copied(source, str(tmp_path / "second"))
-        wait_for(lambda here=copied: here.mirror._there)
+        wait_for(partial(getattr, copied.mirror, "_there"))
         for text in ("something", "something more"):
             copied.director.noted(text)
             copied.ledger.commit()

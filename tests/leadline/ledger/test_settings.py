@@ -50,8 +50,15 @@ def test_what_comes_back_is_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize("arms", [{}, {"1": {}, "2": {}}])
 def test_what_an_older_version_did_not_record_has_its_default(arms: dict[str, Any]) -> None:
-    since = ("storage_patience", "where", "contrasts", "least_units", "most_workers_per_trial", "comparable", "unit")
-    since += ("stopping", "mirror")
+    since: tuple[str, ...] = (
+        "storage_patience",
+        "where",
+        "contrasts",
+        "least_units",
+        "most_workers_per_trial",
+        "comparable",
+    )
+    since += ("unit", "stopping", "mirror")
     older = {name: value for name, value in json.loads(RECORDED).items() if name not in since}
     assert Settings.from_dict({**older, "arms": arms}) == dataclasses.replace(
         BASE, arms=arms, comparable=bool(arms), stopping="always"

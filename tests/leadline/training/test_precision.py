@@ -40,7 +40,7 @@ def gradients(net: Net, precision: Precision = "float32") -> dict[str, Tensor]:
     torch.manual_seed(5)
     with mixed(precision, CPU):
         loss = (net(rows).float() - 1).square().mean()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return {name: parameter.grad for name, parameter in net.named_parameters() if parameter.grad is not None}
 
 

@@ -14,6 +14,7 @@ from trainables.physics.task import PhysicsTask
 
 SMALL: dict[str, Any] = {
     "episodes": 48,
+    "randomised": 48,
     "scored": 6,
     "each": 2,
     "frames": 30,

@@ -42,6 +42,7 @@ class TestPhysics(FamilyContract):
     family = PHYSICS
     small: ClassVar[Mapping[str, Any]] = {
         **TINY,
+        "randomised": 12,
         "stages": "basic:1/4,physics:1/4:energy=0.5:momentum=0.5:ramp=0.5:rate=0.5,"
         "randomised:1/4:energy=0.5:randomise=0.5,extrapolation:1/4:energy=0.5:randomise=0.5:edge=0.25",
         "balance": "relobralo",
@@ -58,6 +59,7 @@ class TestPhysics(FamilyContract):
         {"stages": "basic:1/2"},
         {"stages": "basic:0,physics:1"},
         {"stages": "basic:1:randomise=0.6:edge=0.6"},
+        {"randomised": 0},
         {"stages": "basic:1:contacts=all+walls"},
         {"stages": "basic:1:energi=1"},
         {"layout": "logged"},
@@ -112,7 +114,7 @@ class TestPhysicsOfTheLog(FamilyContract):
         {"horizon": 4},
         {"target": "reflected"},
         {"world_given": True},
-        {"balls": 2, "fewest": 2},
+        {"layout": "logged", "balls": 2, "fewest": 2},
     )
     learns = (
         {

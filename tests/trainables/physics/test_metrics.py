@@ -112,11 +112,13 @@ def test_the_data_key_knows_what_the_data_reads(field: str) -> None:
 
 
 def test_randomised_worlds_are_data_of_their_own() -> None:
+    """By a field, so that arms that draw more of them, or none, share them."""
     stages = "plain:1/2,randomised:1/2:randomise=0.5"
-    keys = {
+    plain, randomised, staged = (
         PHYSICS.data_key(PHYSICS.config(fields))
-        for fields in ({}, {"stages": stages}, {"stages": stages, "width_of_randomisation": 0.2})
-    }
-    assert len(keys) == 3
-    unused = PHYSICS.config({"stages": stages, "randomisation": "unused"})
-    assert PHYSICS.data_key(unused) == PHYSICS.data_key(PHYSICS.config({}))
+        for fields in ({}, {"randomised": 9}, {"randomised": 9, "stages": stages})
+    )
+    assert plain != randomised == staged
+    assert PHYSICS.data_key(PHYSICS.config({"stages": stages, "randomisation": "unused"})) == plain
+    with pytest.raises(ConfigError, match="randomised: must be above 0, as the stage randomised draws rows"):
+        PHYSICS.config({"stages": stages})
