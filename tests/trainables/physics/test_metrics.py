@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from leadline.config import ConfigError
 from trainables.physics.data import ORACLE, Prepared, errors
 from trainables.physics.family import PHYSICS
 from trainables.physics.metrics import METRICS, Errors, Rows, score
