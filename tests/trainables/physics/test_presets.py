@@ -44,6 +44,7 @@ def _findings(name: str, **fields: Any) -> list[Finding]:
         ("unused-randomisation", "no_op_stage", "stage 2", "Stage 2 (randomised) changed neither rows nor gradient"),
         ("unread-focus", "no_op_stage", "stage 3", "Stage 3 (extrapolation) changed neither rows nor gradient"),
     ],
+    ids=["slices of energy", "slices of momentum", "units", "randomisation", "focus"],
 )
 def test_a_planted_defect_is_named_by_a_guard(defect: str, guard: str, subject: str, words: str) -> None:
     found = [one for one in _findings(defect) if one.guard == guard and one.subject == subject]
