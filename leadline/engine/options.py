@@ -328,7 +328,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
         arms={name: dict(fields) for name, fields in study.arms.items()},
         unit=study.budget,
         comparable=study.comparable,
-        beside=family.beside,
+        beside=tuple(name for name in family.beside if name != metric.name),
         modes={one.name: one.mode for one in family.metrics},
         metrics={one.name: one.to_dict() for one in family.metrics},
         contrasts=_contrasts(study, sizes["strata"]),

@@ -45,9 +45,9 @@ It is DEFAULT_MMAP_THRESHOLD_MAX on 64 bits, up to which the threshold rises by 
 HOLES = 0.3
 """Share by which smaller pieces take more, since what is freed leaves holes that do not fit.
 
-Torch asks for aligned pieces, which need more room than they leave. Measured by
-`benchmarks.memory_plan`: with all pieces mapped (MALLOC_MMAP_THRESHOLD_=65536) the resident memory
-is within 2 % of what is counted; without, networks whose pieces are small took 20 to 39 % more.
+It was fitted: four configurations of HRM and TRM took 18 to 39 % more than is counted, one of them
+2 % with all pieces mapped (MALLOC_MMAP_THRESHOLD_=65536). With recomputation it took 84 to 107 %
+more, for which this share is too small, and the reason is not known.
 """
 PARTS = 2**10
 """The most parts that `smaller` divides a batch into."""

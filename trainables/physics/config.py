@@ -13,6 +13,7 @@ import pydantic
 
 from leadline.config import TrialConfig, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
+from leadline.training.precision import PRECISION, RECOMPUTE, Precision
 from trainables.physics.setting import Setting, log_setting
 from trainables.physics.world import Ranges
 
@@ -114,6 +115,8 @@ class PhysicsConfig(TrialConfig):
     heads: int = knob(4, "heads of the attention (log: 8)", ge=1, le=64)
     expansion: int = knob(2, "inner width of the perceptrons over width (log: 4)", ge=1, le=16)
     dropout: float = knob(0.0, "share of each residual that training drops (log: 0.1)", ge=0, lt=1)
+    precision: Precision = knob("float32", PRECISION)
+    recompute: bool = knob(False, RECOMPUTE)
     units: Literal["normalised", "raw"] = knob(
         "normalised", "units of features in the log's layout: of the training rows, or raw (log)"
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from leadline.training.precision import mixed, through
 from trainables.physics.config import PhysicsConfig
 from trainables.physics.features import PER_BALL, features
 from trainables.physics.world import PARAMETERS
@@ -73,9 +74,12 @@ class Transformer(nn.Module):
     world_center: Tensor
     world_scale: Tensor
     positions: Tensor
+    read: nn.Linear
+    answer: nn.Linear
 
     def __init__(self, config: PhysicsConfig) -> None:
         super().__init__()
+        self.precision, self.recompute = config.precision, config.recompute
         self.balls, self.seen, self.horizon = config.balls, config.seen, config.horizon
         for name, count in (("state", 4), ("ball", 2), ("world", len(PARAMETERS))):
             self.register_buffer(f"{name}_center", torch.zeros(count))
@@ -94,6 +98,15 @@ class Transformer(nn.Module):
             # What is the same in all rows, such as the amplitude of a constant gravity, has no
             # scale of its own, and would blow up where it is not 0.
             self.get_buffer(f"{name}_scale").copy_(torch.where(spread > 1e-6 * (1 + rows.mean(0).abs()), spread, 1.0))
+
+    def answered(self, tokens: Tensor) -> Tensor:
+        """What the network says to tokens [N, T, count], float32 [N, T, answers]."""
+        with mixed(self.precision, tokens.device):
+            x = self.read(tokens) + self.positions
+            for block in self.blocks:
+                x = through(block, x, again=self.recompute)
+            answer: Tensor = self.answer(x).float()
+        return answer
 
     def units(self, states: Tensor) -> Tensor:
         """States [..., 4] in units of the training rows."""
@@ -144,10 +157,7 @@ class PairedTransformer(Transformer):
         if self.world_given:
             fixed.append((world - self.world_center) / self.world_scale)
         every = torch.cat(fixed, -1)[:, None].expand(-1, self.tokens, -1)
-        x = self.read(torch.cat([*frames, every], -1)) + self.positions
-        for block in self.blocks:
-            x = block(x)
-        added: Tensor = self.answer(x[:, : self.horizon]).view_as(flight)
+        added = self.answered(torch.cat([*frames, every], -1))[:, : self.horizon].reshape(flight.shape)
         return guess + added * self.state_scale
 
     def frames(self, states: Tensor, radius: Tensor, present: Tensor) -> list[Tensor]:
@@ -205,11 +215,7 @@ class LoggedTransformer(Transformer):
     def forward(self, seen: Tensor, flight: Tensor, balls: Tensor, world: Tensor) -> Tensor:
         """Predicts the features of the frames ahead, [N, H, 1 + 8 B], from what the other takes."""
         x = (self.features(seen, balls, world) - self.feature_center) / self.feature_scale
-        x = self.read(x) + self.positions
-        for block in self.blocks:
-            x = block(x)
-        answer: Tensor = self.answer(x) * self.feature_scale + self.feature_center
-        return answer
+        return self.answered(x) * self.feature_scale + self.feature_center
 
 
 def network(config: PhysicsConfig) -> Transformer:

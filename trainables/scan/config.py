@@ -12,6 +12,7 @@ import pydantic
 
 from leadline.config import TrialConfig, configuration, did_you_mean, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
+from leadline.training.precision import PRECISION, RECOMPUTE, Precision
 from trainables.scan.grammar import WORDS
 from trainables.scan.rules import GROUPS, combination, group
 from trainables.scan.splits import NAMES
@@ -61,6 +62,8 @@ class ScanConfig(TrialConfig):
         0, "the transformer's inner width over its width; 0: by the width, 2 up to 128, else 4 (log)", ge=0, le=16
     )
     dropout: float = knob(0.0, "share of embeddings and layers' outputs that training drops", ge=0, lt=1)
+    precision: Precision = knob("float32", f"the transformer's, {PRECISION}")
+    recompute: bool = knob(False, f"the transformer's: {RECOMPUTE}")
     reads_rules: bool = knob(True, "the log's LSTM has its path for rules (log: built once a rule was met)")
     batch: int = knob(64, "rows of a step (log: 32)", unit="rows", ge=1, le=2**14)
     lr: float = knob(1e-2, "AdamW learning rate at its highest (log: 1e-3)", gt=0, le=1)
@@ -122,6 +125,9 @@ class ScanConfig(TrialConfig):
                 raise ValueError(f"stages: {stage.name}: no rule of {min(groups - known)} is among {self.rules!r}")
             if groups and self.model == "lstm" and not self.reads_rules:
                 raise ValueError(f"reads_rules: must be true where stages train rules, as {stage.name} does")
+        if self.model != "transformer" and (self.precision != "float32" or self.recompute):
+            name = "recompute" if self.recompute else "precision"
+            raise ValueError(f"{name}: only model=transformer has it (got model={self.model})")
         shape = self.shape
         if self.model == "transformer" and shape.width % shape.heads:
             field = "heads" if self.heads else "width"

@@ -35,7 +35,7 @@ class ScanFamily(Family[ScanConfig]):
     Config = ScanConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
-    beside = ("tokens", "held_out")
+    beside = ("exact", "tokens", "held_out")
     studies: ClassVar[Mapping[str, str]] = {
         study: f"search_spaces.{study}.scan:STUDY" for study in ("stages", "curriculum_length", "batch_size")
     }

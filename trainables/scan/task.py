@@ -41,7 +41,9 @@ def network(config: ScanConfig) -> nn.Module:
         return LoggedLSTM(words, words if config.reads_rules else 0, actions, config.width, config.dropout)
     if config.model == "attention":
         return AttentionLSTM(words, rules, actions, config.width, config.dropout)
-    return Transformer(config.shape, words, rules, actions, POSITIONS, config.dropout)
+    return Transformer(
+        config.shape, words, rules, actions, POSITIONS, config.dropout, config.precision, config.recompute
+    )
 
 
 class ScanTask(Task):

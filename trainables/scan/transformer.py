@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from leadline.training.precision import Precision, mixed, through
 from trainables.scan.lstm import State
 
 __all__ = ["Shape", "Transformer", "parameter_count"]
@@ -80,8 +81,8 @@ class Attention(nn.Module):
         found = functional.scaled_dot_product_attention(
             self._split(self.query(tensor)), *keys_values, attn_mask=mask, is_causal=causal
         )
-        mixed: Tensor = self.output(found.transpose(1, 2).flatten(2))
-        return mixed
+        gathered: Tensor = self.output(found.transpose(1, 2).flatten(2))
+        return gathered
 
 
 class FeedForward(nn.Sequential):
@@ -157,14 +158,25 @@ class Transformer(nn.Module):
         actions: tokens of actions.
         positions: the most positions of a sequence.
         dropout: the share of embeddings and of each layer's outputs that is dropped in training.
+        precision: that of matrix products.
+        recompute: whether the inside of layers is computed again in the backward pass.
     """
 
     codes: Tensor
 
     def __init__(
-        self, shape: Shape, words: int, rules: int, actions: int, positions: int, dropout: float = 0.0
+        self,
+        shape: Shape,
+        words: int,
+        rules: int,
+        actions: int,
+        positions: int,
+        dropout: float = 0.0,
+        precision: Precision = "float32",
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.precision, self.recompute = precision, recompute
         width = shape.width
         self.scale = math.sqrt(width)
         self.words, self.rules, self.actions = (nn.Embedding(count, width) for count in (words, rules, actions))
@@ -190,7 +202,7 @@ class Transformer(nn.Module):
         mask = torch.cat([rules != 0, commands != 0], 1)[:, None, None]
         tensor = self._embedded(torch.cat([self.rules(rules), self.words(commands)], 1))
         for layer in self.encoder:
-            tensor = layer(tensor, mask)
+            tensor = through(layer, tensor, mask, again=self.recompute)
         tensor = self.norms[0](tensor)
         memories = (cast(DecoderLayer, layer).other.keys_values(tensor) for layer in self.decoder)
         return (mask, *itertools.chain.from_iterable(memories))
@@ -203,15 +215,18 @@ class Transformer(nn.Module):
         after: list[Tensor] = []
         for i, layer in enumerate(self.decoder):
             earlier = (kept[2 * i], kept[2 * i + 1]) if kept else None
-            tensor, own = layer(tensor, earlier, memory[2 * i : 2 * i + 2], mask)
+            tensor, own = through(layer, tensor, earlier, memory[2 * i : 2 * i + 2], mask, again=self.recompute)
             after.extend(own)
         return self.output(self.norms[1](tensor)), (mask, *memory, *after)
 
     def forward(self, rules: Tensor, commands: Tensor, actions: Tensor) -> Tensor:
         """Returns the logits of the action after each given one, [rows, positions, actions]."""
-        return self._decode(self.encode(rules, commands), actions)[0]
+        with mixed(self.precision, actions.device):
+            logits = self._decode(self.encode(rules, commands), actions)[0]
+        return logits.float()
 
     def step(self, state: State, action: Tensor) -> tuple[Tensor, State]:
         """Returns the logits [rows, actions] after an action [rows], and the state after it."""
-        logits, state = self._decode(state, action[:, None])
-        return logits[:, -1], state
+        with mixed(self.precision, action.device):
+            logits, state = self._decode(state, action[:, None])
+        return logits[:, -1].float(), state
