@@ -44,7 +44,7 @@ STUDY = Study(
             fields=TINY,
         ),
         "laptop": Scale(
-            16,
+            15,
             budget=2**16,
             grace=2**13,
             reduction=2,
@@ -54,7 +54,7 @@ STUDY = Study(
             fields=SMALL,
         ),
         "full": Scale(
-            64,
+            60,
             budget=2**22,
             grace=2**18,
             reduction=2,

@@ -20,6 +20,7 @@ from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from sweeps.sigma_bands import STUDY as SIGMA_BANDS
+from sweeps.stages import STUDY as STAGES
 from tests.leadline.engine.test_bad_input import main
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.engine.test_director import Simulation as Toys
@@ -27,7 +28,7 @@ from tests.leadline.toy_study import STUDY as TOY
 from tests.plugin.line.family import Line
 from tests.plugin.line.study import STUDY as LINE
 
-STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS]
+STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES]
 ASKED = [(study, family) for study in STUDIES for family in study.families]
 
 
@@ -49,7 +50,8 @@ def proposed(study: Study, settings: Settings) -> list[Trial]:
 def test_every_scale_of_every_family_proposes_what_the_family_takes(study: Study, family: str, scale: str) -> None:
     settings = settings_of(study, "--family", family, "--scale", scale)
     assert settings.family == family
-    assert settings.metric == registry.family(family).objective
+    assert settings.metric == (study.of(family).metric or registry.family(family).objective)
+    assert settings.metric not in settings.beside
     assert settings.trials % len(settings.strata) == 0
     for trial in proposed(study, settings):
         assert trial.status == "running", trial.reason
@@ -96,11 +98,22 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
             "collatz",
             "sigma_bands takes trm or hrm, not collatz: its network has no latent state that could be perturbed",
         ),
+        (
+            LOOKAHEAD,
+            "scan",
+            "lookahead takes collatz, hrm, physics or trm, not scan: its networks read the whole command, so that "
+            "there is nothing to look ahead to",
+        ),
+        (
+            STAGES,
+            "trm",
+            "stages takes physics or scan, not trm: curriculum_length asks how slowly its hard rows or its noise enter",
+        ),
         (SIGMA_BANDS, "trmm", "sigma_bands takes trm or hrm, not trmm: did you mean trm?"),
         (
             CURRICULUM,
             "bert",
-            "curriculum_length takes collatz, hrm or trm, not bert: curriculum_length has no search space for it",
+            "curriculum_length takes collatz, hrm, physics, scan or trm, not bert: curriculum_length has no search space for it",
         ),
         (LINE, "trm", "line takes line.family:LINE, not trm: line has no search space for it"),
     ],
@@ -133,7 +146,7 @@ def test_help_shows_the_fields_and_sizes_of_the_family(
     assert f"fields of {family}:" in said
     assert field in said
     assert f"[{steps} optimizer steps]" in said
-    assert "collatz, hrm, trm [collatz]" in " ".join(said.split())
+    assert "collatz, hrm, physics, trm [collatz]" in " ".join(said.split())
 
 
 def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
