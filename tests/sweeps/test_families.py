@@ -113,8 +113,8 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             CURRICULUM,
             "bert",
-            "curriculum_length takes collatz, hrm, physics, scan or trm, not bert: curriculum_length has no search space "
-            "for it",
+            "curriculum_length takes collatz, hrm, physics, scan or trm, not bert: curriculum_length has no search "
+            "space for it",
         ),
         (LINE, "trm", "line takes line.family:LINE, not trm: line has no search space for it"),
     ],

@@ -25,6 +25,12 @@ LOGGED_SCALE = 10.0
 DISTANCES = ((0.0, 0.15), (0.15, 0.4), (0.4, 1.0), (1.0, np.inf))
 """Bins of the distance outside the training box, in widths of the range; without the lower end."""
 
+RIGHT = 1e-6
+"""The least MSE, in variances of training, that a skill is taken over.
+
+A rival that is right to rounding, as flights without any contact are, would make skills of -1e15.
+"""
+
 SKILL = "1 - MSE / MSE of the best predictor that learns nothing, on the same windows"
 _OTHERS = tuple(one.name for one in REGIMES if one is not INSIDE)
 _HALVES = ("early", "late")
@@ -122,6 +128,8 @@ def _skill(states: F32, rows: Rows, chosen: Bool, frames: slice) -> Measure:
     rivals = [_means(error[chosen, frames].mean(1), rows.episode[chosen]) for error in rows.rivals.values()]
     best = min(rivals, key=lambda found: float(found.mean()))
     own = _means(states[chosen, frames].mean(1), rows.episode[chosen])
+    if best.mean() < RIGHT:
+        return mean_over_units(1 - own / RIGHT)
     ratio = own.mean() / best.mean()
     return mean_over_units(1 - ratio - (own - ratio * best) / best.mean())
 
