@@ -24,7 +24,9 @@ that could have been seen is an answer (docs/results.md).
 from __future__ import annotations
 
 from leadline import main
-from search_spaces.stages.physics import STUDY
+from search_spaces.stages import physics
+
+STUDY = physics.STUDY
 
 if __name__ == "__main__":
     main(STUDY, __doc__ or "")
