@@ -96,7 +96,7 @@ def told(
                 built[key] = family.build_data(config)
         try:
             need = needed(family, config, built[key], _device(settings), settings.workers_per_trial)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # of code of the family's
             found.append(Told(stratum, config, built[key], None, errors.told(error)))
             continue
         found.append(Told(stratum, config, built[key], need))

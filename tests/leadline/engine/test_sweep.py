@@ -336,7 +336,7 @@ def test_a_sweep_that_loses_its_driver_and_its_storage_goes_on_from_its_mirror(s
     assert "started again by replay" in err
     assert f"mirror       {second / 'a'}: complete, up to segment " in out
     assert read(Folder.at(str(second / "a" / "ledger"))) == read(Folder.at(str(first / "a" / "ledger")))
-    assert board_of(second, "a")["strata"] == board_of(first, "a")["strata"]
+    assert board_of(second, "a")["confirmed"] == board_of(first, "a")["confirmed"]
     shutil.rmtree(first)
     refused = toy(second, "--resume", "a", "--trials", "10")
     assert (refused.returncode, f"is a mirror of {first / 'a'}; " in refused.stderr) == (2, True)
