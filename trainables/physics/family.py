@@ -40,6 +40,8 @@ class PhysicsFamily(Family[PhysicsConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "skill"
     beside = ("extrapolation_skill", "novel_skill", "energy")
+    claims = "analysis.physics.claims:CLAIMS"
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.physics.commands:FAILURES"}
     studies: ClassVar[Mapping[str, str]] = {
         study: f"search_spaces.{study}.physics:STUDY" for study in ("lookahead", "curriculum_length", "batch_size")
     }

@@ -1,0 +1,1 @@
+"""Questions to a trained physics network: where its predictions go wrong."""
