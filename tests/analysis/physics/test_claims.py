@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import pytest
 
@@ -30,7 +31,7 @@ def made(arms: dict[str, float], trivial: float, replicates: int = 5) -> Sweep:
         for number in range(first, first + replicates + 1):
             of = None if number == first else first
             split = "validation" if of is None else "test"
-            kind = "search" if of is None else "replicate"
+            kind: Literal["search", "replicate"] = "search" if of is None else "replicate"
             trial = Trial(number, arm, kind, of, {}, {"seed": number}, "finished")
             names = ("skill", "extrapolation_skill", "novel_skill")
             trial.reports.append(Report(400, 400, 1.0, 0.0, {f"{split}/{name}": value for name in names}))
