@@ -7,11 +7,11 @@ In a configuration it is the field `stages`, of type `Stages`, a tuple of texts,
     basic:1/4,physics:1/4:energy=1:ramp=0.5:rate=0.5,mixed:1/2:energy=1:rules=base+simple
 
 Three keys mean the same in each family. `rate` is a factor on the learning rate. `ramp` is the
-share of the stage over which its numbers and its rate go linearly from those of the stage before to
-its own; before the first stage all numbers are 0. `until`, as in `until=exact>=0.95`, ends the
-stage at the first report whose validation metric is there; its share is then a cap, the stages
-after it begin earlier, and the last takes what is left. All other keys are the family's own, and
-stand in its `Vocabulary`.
+share of the stage over which its numbers and its rate go linearly from those of the stage before,
+at the end of its own ramp, to its own; before the first stage all numbers are 0. `until`, as in
+`until=exact>=0.95`, ends the stage at the first report whose validation metric is there; its share
+is then a cap, the stages after it begin earlier, and the last takes what is left. All other keys
+are the family's own, and stand in its `Vocabulary`.
 """
 
 from __future__ import annotations
@@ -52,11 +52,14 @@ class Vocabulary:
         choices: the words of each choice, of which a stage names one or several, as
             `rules=base+simple`; the first alone where a stage says nothing.
         metrics: the metrics of the validation split that `until` may ask for.
+        beside: names of those that change neither rows nor losses, but what is done between steps,
+            so that the guard on no-ops does not look for a change.
     """
 
     numbers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     metrics: Sequence[str] = ()
+    beside: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,13 @@ class Curriculum:
     """The stages of a configuration, in order; `Curriculum.of` reads them."""
 
     stages: tuple[Stage, ...]
+    beside: tuple[str, ...] = ()
+    """`Vocabulary.beside`."""
+
+    def differ_unseen(self, one: int, other: int) -> bool:
+        """Whether two stages differ in a setting of `beside`, which rows and losses do not show."""
+        first, second = ({**stage.numbers, **stage.choices} for stage in (self.stages[one], self.stages[other]))
+        return any(first[name] != second[name] for name in self.beside)
 
     @classmethod
     def of(cls, texts: Sequence[str], vocabulary: Vocabulary) -> Curriculum:
@@ -119,7 +129,7 @@ class Curriculum:
         total = float(sum(stage.share for stage in found))
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"stages: the shares add up to {total:.6g}, and should to 1")
-        return cls(found)
+        return cls(found, tuple(vocabulary.beside))
 
     @property
     def last_from(self) -> float:
@@ -273,13 +283,11 @@ class StageClock:
 
     def _bounds(self) -> list[int]:
         """The first step of each stage, and the budget."""
-        bounds = [0]
+        bounds, exact = [0], Fraction(0)
         for index, stage in enumerate(self.curriculum.stages[:-1]):
-            # Sums of shares are rounded rather than lengths, so that no stage is cut by rounding
-            # that has piled up.
-            whole = sum((s.share for s in self.curriculum.stages[: index + 1]), Fraction(0))
-            planned = round(self.steps * whole) if not self._early else bounds[-1] + round(self.steps * stage.share)
-            bounds.append(min(self._early.get(index, planned), self.steps))
+            # The exact sum is rounded, so that no stage is cut by rounding that has piled up.
+            exact = Fraction(self._early[index]) if index in self._early else exact + self.steps * stage.share
+            bounds.append(min(round(exact), self.steps))
         return [*bounds, self.steps]
 
     def at(self, step: float) -> Position:
@@ -314,7 +322,8 @@ class StageClock:
         at = self.at(step - 1)
         last = at.index == len(self.curriculum.stages) - 1
         rule = at.stage.until
-        return not last and rule is not None and rule.holds(measures[rule.metric].value)
+        measure = measures.get(rule.metric) if rule else None
+        return not last and rule is not None and measure is not None and rule.holds(measure.value)
 
     def end(self, step: int) -> None:
         """Ends the stage of the last step, so that step `step` is the first of the next stage."""

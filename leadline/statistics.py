@@ -331,6 +331,11 @@ class Concordance:
         return sum(len(first) for first, _ in self._values.values())
 
     @property
+    def pairs(self) -> int:
+        """The pairs of units within a group, over all groups."""
+        return sum(len(first) * (len(first) - 1) // 2 for first, _ in self._values.values())
+
+    @property
     def tau(self) -> float:
         """Kendall's tau-b; NaN where all pairs are tied in a value, or there is none."""
         return float(_tau(self._sums))

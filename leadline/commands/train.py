@@ -129,7 +129,8 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
         return
     before = {**found.record["config"], "family": found.record["family"]}
     for name, value in {"family": family.name, **to_dict(config)}.items():
-        if name != "eval_every" and before.get(name) != value:
+        # A field that the record lacks is newer than the run, whose default changes nothing.
+        if name != "eval_every" and name in before and before[name] != value:
             raise ConfigError(
                 f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere"
             )

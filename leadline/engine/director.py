@@ -433,7 +433,10 @@ class Director:
         """Why no trial is stopped at a rung now; empty where trials are."""
         if self.history.settings.stopping == "never":
             return "the sweep was asked to stop none"
-        return self._untrusted if self.history.settings.stopping == "auto" else ""
+        if self.history.settings.stopping != "auto":
+            return ""
+        # What was recorded holds, whatever later versions would conclude.
+        return self._untrusted or (self.history.unstopped.text if self.history.unstopped else "")
 
     def _adopt(self, before: int) -> None:
         """Takes over the settings of an opening.

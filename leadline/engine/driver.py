@@ -462,8 +462,10 @@ class Driver:
             return FAILED
         summary = self._summary()
         summary.views()
-        # A user who has interrupted does not wait for it, nor does a store that is gone.
-        self._close_mirror(None if self._storage_answers and how != "interrupted" else INTERRUPT_SECONDS)
+        # A user who has interrupted does not wait for it, nor a time limit, nor a store that is
+        # gone.
+        patient = self._storage_answers and how not in ("interrupted", "time limit")
+        self._close_mirror(None if patient else INTERRUPT_SECONDS)
         if how == "failed":
             summary.explain(self._failed())
         if how == "interrupted":

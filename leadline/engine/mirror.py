@@ -269,6 +269,8 @@ class Mirror:
             self._say(f"mirror: {words}: {self._cause}")
         # What is stored from now on is read from the ledger, so that it need not stay in memory.
         self._tail = None
+        while not self._parts.empty():
+            self._parts.get_nowait()
 
     def _round(self, last: bool) -> None:
         self._claim()

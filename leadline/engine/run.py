@@ -145,7 +145,10 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
         opening = manifest(code) if code else {}
         show(plan.describe(settings, study.space, events, address.text, opening=opening, changed=changed))
         return DONE
-    if alone and not (parent.replaces or complete) and (said := plan.check_memory(settings, study.space, checkpoint)):
+    # A sweep that has begun is not refused: its trials may have halved their micro-batches, and
+    # what the machine has available is another matter each time.
+    fresh = alone and history is None and not parent.replaces
+    if fresh and (said := plan.check_memory(settings, study.space, checkpoint)):
         show(f"memory: {said}")
     code = code or provenance.code_of(study.space, settings)
     temporary = parent.scratch

@@ -43,7 +43,8 @@ class Trust:
         Where all values of a rung, or all at the end, are equal, there is no order to miss.
         """
         for rung, found in sorted(self._rungs.items()):
-            if found.n >= LEAST_FINISHED:
+            # With several strata, twelve trials may be a pair or two, whose order is chance.
+            if found.pairs >= LEAST_FINISHED * (LEAST_FINISHED - 1) // 2:
                 if found.tau < LEAST_TAU:
                     return f"rung {rung} orders the {found.n} finished trials with tau {found.tau:.2f}"
                 return ""

@@ -296,9 +296,9 @@ def _untrusted(
     for rung in sorted({rung for _, rung in judged}):
         at = {number: judged[kinds[number][1], rung].get(number) for number in finished}
         ends = [(kinds[n][1], sign * value, finished[n]) for n, value in at.items() if value is not None]
-        if len(ends) < 12:
-            continue
         pairs = [(a[1] - b[1], a[2] - b[2]) for a, b in itertools.combinations(ends, 2) if a[0] == b[0]]
+        if len(pairs) < 66:  # those of 12 trials of one stratum
+            continue
         agree = sum((x > 0) == (y > 0) if x and y else 0.5 for x, y in pairs)
         untied = [sum(pair[side] != 0 for pair in pairs) for side in (0, 1)]
         return min(untied) > 0 and (2 * agree - len(pairs)) / math.sqrt(untied[0] * untied[1]) < 0.4

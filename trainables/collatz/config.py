@@ -22,6 +22,7 @@ STAGES = Vocabulary(
     numbers={"hard": (0.0, 1.0)},
     choices={"mining": ("off", "on")},
     metrics=("hinge", "violations", "violation_count"),
+    beside=("mining",),
 )
 """What a stage sets: the share of the hard seeds that are active, and whether there are minings."""
 

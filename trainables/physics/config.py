@@ -73,7 +73,7 @@ class PhysicsConfig(TrialConfig):
     )
     balls: int = knob(3, "most balls of an episode (log: 1 to 4, of which its networks got 3)", ge=1, le=4)
     fewest: int = knob(3, "fewest balls of an episode", ge=1, le=4)
-    gravity: Pair = knob((3.0, 12.0), "range of the training worlds (log: 300 to 1200 pixels/s^2)", unit="m/s^2")
+    gravity: Pair = knob((0.75, 3.0), "range of the training worlds (log: 300 to 1200 pixels/s^2)", unit="m/s^2")
     friction: Pair = knob((0.1, 0.8), "range of the coefficient between balls and walls in training worlds (log)")
     damping: Pair = knob((0.85, 0.98), "range of the share of its velocity that a ball keeps in a second (log)")
     elasticity: Pair = knob((0.2, 0.9), "range of the coefficient of restitution in training worlds (log)")

@@ -191,7 +191,7 @@ class LoggedTransformer(Transformer):
 
     def __init__(self, config: PhysicsConfig) -> None:
         super().__init__(config)
-        self.dt, self.raw_units = config.dt, config.units == "raw"
+        self.dt, self.raw_units = config.setting.dt, config.units == "raw"
         count = 1 + PER_BALL * config.balls
         self.read = nn.Linear(count, config.width)
         self.register_buffer("positions", sinusoids(config.seen, config.width), persistent=False)

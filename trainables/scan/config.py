@@ -111,6 +111,9 @@ class ScanConfig(TrialConfig):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> ScanConfig:
         known = {group(combination(name)) for name in self.rule_names or ()} or set(GROUPS)
+        made = [tuple(rule.name for rule in combination(name)) for name in self.rule_names or ()]
+        if twice := [parts for parts in made if made.count(parts) > 1]:
+            raise ValueError(f"rules: {'+'.join(twice[0]) or 'base'} stands twice, perhaps in another order")
         for rule, word in self.held_cells:
             if not rule or word not in WORDS:
                 raise ValueError(f"cells: expected RULE:WORD, such as run->jump:left (got {rule}:{word})")

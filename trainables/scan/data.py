@@ -16,10 +16,10 @@ import numpy.typing as npt
 from trainables.scan.grammar import ACTIONS, END, PAD, SENTENCES, SPECIALS, joins, tokens
 from trainables.scan.interpreter import lexicon, sentence
 from trainables.scan.rule_split import RuleTasks, rule_tasks
-from trainables.scan.rules import BASE, DEFAULT, Combination, combination, group, pairs, token
+from trainables.scan.rules import BASE, DEFAULT, MOST, Combination, combination, group, pairs, token
 from trainables.scan.splits import Parts, make
 
-__all__ = ["HELD_OUT", "MAX_PARTS", "Answers", "ScanData", "build"]
+__all__ = ["HELD_OUT", "Answers", "ScanData", "build"]
 
 I8 = npt.NDArray[np.int8]
 I64 = npt.NDArray[np.int64]
@@ -27,7 +27,6 @@ Mask = npt.NDArray[np.bool_]
 
 HELD_OUT: Final = "held_out"
 """The group of rules that are never trained: pairs whose parts are."""
-MAX_PARTS: Final = 2  # rules that apply together
 
 
 class Answers:
@@ -161,7 +160,7 @@ def build(
     parts = make(split, seed)
     tasks = rule_tasks(parts, rules, seed, cells)
     answers = Answers(rules)
-    ids = np.zeros((len(rules), MAX_PARTS), dtype=np.int8)
+    ids = np.zeros((len(rules), MOST), dtype=np.int8)
     for row, rule in zip(ids, rules, strict=True):
         row[: len(rule)] = [token(part) for part in rule]
     return ScanData(

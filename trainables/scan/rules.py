@@ -20,7 +20,19 @@ from leadline.config import ConfigError, did_you_mean
 from trainables.scan.grammar import ACTIONS, read
 from trainables.scan.interpreter import LEFT, RIGHT, Rule, interpret
 
-__all__ = ["BASE", "DEFAULT", "GROUPS", "RULES", "Combination", "changes", "combination", "group", "pairs", "token"]
+__all__ = [
+    "BASE",
+    "DEFAULT",
+    "GROUPS",
+    "MOST",
+    "RULES",
+    "Combination",
+    "changes",
+    "combination",
+    "group",
+    "pairs",
+    "token",
+]
 
 Combination = tuple[Rule, ...]
 """Rules that apply together; none of them for the grammar as it is."""
@@ -28,6 +40,8 @@ GroupName = Literal["base", "simple", "complex", "novel"]
 GROUPS: Final[tuple[GroupName, ...]] = ("base", "simple", "complex", "novel")
 """The grammar as it is; one swap; one rewrite or change of structure; several rules together."""
 BASE: Final = "base"
+MOST: Final = 2
+"""The most rules that apply together."""
 
 WALK, LOOK, RUN, JUMP = ACTIONS[:4]
 _INVENTORY: Final = (
@@ -61,8 +75,8 @@ def combination(name: str) -> Combination:
     """Returns the rules of a name such as `base`, `twice=once` or `left<->right+twice<->thrice`.
 
     Raises:
-        ConfigError: beginning with `rules`, for a name that is no rule, or rules of which two touch
-            one word and so cannot apply together.
+        ConfigError: beginning with `rules`, for a name that is no rule, for more rules than apply
+            together, or rules of which two touch one word and so cannot.
     """
     if name == BASE:
         return ()
@@ -76,7 +90,10 @@ def combination(name: str) -> Combination:
         shared = set(one.words) & set(other.words)
         if shared:
             raise ConfigError(f"rules: {one.name} and {other.name} both change {min(shared)!r}, so they cannot combine")
-    return tuple(found)
+    if len(found) > MOST:
+        raise ConfigError(f"rules: at most {MOST} apply together (got {name})")
+    # In one order, so that a combination is the same however it is written.
+    return tuple(sorted(found, key=token))
 
 
 def pairs(names: Iterable[str]) -> tuple[str, ...]:

@@ -150,6 +150,9 @@ class NoOpStage(Guard):
         busy = len(self._pairs) == PAIRS or self._busy not in (None, stage)  # one stage an interval
         if self._former is None or decided or busy:
             return
+        if self.task.clock and self.task.clock.curriculum.differ_unseen(stage, self._former):
+            self._different.add(stage)
+            return
         self._busy, self._rows = stage, min(ROWS, len(next(iter(batch.values()))))
         new, old = self.task.staged_batch(step, stage), self.task.staged_batch(step, self._former)
         differing = _differing(new, old)

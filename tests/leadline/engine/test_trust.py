@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,15 @@ def _actions(events: list[Event], action: str) -> list[Reported]:
 def test_no_trial_is_stopped_once_the_first_rung_is_not_trusted(turned: list[Event]) -> None:
     at = _note(turned)
     before, after = turned[:at], turned[at:]
-    assert len(_actions(before, "finish")) == LEAST_FINISHED
+    finished = Counter(trial.stratum for trial in History.of(before).search_trials() if trial.status == "finished")
+    assert sum(count * (count - 1) // 2 for count in finished.values()) >= 66, "the pairs of twelve trials"
+    finished[History.of(turned).trials[_actions(before, "finish")[-1].trial].stratum] -= 1
+    assert sum(count * (count - 1) // 2 for count in finished.values()) < 66
     assert _actions(before, "stop")
     assert _actions(after, "stop") == []
     history = History.of(turned)
     last = _actions(before, "finish")[-1].trial
-    why = f"rung 1 orders the {LEAST_FINISHED} finished trials with tau -1.00"
+    why = f"rung 1 orders the {finished.total() + 1} finished trials with tau -1.00"
     assert history.stopping_off.startswith(f"{OFF}: when trial {last} had finished, {why}, below 0.4 (since 20")
     spared = [event.reason for event in _actions(after, "continue") if "worse than the cut-off" in event.reason]
     assert len(spared) > 10
@@ -218,6 +222,8 @@ def test_trials_of_different_strata_are_not_compared() -> None:
         trust.finished(str(stratum), {1: place + 100 * stratum}, place - 100 * stratum)
     assert trust.lost() == ""
     assert _finished(LEAST_FINISHED, -1, strata=LEAST_FINISHED).lost() == "", "no pair to compare"
+    assert _finished(2 * LEAST_FINISHED, -1, strata=LEAST_FINISHED).lost() == "", "12 pairs, whose order is chance"
+    assert _finished(2 * LEAST_FINISHED, -1, strata=2).lost(), "132 pairs"
 
 
 def test_the_first_rung_is_the_first_that_has_judged_enough() -> None:

@@ -83,7 +83,8 @@ class TestPhysics(FamilyContract):
         _without(world=9.81),
     )
     learns = (
-        {"episodes": 60, "scored": 16, "width": 16, "batch": 16, "steps": 60, "eval_every": 60},
+        {"stages": "joint:1", "dropout": 0, "episodes": 300, "scored": 32, "width": 32, "batch": 64, "steps": 200}
+        | {"eval_every": 200},
         "skill",
         "ballistic",
     )
