@@ -1,7 +1,8 @@
 """How many frames must a network see?
 
-The frames that are given are dealt; the optimizer's settings are searched. The frames to predict
-are the same in each stratum, as the first of them follows the last that is given.
+The frames that are given are dealt; the optimizer's settings are searched. Windows begin at the
+same frames in each stratum, so that the frames to predict come later where more are given: strata
+are not compared with each other, but each with what can be had without learning.
 """
 
 from __future__ import annotations

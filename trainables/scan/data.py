@@ -79,16 +79,34 @@ class Answers:
         found[place[None] == total] = END
         return found
 
-    def changed(self, rule: int) -> Mask:
-        """Tells which answers under a rule are not those under the first, bool [commands]."""
-        differs = np.append((self._table[rule] != self._table[0]).any(1), False)
+    def changed(self, rule: int, other: int = 0) -> Mask:
+        """Tells which answers under a rule are not those under another one, bool [commands]."""
+        differs = np.append((self._table[rule] != self._table[other]).any(1), False)
         found: Mask = differs[self._first] | differs[self._second]
         # Two other sentences may make the same answer: a longer and a shorter one.
-        counts = self._counts[[0, rule]][:, self._first]
-        shifted = np.flatnonzero((counts[0] != counts[1]) & (self.lengths[0] == self.lengths[rule]))
+        counts = self._counts[[other, rule]][:, self._first]
+        shifted = np.flatnonzero((counts[0] != counts[1]) & (self.lengths[other] == self.lengths[rule]))
         if len(shifted):
-            found[shifted] = (self(rule, shifted) != self(0, shifted)).any(1)
+            found[shifted] = (self(rule, shifted) != self(other, shifted)).any(1)
         return found
+
+
+def _changed(answers: Answers, rules: Sequence[Combination]) -> Mask:
+    """Where the answer under a rule is neither the base rule's nor that of one of its parts alone.
+
+    Most commands that a pair changes are changed by one of its rules: a network that ignores the
+    other would answer them.
+
+    Returns:
+        bool [rules, commands]; a part that is not among the rules is not compared with.
+    """
+    places = {rule[0].name: place for place, rule in enumerate(rules) if len(rule) == 1}
+    found = [answers.changed(place) for place in range(len(rules))]
+    for place, rule in enumerate(rules):
+        for alone in (places.get(part.name) for part in rule if len(rule) > 1):
+            if alone is not None:
+                found[place] = found[place] & answers.changed(place, alone)
+    return np.array(found)
 
 
 @dataclass(frozen=True)
@@ -105,7 +123,8 @@ class ScanData:
         rules: what they change.
         rule_tokens: int8 [rules, 2], the ids of a combination's parts, 0 where there is none.
         groups: by rule, base, simple, complex, novel or held_out.
-        changed: bool [rules, 20910], where a rule's answer is not the base rule's.
+        changed: bool [rules, 20910], where a rule's answer is not the base rule's, nor, under two
+            rules, that of one of them alone.
         parts: the rows of commands.
         tasks: which rules are trained on which commands, and what stays unseen.
     """
@@ -171,7 +190,7 @@ def build(
         rules=rules,
         rule_tokens=ids,
         groups=tuple(HELD_OUT if tasks.held[place] else group(rule) for place, rule in enumerate(rules)),
-        changed=np.array([answers.changed(place) for place in range(len(rules))]),
+        changed=_changed(answers, rules),
         parts=parts,
         tasks=tasks,
     )
