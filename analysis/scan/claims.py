@@ -159,7 +159,7 @@ _WIDTH = _RUNGS[0].width
 _BATCH = logged("log").batch
 _FIRST, _LAST = LOGGED.losses
 _NO_ACCURACY = "no accuracy was recorded"
-_LOST = "; ".join(f"batch {one.batch}, width {one.width}: out of memory at {one.ended:g} %" for one in _RUNGS)
+_LOST = ", ".join(f"{one.batch} at width {one.width} ({one.ended:g} %)" for one in _RUNGS)
 
 
 def _stage(number: int, claim: str, group: str, metric: str) -> Claim:
@@ -206,7 +206,7 @@ CLAIMS = (
     Claim(
         f"{_LOG}, GPU memory",
         "The batch has to come down for memory.",
-        _LOST,
+        f"out of memory in the first epoch with batches of {_LOST}",
         "a transformer of a width and batch that failed in the log",
         _ladder,
     ),
@@ -226,8 +226,8 @@ CLAIMS = (
     ),
     Claim(
         f"{_LOG}, training",
-        "The LSTM that succeeded is much smaller than planned.",
-        f"{LOGGED.parameters:,} parameters",
+        f"The LSTM has {LOGGED.parameters:,} parameters.",
+        f"{LOGGED.parameters:,}, counted before a rule was met",
         "no sweep",
         _counted,
     ),

@@ -27,7 +27,7 @@ SHOWN = ("exact", "tokens", "held_out")
 def _table(*columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(column, justify="left" if column in WORDS else "right")
+        table.add_column(column, justify="left" if column in WORDS else "right", overflow="fold")
     return table
 
 
