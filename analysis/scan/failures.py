@@ -129,8 +129,8 @@ def answered(config: ScanConfig, data: ScanData, model: nn.Module) -> list[Sheet
 def _sheet(config: ScanConfig, data: ScanData, model: nn.Module, name: str, rows: Rows) -> Sheet:
     said, near = rows.actions, rows.actions
     if len(rows.commands):
-        given = (torch.from_numpy(part) for part in (rows.rules, rows.commands))
-        found = decode(cast(Decodable, model), *given, rows.actions.shape[1], config.beam)
+        rules, commands = (torch.from_numpy(part) for part in (rows.rules, rows.commands))
+        found = decode(cast(Decodable, model), rules, commands, rows.actions.shape[1], config.beam)
         said = found.actions.masked_fill(found.score.isnan()[:, None], -1).numpy()
         near = trivial.nearest(data, rows.names, rows.places).astype(np.int64)
     width = max(part.shape[1] for part in (rows.actions, said, near))
@@ -152,7 +152,7 @@ def _dimensions(data: ScanData, sheets: list[Sheet]) -> Iterator[tuple[str, dict
     words = {word: (data.commands[places] == len(SPECIALS) + WORDS.index(word)).any(1) for word in (*VERBS, TURN)}
     spans = [f"{low} to {high - 1}" for low, high in itertools.pairwise(LENGTHS)] + [f"from {LENGTHS[-1]}"]
     for end, within in (("no rule", names == 0), ("rules", names > 0)):
-        yield f"length, {end}", {f"{span} actions, {end}": within & (codes == i + 1) for i, span in enumerate(spans)}
+        yield f"length, {end}", {f"{span}, {end}": within & (codes == i + 1) for i, span in enumerate(spans)}
         yield f"primitive, {end}", {f"{word}, {end}": within & held for word, held in words.items()}
 
 

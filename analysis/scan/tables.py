@@ -68,13 +68,17 @@ def failures_page(found: Failures) -> RenderableType:
     )
     note = (
         "A row under two rules stands in the bins of both, and a command in those of all its primitives.\n"
-        "Rules are scored where they change the answer.\n"
+        "Rules are scored where they change the answer. 12 to 22: the actions of the right answer.\n"
     )
     confusions = _table("wanted", "said", "answers")
     for one in found.confusions:
         confusions.add_row(one.wanted, one.said, str(one.answers))
-    wrong = [Text("\n".join(_example(one))) for one in found.examples]
-    first = [Text("The first wrong token, the commonest first"), confusions] if found.confusions else []
-    examples = [Text("Wrong answers, of each score those with the shortest right ones\n"), *wrong] if wrong else []
-    predictors = [Text("Trivial predictors on the test split"), _predictors(found.predictors)]
+    wrong: list[RenderableType] = [Text("\n".join(_example(one))) for one in found.examples]
+    first: list[RenderableType] = (
+        [Text("The first wrong token, the commonest first"), confusions] if found.confusions else []
+    )
+    examples: list[RenderableType] = (
+        [Text("Wrong answers, of each score those with the shortest right ones\n"), *wrong] if wrong else []
+    )
+    predictors: list[RenderableType] = [Text("Trivial predictors on the test split"), _predictors(found.predictors)]
     return Group(Text(title), _bins(found.bins), Text(note), *first, *examples, *predictors)

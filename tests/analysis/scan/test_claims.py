@@ -42,8 +42,10 @@ def made(
         first = len(history.trials)
         for number in range(first, first + replicates + 1):
             of = None if number == first else first
-            kind, split = ("search", "validation") if of is None else ("replicate", "test")
-            trial = Trial(number, stratum, kind, of, {}, {"seed": number}, "finished")
+            split = "validation" if of is None else "test"
+            trial = Trial(
+                number, stratum, "search" if of is None else "replicate", of, {}, {"seed": number}, "finished"
+            )
             metrics = {f"{split}/{name}": measure(value) for name in METRICS}
             trial.reports.append(Report(400, 400, 1.0, 0.0, metrics, {"loss": loss}))
             history.trials[number] = trial
@@ -131,7 +133,7 @@ def test_staged_against_joint(staged: float, joint: float, verdict: str) -> None
     assert measured.startswith("held_out: arm staged: ")
 
 
-BATCHES = {"study": "batch_size", "stratify": "batch", "metric": "exact"}
+BATCHES: dict[str, Any] = {"study": "batch_size", "stratify": "batch", "metric": "exact"}
 
 
 def test_batches() -> None:

@@ -71,7 +71,7 @@ def test_a_known_fault_is_wrong_exactly_where_words_say_so(walker: Failures) -> 
         check(bins["primitive, no rule"][f"{word}, no rule"], [r for r in known if word in r[1] and r[3] == "base"])
         check(bins["primitive, rules"][f"{word}, rules"], [r for r in known if word in r[1] and r[3] != "base"])
     short = [row for row in known if 12 <= len(row[2]) <= 22 and row[3] == "base"]
-    check(bins["length, no rule"]["12 to 22 actions, no rule"], short)
+    check(bins["length, no rule"]["12 to 22, no rule"], short)
     assert bins["primitive, no rule"]["jump, no rule"].exact.value == 0.0
     assert bins["score"]["exact"].wrong > 0
     for end, count in (("no rule", bins["score"]["exact"].rows), ("rules", len(known) - bins["score"]["exact"].rows)):
