@@ -36,10 +36,12 @@ class ScanFamily(Family[ScanConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("exact", "tokens", "held_out")
+    claims = "analysis.scan.claims:CLAIMS"
     studies: ClassVar[Mapping[str, str]] = {
         study: f"search_spaces.{study}.scan:STUDY" for study in ("stages", "curriculum_length", "batch_size")
     }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.scan.commands:FAILURES"}
 
     def curriculum(self, config: ScanConfig) -> Curriculum:
         """Returns the stages of the configuration."""

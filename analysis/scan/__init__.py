@@ -1,0 +1,1 @@
+"""Where a trained SCAN network's answers are wrong, and what the log claims of such networks."""
