@@ -20,7 +20,7 @@ from trainables.physics.config import PhysicsConfig
 from trainables.physics.data import Prepared, errors
 from trainables.physics.episodes import F32
 from trainables.physics.family import PHYSICS
-from trainables.physics.metrics import Rows
+from trainables.physics.metrics import RIGHT, Rows
 from trainables.physics.record import Bool
 from trainables.physics.world import REGIMES
 
@@ -33,7 +33,7 @@ WORST = 10
 class Bin(NamedTuple):
     """The errors of some windows and frames, as means over episodes.
 
-    `skill` is 1 - error / `rival_error`; NaN where the rival makes no error.
+    `skill` is 1 - error / `rival_error`, of which it takes `RIGHT` at least, as metrics do.
     """
 
     by: str
@@ -81,7 +81,7 @@ def _bin(by: str, label: str, own: F32, rows: Rows, chosen: Bool, frames: slice)
     rivals = {name: mean(error) for name, error in rows.rivals.items()}
     name = min(rivals, key=lambda rival: rivals[rival].value)
     error, best = mean(own), rivals[name]
-    skill = 1 - error.value / best.value if best.value > 0 else np.nan
+    skill = 1 - error.value / max(best.value, RIGHT)
     return Bin(by, label, error.n, int(chosen.sum()), error, name, best, float(skill))
 
 

@@ -17,7 +17,7 @@ from trainables.physics.episodes import F32
 from trainables.physics.record import I64, Bool
 from trainables.physics.world import F64, INSIDE, KINDS, REGIMES
 
-__all__ = ["DISTANCES", "LOGGED_SCALE", "METRICS", "Errors", "Rows", "score"]
+__all__ = ["DISTANCES", "LOGGED_SCALE", "METRICS", "RIGHT", "Errors", "Rows", "score"]
 
 LOGGED_SCALE = 10.0
 """The log's "accuracy" is 1 - MAE / 10, whatever the units of a feature."""
