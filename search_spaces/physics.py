@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SMALL", "TINY", "optimisation"]
+__all__ = ["SMALL", "TINY", "space"]
 
 SMALL: dict[str, Any] = {"width": 48, "layers": 2, "heads": 4}
 """A network that trains in half a minute on a core."""
@@ -19,11 +19,12 @@ TINY: dict[str, Any] = {
 """Sizes for a run that shows only that all parts work."""
 
 
-def optimisation(trial: Any) -> dict[str, Any]:
-    """Suggests the optimizer's fields of `PhysicsConfig`.
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests the optimizer's fields of `PhysicsConfig`, in each study and at every scale.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
     """
     return {
         "lr": trial.suggest_float("lr", 5e-4, 1e-2, log=True),

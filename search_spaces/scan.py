@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SMALL", "TINY", "optimisation"]
+__all__ = ["SMALL", "TINY", "space"]
 
 SMALL: dict[str, Any] = {"width": 48}
 """A network that trains in half a minute on a core."""
@@ -12,11 +12,12 @@ TINY: dict[str, Any] = {"width": 16, "eval_commands": 50, "eval_rules": 30}
 """Sizes for a run that shows only that all parts work."""
 
 
-def optimisation(trial: Any) -> dict[str, Any]:
-    """Suggests the optimizer's fields of `ScanConfig`.
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests the optimizer's fields of `ScanConfig`, in each study and at every scale.
 
     Args:
         trial: an object with Optuna's `suggest_*` methods.
+        scale: not used.
     """
     return {
         "lr": trial.suggest_float("lr", 1e-3, 1e-2, log=True),

@@ -2,8 +2,8 @@
 
 It needs that of its last report, from which a longer budget goes on; that of its best value on
 validation; those of the ends of its stages; and the one before the last, in case the last is found
-damaged. Confirmation trains from
-fresh seeds and needs none. While a trial runs it keeps the same (`leadline.retention`).
+damaged. Confirmation trains from fresh seeds and needs none. While a trial runs it keeps the same
+(`leadline.retention`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["needed", "superseded"]
 
 
 def needed(history: History, trial: Trial) -> set[str]:
-    """Returns the checkpoints of a trial's last report and of its best value on validation."""
+    """Returns the checkpoints of a trial's last report, its best value and the ends of its stages."""
     return kept(trial.reports, leaderboard.objective(history), history.settings.mode, latest=1)
 
 

@@ -5,22 +5,10 @@ The log's ladder is 64, 32, 16 and 8, which it came down because of memory.
 
 from __future__ import annotations
 
-from typing import Any
-
 from leadline import Scale, Study
-from search_spaces.scan import SMALL, TINY, optimisation
+from search_spaces.scan import SMALL, TINY, space
 
 __all__ = ["STUDY", "space"]
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `ScanConfig`.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leadline import Scale, Study
-from search_spaces.physics import SMALL, TINY, optimisation
+from search_spaces.physics import SMALL, TINY, space
 
 __all__ = ["ARMS", "STUDY", "space"]
 
@@ -17,16 +17,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "training worlds alone": {"stages": ("basic:1",)},
 }
 """Shares of rows that grow from nothing over the whole budget, over a quarter of it, or at once."""
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `PhysicsConfig`.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(

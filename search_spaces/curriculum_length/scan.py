@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leadline import Scale, Study
-from search_spaces.scan import SMALL, TINY, optimisation
+from search_spaces.scan import SMALL, TINY, space
 
 __all__ = ["ARMS", "STUDY", "space"]
 
@@ -17,16 +17,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "base rules alone": {"stages": ("base:1",)},
 }
 """The share of rows under a rule grows over the whole budget, over a quarter of it, or not."""
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `ScanConfig`.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(

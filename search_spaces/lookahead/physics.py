@@ -7,22 +7,10 @@ are not compared with each other, but each with what can be had without learning
 
 from __future__ import annotations
 
-from typing import Any
-
 from leadline import Scale, Study
-from search_spaces.physics import SMALL, TINY, optimisation
+from search_spaces.physics import SMALL, TINY, space
 
 __all__ = ["STUDY", "space"]
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `PhysicsConfig`.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(

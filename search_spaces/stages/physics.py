@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from leadline import Contrast, Scale, Study
-from search_spaces.physics import SMALL, TINY, optimisation
+from search_spaces.physics import SMALL, TINY, space
+from search_spaces.stages.equal import stages
 
 __all__ = ["ARMS", "STUDY", "space"]
 
@@ -17,11 +18,6 @@ ORDER = (BASIC, PHYSICS, RANDOMISED, EXTRAPOLATION)
 """The log's stages, with what two of them were meant to do."""
 JOINT = "joint:1:energy=0.1:momentum=0.1:randomise=0.1875:edge=0.125"
 """Everything from the start; the shares of rows are the means of the stages' shares."""
-
-
-def stages(*texts: str) -> dict[str, tuple[str, ...]]:
-    """Returns the field of stages of equal shares."""
-    return {"stages": tuple(text.format(f"1/{len(texts)}") for text in texts)}
 
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -36,16 +32,6 @@ ARMS: dict[str, dict[str, Any]] = {
 DEFAULT = ("staged", "joint", "stage 1 alone")
 WITHOUT = dict.fromkeys(("collatz", "hrm", "trm"), "curriculum_length asks how slowly its hard rows or its noise enter")
 MARGINS = {"skill": 0.02, "extrapolation_skill": 0.02}
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `PhysicsConfig`; the space is the same in each arm and at every scale.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from leadline import Contrast, Scale, Study
-from search_spaces.scan import SMALL, TINY, optimisation
+from search_spaces.scan import SMALL, TINY, space
+from search_spaces.stages.equal import stages
 
 __all__ = ["ARMS", "STUDY", "space"]
 
@@ -19,11 +20,6 @@ JOINT = "joint:1:modified=0.375:rules=simple+complex+novel"
 """All rules from the start; 0.375 is the mean of the stages' shares."""
 
 
-def stages(*texts: str) -> dict[str, tuple[str, ...]]:
-    """Returns the field of stages of equal shares."""
-    return {"stages": tuple(text.format(f"1/{len(texts)}") for text in texts)}
-
-
 ARMS: dict[str, dict[str, Any]] = {
     "staged": stages(*ORDER),
     "joint": {"stages": (JOINT,)},
@@ -34,16 +30,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "reversed": stages(*reversed(ORDER)),
 }
 DEFAULT = ("staged", "joint", "stage 1 alone")
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `ScanConfig`; the space is the same in each arm and at every scale.
-
-    Args:
-        trial: an object with Optuna's `suggest_*` methods.
-        scale: not used.
-    """
-    return optimisation(trial)
 
 
 STUDY = Study(
