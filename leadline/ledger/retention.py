@@ -18,7 +18,7 @@ __all__ = ["needed", "superseded"]
 
 
 def needed(history: History, trial: Trial) -> set[str]:
-    """Returns the checkpoints of a trial's last report, its best value and the ends of its stages."""
+    """Returns the checkpoints of the last report, the best value and the ends of stages."""
     return kept(trial.reports, leaderboard.objective(history), history.settings.mode, latest=1)
 
 
