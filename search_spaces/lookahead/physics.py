@@ -1,8 +1,7 @@
 """How many frames must a network see?
 
-The frames that are given are dealt; the optimizer's settings are searched. Windows begin at the
-same frames in each stratum, so that the frames to predict come later where more are given: strata
-are not compared with each other, but each with what can be had without learning.
+The frames that are given are dealt; the optimizer's settings are searched. All strata predict the
+same frames (`common`), so that they can be compared.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ STUDY = Study(
     family="physics",
     space=space,
     stratify="seen",
+    shared=lambda strata: {"common": max(strata)},
+    comparable=True,
     scales={
         "smoke": Scale(
             4,

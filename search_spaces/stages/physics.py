@@ -28,6 +28,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "without randomised": stages(BASIC, PHYSICS, EXTRAPOLATION),
     "without extrapolation": stages(BASIC, PHYSICS, RANDOMISED),
     "reversed": stages(*reversed(ORDER)),
+    "world withheld": {"stages": (JOINT,), "world_given": False, "flight_gravity": "estimated"},
 }
 DEFAULT = ("staged", "joint", "stage 1 alone")
 WITHOUT = dict.fromkeys(("collatz", "hrm", "trm"), "curriculum_length asks how slowly its hard rows or its noise enter")
@@ -66,7 +67,7 @@ STUDY = Study(
             fields={**SMALL, "randomised": 1200},
         ),
         "full": Scale(
-            84,
+            96,
             budget=40_000,
             grace=2500,
             reduction=2,
@@ -76,5 +77,9 @@ STUDY = Study(
             fields={"width": 256, "layers": 6, "heads": 8, "expansion": 4, "randomised": 2400},
         ),
     },
-    contrasts=(Contrast("staged", "joint", MARGINS), Contrast("joint", "stage 1 alone", MARGINS)),
+    contrasts=(
+        Contrast("staged", "joint", MARGINS),
+        Contrast("joint", "stage 1 alone", MARGINS),
+        Contrast("world withheld", "joint", MARGINS),
+    ),
 )

@@ -6,7 +6,7 @@ fergusmeiklejohn/neural_networks_research (f9d64ec).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Literal
 
 import pydantic
@@ -51,6 +51,7 @@ DATA_FIELDS = (
     "frames",
     "seen",
     "horizon",
+    "common",
     "stride",
     "substeps",
     "episodes",
@@ -78,13 +79,20 @@ class PhysicsConfig(TrialConfig):
     damping: Pair = knob((0.85, 0.98), "range of the share of its velocity that a ball keeps in a second (log)")
     elasticity: Pair = knob((0.2, 0.9), "range of the coefficient of restitution in training worlds (log)")
     dt: float = knob(
-        0.04, "time between frames; at the log's 1/60, flights are straight; scene=log has that", unit="s", gt=0, le=1
+        0.04, "time between frames; at the log's 1/60, flights are straight; scene=log decides it", unit="s", gt=0, le=1
     )
     frames: int = knob(
-        40, "frames of an episode; scene=log keeps seen + horizon (log: 300, of which 20 used)", ge=2, le=1000
+        40, "frames of an episode; scene=log decides it: seen + horizon (log: 300, of which 20 used)", ge=2, le=1000
     )
     seen: int = knob(10, "frames of a window that are given (log: 10)", unit="frames", ge=2, le=200)
     horizon: int = knob(10, "frames of a window that are to be predicted (log: 10)", unit="frames", ge=1, le=200)
+    common: int = knob(
+        0,
+        "the first frame that is predicted, at least seen, so that those who see different numbers of frames predict "
+        "the same; 0: seen",
+        ge=0,
+        le=1000,
+    )
     stride: int = knob(5, "frames between the beginnings of an episode's windows", unit="frames", ge=1, le=1000)
     substeps: int = knob(4, "steps of the simulator in a frame", ge=1, le=1000)
     episodes: int = knob(2400, "training episodes (log: 6798)", ge=1, le=10**6)
@@ -155,6 +163,8 @@ class PhysicsConfig(TrialConfig):
     def _consistent(self) -> PhysicsConfig:
         if self.width % self.heads:
             raise ValueError(f"heads: {self.heads} do not divide a width of {self.width}")
+        if self.scene == "log":
+            self._refuse_what_the_logs_scene_decides()
         _ = self.setting  # which refuses what cannot be simulated
         if self.layout == "logged":
             self._refuse_in_the_logs_layout()
@@ -175,6 +185,12 @@ class PhysicsConfig(TrialConfig):
             if "all" in (words := stage.choices["contacts"]) and len(words) > 1:
                 raise ValueError(f"stages: {stage.name}: contacts: all leaves nothing to add")
         return self
+
+    def _refuse_what_the_logs_scene_decides(self) -> None:
+        plain = {field.name: field.default for field in fields(self)}
+        for name in ("dt", "frames", "stride"):
+            if getattr(self, name) != plain[name].default:
+                raise ValueError(f"{name}: scene=log decides it, so it must stay away")
 
     def _refuse_in_the_logs_layout(self) -> None:
         if (self.fewest, self.balls) != (3, 3):
@@ -209,12 +225,13 @@ class PhysicsConfig(TrialConfig):
         scene = log_setting() if log else Setting(dt=self.dt, stride=self.stride)
         return replace(
             scene,
-            frames=self.seen + self.horizon if log else self.frames,
+            frames=(self.common or self.seen) + self.horizon if log else self.frames,
             fewest=self.fewest,
             balls=self.balls,
             substeps=self.substeps,
             seen=self.seen,
             horizon=self.horizon,
+            common=self.common,
             training=self.training,
             train=self.episodes,
             scored=self.scored,

@@ -31,6 +31,8 @@ class Setting:
         frames: frames of an episode.
         seen: frames of a window that are given.
         horizon: frames of a window that are to be predicted.
+        common: the first frame of an episode that is predicted; 0 stands for `seen`. Settings that
+            differ in `seen` predict the same frames where this is the same.
         stride: frames between the beginnings of an episode's windows.
         unit: units of length in a metre; 1, or 400 for lengths in the log's pixels.
         training: ranges of the training worlds, in m.
@@ -55,6 +57,7 @@ class Setting:
     frames: int = 40
     seen: int = 10
     horizon: int = 10
+    common: int = 0
     stride: int = 5
     unit: float = 1.0
     training: Ranges = TRAINING
@@ -74,10 +77,10 @@ class Setting:
             _refuse(not low <= high, f"{name}: the lowest value {low:g} is above the highest, {high:g}")
             _refuse(not low > 0, f"{name}: must be above 0 (got {low:g})")
         _refuse(self.fewest > self.balls, f"fewest: {self.fewest} is more than the most, balls={self.balls}")
-        longest = self.frames - self.seen
+        _refuse(0 < self.common < self.seen, f"common: must be 0 or at least seen, {self.seen} (got {self.common})")
         _refuse(
-            self.horizon > longest,
-            f"horizon: {self.horizon} frames after {self.seen} are longer than an episode of {self.frames}",
+            self.horizon > self.frames - self.ahead,
+            f"horizon: {self.horizon} frames after {self.ahead} are longer than an episode of {self.frames}",
         )
         _refuse(len(set(self.regimes)) < len(self.regimes), "regimes: one is named twice")
         _refuse(INSIDE.name in self.regimes, f"regimes: {INSIDE.name} is always scored")
@@ -104,9 +107,14 @@ class Setting:
         return self.seen + self.horizon
 
     @property
+    def ahead(self) -> int:
+        """The first frame of an episode that is predicted."""
+        return self.common or self.seen
+
+    @property
     def starts(self) -> range:
         """The first frames of an episode's windows."""
-        return range(0, self.frames - self.window + 1, self.stride)
+        return range(self.ahead - self.seen, self.frames - self.window + 1, self.stride)
 
 
 def _refuse(wrong: bool, message: str) -> None:

@@ -117,6 +117,9 @@ class TestPhysicsOfTheLog(FamilyContract):
         {"target": "reflected"},
         {"world_given": True},
         {"layout": "logged", "balls": 2, "fewest": 2},
+        {"dt": 0.03},
+        {"frames": 41},
+        {"stride": 4},
     )
     learns = (
         {

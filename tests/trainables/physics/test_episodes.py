@@ -72,6 +72,15 @@ def test_windows_are_pieces_of_their_episode(data: PhysicsData) -> None:
     assert not (quiet & turned).any()
 
 
+def test_a_common_first_frame_makes_all_predict_the_same() -> None:
+    few, many = (build(small(seen=seen, common=12)) for seen in (2, 10))
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(few.scored(split).states[:, 2:], many.scored(split).states[:, 10:])
+        np.testing.assert_array_equal(few.scored(split).states[:, :2], many.scored(split).states[:, 8:10])
+    assert many.train.time[0] == pytest.approx(2 * 0.04)
+    assert not [finding for finding in audit(many) if finding.failed]
+
+
 @pytest.mark.parametrize("setting", [small(fewest=1, balls=4), log_setting()])
 def test_balls_begin_in_the_box_and_apart(setting: Setting) -> None:
     start = draw_start(setting, 500, np.random.default_rng(0))

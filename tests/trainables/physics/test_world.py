@@ -81,6 +81,8 @@ def test_the_log_in_pixels_is_the_log_in_metres() -> None:
         (lambda: small(masses=(0.0, 1.0)), "masses: must be above 0 (got 0)"),
         (lambda: small(fewest=4), "fewest: 4 is more than the most, balls=3"),
         (lambda: small(horizon=31), "horizon: 31 frames after 10 are longer than an episode of 40"),
+        (lambda: small(common=31), "horizon: 10 frames after 31 are longer than an episode of 40"),
+        (lambda: small(common=9), "common: must be 0 or at least seen, 10 (got 9)"),
         (lambda: small(horizon=0), "horizon: at least 1 is needed (got 0)"),
         (lambda: small(dt=0.0), "dt: must be above 0 (got 0)"),
         (lambda: small(regimes=("moon", "moon")), "regimes: one is named twice"),
