@@ -30,6 +30,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "reversed": stages(*reversed(ORDER)),
 }
 DEFAULT = ("staged", "joint", "stage 1 alone")
+MARGINS = {"held_out": 0.02, "held_out_rules": 0.02, "exact": 0.01}
+"""Of commands under pairs of rules that were never trained together, of such pairs, and of commands
+under the base rule."""
 
 
 STUDY = Study(
@@ -74,8 +77,5 @@ STUDY = Study(
             fields={"batch": 128, "width": 128},
         ),
     },
-    contrasts=(
-        Contrast("staged", "joint", {"held_out": 0.02, "exact": 0.01}),
-        Contrast("joint", "stage 1 alone", {"held_out": 0.02, "exact": 0.01}),
-    ),
+    contrasts=(Contrast("staged", "joint", MARGINS), Contrast("joint", "stage 1 alone", MARGINS)),
 )

@@ -13,8 +13,8 @@ import pydantic
 from leadline.config import TrialConfig, configuration, did_you_mean, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import PRECISION, RECOMPUTE, Precision
-from trainables.scan.grammar import WORDS
-from trainables.scan.rules import GROUPS, combination, group
+from trainables.scan.rule_split import check_cells
+from trainables.scan.rules import DEFAULT, GROUPS, combination, group
 from trainables.scan.splits import NAMES
 from trainables.scan.transformer import Shape
 
@@ -114,9 +114,10 @@ class ScanConfig(TrialConfig):
         made = [tuple(rule.name for rule in combination(name)) for name in self.rule_names or ()]
         if twice := [parts for parts in made if made.count(parts) > 1]:
             raise ValueError(f"rules: {'+'.join(twice[0]) or 'base'} stands twice, perhaps in another order")
-        for rule, word in self.held_cells:
-            if not rule or word not in WORDS:
-                raise ValueError(f"cells: expected RULE:WORD, such as run->jump:left (got {rule}:{word})")
+        for cell in self.cells.split():
+            if not all(cell.rpartition(":")):
+                raise ValueError(f"cells: expected RULE:WORD, such as run->jump:left (got {cell})")
+        check_cells(self.held_cells, [combination(name) for name in self.rule_names or DEFAULT])
         for stage in Curriculum.of(self.stages, VOCABULARY).stages:
             groups: set[str] = set(stage.choices["rules"]) - {"base"}
             modified = stage.numbers["modified"]

@@ -15,7 +15,7 @@ from trainables.scan.grammar import WORDS, commands
 from trainables.scan.rules import Combination
 from trainables.scan.splits import Parts
 
-__all__ = ["KINDS", "Kind", "RuleTasks", "Scored", "rule_tasks"]
+__all__ = ["KINDS", "Kind", "RuleTasks", "Scored", "check_cells", "rule_tasks"]
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -81,6 +81,7 @@ def rule_tasks(
         ConfigError: beginning with `cells`, for a rule or a word that is none, or for words without
             which a rule has no command left.
     """
+    check_cells(cells, rules)
     generator = np.random.default_rng([seed, 3])
     held = _held(rules, generator)
     known = np.zeros(len(commands()), dtype=np.bool_)
@@ -112,18 +113,28 @@ def _held(rules: Sequence[Combination], generator: np.random.Generator) -> Mask:
     return held
 
 
+def check_cells(cells: Sequence[tuple[str, str]], rules: Sequence[Combination]) -> None:
+    """Checks pairs of a single rule and a word.
+
+    Raises:
+        ConfigError: beginning with `cells`, for a rule that is not among `rules`, or for a word
+            that is none.
+    """
+    known = sorted({part.name for rule in rules for part in rule})
+    for name, word in cells:
+        if name not in known:
+            near = did_you_mean(name, known) or f"there are {', '.join(known) or 'none'}"
+            raise ConfigError(f"cells: no rule {name!r} is used; {near}")
+        if word not in WORDS:
+            near = did_you_mean(word, WORDS) or f"there are {', '.join(WORDS)}"
+            raise ConfigError(f"cells: no word {word!r}; {near}")
+
+
 def _with(name: str, rules: Sequence[Combination]) -> Mask:
     """Tells which combinations hold a rule, bool [rules]."""
-    found = np.array([any(part.name == name for part in rule) for rule in rules])
-    if not found.any():
-        known = sorted({part.name for rule in rules for part in rule})
-        near = did_you_mean(name, known) or f"there are {', '.join(known) or 'none'}"
-        raise ConfigError(f"cells: no rule {name!r} is used; {near}")
-    return found
+    return np.array([any(part.name == name for part in rule) for rule in rules])
 
 
 def _saying(word: str) -> Mask:
     """Tells which commands hold a word, bool [commands]."""
-    if word not in WORDS:
-        raise ConfigError(f"cells: no word {word!r}; " + (did_you_mean(word, WORDS) or f"there are {', '.join(WORDS)}"))
     return np.array([word in command for command in commands()])

@@ -95,7 +95,7 @@ def test_inputs_are_the_answer_one_position_later(data: ScanData) -> None:
 def test_scored_rows_are_unseen_and_the_rule_changes_them(data: ScanData, split: Any) -> None:
     config = _config(eval_commands=100)
     found = scored(config, data, split)
-    assert list(found) == [metric.name for metric in METRICS if metric.name != "tokens"]
+    assert list(found) == [metric.name for metric in METRICS if metric.name not in ("tokens", "held_out_rules")]
     assert len(found["exact"].rules) == (100 if split == "validation" else 4182)
     for metric, rows in found.items():
         assert not data.tasks.trained[rows.names, rows.places].any()
@@ -135,12 +135,24 @@ def test_scores_by_hand(data: ScanData) -> None:
     assert np.isnan(score({"exact": rows}, {"exact": said})["exact"].value)
 
 
+def test_a_pair_of_rules_is_a_unit_of_its_own(data: ScanData) -> None:
+    rows = scored(_config(eval_commands=20), data, "validation")["held_out"]
+    said = rows.actions.copy()
+    first, second = np.unique(rows.names)[:2]
+    said[rows.names == first, 0] += 1
+    said[np.flatnonzero(rows.names == second)[0], 0] += 1
+    found = score({"held_out": rows}, {"held_out": said})
+    pairs, count = len(np.unique(rows.names)), int((rows.names == second).sum())
+    assert found["held_out_rules"].units == (0.0, pytest.approx(1 - 1 / count), *(pairs - 2) * [1.0])
+    assert found["held_out_rules"].n == pairs < found["held_out"].n
+
+
 def test_rules_without_pairs_have_no_score_on_pairs() -> None:
     config = _config(rules="jump->walk twice=once", stages="joint:1:modified=0.5:rules=simple+complex", eval_commands=5)
     few = SCAN.build_data(config)
     task = ScanTask(config, few, torch.device("cpu"))
     found = task.evaluate("validation")
-    assert {name for name, measure in found.items() if not measure.n} == {"novel", "held_out"}
+    assert {name for name, measure in found.items() if not measure.n} == {"novel", "held_out", "held_out_rules"}
     assert set(SCAN.baselines(config, few, "validation")["nearest training command"]) == set(found)
 
 
@@ -151,7 +163,9 @@ def test_rules_without_pairs_have_no_score_on_pairs() -> None:
         ({"rules": "jump->wlak"}, "rules: no rule 'jump->wlak'; did you mean jump->walk?"),
         ({"rules": "jump->walk+jump<->walk"}, "rules: jump->walk and jump<->walk both change 'jump'"),
         ({"cells": "jump"}, "cells: expected RULE:WORD"),
-        ({"cells": "run->jump:fly"}, "cells: expected RULE:WORD"),
+        ({"cells": "run->jump:fly"}, "cells: no word 'fly'; there are walk"),
+        ({"cells": "run->jmup:left"}, "cells: no rule 'run->jmup' is used; did you mean run->jump?"),
+        ({"cells": "run->jump:left", "rules": "jump->walk"}, "cells: no rule 'run->jump' is used"),
         ({"beam": 0}, "beam: input should be greater than or equal to 1"),
         ({"model": "transformer", "width": 30}, "width: 4 heads do not divide a width of 30"),
         ({"model": "transformer", "width": 32, "heads": 5}, "heads: 5 heads do not divide a width of 32"),
