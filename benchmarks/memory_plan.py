@@ -26,6 +26,7 @@ import torch
 from benchmarks._common import Result, machine, verdicts
 from leadline import registry
 from leadline.config import parse_overrides
+from leadline.training.allocator import settle
 from leadline.training.guards.memory import Host
 from leadline.training.memory_plan import needed
 from leadline.training.step import Trainer, World
@@ -34,6 +35,7 @@ __all__ = ["CASES", "grown", "main"]
 
 BOARDS = "size=9 train_boards=512 validation_boards=2 test_boards=2"
 WIDE = f"{BOARDS} hidden=512 heads=8 h_cycles=2 l_cycles=2 positions=rope"
+BOX = "width=256 layers=6 heads=8 expansion=4 episodes=300 scored=16 each=2"
 CASES = (
     ("trm", f"{WIDE} l_layers=2 batch=32"),
     ("trm", f"{WIDE} l_layers=2 batch=64 micro_batch=1/4"),
@@ -41,9 +43,15 @@ CASES = (
     ("trm", f"{WIDE} l_layers=2 batch=32 precision=bfloat16"),
     ("trm", f"{BOARDS} hidden=512 heads=8 positions=none mlp_t=true l_layers=2 batch=32"),
     ("trm", f"{BOARDS} hidden=128 batch=32 mode=multi_perturbed_ce rollout=parallel_fixed"),
+    ("trm", f"{WIDE} l_layers=4 batch=48 recompute=true"),
+    ("hrm", f"{WIDE} h_layers=4 l_layers=4 batch=64 recompute=true"),
     ("hrm", f"{WIDE} h_layers=4 l_layers=4 batch=16"),
     ("hrm", f"{WIDE} h_layers=4 l_layers=4 batch=48 optimizer=adamw"),
     ("hrm", f"{BOARDS} hidden=1024 heads=8 h_layers=4 l_layers=4 batch=8 ema=0"),
+    ("physics", f"{BOX} batch=1024"),
+    ("physics", f"{BOX} batch=2048 recompute=true"),
+    ("scan", "model=transformer width=256 batch=256"),
+    ("scan", "model=transformer width=256 batch=768 recompute=true"),
 )
 """Families with the fields of configurations, all above 500 MB."""
 SMALL = {"train_boards": 64, "validation_boards": 2, "test_boards": 2, "batch": 2}
@@ -73,6 +81,7 @@ def measure(name: str, words: Sequence[str]) -> float:
     torch.set_num_threads(1)
     family, config, data = _made(name, words)
     small = family.config({**SMALL, "size": 4} if name in ("hrm", "trm") else {})
+    settle(config)
     _steps(family, small, family.build_data(small))
     gc.collect()
     meter = Host()

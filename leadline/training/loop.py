@@ -21,6 +21,7 @@ from leadline.measure import Measure, Report, as_measures
 from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import Split, check_tensors
+from leadline.training import allocator
 from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, generators_kept, gpus
 from leadline.training.micro_batch import fastest
@@ -74,6 +75,7 @@ class Loop(Trainer):
         self.store = store.telling(alive, log) if store else None
         device = device or torch.device("cpu")
         world = world or World()
+        allocator.settle(config)
         torch.manual_seed(config.seed)
         task = family.task(config, data, device)
         # Only the first worker reports, so only there can a guard be heard.

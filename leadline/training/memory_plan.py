@@ -31,23 +31,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from leadline.config import TrialConfig
 from leadline.family import Family
 from leadline.task import Batch, Task
+from leadline.training.allocator import mapped_from
 from leadline.training.step import Trainer, World, rows_of
 
 __all__ = ["MemoryNeed", "needed", "smaller"]
 
 QUESTIONS = 10_000
 """Questions about numbers that are answered; beyond them a loop waits for another answer."""
-MAPPED = 32 * 2**20
-"""Bytes from which glibc's malloc maps each piece of memory, and gives it back when it is freed.
-
-It is DEFAULT_MMAP_THRESHOLD_MAX on 64 bits, up to which the threshold rises by itself (mallopt(3)).
-"""
 HOLES = 0.3
-"""Share by which smaller pieces take more, since what is freed leaves holes that do not fit.
+"""Share by which pieces that are not mapped take more: what is freed leaves holes that do not fit.
 
 It was fitted: four configurations of HRM and TRM took 18 to 39 % more than is counted, one of them
-2 % with all pieces mapped (MALLOC_MMAP_THRESHOLD_=65536). With recomputation it took 84 to 107 %
-more, for which this share is too small, and the reason is not known.
+2 % with all pieces mapped (`leadline.training.allocator`).
 """
 PARTS = 2**10
 """The most parts that `smaller` divides a batch into."""
@@ -90,6 +85,7 @@ class _Account(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         fakes: the mode that makes the tensors fake.
         holes: the share that small pieces take more.
+        mapped: bytes from which a piece is not small.
 
     Attributes:
         held: bytes that are alive.
@@ -98,10 +94,11 @@ class _Account(TorchDispatchMode):  # type: ignore[no-untyped-call]
         stepping: whether the task has been made.
     """
 
-    def __init__(self, fakes: FakeTensorMode, holes: float) -> None:
+    def __init__(self, fakes: FakeTensorMode, holes: float, mapped: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._fakes = fakes
         self._holes = holes
+        self._mapped = mapped
         self._alive: dict[int, tuple[weakref.ref[Any], int]] = {}
         self._asked = 0
         self.held = 0
@@ -155,7 +152,7 @@ class _Account(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _add(self, size: int) -> None:
         self.held += size
-        if abs(size) < MAPPED:
+        if abs(size) < self._mapped:
             self.small += size
 
     def now(self) -> tuple[int, int]:
@@ -203,7 +200,8 @@ def needed(
     device = device or torch.device("cpu")
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     generators = torch.get_rng_state()
-    account = _Account(fakes, HOLES if device.type == "cpu" and platform.libc_ver()[0] == "glibc" else 0.0)
+    holes = HOLES if device.type == "cpu" and platform.libc_ver()[0] == "glibc" else 0.0
+    account = _Account(fakes, holes, mapped_from(config))
     try:
         with fakes, account:
             return _counted(family, config, data, device, workers, account)
