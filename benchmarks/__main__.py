@@ -2,9 +2,9 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, physics, scan, step, recursive, memory, guards, engine, durability or scale; all by
-default, which takes more than half an hour. Each prints what it measures; the table, in Markdown,
-comes last. --reference is explained in `benchmarks.recursive`.
+PART is data, physics, scan, shares, step, recursive, memory, guards, engine, durability or scale;
+all by default, which takes more than half an hour. Each prints what it measures; the table, in
+Markdown, comes last. --reference is explained in `benchmarks.recursive`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import collatz_data, durability, engine, guards, memory_plan, physics, recursive, scale, scan, step
+from benchmarks import (
+    collatz_data,
+    durability,
+    engine,
+    guards,
+    memory_plan,
+    physics,
+    recursive,
+    scale,
+    scan,
+    shares,
+    step,
+)
 from benchmarks._common import Result
 
 __all__ = ["main"]
@@ -32,6 +44,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "data": ("Collatz data", _data),
     "physics": ("physics data", physics.main),
     "scan": ("SCAN's data", scan.main),
+    "shares": ("data and scoring of physics and SCAN", shares.main),
     "step": ("training step", step.main),
     "recursive": ("HRM and TRM", recursive.main),
     "memory": ("memory of a step", memory_plan.main),

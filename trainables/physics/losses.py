@@ -100,7 +100,8 @@ class Balance:
         if self.kind != "relobralo":
             return
         names = list(self.start)
-        back = np.random.default_rng([self.seed, step]).random() >= self.RHO
+        # The sampler's stream is [seed, step].
+        back = np.random.default_rng([self.seed, step, 1]).random() >= self.RHO
         before = [self.weights[name] for name in names]
         from_start = _shares([values[name] for name in names], [self.start[name] for name in names], self.TEMPERATURE)
         from_last = _shares([values[name] for name in names], [self.last[name] for name in names], self.TEMPERATURE)

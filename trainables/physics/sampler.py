@@ -99,10 +99,14 @@ class Sampler:
         self.box_width = data.physics.setting.box[0]
         self.pools = self._pools(pools, data.physics.setting)
         self.indices: dict[tuple[str, tuple[str, ...]], I64] = {}
-        for stage in clock.curriculum.stages:
+        stages = clock.curriculum.stages
+        # While a stage ramps, rows still come from where those of the stage before it came from.
+        for before, stage in zip((stages[0], *stages), stages, strict=False):
             words = stage.choices["contacts"]
-            for pool, share in (("plain", 1.0), *((name, stage.numbers[name]) for name in ("randomise", "edge"))):
-                if share > 0 and pool in self.pools and not len(self._index(pool, words)):
+            sources = (before, stage) if stage.ramp else (stage,)
+            drawn = [name for name in ("randomise", "edge") if any(source.numbers[name] > 0 for source in sources)]
+            for pool in ("plain", *drawn):
+                if pool in self.pools and not len(self._index(pool, words)):
                     raise ConfigError(f"stages: {stage.name}: no {pool} window whose contacts are {'+'.join(words)}")
 
     def _pools(self, pools: Sequence[Windows], setting: Setting) -> dict[str, Bool]:

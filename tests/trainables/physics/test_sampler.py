@@ -113,3 +113,12 @@ def test_gravity_varies_where_it_does_in_the_simulator(make_task: MakeTask) -> N
     varying = windows.world[:, PARAMETERS.index("amplitude")] > 0
     assert varying.any()
     assert (np.ptp(found["gravity"].numpy(), axis=1) > 0).tolist() == varying.tolist()
+
+
+def test_a_ramp_away_from_a_pool_without_such_windows_is_refused(make_task: MakeTask) -> None:
+    """The second stage asks for no edge row, but its ramp begins with those of the first."""
+    stages = "edge:1/2:edge=1,meeting:1/2:contacts=balls:ramp=1"
+    few = {"episodes": 3, "frames": 20, "seen": 3, "horizon": 3, "stride": 10, "batch": 8, "data_seed": 15}
+    with pytest.raises(ConfigError, match="stages: meeting: no edge window whose contacts are balls"):
+        make_task(stages=stages, **few)
+    assert len(make_task(stages=stages.replace(":ramp=1", ""), **few).batch(39)["world"]) == 8
