@@ -189,7 +189,7 @@ def _mean_world(data: PhysicsData, windows: Windows) -> Worlds:
 
 
 TRIVIAL: dict[str, Trivial] = {
-    "mean": Trivial(_mean, "the mean over all training windows, frame by frame"),
+    "mean": Trivial(_mean, "the mean over all frames ahead of the training windows"),
     "persistence": Trivial(_persistence, "the last frame that is seen"),
     "linear": Trivial(_linear, "the last velocity, kept"),
     "ballistic": Trivial(

@@ -200,11 +200,12 @@ class Transformer(nn.Module):
             What is no padding, and each layer's keys and values of the command.
         """
         mask = torch.cat([rules != 0, commands != 0], 1)[:, None, None]
-        tensor = self._embedded(torch.cat([self.rules(rules), self.words(commands)], 1))
-        for layer in self.encoder:
-            tensor = through(layer, tensor, mask, again=self.recompute)
-        tensor = self.norms[0](tensor)
-        memories = (cast(DecoderLayer, layer).other.keys_values(tensor) for layer in self.decoder)
+        with mixed(self.precision, commands.device):  # decoding calls it alone
+            tensor = self._embedded(torch.cat([self.rules(rules), self.words(commands)], 1))
+            for layer in self.encoder:
+                tensor = through(layer, tensor, mask, again=self.recompute)
+            tensor = self.norms[0](tensor)
+            memories = [cast(DecoderLayer, layer).other.keys_values(tensor) for layer in self.decoder]
         return (mask, *itertools.chain.from_iterable(memories))
 
     def _decode(self, state: State, actions: Tensor) -> tuple[Tensor, State]:

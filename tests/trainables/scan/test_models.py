@@ -138,6 +138,17 @@ def test_one_position_at_a_time_is_all_at_once(name: str) -> None:
     assert all(len(part) == 7 for part in state), "a decoder drops and copies rows of all of it"
 
 
+def test_the_command_is_read_with_the_same_precision_whoever_asks() -> None:
+    """In training a forward pass reads it; in decoding, `encode` alone."""
+    model, (rules, commands, actions) = _network("transformer"), _rows(7)
+    model.precision = "bfloat16"
+    with torch.no_grad():
+        whole, state = model(rules, commands, actions), model.encode(rules, commands)
+        logits, _ = model.step(state, actions[:, 0])
+    assert {part.dtype for part in state[1:]} == {torch.bfloat16}
+    torch.testing.assert_close(logits, whole[:, 0], atol=1e-2, rtol=1e-2)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_position_sees_a_later_one_and_no_row_another(name: str) -> None:
     model, (rules, commands, actions) = _network(name), _rows(5)
