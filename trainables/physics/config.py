@@ -7,7 +7,7 @@ fergusmeiklejohn/neural_networks_research (f9d64ec).
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -187,9 +187,9 @@ class PhysicsConfig(TrialConfig):
         return self
 
     def _refuse_what_the_logs_scene_decides(self) -> None:
-        plain = {field.name: field.default for field in fields(self)}
+        knobs: dict[str, Any] = {field.name: field.default for field in fields(self)}
         for name in ("dt", "frames", "stride"):
-            if getattr(self, name) != plain[name].default:
+            if getattr(self, name) != knobs[name].default:
                 raise ValueError(f"{name}: scene=log decides it, so it must stay away")
 
     def _refuse_in_the_logs_layout(self) -> None:
