@@ -42,13 +42,13 @@ STUDY = Study(
         ),
         "laptop": Scale(
             16,
-            budget=800,
-            grace=100,
+            budget=1200,
+            grace=150,
             reduction=2,
             confirm=1,
             replicates=5,
             strata=tuple(ARMS),
-            fields={**SMALL, "batch": 128},
+            fields=SMALL,
         ),
         "full": Scale(
             64,

@@ -58,13 +58,13 @@ STUDY = Study(
         ),
         "laptop": Scale(
             15,
-            budget=1200,
-            grace=150,
+            budget=1600,
+            grace=200,
             reduction=2,
             confirm=1,
             replicates=5,
             strata=DEFAULT,
-            fields={**SMALL, "batch": 128},
+            fields=SMALL,
         ),
         "full": Scale(
             84,
