@@ -38,7 +38,7 @@ _HALVES = ("early", "late")
 
 def _distance_metric(low: float, high: float) -> Metric:
     label = f"{low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}"
-    series = Series("skill by distance", low, "distance outside the training box", "widths of the range", label, SKILL)
+    series = Series("skill", low, "distance outside the training box", "widths of the range", label, SKILL)
     return Metric(f"skill_beyond_{low:g}", "max", "episodes", f"skill on worlds {label} widths outside", series=series)
 
 

@@ -110,6 +110,20 @@ def test_roles_come_from_the_ledger_where_it_has_them(history: History) -> None:
     assert scores.metric(history, "alike") == Metric("alike", "min", "independent units", "")
 
 
+def test_an_oracle_far_below_leaves_the_axis_to_others(history: History) -> None:
+    scale = {"worst": 1e3, "oracle: good": 0.1, "oracle: exact": 1e-9}
+    history.baselines = [
+        Baseline(name, stratum, {"test/hinge": Measure.exact(value, 9)})
+        for name, value in scale.items()
+        for stratum in ("10", "100")
+    ]
+    drawn = figures.answer(history)
+    assert drawn is not None
+    assert drawn.layout.yaxis.type == "log"
+    assert {"worst", "oracle: good"} <= set(traces(history))
+    assert "oracle: exact" not in traces(history)
+
+
 def test_the_best_trivial_predictor_follows_the_metric(history: History) -> None:
     lines = (("low", -2.0), ("high", -1.0), ("oracle: all", 9.0))
     history.baselines = [Baseline(name, "10", {"test/margin_p5": Measure.exact(value, 9)}) for name, value in lines]

@@ -25,6 +25,8 @@ __all__ = ["answer", "front", "has_front"]
 
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexagon-open", "triangle-down-open")
+ROOM = 100.0
+"""How far below all that is compared an oracle may lie on a logarithmic axis."""
 Lines = dict[str, list[tuple[str, float]]]
 
 
@@ -49,9 +51,12 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
     values = [score for found in [*confirmed, *chosen] for score in found.scores]
     # Where an interval goes below 0, a logarithmic axis could not show it.
     signed = any(score.low < 0 for score in values)
-    axis = {"type": "linear"} if signed else scale([score.value for score in values] + compared)
+    shown = [score.value for score in values] + compared
+    axis = {"type": "linear"} if signed else scale(shown)
     if axis["type"] == "log":
-        lines = {who: points for who, points in lines.items() if all(value > 0 for _, value in points)}
+        # An oracle that is right but for rounding would leave no room for all others.
+        least = min(shown) / ROOM
+        lines = {who: points for who, points in lines.items() if all(value > least for _, value in points)}
     made = _empty(history, name, axis, height)
     for index, (who, points) in enumerate(lines.items()):
         made.add_trace(_line(who, points, split, index))
