@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from leadline.admission import BuiltData, audited, built, compared, differing
 from leadline.config import ConfigError, TrialConfig
 from leadline.engine.director import Director
@@ -46,15 +48,18 @@ class SharedData:
     def prepare(self) -> None:
         """Builds and measures the data.
 
-        It runs in a thread while Ray starts, so what it finds is recorded by `ready` only.
+        It runs in a thread while Ray starts, so what it finds is recorded by `ready` only. Ray is
+        started by forks, before each of which OpenBLAS ends its threads; a product of matrices that
+        is under way here would wait for them without end, unless it takes no other thread.
         """
         try:
-            for stratum in self._settings.strata:
-                config = self._settings.configure({}, stratum, 0)
-                data = self._data(config)
-                self._audit(config, data, str(stratum))
-                self._measure(config, data, str(stratum))
-            self._refusals += map(self._unshared, self._first)
+            with threadpool_limits(limits=1, user_api="blas"):
+                for stratum in self._settings.strata:
+                    config = self._settings.configure({}, stratum, 0)
+                    data = self._data(config)
+                    self._audit(config, data, str(stratum))
+                    self._measure(config, data, str(stratum))
+                self._refusals += map(self._unshared, self._first)
         except BaseException as error:  # also `sys.exit`, which would end this thread without a word
             self._error = raised(error)
 

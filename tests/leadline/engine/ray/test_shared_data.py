@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from leadline.config import ConfigError, TrialConfig
 from leadline.engine.director import Director
@@ -72,6 +73,21 @@ def _prepared(
     shared = SharedData(_director(events, **changed), first)
     shared.prepare()
     return shared.ready(), events
+
+
+def test_products_of_matrices_wait_for_no_thread_that_a_fork_may_end(family: Audited) -> None:
+    """While Ray starts, which forks, a product on two threads may wait for one that has ended."""
+    found: list[int] = []
+
+    def audit() -> list[Finding]:
+        found.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return [Finding("overlap_rows", False, 0, "none")]
+
+    family.found = audit
+    with threadpool_limits(limits=2, user_api="blas"):
+        assert 2 in {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+        assert _prepared()[0]
+    assert set(found) == {1}
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> None:
