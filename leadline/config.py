@@ -178,7 +178,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, str]:
         if not value.strip():
             raise ConfigError(
                 f"{name}: nothing stands after the sign; give a value, or leave the field out "
-                "(an empty tuple is written linear)"
+                "(no layers at all are written linear)"
             )
         if name in found:
             raise ConfigError(f"{name}: given twice")

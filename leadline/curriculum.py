@@ -61,6 +61,21 @@ class Vocabulary:
     metrics: Sequence[str] = ()
     beside: Sequence[str] = ()
 
+    @property
+    def help(self) -> str:
+        """How a stage is written, for the help of a field of type `Stages`."""
+        numbers = [f"{name}={low:g} to {high:g}" for name, (low, high) in self.numbers.items()]
+        choices = [
+            f"{name}= one or several, joined by +, of {', '.join(words)}" for name, words in self.choices.items()
+        ]
+        until = (
+            [f"until=METRIC>=BOUND or <=, which ends it early, of {', '.join(self.metrics)}"] if self.metrics else []
+        )
+        common = ["rate, a factor on the learning rate", "ramp=0 to 1, the part of it in which its numbers are reached"]
+        return "NAME:SHARE:KEY=VALUE:..., with commas between stages; keys: " + "; ".join(
+            [*numbers, *choices, *common, *until]
+        )
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -87,6 +102,7 @@ class Stage:
         numbers: its value for every number of the vocabulary.
         choices: its words for every choice of the vocabulary.
         until: the rule by which it ends early, or None.
+        given: the names of those numbers and choices that it sets itself.
     """
 
     name: str
@@ -96,6 +112,7 @@ class Stage:
     numbers: Mapping[str, float]
     choices: Mapping[str, tuple[str, ...]]
     until: _Rule | None
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,8 @@ class Curriculum:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"stages: {name} stands twice; each stage needs a name of its own")
+        if found[-1].until:
+            raise ConfigError(f"stages: {names[-1]}: until: it is the last stage, which ends with the budget")
         total = float(sum(stage.share for stage in found))
         if abs(total - 1) > 1e-6:
             raise ConfigError(f"stages: the shares add up to {total:.6g}, and should to 1")
@@ -140,12 +159,16 @@ class Curriculum:
 def _stage(text: str, vocabulary: Vocabulary) -> Stage:
     name, *rest = text.split(":")
     if not name or not rest:
-        raise ConfigError(f"stages: {text or 'an empty text'}: expected NAME:SHARE, such as {name or 'basic'}:1/4")
+        known = name in {word for words in vocabulary.choices.values() for word in words}
+        hint = f"; is {name} another word of the choice before it? These are joined by +" if known else ""
+        raise ConfigError(
+            f"stages: {text or 'an empty text'}: expected NAME:SHARE, such as {name or 'basic'}:1/4{hint}"
+        )
     settings: dict[str, str] = {}
     for word in rest[1:]:
         key, sign, value = word.partition("=")
         if not sign or not key or not value:
-            raise ConfigError(f"stages: {name}: expected KEY=VALUE (got {word!r})")
+            raise ConfigError(f"stages: {name}: expected KEY=VALUE (got {word!r}); commas stand between stages")
         if key in settings:
             raise ConfigError(f"stages: {name}: {key} is given twice")
         settings[key] = value
@@ -154,10 +177,13 @@ def _stage(text: str, vocabulary: Vocabulary) -> Stage:
         if key not in known:
             hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
             raise ConfigError(f"stages: {name}: no setting {key!r}; {hint}")
+    rate = _number(name, "rate", settings.get("rate", "1"), (0.0, 1e3))
+    if not rate:
+        raise ConfigError(f"stages: {name}: rate: a factor of 0 would train nothing")
     return Stage(
         name,
         _share(name, rest[0]),
-        _number(name, "rate", settings.get("rate", "1"), (0.0, 1e3)),
+        rate,
         _number(name, "ramp", settings.get("ramp", "0"), (0.0, 1.0)),
         {
             key: _number(name, key, settings[key], bounds) if key in settings else 0.0
@@ -165,6 +191,7 @@ def _stage(text: str, vocabulary: Vocabulary) -> Stage:
         },
         {key: _words(name, key, settings.get(key, words[0]), words) for key, words in vocabulary.choices.items()},
         _rule(name, settings["until"], vocabulary.metrics) if "until" in settings else None,
+        tuple(key for key in settings if key in vocabulary.numbers or key in vocabulary.choices),
     )
 
 
@@ -193,7 +220,7 @@ def _words(name: str, key: str, text: str, known: tuple[str, ...]) -> tuple[str,
     words = tuple(text.split("+"))
     for word in words:
         if word not in known:
-            hint = did_you_mean(word, known) or f"known: {', '.join(known)}"
+            hint = did_you_mean(word, known) or f"known: {', '.join(known)}, and several joined by +"
             raise ConfigError(f"stages: {name}: {key}: no {word!r}; {hint}")
     return words
 
@@ -231,20 +258,24 @@ class Position:
         stage: the stage.
         former: the stage before it, or None.
         reached: how far the ramp has come, in [0, 1].
+        asked: the clock's set of the names of numbers and choices that were asked for.
     """
 
     index: int
     stage: Stage
     former: Stage | None = None
     reached: float = 1.0
+    asked: set[str] = field(default_factory=set, compare=False)
 
     def number(self, name: str) -> float:
         """The value of a number here, on its ramp."""
+        self.asked.add(name)
         before = self.former.numbers[name] if self.former else 0.0
         return before + (self.stage.numbers[name] - before) * self.reached
 
     def choice(self, name: str) -> tuple[str, ...]:
         """The words of a choice here."""
+        self.asked.add(name)
         return self.stage.choices[name]
 
     @property
@@ -276,6 +307,8 @@ class StageClock:
         self._early: dict[int, int] = {}
         """The step at which a stage was ended by its rule, by its number."""
         self._pretended: int | None = None
+        self.asked: set[str] = set()
+        """The names of the numbers and choices that training has asked for in this process."""
         for index, (first, after) in enumerate(itertools.pairwise(self._bounds())):
             if first >= after:
                 name = curriculum.stages[index].name
@@ -294,14 +327,14 @@ class StageClock:
         """The place of an optimizer step, counted from 0."""
         stages = self.curriculum.stages
         if self._pretended is not None:
-            return Position(self._pretended, stages[self._pretended])
+            return Position(self._pretended, stages[self._pretended], asked=self.asked)
         bounds = self._bounds()
         index = max(i for i in range(len(stages)) if bounds[i] <= max(step, 0))
         stage = stages[index]
         length = max(1.0, min(float(self.steps * stage.share), bounds[index + 1] - bounds[index]))
         within = (step - bounds[index]) / length
         reached = 1.0 if stage.ramp == 0 else min(1.0, max(0.0, within / stage.ramp))
-        return Position(index, stage, stages[index - 1] if index else None, reached)
+        return Position(index, stage, stages[index - 1] if index else None, reached, self.asked)
 
     def during(self, progress: float) -> Position:
         """The place at a share of the budget, as `Task.losses` is told it."""
@@ -331,6 +364,15 @@ class StageClock:
         index = self.at(step - 1).index
         # Stages before it keep the ends that they had.
         self._early |= {before: bounds[before + 1] for before in range(index)} | {index: step}
+
+    @contextlib.contextmanager
+    def describing(self) -> Iterator[None]:
+        """Does not note what is asked for meanwhile, as what is only told changes nothing."""
+        before = set(self.asked)
+        try:
+            yield
+        finally:
+            self.asked &= before
 
     @contextlib.contextmanager
     def pretending(self, index: int) -> Iterator[None]:

@@ -17,6 +17,7 @@ is stopped before its last stage has begun.
     python sweeps/stages.py --scale full        every arm at the log's size: needs GPUs
     leadline compare results/NAME:staged results/NAME:joint
 
+Arms stand in search_spaces/stages; docs/stages.md says how to add one.
 Expect no gain from stages: none was seen in prototypes, and "not told apart" with the difference
 that could have been seen is an answer (docs/results.md).
 """

@@ -133,14 +133,14 @@ CLAIMS = (
         f"{_LOG}, implications",
         "Neural networks can extrapolate, given proper inductive biases.",
         f"{_LAST}, beside no trivial predictor",
-        "a sweep of stages",
+        "a sweep of stages with the arm staged, confirmed",
         _skilful("extrapolation_skill"),
     ),
     Claim(
         f"{_LOG}, next steps",
         "It may hold for more extreme extrapolation.",
         "nothing was run",
-        "a sweep of stages",
+        "a sweep of stages with the arm staged, confirmed",
         _skilful("novel_skill"),
     ),
 )

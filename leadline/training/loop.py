@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -176,7 +177,8 @@ class Loop(Trainer):
         confirming = self.test and self.step == self.config.steps
         splits: list[Split] = ["validation", "test"] if confirming else ["validation"]
         metrics: dict[str, Measure] = {}
-        told = _named(self.task.facts(self.step), "facts")
+        with self.task.clock.describing() if self.task.clock else contextlib.nullcontext():
+            told = _named(self.task.facts(self.step), "facts")
         facts = {**facts, **{name: float(number(value, f"facts: {name}")) for name, value in told.items()}}
         losses = self.watch.losses()
         if self.world.size > 1:

@@ -35,14 +35,27 @@ def clock(*stages: str, steps: int = 100) -> StageClock:
         (("a:-1/2",), "stages: a: a stage needs a share of the budget above 0, up to 1 (got -1/2)"),
         (("a:1/2", "b:1/4"), "stages: the shares add up to 0.75, and should to 1"),
         (("a:1/2", "a:1/2"), "stages: a stands twice; each stage needs a name of its own"),
-        (("a:1:energy",), "stages: a: expected KEY=VALUE (got 'energy')"),
+        (("a:1:energy",), "stages: a: expected KEY=VALUE (got 'energy'); commas stand between stages"),
         (("a:1:energy=1:energy=2",), "stages: a: energy is given twice"),
         (("a:1:enery=1",), "stages: a: no setting 'enery'; did you mean energy?"),
         (("a:1:energy=much",), "stages: a: energy: expected a number (got 'much')"),
         (("a:1:energy=11",), "stages: a: energy: expected 0 to 10 (got 11)"),
         (("a:1:energy=nan",), "stages: a: energy: expected 0 to 10 (got nan)"),
         (("a:1:ramp=2",), "stages: a: ramp: expected 0 to 1 (got 2)"),
-        (("a:1:rules=base+complex",), "stages: a: rules: no 'complex'; known: base, simple, novel"),
+        (
+            ("a:1:rules=base+complex",),
+            "stages: a: rules: no 'complex'; known: base, simple, novel, and several joined by +",
+        ),
+        (
+            ("a:1/2", "b:1/2:until=exact>=0.5"),
+            "stages: b: until: it is the last stage, which ends with the budget",
+        ),
+        (
+            ("a:1/2:rules=base", "simple", "b:1/2"),
+            "stages: simple: expected NAME:SHARE, such as simple:1/4; "
+            "is simple another word of the choice before it? These are joined by +",
+        ),
+        (("a:1:rate=0",), "stages: a: rate: a factor of 0 would train nothing"),
         (("a:1:until=exact",), "stages: a: until: expected METRIC>=BOUND or METRIC<=BOUND (got 'exact')"),
         (("a:1:until=exat>=1",), "stages: a: until: no metric 'exat'; did you mean exact?"),
         (("a:1:until=exact>=high",), "stages: a: until: expected a number (got 'high')"),
@@ -91,7 +104,7 @@ def test_a_share_of_the_budget_is_the_step_that_it_came_from(steps: int) -> None
 
 
 def test_a_rule_ends_a_stage_early_and_the_last_takes_what_is_left() -> None:
-    found = clock("a:1/2:until=exact>=0.9", "b:1/4:until=exact>=0.99", "c:1/4:until=exact>=0.5")
+    found = clock("a:1/2:until=exact>=0.9", "b:1/4:until=exact>=0.99", "c:1/4")
     low, high = {"exact": Measure.exact(0.5)}, {"exact": Measure.exact(0.95)}
     assert not found.satisfied(20, low)
     assert found.satisfied(20, high)
@@ -101,7 +114,7 @@ def test_a_rule_ends_a_stage_early_and_the_last_takes_what_is_left() -> None:
     assert not found.satisfied(60, high), "the last stage ends with the budget"
     found.end(30)
     assert [found.next_end(step) for step in (0, 20, 30)] == [20, 30, 100]
-    again = clock("a:1/2:until=exact>=0.9", "b:1/4:until=exact>=0.99", "c:1/4:until=exact>=0.5")
+    again = clock("a:1/2:until=exact>=0.9", "b:1/4:until=exact>=0.99", "c:1/4")
     again.load_state_dict(found.state_dict())
     assert [again.at(step) for step in range(100)] == [found.at(step) for step in range(100)]
 

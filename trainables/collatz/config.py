@@ -99,7 +99,8 @@ class CollatzConfig(TrialConfig):
     stages: Stages = knob(
         (),
         "curriculum in place of ramp and start_seeds: `hard`, the share of the hard seeds that are active, "
-        "and mining=on, as in seeds:1/2:hard=1:ramp=1,mined:1/2:hard=1:mining=on (ours; the log wished it)",
+        "and mining=on, as in seeds:1/2:hard=1:ramp=1,mined:1/2:hard=1:mining=on (ours; the log wished it); "
+        f"{STAGES.help}",
     )
     idle: Literal["random", "27"] = knob(
         "random",

@@ -33,10 +33,18 @@ VOCABULARY = Vocabulary(
 randomised, `edge` the share that comes from the worlds nearest to the edge of the training box.
 """
 
-Pair = Annotated[
-    tuple[float, float],
-    pydantic.BeforeValidator(lambda value: tuple(value.split(",")) if isinstance(value, str) else value),
-]
+
+def _pair(value: Any) -> Any:
+    """Both ends of a range that is given as text or as a sequence."""
+    ends = value.split(",") if isinstance(value, str) else value
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        raise ValueError("expected its lowest and highest value, such as 0.75,3") from None
+    return low, high
+
+
+Pair = Annotated[tuple[float, float], pydantic.BeforeValidator(_pair)]
 """The type of a field that is a range, written as its lowest and its highest value, `3,12`."""
 
 DATA_FIELDS = (
@@ -141,8 +149,8 @@ class PhysicsConfig(TrialConfig):
     clip: float = knob(1.0, "bound on the norm of the gradient; 0: none (log)", ge=0, le=1e6)
     stages: Stages = knob(
         ("joint:1",),
-        "curriculum: NAME:SHARE with weights `energy` and `momentum`, shares of rows `randomise` and `edge`, and "
-        "contacts, the kinds of windows: flight, walls, balls",
+        "curriculum of weights `energy` and `momentum`, shares of rows `randomise` and `edge`, and `contacts`, the "
+        f"kinds of windows; {VOCABULARY.help}",
     )
     balance: Literal["start", "relobralo", "none"] = knob(
         "start",

@@ -80,7 +80,7 @@ class Setting:
         _refuse(0 < self.common < self.seen, f"common: must be 0 or at least seen, {self.seen} (got {self.common})")
         _refuse(
             self.horizon > self.frames - self.ahead,
-            f"horizon: {self.horizon} frames after {self.ahead} are longer than an episode of {self.frames}",
+            f"horizon: {self.horizon} frames after {self.ahead} are longer than an episode, frames={self.frames}",
         )
         _refuse(len(set(self.regimes)) < len(self.regimes), "regimes: one is named twice")
         _refuse(INSIDE.name in self.regimes, f"regimes: {INSIDE.name} is always scored")

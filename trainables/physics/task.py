@@ -15,7 +15,7 @@ from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Split, Task
 from trainables.physics import losses
-from trainables.physics.config import PhysicsConfig
+from trainables.physics.config import VOCABULARY, PhysicsConfig
 from trainables.physics.data import Prepared, balls_of, errors
 from trainables.physics.features import features, states_of
 from trainables.physics.metrics import score
@@ -172,9 +172,8 @@ class PhysicsTask(Task):
     def facts(self, step: int) -> dict[str, float]:
         """Returns the weights of the stage and the factors of the terms."""
         at = self.clock.at(max(0, step - 1))
-        numbers = ("energy", "momentum", "randomise", "edge")
         return {
-            **{f"stage_{name}": at.number(name) for name in numbers},
+            **{f"stage_{name}": at.number(name) for name in VOCABULARY.numbers},
             **{f"factor/{name}": self.balance.factor(name) for name in ("data", *self.terms)},
         }
 

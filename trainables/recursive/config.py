@@ -172,7 +172,7 @@ class RecursiveConfig(TrialConfig):
     stages: Stages = knob(
         (),
         "curriculum in place of ramp: `noise`, the share of sigma, as in clean:1/4,noisy:3/4:noise=1:ramp=0.1 "
-        "(ours; the log wished it)",
+        f"(ours; the log wished it); {STAGES.help}",
     )
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
 

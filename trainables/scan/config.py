@@ -77,8 +77,8 @@ class ScanConfig(TrialConfig):
     smoothing: float = knob(0.0, "share of a label's weight that all actions share in the loss (log: 0)", ge=0, lt=1)
     stages: Stages = knob(
         ("joint:1",),
-        "curriculum: NAME:SHARE with modified, the share of rows under a rule, and rules, their groups "
-        "(log: base; simple .3; complex .5; novel .7)",
+        "curriculum of `modified`, the share of rows under a rule, and `rules`, their groups (log: base; simple .3; "
+        f"complex .5; novel .7); {VOCABULARY.help}",
     )
     modified_cap: int = knob(
         0, "most rows under a rule in an epoch, whatever a stage's share; 0: no cap (log: 1100)", unit="rows", ge=0

@@ -146,6 +146,7 @@ def _figures(history: History) -> dict[str, Any]:
         "other_figures": [(metric, figure) for metric, figure in others if figure],
         "ladders": figures.ladders(history),
         "curves": figures.curves(history),
+        "staged": any(report.facts.get("stage") for trial in history.trials.values() for report in trial.reports),
         "importance": [figure for figure, _ in important if figure],
         "importance_words": [words for _, words in important],
         "parallel": [figure for figure, _ in parallel if figure],

@@ -125,7 +125,9 @@ class NoOpStage(Guard):
     then, and the rest is put back. Tensors whose difference has changed the gradient once are known
     to be read, and need no gradients any more. Fires where all looks, 8 or more, find no
     difference; a stage that has made one is not looked at again, and of a curriculum of many stages
-    one is looked at in an interval. The number is the count of looks.
+    one is looked at in an interval. The number is the count of looks. A stage that ends before it
+    was looked at often enough is named, too. A number or a choice that a stage sets and nothing
+    that trains has asked for (`StageClock.asked`) fires as well.
     """
 
     name = "no_op_stage"
@@ -139,6 +141,7 @@ class NoOpStage(Guard):
         self._alike: dict[int, int] = {}
         self._different: set[int] = set()
         self._read: set[frozenset[str]] = set()
+        self._unjudged: set[int] = set()
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
@@ -175,7 +178,35 @@ class NoOpStage(Guard):
                 self._read |= {read} if (read := _differing(new, old)) else set()
         self._pairs.clear()
         self._busy = None
-        return self._news.of(self._findings())
+        return [*self._news.of([*self._findings(), *self._unread(interval)]), *self._unlooked(interval)]
+
+    def _unlooked(self, interval: Interval) -> Iterator[Finding]:
+        """Says once of each stage that has ended that it was looked at too rarely to be judged."""
+        clock = self.task.clock
+        if clock is None:
+            return
+        now = clock.at(interval.step).index if interval.step < interval.budget else len(clock.curriculum.stages)
+        for stage in range(1, now):
+            looks = self._alike.get(stage, 0)
+            if stage not in self._different | self._unjudged and looks < ENOUGH_OF_A_STAGE:
+                self._unjudged.add(stage)
+                sentence = (
+                    f"Stage {stage} ({clock.curriculum.stages[stage].name}) was found to change nothing on {looks} "
+                    f"steps, and {ENOUGH_OF_A_STAGE} are needed to say so; {PAIRS} at most are looked at in a report."
+                )
+                yield Finding(self.name, False, looks, sentence, f"stage {stage}")
+
+    def _unread(self, interval: Interval) -> Iterator[Finding]:
+        """Findings on what a stage sets and nothing has asked for, though the stage has begun."""
+        clock = self.task.clock
+        if clock is None:
+            return
+        for index in range(clock.at(interval.step - 1).index + 1):
+            stage = clock.curriculum.stages[index]
+            for key in stage.given:
+                if key not in clock.asked:
+                    sentence = f"Stage {index} ({stage.name}) sets {key}, which nothing that trains has read."
+                    yield Finding(self.name, True, 0, sentence, f"stage {index}: {key}")
 
     def _findings(self) -> Iterator[Finding]:
         """Findings on all stages, whether they are news or not."""
@@ -211,6 +242,7 @@ class NoOpStage(Guard):
     def state_dict(self) -> dict[str, Any]:
         """Returns where the curriculum stands, the counts, and what was said."""
         found = {"alike": self._alike, "different": sorted(self._different), "read": sorted(map(sorted, self._read))}
+        found["unjudged"] = sorted(self._unjudged)
         return {"stage": self._stage, "former": self._former, **found, "told": self._news.told}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -221,6 +253,7 @@ class NoOpStage(Guard):
         self._different = set(state["different"])
         self._news.told = dict(state["told"])
         self._read = set(map(frozenset, state["read"]))
+        self._unjudged = set(state.get("unjudged", ()))
 
 
 def _differing(new: Batch, old: Batch) -> frozenset[str]:

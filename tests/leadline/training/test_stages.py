@@ -123,8 +123,30 @@ def test_a_stage_that_changes_nothing_is_named_and_others_are_not() -> None:
     _, reports = run(STAGED, config, NoOpStage())
     found = [finding.sentence for finding in fired(reports)]
     assert found == [
-        "Stage 3 (idle) changed neither rows nor gradient against the stage before it on 8 steps looked at."
+        "Stage 3 (idle) sets unread, which nothing that trains has read.",
+        "Stage 3 (idle) changed neither rows nor gradient against the stage before it on 8 steps looked at.",
     ]
+
+
+def test_a_stage_that_was_looked_at_too_rarely_is_not_called_checked() -> None:
+    _, reports = run(STAGED, staged("a:1/2,b:1/2:shift=1:unread=1", eval_every=50), NoOpStage())
+    assert "sets unread" in next(iter(fired(reports))).sentence
+    _, reports = run(STAGED, staged("a:1/2,b:1/2", eval_every=100), NoOpStage())
+    (told,) = [finding for report in reports for finding in report.findings]
+    assert not told.failed
+    assert told.number == 4
+    assert "Stage 1 (b) was found to change nothing on 4 steps, and 8 are needed to say so" in told.sentence
+
+
+def test_what_is_only_told_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def facts(task: Task, step: int) -> dict[str, float]:
+        assert task.clock is not None
+        return {"unread": task.clock.at(step - 1).number("unread")}
+
+    monkeypatch.setattr(type(STAGED.task(staged("a:1"), None, torch.device("cpu"))), "facts", facts)
+    _, reports = run(STAGED, staged("a:1:unread=1"), NoOpStage())
+    assert reports[-1].facts["unread"] == 1
+    assert [finding.subject for finding in fired(reports)] == ["stage 0: unread"]
 
 
 def test_a_term_of_the_last_stage_is_not_named_before_it() -> None:

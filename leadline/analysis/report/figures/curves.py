@@ -132,7 +132,7 @@ def _stages(reports: Sequence[Report]) -> list[int]:
 
 
 def _add_stages(made: go.Figure, history: History, trial: Trial) -> None:
-    """Draws a line where each stage of a trial ended, and names the stages above the curves."""
+    """Draws a line where each stage of a trial ended, and names the stages at the foot."""
     stages, spent = _stages(trial.reports), [0, *(history.spent(report) for report in trial.reports)]
     for stage in dict.fromkeys(stages) if len(set(stages)) > 1 else ():
         begin, end = spent[stages.index(stage)], spent[len(stages) - stages[::-1].index(stage)]
@@ -140,7 +140,7 @@ def _add_stages(made: go.Figure, history: History, trial: Trial) -> None:
         made.add_annotation(
             text=literal(stage_name(trial.config, stage)),
             x=(begin + end) / 2,
-            y=0.01,
+            y=0.01 + 0.07 * (stage % 2),  # in two rows, as neighbours' names may be wider than they are
             yref="paper",
             yanchor="bottom",
             showarrow=False,
