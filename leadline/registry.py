@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from leadline.config import ConfigError, TrialConfig
+from leadline.config import ConfigError, TrialConfig, did_you_mean
 from leadline.dotted import load
 from leadline.family import Family
 from leadline.measure import Metric
@@ -80,7 +80,9 @@ def target(name: str, recorded: str = "") -> str:
     known, wrong = _targets()
     found = known.get(name) or recorded
     if not found:
-        raise ConfigError("; ".join([f"family: no {name!r}; installed: {', '.join(sorted(known)) or 'none'}", *wrong]))
+        near = [hint] if (hint := did_you_mean(name, known)) else []
+        installed = ", ".join(sorted(known)) or "none"
+        raise ConfigError("; ".join([f"family: no {name!r}; installed: {installed}", *near, *wrong]))
     return found
 
 

@@ -397,7 +397,8 @@ def _strata(study: Study, text: str) -> tuple[Any, ...]:
     for word in map(str.strip, text.split(",")):
         if study.arms:
             if word not in study.arms:
-                raise ConfigError(f"{study.stratify}: no {word!r}; the arms are {', '.join(study.arms)}")
+                what = f"no {word!r}" if word else "there is a comma with no name beside it"
+                raise ConfigError(f"{study.stratify}: {what}; the arms are {', '.join(study.arms)}")
             found.append(word)
             continue
         try:

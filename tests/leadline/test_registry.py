@@ -51,7 +51,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("installed")
 def test_an_unknown_name_lists_those_that_are_known_and_the_lists_that_are_not() -> None:
-    with pytest.raises(ConfigError, match=r"^family: no 'mime'; installed: .*mine.*; cannot load not_there:FAMILIES"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^family: no 'mime'; installed: .*mine.*; did you mean mine\?; cannot load not_there:FAMILIES",
+    ):
         registry.family("mime")
 
 

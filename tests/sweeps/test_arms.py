@@ -56,6 +56,9 @@ def test_arms_can_be_chosen_and_misspelt(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(CURRICULUM, "", ["arm=ramps"])
     assert capsys.readouterr().err == f"error: arm: no 'ramps'; the arms are {', '.join(ARMS)}\n"
+    with pytest.raises(SystemExit):
+        main(CURRICULUM, "", ["arm=ramp,"])
+    assert capsys.readouterr().err.startswith("error: arm: there is a comma with no name beside it; the arms are ")
 
 
 def test_a_budget_in_samples_gives_every_batch_as_many_rows() -> None:
