@@ -1,12 +1,13 @@
 """How many frames must a network see?
 
 The frames that are given are dealt; the optimizer's settings are searched. All strata predict the
-same frames (`common`), so that they can be compared.
+same frames (`common`), so that they can be compared: by nrmse, since the predictor that skill is
+over may depend on what was seen.
 """
 
 from __future__ import annotations
 
-from leadline import Scale, Study
+from leadline import Contrast, Scale, Study
 from search_spaces.physics import SMALL, TINY, space
 
 __all__ = ["STUDY", "space"]
@@ -39,4 +40,5 @@ STUDY = Study(
             48, budget=40_000, grace=2500, reduction=2, confirm=1, replicates=5, strata=(2, 5, 10, 20), fields=SMALL
         ),
     },
+    contrasts=tuple(Contrast("2", more, {"nrmse": 0.005}) for more in ("5", "10", "20")),
 )
