@@ -40,7 +40,6 @@ def shares(case: str) -> tuple[float, float]:
     config = family.config({**scale.fields, **arm, "steps": scale.budget, **parse_overrides(words)})
     task = family.task(config, family.build_data(config), DEVICE)
     trainer = Trainer(task, config, DEVICE, World(), [])
-    data = training = scoring = 0.0
     for start in (0, interval):  # what is made once is made in the first
         data = training = 0.0
         task.model.train()
@@ -50,6 +49,8 @@ def shares(case: str) -> tuple[float, float]:
             made = time.process_time()
             trainer.optimize(batch)
             data += made - began
+            trainer.step = step + 1
+            task.after_step(step + 1)
             training += time.process_time() - made
         task.model.eval()
         began = time.process_time()

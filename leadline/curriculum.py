@@ -65,12 +65,9 @@ class Vocabulary:
     def help(self) -> str:
         """How a stage is written, for the help of a field of type `Stages`."""
         numbers = [f"{name}={low:g} to {high:g}" for name, (low, high) in self.numbers.items()]
-        choices = [
-            f"{name}= one or several, joined by +, of {', '.join(words)}" for name, words in self.choices.items()
-        ]
-        until = (
-            [f"until=METRIC>=BOUND or <=, which ends it early, of {', '.join(self.metrics)}"] if self.metrics else []
-        )
+        choices = [f"{name}={', '.join(words)}, or several joined by +" for name, words in self.choices.items()]
+        rule = f"until=METRIC>=BOUND or METRIC<=BOUND, which ends it early; METRIC is one of {', '.join(self.metrics)}"
+        until = [rule] if self.metrics else []
         common = ["rate, a factor on the learning rate", "ramp=0 to 1, the part of it in which its numbers are reached"]
         return "NAME:SHARE:KEY=VALUE:..., with commas between stages; keys: " + "; ".join(
             [*numbers, *choices, *common, *until]
@@ -102,7 +99,8 @@ class Stage:
         numbers: its value for every number of the vocabulary.
         choices: its words for every choice of the vocabulary.
         until: the rule by which it ends early, or None.
-        given: the names of those numbers and choices that it sets itself.
+        given: the names of those numbers and choices that it sets to something else than what they
+            are where a stage says nothing: 0, or the first word.
     """
 
     name: str
@@ -159,10 +157,9 @@ class Curriculum:
 def _stage(text: str, vocabulary: Vocabulary) -> Stage:
     name, *rest = text.split(":")
     if not name or not rest:
-        known = name in {word for words in vocabulary.choices.values() for word in words}
-        hint = f"; is {name} another word of the choice before it? These are joined by +" if known else ""
         raise ConfigError(
-            f"stages: {text or 'an empty text'}: expected NAME:SHARE, such as {name or 'basic'}:1/4{hint}"
+            f"stages: {text or 'an empty text'}: expected NAME:SHARE, such as {name or 'basic'}:1/4"
+            + _stray(name, vocabulary)
         )
     settings: dict[str, str] = {}
     for word in rest[1:]:
@@ -177,29 +174,42 @@ def _stage(text: str, vocabulary: Vocabulary) -> Stage:
         if key not in known:
             hint = did_you_mean(key, known) or f"known: {', '.join(known)}"
             raise ConfigError(f"stages: {name}: no setting {key!r}; {hint}")
+    numbers = {
+        key: _number(name, key, settings[key], bounds) if key in settings else 0.0
+        for key, bounds in vocabulary.numbers.items()
+    }
+    choices = {key: _words(name, key, settings.get(key, words[0]), words) for key, words in vocabulary.choices.items()}
+    given = [key for key, value in numbers.items() if value]
+    given += [key for key, words in choices.items() if words != vocabulary.choices[key][:1]]
     rate = _number(name, "rate", settings.get("rate", "1"), (0.0, 1e3))
     if not rate:
         raise ConfigError(f"stages: {name}: rate: a factor of 0 would train nothing")
     return Stage(
         name,
-        _share(name, rest[0]),
+        _share(name, rest[0], vocabulary),
         rate,
         _number(name, "ramp", settings.get("ramp", "0"), (0.0, 1.0)),
-        {
-            key: _number(name, key, settings[key], bounds) if key in settings else 0.0
-            for key, bounds in vocabulary.numbers.items()
-        },
-        {key: _words(name, key, settings.get(key, words[0]), words) for key, words in vocabulary.choices.items()},
+        numbers,
+        choices,
         _rule(name, settings["until"], vocabulary.metrics) if "until" in settings else None,
-        tuple(key for key in settings if key in vocabulary.numbers or key in vocabulary.choices),
+        tuple(given),
     )
 
 
-def _share(name: str, text: str) -> Fraction:
+def _stray(name: str, vocabulary: Vocabulary) -> str:
+    """A hint for a stage that has the name of a word, as if commas could stand between words."""
+    if name not in {word for words in vocabulary.choices.values() for word in words}:
+        return ""
+    return f"; is {name} another word of the choice before it? These are joined by +"
+
+
+def _share(name: str, text: str, vocabulary: Vocabulary) -> Fraction:
     try:
         share = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"stages: {name}: expected a share of the budget, such as 1/4 (got {text!r})") from None
+        raise ConfigError(
+            f"stages: {name}: expected a share of the budget, such as 1/4 (got {text!r})" + _stray(name, vocabulary)
+        ) from None
     if not 0 < share <= 1:
         raise ConfigError(f"stages: {name}: a stage needs a share of the budget above 0, up to 1 (got {text})")
     return share
@@ -352,11 +362,9 @@ class StageClock:
             step: the optimizer steps that are done.
             measures: those of the validation split, by metric.
         """
-        at = self.at(step - 1)
-        last = at.index == len(self.curriculum.stages) - 1
-        rule = at.stage.until
+        rule = self.at(step - 1).stage.until
         measure = measures.get(rule.metric) if rule else None
-        return not last and rule is not None and measure is not None and rule.holds(measure.value)
+        return rule is not None and measure is not None and rule.holds(measure.value)
 
     def end(self, step: int) -> None:
         """Ends the stage of the last step, so that step `step` is the first of the next stage."""

@@ -23,8 +23,8 @@ MAPPED = 32 * 2**20
 MAPPED_AGAIN = 4 * 2**20
 """The same in a trial that recomputes."""
 VARIABLE = "MALLOC_MMAP_THRESHOLD_"
-"""glibc's own variable, which stands above both."""
-M_MMAP_THRESHOLD = -3  # of malloc.h
+"""glibc's own variable, which stands above both; more than MAPPED is refused by glibc."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 _settled = False
 
@@ -33,16 +33,19 @@ def mapped_from(config: Any) -> int:
     """The bytes from which pieces are mapped in a process that trains this configuration."""
     asked = os.environ.get(VARIABLE, "")
     if asked.isdecimal():
-        return int(asked)
+        return min(int(asked), MAPPED)
     return MAPPED_AGAIN if getattr(config, "recompute", False) else MAPPED
 
 
 def settle(config: Any) -> None:
-    """Makes this process map pieces as `mapped_from` says."""
+    """Makes this process map pieces as `mapped_from` says, where the variable has not done so."""
     global _settled
     wanted = mapped_from(config)
     # glibc moves the threshold by itself until it is set, so that without need it is left alone.
-    if platform.libc_ver()[0] != "glibc" or (wanted == MAPPED and not _settled):
+    if platform.libc_ver()[0] != "glibc" or VARIABLE in os.environ or (wanted == MAPPED and not _settled):
         return
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, wanted)
+    malloc = ctypes.CDLL(None)
+    malloc.mallopt(M_MMAP_THRESHOLD, wanted)
+    # Once that is set, glibc moves this one no more either; by itself it is twice as large.
+    malloc.mallopt(M_TRIM_THRESHOLD, 2 * wanted)
     _settled = True

@@ -76,7 +76,8 @@ class Loop(Trainer):
         self.store = store.telling(alive, log) if store else None
         device = device or torch.device("cpu")
         world = world or World()
-        allocator.settle(config)
+        if device.type == "cpu":
+            allocator.settle(config)
         torch.manual_seed(config.seed)
         task = family.task(config, data, device)
         # Only the first worker reports, so only there can a guard be heard.

@@ -51,6 +51,11 @@ def clock(*stages: str, steps: int = 100) -> StageClock:
             "stages: b: until: it is the last stage, which ends with the budget",
         ),
         (
+            ("a:1/2:rules=base", "simple:energy=1", "b:1/2"),
+            "stages: simple: expected a share of the budget, such as 1/4 (got 'energy=1'); "
+            "is simple another word of the choice before it? These are joined by +",
+        ),
+        (
             ("a:1/2:rules=base", "simple", "b:1/2"),
             "stages: simple: expected NAME:SHARE, such as simple:1/4; "
             "is simple another word of the choice before it? These are joined by +",
@@ -111,7 +116,6 @@ def test_a_rule_ends_a_stage_early_and_the_last_takes_what_is_left() -> None:
     found.end(20)
     assert [found.at(step).stage.name for step in (19, 20, 44, 45, 99)] == ["a", "b", "b", "c", "c"]
     assert not found.satisfied(30, high), "the rule of b asks for more"
-    assert not found.satisfied(60, high), "the last stage ends with the budget"
     found.end(30)
     assert [found.next_end(step) for step in (0, 20, 30)] == [20, 30, 100]
     again = clock("a:1/2:until=exact>=0.9", "b:1/4:until=exact>=0.99", "c:1/4")

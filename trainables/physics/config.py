@@ -195,6 +195,7 @@ class PhysicsConfig(TrialConfig):
         return self
 
     def _refuse_what_the_logs_scene_decides(self) -> None:
+        """Refuses values that would be ignored; a default cannot be told from none."""
         knobs: dict[str, Any] = {field.name: field.default for field in fields(self)}
         for name in ("dt", "frames", "stride"):
             if getattr(self, name) != knobs[name].default:

@@ -125,9 +125,9 @@ class NoOpStage(Guard):
     then, and the rest is put back. Tensors whose difference has changed the gradient once are known
     to be read, and need no gradients any more. Fires where all looks, 8 or more, find no
     difference; a stage that has made one is not looked at again, and of a curriculum of many stages
-    one is looked at in an interval. The number is the count of looks. A stage that ends before it
-    was looked at often enough is named, too. A number or a choice that a stage sets and nothing
-    that trains has asked for (`StageClock.asked`) fires as well.
+    one is looked at in an interval. The number is the count of looks. A stage that ends
+    undecided is named, too. A number or a choice that a stage sets and nothing that trains has
+    asked for (`StageClock.asked`) fires as well.
     """
 
     name = "no_op_stage"
@@ -142,6 +142,7 @@ class NoOpStage(Guard):
         self._different: set[int] = set()
         self._read: set[frozenset[str]] = set()
         self._unjudged: set[int] = set()
+        self._asked: set[str] = set()
         self._news = News()
 
     def before_backward(self, step: int, batch: Batch, terms: Mapping[str, Tensor]) -> None:
@@ -190,23 +191,26 @@ class NoOpStage(Guard):
             looks = self._alike.get(stage, 0)
             if stage not in self._different | self._unjudged and looks < ENOUGH_OF_A_STAGE:
                 self._unjudged.add(stage)
+                name = clock.curriculum.stages[stage].name
                 sentence = (
-                    f"Stage {stage} ({clock.curriculum.stages[stage].name}) was found to change nothing on {looks} "
-                    f"steps, and {ENOUGH_OF_A_STAGE} are needed to say so; {PAIRS} at most are looked at in a report."
+                    f"Of stage {stage} ({name}) no difference was seen on {looks} looks, "
+                    f"too few to judge it: {ENOUGH_OF_A_STAGE} are needed, and a report has at most {PAIRS}."
                 )
                 yield Finding(self.name, False, looks, sentence, f"stage {stage}")
 
     def _unread(self, interval: Interval) -> Iterator[Finding]:
-        """Findings on what a stage sets and nothing has asked for, though the stage has begun."""
+        """Findings on what stages set that have begun: whether anything has asked for it."""
         clock = self.task.clock
         if clock is None:
             return
+        self._asked |= clock.asked
         for index in range(clock.at(interval.step - 1).index + 1):
             stage = clock.curriculum.stages[index]
             for key in stage.given:
-                if key not in clock.asked:
-                    sentence = f"Stage {index} ({stage.name}) sets {key}, which nothing that trains has read."
-                    yield Finding(self.name, True, 0, sentence, f"stage {index}: {key}")
+                unread = key not in self._asked
+                has = "nothing that trains has" if unread else "training has"
+                sentence = f"Stage {index} ({stage.name}) sets {key}, which {has} read."
+                yield Finding(self.name, unread, 0, sentence, f"stage {index}: {key}")
 
     def _findings(self) -> Iterator[Finding]:
         """Findings on all stages, whether they are news or not."""
@@ -242,8 +246,8 @@ class NoOpStage(Guard):
     def state_dict(self) -> dict[str, Any]:
         """Returns where the curriculum stands, the counts, and what was said."""
         found = {"alike": self._alike, "different": sorted(self._different), "read": sorted(map(sorted, self._read))}
-        found["unjudged"] = sorted(self._unjudged)
-        return {"stage": self._stage, "former": self._former, **found, "told": self._news.told}
+        said = {"unjudged": sorted(self._unjudged), "asked": sorted(self._asked), "told": self._news.told}
+        return {"stage": self._stage, "former": self._former, **found, **said}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
@@ -254,6 +258,7 @@ class NoOpStage(Guard):
         self._news.told = dict(state["told"])
         self._read = set(map(frozenset, state["read"]))
         self._unjudged = set(state.get("unjudged", ()))
+        self._asked = set(state.get("asked", ()))
 
 
 def _differing(new: Batch, old: Batch) -> frozenset[str]:

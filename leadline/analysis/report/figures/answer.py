@@ -55,7 +55,7 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
     axis = {"type": "linear"} if signed else scale(shown)
     if axis["type"] == "log":
         # An oracle that is right but for rounding would leave no room for all others.
-        least = min(shown) / ROOM
+        least = min(value for value in shown if math.isfinite(value)) / ROOM
         lines = {who: points for who, points in lines.items() if all(value > least for _, value in points)}
     made = _empty(history, name, axis, height)
     for index, (who, points) in enumerate(lines.items()):
