@@ -276,7 +276,7 @@ def test_stages_set_the_rate_and_reach_the_guard(data: CollatzData) -> None:
             {"stages": "a:1:mining=on", "start_seeds": 5},
             "start_seeds: has no effect with stages, which say how many seeds are active",
         ),
-        ({"stages": "a:1:mining=perhaps"}, "stages: a: mining: no 'perhaps'; known: off, on"),
+        ({"stages": "a:1:mining=perhaps"}, "stages: a: mining: no 'perhaps'; known: off, on, and several joined by +"),
     ],
 )
 def test_stages_that_say_two_things_are_refused(fields: dict[str, Any], line: str) -> None:
