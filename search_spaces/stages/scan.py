@@ -58,8 +58,8 @@ STUDY = Study(
         ),
         "laptop": Scale(
             15,
-            budget=1400,
-            grace=175,
+            budget=1120,
+            grace=140,
             reduction=2,
             confirm=1,
             replicates=5,
