@@ -26,7 +26,7 @@ import torch
 from benchmarks._common import Result, machine, verdicts
 from leadline import registry
 from leadline.config import parse_overrides
-from leadline.training.allocator import settle
+from leadline.training.allocator import set_mapping
 from leadline.training.guards.memory import Host
 from leadline.training.memory_plan import needed
 from leadline.training.step import Trainer, World
@@ -81,7 +81,7 @@ def measure(name: str, words: Sequence[str]) -> float:
     torch.set_num_threads(1)
     family, config, data = _made(name, words)
     small = family.config({**SMALL, "size": 4} if name in ("hrm", "trm") else {})
-    settle(config)
+    set_mapping(config)
     _steps(family, small, family.build_data(small))
     gc.collect()
     meter = Host()

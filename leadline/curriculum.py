@@ -159,7 +159,7 @@ def _stage(text: str, vocabulary: Vocabulary) -> Stage:
     if not name or not rest:
         raise ConfigError(
             f"stages: {text or 'an empty text'}: expected NAME:SHARE, such as {name or 'basic'}:1/4"
-            + _stray(name, vocabulary)
+            + _words_hint(name, vocabulary)
         )
     settings: dict[str, str] = {}
     for word in rest[1:]:
@@ -196,7 +196,7 @@ def _stage(text: str, vocabulary: Vocabulary) -> Stage:
     )
 
 
-def _stray(name: str, vocabulary: Vocabulary) -> str:
+def _words_hint(name: str, vocabulary: Vocabulary) -> str:
     """A hint for a stage that has the name of a word, as if commas could stand between words."""
     if name not in {word for words in vocabulary.choices.values() for word in words}:
         return ""
@@ -208,7 +208,8 @@ def _share(name: str, text: str, vocabulary: Vocabulary) -> Fraction:
         share = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ConfigError(
-            f"stages: {name}: expected a share of the budget, such as 1/4 (got {text!r})" + _stray(name, vocabulary)
+            f"stages: {name}: expected a share of the budget, such as 1/4 (got {text!r})"
+            + _words_hint(name, vocabulary)
         ) from None
     if not 0 < share <= 1:
         raise ConfigError(f"stages: {name}: a stage needs a share of the budget above 0, up to 1 (got {text})")

@@ -16,11 +16,11 @@ import os
 import platform
 from typing import Any
 
-__all__ = ["mapped_from", "settle"]
+__all__ = ["mapped_from", "set_mapping"]
 
 MAPPED = 32 * 2**20
 """Bytes from which pieces are mapped."""
-MAPPED_AGAIN = 4 * 2**20
+MAPPED_RECOMPUTING = 4 * 2**20
 """The same in a trial that recomputes."""
 VARIABLE = "MALLOC_MMAP_THRESHOLD_"
 """glibc's own variable, which stands above both; more than MAPPED is refused by glibc."""
@@ -34,10 +34,10 @@ def mapped_from(config: Any) -> int:
     asked = os.environ.get(VARIABLE, "")
     if asked.isdecimal():
         return min(int(asked), MAPPED)
-    return MAPPED_AGAIN if getattr(config, "recompute", False) else MAPPED
+    return MAPPED_RECOMPUTING if getattr(config, "recompute", False) else MAPPED
 
 
-def settle(config: Any) -> None:
+def set_mapping(config: Any) -> None:
     """Makes this process map pieces as `mapped_from` says, where the variable has not done so."""
     global _settled
     wanted = mapped_from(config)

@@ -77,7 +77,7 @@ class Loop(Trainer):
         device = device or torch.device("cpu")
         world = world or World()
         if device.type == "cpu":
-            allocator.settle(config)
+            allocator.set_mapping(config)
         torch.manual_seed(config.seed)
         task = family.task(config, data, device)
         # Only the first worker reports, so only there can a guard be heard.

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from leadline.training.allocator import MAPPED, MAPPED_AGAIN, VARIABLE, mapped_from
+from leadline.training.allocator import MAPPED, MAPPED_RECOMPUTING, VARIABLE, mapped_from
 
 PROGRAM = """
 import sys
@@ -17,10 +17,10 @@ from types import SimpleNamespace
 
 import torch
 
-from leadline.training.allocator import settle
+from leadline.training.allocator import set_mapping
 from leadline.training.guards.memory import Host
 
-settle(SimpleNamespace(recompute=sys.argv[1] == "again"))
+set_mapping(SimpleNamespace(recompute=sys.argv[1] == "again"))
 for _ in range(2):  # freed once, pieces of this size come from the heap by themselves
     pieces = [torch.ones(2**21) for _ in range(32)]
     full = Host().held()
@@ -47,6 +47,6 @@ def test_freed_memory_is_given_back_where_activations_are_recomputed(monkeypatch
 def test_pieces_are_mapped_from_the_size_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert mapped_from(SimpleNamespace()) == mapped_from(SimpleNamespace(recompute=False)) == MAPPED
-    assert mapped_from(SimpleNamespace(recompute=True)) == MAPPED_AGAIN < MAPPED
+    assert mapped_from(SimpleNamespace(recompute=True)) == MAPPED_RECOMPUTING < MAPPED
     monkeypatch.setenv(VARIABLE, "65536")
     assert mapped_from(SimpleNamespace(recompute=True)) == mapped_from(SimpleNamespace()) == 65536
