@@ -123,7 +123,11 @@ def attacked(script: Script, store: Store, kills: list[Kill], scratch: Path, see
 def test_killed_six_times_it_ends_as_the_undisturbed_one(scratch: Path, seed: int) -> None:
     """The short version of the proof."""
     scene = attacked(SMALL, Disk(scratch), plan(np.random.default_rng(seed), SHORT), scratch, seed)
-    assert sum(one.restarts for one in scene.struck) >= 3, "the driver, the raylet and Ray's head"
+    for index, one in enumerate(scene.struck):
+        if {"driver", "raylet", "gcs_server"} & {*one.kill.victims}:
+            # One start may answer two blows: the second can fall before the driver has found that its Ray is gone.
+            answers = sum(later.restarts + later.resumes for later in scene.struck[index:])
+            assert answers, f"a driver has outlived {one.kill}"
     assert [one.state for one in scene.struck if one.kill.victims == ("machine",)] == ["killed"]
     _check_books(scratch)
 
