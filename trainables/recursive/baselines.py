@@ -7,9 +7,9 @@ import numpy as np
 from leadline.measure import Measure
 from leadline.statistics import mean_over_units
 from leadline.task import Split
-from trainables.recursive.data import RecursiveData
+from trainables.puzzles.data import PuzzleData
+from trainables.puzzles.puzzle import U8, Boards
 from trainables.recursive.metrics import LADDER, probed, rung
-from trainables.recursive.puzzles.puzzle import U8, Boards
 
 __all__ = ["baselines", "score"]
 
@@ -39,7 +39,7 @@ def score(boards: Boards, predicted: U8, perturbed: int | None = None) -> dict[s
     }
 
 
-def baselines(data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
+def baselines(data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
     """Scores every predictor on a split."""
     boards, perturbed = data.scored(split), probed(data, split)
     return {

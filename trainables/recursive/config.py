@@ -13,11 +13,10 @@ from typing import Any, Literal, cast
 
 import pydantic
 
-from leadline.config import Floats, TrialConfig, configuration, knob
+from leadline.config import Floats, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import RECOMPUTE, Precision
-from trainables.recursive.puzzles.puzzle import Puzzle
-from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
+from trainables.puzzles.config import BoardConfig
 
 __all__ = ["STAGES", "HRMConfig", "RecursiveConfig", "TRMConfig"]
 
@@ -48,32 +47,11 @@ have no effect.
 
 
 @configuration
-class RecursiveConfig(TrialConfig):
+class RecursiveConfig(BoardConfig):
     """The settings that HRM and TRM share.
 
     A segment is one pass through all cycles, after which a board may halt.
     """
-
-    task: PuzzleName = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
-    size: int = knob(
-        4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61
-    )
-    clues: int = knob(
-        0,
-        "given digits of a sudoku; 0: minimal ones, without a digit to spare; at size 4 any number",
-        unit="cells",
-        ge=0,
-        le=80,
-    )
-    train_boards: int = knob(
-        2000, "boards to train on, distinct up to symmetry (HRM, TRM: 1000)", unit="boards", ge=1, le=10**6
-    )
-    validation_boards: int = knob(512, "boards that the search is scored on (log: 1024)", unit="boards", ge=2, le=10**6)
-    test_boards: int = knob(512, "boards for confirmation alone", unit="boards", ge=2, le=10**6)
-    augment: bool = knob(
-        True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
-    )
-    data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
 
     hidden: int = knob(64, "width (HRM, TRM: 512)", ge=2, le=4096)
     heads: int = knob(4, "attention heads, which divide the width into parts of even size (HRM, TRM: 8)", ge=1, le=64)
@@ -190,33 +168,9 @@ class RecursiveConfig(TrialConfig):
         ]
 
     @property
-    def puzzle(self) -> Puzzle:
-        """The puzzle whose boards are trained on."""
-        return PUZZLES[self.task].of(self)
-
-    @property
-    def data_key(self) -> str:
-        """The name of the data: everything that changes the boards.
-
-        It holds the puzzle, the number of boards of each split and the seed.
-        """
-        counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
-        return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
-
-    @property
     def curriculum(self) -> Curriculum | None:
         """The stages, if there are any."""
         return Curriculum.of(self.stages, STAGES) if self.stages else None
-
-    @property
-    def tokens(self) -> int:
-        """The number of cells of a board."""
-        return self.puzzle.cells
-
-    @property
-    def vocabulary(self) -> int:
-        """The number of values that a token has, PAD among them."""
-        return self.puzzle.vocabulary
 
     @property
     def trajectories(self) -> int:
@@ -250,8 +204,6 @@ class RecursiveConfig(TrialConfig):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> RecursiveConfig:
         _ = self.curriculum  # which refuses stages that cannot be
-        if problem := PUZZLES[self.task].problem(self):
-            raise ValueError(problem)
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ValueError(f"heads: must divide the width, {self.hidden}, into parts of even size (got {self.heads})")
         if self.batch > self.train_boards:

@@ -19,13 +19,14 @@ from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.task import Split
-from trainables.recursive import audit, baselines
+from trainables.puzzles import audit
+from trainables.puzzles.data import build
+from trainables.recursive import baselines
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
-from trainables.recursive.data import RecursiveData, build
 from trainables.recursive.metrics import METRICS, halting_step, think
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
-from trainables.recursive.start import audit_start, read_start, same_architecture
+from trainables.recursive.start import RecursiveData, audit_start, read_start, same_architecture
 from trainables.recursive.task import RecursiveTask
 
 __all__ = ["HRM_FAMILY", "TRM_FAMILY", "FilledBoard", "HRMFamily", "RecursiveFamily", "TRMFamily"]
@@ -97,7 +98,7 @@ class RecursiveFamily(Family[C], Generic[C]):
                 architecture.
         """
         start = read_start(self, config)
-        return dataclasses.replace(build(config), start=start)
+        return RecursiveData(**vars(build(config)), start=start)
 
     def audit(self, config: C, data: RecursiveData) -> list[Finding]:
         """Checks the data and the configuration.

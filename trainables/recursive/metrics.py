@@ -17,12 +17,12 @@ from torch import Tensor
 from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
+from trainables.puzzles.data import PuzzleData
+from trainables.puzzles.puzzle import Boards
 from trainables.recursive import losses
 from trainables.recursive.act import halts
-from trainables.recursive.data import RecursiveData
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet, Rollout
-from trainables.recursive.puzzles.puzzle import Boards
 
 __all__ = ["LADDER", "METRICS", "Scores", "exponents", "halting_step", "judged", "probed", "rung", "score", "think"]
 
@@ -103,7 +103,7 @@ METRICS = (
 Array = npt.NDArray[np.float64]
 
 
-def probed(data: RecursiveData, split: Split) -> int:
+def probed(data: PuzzleData, split: Split) -> int:
     """Returns how many of a split's first boards are rolled out from perturbed starts too."""
     boards = len(data.scored(split))
     return boards if split == "test" else min(PROBED, boards)

@@ -19,9 +19,10 @@ from leadline.config import ConfigError
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder, StorageError
+from trainables.puzzles.data import PuzzleData
 from trainables.recursive.config import RecursiveConfig
 
-__all__ = ["Start", "audit_start", "read_start", "same_architecture"]
+__all__ = ["RecursiveData", "Start", "audit_start", "read_start", "same_architecture"]
 
 ARCHITECTURE = (
     "task",
@@ -63,6 +64,13 @@ class Start:
     def weights(self) -> dict[str, Tensor]:
         """Returns copies of the weights, as a module loads them."""
         return {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
+class RecursiveData(PuzzleData):
+    """The three splits of a puzzle's boards, and the weights to begin with, if any were named."""
+
+    start: Start | None = None
 
 
 def _checkpoint(place: str) -> Checkpoint:

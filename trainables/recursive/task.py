@@ -15,13 +15,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
+from trainables.puzzles.data import Sampler
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.data import RecursiveData, Sampler
 from trainables.recursive.metrics import probed, score
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
+from trainables.recursive.start import RecursiveData
 
 __all__ = ["RecursiveTask"]
 
@@ -49,7 +50,7 @@ class RecursiveTask(Task):
         self.clock = StageClock(config.curriculum, config.steps) if config.curriculum else None
         self.optimizers, self.schedulers = _optimizers(config, self.net, self.clock)
         self.average = EMA(self.net, config.ema, (PUZZLE,)) if config.ema else None
-        self.sampler = Sampler(config, data.train)
+        self.sampler = Sampler(config, data.train, config.batch)
         self.streams = config.rollout == "serial_act"
         if self.streams:
             self._carry, self._next = self._empty(), self._empty()

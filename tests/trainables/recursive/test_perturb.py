@@ -13,7 +13,6 @@ from leadline.measure import Measure
 from leadline.training.guards.guard import Interval
 from leadline.training.guards.perturbation import EffectivePerturbation, measured
 from trainables.recursive.config import TRMConfig
-from trainables.recursive.data import build
 from trainables.recursive.family import TRM_FAMILY
 from trainables.recursive.perturb import Starts, arrived, grown, starts
 
@@ -142,7 +141,7 @@ def test_states_stay_in_float32_under_bfloat16() -> None:
         "round_to": 16,
     }
     one = TRMConfig(**{**MULTI, **small, "precision": "bfloat16", "noise": "fixed", "sigma_max": 3e-5})
-    task = TRM_FAMILY.task(one, build(one), torch.device("cpu"))
+    task = TRM_FAMILY.task(one, TRM_FAMILY.build_data(one), torch.device("cpu"))
     terms = task.losses(task.model, task.batch(0), 0.5)
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in task.net.parameters())

@@ -13,8 +13,8 @@ from torch import Tensor
 from leadline.config import make
 from trainables.recursive.act import halts
 from trainables.recursive.config import TRMConfig
-from trainables.recursive.data import RecursiveData, build
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY, RecursiveFamily
+from trainables.recursive.start import RecursiveData
 from trainables.recursive.task import RecursiveTask
 
 SMALL: dict[str, Any] = {
@@ -35,7 +35,7 @@ FAMILIES = [TRM_FAMILY, HRM_FAMILY]
 
 @pytest.fixture(scope="module")
 def data() -> RecursiveData:
-    return build(make(TRMConfig, SMALL))
+    return TRM_FAMILY.build_data(make(TRMConfig, SMALL))
 
 
 def task(family: RecursiveFamily[Any], data: RecursiveData, **fields: Any) -> RecursiveTask:

@@ -11,8 +11,8 @@ import numpy as np
 
 from leadline.finding import Finding
 from leadline.training.guards.overlap import overlap
-from trainables.recursive.data import RecursiveData
-from trainables.recursive.puzzles.puzzle import Boards, Names, Puzzle
+from trainables.puzzles.data import PuzzleData
+from trainables.puzzles.puzzle import Boards, Names, Puzzle
 
 __all__ = ["audit"]
 
@@ -28,7 +28,7 @@ Evenly spaced.
 
 # A sweep asks again for strata that differ in the fields that its family's audit reads.
 @functools.lru_cache(maxsize=1)
-def audit(data: RecursiveData) -> list[Finding]:
+def audit(data: PuzzleData) -> list[Finding]:
     """Returns the findings on every board; a failed one refuses the data.
 
     All images of a board have the same name, so that training on images of training boards cannot
@@ -81,7 +81,7 @@ def _shared_parts(puzzle: Puzzle, boards: Boards) -> Names:
     return puzzle.names(puzzle.shared_part(chosen))
 
 
-def _shared(data: RecursiveData) -> list[Finding]:
+def _shared(data: PuzzleData) -> list[Finding]:
     """Counts the scored boards that share such a part with a training board.
 
     That is no leak of the board, but something that a network could remember.

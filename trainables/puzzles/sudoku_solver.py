@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leadline.config import ConfigError
-from trainables.recursive.puzzles.puzzle import U8
+from trainables.puzzles.puzzle import U8
 
 __all__ = [
     "BLANK",

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from trainables.recursive.puzzles.puzzle import I64, U8
-from trainables.recursive.puzzles.sudoku_solver import BLANK, full_grids
-from trainables.recursive.puzzles.sudoku_symmetry import cell_images
+from trainables.puzzles.puzzle import I64, U8
+from trainables.puzzles.sudoku_solver import BLANK, full_grids
+from trainables.puzzles.sudoku_symmetry import cell_images
 
 __all__ = ["classes_of_four"]
 

@@ -11,13 +11,13 @@ import pytest
 
 from leadline.config import make
 from leadline.finding import Finding
-from trainables.recursive import audit as auditing
-from trainables.recursive.audit import audit
+from trainables.puzzles import audit as auditing
+from trainables.puzzles.audit import audit
+from trainables.puzzles.data import PuzzleData, build
+from trainables.puzzles.maze import FLOOR, GOAL, START, WALL
+from trainables.puzzles.puzzle import Boards
+from trainables.puzzles.sudoku_solver import BLANK
 from trainables.recursive.config import TRMConfig
-from trainables.recursive.data import RecursiveData, build
-from trainables.recursive.puzzles.maze import FLOOR, GOAL, START, WALL
-from trainables.recursive.puzzles.puzzle import Boards
-from trainables.recursive.puzzles.sudoku_solver import BLANK
 
 KINDS: dict[str, dict[str, Any]] = {
     "sudoku4": {"size": 4},
@@ -32,16 +32,16 @@ def _shelf(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LEADLINE_CACHE", str(Path(tmp_path_factory.getbasetemp()) / "boards"))
 
 
-def _made(kind: str) -> RecursiveData:
+def _made(kind: str) -> PuzzleData:
     config = make(TRMConfig, {"train_boards": 24, "validation_boards": 8, "test_boards": 8, "batch": 8, **KINDS[kind]})
     return build(config)
 
 
-def _failed(data: RecursiveData) -> dict[str, float]:
+def _failed(data: PuzzleData) -> dict[str, float]:
     return {finding.guard: finding.number for finding in audit(data) if finding.failed}
 
 
-def _finding(data: RecursiveData, guard: str) -> Finding:
+def _finding(data: PuzzleData, guard: str) -> Finding:
     (found,) = [finding for finding in audit(data) if finding.guard == guard]
     return found
 
@@ -55,7 +55,7 @@ def _with(boards: Boards, row: int, inputs: Any = None, labels: Any = None) -> B
     return replace(boards, **changed)
 
 
-def _put(data: RecursiveData, split: str, boards: Boards) -> RecursiveData:
+def _put(data: PuzzleData, split: str, boards: Boards) -> PuzzleData:
     """Data of which one split is another."""
     changed: dict[str, Any] = {split: boards}
     return replace(data, **changed)

@@ -7,11 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.recursive.puzzles.maze import Maze
-from trainables.recursive.puzzles.puzzle import U8, Puzzle
-from trainables.recursive.puzzles.sudoku import Sudoku
-from trainables.recursive.puzzles.sudoku_solver import BLANK, full_grids
-from trainables.recursive.puzzles.sudoku_symmetry import cell_images
+from trainables.puzzles.maze import Maze
+from trainables.puzzles.puzzle import U8, Puzzle
+from trainables.puzzles.sudoku import Sudoku
+from trainables.puzzles.sudoku_solver import BLANK, full_grids
+from trainables.puzzles.sudoku_symmetry import cell_images
 
 PUZZLES = [Sudoku(4), Sudoku(6), Sudoku(8), Sudoku(9), Maze(9), Maze(13)]
 

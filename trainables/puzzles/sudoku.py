@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from leadline.config import ConfigError
 from leadline.finding import Finding
-from trainables.recursive.puzzles import sudoku_solver, sudoku_symmetry
-from trainables.recursive.puzzles.puzzle import (
+from trainables.puzzles import sudoku_solver, sudoku_symmetry
+from trainables.puzzles.puzzle import (
     U8,
     Boards,
     Fields,
@@ -25,8 +25,8 @@ from trainables.recursive.puzzles.puzzle import (
     read_square,
     show_square,
 )
-from trainables.recursive.puzzles.sudoku_classes import classes_of_four
-from trainables.recursive.puzzles.sudoku_solver import BLANK, DIGIT, SUDOKU_BOXES
+from trainables.puzzles.sudoku_classes import classes_of_four
+from trainables.puzzles.sudoku_solver import BLANK, DIGIT, SUDOKU_BOXES
 
 __all__ = ["BOARDS_OF_FOUR", "FEWEST_CLUES", "Sudoku"]
 

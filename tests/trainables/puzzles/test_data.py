@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from leadline.config import ConfigError, make
-from trainables.recursive import cache, data
+from trainables.puzzles import cache, data
+from trainables.puzzles.data import PuzzleData, Sampler, build
+from trainables.puzzles.maze import PATH
+from trainables.puzzles.puzzle import Boards
+from trainables.puzzles.sudoku import Sudoku
+from trainables.puzzles.sudoku_solver import BLANK, solve
 from trainables.recursive.baselines import baselines, score
 from trainables.recursive.config import HRMConfig, TRMConfig
-from trainables.recursive.data import RecursiveData, Sampler, build
-from trainables.recursive.puzzles.maze import PATH
-from trainables.recursive.puzzles.puzzle import Boards
-from trainables.recursive.puzzles.sudoku import Sudoku
-from trainables.recursive.puzzles.sudoku_solver import BLANK, solve
 
 SMALL: dict[str, Any] = {"train_boards": 40, "validation_boards": 12, "test_boards": 9, "batch": 16}
 KINDS: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def _same(one: RecursiveData, other: RecursiveData) -> bool:
+def _same(one: PuzzleData, other: PuzzleData) -> bool:
     pairs = [(getattr(one, split), getattr(other, split)) for split in ("train", "validation", "test")]
     return all(
         np.array_equal(getattr(a, name), getattr(b, name))
@@ -182,9 +182,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch
 
 
 def test_an_interrupted_write_leaves_nothing(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "trainables.recursive.cache.os.replace", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    monkeypatch.setattr("trainables.puzzles.cache.os.replace", lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(_config())
     assert list(shelf.iterdir()) == []
@@ -200,7 +198,7 @@ def test_the_cache_s_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_rows_depend_on_seed_and_step_alone(augment: bool) -> None:
     config = _config(size=6, augment=augment)
     train = build(config).train
-    one, other = Sampler(config, train), Sampler(config, train)
+    one, other = Sampler(config, train, config.batch), Sampler(config, train, config.batch)
     forwards = [one.rows(step) for step in range(9)]
     backwards = [other.rows(step) for step in reversed(range(9))][::-1]
     for one_row, other_row in zip(forwards, backwards, strict=True):
@@ -211,14 +209,16 @@ def test_rows_depend_on_seed_and_step_alone(augment: bool) -> None:
         assert one_row["puzzle"].tolist() == [0] * 16
         for name, array in one_row.items():
             np.testing.assert_array_equal(array, other_row[name])
-    assert not np.array_equal(forwards[0]["inputs"], Sampler(replace(config, seed=1), train).rows(0)["inputs"])
+    assert not np.array_equal(
+        forwards[0]["inputs"], Sampler(replace(config, seed=1), train, config.batch).rows(0)["inputs"]
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 16, 40])
 def test_an_epoch_has_every_board_once(batch: int) -> None:
     config = _config(batch=batch, augment=False)
     train = build(config).train
-    sampler = Sampler(config, train)
+    sampler = Sampler(config, train, config.batch)
     rows = np.concatenate([sampler.rows(step)["inputs"] for step in range(-(-80 // batch))])
     expected = Counter(board.tobytes() for board in train.inputs.astype(np.int64))
     epochs = [[row.tobytes() for row in rows[start : start + 40]] for start in (0, 40)]
@@ -230,7 +230,7 @@ def test_an_epoch_has_every_board_once(batch: int) -> None:
 def test_images_are_of_the_boards_of_the_epoch(kind: str) -> None:
     config = _config(**KINDS[kind])
     train = build(config).train
-    rows = [Sampler(config, train).rows(step) for step in range(5)]  # two epochs of 40
+    rows = [Sampler(config, train, config.batch).rows(step) for step in range(5)]  # two epochs of 40
     inputs, labels = (np.concatenate([row[name] for row in rows]).astype(np.uint8) for name in ("inputs", "labels"))
     for epoch in (slice(0, 40), slice(40, 80)):
         assert sorted(config.puzzle.names(inputs[epoch])) == sorted(train.classes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.recursive.puzzles.maze import FLOOR, GOAL, PATH, START, WALL, branches, generate, shortest_path
-from trainables.recursive.puzzles.puzzle import U8
+from trainables.puzzles.maze import FLOOR, GOAL, PATH, START, WALL, branches, generate, shortest_path
+from trainables.puzzles.puzzle import U8
 
 LETTERS = {"#": WALL, ".": FLOOR, "S": START, "G": GOAL, "*": PATH}
 

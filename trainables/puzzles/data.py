@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from leadline.task import Split
-from trainables.recursive import cache
-from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.puzzles.puzzle import I64, Boards, Puzzle, Rows
-from trainables.recursive.start import Start
+from trainables.puzzles import cache
+from trainables.puzzles.config import BoardConfig
+from trainables.puzzles.puzzle import I64, Boards, Puzzle, Rows
 
-__all__ = ["RecursiveData", "Sampler", "build"]
+__all__ = ["PuzzleData", "Sampler", "build"]
 
 VERSION = 1
 """The version of what is drawn; raised when the same configuration gives other boards."""
@@ -30,14 +29,13 @@ ORDER, IMAGE = 0, 1  # streams of a trial's seed
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
-class RecursiveData:
-    """The three splits of a puzzle's boards, and the weights to begin with, if any were named."""
+class PuzzleData:
+    """The three splits of a puzzle's boards."""
 
     puzzle: Puzzle
     train: Boards
     validation: Boards
     test: Boards
-    start: Start | None = None
 
     def scored(self, split: Split | str) -> Boards:
         """Returns the boards of one split.
@@ -51,7 +49,7 @@ class RecursiveData:
         return found
 
 
-def build(config: RecursiveConfig) -> RecursiveData:
+def build(config: BoardConfig) -> PuzzleData:
     """Returns the boards of a configuration, from the disk cache or newly drawn.
 
     To draw takes seconds for some thousands of side 6, and 20 ms for each of side 9.
@@ -67,17 +65,17 @@ def build(config: RecursiveConfig) -> RecursiveData:
     return _data(config, arrays)
 
 
-def _arrays(config: RecursiveConfig) -> dict[str, npt.NDArray[Any]]:
+def _arrays(config: BoardConfig) -> dict[str, npt.NDArray[Any]]:
     """Draws all boards, one split after the other in the order of SPLITS."""
     return config.puzzle.draw(_counts(config), np.random.default_rng(config.data_seed)).arrays()
 
 
-def _counts(config: RecursiveConfig) -> dict[str, int]:
+def _counts(config: BoardConfig) -> dict[str, int]:
     """Returns how many boards each split has, in the order of SPLITS."""
     return {split: getattr(config, f"{split}_boards") for split in SPLITS}
 
 
-def _data(config: RecursiveConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> RecursiveData:
+def _data(config: BoardConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> PuzzleData:
     """Divides the arrays into splits and makes them read-only."""
     counts = _counts(config)
     ends = np.cumsum(list(counts.values()))
@@ -87,7 +85,7 @@ def _data(config: RecursiveConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> Re
         split: Boards.of({name: array[end - count : end] for name, array in arrays.items()})
         for (split, count), end in zip(counts.items(), ends.tolist(), strict=True)
     }
-    return RecursiveData(config.puzzle, splits["train"], splits["validation"], splits["test"])
+    return PuzzleData(config.puzzle, splits["train"], splits["validation"], splits["test"])
 
 
 def _generator(seed: int, count: int, stream: int) -> np.random.Generator:
@@ -98,11 +96,17 @@ class Sampler:
     """The boards of each step.
 
     Every epoch has all of them in a new order and, with `augment`, as new images.
+
+    Args:
+        config: says which puzzle it is, whether images are drawn, and the seed.
+        boards: the boards to train on.
+        batch: the rows of a step, at most as many as there are boards.
     """
 
-    def __init__(self, config: RecursiveConfig, boards: Boards) -> None:
+    def __init__(self, config: BoardConfig, boards: Boards, batch: int) -> None:
         self.config = config
         self.boards = boards
+        self.batch = batch
         self.puzzle = config.puzzle
         self._orders: dict[int, I64] = {}
 
@@ -113,7 +117,7 @@ class Sampler:
         i` of an endless sequence of epochs, so that a step may end one and begin the next.
         """
         config = self.config
-        epoch, place = np.divmod(step * config.batch + np.arange(config.batch), len(self.boards))
+        epoch, place = np.divmod(step * self.batch + np.arange(self.batch), len(self.boards))
         index = np.concatenate([self._order(e)[place[epoch == e]] for e in range(int(epoch[0]), int(epoch[-1]) + 1)])
         return self.puzzle.rows(self.boards, index, _generator(config.seed, step, IMAGE) if config.augment else None)
 

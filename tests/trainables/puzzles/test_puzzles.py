@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from leadline.config import ConfigError
-from trainables.recursive.puzzles.maze import FLOOR, PATH, WALL, Maze
-from trainables.recursive.puzzles.puzzle import U8, Puzzle
-from trainables.recursive.puzzles.registry import PUZZLES, PuzzleName
-from trainables.recursive.puzzles.sudoku import FEWEST_CLUES, Sudoku
-from trainables.recursive.puzzles.sudoku_solver import BLANK, SUDOKU_BOXES
+from trainables.puzzles.maze import FLOOR, PATH, WALL, Maze
+from trainables.puzzles.puzzle import U8, Puzzle
+from trainables.puzzles.registry import PUZZLES, PuzzleName
+from trainables.puzzles.sudoku import FEWEST_CLUES, Sudoku
+from trainables.puzzles.sudoku_solver import BLANK, SUDOKU_BOXES
 
 EVERY = [Sudoku(4), Sudoku(6), Sudoku(9, 30), Maze(7), Maze(11)]
 

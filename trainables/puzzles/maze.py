@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadline.config import ConfigError
-from trainables.recursive.puzzles.puzzle import (
+from trainables.puzzles.puzzle import (
     U8,
     Boards,
     Fields,
@@ -22,7 +22,7 @@ from trainables.recursive.puzzles.puzzle import (
     read_square,
     show_square,
 )
-from trainables.recursive.puzzles.square import moved, square_images
+from trainables.puzzles.square import moved, square_images
 
 __all__ = ["EXCHANGED", "FLOOR", "GOAL", "PATH", "START", "WALL", "Maze", "branches", "generate", "shortest_path"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trainables.recursive.puzzles.puzzle import I64, Token
+from trainables.puzzles.puzzle import I64, Token
 
 __all__ = ["moved", "square_images"]
 

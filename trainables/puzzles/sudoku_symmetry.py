@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pynauty
 
-from trainables.recursive.puzzles.puzzle import I64, U8, Token
-from trainables.recursive.puzzles.square import moved
-from trainables.recursive.puzzles.sudoku_solver import BLANK, DIGIT, SUDOKU_BOXES
+from trainables.puzzles.puzzle import I64, U8, Token
+from trainables.puzzles.square import moved
+from trainables.puzzles.sudoku_solver import BLANK, DIGIT, SUDOKU_BOXES
 
 __all__ = ["canonical_form", "cell_images", "graph", "images"]
 

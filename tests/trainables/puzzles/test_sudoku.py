@@ -9,11 +9,11 @@ import pynauty
 import pytest
 
 from leadline.config import ConfigError
-from trainables.recursive.puzzles import sudoku_solver
-from trainables.recursive.puzzles.puzzle import U8
-from trainables.recursive.puzzles.sudoku import BOARDS_OF_FOUR, FEWEST_CLUES, Sudoku
-from trainables.recursive.puzzles.sudoku_classes import classes_of_four
-from trainables.recursive.puzzles.sudoku_solver import (
+from trainables.puzzles import sudoku_solver
+from trainables.puzzles.puzzle import U8
+from trainables.puzzles.sudoku import BOARDS_OF_FOUR, FEWEST_CLUES, Sudoku
+from trainables.puzzles.sudoku_classes import classes_of_four
+from trainables.puzzles.sudoku_solver import (
     BLANK,
     DIGIT,
     SUDOKU_BOXES,
@@ -22,7 +22,7 @@ from trainables.recursive.puzzles.sudoku_solver import (
     propagated,
     solve,
 )
-from trainables.recursive.puzzles.sudoku_symmetry import graph
+from trainables.puzzles.sudoku_symmetry import graph
 
 SEVENTEEN = "000000010400000000020000000000050407008000300001090000300400200050100000000806000"
 ITS_SOLUTION = "693784512487512936125963874932651487568247391741398625319475268856129743274836159"

@@ -1,6 +1,6 @@
 """The puzzles by name.
 
-A new puzzle needs its class, its name here, and in `RecursiveConfig` the fields that it alone has.
+A new puzzle needs its class, its name here, and in `BoardConfig` the fields that it alone has.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from trainables.recursive.puzzles.maze import Maze
-from trainables.recursive.puzzles.puzzle import Puzzle
-from trainables.recursive.puzzles.sudoku import Sudoku
+from trainables.puzzles.maze import Maze
+from trainables.puzzles.puzzle import Puzzle
+from trainables.puzzles.sudoku import Sudoku
 
 __all__ = ["PUZZLES", "PuzzleName"]
 

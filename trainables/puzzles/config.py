@@ -1,0 +1,72 @@
+"""The fields of a configuration that say which boards are trained on.
+
+"HRM" is Wang et al. 2025 (arXiv 2506.21734; github sapientinc/HRM, 42410da), "TRM" is
+Jolicoeur-Martineau 2025 (arXiv 2510.04871; github SamsungSAILMontreal/TinyRecursiveModels,
+e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e0d8b).
+"""
+
+from __future__ import annotations
+
+import pydantic
+
+from leadline.config import TrialConfig, configuration, knob
+from trainables.puzzles.puzzle import Puzzle
+from trainables.puzzles.registry import PUZZLES, PuzzleName
+
+__all__ = ["BoardConfig"]
+
+
+@configuration
+class BoardConfig(TrialConfig):
+    """The settings of the boards, which the families of puzzles share."""
+
+    task: PuzzleName = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
+    size: int = knob(
+        4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61
+    )
+    clues: int = knob(
+        0,
+        "given digits of a sudoku; 0: minimal ones, without a digit to spare; at size 4 any number",
+        unit="cells",
+        ge=0,
+        le=80,
+    )
+    train_boards: int = knob(
+        2000, "boards to train on, distinct up to symmetry (HRM, TRM: 1000)", unit="boards", ge=1, le=10**6
+    )
+    validation_boards: int = knob(512, "boards that the search is scored on (log: 1024)", unit="boards", ge=2, le=10**6)
+    test_boards: int = knob(512, "boards for confirmation alone", unit="boards", ge=2, le=10**6)
+    augment: bool = knob(
+        True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
+    )
+    data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
+
+    @property
+    def puzzle(self) -> Puzzle:
+        """The puzzle whose boards are trained on."""
+        return PUZZLES[self.task].of(self)
+
+    @property
+    def data_key(self) -> str:
+        """The name of the data: everything that changes the boards.
+
+        It holds the puzzle, the number of boards of each split and the seed.
+        """
+        counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
+        return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
+
+    @property
+    def tokens(self) -> int:
+        """The number of cells of a board."""
+        return self.puzzle.cells
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of values that a token has, PAD among them."""
+        return self.puzzle.vocabulary
+
+    @pydantic.model_validator(mode="after")
+    def _drawable(self) -> BoardConfig:
+        if problem := PUZZLES[self.task].problem(self):
+            raise ValueError(problem)
+        return self
