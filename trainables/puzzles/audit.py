@@ -46,7 +46,7 @@ def audit(data: PuzzleData) -> list[Finding]:
         Finding("repeated_boards", twice > 0, twice, f"{twice} boards are images of another of their own split."),
         Finding("stored_names", strange > 0, strange, f"{strange} boards are stored under the name of another."),
         *(_labels(puzzle, split, boards) for split, boards in splits.items()),
-        *puzzle.findings(sum(map(len, splits.values()))),
+        *puzzle.findings(splits),
         *(_shared(data) if puzzle.shared_part_called else ()),
     ]
 

@@ -16,7 +16,7 @@ from trainables.puzzles.puzzle import I64, Boards, Puzzle, Rows
 
 __all__ = ["PuzzleData", "Sampler", "build"]
 
-VERSION = 1
+VERSION = 2
 """The version of what is drawn; raised when the same configuration gives other boards."""
 
 SPLITS = ("test", "validation", "train")
@@ -66,26 +66,21 @@ def build(config: BoardConfig) -> PuzzleData:
 
 
 def _arrays(config: BoardConfig) -> dict[str, npt.NDArray[Any]]:
-    """Draws all boards, one split after the other in the order of SPLITS."""
-    return config.puzzle.draw(_counts(config), np.random.default_rng(config.data_seed)).arrays()
-
-
-def _counts(config: BoardConfig) -> dict[str, int]:
-    """Returns how many boards each split has, in the order of SPLITS."""
-    return {split: getattr(config, f"{split}_boards") for split in SPLITS}
+    """Draws all boards, the splits in the order of SPLITS; names are `split/array`."""
+    counts = {split: getattr(config, f"{split}_boards") for split in SPLITS}
+    splits = config.puzzle.draw(counts, np.random.default_rng(config.data_seed))
+    return {f"{split}/{name}": array for split, boards in splits.items() for name, array in boards.arrays().items()}
 
 
 def _data(config: BoardConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> PuzzleData:
     """Divides the arrays into splits and makes them read-only."""
-    counts = _counts(config)
-    ends = np.cumsum(list(counts.values()))
-    for array in arrays.values():
+    splits: dict[str, dict[str, npt.NDArray[Any]]] = {split: {} for split in SPLITS}
+    for place, array in arrays.items():
         array.setflags(write=False)
-    splits = {
-        split: Boards.of({name: array[end - count : end] for name, array in arrays.items()})
-        for (split, count), end in zip(counts.items(), ends.tolist(), strict=True)
-    }
-    return PuzzleData(config.puzzle, splits["train"], splits["validation"], splits["test"])
+        split, name = place.split("/", 1)
+        splits[split][name] = array
+    train, validation, test = (Boards.of(splits[split]) for split in ("train", "validation", "test"))
+    return PuzzleData(config.puzzle, train, validation, test)
 
 
 def _generator(seed: int, count: int, stream: int) -> np.random.Generator:

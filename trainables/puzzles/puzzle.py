@@ -272,10 +272,17 @@ class Puzzle(ABC):
     def example(self) -> Any:
         """A board that `read` accepts."""
 
-    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> Boards:
+    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
         """Draws the boards of all splits, all different up to symmetry.
 
-        The splits come one after the other, in the order of `counts`.
+        The splits are drawn one after the other, in the order of `counts`.
+
+        Args:
+            counts: the number of boards by split.
+            generator: draws them.
+
+        Returns:
+            The boards by split. A puzzle whose boards come from a data set may return fewer.
 
         Raises:
             ConfigError: if there are not so many boards.
@@ -293,7 +300,15 @@ class Puzzle(ABC):
                 idle_draws = f"{PATIENCE} draws brought none beside the {len(found)} found up to symmetry"
                 raise ConfigError(f"train_boards: {boards}, but {idle_draws}")
         inputs = np.stack([board for board, _ in found.values()])
-        return self.described(inputs, np.stack([label for _, label in found.values()]))
+        return self.divided(counts, inputs, np.stack([label for _, label in found.values()]))
+
+    def divided(self, counts: Mapping[str, int], inputs: U8, labels: U8) -> dict[str, Boards]:
+        """Returns boards, uint8 [boards, cells], by split: the first so many are of the first."""
+        ends = np.cumsum(list(counts.values())).tolist()
+        return {
+            split: self.described(inputs[end - count : end], labels[end - count : end])
+            for (split, count), end in zip(counts.items(), ends, strict=True)
+        }
 
     def described(self, inputs: U8, labels: U8) -> Boards:
         """Returns boards, uint8 [boards, cells], with their names and difficulties."""
@@ -325,8 +340,8 @@ class Puzzle(ABC):
         """Returns the parts that different boards may share, as boards; by default the answers."""
         return labels
 
-    def findings(self, used: int) -> list[Finding]:
-        """Returns what else an audit says, where `used` boards are in the splits."""
+    def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
+        """Returns what else an audit says of the boards, which are given by split."""
         return []
 
     def most_frequent(self, train: Boards) -> Predictor:

@@ -109,7 +109,7 @@ class Sudoku(Puzzle):
         """
         return sudoku_solver.generate(self.size, self.clues, generator)
 
-    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> Boards:
+    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
         """Draws the boards of all splits.
 
         Side 4 has too few boards to draw at random: there, a random image of each of so many
@@ -120,7 +120,7 @@ class Sudoku(Puzzle):
         inputs, labels = classes_of_four()
         usable = np.flatnonzero((inputs != BLANK).sum(axis=1) == self.clues) if self.clues else np.arange(len(inputs))
         chosen = generator.permutation(usable)[: sum(counts.values())]
-        return self.described(*self.images(inputs[chosen], labels[chosen], generator))
+        return self.divided(counts, *self.images(inputs[chosen], labels[chosen], generator))
 
     def canonical(self, board: U8) -> bytes:
         """Returns the digest of the board's graph in its canonical labelling."""
@@ -165,10 +165,11 @@ class Sudoku(Puzzle):
         found = sudoku_solver.solve(board, self.size).solutions
         return len(found) == 1 and np.array_equal(found[0], label)
 
-    def findings(self, used: int) -> list[Finding]:
+    def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
         """Returns at side 4 how many boards there are in all; otherwise nothing."""
         if self.size != 4:
             return []
+        used = sum(map(len, splits.values()))
         known = sum(BOARDS_OF_FOUR.values())
         there_are = f"{known} sudokus of side 4 have one solution, up to symmetry and with any number of clues"
         return [Finding("classes", False, known, f"{there_are}; {used} are used.")]

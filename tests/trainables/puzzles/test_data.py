@@ -13,7 +13,7 @@ import pytest
 
 from leadline.config import ConfigError, make
 from trainables.puzzles import cache, data
-from trainables.puzzles.data import PuzzleData, Sampler, build
+from trainables.puzzles.data import VERSION, PuzzleData, Sampler, build
 from trainables.puzzles.maze import PATH
 from trainables.puzzles.puzzle import Boards
 from trainables.puzzles.sudoku import Sudoku
@@ -141,7 +141,7 @@ def _flip(path: Path) -> None:
 def _other_boards(path: Path) -> None:
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
-    arrays["inputs"] = arrays["inputs"][::-1]
+    arrays["test/inputs"] = arrays["test/inputs"][::-1]
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_file_is_made_anew(damage: str, shelf: Path) -> None:
     assert path.read_bytes() != content
     assert _same(build(_config(size=6)), first)
     assert list(shelf.iterdir()) == [path]
-    assert cache.load("boards, version 1: " + _config(size=6).data_key) is not None
+    assert cache.load(f"boards, version {VERSION}: {_config(size=6).data_key}") is not None
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

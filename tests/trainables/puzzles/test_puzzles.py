@@ -73,8 +73,10 @@ def test_boards_that_can_be() -> None:
 def test_what_a_puzzle_makes_it_calls_right(puzzle: Puzzle) -> None:
     """Also in another process, and of an image; nothing else is an answer, and the oracle finds it."""
     generator = np.random.default_rng(3)
-    boards = puzzle.draw({"test": 5, "train": 4}, generator)
-    assert len(boards) == len(set(boards.classes.tolist())) == 9
+    drawn = puzzle.draw({"test": 5, "train": 4}, generator)
+    assert {split: len(boards) for split, boards in drawn.items()} == {"test": 5, "train": 4}
+    assert len({name for boards in drawn.values() for name in boards.classes.tolist()}) == 9
+    boards = drawn["test"]
     assert pickle.loads(pickle.dumps(puzzle)) == puzzle  # noqa: S301  (written in this line)
     inputs, labels = puzzle.images(boards.inputs, boards.labels, generator)
     assert puzzle.lawful(inputs, labels).all()
