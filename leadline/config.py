@@ -30,6 +30,7 @@ __all__ = [
     "ConfigError",
     "Floats",
     "Ints",
+    "Texts",
     "TrialConfig",
     "as_text",
     "configuration",
@@ -78,6 +79,9 @@ Ints = Annotated[tuple[pydantic.PositiveInt, ...], pydantic.BeforeValidator(_spl
 
 Floats = Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.BeforeValidator(_split)]
 """The type of a field that is a tuple of positive numbers, written `1e-3,1e-2`."""
+
+Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_split)]
+"""The type of a field that is a tuple of words, written `one,other`."""
 
 Share = Annotated[str, pydantic.StringConstraints(pattern=r"^1/[1-9][0-9]*$")]
 """The type of a field that is one part of several, written `1/4`."""

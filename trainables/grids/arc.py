@@ -81,9 +81,11 @@ def canonical(pair: Pair) -> bytes:
 def _named(pair: Pair, turn: int) -> bytes:
     """Returns the cells of a turned pair, its colours numbered in their order of appearance."""
     one, other = (turned(grid, turn) for grid in pair)
-    cells = np.concatenate([one.reshape(-1), other.reshape(-1)])
-    colours, first = np.unique(cells, return_index=True)
-    table = np.zeros(256, dtype=np.uint8)
-    order = [int(colours[place]) for place in first.argsort() if colours[place]]
-    table[order] = np.arange(1, len(order) + 1)
-    return bytes((*one.shape, *other.shape)) + bytes(table[cells])
+    cells = one.tobytes() + other.tobytes()
+    table = bytearray(256)
+    number = 0
+    for colour in dict.fromkeys(cells):
+        if colour:
+            number += 1
+            table[colour] = number
+    return bytes((*one.shape, *other.shape)) + cells.translate(bytes(table))

@@ -7,6 +7,7 @@ reaches the canvas's edge, there is no room for it, and none is needed.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "EOS",
     "FIRST",
     "INVERSE",
+    "LARGEST",
     "PAD",
     "TURNS",
     "VOCABULARY",
@@ -28,6 +30,7 @@ __all__ = [
     "crop",
     "decode",
     "encode",
+    "exchanged",
     "image",
     "shapes",
     "turned",
@@ -165,6 +168,11 @@ def turned(grid: Grid, turn: int) -> Grid:
     return grid[:: -1 if below else 1, :: -1 if right else 1]
 
 
+def exchanged(turns: I64) -> npt.NDArray[np.bool_]:
+    """Tells which turns make rows of columns, bool like `turns`."""
+    return _EXCHANGED[turns]
+
+
 def image(tokens: U8, images: Images) -> U8:
     """Returns the image of each encoded grid: its colours changed, turned, and moved.
 
@@ -182,11 +190,11 @@ def image(tokens: U8, images: Images) -> U8:
     turns = images.turns[:, None, None]
     row = np.arange(side)[None, :, None] - images.down[:, None, None]
     column = np.arange(side)[None, None, :] - images.right[:, None, None]
-    exchanged = _EXCHANGED[turns]
-    high, wide = np.where(exchanged, widths, heights), np.where(exchanged, heights, widths)
+    lying = _EXCHANGED[turns]
+    high, wide = np.where(lying, widths, heights), np.where(lying, heights, widths)
     in_rows, in_columns = (row >= 0) & (row < high), (column >= 0) & (column < wide)
     edge = ((row == high) & in_columns) | (in_rows & (column == wide))
-    above, left = np.where(exchanged, column, row), np.where(exchanged, row, column)
+    above, left = np.where(lying, column, row), np.where(lying, row, column)
     above = np.where(_FROM_BELOW[turns], heights - 1 - above, above)
     left = np.where(_FROM_RIGHT[turns], widths - 1 - left, left)
     inside = in_rows & in_columns
@@ -200,4 +208,4 @@ def image(tokens: U8, images: Images) -> U8:
 
 def _side(tokens: npt.NDArray[np.uint8]) -> int:
     """Returns the side of the square canvas whose tokens stand in the last dimension."""
-    return round(tokens.shape[-1] ** 0.5)
+    return math.isqrt(int(tokens.shape[-1]))

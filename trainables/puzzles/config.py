@@ -7,9 +7,11 @@ e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
 
-from leadline.config import TrialConfig, configuration, knob
+from leadline.config import Texts, TrialConfig, configuration, knob
 from trainables.puzzles.puzzle import Puzzle
 from trainables.puzzles.registry import PUZZLES, PuzzleName
 
@@ -20,9 +22,14 @@ __all__ = ["BoardConfig"]
 class BoardConfig(TrialConfig):
     """The settings of the boards, which the families of puzzles share."""
 
-    task: PuzzleName = knob("sudoku", "sudoku with one solution, or a maze with one shortest path")
+    task: PuzzleName = knob("sudoku", "sudoku with one solution, a maze with one shortest path, or the tasks of ARC")
     size: int = knob(
-        4, "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd", unit="cells", ge=4, le=61
+        4,
+        "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd; arc: of the canvas, "
+        "tasks with larger grids being left out (HRM, TRM: 30)",
+        unit="cells",
+        ge=4,
+        le=61,
     )
     clues: int = knob(
         0,
@@ -31,8 +38,28 @@ class BoardConfig(TrialConfig):
         ge=0,
         le=80,
     )
+    data_set: Literal["arcagi1", "arcagi2", "arcagi1_to_2"] = knob(
+        "arcagi1", "arc: ARC-AGI-1, ARC-AGI-2, or trained and validated on the first and tested on the second"
+    )
+    protocol: Literal["transductive", "inductive"] = knob(
+        "transductive",
+        "arc: whether demonstrations of the scored tasks are trained on, under their identifier (HRM, TRM), or not",
+    )
+    task_ids: Texts = knob((), "arc: ids of the tasks, such as 007bbfb7; none: all")
+    demonstrations: int = knob(0, "arc: pairs of the task that are shown beside a board (ETRM: up to 10)", ge=0, le=64)
+    augmentations: int = knob(
+        0,
+        "arc: images of a task besides itself, each with an identifier (HRM, TRM: 1000)",
+        unit="images",
+        ge=0,
+        le=1000,
+    )
     train_boards: int = knob(
-        2000, "boards to train on, distinct up to symmetry (HRM, TRM: 1000)", unit="boards", ge=1, le=10**6
+        2000,
+        "boards to train on, different up to symmetry; arc: at most (HRM, TRM: 1000)",
+        unit="boards",
+        ge=1,
+        le=10**6,
     )
     validation_boards: int = knob(512, "boards that the search is scored on (log: 1024)", unit="boards", ge=2, le=10**6)
     test_boards: int = knob(512, "boards for confirmation alone", unit="boards", ge=2, le=10**6)

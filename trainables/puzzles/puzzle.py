@@ -63,6 +63,26 @@ class Fields(Protocol):
         """The number of given cells, where that can be asked for; else 0."""
 
     @property
+    def data_set(self) -> str:
+        """The data set that boards are taken from, where they are not drawn."""
+
+    @property
+    def protocol(self) -> str:
+        """Whether demonstrations of scored tasks are trained on: transductive or inductive."""
+
+    @property
+    def demonstrations(self) -> int:
+        """The number of demonstrations that are shown beside a board."""
+
+    @property
+    def augmentations(self) -> int:
+        """The number of images of a task besides itself."""
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """The ids of the tasks of a data set; none stands for all."""
+
+    @property
     def train_boards(self) -> int:
         """The number of boards to train on."""
 

@@ -29,12 +29,17 @@ class Asked:
     train_boards: int = 0
     validation_boards: int = 0
     test_boards: int = 0
+    data_set: str = "arcagi1"
+    protocol: str = "transductive"
+    task_ids: tuple[str, ...] = ()
+    demonstrations: int = 0
+    augmentations: int = 0
 
 
 def test_every_name_has_its_puzzle() -> None:
     assert set(PUZZLES) == set(get_args(PuzzleName))
-    for name, kind in PUZZLES.items():
-        assert kind.of(Asked(9)).key == f"{name}9"
+    keys = {name: kind.of(Asked(9)).key for name, kind in PUZZLES.items()}
+    assert keys == {"sudoku": "sudoku9", "maze": "maze9", "arc": "arcagi1-side9-transductive-shown0-images0"}
 
 
 @pytest.mark.parametrize(

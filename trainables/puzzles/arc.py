@@ -1,0 +1,299 @@
+"""ARC as a puzzle: the tasks of ARC-AGI-1 and -2, made into boards on the fly."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from leadline.finding import Finding
+from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
+from trainables.grids.grid import COLOURS, FIRST, LARGEST, Images, encode, exchanged, image, shapes
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, drawn_images, stacked
+from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Names, Rows, digest_name
+
+__all__ = ["Arc"]
+
+IMAGES_SEED = 20260
+"""The seed of the images, the same for every trial: an image has an identifier of its own."""
+
+TASK, CLASS = "task", "class"
+"""The names of a board's task number, int64 [boards], and of its pair up to symmetry."""
+
+
+class _Asked(NamedTuple):
+    """A pair that is asked for, and what may be shown beside it."""
+
+    task: int
+    query: Pair
+    shown: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class Arc(GridPuzzle):
+    """The tasks of ARC whose grids all fit the canvas.
+
+    A board is one pair of a task. Evaluation tasks are dealt in halves to validation and test.
+    Training has every pair of the training tasks, and with `transductive` also the demonstrations
+    of the scored tasks, under their identifiers, as HRM and TRM are published; never their queries.
+    A pair that is an image of a scored one is not trained on.
+
+    Attributes:
+        side: the side of the canvas.
+        data_set: `arcagi1`, `arcagi2`, or `arcagi1_to_2`: trained and validated on the first,
+            tested on the evaluation tasks of the second.
+        transductive: whether demonstrations of the scored tasks are trained on.
+        demonstrations: how many are shown beside a query; 0 for none.
+        augmentations: how many images a task has besides itself.
+        tasks: the ids of the tasks; all, if none is named.
+    """
+
+    side: int
+    data_set: str = "arcagi1"
+    transductive: bool = True
+    demonstrations: int = 0
+    augmentations: int = 0
+    tasks: tuple[str, ...] = ()
+
+    @classmethod
+    def problem(cls, fields: Fields) -> str:
+        """Returns what is wrong with a canvas, the ids of tasks, or the number shown."""
+        if fields.size > LARGEST:
+            return f"size: no grid of ARC is larger than {LARGEST} (got {fields.size})"
+        if fields.clues:
+            return f"clues: ARC has none (got {fields.clues})"
+        puzzle = cls.of(fields)
+        known = {task.name for task in (*puzzle._training(), *puzzle._scored("test"), *puzzle._scored("validation"))}
+        for name in fields.task_ids:
+            if name not in known:
+                return f"task_ids: no {name!r} in {fields.data_set}; an id is such as {min(known)}"
+        return puzzle._impossible()
+
+    def _impossible(self) -> str:
+        """Returns what cannot be with the chosen tasks."""
+        chosen = self._chosen()
+        if not all(chosen.values()):
+            empty = next(split for split, asked in chosen.items() if not asked)
+            where = f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
+            return f"task_ids: none of the named ones is left for {empty}" if self.tasks else where
+        most = max(len(asked.shown) for split in chosen.values() for asked in split)
+        if self.demonstrations > most:
+            return f"demonstrations: no task of these shows more than {most} (got {self.demonstrations})"
+        return ""
+
+    @classmethod
+    def of(cls, fields: Fields) -> Self:
+        """Returns the puzzle of a configuration that has no `problem`."""
+        return cls(
+            fields.size,
+            fields.data_set,
+            fields.protocol == "transductive",
+            fields.demonstrations,
+            fields.augmentations,
+            tuple(fields.task_ids),
+        )
+
+    @property
+    def key(self) -> str:
+        """The data set, the canvas, the protocol, and what is shown of which tasks."""
+        protocol = "transductive" if self.transductive else "inductive"
+        named = f"-tasks{'+'.join(self.tasks)}" if self.tasks else ""
+        shown = f"shown{self.demonstrations}-images{self.augmentations}"
+        return f"{self.data_set}-side{self.side}-{protocol}-{shown}{named}"
+
+    @property
+    def identifiers(self) -> int:
+        """One for each task and each of its images."""
+        return len(self._numbers()) * (1 + self.augmentations)
+
+    @property
+    def example(self) -> Any:
+        """The first task that is scored, with its demonstrations if any are looked at."""
+        asked = self._chosen()["test"][0]
+        query = asked.query[0].tolist()
+        if not self.demonstrations:
+            return query
+        shown = [[one.tolist(), other.tolist()] for one, other in asked.shown[: self.demonstrations]]
+        return {"query": query, "demonstrations": shown}
+
+    def _fits(self, tasks: Sequence[GridTask]) -> tuple[GridTask, ...]:
+        named = set(self.tasks)
+        return tuple(task for task in tasks if task.side <= self.side and (not named or task.name in named))
+
+    def _training(self) -> tuple[GridTask, ...]:
+        """Returns the training tasks of the data set."""
+        return load(_first(self.data_set), "training")
+
+    def _scored(self, split: str) -> tuple[GridTask, ...]:
+        """Returns the evaluation tasks that validation or test are taken from."""
+        second = self.data_set == "arcagi1_to_2" and split == "test"
+        return load("arcagi2" if second else _first(self.data_set), "evaluation")
+
+    def _halves(self) -> dict[str, tuple[GridTask, ...]]:
+        """Returns the evaluation tasks of each scored split: every other one, in an order of ids.
+
+        The order is that of the ids' digests, so that a half says nothing of its tasks.
+        """
+        if self.data_set == "arcagi1_to_2":
+            return {split: self._fits(self._scored(split)) for split in ("test", "validation")}
+        tasks = sorted(self._scored("test"), key=lambda task: digest_name(task.name.encode()))
+        return {"test": self._fits(tasks[::2]), "validation": self._fits(tasks[1::2])}
+
+    def _numbers(self) -> Mapping[str, int]:
+        """Returns the number of each task by its id."""
+        return _numbered(self)
+
+    def _number(self) -> dict[str, int]:
+        tasks = [*self._fits(self._training()), *(task for half in self._halves().values() for task in half)]
+        return {name: number for number, name in enumerate(dict.fromkeys(task.name for task in tasks))}
+
+    def _chosen(self) -> dict[str, list[_Asked]]:
+        """Returns the pairs of each split, before images of one another are left out."""
+        numbers, halves = self._numbers(), self._halves()
+        found = {split: list(_queries(tasks, numbers)) for split, tasks in halves.items()}
+        trained = list(_every_pair(self._fits(self._training()), numbers))
+        if self.transductive:
+            for tasks in halves.values():
+                trained += _every_pair(tasks, numbers, queries=False)
+        return {**found, "train": trained}
+
+    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
+        """Returns the boards of each split, at most so many, in a random order.
+
+        Pairs that are images of one taken before, in the order of `counts`, are left out.
+        """
+        chosen, seen = self._chosen(), set[bytes]()
+        found = {}
+        for split, count in counts.items():
+            order = generator.permutation(len(chosen[split])).tolist()
+            kept: list[tuple[_Asked, bytes]] = []
+            for asked in (chosen[split][place] for place in order):
+                name = digest_name(canonical(asked.query))
+                if len(kept) < count and name not in seen:
+                    seen.add(name)
+                    kept.append((asked, name))
+            found[split] = self._boards(kept, generator)
+        return found
+
+    def _boards(self, chosen: list[tuple[_Asked, bytes]], generator: np.random.Generator) -> Boards:
+        """Returns pairs as boards, each with so many of its task's other pairs, drawn at random."""
+        inputs, labels = (np.stack([encode(asked.query[side], self.side) for asked, _ in chosen]) for side in (0, 1))
+        extra: dict[str, npt.NDArray[Any]] = {TASK: np.array([asked.task for asked, _ in chosen], dtype=np.int64)}
+        if self.demonstrations:
+            shown = [self._shown(asked, generator) for asked, _ in chosen]
+            for side, name in enumerate((DEMO_INPUTS, DEMO_LABELS)):
+                extra[name] = np.stack([pairs[side] for pairs in shown])
+        guesses = (inputs != labels).sum(1).astype(np.int32)
+        return Boards(inputs, labels, np.array([name for _, name in chosen], dtype="S24"), guesses, extra)
+
+    def _shown(self, asked: _Asked, generator: np.random.Generator) -> tuple[U8, U8]:
+        order = generator.permutation(len(asked.shown)).tolist()[: self.demonstrations]
+        pairs = [(encode(asked.shown[i][0], self.side), encode(asked.shown[i][1], self.side)) for i in sorted(order)]
+        return stacked(pairs, self.demonstrations, self.cells)
+
+    def classes(self, boards: Boards) -> Names:
+        """Returns the name of each board's pair up to symmetry and the names of colours."""
+        pairs = zip(boards.inputs, boards.labels, strict=True)
+        return np.array([digest_name(canonical((self._grid(one), self._grid(other)))) for one, other in pairs], "S24")
+
+    def _grid(self, tokens: U8) -> U8:
+        height, width = (int(size[0]) for size in shapes(tokens[None]))
+        return tokens.reshape(self.side, self.side)[:height, :width] - FIRST
+
+    def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
+        """Says of each split how many of its pairs are used."""
+        chosen = self._chosen()
+        used = [f"{len(boards)} of {len(chosen[split])} for {split}" for split, boards in splits.items()]
+        out = sum(len(chosen[split]) - len(boards) for split, boards in splits.items())
+        why = "the others are images of pairs that are, or more than were asked for"
+        return [Finding("pairs", False, out, f"pairs that are used: {', '.join(used)}; {why}.")]
+
+    def rows(self, boards: Boards, index: I64, generator: np.random.Generator | None = None) -> Rows:
+        """Returns the boards at `index` as a model is given them.
+
+        With a generator, each row is one of its task's images, demonstrations and all; the task
+        itself is one of them, and each has an identifier. The query is moved to a random place.
+        """
+        tasks = boards.extra[TASK][index]
+        inputs, labels, shown = boards.inputs[index], boards.labels[index], self.demonstrated(boards, index)
+        numbers = np.zeros(len(index), dtype=np.int64)
+        if generator is not None:
+            numbers = generator.integers(1 + self.augmentations, size=len(index))
+            turns, colours = (table[tasks, numbers] for table in _images(len(self._numbers()), self.augmentations))
+            down, right = _places(inputs, labels, turns, generator)
+            inputs, labels = (image(tokens, Images(turns, colours, down, right)) for tokens in (inputs, labels))
+            shown = {name: self._imaged(array, turns, colours) for name, array in shown.items()}
+        identifier = tasks * (1 + self.augmentations) + numbers
+        return {"inputs": inputs.astype(np.int64), "labels": labels.astype(np.int64), "puzzle": identifier, **shown}
+
+    def _imaged(self, array: npt.NDArray[Any], turns: I64, colours: U8) -> npt.NDArray[Any]:
+        """Returns the images of demonstrations, [rows, demonstrations, cells]; leaves a mask."""
+        if array.ndim < 3:
+            return array
+        count = self.demonstrations
+        still = np.zeros(len(array) * count, dtype=np.int64)
+        images = Images(turns.repeat(count), colours.repeat(count, 0), still, still)
+        flat = array.reshape(-1, array.shape[-1]).astype(np.uint8)
+        return image(flat, images).astype(array.dtype).reshape(array.shape)
+
+
+def _first(data_set: str) -> DataSet:
+    """Returns the data set that is trained on."""
+    return "arcagi2" if data_set == "arcagi2" else "arcagi1"
+
+
+def _queries(tasks: Sequence[GridTask], numbers: Mapping[str, int]) -> Iterator[_Asked]:
+    """Yields the queries of tasks, each beside all demonstrations of its task."""
+    for task in tasks:
+        for query in task.queries:
+            yield _Asked(numbers[task.name], query, task.demonstrations)
+
+
+def _every_pair(tasks: Sequence[GridTask], numbers: Mapping[str, int], *, queries: bool = True) -> Iterator[_Asked]:
+    """Yields the pairs of tasks, each beside the demonstrations of its task but itself."""
+    for task in tasks:
+        for pair in (*task.demonstrations, *(task.queries if queries else ())):
+            yield _Asked(numbers[task.name], pair, tuple(shown for shown in task.demonstrations if shown is not pair))
+
+
+@functools.lru_cache(maxsize=4)
+def _numbered(puzzle: Arc) -> Mapping[str, int]:
+    """Returns the number of each task by its id, which every batch asks for."""
+    return puzzle._number()
+
+
+@functools.lru_cache(maxsize=4)
+def _images(tasks: int, augmentations: int) -> tuple[I64, U8]:
+    """Returns the images of each task, the task itself first.
+
+    Returns:
+        Turns, int64 [tasks, 1 + augmentations], and permutations of the colours, uint8 [tasks, 1 +
+        augmentations, 10].
+    """
+    size = (tasks, 1 + augmentations)
+    turns, colours = drawn_images(size[0] * size[1], np.random.default_rng(IMAGES_SEED))
+    turns, colours = turns.reshape(size), colours.reshape(*size, COLOURS)
+    turns[:, 0], colours[:, 0] = 0, np.arange(COLOURS)
+    return turns, colours
+
+
+def _places(inputs: U8, labels: U8, turns: I64, generator: np.random.Generator) -> tuple[I64, I64]:
+    """Draws how far each query is moved, so that input and output both stay on the canvas.
+
+    Args:
+        inputs: uint8 [rows, cells].
+        labels: uint8 [rows, cells].
+        turns: which turn each is given, int64 [rows].
+        generator: draws uniformly.
+    """
+    side = math.isqrt(inputs.shape[1])
+    (high, wide), (other_high, other_wide) = shapes(inputs), shapes(labels)
+    high, wide = np.maximum(high, other_high), np.maximum(wide, other_wide)
+    lying = exchanged(turns)
+    high, wide = np.where(lying, wide, high), np.where(lying, high, wide)
+    return generator.integers(side - high + 1), generator.integers(side - wide + 1)

@@ -1,0 +1,186 @@
+"""What puzzles of coloured grids share: ARC's tasks and grids of drawn rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from leadline.config import ConfigError
+from trainables.grids import trivial
+from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
+from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
+
+__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "stacked"]
+
+DEMO_INPUTS, DEMO_LABELS, DEMO_MASK = "demo_inputs", "demo_labels", "demo_mask"
+"""The names of the demonstrations' arrays among a board's extra ones and a model's rows."""
+
+_SYMBOLS = {PAD: " ", EOS: "|"}
+
+
+def drawn_images(count: int, generator: np.random.Generator) -> tuple[I64, U8]:
+    """Draws turns, int64 [count], and permutations of the colours, uint8 [count, 10].
+
+    Both are uniform. Colour 0 is the background and keeps its place (sapientinc/HRM, 42410da).
+    """
+    turns = generator.integers(8, size=count)
+    others = generator.permuted(np.tile(np.arange(1, COLOURS, dtype=np.uint8), (count, 1)), axis=1)
+    return turns, np.concatenate([np.zeros((count, 1), np.uint8), others], 1)
+
+
+def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple[U8, U8]:
+    """Returns the tokens of up to `most` demonstrations, uint8 [most, cells] twice, PAD behind."""
+    inputs, labels = np.zeros((2, most, cells), dtype=np.uint8)
+    for place, (one, other) in enumerate(demonstrations[:most]):
+        inputs[place], labels[place] = one, other
+    return inputs, labels
+
+
+class GridPuzzle(Puzzle):
+    """A puzzle whose boards are coloured grids on a square canvas.
+
+    A board's answer is another grid, of any shape that fits the canvas. What maps one to the other
+    is shown by demonstrations, or is known by the task's identifier.
+    """
+
+    side: int
+    demonstrations: int
+
+    @property
+    def cells(self) -> int:
+        """The number of cells of the canvas."""
+        return self.side * self.side
+
+    @property
+    def vocabulary(self) -> int:
+        """PAD, EOS and ten colours."""
+        return VOCABULARY
+
+    def images(self, inputs: Any, labels: Any, generator: np.random.Generator) -> tuple[Any, Any]:
+        """Draws a turn and a permutation of the colours for each board and its label."""
+        turns, colours = drawn_images(len(inputs), generator)
+        still = np.zeros(len(inputs), dtype=np.int64)
+        of_both = Images(turns, colours, still, still)
+        return tuple(image(tokens.astype(np.uint8), of_both).astype(tokens.dtype) for tokens in (inputs, labels))  # type: ignore[return-value]
+
+    def canonical(self, board: U8) -> bytes:
+        """Returns the board's tokens themselves; what two splits may not share, `classes` says."""
+        return board.tobytes()
+
+    def difficulty(self, board: U8, label: U8) -> int:
+        """Returns how many cells of the canvas differ from the input's."""
+        return int((board != label).sum())
+
+    def asked(self, inputs: Any) -> Mask:
+        """Tells that every cell is asked for."""
+        return np.ones(inputs.shape, dtype=np.bool_)
+
+    def lawful(self, inputs: U8, answers: U8) -> Mask:
+        """Tells which answers are a grid with its EOS around it; PAD stands everywhere else."""
+        return _grids(inputs) & _grids(answers)
+
+    def only_answer(self, board: U8, label: U8) -> bool:
+        """Tells whether board and label are grids: what else is right, only the task can say."""
+        return bool(self.lawful(board[None], label[None])[0])
+
+    def generate(self, generator: np.random.Generator) -> tuple[U8, U8]:
+        """Draws a board of its own split, and its answer."""
+        boards = self.draw({"test": 1, "validation": 1, "train": 1}, generator)["test"]
+        return boards.inputs[0], boards.labels[0]
+
+    def demonstrated(self, boards: Boards, index: I64) -> Rows:
+        """Returns the demonstrations' arrays of the boards at `index`; none where none are shown.
+
+        They are int64 [rows, demonstrations, cells], and their mask, bool [rows, demonstrations].
+        """
+        if not self.demonstrations:
+            return {}
+        inputs, labels = boards.extra[DEMO_INPUTS][index], boards.extra[DEMO_LABELS][index]
+        return {
+            DEMO_INPUTS: inputs.astype(np.int64),
+            DEMO_LABELS: labels.astype(np.int64),
+            DEMO_MASK: (inputs != PAD).any(2),
+        }
+
+    def predictors(self, train: Boards) -> dict[str, Predictor]:
+        """Returns the predictors that know no rule, and those that look at demonstrations."""
+        found: dict[str, Predictor] = {
+            "all PAD": lambda boards: np.full_like(boards.inputs, PAD),
+            "the input": lambda boards: boards.inputs,
+            "majority colour": lambda boards: trivial.majority_colour(boards.inputs),
+            "most frequent": self.most_frequent(train),
+        }
+        if self.demonstrations:
+            found["first demonstration"] = lambda boards: boards.extra[DEMO_LABELS][:, 0]
+        return found
+
+    def read(self, inputs: Any) -> Rows:
+        """Reads a grid, or a mapping of a `query` and its `demonstrations`, pairs of grids.
+
+        Raises:
+            ConfigError: beginning with `inputs`, if a grid is none or does not fit the canvas, or
+                if more or fewer demonstrations are given than the network looks at.
+        """
+        given = inputs if isinstance(inputs, Mapping) else {"query": _lines(inputs)}
+        if unknown := sorted(set(given) - {"query", "demonstrations"}):
+            raise ConfigError(f"inputs: {unknown[0]!r} is neither query nor demonstrations")
+        query = encode(as_grid(_lines(given.get("query")), "inputs: query", self.side), self.side)
+        rows = {name: query[None].astype(np.int64) for name in ("inputs", "labels")}
+        return {**rows, "puzzle": np.zeros(1, dtype=np.int64), **self._read_demonstrations(given)}
+
+    def _read_demonstrations(self, given: Mapping[str, Any]) -> Rows:
+        shown = given.get("demonstrations", [])
+        if not self.demonstrations:
+            return {}
+        if not isinstance(shown, list | tuple) or not 1 <= len(shown) <= self.demonstrations:
+            many = len(shown) if isinstance(shown, list | tuple) else repr(shown)
+            raise ConfigError(f"inputs: expected 1 to {self.demonstrations} demonstrations (got {many})")
+        pairs = []
+        for place, pair in enumerate(shown, 1):
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise ConfigError(f"inputs: demonstration {place}: expected an input and an output (got {pair!r})")
+            grids = [as_grid(_lines(grid), f"inputs: demonstration {place}", self.side) for grid in pair]
+            pairs.append((encode(grids[0], self.side), encode(grids[1], self.side)))
+        inputs, labels = stacked(pairs, self.demonstrations, self.cells)
+        return {
+            DEMO_INPUTS: inputs[None].astype(np.int64),
+            DEMO_LABELS: labels[None].astype(np.int64),
+            DEMO_MASK: (inputs[None] != PAD).any(2),
+        }
+
+    def show(self, board: U8) -> tuple[str, ...]:
+        """Shows a grid as rows of digits, or the whole canvas, if its edge is out of place."""
+        if _grids(board[None])[0]:
+            return tuple("".join(map(str, row)) for row in crop(board, self.side).tolist())
+        rows = board.reshape(self.side, self.side).tolist()
+        return tuple("".join(_SYMBOLS.get(token, str(token - FIRST)) for token in row) for row in rows)
+
+
+def _lines(grid: Any) -> Any:
+    """Splits text into its lines; leaves anything else as it is."""
+    return grid.split() if isinstance(grid, str) else grid
+
+
+def _redrawn(tokens: U8) -> U8:
+    """Returns the grids whose shapes the first row and column tell of, as they are encoded.
+
+    Args:
+        tokens: uint8 [boards, cells].
+    """
+    side = math.isqrt(tokens.shape[1])
+    heights, widths = shapes(tokens)
+    rows, columns = np.arange(side)[None, :, None], np.arange(side)[None, None, :]
+    high, wide = heights[:, None, None], widths[:, None, None]
+    inside = (rows < high) & (columns < wide)
+    edge = ((rows == high) & (columns < wide)) | ((rows < high) & (columns == wide))
+    canvas = np.maximum(tokens.reshape(-1, side, side), FIRST)
+    return np.where(inside, canvas, np.where(edge, EOS, PAD)).astype(np.uint8).reshape(tokens.shape)
+
+
+def _grids(tokens: U8) -> Mask:
+    """Tells which rows of tokens are a grid, with its EOS around it and PAD everywhere else."""
+    whole: Mask = (tokens[:, 0] >= FIRST) & (_redrawn(tokens) == tokens).all(1)
+    return whole
