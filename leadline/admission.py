@@ -144,7 +144,9 @@ def compared(family: Family[Any], config: Any, data: Any) -> tuple[dict[Split, B
         f"{split}/{metric.name}"
         for split, baselines in trivial.items()
         for metric in family.metrics
-        if metric.role != "descriptive" and not any(metric.name in measures for measures in baselines.values())
+        if metric.role != "descriptive"
+        and not metric.optional
+        and not any(metric.name in measures for measures in baselines.values())
     ]
     return found, [f"baselines: {family.name} has none on {', '.join(missing)}"] if missing else []
 

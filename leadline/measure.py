@@ -76,6 +76,8 @@ class Metric:
         doc: what it is, in a few words that stand beside it in tables.
         role: what it is to a report; see `Role`.
         series: its place among metrics that are one quantity at growing strengths, if it has one.
+        optional: whether some configurations have none, such as a score on new rules where nothing
+            shows them. Who reports it must have a trivial predictor for it, like for any other.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Metric:
     doc: str
     role: Role = "score"
     series: Series | None = None
+    optional: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON values without the name.
@@ -92,6 +95,8 @@ class Metric:
         """
         plain: dict[str, Any] = dataclasses.asdict(self)
         del plain["name"]
+        if not self.optional:
+            del plain["optional"]  # which ledgers of before have not
         return plain
 
     @staticmethod

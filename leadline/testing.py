@@ -42,7 +42,7 @@ import numpy as np
 import pytest
 import torch
 
-from leadline.admission import SCORED, admission, built
+from leadline.admission import SCORED, admission, built, is_oracle
 from leadline.checkpoint import Checkpoint, CheckpointStore
 from leadline.config import ConfigError, TrialConfig, as_text, describe
 from leadline.family import Family
@@ -549,20 +549,32 @@ class FamilyContract:
     def test_metrics_are_those_declared(self, data: Any) -> None:
         """Each declared metric is reported on validation and, in confirmation, on test.
 
-        Its value is finite, lies in its interval, and has an `n` above 0.
+        An optional one that is reported is among the baselines too. Each value is finite, lies in
+        its interval, and has an `n` above 0.
         """
         declared = [metric.name for metric in self.family.metrics]
         assert len(set(declared)) == len(declared)
         assert self.family.metric(self.family.objective).name not in self.undefined
         last = list(Loop(self.family, self.config(), data, test=True).run())[-1]
+        optional = {metric.name for metric in self.family.metrics if metric.optional}
         strange = set(last.metrics) ^ {f"{split}/{name}" for split in SCORED for name in declared}
+        strange = {name for name in strange if name in last.metrics or name.partition("/")[2] not in optional}
         assert not strange, f"either declared or reported: {sorted(strange)}"
+        self._optional_have_baselines(data, last)
         for name, measure in last.metrics.items():
             assert measure.n > 0, name
             if math.isfinite(measure.value) or name.partition("/")[2] not in self.undefined:
                 assert -math.inf < measure.low <= measure.value <= measure.high < math.inf, (
                     f"{name}: {measure.to_dict()}"
                 )
+
+    def _optional_have_baselines(self, data: Any, last: Report) -> None:
+        scored = [metric.name for metric in self.family.metrics if metric.optional and metric.role != "descriptive"]
+        for split in SCORED:
+            baselines = self.family.baselines(self.config(), data, split)
+            for name in scored:
+                told = any(name in measures for line, measures in baselines.items() if not is_oracle(line))
+                assert told or f"{split}/{name}" not in last.metrics, f"{split}/{name}: no trivial predictor has it"
 
     def test_model_takes_the_weights_of_a_checkpoint(self, data: Any, whole: Outcome) -> None:
         """`family.model` and a checkpoint give the scores that were reported with it."""

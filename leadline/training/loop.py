@@ -253,7 +253,8 @@ class Loop(Trainer):
         """Appends the report to the history, and publishes a checkpoint that carries both."""
         facts, found = guarded
         name = checkpoint_name(self.store.attempt, self.step) if self.store else None
-        missing = [metric.name for metric in self.family.metrics if f"validation/{metric.name}" not in metrics]
+        required = [metric.name for metric in self.family.metrics if not metric.optional or metric == self.metric]
+        missing = [name for name in required if f"validation/{name}" not in metrics]
         if missing:
             raise ConfigError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
         self.overhead += time.perf_counter() - trained

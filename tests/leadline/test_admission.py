@@ -67,6 +67,8 @@ def test_an_oracle_is_compared_with_on_neither_split(split: Split) -> None:
 def test_every_metric_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Case, "metrics", (*Toy.metrics, Metric("rank", "min", "rows", "mean rank")))
     assert refusals(Case()) == ["baselines: case has none on validation/rank, test/rank"]
+    monkeypatch.setattr(Case, "metrics", (*Toy.metrics, Metric("rank", "min", "rows", "mean rank", optional=True)))
+    assert refusals(Case()) == []
 
 
 def test_an_audit_that_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ import torch
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
-from leadline.measure import Measure, Report
+from leadline.measure import Measure, Metric, Report
 from leadline.storage import Folder
 from leadline.training.guards.guard import Guard
 from leadline.training.loop import Loop
@@ -70,6 +70,26 @@ def test_what_cannot_be_recorded_fails_the_trial_with_its_name(
     with pytest.raises(ConfigError) as refused:
         _last(Odd(method, returns), tmp_path)
     assert str(refused.value).startswith(words)
+
+
+class Sometimes(Odd):
+    """Has a metric that some configurations have none of."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = (*Odd.metrics, Metric("rank", "min", "rows", "place", optional=True))
+
+
+def test_an_optional_metric_may_be_missing_and_is_reported_where_there_is_one(tmp_path: Path) -> None:
+    error = {"error": Measure.exact(1)}
+    assert set(_last(Sometimes("evaluate", error), tmp_path / "none").metrics) == {"validation/error", "test/error"}
+    both = _last(Sometimes("evaluate", {**error, "rank": Measure.exact(2)}), tmp_path / "both").metrics
+    assert both["test/rank"].value == 2
+    with pytest.raises(ConfigError, match="returned no 'error'"):
+        _last(Sometimes("evaluate", {"rank": Measure.exact(2)}), tmp_path / "other")
+    with pytest.raises(ConfigError, match="returned no 'rank'"):
+        list(Loop(family := Sometimes("evaluate", error), family.config({"steps": 4}), None, metric="rank").run())
+    optional = Sometimes.metrics[-1]
+    assert Metric.from_dict("rank", optional.to_dict()) == optional
+    assert "optional" not in Odd.metrics[0].to_dict()
 
 
 def test_numpys_and_torchs_numbers_are_reported_as_plain_ones(tmp_path: Path) -> None:
