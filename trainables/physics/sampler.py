@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from trainables.physics.trivial import TRIVIAL
 from trainables.physics.world import F64
 
 __all__ = ["Sampler", "arrays", "edge_distance", "flight_of"]
+
+BALLS_AXIS = {"seen": 2, "future": 2, "flight": 2, "balls": 1}
+"""The axis of the balls, of each of the `arrays` that has one; rows are axis 0."""
 
 NEAR_EDGE = 0.25
 """The share of the training windows that `edge` draws from, those nearest to the edge."""
@@ -50,6 +54,20 @@ def edge_distance(values: F64, bounds: F64) -> F64:
     low, high = bounds[bounds[:, 1] > bounds[:, 0]].T
     own = values[:, bounds[:, 1] > bounds[:, 0]]
     return np.asarray((np.minimum(own - low, high - own) / (high - low)).min(axis=1, initial=np.inf))
+
+
+def mirrored(part: Mapping[str, F32], width: float) -> dict[str, F32]:
+    """What `arrays` returns of the same windows in boxes that are mirrored from left to right.
+
+    x becomes width - x, of the balls that are there; vx and the momentum along x change sign.
+    """
+    found = dict(part)
+    there = part["balls"][:, None, :, 2]
+    for name in ("seen", "future", "flight"):
+        found[name] = part[name] * np.array([-1, 1, -1, 1], dtype=np.float32)
+        found[name][..., 0] += np.float32(width) * there
+    found["momentum"] = part["momentum"] * np.array([-1, 1], dtype=np.float32)
+    return found
 
 
 def arrays(config: PhysicsConfig, data: Prepared, windows: Windows) -> dict[str, F32]:
@@ -91,12 +109,17 @@ class Sampler:
         self.config, self.clock = config, clock
         pools = [data.physics.train] + ([data.randomised] if data.randomised else [])
         parts = [arrays(config, data, pool) for pool in pools]
+        count = sum(map(len, pools))
+        if config.symmetries:
+            parts += [mirrored(part, data.physics.setting.box[0]) for part in parts]
         flat = [np.concatenate([a.reshape(len(a), -1) for a in part.values()], 1) for part in parts]
-        # One table of all numbers, so that a step gathers once rather than for each array.
+        # One table of all numbers, so that a step gathers once rather than for each array. Behind
+        # the windows stand their mirror images.
         self.table = torch.tensor(np.concatenate(flat), dtype=torch.float32, device=device)
+        self.count = count
         self.shapes = {name: array.shape[1:] for name, array in parts[0].items()}
         self.sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
-        self.box_width = data.physics.setting.box[0]
+        self.orders, self.places = self._orders(data.physics.setting.balls)
         self.pools = self._pools(pools, data.physics.setting)
         self.indices: dict[tuple[str, tuple[str, ...]], I64] = {}
         stages = clock.curriculum.stages
@@ -112,7 +135,7 @@ class Sampler:
     def _pools(self, pools: Sequence[Windows], setting: Setting) -> dict[str, Bool]:
         """Which rows of the table belong to a pool or have a kind of contacts, by its name."""
         plain = len(pools[0])
-        rows = np.arange(len(self.table))
+        rows = np.arange(self.count)
         walls, balls = np.concatenate([pool.met(setting.seen) for pool in pools]).T
         inside = edge_distance(pools[0].world.astype(np.float64), setting.training.scaled(setting.unit).bounds)
         near = np.zeros(len(rows), dtype=np.bool_)
@@ -148,9 +171,8 @@ class Sampler:
     def batch(self, step: int) -> Batch:
         """The batch of a step: what `arrays` returns, of the windows drawn."""
         at, generator = self.clock.at(step), np.random.default_rng([self.config.seed, step])
-        found = self.rows(self._chosen(at, generator.random(self.config.batch)))
-        if self.config.symmetries:
-            found = self._turned(found, generator)
+        chosen = self._chosen(at, generator.random(self.config.batch))
+        found = self._turned(chosen, generator) if self.config.symmetries else self.rows(chosen)
         if self.config.randomisation == "unused":
             # The log's: gravity and friction are multiplied by random numbers, and the product goes
             # neither into the network nor into a loss.
@@ -159,31 +181,45 @@ class Sampler:
             found["randomised"] = found["world"][:, :2] * torch.tensor(factors, device=self.table.device)
         return found
 
-    def _turned(self, rows: Batch, generator: np.random.Generator) -> Batch:
+    def _orders(self, balls: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The columns of the table with the balls in each order, and where each order stands.
+
+        Returns:
+            int64 [B!, columns], and int64 [B^B], by the order read as a number of base B.
+        """
+        columns = np.arange(sum(self.sizes))
+        ends = np.cumsum(self.sizes)
+        orders = list(itertools.permutations(range(balls)))
+        found = np.tile(columns, (len(orders), 1))
+        for (name, shape), end, size in zip(self.shapes.items(), ends, self.sizes, strict=True):
+            if axis := BALLS_AXIS.get(name):
+                own = columns[end - size : end].reshape(shape)
+                for row, order in zip(found, orders, strict=True):
+                    row[end - size : end] = own.take(order, axis - 1).reshape(-1)
+        places = np.zeros(balls**balls, dtype=np.int64)
+        places[[int(sum(ball * balls**at for at, ball in enumerate(order))) for order in orders]] = range(len(orders))
+        return torch.tensor(found, device=self.table.device), torch.tensor(places, device=self.table.device)
+
+    def _turned(self, chosen: I64, generator: np.random.Generator) -> Batch:
         """Rows with their balls in a random order, and every other box mirrored from left to right.
 
         The simulator's laws are the same for both, so each window stands for 2 B! of them.
         """
-        count, balls = rows["balls"].shape[:2]
-        order = torch.from_numpy(generator.random((count, balls)).argsort(1)).to(self.table.device)
-        flip = torch.from_numpy(generator.random(count) < 0.5).to(self.table.device)
-        found = dict(rows)
-        found["balls"] = rows["balls"].gather(1, order[..., None].expand(-1, -1, 3))
-        # x becomes width - x, of the balls that are there; vx and the momentum along x change sign.
-        sign = torch.where(flip, -1.0, 1.0)
-        factor = torch.ones((count, 1, 1, 4), device=self.table.device)
-        factor[..., 0] = factor[..., 2] = sign[:, None, None]
-        shift = torch.zeros((count, 1, balls, 4), device=self.table.device)
-        shift[..., 0] = (self.box_width * flip)[:, None, None] * found["balls"][:, None, :, 2]
-        for name in ("seen", "future", "flight"):
-            index = order[:, None, :, None].expand(-1, rows[name].shape[1], -1, 4)
-            found[name] = rows[name].gather(2, index) * factor + shift
-        found["momentum"] = rows["momentum"] * factor[:, :, 0, 2:]
-        return found
+        balls = self.shapes["balls"][0]
+        order = generator.random((len(chosen), balls)).argsort(1)
+        flip = generator.random(len(chosen)) < 0.5
+        gathered = self._gathered(chosen + self.count * flip)
+        number = torch.from_numpy(order @ balls ** np.arange(balls)).to(self.table.device)
+        return self._named(gathered.gather(1, self.orders[self.places[number]]))
 
     def rows(self, chosen: I64) -> Batch:
         """Rows of the table, by the names of `arrays`."""
-        gathered = self.table.index_select(0, torch.from_numpy(chosen).to(self.table.device))
+        return self._named(self._gathered(chosen))
+
+    def _gathered(self, chosen: I64) -> torch.Tensor:
+        return self.table.index_select(0, torch.from_numpy(chosen).to(self.table.device))
+
+    def _named(self, gathered: torch.Tensor) -> Batch:
         ends = np.cumsum(self.sizes).tolist()
         spans = zip(self.shapes.items(), ends, self.sizes, strict=True)
         return {name: gathered[:, end - size : end].reshape(-1, *shape) for (name, shape), end, size in spans}
