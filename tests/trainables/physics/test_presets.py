@@ -112,6 +112,20 @@ def test_a_rate_warms_up_and_falls(make_task: MakeTask) -> None:
     assert [task._rate(step) for step in (0, 20, 40)] == pytest.approx([1 / 10, 0.5, 0])
 
 
+@pytest.mark.parametrize(("clip", "expected"), [(1.0, (0.6, -0.8)), (10.0, (3.0, -4.0)), (0.0, (3.0, -4.0))])
+def test_the_norm_of_the_gradient_is_bounded_at_the_step(
+    make_task: MakeTask, clip: float, expected: tuple[float, float]
+) -> None:
+    task = make_task(clip=clip)
+    parameters = list(task.model.parameters())
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    assert (some := parameters[0].grad) is not None
+    some.view(-1)[:2] = torch.tensor([3.0, -4.0])
+    task.optimizers[0].step()
+    assert some.view(-1)[:2].tolist() == pytest.approx(expected, rel=1e-5)
+
+
 def test_adam_goes_on_from_stage_to_stage() -> None:
     """One optimizer through all stages: its count and its moments at step 11 follow from those at 10."""
     config = PHYSICS.config({**SMALL, "stages": SOUND_STAGES})
