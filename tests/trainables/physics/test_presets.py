@@ -120,7 +120,8 @@ def test_the_norm_of_the_gradient_is_bounded_at_the_step(
     parameters = list(task.model.parameters())
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
-    assert (some := parameters[0].grad) is not None
+    some = parameters[0].grad
+    assert some is not None
     some.view(-1)[:2] = torch.tensor([3.0, -4.0])
     task.optimizers[0].step()
     assert some.view(-1)[:2].tolist() == pytest.approx(expected, rel=1e-5)
