@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from leadline.training.loop import Loop
 from tests.leadline.training.guards.mistakes import findings, interval
 from tests.trainables.physics.conftest import SMALL, MakeTask
 from trainables.physics.config import PhysicsConfig
+from trainables.physics.data import Prepared
 from trainables.physics.family import PHYSICS
 from trainables.physics.guards import Swamped
 from trainables.physics.presets import DEFECTS, LOGGED_STAGES, PRESETS, SOUND_STAGES, logged
@@ -88,13 +90,13 @@ def test_the_logs_stages() -> None:
     """Physics terms from the second on, whose weights ramp; then +-30 % on worlds; then worlds near the edge."""
     config = logged()
     assert config.stages == LOGGED_STAGES
-    told = [(stage.share, stage.ramp, dict(stage.numbers)) for stage in config.curriculum.stages]
-    terms = {"energy": 1, "momentum": 0.5}
+    told = [(float(stage.share), stage.ramp, dict(stage.numbers)) for stage in config.curriculum.stages]
+    terms = {"energy": 1.0, "momentum": 0.5}
     assert told == [
-        (0.25, 0, {"energy": 0, "momentum": 0, "randomise": 0, "edge": 0}),
-        (0.25, 1, {**terms, "randomise": 0, "edge": 0}),
-        (0.25, 0, {**terms, "randomise": 1, "edge": 0}),
-        (0.25, 0, {**terms, "randomise": 0, "edge": 1}),
+        (0.25, 0.0, {"energy": 0.0, "momentum": 0.0, "randomise": 0.0, "edge": 0.0}),
+        (0.25, 1.0, {**terms, "randomise": 0.0, "edge": 0.0}),
+        (0.25, 0.0, {**terms, "randomise": 1.0, "edge": 0.0}),
+        (0.25, 0.0, {**terms, "randomise": 0.0, "edge": 1.0}),
     ]
     assert config.width_of_randomisation == PHYSICS.config({}).width_of_randomisation == 0.3
 
@@ -127,12 +129,11 @@ def test_the_norm_of_the_gradient_is_bounded_at_the_step(
     assert some.view(-1)[:2].tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_adam_goes_on_from_stage_to_stage() -> None:
+def test_adam_goes_on_from_stage_to_stage(prepared: Callable[..., Prepared]) -> None:
     """One optimizer through all stages: its count and its moments at step 11 follow from those at 10."""
-    config = PHYSICS.config({**SMALL, "stages": SOUND_STAGES})
-    loop = Loop(PHYSICS, config, PHYSICS.build_data(config))
+    loop = Loop(PHYSICS, PHYSICS.config({**SMALL, "stages": SOUND_STAGES}), prepared())
     (optimizer,) = loop.task.optimizers
-    gradients = dict[torch.nn.Parameter, torch.Tensor]()
+    gradients = dict[torch.Tensor, torch.Tensor]()
     optimizer.register_step_pre_hook(
         lambda *_: gradients.update({p: p.grad.clone() for p in loop.task.model.parameters() if p.grad is not None})
     )
