@@ -54,6 +54,14 @@ def test_bfloat16_rounds(name: str) -> None:
     assert all(gradient.dtype == torch.float32 for gradient in rounded.values())
 
 
+@pytest.mark.parametrize("name", list(SMALL))
+def test_float16_is_refused_in_one_line(name: str) -> None:
+    family: Family[Any] = SCAN if name == "scan" else PHYSICS
+    with pytest.raises(ConfigError) as caught:
+        family.config({**SMALL[name], "precision": "float16"})
+    assert str(caught.value) == "precision: input should be 'float32' or 'bfloat16' (got 'float16')"
+
+
 @pytest.mark.parametrize("field", [{"precision": "bfloat16"}, {"recompute": True}])
 def test_lstms_have_neither(field: dict[str, Any]) -> None:
     (name,) = field

@@ -146,7 +146,7 @@ class PhysicsConfig(TrialConfig):
     )
     warmup: float = knob(0.02, "share of the budget over which lr rises from 0 (log: 0)", ge=0, lt=1)
     weight_decay: float = knob(0.0, "AdamW decoupled decay (log: 0)", ge=0, le=1)
-    clip: float = knob(1.0, "bound on the norm of the gradient; 0: none (log)", ge=0, le=1e6)
+    clip: float = knob(0.0, "bound on the norm of the gradient; 0: none (log)", ge=0, le=1e6)
     stages: Stages = knob(
         ("joint:1",),
         "curriculum of weights `energy` and `momentum`, shares of rows `randomise` and `edge`, and `contacts`, the "

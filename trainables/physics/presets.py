@@ -28,7 +28,10 @@ LOGGED_STAGES = (
     "randomised:1/4:energy=1:momentum=0.5:randomise=1:rate=0.2",
     "extrapolation:1/4:energy=1:momentum=0.5:edge=1:rate=0.1",
 )
-"""The log's stages as it describes them. Their weight, 0.1 to 1 over stage 2, starts at 0 here."""
+"""The log's stages as it describes them. Their weight, 0.1 to 1 over stage 2, starts at 0 here.
+
+The ramp is that of the rate too, which falls over stage 2; the log's falls where stage 2 begins.
+"""
 
 SOUND_STAGES = (
     "basic:1/4",

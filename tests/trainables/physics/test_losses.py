@@ -59,6 +59,16 @@ def test_the_start_survives_a_checkpoint(make_task: MakeTask) -> None:
     assert other.balance.start == task.balance.start
 
 
+def test_the_log_s_terms_by_hand() -> None:
+    """Of features 7 to 12: squares of sums of squares, and of sums, in the mean over frames; one of two is right."""
+    true = torch.full((1, 2, 25), 50.0)
+    true[..., 7:13] = 1.0
+    found = torch.full((1, 2, 25), 60.0)
+    found[0, :, 7:13] = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0] * 6])
+    assert losses.logged_energy(found, true).item() == (91 - 6) ** 2 / 2
+    assert losses.logged_momentum(found, true).item() == (21 - 6) ** 2 / 2
+
+
 def test_the_logs_slice_is_no_velocity(make_task: MakeTask) -> None:
     """It takes energies of ball 1, and positions and velocities of ball 2, for the velocities of all."""
     task = make_task(**LOGGED, slices="log", stages=PHYSICS_STAGES, units="raw", balance="none")

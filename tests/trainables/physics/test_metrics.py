@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +75,43 @@ def test_skill_is_the_ratio_of_means_and_its_interval_that_of_the_ratio() -> Non
     assert found.high - found.low == pytest.approx(high - low, rel=0.1)
 
 
+def _by_hand(states: list[list[float]], regime: list[int], distance: float, features: list[float]) -> dict[str, Any]:
+    """Scores of three windows of two frames: two of episode 0, and one of episode 1."""
+    own = np.array(states, dtype=np.float32)
+    rows = Rows(np.array([0, 0, 1]), np.array(regime), np.full(3, distance, dtype=np.float32), {"one": own + 1})
+    return score(Errors(own, own, np.repeat(np.array(features, dtype=np.float32)[:, None], 2, 1)), rows)
+
+
+def test_nrmse_is_the_mean_over_episodes_of_roots() -> None:
+    """Mean squared errors of 4 and 16 are roots of 2 and 4."""
+    found = _by_hand([[0, 2], [6, 8], [16, 16]], [0, 0, 0], 0.0, [0, 0, 0])
+    assert found["nrmse"].units == pytest.approx((2, 4))
+    assert found["nrmse"].value == pytest.approx(3)
+    assert found["early_nrmse"].value == pytest.approx((math.sqrt(3) + 4) / 2)
+    assert found["late_nrmse"].value == pytest.approx((math.sqrt(5) + 4) / 2)
+
+
+@pytest.mark.parametrize(
+    ("distance", "bin_"),
+    [(0.1, "0"), (0.15, "0"), (0.3, "0.15"), (0.4, "0.15"), (0.5, "0.4"), (1.0, "0.4"), (9.0, "1")],
+)
+def test_a_window_counts_in_the_bin_of_its_distance_alone(distance: float, bin_: str) -> None:
+    found = _by_hand([[1, 1]] * 3, [1, 1, 1], distance, [0, 0, 0])
+    counted = {name: found[f"skill_beyond_{name}"].n for name in ("0", "0.15", "0.4", "1")}
+    assert counted == {name: 2 * (name == bin_) for name in counted}
+
+
+def test_the_log_s_figure_by_hand() -> None:
+    """Errors of 2 and 25 are figures of 0.8 and 0, not -1.5; outside, one of 4 is 0.6."""
+    found = _by_hand([[1, 1]] * 3, [0, 0, 0], 0.0, [1, 3, 25])
+    assert found["logged_inside"].units == pytest.approx((0.8, 0.0))
+    assert found["logged_inside"].value == pytest.approx(0.4)
+    assert found["logged_extrapolation"].n == 0
+    outside = _by_hand([[1, 1]] * 3, [1, 1, 1], 0.5, [4, 4, 4])
+    assert outside["logged_extrapolation"].value == pytest.approx(0.6)
+    assert outside["logged_inside"].n == 0
+
+
 def test_a_rival_that_is_right_leaves_skills_finite() -> None:
     """Where nothing is met in the frames ahead, flight is right to rounding, and no skill is to be had."""
     own, rows = _windows(50, 1, seed=4)
@@ -113,6 +152,18 @@ def test_errors_of_the_logs_features_and_of_states_agree(prepared: Prepare) -> N
     assert found.features == pytest.approx(1 / 25)
     assert found.states == pytest.approx(1 / 12 / data.units.state[0] ** 2, rel=1e-4)
     assert found.energy.max() < 1e-4
+
+
+def test_a_ball_that_is_a_metre_too_high_has_m_g_of_energy_too_much(prepared: Prepare) -> None:
+    """Where gravity does not vary; upwards, it is too little, and the error as large."""
+    data = prepared()
+    setting, windows = data.physics.setting, data.physics.validation
+    states = torch.tensor(windows.states[:, setting.seen :])
+    states[:, :, 0, 1] += 1.0
+    steady = windows.world[:, 4] == 0
+    expected = windows.mass[steady, 0] * np.abs(windows.world[steady, 0]) / data.units.energy
+    found = errors(states, windows, setting, data.units).energy[steady]
+    np.testing.assert_allclose(found, np.repeat(expected[:, None], 10, 1), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("field", ["episodes", "dt", "balls", "gravity", "data_seed", "each"])

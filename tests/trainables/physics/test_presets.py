@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import torch
 
 from leadline.config import ConfigError
 from leadline.finding import Finding
+from leadline.task import Task
 from leadline.training.loop import Loop
-from tests.trainables.physics.conftest import SMALL
+from tests.leadline.training.guards.mistakes import findings, interval
+from tests.trainables.physics.conftest import SMALL, MakeTask
 from trainables.physics.config import PhysicsConfig
+from trainables.physics.data import Prepared
 from trainables.physics.family import PHYSICS
-from trainables.physics.presets import DEFECTS, PRESETS, SOUND_STAGES, logged
+from trainables.physics.guards import Swamped
+from trainables.physics.presets import DEFECTS, LOGGED_STAGES, PRESETS, SOUND_STAGES, logged
 
 STEPS = {"steps": 320, "eval_every": 40, "stages": SOUND_STAGES}
 """Two reports in each stage, as the guard on stages compares at most four steps for each."""
@@ -74,7 +81,88 @@ def test_the_logs_run_has_all_defects_at_once() -> None:
             assert getattr(config, name) == value
     assert (config.batch, config.seen, config.horizon, config.curriculum.last_from) == (32, 10, 10, 0.75)
     assert config.steps == 4 * 50 * 6798 // 32
+    assert (config.lr, config.schedule, config.warmup, config.weight_decay, config.clip) == (1e-3, "constant", 0, 0, 0)
+    assert (config.width, config.layers, config.heads, config.expansion, config.dropout) == (256, 6, 8, 4, 0.1)
     assert [stage.rate for stage in config.curriculum.stages] == [1, 0.5, 0.2, 0.1]
+
+
+def test_the_logs_stages() -> None:
+    """Physics terms from the second on, whose weights ramp; then +-30 % on worlds; then worlds near the edge."""
+    config = logged()
+    assert config.stages == LOGGED_STAGES
+    told = [(float(stage.share), stage.ramp, dict(stage.numbers)) for stage in config.curriculum.stages]
+    terms = {"energy": 1.0, "momentum": 0.5}
+    assert told == [
+        (0.25, 0.0, {"energy": 0.0, "momentum": 0.0, "randomise": 0.0, "edge": 0.0}),
+        (0.25, 1.0, {**terms, "randomise": 0.0, "edge": 0.0}),
+        (0.25, 0.0, {**terms, "randomise": 1.0, "edge": 0.0}),
+        (0.25, 0.0, {**terms, "randomise": 0.0, "edge": 1.0}),
+    ]
+    assert config.width_of_randomisation == PHYSICS.config({}).width_of_randomisation == 0.3
+
+
+def test_the_rate_of_each_stage_of_the_log(make_task: MakeTask) -> None:
+    """The second stage's ramp is also that of its rate; the log's falls at once."""
+    task = make_task(stages=LOGGED_STAGES, schedule="constant", warmup=0.0, lr=1e-3)
+    found = {step: task._rate(step) for step in (0, 9, 10, 15, 20, 29, 30, 39)}
+    assert found == pytest.approx({0: 1, 9: 1, 10: 1, 15: 0.75, 20: 0.2, 29: 0.2, 30: 0.1, 39: 0.1})
+    assert task.optimizers[0].param_groups[0]["lr"] == 1e-3
+
+
+def test_a_rate_warms_up_and_falls(make_task: MakeTask) -> None:
+    task = make_task(schedule="cosine", warmup=0.25)
+    assert [task._rate(step) for step in (0, 20, 40)] == pytest.approx([1 / 10, 0.5, 0])
+
+
+@pytest.mark.parametrize(("clip", "expected"), [(1.0, (0.6, -0.8)), (10.0, (3.0, -4.0)), (0.0, (3.0, -4.0))])
+def test_the_norm_of_the_gradient_is_bounded_at_the_step(
+    make_task: MakeTask, clip: float, expected: tuple[float, float]
+) -> None:
+    task = make_task(clip=clip)
+    parameters = list(task.model.parameters())
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    some = parameters[0].grad
+    assert some is not None
+    some.view(-1)[:2] = torch.tensor([3.0, -4.0])
+    task.optimizers[0].step()
+    assert some.view(-1)[:2].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_adam_goes_on_from_stage_to_stage(prepared: Callable[..., Prepared]) -> None:
+    """One optimizer through all stages: its count and moments after a stage's end follow from those before."""
+    loop = Loop(PHYSICS, PHYSICS.config({**SMALL, "stages": SOUND_STAGES}), prepared())
+    (optimizer,) = loop.task.optimizers
+    gradients = list[dict[torch.Tensor, torch.Tensor]]()
+    optimizer.register_step_pre_hook(
+        lambda *_: gradients.append({p: p.grad.clone() for p in loop.task.model.parameters() if p.grad is not None})
+    )
+    list(loop.run(stop=9))
+    moments = {p: (state["exp_avg"].clone(), state["exp_avg_sq"].clone()) for p, state in optimizer.state.items()}
+    list(loop.run(stop=11))
+    assert loop.task.clock is not None
+    assert [loop.task.clock.at(step).index for step in (9, 10)] == [0, 1]
+    assert {float(state["step"]) for state in optimizer.state.values()} == {11}
+    for parameter, (first, second) in moments.items():
+        for gradient in (found[parameter] for found in gradients[9:]):
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient.square()
+        torch.testing.assert_close(optimizer.state[parameter]["exp_avg"], first)
+        torch.testing.assert_close(optimizer.state[parameter]["exp_avg_sq"], second)
+
+
+@pytest.mark.parametrize(("data", "physics", "swamped"), [(9.6, 1389.0, True), (1.0, 22.0, False)])
+def test_the_logs_losses_swamp_and_those_of_sound_runs_do_not(data: float, physics: float, swamped: bool) -> None:
+    """By gradients in the ratio of the log's last losses, 145, and in the largest ratio of sound runs, 22."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    guard = Swamped()
+    guard.started(cast(Task, SimpleNamespace(model=model)))
+    weight = model.weight.sum()
+    guard.before_backward(0, {}, {"data": data * weight, "energy": physics * weight})
+    found = findings(guard, [interval(10, 1.0)])
+    assert [one.failed for one in found] == [True] * swamped
+    if swamped:
+        assert found[0].number == pytest.approx(1389 / 9.6)
+        assert "is 145 times that of the data term" in found[0].sentence
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -8,8 +8,9 @@ import pytest
 
 from leadline.errors import ConfigError
 from tests.trainables.physics.boxes import small
+from trainables.physics import presets
 from trainables.physics.setting import Setting, log_setting
-from trainables.physics.world import INSIDE, KINDS, REGIMES, TRAINING, Ranges, Worlds, regime
+from trainables.physics.world import INSIDE, KINDS, PARAMETERS, REGIMES, TRAINING, Ranges, Worlds, regime
 
 
 def test_the_regimes_are_those_of_the_log_and_three_more() -> None:
@@ -18,9 +19,23 @@ def test_the_regimes_are_those_of_the_log_and_three_more() -> None:
     assert [sum(one.kind == kind for one in REGIMES) for kind in KINDS] == [1, 8, 11]
     logged = "moon jupiter underwater ice_rink rubber_room space_station thick_atmosphere super_earth"
     assert set(logged.split()) < set(names)
+    pixels = [regime(name).ranges.scaled(400).gravity for name in ("weak_gravity", "strong_gravity")]
+    assert pixels == [(50.0, 200.0), (1500.0, 2000.0)]
     # The log's -2479 pixels/s^2, with 400 pixels to a metre.
     assert np.mean(regime("jupiter").ranges.gravity) == pytest.approx(2479 / 400)
     assert all(TRAINING.share_inside(one.ranges) == 0 for one in REGIMES if one.kind == "extrapolation")
+
+
+def test_the_training_box_is_that_of_the_log() -> None:
+    """Gravity is 300 to 1200 pixels/s^2, with 400 pixels to a metre; it does not vary."""
+    assert dict(zip(PARAMETERS, TRAINING.bounds.tolist(), strict=True)) == {
+        "gravity": [300 / 400, 1200 / 400],
+        "friction": [0.1, 0.8],
+        "damping": [0.85, 0.98],
+        "elasticity": [0.2, 0.9],
+        "amplitude": [0, 0],
+        "frequency": [0, 0],
+    }
 
 
 def test_distance_is_counted_in_widths_of_the_range() -> None:
@@ -67,6 +82,14 @@ def test_the_log_in_pixels_is_the_log_in_metres() -> None:
     assert (logged.box, logged.radii, logged.speed, logged.train) == ((800.0, 600.0), (10.0, 30.0), 200.0, 5)
     assert logged.box[0] / logged.unit == Setting().box[0]
     assert logged.speed / logged.unit == Setting().speed
+
+
+@pytest.mark.parametrize("setting", [log_setting(), presets.logged().setting], ids=["setting", "preset"])
+def test_the_log_s_episodes(setting: Setting) -> None:
+    """Of 9,712 episodes 70 % are trained on and 10 % scored; of each, the first 20 frames are the one window."""
+    assert (setting.dt, setting.frames, list(setting.starts)) == (1 / 60, 20, [0])
+    assert (setting.seen, setting.horizon, setting.masses) == (10, 10, (0.5, 2.0))
+    assert (setting.train, setting.scored) == (int(0.7 * 9712), int(0.1 * 9712)) == (6798, 971)
 
 
 @pytest.mark.parametrize(

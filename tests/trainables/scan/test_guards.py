@@ -95,6 +95,17 @@ def test_scores_out_of_a_plain_network_s_reach_are_named(value: float, low: floa
     assert f"{value:.3f} on 500 test commands of addprim_jump; plain networks stay below 0.05" in said.sentence
 
 
+@pytest.mark.parametrize(
+    ("split", "low", "failed"),
+    [("addprim_jump", 0.051, True), ("addprim_jump", 0.049, False), ("length", 0.41, True), ("length", 0.39, False)],
+)
+def test_the_band_of_each_split(split: str, low: float, failed: bool) -> None:
+    assert BANDS == {"addprim_jump": 0.05, "length": 0.4}
+    guard = BeyondReach(split)
+    guard.started(cast(Task, Scores(low, low)))
+    assert [said.failed for said in findings(guard, [interval(100, 1.0)])] == [failed]
+
+
 def test_a_test_that_is_trained_on_is_out_of_reach() -> None:
     """The split addprim_jump with its test among the training commands, which no audit was asked about."""
     fields = {"split": "addprim_jump", "stages": "joint:1", "width": 32, "batch": 64, "lr": 0.01}

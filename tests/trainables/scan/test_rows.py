@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from trainables.scan.rules import combination, group
 from trainables.scan.task import ScanTask
 
 RULES = "base:1/2,rules:1/2:modified=0.5:rules=simple+novel"
+CAPPED = "base:1/2,simple:1/2:modified=0.7:rules=simple"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,33 @@ def test_a_cap_makes_every_share_the_same(data: ScanData) -> None:
     config = _config(stages="a:1/2:modified=0.3:rules=simple,b:1/2:modified=0.7:rules=simple", modified_cap=1100)
     task = ScanTask(config, data, torch.device("cpu"))
     assert task.facts(1) == task.facts(80) == {"modified": 1100 / (1100 + len(data.train))}
+
+
+def test_the_cap_on_the_pooled_split() -> None:
+    """1,100 rows beside 39,708; the log divides by the latter alone and has 2.8 %."""
+    config = _config(split="pooled", protocol="logged", rules="jump->walk", modified_cap=1100, stages=CAPPED)
+    task = ScanTask(config, SCAN.build_data(config), torch.device("cpu"))
+    assert task.facts(80) == {"modified": 1100 / (1100 + 39_708)}
+    assert task.facts(80)["modified"] == pytest.approx(0.027, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("clip", "by", "expected"),
+    [
+        (1.0, "value", (1.0, -0.5)),
+        (1.0, "norm", (3 / math.hypot(3, 0.5), -0.5 / math.hypot(3, 0.5))),
+        (0.0, "value", (3.0, -0.5)),
+    ],
+)
+def test_gradients_are_bounded_at_the_step(data: ScanData, clip: float, by: str, expected: tuple[float, float]) -> None:
+    task = ScanTask(_config(clip=clip, clip_by=by), data, torch.device("cpu"))
+    for parameter in task.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    some = next(parameter for parameter in task.model.parameters() if parameter.requires_grad)
+    assert some.grad is not None
+    some.grad.view(-1)[:2] = torch.tensor([3.0, -0.5])
+    task.optimizers[0].step()
+    assert some.grad.view(-1)[:2].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_loss_is_the_mean_over_all_actions_however_it_is_divided(data: ScanData) -> None:

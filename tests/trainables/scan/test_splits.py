@@ -11,7 +11,7 @@ import pytest
 from leadline.config import ConfigError
 from trainables.scan.grammar import commands, number
 from trainables.scan.interpreter import interpret
-from trainables.scan.splits import NAMES, POOLED, make, published
+from trainables.scan.splits import NAMES, POOLED, POOLED_HELD, POOLED_WORDS, make, published
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "scan.npz")
 FILES = GOLDEN["files"].tolist()
@@ -90,6 +90,19 @@ def test_rules_of_members() -> None:
     assert (published("addprim_turn_left")[0] == number("turn left")).sum() == 2_189
 
 
+@pytest.mark.parametrize("count", [1, 8, 1024])
+def test_few_shots_are_those_of_around_right(count: int) -> None:
+    """All that template_around_right trains on, and commands with "around right" beside."""
+    train, test = published(f"fewshot_num{count}", 2)
+    template, _ = published("template_around_right")
+    assert len(template) == 15_225
+    assert np.isin(template, train).all()
+    others = np.setdiff1d(train, template)
+    assert len(others) == count
+    assert all("around right" in " ".join(commands()[row]) for row in others)
+    assert np.array_equal(test, published("template_jump_around_right")[1])
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != POOLED])
 def test_no_command_is_in_two_parts(name: str) -> None:
     parts = make(name, 3)
@@ -124,6 +137,18 @@ def test_the_pooled_split_of_the_log() -> None:
         assert not np.isin(held, train).any()
         lengths = np.array([len(interpret(commands()[row])) for row in np.unique(train)])
         assert lengths.max() == 48  # nothing is longer, so the log's test of length is empty
+
+
+def test_the_pool_of_the_log() -> None:
+    """All commands, at least thrice each, of 100 sets of words, of which ten are held out."""
+    parts = make(POOLED)
+    pool = np.concatenate(parts)
+    times = np.bincount(pool, minlength=20_910)
+    assert (len(pool), len(times), times.min()) == (64_196, 20_910, 3)
+    sets = [POOLED_WORDS.intersection(command) for command in commands()]
+    assert len(set(sets)) == 100
+    assert len(POOLED_HELD) == len(set(map(frozenset, map(str.split, POOLED_HELD)))) == 10
+    assert {sets[row] for row in parts.held} == {frozenset(words.split()) for words in POOLED_HELD}
 
 
 def test_answers_of_simple_are_known() -> None:
