@@ -1,0 +1,1 @@
+"""Coloured grids, their encodings, and rules that change them."""
