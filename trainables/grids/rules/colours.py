@@ -78,7 +78,7 @@ def _filled_by_frequency(grid: Grid, *, least: bool) -> Grid:
 
 def _kept_by_frequency(grid: Grid, *, least: bool, kept: bool) -> Grid:
     """Keeps or removes one of a grid's colours."""
-    return grid * ((grid == _frequent(grid, least)) == kept)
+    return np.where((grid == _frequent(grid, least)) == kept, grid, np.uint8(BACKGROUND))
 
 
 def _checkered(grid: Grid, *, colour: int) -> Grid:
@@ -115,10 +115,7 @@ COLOURING: Final = (
         for number, table in enumerate(_permutations())
     ),
     *(_named("replace", f"replace {one} by {other}", {one: other}, one) for one, other in _PAIRS),
-    *(
-        _named("swap", f"swap {min(pair)} and {max(pair)}", dict([pair, pair[::-1]]), *pair)
-        for pair in _PAIRS
-    ),
+    *(_named("swap", f"swap {min(pair)} and {max(pair)}", dict([pair, pair[::-1]]), *pair) for pair in _PAIRS),
     *(_named("background", f"background {colour}", {0: colour}) for colour in PAINTS),
     *(_named("keep", f"keep {colour}", dict.fromkeys(set(PAINTS) - {colour}, 0), colour) for colour in PAINTS),
     *(_named("remove", f"remove {colour}", {colour: 0}, colour) for colour in PAINTS),
@@ -141,7 +138,7 @@ COLOURING: Final = (
             f"{word} frequent colour fills the grid",
             partial(_filled_by_frequency, least=word == "least"),
             partial(noise, paints=(2, 4)),
-            ranked_colours,
+            partial(ranked_colours, least=word == "least"),
         )
         for word in ("most", "least")
     ),
@@ -151,7 +148,7 @@ COLOURING: Final = (
             f"{action} the {word} frequent colour",
             partial(_kept_by_frequency, least=word == "least", kept=action == "keep"),
             partial(noise, paints=(2, 4)),
-            ranked_colours,
+            partial(ranked_colours, least=word == "least"),
         )
         for action in ("keep", "remove")
         for word in ("most", "least")

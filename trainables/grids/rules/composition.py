@@ -45,7 +45,7 @@ STEPS: Final[tuple[tuple[str, str], ...]] = (
     ("keep the largest object", "flip up-down"),
     ("keep the largest object", "recolour 8"),
     ("keep the largest object", "outline 3"),
-    ("keep the largest object", "fall down"),
+    ("keep the largest object", "corner bottom-left"),
     ("keep the smallest object", "shift right 1"),
     ("denoise", "flip left-right"),
     ("denoise", "recolour 10"),
@@ -53,7 +53,7 @@ STEPS: Final[tuple[tuple[str, str], ...]] = (
     ("extend right", "flip up-down"),
     ("extend down", "recolour 11"),
     ("symmetry left-right", "recolour 12"),
-    ("symmetry up-down", "border 3"),
+    ("symmetry up-down", "flip left-right"),
     ("hollow out", "recolour 14"),
     ("majority by row", "flip up-down"),
     ("sort columns rising", "recolour 15"),
@@ -68,8 +68,10 @@ def _in_turn(grid: Grid, *, first: Rule, second: Rule) -> Grid:
 
 
 def _both_show(grid: Grid, *, first: Rule, second: Rule) -> bool:
-    """Tells whether each rule has a part in the answer."""
+    """Tells whether each rule shows, and has a part in the answer."""
     between = first.answer(grid)
+    if not (first.shows(grid) and second.shows(between)):
+        return False
     answer = second.answer(between)
     return not (same(grid, between) or same(between, answer) or same(answer, second.answer(grid)))
 

@@ -13,9 +13,14 @@ from trainables.grids.rules.scenes import half_blank, half_blank_square, noise, 
 __all__ = ["GEOMETRY"]
 
 
+def _flip(grid: Grid, axis: int) -> Grid:
+    """Returns a view of a grid that is mirrored along an axis."""
+    return grid[::-1] if axis == 0 else grid[:, ::-1]
+
+
 def _flipped(grid: Grid, *, axis: int) -> Grid:
     """Mirrors a grid along an axis."""
-    return np.flip(grid, axis).copy()
+    return _flip(grid, axis).copy()
 
 
 def _transposed(grid: Grid, *, turns: int) -> Grid:
@@ -36,7 +41,7 @@ def _shifted(grid: Grid, *, axis: int, by: int) -> Grid:
 
 def _completed(grid: Grid, *, axis: int) -> Grid:
     """Gives each blank cell the colour of its mirror image along an axis."""
-    return np.where(grid, grid, np.flip(grid, axis))
+    return np.where(grid, grid, _flip(grid, axis))
 
 
 def _completed_diagonally(grid: Grid) -> Grid:
@@ -47,7 +52,7 @@ def _completed_diagonally(grid: Grid) -> Grid:
 def _mirrored(grid: Grid, *, axes: tuple[int, ...]) -> Grid:
     """Sets a grid's mirror image beside it, along one axis after the other."""
     for axis in axes:
-        grid = np.concatenate((grid, np.flip(grid, axis)), axis=axis)
+        grid = np.concatenate((grid, _flip(grid, axis)), axis=axis)
     return grid
 
 

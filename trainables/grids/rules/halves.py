@@ -11,17 +11,18 @@ from typing import Final
 
 import numpy as np
 
-from trainables.grids.rules.rule import Grid, Rule
+from trainables.grids.rules.rule import BACKGROUND, Grid, Rule
 from trainables.grids.rules.scenes import noise
 
 __all__ = ["HALVES"]
 
 Join = Callable[[Grid, Grid], Grid]
+BLANK = np.uint8(BACKGROUND)
 
 
 def _and(one: Grid, other: Grid) -> Grid:
     """Keeps cells of the first that both have."""
-    return one * (other != 0)
+    return np.where(other, one, BLANK)
 
 
 def _or(one: Grid, other: Grid) -> Grid:
@@ -31,12 +32,12 @@ def _or(one: Grid, other: Grid) -> Grid:
 
 def _xor(one: Grid, other: Grid) -> Grid:
     """Keeps cells that one alone has."""
-    return (one | other) * ((one == 0) | (other == 0))
+    return np.where((one == 0) | (other == 0), one | other, BLANK)
 
 
 def _nor(one: Grid, other: Grid) -> Grid:
     """Paints cells that neither has in colour 3."""
-    return ((one | other) == 0) * np.uint8(3)
+    return np.where(one | other, BLANK, np.uint8(3))
 
 
 def _maximum(one: Grid, other: Grid) -> Grid:

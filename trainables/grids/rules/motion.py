@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Final
 
@@ -53,7 +54,8 @@ def _extended(grid: Grid, *, direction: str) -> Grid:
 def _sorted(grid: Grid, *, axis: int, falling: bool) -> Grid:
     """Sorts columns, or for axis 0 rows, by the number of their cells; equals keep their order."""
     count = (grid != 0).sum(axis=1 - axis)
-    return grid.take((-count if falling else count).argsort(kind="stable"), axis=axis)
+    order = (-count if falling else count).argsort(kind="stable")
+    return grid[order] if axis == 0 else grid[:, order].copy()
 
 
 def _cornered(grid: Grid, *, bottom: bool, right: bool) -> Grid:
@@ -79,7 +81,7 @@ def _connected(grid: Grid, *, ways: tuple[str, ...]) -> Grid:
         view = _view(answer, way)
         for line, row in enumerate(_view(grid, way).tolist()):
             filled = [place for place, colour in enumerate(row) if colour]
-            for one, other in zip(filled, filled[1:], strict=False):
+            for one, other in itertools.pairwise(filled):
                 if row[one] == row[other]:
                     view[line, one:other] = row[one]
     return answer

@@ -69,7 +69,7 @@ def box(grid: Grid) -> tuple[slice, slice]:
 
     A blank grid has the whole of it.
     """
-    rows, columns = (grid.any(axis=axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero(grid.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return slice(None), slice(None)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -1,12 +1,13 @@
 """Scenes: random grids on which rules show.
 
 A scene is a function of a generator and the least and the most cells of a side; further arguments
-are bound by `functools.partial`. Beside what a rule speaks of, a scene has other pixels, colours and
-sizes, so that few inputs of a rule are drawn twice.
+are bound by `functools.partial`. Beside what a rule speaks of, a scene has other pixels, colours
+and sizes, so that few inputs of a rule are drawn twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -37,7 +38,7 @@ PAINTS: Final = COLOURS - 1  # all colours but the background
 
 
 def _side(generator: np.random.Generator, least: int, most: int) -> int:
-    """Draws a side; much faster than `Generator.integers` draws one number."""
+    """Draws a side."""
     return least + int(generator.random() * (most + 1 - least))
 
 
@@ -46,10 +47,22 @@ def _sides(generator: np.random.Generator, least: int, most: int) -> tuple[int, 
     return _side(generator, least, most), _side(generator, least, most)
 
 
+def _below(generator: np.random.Generator, bound: int, shape: tuple[int, ...]) -> Grid:
+    """Draws whole numbers below a bound, uint8 [shape].
+
+    So few numbers take `Generator.integers` several times as long.
+    """
+    return (generator.random(shape) * bound).astype(np.uint8)
+
+
+def _paints(generator: np.random.Generator, shape: tuple[int, ...]) -> Grid:
+    """Draws colours other than the background, uint8 [shape]."""
+    return _below(generator, PAINTS, shape) + np.uint8(1)
+
+
 def _speckled(generator: np.random.Generator, grid: Grid, share: float) -> None:
     """Paints a share of the cells of a grid in random colours, in place."""
-    chosen = generator.random(grid.shape) < share
-    grid[chosen] = generator.integers(1, COLOURS, int(np.count_nonzero(chosen)), dtype=np.uint8)
+    np.copyto(grid, _paints(generator, grid.shape), where=generator.random(grid.shape) < share)
 
 
 def noise(
@@ -74,9 +87,9 @@ def noise(
     shape = _sides(generator, least, most)
     few, share = generator.random(2).tolist()
     count = paints[0] + int(few * (paints[1] + 1 - paints[0]))
-    palette = generator.integers(1, COLOURS, count + len(colours), dtype=np.uint8)
+    palette = _paints(generator, (count + len(colours),))
     palette[count:] = colours
-    cells = palette[generator.integers(0, len(palette), shape)]
+    cells = palette[_below(generator, len(palette), shape)]
     cells *= generator.random(shape) < density[0] + share * (density[1] - density[0])
     return cells
 
@@ -94,9 +107,9 @@ def smaller(
         less: by how many cells an answer is larger.
     """
     rooms = [(most - less) // factor for factor in times]
-    shape = [_side(generator, min(least, room), room) for room in rooms]
-    cells = generator.integers(1, COLOURS, shape, dtype=np.uint8)
-    cells *= generator.random(shape) < 0.85
+    height, width = (_side(generator, min(least, room), room) for room in rooms)
+    cells = _paints(generator, (height, width))
+    cells *= generator.random((height, width)) < 0.85
     return cells
 
 
@@ -134,17 +147,21 @@ def blocks(generator: np.random.Generator, least: int, most: int, *, count: tupl
     return grid
 
 
-def ranked_blocks(grid: Grid) -> bool:
-    """Tells whether one object is the largest, and another the smallest."""
-    sizes = sorted(map(len, objects(grid)))
-    return len(sizes) > 1 and sizes[0] < sizes[1] and sizes[-2] < sizes[-1]
+def _ranked(sizes: Iterable[int], least: bool) -> bool:
+    """Tells whether there are several sizes, and one above all others, or below."""
+    order = sorted(sizes, reverse=not least)
+    return len(order) > 1 and order[0] != order[1]
 
 
-def ranked_colours(grid: Grid) -> bool:
-    """Tells whether one colour is the most frequent, and another the least, background aside."""
+def ranked_blocks(grid: Grid, *, least: bool) -> bool:
+    """Tells whether one of several objects is the largest, or the smallest."""
+    return _ranked(map(len, objects(grid)), least)
+
+
+def ranked_colours(grid: Grid, *, least: bool) -> bool:
+    """Tells whether one of several colours is the most frequent, or the least, background aside."""
     cells = grid.tobytes()
-    counts = sorted(filter(None, map(cells.count, range(1, COLOURS))))
-    return len(counts) > 1 and counts[0] < counts[1] and counts[-2] < counts[-1]
+    return _ranked(filter(None, map(cells.count, range(1, COLOURS))), least)
 
 
 def rings(generator: np.random.Generator, least: int, most: int) -> Grid:
@@ -191,7 +208,7 @@ def solids(generator: np.random.Generator, least: int, most: int) -> Grid:
 def bordered(generator: np.random.Generator, least: int, most: int) -> Grid:
     """Draws noise within a border of one colour."""
     grid = noise(generator, least, most)
-    grid[0] = grid[-1] = grid[:, 0] = grid[:, -1] = generator.integers(1, COLOURS)
+    grid[0] = grid[-1] = grid[:, 0] = grid[:, -1] = _paints(generator, ())
     return grid
 
 
@@ -247,9 +264,8 @@ def bars(generator: np.random.Generator, least: int, most: int, *, lying: bool =
     """
     height, width = _sides(generator, least, most)
     tall, wide = (width, height) if lying else (height, width)
-    heights = generator.integers(0, tall + 1, wide)
-    paints = generator.integers(1, COLOURS, wide, dtype=np.uint8)
-    standing = (np.arange(tall, 0, -1)[:, None] <= heights) * paints
+    heights = _below(generator, tall + 1, (wide,))
+    standing = (np.arange(tall, 0, -1)[:, None] <= heights) * _paints(generator, (wide,))
     return np.ascontiguousarray(standing.T[:, ::-1] if lying else standing)
 
 
@@ -268,15 +284,16 @@ def half_blank_square(generator: np.random.Generator, least: int, most: int) -> 
     """Draws noise on one side of the diagonal of a square, at either side of it."""
     side = _sides(generator, least, most)[0]
     grid = noise(generator, side, side, density=(0.4, 0.9))
-    return np.tril(grid) if generator.random() < 0.5 else np.triu(grid)
+    place = np.arange(side)
+    below = place[:, None] >= place
+    return grid * (below if generator.random() < 0.5 else below.T)
 
 
 def rows_with_majority(generator: np.random.Generator, least: int, most: int, *, axis: int) -> Grid:
     """Draws rows, or for axis 0 columns, each with one colour in more than half of its cells."""
     height, width = _sides(generator, least, most)
     lines, cells = (height, width) if axis == 1 else (width, height)
-    grid = np.repeat(generator.integers(1, COLOURS, (lines, 1), dtype=np.uint8), cells, axis=1)
-    others = generator.integers(0, (cells - 1) // 2 + 1, (lines, 1))
+    others = _below(generator, (cells - 1) // 2 + 1, (lines, 1))
     changed = generator.random((lines, cells)).argsort(axis=1) < others
-    grid[changed] = generator.integers(0, COLOURS, int(np.count_nonzero(changed)), dtype=np.uint8)
+    grid = np.where(changed, _below(generator, COLOURS, (lines, cells)), _paints(generator, (lines, 1)))
     return grid if axis == 1 else np.ascontiguousarray(grid.T)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from trainables.grids.rules.objects import beside, box, enclosed, lonely, objects, only
-from trainables.grids.rules.rule import COLOURS, Grid, Rule
+from trainables.grids.rules.rule import BACKGROUND, COLOURS, Grid, Rule
 from trainables.grids.rules.scenes import (
     blocks,
     bordered,
@@ -25,6 +25,7 @@ from trainables.grids.rules.scenes import (
 __all__ = ["SHAPES"]
 
 PAINTS = range(1, COLOURS)
+BLANK = np.uint8(BACKGROUND)
 
 
 def _bordered(grid: Grid, *, colour: int) -> Grid:
@@ -73,7 +74,7 @@ def _outlined(grid: Grid, *, colour: int) -> Grid:
 
 def _denoised(grid: Grid, *, kept: bool) -> Grid:
     """Removes objects of one cell, or keeps them alone."""
-    return grid * (lonely(grid) == kept)
+    return np.where(lonely(grid) == kept, grid, BLANK)
 
 
 def _cropped(grid: Grid) -> Grid:
@@ -125,8 +126,10 @@ def _cells_counted(grid: Grid) -> Grid:
     return _bar(cells.count(colour), colour)
 
 
-_WHICH = (("largest", False), ("smallest", True))
-_SPARSE = partial(noise, paints=(2, 4), density=(0.2, 0.5))
+_WHICH = tuple(
+    (word, word == "smallest", partial(ranked_blocks, least=word == "smallest")) for word in ("largest", "smallest")
+)
+_SPARSE = partial(noise, paints=(2, 4), density=(0.1, 0.5))
 
 SHAPES: Final = (
     *(Rule("border", f"border {colour}", partial(_bordered, colour=colour), noise) for colour in PAINTS),
@@ -140,19 +143,19 @@ SHAPES: Final = (
     Rule("hollow", "hollow out", partial(_cored, colour=0), solids),
     *(Rule("hollow", f"core {colour}", partial(_cored, colour=colour), solids) for colour in (1, 2, 3)),
     *(
-        Rule("outline", f"outline {colour}", partial(_outlined, colour=colour), partial(points, count=(1, 4)))
+        Rule("outline", f"outline {colour}", partial(_outlined, colour=colour), partial(points, count=(2, 4)))
         for colour in (1, 2, 3, 6)
     ),
     Rule("denoise", "denoise", partial(_denoised, kept=False), blocks),
     Rule("denoise", "keep single pixels", partial(_denoised, kept=True), blocks),
     Rule("crop", "crop to content", _cropped, patch),
     *(
-        Rule("object", f"keep the {word} object", partial(_object_kept, least=least), blocks, ranked_blocks)
-        for word, least in _WHICH
+        Rule("object", f"keep the {word} object", partial(_object_kept, least=least), blocks, shows)
+        for word, least, shows in _WHICH
     ),
     *(
-        Rule("crop object", f"crop to the {word} object", partial(_object_cropped, least=least), blocks, ranked_blocks)
-        for word, least in _WHICH
+        Rule("crop object", f"crop to the {word} object", partial(_object_cropped, least=least), blocks, shows)
+        for word, least, shows in _WHICH
     ),
     *(
         Rule(
@@ -160,13 +163,13 @@ SHAPES: Final = (
             f"paint the {word} object {colour}",
             partial(_object_painted, least=least, colour=colour),
             blocks,
-            ranked_blocks,
+            shows,
         )
-        for word, least in _WHICH
+        for word, least, shows in _WHICH
         for colour in (1, 2, 3, 4)
     ),
     Rule("count", "count objects", _objects_counted, partial(blocks, count=(1, 4))),
     Rule("count", "count colours", _colours_counted, partial(noise, paints=(2, 6))),
-    Rule("count", "count the most frequent colour", _cells_counted, _SPARSE, ranked_colours),
+    Rule("count", "count the most frequent colour", _cells_counted, _SPARSE, partial(ranked_colours, least=False)),
 )
 """Rules in which the form of what is drawn matters."""
