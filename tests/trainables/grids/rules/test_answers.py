@@ -91,7 +91,7 @@ EXAMPLES = (
     ("frame 3", "12", "3333/3123/3333"),
     ("fill 2", "0333/0303/0333", "0333/0323/0333"),
     ("fill 2", "0300/3030/0300", "0300/3230/0300"),  # a corner does not open a hole
-    ("fill 2", "33330/30003/33333", "33330/30003/33333"),  # and an open shape has none
+    ("fill 2", "3333/3000/3333", "3333/3000/3333"),  # and an open shape has none
     ("hollow out", "555/555/555", "555/505/555"),
     ("core 1", "0555/0555/0555", "0555/0515/0555"),
     ("outline 6", "0000/0010/0000/0000", "0666/0616/0666/0000"),
@@ -141,7 +141,7 @@ ODD = ("0", "7", "01", "20", "123", "1/2", "1/0/0", "000/000", "00000/00000/0000
 @pytest.mark.parametrize("name", RULES)
 def test_every_grid_has_an_answer(name: str) -> None:
     """The search asks each rule about grids of all others."""
-    for given in (*map(grid, ODD), *mixture()[::7]):
+    for given in (*map(grid, ODD), *mixture()[::20]):
         before = given.copy()
         answer = RULES[name].answer(given)
         assert _well_formed(answer)

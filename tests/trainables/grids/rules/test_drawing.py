@@ -17,15 +17,16 @@ LARGER = {"mirror", "tile", "scale", "frame"}  # families whose answers are larg
 @pytest.mark.parametrize("name", RULES)
 def test_inputs_vary(name: str) -> None:
     generator = np.random.default_rng(1)
-    drawn = [RULES[name].draw(generator, 5, 5) for _ in range(1000)]
-    assert len({(cells.shape, cells.tobytes()) for cells in drawn}) >= 500
+    drawn = [RULES[name].draw(generator, 5, 5) for _ in range(250)]
+    # Of n inputs that are equally likely, k draws repeat about k * k / 2n: so n is above 1,000.
+    assert len({(cells.shape, cells.tobytes()) for cells in drawn}) >= 225
 
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize(("least", "most"), [(3, 3), (3, 5), (6, 9)])
 def test_pairs_fit(name: str, least: int, most: int) -> None:
     rule, generator = RULES[name], np.random.default_rng(2)
-    for _ in range(10):
+    for _ in range(5):
         given, answer = rule.pair(generator, least, most)
         for cells in (given, answer):
             assert cells.dtype == np.uint8
