@@ -22,11 +22,15 @@ __all__ = ["BoardConfig"]
 class BoardConfig(TrialConfig):
     """The settings of the boards, which the families of puzzles share."""
 
-    task: PuzzleName = knob("sudoku", "sudoku with one solution, a maze with one shortest path, or the tasks of ARC")
+    task: PuzzleName = knob(
+        "sudoku",
+        "sudoku with one solution; maze with one shortest path; arc: the tasks of ARC; rules: small grids changed by a "
+        "rule that demonstrations show",
+    )
     size: int = knob(
         4,
-        "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd; arc: of the canvas, "
-        "tasks with larger grids being left out (HRM, TRM: 30)",
+        "side of the board; sudoku: 4, 6, 8 or 9, boxes as square as can be; maze: odd; arc, rules: of the canvas; "
+        "tasks with larger grids are left out (HRM, TRM: 30)",
         unit="cells",
         ge=4,
         le=61,
@@ -46,7 +50,8 @@ class BoardConfig(TrialConfig):
         "arc: whether demonstrations of the scored tasks are trained on, under their identifier (HRM, TRM), or not",
     )
     task_ids: Texts = knob((), "arc: ids of the tasks, such as 007bbfb7; none: all")
-    demonstrations: int = knob(0, "arc: pairs of the task that are shown beside a board (ETRM: up to 10)", ge=0, le=64)
+    demonstrations: int = knob(0, "arc, rules: pairs that are shown beside a board (ETRM: up to 10)", ge=0, le=64)
+    train_rules: int = knob(12, "rules: how many of them are trained on", unit="rules", ge=1, le=40)
     augmentations: int = knob(
         0,
         "arc: images of a task besides itself, each with an identifier (HRM, TRM: 1000)",

@@ -46,6 +46,8 @@ class GridPuzzle(Puzzle):
     is shown by demonstrations, or is known by the task's identifier.
     """
 
+    has_solver = False
+
     side: int
     demonstrations: int
 

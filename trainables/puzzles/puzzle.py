@@ -83,6 +83,10 @@ class Fields(Protocol):
         """The ids of the tasks of a data set; none stands for all."""
 
     @property
+    def train_rules(self) -> int:
+        """The number of rules that are trained on."""
+
+    @property
     def train_boards(self) -> int:
         """The number of boards to train on."""
 
@@ -160,6 +164,9 @@ class Puzzle(ABC):
 
     Empty if it has nothing to look for.
     """
+
+    has_solver: ClassVar[bool] = True
+    """Whether `only_answer` solves boards anew, so that a second answer would be found."""
 
     @classmethod
     @abstractmethod

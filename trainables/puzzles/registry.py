@@ -12,14 +12,17 @@ from typing import Literal
 from trainables.puzzles.arc import Arc
 from trainables.puzzles.maze import Maze
 from trainables.puzzles.puzzle import Puzzle
+from trainables.puzzles.rules import GridRules
 from trainables.puzzles.sudoku import Sudoku
 
 __all__ = ["PUZZLES", "PuzzleName"]
 
-PuzzleName = Literal["sudoku", "maze", "arc"]
+PuzzleName = Literal["sudoku", "maze", "arc", "rules"]
 """The values of the configuration's field `task`.
 
 It is a type, so that a wrong value is refused with the right ones beside it.
 """
 
-PUZZLES: Mapping[PuzzleName, type[Puzzle]] = MappingProxyType({"sudoku": Sudoku, "maze": Maze, "arc": Arc})
+PUZZLES: Mapping[PuzzleName, type[Puzzle]] = MappingProxyType(
+    {"sudoku": Sudoku, "maze": Maze, "arc": Arc, "rules": GridRules}
+)

@@ -34,12 +34,18 @@ class Asked:
     task_ids: tuple[str, ...] = ()
     demonstrations: int = 0
     augmentations: int = 0
+    train_rules: int = 12
 
 
 def test_every_name_has_its_puzzle() -> None:
     assert set(PUZZLES) == set(get_args(PuzzleName))
     keys = {name: kind.of(Asked(9)).key for name, kind in PUZZLES.items()}
-    assert keys == {"sudoku": "sudoku9", "maze": "maze9", "arc": "arcagi1-side9-transductive-shown0-images0"}
+    assert keys == {
+        "sudoku": "sudoku9",
+        "maze": "maze9",
+        "arc": "arcagi1-side9-transductive-shown0-images0",
+        "rules": "rules12-side9-shown0",
+    }
 
 
 @pytest.mark.parametrize(

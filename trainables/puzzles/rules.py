@@ -1,0 +1,264 @@
+"""Small grids whose rules are known: unlimited instances, and rules that are never trained on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from leadline.config import ConfigError
+from leadline.finding import Finding
+from trainables.grids.grid import LARGEST, decode, encode
+from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
+from trainables.grids.rules.rule import Rule
+from trainables.grids.rules.search import ambiguous, solve
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
+from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Names, Predictor, Rows, digest_name
+
+__all__ = ["NEW", "RULE", "GridRules"]
+
+RULE, NEW = "rule", "new"
+"""The names of a board's rule, int64 [boards] in the order of `RULES`, and of whether the rule is
+one that is never trained on, bool [boards].
+"""
+LEAST = 3
+"""The smallest side of an input."""
+SEARCHED = 200
+"""The number of scored boards of each split that are searched for a second rule, evenly spaced."""
+SHARES = 8
+"""The number of parts into which the inputs of each rule are divided.
+
+One part is for test, one for validation, the others for training and for demonstrations.
+"""
+PARTS = {"test": (0,), "validation": (1,), "train": tuple(range(2, SHARES))}
+
+
+@dataclass(frozen=True)
+class GridRules(GridPuzzle):
+    """Grids changed by one of the rules of `trainables.grids.rules`.
+
+    A training board is one pair of a rule. Its demonstrations are other training pairs of the same
+    rule, drawn anew each time. A scored board has its own, fixed ones. The inputs of each rule are
+    divided by their digest, so that no input of a scored board is ever trained on or shown under
+    the same rule. Where demonstrations are shown, each scored split has as many boards again of
+    rules that are never trained on.
+
+    Attributes:
+        side: the side of the canvas, and of the largest grid.
+        demonstrations: how many are shown beside a query; 0 for none.
+        train_rules: how many rules are trained on.
+    """
+
+    side: int
+    demonstrations: int = 2
+    train_rules: int = 12
+
+    @classmethod
+    def problem(cls, fields: Fields) -> str:
+        """Returns what is wrong with a canvas, the number of rules, or of boards."""
+        if fields.size > LARGEST:
+            return f"size: no grid is larger than {LARGEST} (got {fields.size})"
+        if fields.clues:
+            return f"clues: grids have none (got {fields.clues})"
+        most = len(TRAINED)
+        if fields.train_rules > most:
+            return f"train_rules: at most {most}, as the others are held out (got {fields.train_rules})"
+        least = fields.train_rules * (1 + fields.demonstrations)
+        if fields.train_boards < least:
+            of_each = f"{fields.train_rules} rules need a pair and {fields.demonstrations} others each"
+            return f"train_boards: at least {least}, as {of_each} (got {fields.train_boards})"
+        return ""
+
+    @classmethod
+    def of(cls, fields: Fields) -> Self:
+        """Returns the puzzle of a configuration that has no `problem`."""
+        return cls(fields.size, fields.demonstrations, fields.train_rules)
+
+    @property
+    def key(self) -> str:
+        """The canvas, the number of rules, and of demonstrations."""
+        return f"rules{self.train_rules}-side{self.side}-shown{self.demonstrations}"
+
+    @property
+    def identifiers(self) -> int:
+        """One for each rule that is trained on."""
+        return self.train_rules
+
+    @property
+    def example(self) -> Any:
+        """An instance of the first rule, with its demonstrations if any are looked at."""
+        generator = np.random.default_rng(0)
+        (query, *shown) = (training(1)[0].pair(generator, LEAST, self.side) for _ in range(1 + self.demonstrations))
+        if not self.demonstrations:
+            return query[0].tolist()
+        return {"query": query[0].tolist(), "demonstrations": [[one.tolist(), other.tolist()] for one, other in shown]}
+
+    def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
+        """Draws the boards of all splits; the rules take turns.
+
+        Raises:
+            ConfigError: if a rule has not so many different inputs.
+        """
+        trained = training(self.train_rules)
+        new = held_out(self.train_rules) if self.demonstrations else ()
+        found = {}
+        for split, count in counts.items():
+            boards = self._pairs(trained, count, split, generator)
+            if split != "train" and self.demonstrations:
+                others = self._pairs(new, count, split, generator)
+                boards = joined([self._shown(boards, trained, generator), self._shown(others, new, generator)])
+            found[split] = boards
+        return found
+
+    def _pairs(self, rules: Sequence[Rule], count: int, split: str, generator: np.random.Generator) -> Boards:
+        """Draws so many pairs, all different, of each rule in turn."""
+        seen: set[tuple[int, bytes]] = set()
+        tokens: list[tuple[U8, U8]] = []
+        for place in range(count):
+            tokens.append(self._fresh(rules[place % len(rules)], place % len(rules), split, seen, generator))
+        inputs, labels = (np.stack([pair[side] for pair in tokens]) for side in (0, 1))
+        numbers = np.array([_NUMBERS[rule.name] for rule in rules], dtype=np.int64)
+        trained = {rule.name for rule in training(self.train_rules)}
+        new = np.array([rule.name not in trained for rule in rules])
+        turn = np.arange(count) % len(rules)
+        extra: dict[str, npt.NDArray[Any]] = {RULE: numbers[turn], NEW: new[turn]}
+        boards = Boards(inputs, labels, np.zeros(count, "S24"), (inputs != labels).sum(1).astype(np.int32), extra)
+        return Boards(inputs, labels, self.classes(boards), boards.guesses, extra)
+
+    def _fresh(
+        self, rule: Rule, place: int, split: str, seen: set[tuple[int, bytes]], generator: np.random.Generator
+    ) -> tuple[U8, U8]:
+        """Draws a pair of a rule whose input belongs to the split and was not drawn before."""
+        for _ in range(PATIENCE):
+            one, other = rule.pair(generator, LEAST, self.side)
+            tokens = encode(one, self.side)
+            key = (place, tokens.tobytes())
+            if part(rule, tokens) in PARTS[split] and key not in seen:
+                seen.add(key)
+                return tokens, encode(other, self.side)
+        drawn = f"{PATIENCE} draws brought no other input of {rule.name} for {split}"
+        raise ConfigError(f"{split}_boards: {drawn} at side {self.side}; ask for fewer")
+
+    def _shown(self, boards: Boards, rules: Sequence[Rule], generator: np.random.Generator) -> Boards:
+        """Returns the boards with demonstrations of their rules, drawn from the training inputs."""
+        inputs, labels = [], []
+        for place in range(len(boards)):
+            at = place % len(rules)
+            seen: set[tuple[int, bytes]] = set()
+            pairs = [self._fresh(rules[at], at, "train", seen, generator) for _ in range(self.demonstrations)]
+            one, other = stacked(pairs, self.demonstrations, self.cells)
+            inputs.append(one)
+            labels.append(other)
+        shown = {DEMO_INPUTS: np.stack(inputs), DEMO_LABELS: np.stack(labels)}
+        return Boards(boards.inputs, boards.labels, boards.classes, boards.guesses, {**boards.extra, **shown})
+
+    def classes(self, boards: Boards) -> Names:
+        """Returns the name of each board's rule with its input: an image is another board."""
+        named = zip(boards.extra[RULE].tolist(), boards.inputs, strict=True)
+        return np.array([_name(_ORDER[rule], board) for rule, board in named], "S24")
+
+    def rows(self, boards: Boards, index: I64, generator: np.random.Generator | None = None) -> Rows:
+        """Returns the boards at `index` as a model is given them.
+
+        With a generator, demonstrations are other boards of the same rule, drawn at random.
+        """
+        inputs, labels = boards.inputs[index].astype(np.int64), boards.labels[index].astype(np.int64)
+        numbers = np.where(boards.extra[NEW][index], 0, _places(self.train_rules)[boards.extra[RULE][index]])
+        rows = {"inputs": inputs, "labels": labels, "puzzle": numbers}
+        if DEMO_INPUTS in boards.extra:
+            return {**rows, **self.demonstrated(boards, index)}
+        return {**rows, **self._mates(boards, index, generator)} if self.demonstrations else rows
+
+    def _mates(self, boards: Boards, index: I64, generator: np.random.Generator | None) -> Rows:
+        """Returns as demonstrations other boards of the same rule, which stand `train_rules` apart.
+
+        Without a generator they are those that follow.
+        """
+        count, rules = self.demonstrations, self.train_rules
+        turn, own = index % rules, index // rules
+        there = (len(boards) - turn + rules - 1) // rules
+        if generator is None:
+            ahead = np.tile(np.arange(1, count + 1), (len(index), 1))
+        else:
+            # Different ones among those that are not the board itself: the order of random numbers.
+            ahead = 1 + np.argsort(generator.random((len(index), int(there.min()) - 1)), 1)[:, :count]
+        mates = (own[:, None] + ahead) % there[:, None] * rules + turn[:, None]
+        inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
+        return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
+
+    def predictors(self, train: Boards) -> dict[str, Predictor]:
+        """Returns those of all grids, and as oracles the rule itself and the search for it."""
+        found = {**super().predictors(train), "oracle: the rule": self._by_rule}
+        return {**found, "oracle: search": self._by_search} if self.demonstrations else found
+
+    def _by_rule(self, boards: Boards) -> U8:
+        known = zip(boards.extra[RULE].tolist(), boards.inputs, strict=True)
+        return np.stack([encode(_ORDER[rule].answer(self._grid(board)), self.side) for rule, board in known])
+
+    def _by_search(self, boards: Boards) -> U8:
+        """Answers by the first rule that agrees with the demonstrations; with the input if none."""
+        answers = []
+        for place, board in enumerate(boards.inputs):
+            found = solve(self._pairs_of(boards, place), self._grid(board))
+            # A rule may agree with the demonstrations and answer the query with a larger grid.
+            fits = found is not None and max(found.shape) <= self.side
+            answers.append(encode(found, self.side) if fits and found is not None else board)
+        return np.stack(answers)
+
+    def _pairs_of(self, boards: Boards, place: int) -> list[tuple[U8, U8]]:
+        shown = zip(boards.extra[DEMO_INPUTS][place], boards.extra[DEMO_LABELS][place], strict=True)
+        return [(self._grid(one), self._grid(other)) for one, other in shown]
+
+    def _grid(self, tokens: U8) -> U8:
+        grid = decode(tokens, self.side)
+        if grid is None:
+            raise ValueError("tokens that are no grid")
+        return grid
+
+    def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
+        """Says which rules are trained on, and how many scored boards have another answer too.
+
+        Another answer is one that a rule gives that agrees with all demonstrations.
+        """
+        trained = ", ".join(rule.name for rule in training(self.train_rules))
+        found = [Finding("rules", False, self.train_rules, f"{self.train_rules} rules are trained on: {trained}.")]
+        for split, boards in splits.items():
+            if DEMO_INPUTS in boards.extra:
+                places = range(0, len(boards), -(-len(boards) // SEARCHED))
+                doubtful = sum(ambiguous(self._pairs_of(boards, at), self._grid(boards.inputs[at])) for at in places)
+                other = f"{doubtful} of {len(places)} {split} boards have another rule that agrees with what is shown"
+                found.append(Finding(f"ambiguous_{split}", False, doubtful, f"{other}, and answers otherwise."))
+        return found
+
+
+def part(rule: Rule, tokens: U8) -> int:
+    """Returns the part, 0 to `SHARES` - 1, to which an input of a rule belongs."""
+    return int(_name(rule, tokens)[:6], 16) % SHARES
+
+
+def _name(rule: Rule, tokens: U8) -> bytes:
+    """Returns the name of an input of a rule."""
+    return digest_name(rule.name.encode() + b"\0" + tokens.tobytes())
+
+
+def joined(parts: Sequence[Boards]) -> Boards:
+    """Returns boards behind one another; all have the same arrays."""
+    arrays = [boards.arrays() for boards in parts]
+    return Boards.of({name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]})
+
+
+_ORDER: tuple[Rule, ...] = tuple(RULES.values())
+_NUMBERS: Mapping[str, int] = {rule.name: number for number, rule in enumerate(_ORDER)}
+
+
+@functools.lru_cache(maxsize=8)
+def _places(count: int) -> I64:
+    """Returns the identifier of each rule, int64 [rules]; 0 for those that are not trained on."""
+    places = np.zeros(len(_ORDER), dtype=np.int64)
+    for place, rule in enumerate(training(count)):
+        places[_NUMBERS[rule.name]] = place
+    return places
