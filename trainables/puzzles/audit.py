@@ -70,10 +70,9 @@ def _labels(puzzle: Puzzle, split: str, boards: Boards) -> Finding:
     looked = _spaced(len(boards), SOLVED)
     wrong = np.flatnonzero(~valid).tolist()
     wrong += [i for i in looked if valid[i] and not puzzle.only_answer(boards.inputs[i], boards.labels[i])]
-    checked = (
-        f"all by the rules, {len(looked)} by the solver" if puzzle.has_solver else "all by their form, as no solver is"
-    )
-    sentence = f"{len(wrong)} of {len(boards)} {split} labels are not the only answer: {checked}."
+    solved = f"are not the only answer: all by the rules, {len(looked)} by the solver"
+    wrongly = solved if puzzle.has_solver else "are not well formed"
+    sentence = f"{len(wrong)} of {len(boards)} {split} labels {wrongly}."
     return Finding(f"answers_{split}", bool(wrong), len(wrong), sentence)
 
 
