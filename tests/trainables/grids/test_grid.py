@@ -160,7 +160,7 @@ def test_a_pair_has_its_images_name(one: Any, other: Any, turn: int, seed: int) 
 
 def test_the_tasks_of_both_data_sets() -> None:
     """Counts, and what they share: the second is tested on six pairs of the first."""
-    found = {(data_set, part): load(data_set, part) for data_set in ("arcagi1", "arcagi2") for part in PARTS.values()}  # type: ignore[arg-type]
+    found = {(data_set, part): load(data_set, part) for data_set in ("arcagi1", "arcagi2") for part in PARTS.values()}
     counts = {key: (len(tasks), sum(len(task.queries) for task in tasks)) for key, tasks in found.items()}
     assert list(counts.values()) == [(400, 416), (400, 419), (1000, 1076), (120, 167)]
     queries = {

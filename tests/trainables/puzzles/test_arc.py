@@ -170,7 +170,6 @@ def test_images_are_moved_and_turned(small: PuzzleData) -> None:
         ({"size": 31}, "size: no grid of ARC is larger than 30 (got 31)"),
         ({"clues": 3}, "clues: ARC has none (got 3)"),
         ({"demonstrations": 11}, "demonstrations: no task of these shows more than 10 (got 11)"),
-        ({"size": 10, "demonstrations": 10}, "demonstrations: no task of these shows more than 8 (got 10)"),
         ({"task_ids": "00000000"}, "task_ids: no '00000000' in arcagi1; an id is such as 00576224"),
         ({"task_ids": "007bbfb7"}, "task_ids: none of the named ones is left for test"),
         ({"augmentations": -1}, "augmentations: input should be greater than or equal to 0 (got -1)"),

@@ -40,12 +40,8 @@ class Asked:
 def test_every_name_has_its_puzzle() -> None:
     assert set(PUZZLES) == set(get_args(PuzzleName))
     keys = {name: kind.of(Asked(9)).key for name, kind in PUZZLES.items()}
-    assert keys == {
-        "sudoku": "sudoku9",
-        "maze": "maze9",
-        "arc": "arcagi1-side9-transductive-shown0-images0",
-        "rules": "rules12-side9-shown0",
-    }
+    arc = "arcagi1-side9-transductive-shown0-images0"
+    assert keys == {"sudoku": "sudoku9", "maze": "maze9", "arc": arc, "rules": "rules12-side9-shown0"}
 
 
 @pytest.mark.parametrize(
