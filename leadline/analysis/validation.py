@@ -155,6 +155,8 @@ def measured(
             task.clock.load_state_dict(state["clock"])
         task.load_state_dict(state["task"])
     task.model.eval()
+    if dtype == "bfloat16":  # as numpy, into which scores are brought, has no such type
+        task.model.register_forward_hook(lambda module, given, output: tree_map(_widened, output))
     with calling("evaluate"), torch.no_grad(), _computing(dtype, device):
         return as_measures(task.evaluate(split), subject.family.metrics, "evaluate")
 
@@ -181,7 +183,7 @@ def _computing(dtype: Dtype | None, device: torch.device) -> Iterator[None]:
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:
-            with _Doubled():
+            with _Doubled():  # type: ignore[no-untyped-call]  # torch's constructor
                 yield
         finally:
             torch.set_default_dtype(before)
@@ -189,7 +191,7 @@ def _computing(dtype: Dtype | None, device: torch.device) -> Iterator[None]:
         yield
 
 
-class _Doubled(TorchDispatchMode):
+class _Doubled(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Computes in float64 what was to be computed in float32, wherever it is written down.
 
     Memory that others see stays what it is: what is written in place, and views. Random numbers are
@@ -210,6 +212,10 @@ class _Doubled(TorchDispatchMode):
             return operation(target, *tree_map(_doubled, args[1:]), **kwargs)
         args, kwargs = tree_map(_doubled, (args, kwargs))
         return operation(*args, **kwargs)
+
+
+def _widened(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else value
 
 
 def _doubled(value: Any) -> Any:

@@ -12,7 +12,10 @@ objective on validation, and of all metrics on test. Else value, interval and n 
 Records from before units were kept have none on validation.
 
 Without `--dtype`, numbers are computed as when the checkpoint was saved. `bfloat16` rounds matrix
-products, by autocast. Exit code 0, 1 where a metric has changed, 2 for bad input.
+products, by autocast. With `float64` a family that draws random numbers in the precision of its
+values draws others, so that a metric which rests on them changes.
+
+Exit code 0, 1 where a metric has changed, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -94,15 +97,17 @@ def _table(compared: list[Comparison]) -> Table:
 
 def _lines(compared: list[Comparison], tolerance: float, dtype: str) -> Iterator[str]:
     """What stands below the table: why a metric has changed, and what rounding means."""
-    for one in compared:
-        if one.verdict == "changed":
-            yield f"{one.name}: {_why(one)}"
+    changed = [one for one in compared if one.verdict == "changed"]
+    yield from (f"{one.name}: {why}" for one in changed if (why := _why(one)))
+    if unknown := [one.name for one in changed if not _why(one)]:
+        yield f"changed, without units in the record to say where: {', '.join(unknown)}"
     if any(one.verdict != "equal" for one in compared):
         allowed = f"up to {tolerance:g} of a number or of the metric's value, for {dtype}"
         yield f"rounding: {allowed}; none for units that are 0 or 1"
 
 
 def _why(one: Comparison) -> str:
+    """What has changed, in words; empty where the record has only value and interval to compare."""
     then, now = one.recorded, one.measured
     if now is None:
         return "the family does not measure it any more"
@@ -111,7 +116,7 @@ def _why(one: Comparison) -> str:
     if len(now.units) != len(then.units):
         return f"{len(then.units)} units are recorded, and {len(now.units)} were measured"
     if not then.units:
-        return "value or interval differ; the record has no units to say which"
+        return ""
     if not one.units:
         return "value or interval differ, and no unit"
     named = ", ".join(f"{at} ({then.units[at]:.6g}, here {now.units[at]:.6g})" for at in one.units[:SHOWN])
