@@ -2,7 +2,7 @@
 
     <trial>/attempt-01/step-000000400/
         state.pt         tensors and plain values, loaded with `weights_only=True`
-        record.json      configuration and the trial's report history
+        record.json      configuration, the trial's report history, and units of the last report
         manifest.json    sizes and sha256 of both, written last
 
 A checkpoint exists once its manifest verifies. Attempts write below their own number, so one that

@@ -13,7 +13,17 @@ from leadline.storage import Folder
 from tests.leadline.analysis.test_validate import verdicts
 
 COLLATZ = ["collatz", "layers=16", "batch=32", "pool=1024", "steps=40", "eval_every=20"]
-TRM = ["trm", "hidden=32", "batch=32", "steps=4", "eval_every=2"]
+TRM = [
+    "trm",
+    "hidden=16",
+    "heads=2",
+    "batch=32",
+    "validation_boards=64",
+    "test_boards=64",
+    "halt_max_steps=2",
+    "steps=4",
+    "eval_every=2",
+]
 
 
 @pytest.mark.parametrize("words", [COLLATZ, TRM], ids=["collatz", "trm"])
