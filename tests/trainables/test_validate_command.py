@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from leadline.checkpoint import CheckpointStore
 from leadline.commands.dispatch import main
@@ -53,9 +55,7 @@ def test_what_was_trained_here_is_equal_and_another_weight_is_not(
     assert "changed" in verdicts(capsys.readouterr().out).values()
 
 
-def _tensors(state: object) -> list[object]:
-    import torch
-
+def _tensors(state: Any) -> list[torch.Tensor]:
     if isinstance(state, torch.Tensor):
         return [state] if state.is_floating_point() and state.ndim else []
     return [found for part in state.values() for found in _tensors(part)] if isinstance(state, dict) else []
