@@ -10,6 +10,8 @@
                                                       of one trial
     leadline log SWEEP NUMBER [--follow]              what a trial has logged and printed, of all
                                                       attempts; also as it comes
+    leadline validate CHECKPOINT [--device cuda]      whether a checkpoint scores here what its
+                                                      record says, unit by unit
     leadline note SWEEP NUMBER [TEXT]                 a note on a trial, or the notes that it has
     leadline export SWEEP [--to FOLDER]               trials, reports, findings and baselines as
                                                       parquet and CSV
@@ -30,8 +32,8 @@
 
 A family brings commands of its own, which take a sweep of it: leadline ablation SWEEP 7.
 `leadline families NAME` lists them, `leadline COMMAND --help` explains one. RESULTS and SWEEP are
-folders or s3:// gs:// URIs. Exit code 0, 1 where `doctor` finds damage or `stop` no end, 2 with one
-line on stderr, 130 when interrupted.
+folders or s3:// gs:// URIs. Exit code 0, 1 where `doctor` finds damage, `validate` a change or
+`stop` no end, 2 with one line on stderr, 130 when interrupted.
 
 Completion in the shell: eval "$(register-python-argcomplete leadline)"
 """

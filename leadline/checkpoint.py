@@ -2,7 +2,7 @@
 
     <trial>/attempt-01/step-000000400/
         state.pt         tensors and plain values, loaded with `weights_only=True`
-        record.json      configuration and the trial's report history
+        record.json      configuration, the trial's report history, and units of the last report
         manifest.json    sizes and sha256 of both, written last
 
 A checkpoint exists once its manifest verifies. Attempts write below their own number, so one that
@@ -32,7 +32,7 @@ from leadline.errors import ConfigError
 from leadline.plain import culprit, type_of
 from leadline.storage import PATIENCE, Folder, patiently
 
-__all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name"]
+__all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder", "checkpoint_name", "checkpoints_at"]
 
 MANIFEST = "manifest.json"
 """The file that makes a checkpoint one: it is written last, and a folder without it is ignored."""
@@ -53,6 +53,21 @@ def attempt_folder(attempt: int) -> str:
 def checkpoint_name(attempt: int, step: int) -> str:
     """The folder of an attempt's checkpoint after `step` optimizer steps, below the trial's."""
     return f"{attempt_folder(attempt)}/step-{step:09d}"
+
+
+def checkpoints_at(place: Folder, patience: float = PATIENCE) -> tuple[CheckpointStore, list[str]]:
+    """Returns the store of a trial, and the names of its checkpoints at a place.
+
+    They are one where the place is a checkpoint's own folder; all of them, newest first, where it
+    is a trial's; none where it is neither.
+
+    Raises:
+        StorageError: if the storage has refused or not answered for `patience` seconds.
+    """
+    if patiently(lambda: place.exists(MANIFEST), place, seconds=patience):
+        return CheckpointStore(place.above.above, patience=patience), [f"{place.above.name}/{place.name}"]
+    store = CheckpointStore(place, patience=patience)
+    return store, store.names()
 
 
 def _fingerprint(content: bytes) -> dict[str, Any]:

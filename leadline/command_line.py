@@ -13,14 +13,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from leadline.config import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "Command",
     "Parser",
     "count",
+    "device",
     "duration",
     "finite",
     "labels",
@@ -116,6 +120,22 @@ def count(word: str) -> int:
     if not word.isascii() or not word.isdigit() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1 (got {word!r})")
     return int(word)
+
+
+def device(word: str) -> torch.device:
+    """Finds a device of this machine by torch's name, such as `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: if torch cannot use it.
+    """
+    import torch
+
+    try:
+        found = torch.device(word)
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: cannot use {word}: {str(error).splitlines()[0]}") from None
+    return found
 
 
 def trial_number(word: str) -> int:

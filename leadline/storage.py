@@ -167,6 +167,18 @@ class Folder:
         base, mark, options = self._parted()
         return Folder(f"{self.path}/{name}", f"{base.rstrip('/')}/{name}{mark}{options}")
 
+    @property
+    def above(self) -> Folder:
+        """The folder in which this one lies."""
+        base, mark, options = self._parted()
+        above = base.rstrip("/").rpartition("/")[0]
+        return Folder(self.path.rstrip("/").rpartition("/")[0], f"{above}{mark}{options}")
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
     def __str__(self) -> str:
         return self._parted()[0]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from leadline.checkpoint import Checkpoint, CheckpointStore
+    from leadline.heartbeat import Beat
 
 __all__ = ["Sweep", "TrialView", "place", "sweep_names"]
 
@@ -119,6 +120,16 @@ class TrialView:
         from leadline.checkpoint import CheckpointStore
 
         return CheckpointStore(self.sweep.folder / trial_folder(self.number), patience=READING_PATIENCE)
+
+    def heartbeat(self) -> Beat | None:
+        """Returns what the last attempt has said of itself; None where it has said nothing yet.
+
+        Raises:
+            StorageError: if the storage does not answer.
+        """
+        from leadline.heartbeat import read
+
+        return read(self.sweep.folder / trial_folder(self.number), self.trial.attempts, patience=READING_PATIENCE)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """Returns (step, value) of a metric at each report that holds it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -109,6 +110,7 @@ def trial_page(view: TrialView) -> RenderableType:
         (progress.clock(note.time), f"{note.author}: {note.text}") for note in notes.read(sweep.folder, trial.number)
     ]
     facts += [("guards", "silent")] if not found else []
+    facts += [("heartbeat", _heartbeat(view))] if trial.status == "running" else []
     parts: list[RenderableType] = [_facts(facts)]
     for heading, rows in (("guards", found), ("notes", said)):
         parts += [f"\n{heading}", _facts(rows)] if rows else []
@@ -118,6 +120,20 @@ def trial_page(view: TrialView) -> RenderableType:
     return Group(
         *parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view))
     )
+
+
+def _heartbeat(view: TrialView) -> str:
+    """What a running trial has said of itself last, in words, and whether that is long ago."""
+    beat = view.heartbeat()
+    if beat is None:
+        return "none yet"
+    now = time.time()
+    shown = [f"{progress.duration(max(0.0, now - beat.written))} ago", beat.state]
+    shown += [f"step {beat.step:,} of {beat.steps:,}"] if beat.steps else []
+    shown += [f"{beat.steps_per_second:.3g} steps/s"] if beat.steps_per_second else []
+    shown += [f"about {progress.duration(beat.seconds_left)} left"] if beat.seconds_left is not None else []
+    silent = f"; silent: written every {beat.interval:g} s while it lives" if beat.stale(now) else ""
+    return ", ".join(shown) + silent
 
 
 def _curve(view: TrialView) -> Table:

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "leadline.analysis.commands.compare:COMPARE",
     "trial": "leadline.analysis.commands.show:TRIAL",
     "log": "leadline.analysis.commands.log:LOG",
+    "validate": "leadline.analysis.commands.validate:VALIDATE",
     "note": "leadline.analysis.commands.note:NOTE",
     "export": "leadline.analysis.commands.export:EXPORT",
     "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",

@@ -18,13 +18,14 @@ or a refusal, 130 when interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.command_line import Command, count
+from leadline.command_line import Command, count, device
 from leadline.config import ConfigError, TrialConfig, describe, parse_overrides, to_dict
 from leadline.errors import calling, raised
 from leadline.family import Family
@@ -32,6 +33,7 @@ from leadline.measure import Measure
 
 if TYPE_CHECKING:
     from leadline.checkpoint import CheckpointStore
+    from leadline.training.loop import Loop
 
 __all__ = ["TRAIN"]
 
@@ -136,7 +138,19 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
             )
 
 
-def _train(family: Family[Any], values: dict[str, Any], save: str | None, device: str, threads: int) -> bool:
+def _heartbeat(store: CheckpointStore | None, loop: Loop) -> contextlib.AbstractContextManager[Any]:
+    """Beside the checkpoints, if they are kept, a file says how far the training is."""
+    from leadline.checkpoint import attempt_folder
+    from leadline.heartbeat import Heartbeat
+
+    if store is None:
+        return contextlib.nullcontext()
+    made = Heartbeat(store.folder, store.attempt, f"{store.folder.name}/{attempt_folder(store.attempt)}")
+    made.watch(loop)
+    return made
+
+
+def _train(family: Family[Any], values: dict[str, Any], save: str | None, where: str, threads: int) -> bool:
     """Trains a configuration and prints its reports; returns False where the family is refused."""
     import torch
 
@@ -147,11 +161,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
 
     config = family.config(values)
     torch.set_num_threads(threads)
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device: cannot use {device}: {str(error).splitlines()[0]}") from None
+    place = device(where)
     data = family.build_data(config)
     admitted = admission(family, config, data)
     for finding in admitted.findings:
@@ -162,13 +172,14 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, device
         return False
     store = CheckpointStore(Folder.at(save)) if save else None
     _same_run(store, family, config)
-    for report in Loop(family, config, data, store=store, device=place).run():
-        scores = _show(family, report.metrics)
-        print(
-            f"step {report.step}/{config.steps} after {report.seconds:.1f} s: {scores}; loss {report.facts['loss']:.4g}"
-        )
-        for found in report.findings:
-            print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
+    loop = Loop(family, config, data, store=store, device=place)
+    with _heartbeat(store, loop):
+        for report in loop.run():
+            scores = _show(family, report.metrics)
+            done = f"step {report.step}/{config.steps} after {report.seconds:.1f} s"
+            print(f"{done}: {scores}; loss {report.facts['loss']:.4g}")
+            for found in report.findings:
+                print(f"    {'guard' if found.failed else 'note'}: {found.mark}: {found.sentence}")
     told = {name: value for name, value in report.facts.items() if name not in _MACHINE}
     print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
     for name, measures in admitted.baselines["validation"].items():

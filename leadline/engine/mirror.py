@@ -1,7 +1,8 @@
 """A second place for a sweep: ledger, code, checkpoints and views, copied while it runs.
 
     <mirror>/<sweep>/mirror.json    what it is a mirror of
-    <mirror>/<sweep>/ledger/...     and what else the sweep's own folder has, but leases and logs
+    <mirror>/<sweep>/ledger/...     and what else the sweep's own folder has, but leases, logs
+                                    and heartbeats
 
 A thread of the driver copies in rounds. No decision waits for it, and where the second place fails
 it is tried again, after longer and longer pauses, while the sweep goes on. In a round it takes the

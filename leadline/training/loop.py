@@ -18,6 +18,7 @@ from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.curriculum import StageClock
 from leadline.family import Family
 from leadline.finding import Finding
+from leadline.heartbeat import Doing
 from leadline.measure import Measure, Report, as_measures
 from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
@@ -85,6 +86,8 @@ class Loop(Trainer):
         super().__init__(task, config, device, world, guards)
         self.history: list[Report] = []
         """All reports so far, those of earlier attempts among them."""
+        self.doing: Doing = "starting"
+        """What is being done, for whoever looks from another thread."""
         self._loads = False
 
     def run(self, stop: int | None = None) -> Iterator[Report]:
@@ -98,9 +101,11 @@ class Loop(Trainer):
                 default the whole budget.
         """
         self._resume()
+        self.doing = "waiting"
         yield from list(self.history)
         end = self.config.steps if stop is None else min(stop, self.config.steps)
         while self.step < end:
+            self.doing = "training"
             if self.micro_batch == "auto":
                 self._choose_micro_batch()
             first = self.step
@@ -115,7 +120,10 @@ class Loop(Trainer):
             self.seconds += trained - started - guarding
             self.overhead += guarding
             self.guarding += guarding
-            yield self._report(facts, trained, self.step - first, trained - started - guarding)
+            self.doing = "evaluating"
+            report = self._report(facts, trained, self.step - first, trained - started - guarding)
+            self.doing = "waiting"
+            yield report
 
     def _choose_micro_batch(self) -> None:
         """Measures which micro-batch is fastest here.
@@ -263,10 +271,14 @@ class Loop(Trainer):
         if self.store is None:
             return
         begun = time.perf_counter()
+        self.doing = "saving"
+        objective = f"validation/{self.metric.name}"
         record = {
             "family": self.family.name,
             "config": to_dict(self.config),
             "history": [past.to_dict() for past in self.history],
+            # Whoever evaluates the checkpoint again can say which units have changed.
+            "units": {objective: metrics[objective].to_dict(units=True).get("units", [])},
         }
         # First the new checkpoint is published, then old ones are removed: a process that dies in
         # between leaves one too many rather than none.
@@ -274,7 +286,7 @@ class Loop(Trainer):
         if not self._loads:
             self._check_loads(state)
         self.store.publish(self.step, state, record)
-        self.store.retain(kept(self.history, f"validation/{self.metric.name}", self.metric.mode))
+        self.store.retain(kept(self.history, objective, self.metric.mode))
         self.overhead += time.perf_counter() - begun
 
     def _check_loads(self, state: dict[str, Any]) -> None:

@@ -78,6 +78,13 @@ def test_a_file_is_replaced_unless_it_must_be_new(folder: Folder) -> None:
     assert folder.sizes() == {"a": 5}
 
 
+def test_a_folder_knows_its_name_and_the_one_above(folder: Folder) -> None:
+    (folder / "one/two").write("a", b"x")
+    assert ((folder / "one/two").above, (folder / "one/two").name) == (folder / "one", "two")
+    assert (folder / "one/two").above.above == folder
+    assert Folder.at("s3://bucket/one/two/?region=us-east-1").above.uri == "s3://bucket/one?region=us-east-1"
+
+
 def test_deleting_takes_what_is_below_and_nothing_else(folder: Folder) -> None:
     for name in ("one/a", "one/deep/b", "two/a", "one-more"):
         folder.write(name, b"x")

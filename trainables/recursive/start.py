@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from leadline.checkpoint import Checkpoint, CheckpointStore, DamagedCheckpoint
+from leadline.checkpoint import Checkpoint, DamagedCheckpoint, checkpoints_at
 from leadline.config import ConfigError
 from leadline.family import Family
 from leadline.finding import Finding
@@ -79,10 +79,9 @@ def _checkpoint(place: str) -> Checkpoint:
     A trial's folder is refused: its newest checkpoint would be another after the trial has gone on.
     """
     try:
-        if Folder.at(place).exists("manifest.json"):
-            trial, attempt, step = place.rstrip("/").rsplit("/", 2)
-            return CheckpointStore(Folder.at(trial)).load(f"{attempt}/{step}")
-        names = CheckpointStore(Folder.at(place)).names()
+        store, names = checkpoints_at(folder := Folder.at(place))
+        if store.folder != folder:
+            return store.load(names[0])
     except (DamagedCheckpoint, StorageError, ValueError) as error:
         raise ConfigError(f"start: {error}") from None
     if names:

@@ -34,7 +34,8 @@ from leadline.engine.ray.channel import channel
 from leadline.engine.ray.private import exits_by_ray
 from leadline.engine.warning_counts import WarningCounts
 from leadline.errors import raised
-from leadline.ledger.layout import log_name
+from leadline.heartbeat import Heartbeat
+from leadline.ledger.layout import log_name, trial_folder
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
 from leadline.storage import Folder
@@ -227,6 +228,14 @@ def _watched(spec: AttemptSpec, world: World, log: AttemptLog) -> Iterator[Repor
     The watchdog does not run while a report is being handled, which may take any time. What is
     printed goes to the log while it does.
     """
+    run = f"{spec.sweep}/{trial_folder(spec.trial)}/{attempt_folder(spec.attempt)}"
+    heartbeat = Heartbeat(Folder.at(spec.folder), spec.attempt, run)
+    with heartbeat if world.rank == 0 else contextlib.nullcontext():
+        yield from _beating(spec, world, log, heartbeat)
+
+
+def _beating(spec: AttemptSpec, world: World, log: AttemptLog, heartbeat: Heartbeat) -> Iterator[Report]:
+    """Yields the loop's reports to `_watched`, whose heartbeat tells of that loop."""
     loop: Loop | None = None
     while True:
         with Watchdog(spec.stuck_after, f"{spec.stacks}.{world.rank}") as watchdog, log.captured():
@@ -235,6 +244,7 @@ def _watched(spec: AttemptSpec, world: World, log: AttemptLog) -> Iterator[Repor
                     if world.size > 1:
                         log.line(f"workers on {' '.join(_hosts(world))}")
                     loop = _loop(spec, world, log.line, lambda: watchdog.alive())
+                    heartbeat.watch(loop)
                     reports = loop.run()
                 report = next(reports, None)
             except Exception as error:

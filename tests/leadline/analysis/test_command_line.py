@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 
 from leadline.analysis import terminal
 from leadline.commands.dispatch import main
+from leadline.heartbeat import Beat
+from leadline.ledger.layout import trial_folder
 
 Build = Any
 
@@ -145,6 +150,29 @@ def test_a_pipe_has_room_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.console().width == terminal.PIPED_WIDTH
     monkeypatch.setenv("COLUMNS", "77")
     assert terminal.console().width == 77
+
+
+def test_trial_page_shows_the_heartbeat_of_a_trial_that_runs(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    made = build("beats", strata=(10,))
+    made.director.next()
+    made.director.started(0, 1)
+    folder = made.close("")
+
+    def shown() -> str:
+        assert main(["trial", str(folder), "0"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return next(" ".join(line.split()[1:]) for line in lines if line.startswith("heartbeat"))
+
+    assert shown() == "none yet"
+    now = datetime.datetime.now(datetime.UTC)
+    beat = Beat("x", "evaluating", 100, 1400, 2.5, 520.0, None, now.strftime("%Y-%m-%dT%H:%M:%SZ"), 3600.0)
+    file = folder / trial_folder(0) / "attempt-01" / "heartbeat.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(dataclasses.asdict(beat)))
+    assert re.fullmatch(r"\d+ (s|min) ago, evaluating, step 100 of 1,400, 2\.5 steps/s, about 8 min left", shown())
+    long_ago = dataclasses.replace(beat, time="2026-01-31T12:00:00Z", interval=10.0)
+    file.write_text(json.dumps(dataclasses.asdict(long_ago)))
+    assert shown().endswith("left; silent: written every 10 s while it lives")
 
 
 def test_trial_page_verifies_checkpoints(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
