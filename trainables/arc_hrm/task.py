@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -64,10 +63,13 @@ class ArcHRMTask(Task):
     def _optimizer(self) -> torch.optim.Optimizer:
         trained = list(self.net.parameters())
         optimizer = torch.optim.AdamW(trained, lr=self.config.lr, weight_decay=self.config.weight_decay)
-        if self.config.clip:
-            # A hook of the step, at which the gradients of all micro-batches have been added up.
-            optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(trained, self.config.clip) and None)
+        # A hook of the step, at which the gradients of all micro-batches have been added up.
+        optimizer.register_step_pre_hook(lambda *_: self._clip(trained))
         return optimizer
+
+    def _clip(self, parameters: list[nn.Parameter]) -> None:
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(parameters, self.config.clip)
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration and step."""
