@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from leadline.task import Batch, Split, Task
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
 from trainables.arc_hrm.metrics import score
-from trainables.arc_hrm.model import Thought, network
+from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
 
 __all__ = ["ArcHRMTask", "rate"]
@@ -51,14 +51,18 @@ class ArcHRMTask(Task):
         self.config = config
         self.data = data
         self.device = device
-        self.net = network(config).to(device)
-        self.model: nn.Module = self.net
+        self.model = network(config).to(device)
         self.optimizers = [self._optimizer()]
         self.schedulers = [LambdaLR(self.optimizers[0], lambda step: rate(config, step))]
         self.sampler = Sampler(config, data.train, config.batch)
         self._cycles = torch.zeros(config.batch, dtype=torch.float64, device=device)
         """The cycles of the step under way, by slot; 0 in those of other workers."""
         self._tally = torch.zeros(2, dtype=torch.float64, device=device)
+
+    @property
+    def net(self) -> ArcHRM:
+        """The model, which is always of this type."""
+        return cast(ArcHRM, self.model)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         trained = list(self.net.parameters())
