@@ -70,4 +70,5 @@ class TestArcHRM(FamilyContract):
         "cells",
         "copy the clues",
     )
+    others: ClassVar[Mapping[str, Any]] = {"clues": [8]}
     kills = 1

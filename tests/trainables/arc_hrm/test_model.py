@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.config import ConfigError
+from leadline.training.memory_plan import needed
 from leadline.training.step import Trainer, World
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.family import ARC_HRM
@@ -77,7 +78,7 @@ def test_label_smoothing_and_padding() -> None:
     labels = torch.tensor([[0, 4, 2], [1, 0, IGNORED]])
     said = logits.log_softmax(-1)
     for pad in ("class", "ignored"):
-        counted = targets(labels, pad)  # type: ignore[arg-type]
+        counted = targets(labels, pad)
         for smoothing in (0.0, 0.1, 0.9):
             found = cross_entropy(logits, counted, smoothing)
             for row, cell in [(i, j) for i in range(2) for j in range(3)]:
@@ -223,3 +224,9 @@ def test_states_and_halting_are_in_float32(data: PuzzleData, precision: str) -> 
     assert len(seen) == 2 * task.config.max_cycles
     assert said.halt.dtype == said.logits.dtype == torch.float32
     assert not torch.equal(said.halt.to(torch.bfloat16).float(), said.halt)
+
+
+def test_all_cycles_are_counted_in_the_memory_that_a_step_is_said_to_need(data: PuzzleData) -> None:
+    """Whether a row stops is not known beforehand, so the plan takes it that none does."""
+    activations = [needed(ARC_HRM, made(data, max_cycles=cycles).config, data, CPU).activations for cycles in (2, 4, 8)]
+    assert activations[2] > 1.7 * activations[1] > 1.7**2 * activations[0]
