@@ -6,6 +6,7 @@ Each has a folder. A new family adds its folder and a line to this list.
 __all__ = ["FAMILIES"]
 
 FAMILIES = {
+    "arc_hrm": "trainables.arc_hrm.family:ARC_HRM",
     "collatz": "trainables.collatz.family:COLLATZ",
     "hrm": "trainables.recursive.family:HRM_FAMILY",
     "physics": "trainables.physics.family:PHYSICS",

@@ -1,0 +1,86 @@
+"""The configuration of the HRM-style network.
+
+"Log" is the ARC training log of github dp-web4/HRM (338561b), whose network has 6.95 million
+numbers. Only facts of it are used here: sizes, settings and scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import pydantic
+
+from leadline.config import configuration, knob
+from leadline.training.precision import PRECISION, RECOMPUTE, Precision
+from trainables.puzzles.config import BoardConfig
+
+__all__ = ["ArcHRMConfig"]
+
+
+@configuration
+class ArcHRMConfig(BoardConfig):
+    """The settings of a network whose two stacks take turns for some cycles.
+
+    A forward pass stops for all of its rows at once. `micro_batch` is therefore part of the model
+    here: batch=40 with micro_batch=20 and with micro_batch=8 may stop at other cycles.
+    """
+
+    hidden: int = knob(64, "width (log: 256)", ge=2, le=4096)
+    heads: int = knob(4, "attention heads, which divide the width (log: 8)", ge=1, le=64)
+    h_layers: int = knob(1, "encoder layers of the H stack (log: 4)", ge=1, le=64)
+    l_layers: int = knob(1, "encoder layers of the L stack (log: 3)", ge=1, le=64)
+    max_cycles: int = knob(4, "most turns of both stacks, all of which carry gradient (log: 8)", ge=1, le=64)
+    dropout: float = knob(
+        0.0, "share of embeddings, attention weights and layers' outputs that training drops (log: 0.1)", ge=0, lt=1
+    )
+    halt_threshold: float = knob(
+        0.9,
+        "rows stop together, after two cycles at least, once their mean probability of halting is above this; "
+        "scored boards stop one by one; 1: never (log: 0.9)",
+        gt=0,
+        le=1,
+    )
+    halt_penalty: float = knob(
+        0.01, "weight of the mean probability of halting in the loss, which makes it fall (log: 0.01)", ge=0, le=100
+    )
+    label_smoothing: float = knob(
+        0.0, "share of a label's weight that all tokens share in the loss (log: 0; session 5: 0.1)", ge=0, lt=1
+    )
+    pad: Literal["class", "ignored"] = knob(
+        "ignored", "cells whose label is PAD: an answer like any other in the loss (log), or no part of it"
+    )
+    precision: Precision = knob("float32", f"{PRECISION} (log: mixed)")
+    recompute: bool = knob(False, RECOMPUTE)
+
+    batch: int = knob(
+        64,
+        "boards of a step; see micro_batch, within which rows stop together (log: 2 x 20, session 4: 5 x 8)",
+        unit="boards",
+        ge=1,
+        le=2**16,
+    )
+    lr: float = knob(1e-3, "AdamW learning rate at its highest (log: 3e-4)", gt=0, le=1)
+    weight_decay: float = knob(0.01, "AdamW decoupled decay (log: 0.01)", ge=0, le=10)
+    clip: float = knob(1.0, "bound on the gradient's norm; 0: none (log: 1)", ge=0, le=1e6)
+    warmup: float = knob(0.04, "share of the budget over which the learning rate rises from 0 (log: 0)", ge=0, lt=1)
+    schedule: Literal["constant", "restarts"] = knob(
+        "constant", "after the warm-up: constant, or cosines to 0 (Loshchilov and Hutter 2017; log: session 5)"
+    )
+    restart_period: int = knob(
+        500, "length of each cosine of schedule=restarts (log: 20000)", unit="optimizer steps", ge=1, le=10**9
+    )
+
+    def unused(self) -> list[str]:
+        """Returns the fields that were given a value and have no effect, each with the reason."""
+        default = cast(Any, type(self)).__pydantic_fields__["restart_period"].default
+        if self.schedule == "restarts" or self.restart_period == default:
+            return []
+        return [f"restart_period={self.restart_period} has no effect without schedule=restarts"]
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> ArcHRMConfig:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads: must divide the width, {self.hidden} (got {self.heads})")
+        if self.batch > self.train_boards:
+            raise ValueError(f"batch: must be at most train_boards, {self.train_boards} (got {self.batch})")
+        return self

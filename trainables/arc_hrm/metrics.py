@@ -1,0 +1,134 @@
+"""The metrics, for trials and for predictors without a trained parameter alike.
+
+A board stops by its own probability of halting when it is scored, so that its score does not depend
+on the boards beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from leadline.measure import Measure, Metric
+from leadline.statistics import mean_over_units
+from trainables.arc_hrm.losses import IGNORED, PAD
+from trainables.arc_hrm.model import ArcHRM, Thought
+from trainables.puzzles.puzzle import I64, Boards, Puzzle
+
+__all__ = ["METRICS", "answers", "by_unit", "labels_of", "score", "score_answers"]
+
+UNIT = "boards or tasks"
+METRICS = (
+    Metric(
+        "exact",
+        "max",
+        UNIT,
+        "share of boards whose every cell is right, those whose label is PAD left out; "
+        "where boards belong to tasks, the mean over tasks of their boards' mean, as for all metrics",
+    ),
+    Metric("cells", "max", UNIT, "share of all cells that are right, PAD among them: the log's accuracy"),
+    Metric("cells_without_pad", "max", UNIT, "share of right cells among those whose label is not PAD"),
+    Metric("cycles", "min", UNIT, "cycles after which a board stops, at most max_cycles", role="descriptive"),
+    Metric("halt", "max", UNIT, "probability of halting after a board's last cycle", role="descriptive"),
+)
+
+Array = npt.NDArray[np.float64]
+Share = tuple[float, float]
+SHARE: Share = (0.0, 1.0)
+TOKENS_AT_ONCE = 2**14
+"""Tokens that are scored at a time, which bounds the memory of attention."""
+
+
+def labels_of(puzzle: Puzzle, boards: Boards) -> I64:
+    """Returns the labels that a model of these boards is scored on, int64 [boards, cells]."""
+    return puzzle.rows(boards, np.arange(len(boards)))["labels"]
+
+
+def by_unit(values: Array, boards: Boards) -> Array:
+    """Returns a value for each independent unit, float64 [units].
+
+    A unit is a board or, where boards have an array `task`, a task, whose value is the mean over
+    its boards. Tasks come in the order of their numbers or names.
+    """
+    if "task" not in boards.extra:
+        return values
+    place = np.unique(boards.extra["task"], return_inverse=True)[1]
+    return np.asarray(np.bincount(place, values) / np.bincount(place), dtype=np.float64)
+
+
+def _share(right: npt.NDArray[np.bool_], counted: npt.NDArray[np.bool_]) -> Array:
+    """Returns the share of the counted cells that are right, float64 [boards]; 1 without any."""
+    count = counted.sum(1)
+    return np.where(count > 0, (right & counted).sum(1) / np.maximum(count, 1), 1.0)
+
+
+def score_answers(predicted: I64, labels: I64, boards: Boards) -> dict[str, Measure]:
+    """Scores answers, int64 [boards, cells], to boards with such labels.
+
+    An answer of -1 stands where there is none, as of weights that are no numbers: its board's
+    scores are NaN.
+    """
+    right, counted = predicted == labels, labels != IGNORED
+    inside = counted & (labels != PAD)
+    none = (predicted < 0).any(1)
+    found = {
+        "exact": (right | ~inside).all(1).astype(np.float64),
+        "cells": _share(right, counted),
+        "cells_without_pad": _share(right, inside),
+    }
+    return {
+        name: mean_over_units(by_unit(np.where(none, math.nan, values), boards), SHARE)
+        for name, values in found.items()
+    }
+
+
+class Answers(NamedTuple):
+    """The network's outputs for each board.
+
+    Attributes:
+        tokens: int64 [boards, cells], -1 where the network's output is not finite.
+        cycles: float64 [boards], NaN there.
+        halt: float64 [boards], NaN there.
+    """
+
+    tokens: I64
+    cycles: Array
+    halt: Array
+
+
+def _parts(model: ArcHRM, inputs: I64, device: torch.device) -> Iterator[Thought]:
+    """Yields what the network says of the boards in parts, each board on its own."""
+    rows = max(1, TOKENS_AT_ONCE // inputs.shape[1])
+    for first in range(0, len(inputs), rows):
+        yield model(torch.from_numpy(inputs[first : first + rows]).to(device), each=True)
+
+
+def _judged(said: Thought) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns tokens, cycles and halting of some boards, with -1 or NaN where nothing is finite."""
+    sound = said.logits.isfinite().flatten(1).all(1)
+    tokens = said.logits.argmax(-1).masked_fill(~sound[:, None], -1)
+    return tokens, said.cycles.double().masked_fill(~sound, math.nan), said.last_halt.double()
+
+
+@torch.no_grad()
+def answers(model: ArcHRM, inputs: I64, device: torch.device) -> Answers:
+    """Returns the answers of a model in evaluation mode to boards, int64 [boards, cells]."""
+    parts = [_judged(said) for said in _parts(model, inputs, device)]
+    return Answers(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
+
+
+def score(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns every declared metric of a model in evaluation mode on a split."""
+    rows = puzzle.rows(boards, np.arange(len(boards)))
+    found = answers(model, rows["inputs"], device)
+    return {
+        **score_answers(found.tokens, rows["labels"], boards),
+        "cycles": mean_over_units(by_unit(found.cycles, boards), (1.0, float(model.config.max_cycles))),
+        "halt": mean_over_units(by_unit(found.halt, boards), SHARE),
+    }

@@ -1,0 +1,117 @@
+"""One trial: the network, its optimizer, the batches and the scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from leadline.measure import Measure
+from leadline.task import Batch, Split, Task
+from trainables.arc_hrm.config import ArcHRMConfig
+from trainables.arc_hrm.losses import IGNORED, targets, terms
+from trainables.arc_hrm.metrics import score
+from trainables.arc_hrm.model import ArcHRM, Thought, network
+from trainables.puzzles.data import PuzzleData, Sampler
+
+__all__ = ["ArcHRMTask", "rate"]
+
+
+def rate(config: ArcHRMConfig, step: int) -> float:
+    """Returns the factor on the learning rate at a step, from 0.
+
+    It rises linearly over the warm-up, R steps, in which it is (step + 1) / (R + 1). After it the
+    factor is 1, or (1 + cos(pi t / T)) / 2 with t the steps since the warm-up modulo the period T
+    (Loshchilov and Hutter 2017, equation 5, with a lowest rate of 0 and equal periods).
+    """
+    rising = round(config.warmup * config.steps)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    if config.schedule == "constant":
+        return 1.0
+    return (1 + math.cos(math.pi * ((step - rising) % config.restart_period) / config.restart_period)) / 2
+
+
+class ArcHRMTask(Task):
+    """One trial of the family.
+
+    A batch holds, by row:
+
+    * `inputs`, `labels`: int64 [rows, cells]; a label of -100 is not counted;
+    * `weight`: float32 [rows], by which the mean over rows of summed losses becomes the mean over
+      all counted cells of the batch, however it is divided;
+    * `slot`: int64 [rows], the row's number.
+    """
+
+    def __init__(self, config: ArcHRMConfig, data: PuzzleData, device: torch.device) -> None:
+        self.config = config
+        self.data = data
+        self.device = device
+        self.model = network(config).to(device)
+        self.optimizers = [self._optimizer()]
+        self.schedulers = [LambdaLR(self.optimizers[0], lambda step: rate(config, step))]
+        self.sampler = Sampler(config, data.train, config.batch)
+        self._cycles = torch.zeros(config.batch, dtype=torch.float64, device=device)
+        """The cycles of the step under way, by slot; 0 in those of other workers."""
+        self._tally = torch.zeros(2, dtype=torch.float64, device=device)
+
+    @property
+    def net(self) -> ArcHRM:
+        """The model, which is always of this type."""
+        return cast(ArcHRM, self.model)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        trained = list(self.net.parameters())
+        optimizer = torch.optim.AdamW(trained, lr=self.config.lr, weight_decay=self.config.weight_decay)
+        # A hook of the step, at which the gradients of all micro-batches have been added up.
+        optimizer.register_step_pre_hook(lambda *_: self._clip(trained))
+        return optimizer
+
+    def _clip(self, parameters: list[nn.Parameter]) -> None:
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(parameters, self.config.clip)
+
+    def batch(self, step: int) -> Batch:
+        """Returns the batch of a step, a pure function of configuration and step."""
+        rows = self.sampler.rows(step)
+        inputs, labels = (torch.from_numpy(rows[name]) for name in ("inputs", "labels"))
+        counted = targets(labels, self.config.pad)
+        cells = max(1, int((counted != IGNORED).sum()))
+        batch = {
+            "inputs": inputs,
+            "labels": counted,
+            "weight": torch.full((len(inputs),), len(inputs) / cells),
+            "slot": torch.arange(len(inputs)),
+        }
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+    def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Returns the cross entropy of the cells, and the penalty on halting.
+
+        The rows stop together, so that other micro-batches may run other numbers of cycles.
+        """
+        said: Thought = model(batch["inputs"])
+        self._cycles[batch["slot"]] = said.cycles.double()
+        config = self.config
+        return terms(said, batch["labels"], batch["weight"], config.label_smoothing, config.halt_penalty)
+
+    def after_step(self, step: int) -> None:
+        """Counts the cycles of the step."""
+        self._tally += torch.stack([self._cycles.sum(), (self._cycles > 0).sum()])
+
+    def tallies(self) -> Mapping[str, Tensor]:
+        """Returns sum and count of the cycles that rows were trained for, and starts anew."""
+        found, self._tally = self._tally, torch.zeros_like(self._tally)
+        return {"train/cycles": found}
+
+    def predictions(self, output: Any) -> Tensor:
+        """Returns the boards that were answered, int64 [rows, cells]."""
+        return output.logits.argmax(-1) if isinstance(output, Thought) else super().predictions(output)
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        """Returns every metric on a split, each board stopping on its own."""
+        return score(self.net, self.data.puzzle, self.data.scored(split), self.device)
