@@ -9,13 +9,9 @@ from typing import Any
 import torch
 
 from analysis.collatz.subject import Subject
-from leadline.checkpoint import CheckpointStore
-from leadline.config import make, to_dict
-from leadline.ledger.events import Action, Closed, Opened, Proposed, Reported, Started
-from leadline.ledger.segments import Ledger
-from leadline.ledger.settings import Settings
-from leadline.storage import Folder
+from leadline.config import make
 from leadline.training.loop import Loop
+from tests.analysis.trained_sweep import trained_sweep
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ
@@ -55,36 +51,13 @@ def trained(chosen: CollatzConfig) -> Loop:
 def sweep_of_one(folder: Path, family: str = "collatz", **values: Any) -> Path:
     """A finished sweep whose trial 0 was trained by the ordinary loop."""
     chosen = config(**values)
-    place = Folder.at(str(folder))
-    plain = to_dict(chosen)
-    settings = Settings(
+    return trained_sweep(
+        folder,
+        COLLATZ,
+        [chosen],
+        data(),
         study="lookahead",
-        family=family,
-        metric="hinge",
-        mode="min",
-        sampler="random",
-        scale="smoke",
         stratify="lookahead",
-        strata=(chosen.lookahead,),
-        trials=1,
-        budget=chosen.steps,
-        grace=chosen.eval_every,
-        reduction=2,
-        startup=1,
-        seed=0,
-        confirm=0,
-        replicates=1,
-        fields={},
-        overrides={},
+        stratum=chosen.lookahead,
+        called=family,
     )
-    stratum = str(chosen.lookahead)
-    ledger = Ledger(place / "ledger")
-    ledger.append(Opened(time=0.0, settings=settings, manifest={}))
-    ledger.append(Proposed(time=0.0, trial=0, stratum=stratum, kind="search", of=None, params={}, config=plain))
-    ledger.append(Started(time=0.0, trial=0, attempt=1))
-    for report in Loop(COLLATZ, chosen, data(), store=CheckpointStore(place / "trials" / "0000")).run():
-        action: Action = "finish" if report.step == chosen.steps else "continue"
-        ledger.append(Reported(time=1.0, trial=0, report=report, action=action, reason=""))
-    ledger.append(Closed(time=1.0, how="done"))
-    ledger.close()
-    return folder

@@ -12,57 +12,19 @@ import torch
 
 from analysis.physics.failures import Failures, failures
 from leadline.analysis.sweep import Sweep
-from leadline.checkpoint import CheckpointStore
 from leadline.commands.dispatch import main
-from leadline.config import to_dict
-from leadline.ledger.events import Action, Closed, Opened, Proposed, Reported, Started
-from leadline.ledger.segments import Ledger
-from leadline.ledger.settings import Settings
-from leadline.storage import Folder
-from leadline.training.loop import Loop
+from tests.analysis.trained_sweep import trained_sweep
 from tests.trainables.physics.conftest import SMALL
 from trainables.physics.family import PHYSICS
 
 CONFIG = PHYSICS.config(SMALL)
-SETTINGS = Settings(
-    study="stages",
-    family="physics",
-    metric="skill",
-    mode="max",
-    sampler="random",
-    scale="smoke",
-    stratify="arm",
-    strata=("joint",),
-    trials=1,
-    budget=CONFIG.steps,
-    grace=CONFIG.eval_every,
-    reduction=2,
-    startup=1,
-    seed=0,
-    confirm=0,
-    replicates=1,
-    fields={},
-    overrides={},
-)
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("results") / "demo"
-    place = Folder.at(str(folder))
-    ledger = Ledger(place / "ledger")
-    ledger.append(Opened(time=0.0, settings=SETTINGS, manifest={}))
-    plain = to_dict(CONFIG)
-    ledger.append(Proposed(time=0.0, trial=0, stratum="joint", kind="search", of=None, params={}, config=plain))
-    ledger.append(Started(time=0.0, trial=0, attempt=1))
-    loop = Loop(PHYSICS, CONFIG, PHYSICS.build_data(CONFIG), store=CheckpointStore(place / "trials" / "0000"))
-    for report in loop.run():
-        action: Action = "finish" if report.step == CONFIG.steps else "continue"
-        ledger.append(Reported(time=1.0, trial=0, report=report, action=action, reason=""))
-    ledger.append(Closed(time=1.0, how="done"))
-    ledger.close()
-    return str(folder)
+    return str(trained_sweep(folder, PHYSICS, [CONFIG], PHYSICS.build_data(CONFIG)))
 
 
 @pytest.fixture(scope="module")

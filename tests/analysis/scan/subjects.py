@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leadline.checkpoint import CheckpointStore
-from leadline.config import make, to_dict
-from leadline.ledger.events import Action, Closed, Opened, Proposed, Reported, Started
-from leadline.ledger.segments import Ledger
-from leadline.ledger.settings import Settings
-from leadline.storage import Folder
+from leadline.config import make
+from leadline.measure import Measure, Report
 from leadline.training.loop import Loop
+from tests.analysis.trained_sweep import trained_sweep
 from trainables.scan.config import ScanConfig
 from trainables.scan.data import ScanData
 from trainables.scan.family import SCAN
@@ -90,44 +87,13 @@ def trained(chosen: ScanConfig) -> Loop:
 
 def sweep_of(folder: Path, family: str = "scan", exact: tuple[float, ...] = (0.0, 1.0)) -> Path:
     """A finished sweep, a trial for each value of `exact` that its last report is made to have."""
-    place, chosen = Folder.at(str(folder)), config()
-    settings = Settings(
-        study="stages",
-        family=family,
-        metric="exact",
-        mode="max",
-        sampler="random",
-        scale="smoke",
-        stratify="arm",
-        strata=("joint",),
-        trials=max(1, len(exact)),
-        budget=chosen.steps,
-        grace=chosen.eval_every,
-        reduction=2,
-        startup=1,
-        seed=0,
-        confirm=0,
-        replicates=1,
-        fields={},
-        overrides={},
-    )
-    ledger = Ledger(place / "ledger")
-    ledger.append(Opened(time=0.0, settings=settings, manifest={}))
-    for number, value in enumerate(exact):
-        own = config(seed=number)
-        proposed = Proposed(
-            time=0.0, trial=number, stratum="joint", kind="search", of=None, params={}, config=to_dict(own)
-        )
-        ledger.append(proposed)
-        ledger.append(Started(time=0.0, trial=number, attempt=1))
-        for report in Loop(SCAN, own, data(), store=CheckpointStore(place / "trials" / f"{number:04d}")).run():
-            last = report.step == own.steps
-            action: Action = "finish" if last else "continue"
-            metrics = dict(report.metrics)
-            if last:
-                metrics["validation/exact"] = type(metrics["validation/exact"])(value, 20, value, value)
-            made = type(report)(**{**vars(report), "metrics": metrics})
-            ledger.append(Reported(time=1.0, trial=number, report=made, action=action, reason=""))
-    ledger.append(Closed(time=1.0, how="done"))
-    ledger.close()
-    return folder
+
+    def made(trial: int, report: Report) -> Report:
+        if report.step < SMALL["steps"]:
+            return report
+        value = exact[trial]
+        metrics = {**report.metrics, "validation/exact": Measure(value, 20, value, value)}
+        return Report(**{**vars(report), "metrics": metrics})
+
+    configs = [config(seed=number) for number in range(len(exact))]
+    return trained_sweep(folder, SCAN, configs, data(), called=family, reported=made)
