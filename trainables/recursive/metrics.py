@@ -129,7 +129,8 @@ def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, 
     z_h, z_l = model.start(len(rows["inputs"]))
     if noise:
         z_h, z_l = z_h + noise[0], z_l + noise[1]
-    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps)
+    shown = {name: rows[name] for name in model.shown}
+    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps, **shown)
     return said
 
 
@@ -201,7 +202,8 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
     They are taken along the clean rollout, per segment.
     """
     _, rows = next(_parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
-    x = model.embed(rows["inputs"], rows["puzzle"])
+    (context,) = model.contexts(rows["puzzle"], **{name: rows[name] for name in model.shown})
+    x = model.embed(rows["inputs"], context)
     z_h, z_l = model.start(len(rows["inputs"]))
     generator = torch.Generator().manual_seed(_SEED)
 
