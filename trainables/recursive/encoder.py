@@ -69,7 +69,7 @@ class CrossBlock(nn.Module):
         """
         rows, count, width = q.shape
         query, key, value = (
-            layer(x).view(rows, x.shape[1], self.heads, -1).transpose(1, 2)
+            layer(x).view(rows, x.shape[1], self.heads, width // self.heads).transpose(1, 2)
             for layer, x in ((self.query, q), (self.key, keys), (self.value, keys))
         )
         # A softmax over nothing would be NaN; the values of a row that sees nothing are all 0.

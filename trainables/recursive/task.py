@@ -211,7 +211,11 @@ class RecursiveTask(Task):
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the averaged weights."""
         with contextlib.nullcontext() if self.average is None else self.average.applied():
-            return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+            return self._scored(split)
+
+    def _scored(self, split: Split) -> dict[str, Measure]:
+        """Returns every metric on a split, with the weights as they are."""
+        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns how far the noise has grown, and the noise of the last step that had any."""
