@@ -116,6 +116,4 @@ def advance(
         model, steps, rollout.q_halt[0].detach(), rollout.q_continue[0].detach(), training=training, least=least
     )
     cached = {"context": rollout.context} if rollout.context is not None and "context" in carry.shown else {}
-    return carry._replace(
-        z_h=rollout.z_h, z_l=rollout.z_l, steps=steps, halted=halted, shown={**carry.shown, **cached}
-    )
+    return carry._replace(z_h=rollout.z_h, z_l=rollout.z_l, steps=steps, halted=halted, shown={**carry.shown, **cached})

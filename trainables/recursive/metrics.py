@@ -154,9 +154,7 @@ def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, 
     z_h, z_l = model.start(len(rows["inputs"]))
     if noise:
         z_h, z_l = z_h + noise[0], z_l + noise[1]
-    said: Rollout = model(
-        rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps, **shown(model, rows)
-    )
+    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps, **shown(model, rows))
     return said
 
 

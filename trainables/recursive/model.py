@@ -18,7 +18,18 @@ from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, 
 from trainables.recursive.encoder import Encoded, Encoder
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
-__all__ = ["ETRM", "HRM", "PUZZLE", "TRM", "Context", "RecursiveNet", "Rollout", "Shape", "network", "puzzle_parameters"]
+__all__ = [
+    "ETRM",
+    "HRM",
+    "PUZZLE",
+    "TRM",
+    "Context",
+    "RecursiveNet",
+    "Rollout",
+    "Shape",
+    "network",
+    "puzzle_parameters",
+]
 
 Q_BIAS = -5.0
 """The bias of both Q values at first, so that nothing halts early (HRM, TRM)."""
@@ -352,7 +363,9 @@ class ETRM(TRM):
         grids = torch.zeros(
             slots, self.config.puzzle.demonstrations, self.shape.tokens, dtype=torch.int64, device=device
         )
-        blank = dict(zip(self.shown, (grids, grids.clone(), torch.zeros_like(grids[..., 0], dtype=torch.bool)), strict=True))
+        blank = dict(
+            zip(self.shown, (grids, grids.clone(), torch.zeros_like(grids[..., 0], dtype=torch.bool)), strict=True)
+        )
         if self.config.encoding == "cached":
             blank["context"] = torch.zeros(slots, self.prefix, self.config.hidden, device=device)
         return blank

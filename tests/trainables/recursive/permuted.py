@@ -84,7 +84,10 @@ class Permuted(Puzzle):
         return True
 
     def predictors(self, train: Boards) -> dict[str, Predictor]:
-        return {"copy the board": lambda boards: boards.inputs, "per-cell most frequent label": self.most_frequent(train)}
+        return {
+            "copy the board": lambda boards: boards.inputs,
+            "per-cell most frequent label": self.most_frequent(train),
+        }
 
     def read(self, inputs: Any) -> Rows:
         """Lines: each demonstration's two boards, then the board; a digit for each cell."""

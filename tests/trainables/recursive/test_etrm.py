@@ -193,7 +193,7 @@ def test_what_is_masked_is_not_read(pooling: str, data: RecursiveData) -> None:
     assert absent.any()
     other = {**rows, "demo_inputs": torch.where(absent[..., None], 3, rows["demo_inputs"])}
     assert torch.equal(think(net, other).logits, think(net, rows).logits)
-    shown = {**rows, "demo_mask": torch.ones_like(absent)}
+    shown = {**other, "demo_mask": torch.ones_like(absent)}
     assert not torch.equal(think(net, shown).logits, think(net, rows).logits)
     none = think(net, {**rows, "demo_mask": torch.zeros_like(absent)}).logits
     assert none.isfinite().all()
@@ -208,14 +208,19 @@ def test_the_order_of_demonstrations_does_not_count(pooling: str, data: Recursiv
     torch.testing.assert_close(think(net, turned).logits, think(net, rows).logits, atol=1e-4, rtol=0)
 
 
-def test_a_plain_transformer() -> None:
+def test_a_plain_transformer(data: RecursiveData) -> None:
     """No pooling, one cycle, one segment: a board's answer depends on every token of its demonstrations."""
     config = PERMUTED.config({**SMALL, "pooling": "none", "h_cycles": 1, "l_cycles": 1, "halt_max_steps": 1})
     assert config.prefix == 3 * 2 * 9
     net = network(config)
     assert not any("queries" in name or ".set." in name for name, _ in net.named_parameters())
+    said = think(net, rows_of(data, net))
+    (encoded,) = said.encoded
+    (reached,) = torch.autograd.grad(said.logits.square().sum(), encoded.pairs)
+    assert (reached != 0).any(-1).all()
     assert PERMUTED.config({**SMALL, "pooling": "none", "set_layers": 2}).unused() == [
-        "set_layers=2 has no effect with pooling=none"
+        "set_layers=2 has no effect with pooling=none",
+        "context_tokens=4 has no effect with pooling=none",
     ]
 
 
@@ -237,7 +242,8 @@ def test_a_variational_encoder_draws_in_training_alone(data: RecursiveData) -> N
     m, log_variance = mean.encoded.context.double(), -4.0
     expected = 0.5 * (m.square() + np.exp(log_variance) - 1 - log_variance).sum((1, 2))
     torch.testing.assert_close(nats.double(), expected, rtol=1e-5, atol=0)
-    assert float(one.losses(one.model, batch, 0.0)["kl"]) == pytest.approx(0.5 * float(nats.mean()), rel=1e-5)
+    kl = one.losses(one.model, batch, 0.0)["kl"].detach()
+    assert float(kl) == pytest.approx(0.5 * float(nats.detach().mean()), rel=1e-5)
 
 
 def test_a_frozen_encoder_stays(data: RecursiveData) -> None:

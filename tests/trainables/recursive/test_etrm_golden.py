@@ -46,7 +46,9 @@ def backward(recorded: Recorded, said: Rollout, labels: Tensor, steps: Tensor) -
 
 def encoder_norm(model: ETRM) -> float:
     """The L2 norm of the gradient of the encoder's parameters."""
-    return float(torch.cat([p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None]).double().norm())
+    return float(
+        torch.cat([p.grad.flatten() for p in model.encoder.parameters() if p.grad is not None]).double().norm()
+    )
 
 
 @pytest.mark.parametrize("name", [*ENCODED, CACHED])
