@@ -62,7 +62,7 @@ class ETRMTask(RecursiveTask):
     def __init__(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> None:
         super().__init__(config, data, device)
         self._reached: dict[int, tuple[int, list[_Reached]]] = {}
-        """By the first slot of each micro-batch of the step under way: its slots, and what was encoded."""
+        """The slots and encodings of the step under way, by the first slot of each micro-batch."""
         self._encodings = torch.zeros(len(TALLIES), 2, dtype=torch.float64, device=device)
         self.coverage = torch.zeros(2, dtype=torch.float64, device=device)
         """Rows of the last interval that gave the encoder a gradient, and all of them."""
@@ -90,7 +90,7 @@ class ETRMTask(RecursiveTask):
         return torch.stack(drawn).to(self.device)
 
     def _terms(self, slots: Tensor, said: Rollout, found: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Adds `kl`, the mean divergence of a row's contexts, and watches what reaches the encoder."""
+        """Adds `kl`, the mean divergence of contexts, and watches what reaches the encoder."""
         self._reached[int(slots[0])] = (len(slots), [_Reached(encoded) for encoded in said.encoded])
         nats = [encoded.divergence.sum() for encoded in said.encoded if encoded.divergence is not None]
         if not nats or self.config.freeze_encoder:

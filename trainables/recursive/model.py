@@ -371,7 +371,7 @@ class ETRM(TRM):
         return blank
 
     def contexts(self, puzzles: Tensor, segments: int = 1, **shown: Tensor) -> list[Context]:
-        """Encodes the demonstrations; for each segment anew where `encoding` is fct, in training."""
+        """Encodes the demonstrations, with encoding=fct for each segment that is trained."""
         times = segments if self.config.encoding == "fct" and self.training else 1
         return [self._encode(time, **shown) for time in range(times)]
 
