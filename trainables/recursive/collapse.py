@@ -57,7 +57,7 @@ def _contexts(model: ETRM, boards: Boards, device: torch.device) -> Tensor:
     """Returns the context of the first boards, float64 [boards, numbers]."""
     found = []
     for _, rows in parts(model, boards, min(PROBED, len(boards)), device):
-        (context,) = model.contexts(rows["puzzle"], **shown(model, rows))
+        (context,) = model.contexts(rows["puzzle"], 1, **shown(model, rows))
         assert context.tokens is not None
         found.append(context.tokens.flatten(1).double())
     return torch.cat(found)

@@ -40,8 +40,8 @@ class _Reached:
         self.used = torch.zeros_like(self.rows, dtype=torch.bool)
         self.covered = torch.zeros_like(self.owners, dtype=torch.bool)
         if encoded.context.requires_grad:
-            encoded.context.register_hook(self._use)
-            encoded.pairs.register_hook(self._cover)
+            encoded.context.register_hook(self._use)  # type: ignore[no-untyped-call]
+            encoded.pairs.register_hook(self._cover)  # type: ignore[no-untyped-call]
 
     def _use(self, gradient: Tensor) -> None:
         self.used = (gradient != 0).flatten(1).any(1)

@@ -225,7 +225,7 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
     They are taken along the clean rollout, per segment.
     """
     _, rows = next(parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
-    (context,) = model.contexts(rows["puzzle"], **shown(model, rows))
+    (context,) = model.contexts(rows["puzzle"], 1, **shown(model, rows))
     x = model.embed(rows["inputs"], context)
     z_h, z_l = model.start(len(rows["inputs"]))
     generator = torch.Generator().manual_seed(_SEED)

@@ -158,7 +158,7 @@ class RecursiveNet(nn.Module):
         """Returns what a slot without a board carries beside it, [slots, ...] by name."""
         return {}
 
-    def contexts(self, puzzles: Tensor, segments: int = 1, **shown: Tensor) -> list[Context]:
+    def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
         """Returns what stands ahead of the boards: once for each segment, or once for all.
 
         Args:
@@ -370,7 +370,7 @@ class ETRM(TRM):
             blank["context"] = torch.zeros(slots, self.prefix, self.config.hidden, device=device)
         return blank
 
-    def contexts(self, puzzles: Tensor, segments: int = 1, **shown: Tensor) -> list[Context]:
+    def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
         """Encodes the demonstrations, with encoding=fct for each segment that is trained."""
         times = segments if self.config.encoding == "fct" and self.training else 1
         return [self._encode(time, **shown) for time in range(times)]
@@ -379,13 +379,13 @@ class ETRM(TRM):
         noise = shown["noise"][:, time] if "noise" in shown else None
         given = [*(shown[name] for name in self.shown), noise]
         if "fresh" not in shown:
-            with mixed(self.config.precision, given[0].device):
+            with mixed(self.config.precision, self.h_init.device):
                 encoded = self.encoder(*given)
             return Context(encoded.context, encoded)
         # The encoder runs even where no row is fresh: its gradient is then 0, rather than none, as
         # several workers need it.
         rows = shown["fresh"].nonzero()[:, 0]
-        with mixed(self.config.precision, rows.device):
+        with mixed(self.config.precision, self.h_init.device):
             encoded = self.encoder(*(None if tensor is None else tensor[rows] for tensor in given))
         encoded = encoded._replace(rows=rows, owners=rows[encoded.owners])
         return Context(shown["context"].index_copy(0, rows, encoded.context), encoded)

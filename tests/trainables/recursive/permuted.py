@@ -133,7 +133,7 @@ class PermutedConfig(ETRMConfig):
 class PermutedFamily(ETRMFamily):
     """ETRM on these boards."""
 
-    Config = PermutedConfig
+    Config = PermutedConfig  # type: ignore[assignment]
 
 
 PERMUTED = PermutedFamily()

@@ -168,7 +168,7 @@ def test_with_a_lookup_in_the_encoders_place_it_is_trm(data: RecursiveData) -> N
     torch.nn.init.normal_(trm.get_parameter("puzzle.weight"))
 
     class Lookup(ETRM):
-        def contexts(self, puzzles: Tensor, segments: int = 1, **shown: Tensor) -> list[Context]:
+        def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
             return trm.contexts(puzzles, segments)
 
     net = Lookup(PERMUTED.config(SMALL), shape)
@@ -232,7 +232,7 @@ def test_a_variational_encoder_draws_in_training_alone(data: RecursiveData) -> N
     assert len({float(row.flatten()[0]) for row in torch.cat([first, second])}) == 12
     batch = one.batch(0)
     shown = {name: batch[name] for name in one.net.shown}
-    noisy, mean = (one.net.contexts(batch["puzzle"], **shown, **more)[0] for more in ({"noise": first}, {}))
+    noisy, mean = (one.net.contexts(batch["puzzle"], 1, **shown, **more)[0] for more in ({"noise": first}, {}))
     assert noisy.encoded is not None
     assert mean.encoded is not None
     assert noisy.tokens is not None
