@@ -7,6 +7,7 @@ __all__ = ["FAMILIES"]
 
 FAMILIES = {
     "collatz": "trainables.collatz.family:COLLATZ",
+    "etrm": "trainables.recursive.family:ETRM_FAMILY",
     "hrm": "trainables.recursive.family:HRM_FAMILY",
     "physics": "trainables.physics.family:PHYSICS",
     "scan": "trainables.scan.family:SCAN",

@@ -20,10 +20,10 @@ from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 from leadline.training.step import World
-from tests.trainables.recursive.permuted import PERMUTED, Permuted
+from tests.trainables.recursive.permuted import PERMUTED
 from trainables.puzzles.puzzle import Boards
 from trainables.recursive.collapse import collapse
-from trainables.recursive.config import ETRMConfig, TRMConfig
+from trainables.recursive.config import TRMConfig
 from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.family import ETRM_FAMILY
 from trainables.recursive.metrics import judged, parts, think
@@ -340,8 +340,21 @@ def test_refuses_a_puzzle_without_demonstrations() -> None:
     with pytest.raises(ConfigError) as refused:
         ETRM_FAMILY.config({"task": "sudoku"})
     assert str(refused.value) == "task: must be a puzzle with demonstrations, which ETRM encodes (got sudoku)"
-    assert Permuted().demonstrations == 3
-    assert ETRMConfig.__name__ == "ETRMConfig"
+
+
+def test_the_tasks_of_arc() -> None:
+    """A step on a small canvas, with demonstrations of each board's own task, some of them missing."""
+    config = ETRM_FAMILY.config({**SMALL, "size": 5, "positions": "rope"})
+    data = ETRM_FAMILY.build_data(config)
+    torch.manual_seed(0)
+    one = ETRM_FAMILY.task(config, data, CPU)
+    assert isinstance(one, ETRMTask)
+    assert not one.batch(0)["demo_mask"].all()
+    step(one, 0)
+    one.after_step(1)
+    found = told(one)
+    assert found["encoder/coverage"] == 1.0
+    assert found["encoder/rows"] == found["encoder/rows_used"] == 6
 
 
 def _as_worker(rank: int, folder: str) -> None:
