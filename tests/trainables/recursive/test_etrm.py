@@ -338,7 +338,7 @@ def test_refuses_in_one_line(fields: dict[str, Any], said: str) -> None:
 
 def test_refuses_a_puzzle_without_demonstrations() -> None:
     with pytest.raises(ConfigError) as refused:
-        ETRM_FAMILY.config({"task": "sudoku"})
+        ETRM_FAMILY.config({"task": "sudoku", "size": 4})
     assert str(refused.value) == "task: must be a puzzle with demonstrations, which ETRM encodes (got sudoku)"
 
 
