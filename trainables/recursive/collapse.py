@@ -14,6 +14,9 @@ from trainables.recursive.model import ETRM
 
 __all__ = ["COLLAPSE", "collapse"]
 
+TASKS = ("rule", "task")
+"""What puzzles call the array of their own that names each board's task."""
+
 COLLAPSE = (
     Metric(
         "context_spread",
@@ -22,6 +25,15 @@ COLLAPSE = (
         f"variance of the context between boards, as a share of its mean square, on at most {PROBED} boards; "
         "0: collapsed, the encoder says the same of all",
         role="descriptive",
+    ),
+    Metric(
+        "context_between",
+        "max",
+        "boards",
+        f"variance of the context between tasks over that within them, on at most {PROBED} boards; "
+        "by chance (tasks - 1) / (boards - tasks); where the puzzle names a board's task and some have several boards",
+        role="descriptive",
+        optional=True,
     ),
     Metric(
         "exact_exchanged",
@@ -36,7 +48,7 @@ COLLAPSE = (
 
 @torch.no_grad()
 def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Measure]:
-    """Returns both metrics.
+    """Returns all metrics that the puzzle allows.
 
     The exchange is a fixed derangement, each board's demonstrations being those of the next and the
     last one's those of the first. What is still right then is so by chance: because both boards are
@@ -47,9 +59,14 @@ def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Mea
         others = tensors(model.config.puzzle.rows(boards, (index + 1) % len(boards)), device)
         said = think(model, {**rows, **shown(model, others)})
         right.append(judged(model, said, rows["labels"]).exact)
+    contexts = _contexts(model, boards, device)
+    found = {"context_spread": _spread(contexts), "exact_exchanged": mean_over_units(np.concatenate(right), (0.0, 1.0))}
+    named = [boards.extra[name][: len(contexts)] for name in TASKS if name in boards.extra]
+    if not named or len(np.unique(named[0])) in (1, len(contexts)):
+        return found
     return {
-        "context_spread": _spread(_contexts(model, boards, device)),
-        "exact_exchanged": mean_over_units(np.concatenate(right), (0.0, 1.0)),
+        **found,
+        "context_between": _between(contexts, torch.from_numpy(np.unique(named[0], return_inverse=True)[1])),
     }
 
 
@@ -67,3 +84,12 @@ def _spread(contexts: Tensor) -> Measure:
     """Returns the mean squared distance from the mean context, over the mean square."""
     away = (contexts - contexts.mean(0)).square().sum(1)
     return mean_over_units((away / contexts.square().sum(1).mean()).cpu().numpy())
+
+
+def _between(contexts: Tensor, tasks: Tensor) -> Measure:
+    """Returns the variance between tasks, int64 [boards] from 0, over that within them."""
+    numbers = tasks.to(contexts.device)
+    sums = contexts.new_zeros(int(tasks.max()) + 1, contexts.shape[1]).index_add(0, numbers, contexts)
+    own = (sums / torch.bincount(numbers)[:, None])[numbers]
+    within = (contexts - own).square().sum(1).mean()
+    return mean_over_units(((own - contexts.mean(0)).square().sum(1) / within).cpu().numpy())

@@ -286,11 +286,11 @@ class ETRMConfig(TRMConfig):
     "ETRM" is github bdsaglam/etrm (85da7e2).
     """
 
-    task: PuzzleName = knob("arc", "a puzzle whose boards have demonstrations beside them, such as the tasks of ARC")
+    task: PuzzleName = knob("rules", "a puzzle whose boards have demonstrations: rules or arc")
     size: int = knob(
-        10, "side of the board; arc: of the canvas, larger tasks being left out (ETRM: 30)", unit="cells", ge=4, le=61
+        5, "side of the canvas; tasks with larger grids are left out (ETRM: 30)", unit="cells", ge=4, le=61
     )
-    demonstrations: int = knob(3, "pairs of the task that are shown beside a board (ETRM: up to 10)", ge=1, le=64)
+    demonstrations: int = knob(2, "pairs of the task that are shown beside a board (ETRM: up to 10)", ge=1, le=64)
 
     encoder: Literal["standard", "variational"] = knob(
         "standard", "of demonstrations; variational: a mean and a variance for each number of the context (ETRM: both)"

@@ -342,19 +342,37 @@ def test_refuses_a_puzzle_without_demonstrations() -> None:
     assert str(refused.value) == "task: must be a puzzle with demonstrations, which ETRM encodes (got sudoku)"
 
 
-def test_the_tasks_of_arc() -> None:
-    """A step on a small canvas, with demonstrations of each board's own task, some of them missing."""
-    config = ETRM_FAMILY.config({**SMALL, "size": 5, "positions": "rope"})
+@pytest.mark.parametrize("task", ["rules", "arc"])
+def test_the_puzzles_with_demonstrations(task: str) -> None:
+    """A step, with demonstrations of each board's own task; arc has fewer than three of some."""
+    config = ETRM_FAMILY.config({**SMALL, "task": task, "demonstrations": 3, "size": 5})
     data = ETRM_FAMILY.build_data(config)
     torch.manual_seed(0)
     one = ETRM_FAMILY.task(config, data, CPU)
     assert isinstance(one, ETRMTask)
-    assert not one.batch(0)["demo_mask"].all()
+    assert bool(one.batch(0)["demo_mask"].all()) == (task == "rules")
     step(one, 0)
     one.after_step(1)
     found = told(one)
     assert found["encoder/coverage"] == 1.0
     assert found["encoder/rows"] == found["encoder/rows_used"] == 6
+
+
+def test_what_of_the_context_is_the_tasks(data: RecursiveData) -> None:
+    """Where boards of a task are shown the same there is nothing within it; named at random, little is between."""
+    net = task(data).net
+    assert isinstance(net, ETRM)
+    boards = data.validation
+    tasks = np.arange(len(boards)) // 4
+    assert "context_between" not in collapse(net, boards, CPU)
+
+    def between(extra: dict[str, Any]) -> float:
+        named = Boards(boards.inputs, boards.labels, boards.classes, boards.guesses, {**extra, "rule": tasks})
+        return collapse(net, named, CPU)["context_between"].value
+
+    same = {name: array[tasks * 4] for name, array in boards.extra.items()}
+    assert between(same) > 1e3
+    assert 0 < between(dict(boards.extra)) < 1
 
 
 def _as_worker(rank: int, folder: str) -> None:
