@@ -16,6 +16,8 @@ __all__ = ["COLLAPSE", "collapse"]
 
 TASKS = ("rule", "task")
 """What puzzles call the array of their own that names each board's task."""
+ROUNDING = 1e-12
+"""The variance that rounding in float32 leaves, as a share of the mean square."""
 
 COLLAPSE = (
     Metric(
@@ -91,5 +93,6 @@ def _between(contexts: Tensor, tasks: Tensor) -> Measure:
     numbers = tasks.to(contexts.device)
     sums = contexts.new_zeros(int(tasks.max()) + 1, contexts.shape[1]).index_add(0, numbers, contexts)
     own = (sums / torch.bincount(numbers)[:, None])[numbers]
-    within = (contexts - own).square().sum(1).mean()
+    # Rounding is the least variance: boards of a task may be shown the same, and a context may collapse.
+    within = (contexts - own).square().sum(1).mean() + ROUNDING * contexts.square().sum(1).mean()
     return mean_over_units(((own - contexts.mean(0)).square().sum(1) / within).cpu().numpy())
