@@ -93,6 +93,6 @@ def _between(contexts: Tensor, tasks: Tensor) -> Measure:
     numbers = tasks.to(contexts.device)
     sums = contexts.new_zeros(int(tasks.max()) + 1, contexts.shape[1]).index_add(0, numbers, contexts)
     own = (sums / torch.bincount(numbers)[:, None])[numbers]
-    # Rounding is the least variance: boards of a task may be shown the same, and a context may collapse.
+    # Boards of a task may all be shown the same: rounding is the least variance.
     within = (contexts - own).square().sum(1).mean() + ROUNDING * contexts.square().sum(1).mean()
     return mean_over_units(((own - contexts.mean(0)).square().sum(1) / within).cpu().numpy())
