@@ -8,6 +8,7 @@ __all__ = ["FAMILIES"]
 FAMILIES = {
     "arc_hrm": "trainables.arc_hrm.family:ARC_HRM",
     "collatz": "trainables.collatz.family:COLLATZ",
+    "etrm": "trainables.recursive.family:ETRM_FAMILY",
     "hrm": "trainables.recursive.family:HRM_FAMILY",
     "physics": "trainables.physics.family:PHYSICS",
     "scan": "trainables.scan.family:SCAN",

@@ -208,6 +208,15 @@ class Puzzle(ABC):
         return 1
 
     @property
+    def demonstrations(self) -> int:
+        """The number D of demonstrations that stand beside each board.
+
+        Where it is above 0, `rows` also returns `demo_inputs` and `demo_labels`, int64 [rows, D,
+        cells], and `demo_mask`, bool [rows, D]: which of them there are. Default: 0.
+        """
+        return 0
+
+    @property
     def names_are_slow(self) -> bool:
         """Whether a name takes milliseconds, so that the audit names only a sample of shared parts.
 

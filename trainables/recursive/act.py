@@ -7,6 +7,7 @@ its own board.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,8 @@ class Carry(NamedTuple):
         halted: bool [slots]; such a slot takes another board at the next call.
         inputs, labels: the board, int64 [slots, tokens].
         puzzles: the board's puzzle identifier, int64 [slots].
+        shown: what else the model reads beside the board, such as its demonstrations, [slots, ...]
+            by name.
     """
 
     z_h: Tensor
@@ -35,6 +38,18 @@ class Carry(NamedTuple):
     inputs: Tensor
     labels: Tensor
     puzzles: Tensor
+    shown: Mapping[str, Tensor]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns all tensors by name."""
+        own = self._asdict()
+        return {**own.pop("shown"), **own}
+
+    @staticmethod
+    def of(tensors: Mapping[str, Tensor]) -> Carry:
+        """The inverse of `tensors`."""
+        own = {name: tensors[name] for name in Carry._fields if name != "shown"}
+        return Carry(**own, shown={name: tensor for name, tensor in tensors.items() if name not in own})
 
 
 def fresh(model: RecursiveNet, slots: int) -> Carry:
@@ -43,20 +58,25 @@ def fresh(model: RecursiveNet, slots: int) -> Carry:
     device = z_h.device
     steps = torch.zeros(slots, dtype=torch.int64, device=device)
     board = torch.zeros(slots, model.shape.tokens, dtype=torch.int64, device=device)
-    return Carry(z_h, z_l, steps, torch.ones_like(steps, dtype=torch.bool), board, board.clone(), steps.clone())
+    halted = torch.ones_like(steps, dtype=torch.bool)
+    return Carry(z_h, z_l, steps, halted, board, board.clone(), steps.clone(), model.blank(slots))
 
 
-def begin(carry: Carry, inputs: Tensor, labels: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor) -> Carry:
-    """Gives halted slots the offered boards and states.
+def begin(
+    carry: Carry, inputs: Tensor, labels: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor, **shown: Tensor
+) -> Carry:
+    """Gives halted slots the offered boards and states, and what is shown beside the boards.
 
-    What is offered to other slots is dropped.
+    What is offered to other slots is dropped. What a slot carries and nobody offers, such as a
+    cached context, it keeps.
     """
-    taken = (z_h, z_l, torch.zeros_like(carry.steps), carry.halted, inputs, labels, puzzles)
+    offered = {"z_h": z_h, "z_l": z_l, "steps": torch.zeros_like(carry.steps), "halted": carry.halted}
+    offered |= {"inputs": inputs, "labels": labels, "puzzles": puzzles, **shown}
 
     def chosen(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(carry.halted.view(-1, *[1] * (old.dim() - 1)), new, old)
 
-    return Carry(*(chosen(new, old) for new, old in zip(taken, carry, strict=True)))
+    return Carry.of({name: chosen(offered.get(name, old), old) for name, old in carry.tensors().items()})
 
 
 def halts(
@@ -95,4 +115,5 @@ def advance(
     halted = halts(
         model, steps, rollout.q_halt[0].detach(), rollout.q_continue[0].detach(), training=training, least=least
     )
-    return carry._replace(z_h=rollout.z_h, z_l=rollout.z_l, steps=steps, halted=halted)
+    cached = {"context": rollout.context} if rollout.context is not None and "context" in carry.shown else {}
+    return carry._replace(z_h=rollout.z_h, z_l=rollout.z_l, steps=steps, halted=halted, shown={**carry.shown, **cached})

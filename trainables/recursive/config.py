@@ -17,13 +17,16 @@ from leadline.config import Floats, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import RECOMPUTE, Precision
 from trainables.puzzles.config import BoardConfig
+from trainables.puzzles.registry import PuzzleName
 
-__all__ = ["STAGES", "HRMConfig", "RecursiveConfig", "TRMConfig"]
+__all__ = ["STAGES", "ETRMConfig", "HRMConfig", "RecursiveConfig", "TRMConfig"]
 
 STAGES = Vocabulary(numbers={"noise": (0.0, 1.0)}, metrics=("exact", "robust"))
 """What a stage sets: the noise, as a share of what the configuration's fields say."""
 
-_APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ...] = (
+_Conditions = tuple[tuple[Callable[[Any], bool], str, tuple[str, ...]], ...]
+
+_APPLY: _Conditions = (
     (
         lambda c: c.mode != "none",
         "with mode=none",
@@ -44,6 +47,13 @@ _APPLY: tuple[tuple[Callable[[RecursiveConfig], bool], str, tuple[str, ...]], ..
 Each entry has a test of the configuration, the words for when it fails, and the fields that then
 have no effect.
 """
+
+_ENCODER_APPLIES: _Conditions = (
+    (lambda c: c.encoder == "variational", "with encoder=standard", ("kl_weight",)),
+    (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
+    (lambda c: c.pooling != "none", "with pooling=none", ("set_layers", "context_tokens")),
+)
+"""The same for the fields that ETRM alone has."""
 
 
 @configuration
@@ -162,10 +172,15 @@ class RecursiveConfig(BoardConfig):
         default = {name: info.default for name, info in cast(Any, type(self)).__pydantic_fields__.items()}
         return [
             f"{name}={getattr(self, name)} has no effect {where}"
-            for applies, where, names in _APPLY
+            for applies, where, names in self._conditions
             for name in names
             if not applies(self) and getattr(self, name) != default[name]
         ]
+
+    @property
+    def _conditions(self) -> _Conditions:
+        """The conditions under which fields have an effect."""
+        return _APPLY
 
     @property
     def curriculum(self) -> Curriculum | None:
@@ -261,4 +276,68 @@ class TRMConfig(RecursiveConfig):
             )
         if self.puzzle_tokens and not self.puzzle_emb:
             raise ValueError("puzzle_tokens: has no effect with puzzle_emb=0")
+        return self
+
+
+@configuration
+class ETRMConfig(TRMConfig):
+    """The settings of ETRM: TRM whose puzzle embedding an encoder of demonstrations replaces.
+
+    "ETRM" is github bdsaglam/etrm (85da7e2).
+    """
+
+    task: PuzzleName = knob("rules", "a puzzle whose boards have demonstrations: rules or arc")
+    size: int = knob(
+        5, "side of the canvas; tasks with larger grids are left out (ETRM: 30)", unit="cells", ge=4, le=61
+    )
+    demonstrations: int = knob(2, "pairs of the task that are shown beside a board (ETRM: up to 10)", ge=1, le=64)
+
+    encoder: Literal["standard", "variational"] = knob(
+        "standard", "of demonstrations; variational: a mean and a variance for each number of the context (ETRM: both)"
+    )
+    pooling: Literal["mean", "attention", "none"] = knob(
+        "mean",
+        "what the context's queries attend to: the mean of each demonstration (ETRM), or all of its tokens; "
+        "none: no queries, all tokens stand ahead of the board; with one cycle and one segment a plain transformer",
+    )
+    encoder_layers: int = knob(2, "blocks that each demonstration goes through (ETRM: 2)", ge=0, le=64)
+    set_layers: int = knob(1, "blocks in which the queries attend to all demonstrations (ETRM: 1)", ge=1, le=64)
+    context_tokens: int = knob(16, "queries: tokens ahead of the board (ETRM: 16)", ge=1, le=256)
+    kl_weight: float = knob(
+        1e-4, "weight of the context's divergence from a unit normal, in nats, with encoder=variational", ge=0, le=10
+    )
+    freeze_encoder: bool = knob(False, "leave the encoder as it was at the start (ETRM: for pretrained ones)")
+    encoding: Literal["reencode", "fct", "cached"] = knob(
+        "reencode",
+        "when demonstrations are encoded: at every call, with the full gradient (ETRM); "
+        "fct: for each segment of rollout=parallel_fixed, fixed computation time (ETRM-FCT); "
+        "cached: BROKEN ON PURPOSE, a control: only where a slot takes another board, and detached after that, "
+        "so that the encoder starves of gradient (the log's E2 and E3)",
+    )
+
+    @property
+    def _conditions(self) -> _Conditions:
+        """The conditions under which fields have an effect."""
+        return (*super()._conditions, *_ENCODER_APPLIES)
+
+    @property
+    def prefix(self) -> int:
+        """The number of tokens of the context."""
+        return 2 * self.puzzle.demonstrations * self.tokens if self.pooling == "none" else self.context_tokens
+
+    @property
+    def encodings(self) -> int:
+        """The number of times that a trajectory's demonstrations are encoded in a call, at most."""
+        return self.halt_max_steps if self.encoding == "fct" else 1
+
+    @pydantic.model_validator(mode="after")
+    def _encodes(self) -> ETRMConfig:
+        if not self.puzzle.demonstrations:
+            raise ValueError(f"task: must be a puzzle with demonstrations, which ETRM encodes (got {self.task})")
+        if self.puzzle_emb:
+            raise ValueError(f"puzzle_emb: must be 0, as the encoder takes its place (got {self.puzzle_emb})")
+        if self.encoding == "fct" and self.rollout != "parallel_fixed":
+            raise ValueError(f"rollout: must be parallel_fixed with encoding=fct (got {self.rollout})")
+        if self.encoding == "cached" and self.rollout != "serial_act":
+            raise ValueError(f"rollout: must be serial_act with encoding=cached (got {self.rollout})")
         return self

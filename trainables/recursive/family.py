@@ -1,12 +1,12 @@
-"""The families HRM and TRM: recursive reasoning on boards.
+"""The families HRM, TRM and ETRM: recursive reasoning on boards.
 
-Their latent starts may be perturbed.
+Their latent starts may be perturbed. ETRM's boards come with demonstrations.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -19,17 +19,30 @@ from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.task import Split
+from leadline.training.guards.guard import Guard
 from trainables.puzzles import audit
 from trainables.puzzles.data import build
 from trainables.recursive import baselines
-from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
-from trainables.recursive.metrics import METRICS, halting_step, think
+from trainables.recursive.collapse import COLLAPSE
+from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.encoder_task import ETRMTask
+from trainables.recursive.guards import StarvedEncoder
+from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
 from trainables.recursive.start import RecursiveData, audit_start, read_start, same_architecture
 from trainables.recursive.task import RecursiveTask
 
-__all__ = ["HRM_FAMILY", "TRM_FAMILY", "FilledBoard", "HRMFamily", "RecursiveFamily", "TRMFamily"]
+__all__ = [
+    "ETRM_FAMILY",
+    "HRM_FAMILY",
+    "TRM_FAMILY",
+    "ETRMFamily",
+    "FilledBoard",
+    "HRMFamily",
+    "RecursiveFamily",
+    "TRMFamily",
+]
 
 C = TypeVar("C", bound=RecursiveConfig)
 
@@ -123,6 +136,9 @@ class RecursiveFamily(Family[C], Generic[C]):
         """
         if data.start is not None:
             same_architecture(data.start.name, data.start.config, config)
+        return self._task(config, data, device)
+
+    def _task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
         return RecursiveTask(config, data, device)
 
     def model(self, config: C) -> RecursiveNet:
@@ -146,7 +162,7 @@ class RecursiveFamily(Family[C], Generic[C]):
         rows = puzzle.read(inputs)
         device = next(net.parameters()).device
         with torch.no_grad():
-            said = think(net, {name: torch.from_numpy(array).to(device) for name, array in rows.items()})
+            said = think(net, tensors(rows, device))
             halting_segment = int(halting_step(net, said)[0])
         answer = said.logits[-1, 0].argmax(-1).cpu().numpy().astype(np.uint8)
         valid = puzzle.solves(rows["inputs"][0].astype(np.uint8), answer)
@@ -189,7 +205,32 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
 
 
+class ETRMFamily(RecursiveFamily[ETRMConfig]):
+    """Encoder-based TRM (ETRM): an encoder of demonstrations in place of the puzzle embedding."""
+
+    name = "etrm"
+    Config = ETRMConfig
+    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE)
+    beside = ("exact_exchanged", "context_spread")
+
+    def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
+        return ETRMTask(config, data, device)
+
+    def guards(self, config: ETRMConfig) -> Sequence[Guard]:
+        """Returns the guard on an encoder that starves, unless it is not to be trained."""
+        return () if config.freeze_encoder else (StarvedEncoder(),)
+
+    def checkpoint_bytes(self, config: ETRMConfig) -> int:
+        """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""
+        grids = 2 * config.puzzle.demonstrations * config.tokens
+        cache = config.prefix * config.hidden if config.encoding == "cached" else 0
+        rows = config.batch * config.trajectories if config.rollout == "serial_act" else 0
+        return super().checkpoint_bytes(config) + rows * (8 * grids + 4 * cache)
+
+
 HRM_FAMILY = HRMFamily()
 """The family of hierarchical reasoning models."""
 TRM_FAMILY = TRMFamily()
 """The family of tiny recursive models."""
+ETRM_FAMILY = ETRMFamily()
+"""The family of encoder-based tiny recursive models."""

@@ -18,13 +18,28 @@ from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import Boards
+from trainables.puzzles.puzzle import I64, Boards
 from trainables.recursive import losses
 from trainables.recursive.act import halts
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet, Rollout
 
-__all__ = ["LADDER", "METRICS", "Scores", "exponents", "halting_step", "judged", "probed", "rung", "score", "think"]
+__all__ = [
+    "LADDER",
+    "METRICS",
+    "PROBED",
+    "Scores",
+    "exponents",
+    "halting_step",
+    "judged",
+    "parts",
+    "probed",
+    "rung",
+    "score",
+    "shown",
+    "tensors",
+    "think",
+]
 
 LADDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """The standard deviations at which the basin of a solution is probed, on both latent states."""
@@ -118,6 +133,16 @@ class Scores(NamedTuple):
     halt_steps: Array
 
 
+def tensors(rows: Mapping[str, npt.NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
+    """Returns a puzzle's rows as tensors."""
+    return {name: torch.from_numpy(array).to(device) for name, array in rows.items()}
+
+
+def shown(model: RecursiveNet, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Picks what the model reads beside the boards."""
+    return {name: rows[name] for name in model.shown}
+
+
 def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, Tensor] | None = None) -> Rollout:
     """Rolls out `halt_max_steps` segments, all of them whatever Q says.
 
@@ -129,7 +154,7 @@ def think(model: RecursiveNet, rows: Mapping[str, Tensor], noise: tuple[Tensor, 
     z_h, z_l = model.start(len(rows["inputs"]))
     if noise:
         z_h, z_l = z_h + noise[0], z_l + noise[1]
-    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps)
+    said: Rollout = model(rows["inputs"], rows["puzzle"], z_h, z_l, model.config.halt_max_steps, **shown(model, rows))
     return said
 
 
@@ -159,17 +184,16 @@ def judged(model: RecursiveNet, said: Rollout, labels: Tensor) -> Scores:
     return Scores(*(torch.where(sound, value.double(), math.nan).cpu().numpy() for value in found))
 
 
-def _parts(
+def parts(
     model: RecursiveNet, boards: Boards, count: int, device: torch.device
-) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Yields the first `count` boards in parts, each with the number of its first board.
+) -> Iterator[tuple[I64, dict[str, Tensor]]]:
+    """Yields the first `count` boards in parts, each with the numbers of its boards, int64 [rows].
 
     The boards are in the form that the model is given.
     """
-    puzzle = model.config.puzzle
     for first in range(0, count, _BOARDS_AT_ONCE):
-        rows = puzzle.rows(boards, np.arange(first, min(first + _BOARDS_AT_ONCE, count)))
-        yield first, {name: torch.from_numpy(array).to(device) for name, array in rows.items()}
+        index = np.arange(first, min(first + _BOARDS_AT_ONCE, count))
+        yield index, tensors(model.config.puzzle.rows(boards, index), device)
 
 
 def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -188,11 +212,11 @@ def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.devic
     All sigmas scale the same unit noise.
     """
     found: dict[float, list[Array]] = {sigma: [] for sigma in LADDER}
-    for first, rows in _parts(model, boards, count, device):
-        h, l = _noise(model, first, len(rows["inputs"]), device)  # noqa: E741
-        for sigma, parts in found.items():
-            parts.append(judged(model, think(model, rows, (sigma * h, sigma * l)), rows["labels"]).exact)
-    return {sigma: np.concatenate(parts) for sigma, parts in found.items()}
+    for index, rows in parts(model, boards, count, device):
+        h, l = _noise(model, int(index[0]), len(rows["inputs"]), device)  # noqa: E741
+        for sigma, solved in found.items():
+            solved.append(judged(model, think(model, rows, (sigma * h, sigma * l)), rows["labels"]).exact)
+    return {sigma: np.concatenate(solved) for sigma, solved in found.items()}
 
 
 def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Array:
@@ -200,8 +224,9 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
 
     They are taken along the clean rollout, per segment.
     """
-    _, rows = next(_parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
-    x = model.embed(rows["inputs"], rows["puzzle"])
+    _, rows = next(parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
+    (context,) = model.contexts(rows["puzzle"], 1, **shown(model, rows))
+    x = model.embed(rows["inputs"], context)
     z_h, z_l = model.start(len(rows["inputs"]))
     generator = torch.Generator().manual_seed(_SEED)
 
@@ -222,9 +247,9 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
         perturbed: the first so many boards are rolled out from perturbed starts too.
         device: where the model is.
     """
-    every = _parts(model, boards, len(boards), device)
-    parts = [judged(model, think(model, rows), rows["labels"]) for _, rows in every]
-    clean = Scores(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    every = parts(model, boards, len(boards), device)
+    found = [judged(model, think(model, rows), rows["labels"]) for _, rows in every]
+    clean = Scores(*(np.concatenate(values) for values in zip(*found, strict=True)))
     ladder = _ladder(model, boards, perturbed, device)
     growth = exponents(model, boards, device)
     share: dict[str, Any] = {"bounds": (0.0, 1.0)}

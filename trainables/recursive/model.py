@@ -1,7 +1,8 @@
-"""HRM and TRM as modules.
+"""HRM, TRM and ETRM as modules.
 
 They have an embedding, one or two stacks that update the latent states z_H and z_L in cycles, and
-two heads.
+two heads. What stands ahead of the board is the puzzle's own embedding or, in ETRM, what an encoder
+makes of demonstrations.
 """
 
 from __future__ import annotations
@@ -13,10 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from leadline.training.precision import Precision, mixed
-from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.encoder import Encoded, Encoder
 from trainables.recursive.layers import Block, Mixer, Rotation, Stack, linear, rotation, truncated_normal_
 
-__all__ = ["HRM", "PUZZLE", "TRM", "RecursiveNet", "Rollout", "Shape", "network", "puzzle_parameters"]
+__all__ = [
+    "ETRM",
+    "HRM",
+    "PUZZLE",
+    "TRM",
+    "Context",
+    "RecursiveNet",
+    "Rollout",
+    "Shape",
+    "network",
+    "puzzle_parameters",
+]
 
 Q_BIAS = -5.0
 """The bias of both Q values at first, so that nothing halts early (HRM, TRM)."""
@@ -32,6 +45,18 @@ class Shape(NamedTuple):
     puzzles: int = 1
 
 
+class Context(NamedTuple):
+    """What stands ahead of boards.
+
+    Attributes:
+        tokens: float32 [rows, prefix, width]; None without a prefix.
+        encoded: what the encoder was asked for, where there is one.
+    """
+
+    tokens: Tensor | None
+    encoded: Encoded | None = None
+
+
 class Rollout(NamedTuple):
     """The outputs of T segments for R rows.
 
@@ -42,6 +67,9 @@ class Rollout(NamedTuple):
         z_h, z_l: the states after the last segment, float32 [R, prefix + tokens, width], detached.
         ahead: Q-halt and Q-continue of the segment after each, float32 [2, T, R], if that was asked
             for.
+        context: what stood ahead of the boards in the last segment, float32 [R, prefix, width],
+            detached; None where nothing is encoded.
+        encoded: what the encoder was asked for; empty without one.
     """
 
     logits: Tensor
@@ -50,6 +78,8 @@ class Rollout(NamedTuple):
     z_h: Tensor
     z_l: Tensor
     ahead: Tensor | None = None
+    context: Tensor | None = None
+    encoded: tuple[Encoded, ...] = ()
 
 
 class RecursiveNet(nn.Module):
@@ -67,6 +97,8 @@ class RecursiveNet(nn.Module):
     lower: Stack
     learns_to_continue = False
     """Whether the value of going on is learned, from one more segment."""
+    shown: tuple[str, ...] = ()
+    """Names of the puzzle's further rows that `contexts` reads, such as demonstrations."""
 
     @property
     def looks_ahead(self) -> bool:
@@ -122,17 +154,32 @@ class RecursiveNet(nn.Module):
         size = (rows, self.prefix + self.shape.tokens, self.config.hidden)
         return self.h_init.expand(size), self.l_init.expand(size)
 
-    def embed(self, inputs: Tensor, puzzles: Tensor) -> Tensor:
-        """Embeds tokens, int64 [rows, tokens], behind their puzzle's prefix.
+    def blank(self, slots: int) -> dict[str, Tensor]:
+        """Returns what a slot without a board carries beside it, [slots, ...] by name."""
+        return {}
+
+    def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
+        """Returns what stands ahead of the boards: once for each segment, or once for all.
+
+        Args:
+            puzzles: int64 [rows].
+            segments: how many are to be made.
+            shown: further rows by name.
+        """
+        if not self.prefix:
+            return [Context(None)]
+        numbers = self.puzzle(puzzles)
+        room = self.prefix * self.config.hidden - numbers.shape[-1]
+        return [Context(nn.functional.pad(numbers, (0, room)).view(len(puzzles), self.prefix, self.config.hidden))]
+
+    def embed(self, inputs: Tensor, context: Context) -> Tensor:
+        """Embeds tokens, int64 [rows, tokens], behind their context.
 
         The result is float32 [rows, prefix + tokens, width].
         """
         x = self.embedding(inputs)
-        if self.prefix:
-            numbers = self.puzzle(puzzles)
-            room = self.prefix * self.config.hidden - numbers.shape[-1]
-            ahead = nn.functional.pad(numbers, (0, room)).view(len(inputs), self.prefix, self.config.hidden)
-            x = torch.cat([ahead, x], 1)
+        if context.tokens is not None:
+            x = torch.cat([context.tokens, x], 1)
         if self.config.positions == "learned":
             x = math.sqrt(0.5) * (x + self.place.weight)
         return math.sqrt(self.config.hidden) * x  # type: ignore[no-any-return]
@@ -182,6 +229,7 @@ class RecursiveNet(nn.Module):
         *,
         parts: int = 1,
         ahead: bool = False,
+        **shown: Tensor,
     ) -> Rollout:
         """Makes segments one after another; no gradient flows from one to the one before.
 
@@ -192,14 +240,14 @@ class RecursiveNet(nn.Module):
             segments: T.
             parts: number of equal parts of the rows that are computed one after another.
             ahead: whether `Rollout.ahead` is computed too.
+            shown: further rows by name, [R, ...], which `contexts` reads.
         """
-        rows = [tensor.chunk(parts) for tensor in (inputs, puzzles, z_h, z_l)]
-        found = [
-            self._roll(self.embed(part[0], part[1]), part[2], part[3], segments, ahead)
-            for part in zip(*rows, strict=True)
-        ]
+        named = {"inputs": inputs, "puzzles": puzzles, "z_h": z_h, "z_l": z_l, **shown}
+        rows = zip(*(tensor.chunk(parts) for tensor in named.values()), strict=True)
+        found = [self._roll(segments=segments, ahead=ahead, **dict(zip(named, part, strict=True))) for part in rows]
         if parts == 1:
             return found[0]
+        size = len(inputs) // parts
         return Rollout(
             torch.cat([part.logits for part in found], 1),
             torch.cat([part.q_halt for part in found], 1),
@@ -207,17 +255,45 @@ class RecursiveNet(nn.Module):
             torch.cat([part.z_h for part in found]),
             torch.cat([part.z_l for part in found]),
             torch.cat([part.ahead for part in found if part.ahead is not None], 2) if ahead else None,
+            torch.cat([part.context for part in found if part.context is not None]) if found[0].encoded else None,
+            tuple(
+                one._replace(rows=one.rows + number * size, owners=one.owners + number * size)
+                for number, part in enumerate(found)
+                for one in part.encoded
+            ),
         )
 
-    def _roll(self, x: Tensor, z_h: Tensor, z_l: Tensor, segments: int, ahead: bool) -> Rollout:
+    def _roll(
+        self,
+        inputs: Tensor,
+        puzzles: Tensor,
+        z_h: Tensor,
+        z_l: Tensor,
+        segments: int,
+        ahead: bool,
+        **shown: Tensor,
+    ) -> Rollout:
+        contexts = self.contexts(puzzles, segments, **shown)
+        xs = [self.embed(inputs, context) for context in contexts]
         logits, q = [], []
-        for _ in range(segments):
+        for x in xs * (segments // len(xs)):
             z_h, z_l = self.segment(z_h, z_l, x)
             logits.append(self.head(z_h[:, self.prefix :]))
             q.append(self.q(z_h))
             z_h, z_l = z_h.detach(), z_l.detach()
         halting, going_on = torch.stack(q, 1)
-        return Rollout(torch.stack(logits), halting, going_on, z_h, z_l, self._ahead(q, z_h, z_l, x) if ahead else None)
+        encoded = tuple(context.encoded for context in contexts if context.encoded is not None)
+        last = contexts[-1].tokens
+        return Rollout(
+            torch.stack(logits),
+            halting,
+            going_on,
+            z_h,
+            z_l,
+            self._ahead(q, z_h, z_l, xs[-1]) if ahead else None,
+            last.detach() if encoded and last is not None else None,
+            encoded,
+        )
 
     @torch.no_grad()
     def _ahead(self, q: list[Tensor], z_h: Tensor, z_l: Tensor, x: Tensor) -> Tensor:
@@ -266,13 +342,64 @@ class TRM(RecursiveNet):
         self.lower = Stack(blocks)
 
 
+class ETRM(TRM):
+    """The tiny recursive model whose context an encoder makes of the board's demonstrations.
+
+    Of `shown` it reads the demonstrations, `noise` (see `Encoder.forward`), float32 [rows, T,
+    prefix, width], and, where contexts are cached, `context` and `fresh`, bool [rows]: the rows
+    whose context is to be encoded, while that of others is taken as it is.
+    """
+
+    config: ETRMConfig
+    shown = ("demo_inputs", "demo_labels", "demo_mask")
+
+    def __init__(self, config: ETRMConfig, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
+
+    def blank(self, slots: int) -> dict[str, Tensor]:
+        """Returns no demonstrations and, where contexts are cached, none."""
+        device = self.h_init.device
+        grids = torch.zeros(
+            slots, self.config.puzzle.demonstrations, self.shape.tokens, dtype=torch.int64, device=device
+        )
+        blank = dict(
+            zip(self.shown, (grids, grids.clone(), torch.zeros_like(grids[..., 0], dtype=torch.bool)), strict=True)
+        )
+        if self.config.encoding == "cached":
+            blank["context"] = torch.zeros(slots, self.prefix, self.config.hidden, device=device)
+        return blank
+
+    def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
+        """Encodes the demonstrations, with encoding=fct for each segment that is trained."""
+        times = segments if self.config.encoding == "fct" and self.training else 1
+        return [self._encode(time, **shown) for time in range(times)]
+
+    def _encode(self, time: int, **shown: Tensor) -> Context:
+        noise = shown["noise"][:, time] if "noise" in shown else None
+        given = [*(shown[name] for name in self.shown), noise]
+        if "fresh" not in shown:
+            with mixed(self.config.precision, self.h_init.device):
+                encoded = self.encoder(*given)
+            return Context(encoded.context, encoded)
+        # The encoder runs even where no row is fresh: its gradient is then 0, rather than none, as
+        # several workers need it.
+        rows = shown["fresh"].nonzero()[:, 0]
+        with mixed(self.config.precision, self.h_init.device):
+            encoded = self.encoder(*(None if tensor is None else tensor[rows] for tensor in given))
+        encoded = encoded._replace(rows=rows, owners=rows[encoded.owners])
+        return Context(shown["context"].index_copy(0, rows, encoded.context), encoded)
+
+
 def network(config: RecursiveConfig, shape: Shape | None = None) -> RecursiveNet:
     """Returns the untrained model of a configuration, by default for its own task.
 
     Weights are drawn from torch's global generator.
     """
     shape = shape or Shape(config.tokens, config.vocabulary, config.puzzle.identifiers)
-    return HRM(config, shape) if isinstance(config, HRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
+    if isinstance(config, HRMConfig):
+        return HRM(config, shape)
+    return ETRM(config, shape) if isinstance(config, ETRMConfig) else TRM(config, shape)  # type: ignore[arg-type]
 
 
 def puzzle_parameters(model: RecursiveNet) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -1,6 +1,7 @@
-"""State dicts of the reference implementations of HRM and TRM.
+"""State dicts of the reference implementations of HRM, TRM and ETRM.
 
-They are github sapientinc/HRM and github SamsungSAILMontreal/TinyRecursiveModels.
+They are github sapientinc/HRM, github SamsungSAILMontreal/TinyRecursiveModels and github
+bdsaglam/etrm.
 
 Their names map to ours part by part, in any order of layers:
 
@@ -15,6 +16,14 @@ Their names map to ours part by part, in any order of layers:
       .self_attn.qkv_proj, .o_proj             .attention.qkv, .attention.out
       .mlp_t.gate_up_proj, .down_proj          .tokens.gate_up, .tokens.down
       .mlp.gate_up_proj, .down_proj            .mlp.gate_up, .mlp.down
+    encoder.grid_encoder.input_embed         encoder.inputs
+    encoder.grid_encoder.output_embed        encoder.outputs
+      .embedding_weight                        .weight
+    encoder.grid_encoder.layers.N            encoder.pair.N
+    encoder.grid_encoder.pool_proj.weight    encoder.pool.weight
+    encoder.set_encoder.query_tokens         encoder.queries
+    encoder.set_encoder.layers.N             encoder.set.N
+      .q_proj, .k_proj, .v_proj, .o_proj       .query, .key, .value, .out
 
 `_orig_mod.`, which torch.compile adds, and `model.`, the loss head's name for the model, are
 dropped.
@@ -33,7 +42,7 @@ from trainables.recursive.model import RecursiveNet
 __all__ = ["load_reference", "our_name"]
 
 _PARTS = (
-    (r"^(?:_orig_mod\.|model\.)*inner\.", ""),
+    (r"^(?:_orig_mod\.|model\.)*(?:inner\.|(?=encoder\.))", ""),
     (r"^H_init$", "h_init"),
     (r"^L_init$", "l_init"),
     (r"^embed_tokens\.embedding_weight$", "embedding.weight"),
@@ -46,6 +55,15 @@ _PARTS = (
     (r"\.self_attn\.o_proj\.", ".attention.out."),
     (r"\.mlp_t\.", ".tokens."),
     (r"\.(gate_up|down)_proj\.", r".\1."),
+    (r"^encoder\.grid_encoder\.(in|out)put_embed\.embedding_weight$", r"encoder.\1puts.weight"),
+    (r"^encoder\.grid_encoder\.layers\.", "encoder.pair."),
+    (r"^encoder\.grid_encoder\.pool_proj\.", "encoder.pool."),
+    (r"^encoder\.set_encoder\.query_tokens$", "encoder.queries"),
+    (r"^encoder\.set_encoder\.layers\.", "encoder.set."),
+    (r"^(encoder\.set\.\d+)\.q_proj\.", r"\1.query."),
+    (r"^(encoder\.set\.\d+)\.k_proj\.", r"\1.key."),
+    (r"^(encoder\.set\.\d+)\.v_proj\.", r"\1.value."),
+    (r"^(encoder\.set\.\d+)\.o_proj\.", r"\1.out."),
 )
 
 

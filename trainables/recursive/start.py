@@ -41,6 +41,11 @@ ARCHITECTURE = (
     "puzzle_tokens",
     "mlp_t",
     "q_continue",
+    "encoder",
+    "pooling",
+    "encoder_layers",
+    "set_layers",
+    "context_tokens",
 )
 """The fields that decide what the weights mean."""
 

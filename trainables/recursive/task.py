@@ -64,7 +64,7 @@ class RecursiveTask(Task):
         """Returns a carry without boards, [rows, K, ...] by name."""
         carry = act.fresh(self.net, self.config.batch * self.config.trajectories)
         size = (self.config.batch, self.config.trajectories)
-        return {name: tensor.reshape(*size, *tensor.shape[1:]).clone() for name, tensor in carry._asdict().items()}
+        return {name: tensor.reshape(*size, *tensor.shape[1:]).clone() for name, tensor in carry.tensors().items()}
 
     def carried(self) -> Mapping[str, Tensor]:
         """Returns the carry that ACT streams on, [rows, K, ...] by name.
@@ -105,50 +105,72 @@ class RecursiveTask(Task):
             self.config, *clean, batch["seed"], perturb.grown(self.config, self.clock, progress)
         )
 
-    def _copies(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns inputs, labels and puzzles of K trajectories.
+    def _copies(self, batch: Batch) -> dict[str, Tensor]:
+        """Returns the boards of K trajectories, and what is shown beside them, by name.
 
         The k-th trajectory of all rows stands before the next.
         """
         count = self.config.trajectories
-        return batch["inputs"].repeat(count, 1), batch["labels"].repeat(count, 1), batch["puzzle"].repeat(count)
+        given = {"inputs": "inputs", "labels": "labels", "puzzles": "puzzle", **{name: name for name in self.net.shown}}
+        return {ours: batch[name].repeat(count, *[1] * (batch[name].dim() - 1)) for ours, name in given.items()}
 
     def _stream(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Makes one segment of each slot's K trajectories, one trajectory after another."""
         count, slots = self.config.trajectories, batch["slot"]
-        before = act.Carry(
-            **{name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()}
+        before = act.Carry.of(
+            {name: tensor[slots].transpose(0, 1).flatten(0, 1) for name, tensor in self._carry.items()}
         )
+        fresh = before.halted
         self._arrived.pop(int(slots[0]), None)
-        if before.halted.any():
+        if fresh.any():
             clean, starts = self._starts(batch, progress)
             self._arrived[int(slots[0])] = perturb.arrived(
-                self.config, clean, starts._replace(sigma=starts.sigma * before.halted)
+                self.config, clean, starts._replace(sigma=starts.sigma * fresh)
             )
-            before = act.begin(before, *self._copies(batch), starts.z_h, starts.z_l)
+            before = act.begin(before, **self._copies(batch), z_h=starts.z_h, z_l=starts.z_l)
         said: Rollout = model(
-            before.inputs, before.puzzles, before.z_h, before.z_l, parts=count, ahead=self.net.looks_ahead
+            before.inputs,
+            before.puzzles,
+            before.z_h,
+            before.z_l,
+            parts=count,
+            ahead=self.net.looks_ahead,
+            **before.shown,
+            **self._beside(batch, fresh),
         )
         least = batch["least"].T.flatten()
         after = act.advance(before, said, self.net, training=True, least=least)
         found = judge(self.config, said, before.labels, after.steps[None])
         self._note(slots, found, said, after.halted[None], after.steps[None])
-        for name, tensor in after._asdict().items():
+        for name, tensor in after.tensors().items():
             self._next[name][slots] = tensor.view(count, len(slots), *tensor.shape[1:]).transpose(0, 1)
-        return terms(found, torch.ones_like(said.q_halt, dtype=torch.bool))
+        return self._terms(slots, said, terms(found, torch.ones_like(said.q_halt, dtype=torch.bool)))
 
     def _unroll(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Makes all segments of all trajectories at once, so that no slot takes another board."""
         limit = self.config.halt_max_steps
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
-        inputs, labels, puzzles = self._copies(batch)
-        said: Rollout = model(inputs, puzzles, starts.z_h, starts.z_l, limit, ahead=self.net.looks_ahead)
+        rows = self._copies(batch)
+        labels = rows.pop("labels")
+        rows |= {"z_h": starts.z_h, "z_l": starts.z_l, **self._beside(batch, None)}
+        said: Rollout = model(segments=limit, ahead=self.net.looks_ahead, **rows)
         steps = torch.arange(1, limit + 1, device=self.device)[:, None]
         found, counts = judge(self.config, said, labels, steps), active(self.net, said)
         last = counts & ~torch.cat([counts[1:], torch.zeros_like(counts[:1])])
         self._note(batch["slot"], found, said, last, steps.expand_as(last))
-        return terms(found, counts)
+        return self._terms(batch["slot"], said, terms(found, counts))
+
+    def _beside(self, batch: Batch, fresh: Tensor | None) -> dict[str, Tensor]:
+        """Returns what else the model is given in training, [K * rows, ...] by name.
+
+        `fresh`, bool [K * rows], says which trajectories have just begun; None if all have.
+        """
+        return {}
+
+    def _terms(self, slots: Tensor, said: Rollout, found: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the loss terms of a rollout, given those that every model has."""
+        return found
 
     def _note(self, slots: Tensor, found: Judged, said: Rollout, ended: Tensor, steps: Tensor) -> None:
         """Notes sums and counts of the trajectories that ended, by slot.
@@ -189,7 +211,11 @@ class RecursiveTask(Task):
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the averaged weights."""
         with contextlib.nullcontext() if self.average is None else self.average.applied():
-            return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+            return self._scored(split)
+
+    def _scored(self, split: Split) -> dict[str, Measure]:
+        """Returns every metric on a split, with the weights as they are."""
+        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns how far the noise has grown, and the noise of the last step that had any."""

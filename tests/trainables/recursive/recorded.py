@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tests.trainables.recursive.permuted import PermutedConfig
 from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.model import RecursiveNet, Shape, network
 from trainables.recursive.reference import load_reference, our_name
@@ -27,17 +28,21 @@ ACT = (
     "trm_mlp_t_train",
 )
 TRAJECTORIES = ("traj_hrm", "traj_trm")
+ENCODED = ("etrm_fixed_standard_train", "etrm_fixed_standard_eval")
+CACHED = "etrm_cached_standard_train"
 
 
 class Recorded:
     """A file: its arrays, its meta data and the model with its weights."""
 
     def __init__(self, name: str) -> None:
-        with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
-            self.arrays: dict[str, Any] = {key: file[key] for key in file.files}
+        self.arrays: dict[str, Any] = _arrays(f"{name}.npz")
         self.meta = json.loads(str(self.arrays["meta"]))
         self.told = self.meta["config"]
-        self.family = "hrm" if self.told["H_layers"] else "trm"
+        if source := self.meta.get("weights_and_batches_from"):
+            given = {key: array for key, array in _arrays(source).items() if key.startswith(("w/", "batch/"))}
+            self.arrays = {**given, **self.arrays}
+        self.family = self.meta["family"] if "etrm" in name else "hrm" if self.told["H_layers"] else "trm"
         self.config = _config(self.told, self.family)
         self.shape = Shape(self.told["seq_len"], self.told["vocab_size"], self.told["num_puzzle_identifiers"])
         self.model: RecursiveNet = network(self.config, self.shape)
@@ -70,6 +75,11 @@ class Recorded:
         return {our_name(name): tensor for name, tensor in found.items()}
 
 
+def _arrays(name: str) -> dict[str, Any]:
+    with np.load(GOLDEN / name, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
 def _config(told: Mapping[str, Any], family: str) -> RecursiveConfig:
     common: dict[str, Any] = {
         "hidden": told["hidden_size"],
@@ -83,6 +93,14 @@ def _config(told: Mapping[str, Any], family: str) -> RecursiveConfig:
         "halt_max_steps": told["halt_max_steps"],
         "l_layers": told["L_layers"],
     }
+    if family.startswith("etrm"):
+        return PermutedConfig(
+            **common,
+            encoder_layers=told["encoder_num_layers"],
+            set_layers=told["encoder_set_layers"],
+            context_tokens=told["puzzle_emb_len"],
+            encoding="cached" if family == "etrm_cached" else "reencode",
+        )
     if family == "hrm":
         return HRMConfig(**common, h_layers=told["H_layers"])
     return TRMConfig(**common, mlp_t=told["mlp_t"], puzzle_tokens=told["puzzle_emb_len"])

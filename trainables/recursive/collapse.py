@@ -1,0 +1,98 @@
+"""Does an encoder's context say anything? Its spread over boards, and exchanged demonstrations."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leadline.measure import Measure, Metric
+from leadline.statistics import mean_over_units
+from trainables.puzzles.puzzle import Boards
+from trainables.recursive.metrics import PROBED, judged, parts, shown, tensors, think
+from trainables.recursive.model import ETRM
+
+__all__ = ["COLLAPSE", "collapse"]
+
+TASKS = ("rule", "task")
+"""What puzzles call the array of their own that names each board's task."""
+ROUNDING = 1e-12
+"""The variance that rounding in float32 leaves, as a share of the mean square."""
+
+COLLAPSE = (
+    Metric(
+        "context_spread",
+        "max",
+        "boards",
+        f"variance of the context between boards, as a share of its mean square, on at most {PROBED} boards; "
+        "0: collapsed, the encoder says the same of all",
+        role="descriptive",
+    ),
+    Metric(
+        "context_between",
+        "max",
+        "boards",
+        f"variance of the context between tasks over that within them, on at most {PROBED} boards; "
+        "by chance (tasks - 1) / (boards - tasks); where the puzzle names a board's task and some have several boards",
+        role="descriptive",
+        optional=True,
+    ),
+    Metric(
+        "exact_exchanged",
+        "min",
+        "boards",
+        "share of boards that are right although each is shown the demonstrations of the next; "
+        "as high as exact: the demonstrations are not used",
+        role="descriptive",
+    ),
+)
+
+
+@torch.no_grad()
+def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns all metrics that the puzzle allows.
+
+    The exchange is a fixed derangement, each board's demonstrations being those of the next and the
+    last one's those of the first. What is still right then is so by chance: because both boards are
+    of one task, or because an answer needs no demonstration.
+    """
+    right = []
+    for index, rows in parts(model, boards, len(boards), device):
+        others = tensors(model.config.puzzle.rows(boards, (index + 1) % len(boards)), device)
+        said = think(model, {**rows, **shown(model, others)})
+        right.append(judged(model, said, rows["labels"]).exact)
+    contexts = _contexts(model, boards, device)
+    found = {"context_spread": _spread(contexts), "exact_exchanged": mean_over_units(np.concatenate(right), (0.0, 1.0))}
+    named = [boards.extra[name][: len(contexts)] for name in TASKS if name in boards.extra]
+    if not named or len(np.unique(named[0])) in (1, len(contexts)):
+        return found
+    return {
+        **found,
+        "context_between": _between(contexts, torch.from_numpy(np.unique(named[0], return_inverse=True)[1])),
+    }
+
+
+def _contexts(model: ETRM, boards: Boards, device: torch.device) -> Tensor:
+    """Returns the context of the first boards, float64 [boards, numbers]."""
+    found = []
+    for _, rows in parts(model, boards, min(PROBED, len(boards)), device):
+        (context,) = model.contexts(rows["puzzle"], 1, **shown(model, rows))
+        assert context.tokens is not None
+        found.append(context.tokens.flatten(1).double())
+    return torch.cat(found)
+
+
+def _spread(contexts: Tensor) -> Measure:
+    """Returns the mean squared distance from the mean context, over the mean square."""
+    away = (contexts - contexts.mean(0)).square().sum(1)
+    return mean_over_units((away / contexts.square().sum(1).mean()).cpu().numpy())
+
+
+def _between(contexts: Tensor, tasks: Tensor) -> Measure:
+    """Returns the variance between tasks, int64 [boards] from 0, over that within them."""
+    numbers = tasks.to(contexts.device)
+    sums = contexts.new_zeros(int(tasks.max()) + 1, contexts.shape[1]).index_add(0, numbers, contexts)
+    own = (sums / torch.bincount(numbers)[:, None])[numbers]
+    # Boards of a task may all be shown the same: rounding is the least variance.
+    within = (contexts - own).square().sum(1).mean() + ROUNDING * contexts.square().sum(1).mean()
+    return mean_over_units(((own - contexts.mean(0)).square().sum(1) / within).cpu().numpy())
