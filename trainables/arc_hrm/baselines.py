@@ -23,4 +23,4 @@ def baselines(data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
     found = {name: predict(boards).astype(np.int64) for name, predict in data.puzzle.predictors(data.train).items()}
     if (labels == PAD).any():
         found[ALL_PAD] = np.full_like(labels, PAD)
-    return {name: score_answers(predicted, labels, boards) for name, predicted in found.items()}
+    return {name: score_answers(data.puzzle, boards, predicted, labels) for name, predicted in found.items()}

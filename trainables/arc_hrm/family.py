@@ -135,9 +135,10 @@ def _padding(data: PuzzleData) -> list[Finding]:
 
 def _unnamed_tasks(data: PuzzleData) -> list[Finding]:
     """Says that the network is not told the task, where boards belong to tasks."""
-    if "task" not in data.train.extra:
+    numbers = data.puzzle.tasks(data.train)
+    if numbers is None:
         return []
-    tasks = len(np.unique(data.train.extra["task"]))
+    tasks = len(np.unique(numbers))
     sentence = f"Training boards are of {tasks} tasks, and the network sees neither task nor demonstrations."
     return [Finding("unnamed_tasks", False, tasks, sentence)]
 

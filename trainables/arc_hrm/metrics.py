@@ -17,11 +17,12 @@ from torch import Tensor
 
 from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
-from trainables.arc_hrm.losses import IGNORED, PAD
+from trainables.arc_hrm.losses import IGNORED
 from trainables.arc_hrm.model import ArcHRM, Thought
-from trainables.puzzles.puzzle import I64, Boards, Puzzle
+from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle
+from trainables.puzzles.scoring import Array, by_unit
 
-__all__ = ["METRICS", "answers", "by_unit", "labels_of", "score", "score_answers"]
+__all__ = ["METRICS", "answers", "labels_of", "score", "score_answers"]
 
 UNIT = "boards or tasks"
 METRICS = (
@@ -34,11 +35,11 @@ METRICS = (
     ),
     Metric("cells", "max", UNIT, "share of all cells that are right, PAD among them: the log's accuracy"),
     Metric("cells_without_pad", "max", UNIT, "share of right cells among those whose label is not PAD"),
+    Metric("shape", "max", UNIT, "share of answers whose grid has the right height and width", optional=True),
     Metric("cycles", "min", UNIT, "cycles after which a board stops, at most max_cycles", role="descriptive"),
     Metric("halt", "max", UNIT, "probability of halting after a board's last cycle", role="descriptive"),
 )
 
-Array = npt.NDArray[np.float64]
 Share = tuple[float, float]
 SHARE: Share = (0.0, 1.0)
 TOKENS_AT_ONCE = 2**14
@@ -50,25 +51,13 @@ def labels_of(puzzle: Puzzle, boards: Boards) -> I64:
     return puzzle.rows(boards, np.arange(len(boards)))["labels"]
 
 
-def by_unit(values: Array, boards: Boards) -> Array:
-    """Returns a value for each independent unit, float64 [units].
-
-    A unit is a board or, where boards have an array `task`, a task, whose value is the mean over
-    its boards. Tasks come in the order of their numbers or names.
-    """
-    if "task" not in boards.extra:
-        return values
-    place = np.unique(boards.extra["task"], return_inverse=True)[1]
-    return np.asarray(np.bincount(place, values) / np.bincount(place), dtype=np.float64)
-
-
 def _share(right: npt.NDArray[np.bool_], counted: npt.NDArray[np.bool_]) -> Array:
     """Returns the share of the counted cells that are right, float64 [boards]; 1 without any."""
     count = counted.sum(1)
     return np.where(count > 0, (right & counted).sum(1) / np.maximum(count, 1), 1.0)
 
 
-def score_answers(predicted: I64, labels: I64, boards: Boards) -> dict[str, Measure]:
+def score_answers(puzzle: Puzzle, boards: Boards, predicted: I64, labels: I64) -> dict[str, Measure]:
     """Scores answers, int64 [boards, cells], to boards with such labels.
 
     An answer of -1 stands where there is none, as of weights that are no numbers: its board's
@@ -82,9 +71,12 @@ def score_answers(predicted: I64, labels: I64, boards: Boards) -> dict[str, Meas
         "cells": _share(right, counted),
         "cells_without_pad": _share(right, inside),
     }
+    shape = puzzle.same_shape(predicted.clip(min=PAD).astype(np.uint8), boards.labels)
+    if shape is not None:
+        found["shape"] = shape.astype(np.float64)
+    units = puzzle.units(boards)
     return {
-        name: mean_over_units(by_unit(np.where(none, math.nan, values), boards), SHARE)
-        for name, values in found.items()
+        name: mean_over_units(by_unit(np.where(none, math.nan, values), units), SHARE) for name, values in found.items()
     }
 
 
@@ -126,9 +118,9 @@ def answers(model: ArcHRM, inputs: I64, device: torch.device) -> Answers:
 def score(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
     """Returns every declared metric of a model in evaluation mode on a split."""
     rows = puzzle.rows(boards, np.arange(len(boards)))
-    found = answers(model, rows["inputs"], device)
+    found, units = answers(model, rows["inputs"], device), puzzle.units(boards)
     return {
-        **score_answers(found.tokens, rows["labels"], boards),
-        "cycles": mean_over_units(by_unit(found.cycles, boards), (1.0, float(model.config.max_cycles))),
-        "halt": mean_over_units(by_unit(found.halt, boards), SHARE),
+        **score_answers(puzzle, boards, found.tokens, rows["labels"]),
+        "cycles": mean_over_units(by_unit(found.cycles, units), (1.0, float(model.config.max_cycles))),
+        "halt": mean_over_units(by_unit(found.halt, units), SHARE),
     }

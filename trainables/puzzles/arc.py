@@ -15,7 +15,7 @@ from leadline.finding import Finding
 from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
 from trainables.grids.grid import COLOURS, FIRST, LARGEST, Images, encode, exchanged, image, shapes
 from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, drawn_images, stacked
-from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Names, Rows, digest_name
+from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Mask, Names, Rows, digest_name
 
 __all__ = ["Arc"]
 
@@ -50,7 +50,7 @@ class Arc(GridPuzzle):
         transductive: whether demonstrations of the scored tasks are trained on.
         demonstrations: how many are shown beside a query; 0 for none.
         augmentations: how many images a task has besides itself.
-        tasks: the ids of the tasks; all, if none is named.
+        task_ids: the ids of the tasks; all, if none is named.
     """
 
     side: int
@@ -58,7 +58,7 @@ class Arc(GridPuzzle):
     transductive: bool = True
     demonstrations: int = 0
     augmentations: int = 0
-    tasks: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
 
     @classmethod
     def problem(cls, fields: Fields) -> str:
@@ -80,7 +80,7 @@ class Arc(GridPuzzle):
         if not all(chosen.values()):
             empty = next(split for split, asked in chosen.items() if not asked)
             where = f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
-            return f"task_ids: none of the named ones is left for {empty}" if self.tasks else where
+            return f"task_ids: none of the named ones is left for {empty}" if self.task_ids else where
         most = max(len(asked.shown) for split in chosen.values() for asked in split)
         if self.demonstrations > most:
             return f"demonstrations: no task of these shows more than {most} (got {self.demonstrations})"
@@ -102,7 +102,7 @@ class Arc(GridPuzzle):
     def key(self) -> str:
         """The data set, the canvas, the protocol, and what is shown of which tasks."""
         protocol = "transductive" if self.transductive else "inductive"
-        named = f"-tasks{'+'.join(self.tasks)}" if self.tasks else ""
+        named = f"-tasks{'+'.join(self.task_ids)}" if self.task_ids else ""
         shown = f"shown{self.demonstrations}-images{self.augmentations}"
         return f"{self.data_set}-side{self.side}-{protocol}-{shown}{named}"
 
@@ -122,7 +122,7 @@ class Arc(GridPuzzle):
         return {"query": query, "demonstrations": shown}
 
     def _fits(self, tasks: Sequence[GridTask]) -> tuple[GridTask, ...]:
-        named = set(self.tasks)
+        named = set(self.task_ids)
         return tuple(task for task in tasks if task.side <= self.side and (not named or task.name in named))
 
     def _training(self) -> tuple[GridTask, ...]:
@@ -204,6 +204,18 @@ class Arc(GridPuzzle):
     def _grid(self, tokens: U8) -> U8:
         height, width = (int(size[0]) for size in shapes(tokens[None]))
         return tokens.reshape(self.side, self.side)[:height, :width] - FIRST
+
+    def tasks(self, boards: Boards) -> I64:
+        """Returns the number of each board's task."""
+        return np.asarray(boards.extra[TASK], dtype=np.int64)
+
+    def units(self, boards: Boards) -> I64:
+        """Returns tasks: the queries of one are solved or missed together."""
+        return self.tasks(boards)
+
+    def new(self, boards: Boards) -> Mask:
+        """Tells that all scored tasks are new, where their demonstrations are not trained on."""
+        return np.full(len(boards), not self.transductive)
 
     def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
         """Says of each split how many of its pairs are used."""

@@ -93,6 +93,11 @@ class GridPuzzle(Puzzle):
         boards = self.draw({"test": 1, "validation": 1, "train": 1}, generator)["test"]
         return boards.inputs[0], boards.labels[0]
 
+    def same_shape(self, answers: U8, labels: U8) -> Mask:
+        """Tells which answers begin with a rectangle of colours of the right height and width."""
+        pairs = zip(answers, labels, strict=True)
+        return np.array([crop(one, self.side).shape == crop(other, self.side).shape for one, other in pairs], np.bool_)
+
     def demonstrated(self, boards: Boards, index: I64) -> Rows:
         """Returns the demonstrations' arrays of the boards at `index`; none where none are shown.
 

@@ -47,6 +47,9 @@ not scored.
 
 Token = TypeVar("Token", np.uint8, np.int64)
 
+PAD = 0
+"""The token of a cell that belongs to no board."""
+
 PATIENCE = 2000
 """The number of draws without a new board after which there are taken to be no more."""
 
@@ -119,6 +122,10 @@ class Boards:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(self, index: I64) -> Boards:
+        """Returns the boards at `index`, int64 [rows]."""
+        return Boards.of({name: array[index] for name, array in self.arrays().items()})
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Returns all arrays by name, as they are stored."""
@@ -358,6 +365,32 @@ class Puzzle(ABC):
     def classes(self, boards: Boards) -> Names:
         """Returns what no two splits may share, bytes [boards]; by default the inputs' names."""
         return self.names(boards.inputs)
+
+    def tasks(self, boards: Boards) -> I64 | None:
+        """Returns the number of each board's task, int64 [boards].
+
+        None, as by default, where all boards are of one task.
+        """
+        return None
+
+    def new(self, boards: Boards) -> Mask:
+        """Tells which boards are of tasks never trained on, bool [boards]; by default none is."""
+        return np.zeros(len(boards), dtype=np.bool_)
+
+    def units(self, boards: Boards) -> I64:
+        """Returns the independent unit that each board belongs to, int64 [boards].
+
+        Default: each is one. Boards of one task are no independent evidence of what is said of
+        tasks.
+        """
+        return np.arange(len(boards))
+
+    def same_shape(self, answers: U8, labels: U8) -> Mask | None:
+        """Tells which answers have the shape of the right one, bool [boards].
+
+        None, as by default, where all boards have one shape.
+        """
+        return None
 
     def rows(self, boards: Boards, index: I64, generator: np.random.Generator | None = None) -> Rows:
         """Returns the boards at `index`, int64 [rows], as a model is given them.

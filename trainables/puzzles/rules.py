@@ -17,7 +17,7 @@ from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
 from trainables.grids.rules.rule import Rule
 from trainables.grids.rules.search import ambiguous, solve
 from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
-from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Names, Predictor, Rows, digest_name
+from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Mask, Names, Predictor, Rows, digest_name
 
 __all__ = ["NEW", "RULE", "GridRules"]
 
@@ -189,6 +189,22 @@ class GridRules(GridPuzzle):
         mates = (own[:, None] + ahead) % there[:, None] * rules + turn[:, None]
         inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
         return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
+
+    def tasks(self, boards: Boards) -> I64:
+        """Returns the number of each board's rule."""
+        return np.asarray(boards.extra[RULE], dtype=np.int64)
+
+    def new(self, boards: Boards) -> Mask:
+        """Tells which boards are of rules that are never trained on."""
+        return np.asarray(boards.extra[NEW], dtype=np.bool_)
+
+    def units(self, boards: Boards) -> I64:
+        """Returns the boards themselves, and of new rules the rules.
+
+        Rules that are trained on are all that there are of them, and their boards are drawn at
+        random. What is said of new rules is said of others like them.
+        """
+        return np.where(self.new(boards), len(boards) + self.tasks(boards), np.arange(len(boards)))
 
     def predictors(self, train: Boards) -> dict[str, Predictor]:
         """Returns those of all grids, and as oracles the rule itself and the search for it."""

@@ -14,8 +14,6 @@ from trainables.recursive.model import ETRM
 
 __all__ = ["COLLAPSE", "collapse"]
 
-TASKS = ("rule", "task")
-"""What puzzles call the array of their own that names each board's task."""
 ROUNDING = 1e-12
 """The variance that rounding in float32 leaves, as a share of the mean square."""
 
@@ -63,13 +61,11 @@ def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Mea
         right.append(judged(model, said, rows["labels"]).exact)
     contexts = _contexts(model, boards, device)
     found = {"context_spread": _spread(contexts), "exact_exchanged": mean_over_units(np.concatenate(right), (0.0, 1.0))}
-    named = [boards.extra[name][: len(contexts)] for name in TASKS if name in boards.extra]
-    if not named or len(np.unique(named[0])) in (1, len(contexts)):
+    tasks = model.config.puzzle.tasks(boards)
+    if tasks is None or len(np.unique(tasks[: len(contexts)])) in (1, len(contexts)):
         return found
-    return {
-        **found,
-        "context_between": _between(contexts, torch.from_numpy(np.unique(named[0], return_inverse=True)[1])),
-    }
+    places = np.unique(tasks[: len(contexts)], return_inverse=True)[1]
+    return {**found, "context_between": _between(contexts, torch.from_numpy(places))}
 
 
 def _contexts(model: ETRM, boards: Boards, device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from leadline.measure import Measure
 from leadline.task import Batch, Split
+from trainables.puzzles.scoring import divided
 from trainables.recursive.collapse import collapse
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.encoder import Encoded
@@ -124,4 +125,5 @@ class ETRMTask(RecursiveTask):
         return {**super().tallies(), **dict(zip(TALLIES, found, strict=True))}
 
     def _scored(self, split: Split) -> dict[str, Measure]:
-        return {**super()._scored(split), **collapse(cast(ETRM, self.net), self.data.scored(split), self.device)}
+        known, _ = divided(self.data.puzzle, self.data.scored(split))
+        return {**super()._scored(split), **collapse(cast(ETRM, self.net), known, self.device)}

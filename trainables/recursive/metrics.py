@@ -18,7 +18,8 @@ from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle
+from trainables.puzzles.scoring import by_unit, divided
 from trainables.recursive import losses
 from trainables.recursive.act import halts
 from trainables.recursive.dynamics import lyapunov
@@ -65,17 +66,29 @@ def _basin(sigma: float) -> Series:
     return Series("success", sigma, label=f"{sigma:.0e}", doc="where a line falls, the basin ends")
 
 
+UNIT = "boards or tasks"
+"""The independent unit: a board or, where several are of one task, the task."""
+
 METRICS = (
     Metric(
         "exact",
         "max",
-        "boards",
-        "share of boards whose every cell is right, from the clean start, after halt_max_steps segments",
+        UNIT,
+        "share of boards whose every cell is right, from the clean start, after halt_max_steps segments; "
+        "of tasks that are trained on, if there are any others",
     ),
+    Metric(
+        "exact_new",
+        "max",
+        "tasks",
+        "exact on tasks that are never trained on, each of which is one unit, where demonstrations show them",
+        optional=True,
+    ),
+    Metric("shape", "max", UNIT, "share of answers whose grid has the right height and width", optional=True),
     Metric(
         "robust",
         "max",
-        "boards",
+        UNIT,
         f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; "
         f"on {PROBED} validation boards",
     ),
@@ -83,23 +96,23 @@ METRICS = (
         Metric(
             rung(sigma),
             "max",
-            "boards",
+            UNIT,
             f"the same at sigma {sigma:g} on z_H and z_L",
             series=_basin(sigma),
         )
         for sigma in LADDER
     ),
-    Metric("accuracy", "max", "boards", "share of cells that are right, clues among them, from the clean start"),
+    Metric("accuracy", "max", UNIT, "share of cells that are right, clues among them, from the clean start"),
     Metric(
         "q_accuracy",
         "max",
-        "boards",
+        UNIT,
         "share of boards of which Q-halt says truly whether they are right, after the last segment",
     ),
     Metric(
         "halt_steps",
         "min",
-        "boards",
+        UNIT,
         "segments after which Q would halt, at most halt_max_steps",
         role="descriptive",
     ),
@@ -107,7 +120,7 @@ METRICS = (
         Metric(
             f"lambda{i}",
             "min",
-            "boards",
+            UNIT,
             f"largest local Lyapunov exponent, number {i}, of the latent map, per segment; on {EXPONENT_BOARDS} boards",
             role="descriptive",
         )
@@ -119,8 +132,8 @@ Array = npt.NDArray[np.float64]
 
 
 def probed(data: PuzzleData, split: Split) -> int:
-    """Returns how many of a split's first boards are rolled out from perturbed starts too."""
-    boards = len(data.scored(split))
+    """Returns how many of a split's first boards of known tasks are perturbed too."""
+    boards = len(divided(data.puzzle, data.scored(split))[0])
     return boards if split == "test" else min(PROBED, boards)
 
 
@@ -134,8 +147,9 @@ class Scores(NamedTuple):
 
 
 def tensors(rows: Mapping[str, npt.NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
-    """Returns a puzzle's rows as tensors."""
-    return {name: torch.from_numpy(array).to(device) for name, array in rows.items()}
+    """Returns a puzzle's rows as tensors; labels that are PAD are no targets (HRM, TRM, ETRM)."""
+    found = {name: torch.from_numpy(array).to(device) for name, array in rows.items()}
+    return {**found, "labels": found["labels"].masked_fill(found["labels"] == PAD, losses.IGNORED)}
 
 
 def shown(model: RecursiveNet, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -237,28 +251,56 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
     return np.asarray(found.double().cpu().numpy())
 
 
+def _clean(model: RecursiveNet, boards: Boards, device: torch.device) -> tuple[Scores, Array | None]:
+    """Returns the scores of boards from the clean start, and whether answers have the right shape.
+
+    The latter is float64 [boards], NaN where the output is not finite; None where the puzzle has
+    one shape.
+    """
+    found, shapes = [], []
+    for index, rows in parts(model, boards, len(boards), device):
+        said = think(model, rows)
+        found.append(judged(model, said, rows["labels"]))
+        answers = said.logits[-1].argmax(-1).cpu().numpy().astype(np.uint8)
+        right = model.config.puzzle.same_shape(answers, boards.labels[index])
+        if right is not None:
+            shapes.append(np.where(np.isnan(found[-1].exact), math.nan, right))
+    scores = Scores(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    return scores, np.concatenate(shapes) if shapes else None
+
+
 @torch.no_grad()
 def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.device) -> dict[str, Measure]:
-    """Returns every declared metric of a model in evaluation mode.
+    """Returns every declared metric of a model in evaluation mode, if the puzzle has it.
 
     Args:
         model: the network.
         boards: the split.
-        perturbed: the first so many boards are rolled out from perturbed starts too.
+        perturbed: the first so many boards of known tasks are rolled out from perturbed starts too.
         device: where the model is.
     """
-    every = parts(model, boards, len(boards), device)
-    found = [judged(model, think(model, rows), rows["labels"]) for _, rows in every]
-    clean = Scores(*(np.concatenate(values) for values in zip(*found, strict=True)))
-    ladder = _ladder(model, boards, perturbed, device)
-    growth = exponents(model, boards, device)
-    share: dict[str, Any] = {"bounds": (0.0, 1.0)}
+    puzzle = model.config.puzzle
+    known, new = divided(puzzle, boards)
+    units = puzzle.units(known)
+    clean, shape = _clean(model, known, device)
+    ladder = _ladder(model, known, perturbed, device)
+    growth = exponents(model, known, device)
+
+    def share(values: Array) -> Measure:
+        return mean_over_units(by_unit(values, units[: len(values)]), (0.0, 1.0))
+
     return {
-        "exact": mean_over_units(clean.exact, **share),
-        "robust": mean_over_units(np.mean(list(ladder.values()), axis=0), **share),
-        **{rung(sigma): mean_over_units(solved, **share) for sigma, solved in ladder.items()},
-        "accuracy": mean_over_units(clean.accuracy, **share),
-        "q_accuracy": mean_over_units(clean.q_accuracy, **share),
-        "halt_steps": mean_over_units(clean.halt_steps, (1.0, float(model.config.halt_max_steps))),
+        "exact": share(clean.exact),
+        "robust": share(np.mean(list(ladder.values()), axis=0)),
+        **{rung(sigma): share(solved) for sigma, solved in ladder.items()},
+        "accuracy": share(clean.accuracy),
+        "q_accuracy": share(clean.q_accuracy),
+        "halt_steps": mean_over_units(by_unit(clean.halt_steps, units), (1.0, float(model.config.halt_max_steps))),
         **{f"lambda{i + 1}": mean_over_units(growth[:, i]) for i in range(EXPONENTS)},
+        **({} if shape is None else {"shape": share(shape)}),
+        **(_of_new(puzzle, new, _clean(model, new, device)[0].exact) if len(new) else {}),
     }
+
+
+def _of_new(puzzle: Puzzle, new: Boards, exact: Array) -> dict[str, Measure]:
+    return {"exact_new": mean_over_units(by_unit(exact, puzzle.units(new)), (0.0, 1.0))}

@@ -18,7 +18,7 @@ from leadline.task import Batch, Perturbation, Split, Task
 from trainables.puzzles.data import Sampler
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import probed, score
+from trainables.recursive.metrics import probed, score, tensors
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
@@ -88,7 +88,7 @@ class RecursiveTask(Task):
         }
         if self.streams:
             arrays["least"] = _least(config, np.random.default_rng((config.seed, step, _LEAST)), rows)
-        return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        return tensors(arrays, self.device)
 
     def losses(self, model: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Returns the loss terms.

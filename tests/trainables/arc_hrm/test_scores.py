@@ -16,9 +16,10 @@ from trainables.arc_hrm import baselines
 from trainables.arc_hrm.family import ARC_HRM
 from trainables.arc_hrm.guards import NearConstant, spread
 from trainables.arc_hrm.losses import IGNORED, PAD
-from trainables.arc_hrm.metrics import by_unit, score_answers
+from trainables.arc_hrm.metrics import score_answers
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import Boards
+from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.sudoku import Sudoku
 
 SMALL: dict[str, Any] = {
     "train_boards": 48,
@@ -30,6 +31,17 @@ SMALL: dict[str, Any] = {
     "batch": 8,
 }
 CPU = torch.device("cpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfTasks(Sudoku):
+    """Sudokus of which several are a task."""
+
+    def tasks(self, boards: Boards) -> I64:
+        return np.asarray(boards.extra["task"], dtype=np.int64)
+
+    def units(self, boards: Boards) -> I64:
+        return self.tasks(boards)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +58,8 @@ def padded(boards: Boards) -> Boards:
 
 @pytest.fixture(scope="module")
 def padded_data(data: PuzzleData) -> PuzzleData:
-    return dataclasses.replace(
-        data, train=padded(data.train), validation=padded(data.validation), test=padded(data.test)
-    )
+    splits = {split: padded(data.scored(split)) for split in ("train", "validation", "test")}
+    return dataclasses.replace(data, puzzle=OfTasks(4), **splits)
 
 
 def boards_of(labels: list[list[int]], **extra: list[int]) -> Boards:
@@ -61,7 +72,7 @@ def test_what_counts() -> None:
     """PAD counts among all cells, and not for `exact`; an ignored label counts nowhere."""
     labels = np.array([[2, 3, PAD, PAD], [2, 3, IGNORED, PAD], [2, 3, 4, PAD]])
     answers = np.array([[2, 3, 9, PAD], [2, 9, 9, 9], [2, 3, 4, PAD]])
-    found = score_answers(answers, labels, boards_of([[0] * 4] * 3))
+    found = score_answers(Sudoku(4), boards_of([[0] * 4] * 3), answers, labels)
     assert found["exact"].units == (1, 0, 1)
     assert found["cells"].units == pytest.approx((3 / 4, 1 / 3, 1))
     assert found["cells_without_pad"].units == pytest.approx((1, 1 / 2, 1))
@@ -71,15 +82,17 @@ def test_tasks_are_the_units() -> None:
     """The mean of each task's boards first, so that a task of many boards weighs no more."""
     boards = boards_of([[2]] * 4, task=[7, 7, 7, 3])
     labels = np.full((4, 1), 2)
-    found = score_answers(np.array([[2], [9], [9], [2]]), labels, boards)["exact"]
+    found = score_answers(OfTasks(4), boards, np.array([[2], [9], [9], [2]]), labels)["exact"]
     assert found.units == pytest.approx((1, 1 / 3)), "task 3, then task 7"
     assert found.value == pytest.approx(2 / 3)
     assert found.n == 2
-    assert math.isnan(by_unit(np.array([math.nan, 0, 0, 1]), boards)[1])
+    missing = score_answers(OfTasks(4), boards, np.array([[-1], [9], [9], [2]]), labels)["exact"]
+    assert missing.units[0] == 1
+    assert math.isnan(missing.units[1])
 
 
 def test_answers_of_weights_that_are_no_numbers_have_no_score() -> None:
-    found = score_answers(np.array([[-1, -1]]), np.array([[2, PAD]]), boards_of([[2, 0]]))
+    found = score_answers(Sudoku(4), boards_of([[2, 0]]), np.array([[-1, -1]]), np.array([[2, PAD]]))
     assert all(math.isnan(measure.value) for measure in found.values())
 
 

@@ -280,5 +280,5 @@ def test_the_most_frequent_digit_is_that_of_open_training_cells() -> None:
     test = _boards([[1, 1, 1, 1], [2, 1, 1, 1]], [[3, 5, 2, 4], [2, 5, 3, 4]])
     predicted = Sudoku(2).predictors(train)["per-cell most frequent digit"](test)
     assert predicted.tolist() == [[3, 5, 2, 1], [2, 5, 2, 1]]  # the last cell was never open in training
-    assert score(test, predicted)["accuracy"].units == (0.75, 0.5)
-    assert score(test, test.labels)["exact"].units == (1.0, 1.0)
+    assert score(Sudoku(2), test, predicted)["accuracy"].units == (0.75, 0.5)
+    assert score(Sudoku(2), test, test.labels)["exact"].units == (1.0, 1.0)
