@@ -98,7 +98,8 @@ def _majority(grid: Grid, *, axis: int) -> Grid:
 
 def _named(family: str, name: str, changes: dict[int, int], *needed: int) -> Rule:
     """Makes a rule of a table of colours, whose inputs have those that are needed."""
-    scene = partial(noise, colours=needed * 2)  # twice, so that they are among the frequent ones
+    # Of few colours the named one would often be the most frequent, and another rule would do.
+    scene = partial(noise, colours=needed, paints=(4, 9))
     return Rule(family, name, partial(_recoloured, table=_table(changes)), scene, partial(_has, colours=needed))
 
 

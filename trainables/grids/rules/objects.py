@@ -6,6 +6,8 @@ sides.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,7 @@ from trainables.grids.rules.rule import Grid
 __all__ = ["beside", "box", "enclosed", "lonely", "objects", "only"]
 
 Mask = npt.NDArray[np.bool_]
+Places = tuple[tuple[int, ...], ...]
 
 
 def _framed(grid: Grid) -> tuple[bytearray, int]:
@@ -40,24 +43,30 @@ def _flood(cells: bytearray, row: int, start: int, mark: int) -> list[int]:
     return found
 
 
-def objects(grid: Grid) -> list[list[int]]:
+def objects(grid: Grid) -> Places:
     """Finds the objects of a grid.
 
     Returns:
         For each object the places of its cells in `grid.ravel()`; the objects in the order of their
         first cells, row by row.
     """
-    cells, row = _framed(grid)
-    width = row - 2
+    return _objects(grid.tobytes(), grid.shape[1])
+
+
+# A rule's condition, its answer, and other rules in a search ask for one grid after each other.
+@lru_cache(maxsize=16)
+def _objects(colours: bytes, width: int) -> Places:
+    """Finds the objects of a grid of a width."""
+    cells, row = _framed(np.frombuffer(colours, dtype=np.uint8).reshape(-1, width))
     found = []
     for start in range(row + 1, len(cells) - row - 1):
         if 0 < cells[start] < 255:
             cells_of_one = _flood(cells, row, start, 255)
-            found.append([(place // row - 1) * width + place % row - 1 for place in cells_of_one])
-    return found
+            found.append(tuple((place // row - 1) * width + place % row - 1 for place in cells_of_one))
+    return tuple(found)
 
 
-def only(grid: Grid, places: list[int]) -> Grid:
+def only(grid: Grid, places: tuple[int, ...]) -> Grid:
     """Returns the grid with all other cells blank."""
     kept = np.zeros_like(grid)
     kept.put(places, grid.take(places))
@@ -78,9 +87,16 @@ def box(grid: Grid) -> tuple[slice, slice]:
 def enclosed(grid: Grid) -> Mask:
     """Tells which background cells no way over background joins to the edge, bool [height, width].
 
-    Ways go over the sides of cells.
+    Ways go over the sides of cells. The array cannot be written to.
     """
-    height, width = grid.shape
+    return _enclosed(grid.tobytes(), grid.shape[1])
+
+
+@lru_cache(maxsize=16)
+def _enclosed(colours: bytes, width: int) -> Mask:
+    """Tells which background cells are enclosed in a grid of a width."""
+    grid = np.frombuffer(colours, dtype=np.uint8).reshape(-1, width)
+    height = len(grid)
     around = np.zeros((height + 4, width + 4), dtype=np.uint8)
     around[0] = around[-1] = 255
     around[:, 0] = around[:, -1] = 255
@@ -88,7 +104,9 @@ def enclosed(grid: Grid) -> Mask:
     cells = bytearray(around.tobytes())
     _flood(cells, width + 4, width + 5, 1)
     left = np.frombuffer(cells, dtype=np.uint8).reshape(height + 4, width + 4)[2:-2, 2:-2]
-    return np.asarray(left == 0)
+    found = np.asarray(left == 0)
+    found.flags.writeable = False
+    return found
 
 
 def beside(grid: Grid) -> Mask:

@@ -242,7 +242,7 @@ def points(generator: np.random.Generator, least: int, most: int, *, count: tupl
 
 def twins(generator: np.random.Generator, least: int, most: int) -> Grid:
     """Draws pairs of points of one colour in one row or column with room between, among others."""
-    grid = points(generator, least, most, count=(0, 3))
+    grid = points(generator, least, most, count=(1, 4))
     for line, one, other, colour, across in generator.random((1 + int(generator.random() * 3), 5)).tolist():
         view = grid if across < 0.5 else grid.T
         height, width = view.shape

@@ -1,7 +1,7 @@
 """An oracle that knows all rules: the first that explains the demonstrations answers.
 
 What it gets wrong the demonstrations leave open, so that no other answer is more than a guess. Over
-all rules, with two demonstrations of sides 5, that is 1 task in 100, and 3 in 100 are ambiguous.
+all rules, with two demonstrations of sides 5, that is 1 task in 70, and 1 in 27 is ambiguous.
 """
 
 from __future__ import annotations

@@ -82,9 +82,9 @@ def _cropped(grid: Grid) -> Grid:
     return grid[box(grid)].copy()
 
 
-def _chosen(grid: Grid, least: bool) -> list[int]:
+def _chosen(grid: Grid, least: bool) -> tuple[int, ...]:
     """Returns the cells of the largest or the smallest object; of equals the first, row by row."""
-    return (min if least else max)(objects(grid), key=len, default=[])
+    return (min if least else max)(objects(grid), key=len, default=())
 
 
 def _object_kept(grid: Grid, *, least: bool) -> Grid:

@@ -72,4 +72,4 @@ def test_box_and_only() -> None:
     cells = grid("0000/0120/0030")
     assert cells[box(cells)].tolist() == [[1, 2], [0, 3]]
     assert cells[box(np.zeros_like(cells))].shape == cells.shape
-    assert only(cells, [5, 10]).tolist() == grid("0000/0100/0030").tolist()
+    assert only(cells, (5, 10)).tolist() == grid("0000/0100/0030").tolist()
