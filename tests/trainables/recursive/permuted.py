@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pydantic
 
 from leadline.config import ConfigError, configuration, knob
-from trainables.puzzles.puzzle import U8, Boards, Fields, Mask, Predictor, Puzzle, Rows, Token, digest_name
+from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Mask, Predictor, Puzzle, Rows, Token, digest_name
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.family import ETRMFamily
 
@@ -65,6 +65,9 @@ class Permuted(Puzzle):
         self, inputs: npt.NDArray[Token], labels: npt.NDArray[Token], generator: np.random.Generator
     ) -> tuple[npt.NDArray[Token], npt.NDArray[Token]]:
         return inputs, labels
+
+    def tasks(self, boards: Boards) -> I64 | None:
+        return boards.extra.get("rule")
 
     def rows(self, boards: Boards, index: Any, generator: np.random.Generator | None = None) -> Rows:
         shown: Any = {name: array[index] for name, array in boards.extra.items()}
