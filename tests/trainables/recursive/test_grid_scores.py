@@ -20,7 +20,7 @@ from trainables.recursive.baselines import baselines
 from trainables.recursive.config import ETRMConfig, TRMConfig
 from trainables.recursive.family import ETRM_FAMILY, TRM_FAMILY
 from trainables.recursive.metrics import probed, score, tensors
-from trainables.recursive.model import RecursiveNet, Rollout, network
+from trainables.recursive.model import RecursiveNet, network
 
 SMALL: dict[str, Any] = {
     "task": "rules",
@@ -63,9 +63,7 @@ class Told(nn.Module):
     def __getattr__(self, name: str) -> Any:
         return super().__getattr__(name) if name in ("net", "_modules") else getattr(self.net, name)
 
-    def forward(
-        self, inputs: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor, segments: int, **shown: Any
-    ) -> Rollout:
+    def forward(self, inputs: Tensor, puzzles: Tensor, z_h: Tensor, z_l: Tensor, segments: int, **shown: Any) -> Any:
         said = self.net(inputs, puzzles, z_h, z_l, segments, **shown)
         own = np.stack([self.answers[board.numpy().astype(np.uint8).tobytes()] for board in inputs])
         logits = nn.functional.one_hot(torch.from_numpy(own.astype(np.int64)), said.logits.shape[-1]).float()
