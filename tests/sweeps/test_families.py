@@ -18,6 +18,7 @@ from leadline.ledger.settings import Settings
 from leadline.storage import Folder
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
+from sweeps.encoder import STUDY as ENCODER
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from sweeps.sigma_bands import STUDY as SIGMA_BANDS
 from sweeps.stages import STUDY as STAGES
@@ -28,7 +29,7 @@ from tests.leadline.toy_study import STUDY as TOY
 from tests.plugin.line.family import Line
 from tests.plugin.line.study import STUDY as LINE
 
-STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES]
+STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES, ENCODER]
 ASKED = [(study, family) for study in STUDIES for family in study.families]
 
 

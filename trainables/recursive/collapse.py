@@ -25,6 +25,7 @@ COLLAPSE = (
         f"variance of the context between boards, as a share of its mean square, on at most {PROBED} boards; "
         "0: collapsed, the encoder says the same of all",
         role="descriptive",
+        optional=True,
     ),
     Metric(
         "context_between",
@@ -42,6 +43,7 @@ COLLAPSE = (
         "share of boards that are right although each is shown the demonstrations of the next; "
         "as high as exact: the demonstrations are not used",
         role="descriptive",
+        optional=True,
     ),
 )
 

@@ -40,7 +40,7 @@ _APPLY: _Conditions = (
     (lambda c: c.rollout == "serial_act", "without rollout=serial_act", ("explore",)),
     (lambda c: c.schedule == "cosine", "without schedule=cosine", ("lr_min",)),
     (lambda c: c.positions == "rope", "without positions=rope", ("rope_theta",)),
-    (lambda c: c.puzzle_emb > 0, "with puzzle_emb=0", ("puzzle_lr", "puzzle_weight_decay")),
+    (lambda c: c.task_embedding > 0, "without an embedding of tasks", ("puzzle_lr", "puzzle_weight_decay")),
 )
 """The conditions under which fields have an effect.
 
@@ -49,7 +49,12 @@ have no effect.
 """
 
 _ENCODER_APPLIES: _Conditions = (
-    (lambda c: c.encoder == "variational", "with encoder=standard", ("kl_weight",)),
+    (
+        lambda c: c.encoder != "lookup",
+        "with encoder=lookup",
+        ("pooling", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
+    ),
+    (lambda c: c.encoder == "variational", "without encoder=variational", ("kl_weight",)),
     (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
     (lambda c: c.pooling != "none", "with pooling=none", ("set_layers", "context_tokens")),
 )
@@ -183,6 +188,11 @@ class RecursiveConfig(BoardConfig):
         return _APPLY
 
     @property
+    def task_embedding(self) -> int:
+        """The numbers of each puzzle identifier's embedding, which sign-SGD trains; 0: none."""
+        return self.puzzle_emb
+
+    @property
     def curriculum(self) -> Curriculum | None:
         """The stages, if there are any."""
         return Curriculum.of(self.stages, STAGES) if self.stages else None
@@ -292,8 +302,10 @@ class ETRMConfig(TRMConfig):
     )
     demonstrations: int = knob(2, "pairs of the task that are shown beside a board (ETRM: up to 10)", ge=1, le=64)
 
-    encoder: Literal["standard", "variational"] = knob(
-        "standard", "of demonstrations; variational: a mean and a variance for each number of the context (ETRM: both)"
+    encoder: Literal["standard", "variational", "lookup"] = knob(
+        "standard",
+        "of demonstrations; variational: a mean and a variance for each number of the context (ETRM: both); "
+        "lookup: none, each task that is trained on has a context of its own, as in TRM",
     )
     pooling: Literal["mean", "attention", "none"] = knob(
         "mean",
@@ -323,7 +335,13 @@ class ETRMConfig(TRMConfig):
     @property
     def prefix(self) -> int:
         """The number of tokens of the context."""
-        return 2 * self.puzzle.demonstrations * self.tokens if self.pooling == "none" else self.context_tokens
+        whole = self.pooling == "none" and self.encoder != "lookup"
+        return 2 * self.puzzle.demonstrations * self.tokens if whole else self.context_tokens
+
+    @property
+    def task_embedding(self) -> int:
+        """The numbers of each task's own context, where one is looked up; else 0."""
+        return self.prefix * self.hidden if self.encoder == "lookup" else 0
 
     @property
     def encodings(self) -> int:

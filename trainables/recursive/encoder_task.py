@@ -92,7 +92,8 @@ class ETRMTask(RecursiveTask):
 
     def _terms(self, slots: Tensor, said: Rollout, found: dict[str, Tensor]) -> dict[str, Tensor]:
         """Adds `kl`, the mean divergence of contexts, and watches what reaches the encoder."""
-        self._reached[int(slots[0])] = (len(slots), [_Reached(encoded) for encoded in said.encoded])
+        if said.encoded:
+            self._reached[int(slots[0])] = (len(slots), [_Reached(encoded) for encoded in said.encoded])
         nats = [encoded.divergence.sum() for encoded in said.encoded if encoded.divergence is not None]
         if not nats or self.config.freeze_encoder:
             return found
@@ -122,8 +123,11 @@ class ETRMTask(RecursiveTask):
         """
         found, self._encodings = self._encodings, torch.zeros_like(self._encodings)
         self.coverage = found[0]
-        return {**super().tallies(), **dict(zip(TALLIES, found, strict=True))}
+        own = dict(zip(TALLIES, found, strict=True)) if self.net.shown else {}
+        return {**super().tallies(), **own}
 
     def _scored(self, split: Split) -> dict[str, Measure]:
+        if not self.net.shown:
+            return super()._scored(split)
         known, _ = divided(self.data.puzzle, self.data.scored(split))
         return {**super()._scored(split), **collapse(cast(ETRM, self.net), known, self.device)}

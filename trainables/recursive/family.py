@@ -218,7 +218,7 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
 
     def guards(self, config: ETRMConfig) -> Sequence[Guard]:
         """Returns the guard on an encoder that starves, unless it is not to be trained."""
-        return () if config.freeze_encoder else (StarvedEncoder(),)
+        return () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
 
     def checkpoint_bytes(self, config: ETRMConfig) -> int:
         """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""

@@ -298,7 +298,8 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
         "halt_steps": mean_over_units(by_unit(clean.halt_steps, units), (1.0, float(model.config.halt_max_steps))),
         **{f"lambda{i + 1}": mean_over_units(growth[:, i]) for i in range(EXPONENTS)},
         **({} if shape is None else {"shape": share(shape)}),
-        **(_of_new(puzzle, new, _clean(model, new, device)[0].exact) if len(new) else {}),
+        # Without demonstrations nothing tells a network of a task that it was not trained on.
+        **(_of_new(puzzle, new, _clean(model, new, device)[0].exact) if len(new) and model.shown else {}),
     }
 
 

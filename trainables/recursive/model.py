@@ -119,8 +119,8 @@ class RecursiveNet(nn.Module):
         if config.positions == "learned":
             self.place = nn.Embedding(positions, width)
             truncated_normal_(self.place.weight, 1 / math.sqrt(width))
-        if config.puzzle_emb:
-            self.puzzle = nn.Embedding(shape.puzzles, config.puzzle_emb, sparse=True)
+        if config.task_embedding:
+            self.puzzle = nn.Embedding(shape.puzzles, config.task_embedding, sparse=True)
             nn.init.zeros_(self.puzzle.weight)
         if config.positions == "rope":
             cos, sin = rotation(positions, width // config.heads, config.rope_theta)
@@ -351,14 +351,19 @@ class ETRM(TRM):
     """
 
     config: ETRMConfig
-    shown = ("demo_inputs", "demo_labels", "demo_mask")
+    shown: tuple[str, ...] = ("demo_inputs", "demo_labels", "demo_mask")
 
     def __init__(self, config: ETRMConfig, shape: Shape) -> None:
         super().__init__(config, shape)
-        self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
+        if config.task_embedding:
+            self.shown = ()
+        else:
+            self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
 
     def blank(self, slots: int) -> dict[str, Tensor]:
         """Returns no demonstrations and, where contexts are cached, none."""
+        if not self.shown:
+            return {}
         device = self.h_init.device
         grids = torch.zeros(
             slots, self.config.puzzle.demonstrations, self.shape.tokens, dtype=torch.int64, device=device
@@ -371,7 +376,12 @@ class ETRM(TRM):
         return blank
 
     def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
-        """Encodes the demonstrations, with encoding=fct for each segment that is trained."""
+        """Encodes the demonstrations, with encoding=fct for each segment that is trained.
+
+        With encoder=lookup they are not read, and each task has a context of its own.
+        """
+        if not self.shown:
+            return super().contexts(puzzles, segments)
         times = segments if self.config.encoding == "fct" and self.training else 1
         return [self._encode(time, **shown) for time in range(times)]
 

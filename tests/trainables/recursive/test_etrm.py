@@ -161,23 +161,48 @@ def test_micro_batches_add_up(encoding: str, data: RecursiveData) -> None:
 
 
 def test_with_a_lookup_in_the_encoders_place_it_is_trm(data: RecursiveData) -> None:
-    """The same weights, and TRM's puzzle embedding as the context."""
+    """The same weights, those of the tasks' own contexts among them."""
     common = {name: SMALL[name] for name in ("hidden", "heads", "round_to", "halt_max_steps")}
     shape = Shape(9, 5, puzzles=7)
     trm = network(TRMConfig(**common, puzzle_emb=4 * 16, puzzle_tokens=4), shape)
     torch.nn.init.normal_(trm.get_parameter("puzzle.weight"))
-
-    class Lookup(ETRM):
-        def contexts(self, puzzles: Tensor, segments: int, **shown: Tensor) -> list[Context]:
-            return trm.contexts(puzzles, segments)
-
-    net = Lookup(PERMUTED.config(SMALL), shape)
-    net.load_state_dict({**net.state_dict(), **{k: v for k, v in trm.state_dict().items() if k != "puzzle.weight"}})
+    net = network(PERMUTED.config({**SMALL, "encoder": "lookup"}), shape)
+    assert isinstance(net, ETRM)
+    net.load_state_dict(trm.state_dict())
     inputs, puzzles = torch.randint(1, 5, (6, 9)), torch.randint(7, (6,))
     expected = trm(inputs, puzzles, *trm.start(6), 3)
     found = net(inputs, puzzles, *net.start(6), 3)
     for name in ("logits", "q_halt", "z_h", "z_l"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_a_lookup_reads_no_demonstrations_and_says_nothing_of_new_rules() -> None:
+    """It trains on the same rows as an encoder, and has neither its facts, nor its guard."""
+    rules = {"task": "rules", "size": 5, "train_rules": 4, "demonstrations": 2, "encoder": "lookup", "puzzle_lr": 0.01}
+    config = ETRM_FAMILY.config({**SMALL, **rules})
+    data = ETRM_FAMILY.build_data(config)
+    one = ETRM_FAMILY.task(config, data, CPU)
+    assert isinstance(one, ETRMTask)
+    before = one.net.get_parameter("puzzle.weight").detach().clone()
+    assert before.shape == (4, 4 * 16)
+    for number in range(2):
+        step(one, number)
+        for optimizer in one.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        one.after_step(number + 1)
+    assert not torch.equal(one.net.get_parameter("puzzle.weight"), before)
+    assert not [name for name in one.tallies() if name.startswith("encoder/")]
+    assert ETRM_FAMILY.guards(config) == ()
+    found = one.evaluate("validation")
+    assert {"exact", "shape"} <= found.keys()
+    assert not {"exact_new", "context_spread", "context_between", "exact_exchanged"} & found.keys()
+    other = ETRM_FAMILY.config({**SMALL, **rules, "encoder": "standard"})
+    assert config.data_key == other.data_key
+    assert config.unused() == []
+    assert ETRM_FAMILY.config({**SMALL, **rules, "pooling": "none"}).unused() == [
+        "pooling=none has no effect with encoder=lookup"
+    ]
 
 
 def rows_of(data: RecursiveData, net: Any) -> dict[str, Tensor]:

@@ -1,0 +1,127 @@
+"""Does an encoder of demonstrations learn rules, or tasks?
+
+The arms are ways to tell a network which rule is meant.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline import Contrast, Scale, Study
+
+__all__ = ["ARMS", "STUDY", "space"]
+
+ARMS: dict[str, dict[str, Any]] = {
+    "embedding": {"encoder": "lookup", "puzzle_lr": 1e-2},
+    "reencode": {},
+    "cached": {"encoding": "cached"},
+    "fct": {"encoding": "fct", "rollout": "parallel_fixed"},
+    "attention": {"pooling": "attention"},
+    "plain transformer": {"pooling": "none", "h_cycles": 1, "l_cycles": 1, "halt_max_steps": 1, "l_layers": 2},
+    "frozen": {"freeze_encoder": True},
+    "variational": {"encoder": "variational"},
+}
+"""The arms by name.
+
+`embedding` is TRM: each rule that is trained on has a context of its own. `cached` is the log's
+broken encoder. `plain transformer` attends to all tokens of all demonstrations, without recursion.
+"""
+DEFAULT = ("embedding", "reencode", "cached")
+MARGINS = {"exact": 0.05}
+"""The largest difference that does not matter, of whole grids right, of rules trained on."""
+
+_GRIDS: dict[str, Any] = {
+    "task": "rules",
+    "size": 5,
+    "train_rules": 12,
+    "train_boards": 24_000,
+    "demonstrations": 2,
+    "hidden": 64,
+    "heads": 4,
+    "round_to": 64,
+    "ema": 0.99,
+    "batch": 32,
+    "micro_batch": 0,
+}
+_TINY: dict[str, Any] = {
+    **_GRIDS,
+    "train_rules": 4,
+    "train_boards": 200,
+    "validation_boards": 24,
+    "test_boards": 100,
+    "hidden": 16,
+    "heads": 2,
+    "round_to": 16,
+    "batch": 8,
+    "context_tokens": 4,
+    "encoder_layers": 1,
+    "halt_max_steps": 2,
+}
+
+
+def space(trial: Any, scale: str) -> dict[str, Any]:
+    """Suggests fields of `ETRMConfig`.
+
+    Args:
+        trial: an object with Optuna's `suggest_*` methods.
+        scale: "full" searches rates and depths for the published width.
+    """
+    low, high = (5e-5, 5e-4) if scale == "full" else (1e-3, 1e-2)
+    found = {"lr": trial.suggest_float("lr", low, high, log=True)}
+    # Recursion has no depth, halting and exploration to search where there is one segment alone.
+    if trial.fixed.get("halt_max_steps") == 1:
+        return found
+    found["explore"] = trial.suggest_float("explore", 0.0, 0.5)
+    found["l_layers"] = trial.suggest_int("l_layers", 1, 2)
+    return found
+
+
+STUDY = Study(
+    name="encoder",
+    question="Does an encoder of demonstrations learn rules, or tasks?",
+    family="etrm",
+    space=space,
+    stratify="arm",
+    arms=ARMS,
+    budget="samples",
+    comparable=True,
+    scales={
+        "smoke": Scale(
+            3, budget=384, grace=96, reduction=2, confirm=1, replicates=1, strata=DEFAULT, startup=1, fields=_TINY
+        ),
+        "laptop": Scale(
+            12,
+            budget=2**15,
+            grace=2**12,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=DEFAULT,
+            fields={**_GRIDS, "validation_boards": 240, "test_boards": 480},
+        ),
+        "full": Scale(
+            96,
+            budget=2**24,
+            grace=2**20,
+            reduction=2,
+            confirm=1,
+            replicates=5,
+            strata=tuple(ARMS),
+            fields={
+                **_GRIDS,
+                "size": 10,
+                "train_rules": 30,
+                "hidden": 512,
+                "heads": 8,
+                "round_to": 256,
+                "batch": 256,
+                "micro_batch": "auto",
+                "halt_max_steps": 16,
+                "h_cycles": 3,
+                "l_cycles": 4,
+                "ema": 0.999,
+            },
+        ),
+    },
+    contrasts=(Contrast("reencode", "embedding", MARGINS), Contrast("reencode", "cached", MARGINS)),
+)
