@@ -5,8 +5,8 @@ puzzle's demonstrations, finds that a cache of the encoder's output starves it o
 mends that by encoding again at every call. Here the embedding, the encoder and the cached encoder
 are arms on small grids whose rules are known: new instances of rules that were trained on are one
 column, rules that never were another, for which the embedding has no score. Each arm has as many
-tuning trials over the same space and as many samples x segments, and each winner is trained again
-from 5 fresh seeds on the same boards.
+tuning trials and as many samples x segments, and each winner is trained again from 5 fresh seeds on
+the same boards.
 
     python sweeps/encoder.py                    three arms on this machine, under 10 minutes
                                                 on 2 cores

@@ -17,7 +17,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "cached": {"encoding": "cached"},
     "fct": {"encoding": "fct", "rollout": "parallel_fixed"},
     "attention": {"pooling": "attention"},
-    "plain transformer": {"pooling": "none", "h_cycles": 1, "l_cycles": 1, "halt_max_steps": 1, "l_layers": 2},
+    "plain transformer": {"pooling": "none", "h_cycles": 1, "l_cycles": 1, "halt_max_steps": 1},
     "frozen": {"freeze_encoder": True},
     "variational": {"encoder": "variational"},
 }
@@ -68,12 +68,10 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
     """
     low, high = (5e-5, 5e-4) if scale == "full" else (1e-3, 1e-2)
     found = {"lr": trial.suggest_float("lr", low, high, log=True)}
-    # Recursion has no depth, halting and exploration to search where there is one segment alone.
-    if trial.fixed.get("halt_max_steps") == 1:
-        return found
-    found["explore"] = trial.suggest_float("explore", 0.0, 0.5)
-    found["l_layers"] = trial.suggest_int("l_layers", 1, 2)
-    return found
+    # One segment leaves nothing to explore, and nor does a fixed number of them.
+    if trial.fixed.get("halt_max_steps") != 1 and trial.fixed.get("rollout") != "parallel_fixed":
+        found["explore"] = trial.suggest_float("explore", 0.0, 0.5)
+    return {**found, "l_layers": trial.suggest_int("l_layers", 1, 2)}
 
 
 STUDY = Study(

@@ -83,4 +83,8 @@ class ArcHRMConfig(BoardConfig):
             raise ValueError(f"heads: must divide the width, {self.hidden} (got {self.heads})")
         if self.batch > self.train_boards:
             raise ValueError(f"batch: must be at most train_boards, {self.train_boards} (got {self.batch})")
+        if self.demonstrations:
+            raise ValueError(f"demonstrations: must be 0, as the network reads none (got {self.demonstrations})")
+        if self.micro_batch == "auto":
+            raise ValueError("micro_batch: must be a number, as rows of a micro-batch stop together (got 'auto')")
         return self

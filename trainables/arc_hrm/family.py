@@ -117,7 +117,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         net, puzzle = cast(ArcHRM, model), config.puzzle
         board = puzzle.read(inputs)["inputs"]
         found = answers(net, board, next(net.parameters()).device)
-        answer = found.tokens[0].clip(min=PAD).astype(np.uint8)
+        answer = puzzle.settled(found.tokens[0].clip(min=PAD).astype(np.uint8))
         valid = puzzle.solves(board[0].astype(np.uint8), answer)
         return AnsweredBoard(puzzle.show(answer), valid, int(np.nan_to_num(found.cycles[0])), float(found.halt[0]))
 

@@ -23,6 +23,11 @@ LEAST_CYCLES = 2
 """The cycles before which nothing stops (log: 2), unless `max_cycles` is smaller."""
 
 
+# In evaluation torch has a fused kernel for encoder layers, which does not ask for autocast on a
+# CPU (pytorch issue 132613). Without it, scores are made by the code that is trained.
+torch.backends.mha.set_fastpath_enabled(False)
+
+
 class Thought(NamedTuple):
     """The outputs for R rows.
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
 from trainables.grids.grid import COLOURS, FIRST, LARGEST, Images, encode, exchanged, image, shapes
@@ -115,11 +116,9 @@ class Arc(GridPuzzle):
     def example(self) -> Any:
         """The first task that is scored, with its demonstrations if any are looked at."""
         asked = self._chosen()["test"][0]
-        query = asked.query[0].tolist()
-        if not self.demonstrations:
-            return query
+        name = next(name for name, number in self._numbers().items() if number == asked.task)
         shown = [[one.tolist(), other.tolist()] for one, other in asked.shown[: self.demonstrations]]
-        return {"query": query, "demonstrations": shown}
+        return {"query": asked.query[0].tolist(), "task": name, **({"demonstrations": shown} if shown else {})}
 
     def _fits(self, tasks: Sequence[GridTask]) -> tuple[GridTask, ...]:
         named = set(self.task_ids)
@@ -204,6 +203,12 @@ class Arc(GridPuzzle):
     def _grid(self, tokens: U8) -> U8:
         height, width = (int(size[0]) for size in shapes(tokens[None]))
         return tokens.reshape(self.side, self.side)[:height, :width] - FIRST
+
+    def number(self, task: str) -> int:
+        """Returns the identifier of a task itself, by its id."""
+        if task not in self._numbers():
+            raise ConfigError(f"inputs: task: no {task!r} among the tasks; an id is such as {min(self._numbers())}")
+        return self._numbers()[task] * (1 + self.augmentations)
 
     def tasks(self, boards: Boards) -> I64:
         """Returns the number of each board's task."""

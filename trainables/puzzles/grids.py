@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,6 +94,19 @@ class GridPuzzle(Puzzle):
         boards = self.draw({"test": 1, "validation": 1, "train": 1}, generator)["test"]
         return boards.inputs[0], boards.labels[0]
 
+    def settled(self, answer: U8) -> U8:
+        """Returns the grid at the corner with its EOS; the answer itself, if there is none."""
+        grid = crop(answer, self.side)
+        return encode(grid, self.side) if grid.size else answer
+
+    @abstractmethod
+    def number(self, task: str) -> int:
+        """Returns the identifier of a task by its name.
+
+        Raises:
+            ConfigError: beginning with `inputs`, if no task has that name.
+        """
+
     def same_shape(self, answers: U8, labels: U8) -> Mask:
         """Tells which answers begin with a rectangle of colours of the right height and width."""
         pairs = zip(answers, labels, strict=True)
@@ -125,22 +139,27 @@ class GridPuzzle(Puzzle):
         return found
 
     def read(self, inputs: Any) -> Rows:
-        """Reads a grid, or a mapping of a `query` and its `demonstrations`, pairs of grids.
+        """Reads a grid, or a mapping of `query`, `demonstrations` and `task`.
+
+        Demonstrations are pairs of grids; the task's name is needed where tasks have embeddings.
 
         Raises:
             ConfigError: beginning with `inputs`, if a grid is none or does not fit the canvas, or
                 if more or fewer demonstrations are given than the network looks at.
         """
         given = inputs if isinstance(inputs, Mapping) else {"query": _lines(inputs)}
-        if unknown := sorted(set(given) - {"query", "demonstrations"}):
-            raise ConfigError(f"inputs: {unknown[0]!r} is neither query nor demonstrations")
+        if unknown := sorted(set(given) - {"query", "demonstrations", "task"}):
+            raise ConfigError(f"inputs: {unknown[0]!r} is neither query, demonstrations nor task")
         query = encode(as_grid(_lines(given.get("query")), "inputs: query", self.side), self.side)
         rows = {name: query[None].astype(np.int64) for name in ("inputs", "labels")}
-        return {**rows, "puzzle": np.zeros(1, dtype=np.int64), **self._read_demonstrations(given)}
+        number = self.number(str(given["task"])) if "task" in given else 0
+        return {**rows, "puzzle": np.array([number], dtype=np.int64), **self._read_demonstrations(given)}
 
     def _read_demonstrations(self, given: Mapping[str, Any]) -> Rows:
         shown = given.get("demonstrations", [])
         if not self.demonstrations:
+            if shown:
+                raise ConfigError("inputs: no demonstrations are looked at (demonstrations=0)")
             return {}
         if not isinstance(shown, list | tuple) or not 1 <= len(shown) <= self.demonstrations:
             many = len(shown) if isinstance(shown, list | tuple) else repr(shown)

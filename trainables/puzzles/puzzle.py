@@ -385,6 +385,13 @@ class Puzzle(ABC):
         """
         return np.arange(len(boards))
 
+    def settled(self, answer: U8) -> U8:
+        """Returns an answer, uint8 [cells], without what is no part of it; default: as it is.
+
+        Cells whose label would be PAD are no targets, so that a network may say anything there.
+        """
+        return answer
+
     def same_shape(self, answers: U8, labels: U8) -> Mask | None:
         """Tells which answers have the shape of the right one, bool [boards].
 

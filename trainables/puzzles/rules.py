@@ -92,10 +92,10 @@ class GridRules(GridPuzzle):
     def example(self) -> Any:
         """An instance of the first rule, with its demonstrations if any are looked at."""
         generator = np.random.default_rng(0)
-        (query, *shown) = (training(1)[0].pair(generator, LEAST, self.side) for _ in range(1 + self.demonstrations))
-        if not self.demonstrations:
-            return query[0].tolist()
-        return {"query": query[0].tolist(), "demonstrations": [[one.tolist(), other.tolist()] for one, other in shown]}
+        (rule,) = training(1)
+        (query, *pairs) = (rule.pair(generator, LEAST, self.side) for _ in range(1 + self.demonstrations))
+        shown = [[one.tolist(), other.tolist()] for one, other in pairs]
+        return {"query": query[0].tolist(), "task": rule.name, **({"demonstrations": shown} if shown else {})}
 
     def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
         """Draws the boards of all splits; the rules take turns.
@@ -189,6 +189,13 @@ class GridRules(GridPuzzle):
         mates = (own[:, None] + ahead) % there[:, None] * rules + turn[:, None]
         inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
         return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
+
+    def number(self, task: str) -> int:
+        """Returns the identifier of a rule that is trained on, by its name."""
+        names = [rule.name for rule in training(self.train_rules)]
+        if task not in names:
+            raise ConfigError(f"inputs: task: no rule {task!r} is trained on; they are {', '.join(names)}")
+        return names.index(task)
 
     def tasks(self, boards: Boards) -> I64:
         """Returns the number of each board's rule."""

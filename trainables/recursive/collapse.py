@@ -9,7 +9,8 @@ from torch import Tensor
 from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
 from trainables.puzzles.puzzle import Boards
-from trainables.recursive.metrics import PROBED, judged, parts, shown, tensors, think
+from trainables.puzzles.scoring import by_unit
+from trainables.recursive.metrics import PROBED, UNIT, judged, parts, shown, tensors, think
 from trainables.recursive.model import ETRM
 
 __all__ = ["COLLAPSE", "collapse"]
@@ -39,7 +40,7 @@ COLLAPSE = (
     Metric(
         "exact_exchanged",
         "min",
-        "boards",
+        UNIT,
         "share of boards that are right although each is shown the demonstrations of the next; "
         "as high as exact: the demonstrations are not used",
         role="descriptive",
@@ -61,8 +62,10 @@ def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Mea
         others = tensors(model.config.puzzle.rows(boards, (index + 1) % len(boards)), device)
         said = think(model, {**rows, **shown(model, others)})
         right.append(judged(model, said, rows["labels"]).exact)
+    units = model.config.puzzle.units(boards)
+    exchanged = mean_over_units(by_unit(np.concatenate(right), units), (0.0, 1.0))
     contexts = _contexts(model, boards, device)
-    found = {"context_spread": _spread(contexts), "exact_exchanged": mean_over_units(np.concatenate(right), (0.0, 1.0))}
+    found = {"context_spread": _spread(contexts), "exact_exchanged": exchanged}
     tasks = model.config.puzzle.tasks(boards)
     if tasks is None or len(np.unique(tasks[: len(contexts)])) in (1, len(contexts)):
         return found

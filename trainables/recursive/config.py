@@ -56,7 +56,8 @@ _ENCODER_APPLIES: _Conditions = (
     ),
     (lambda c: c.encoder == "variational", "without encoder=variational", ("kl_weight",)),
     (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
-    (lambda c: c.pooling != "none", "with pooling=none", ("set_layers", "context_tokens")),
+    (lambda c: c.pooling != "none", "with pooling=none", ("set_layers",)),
+    (lambda c: c.pooling != "none" or c.encoder == "lookup", "with pooling=none", ("context_tokens",)),
 )
 """The same for the fields that ETRM alone has."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -113,6 +113,11 @@ class ETRMTask(RecursiveTask):
             self._encodings += torch.tensor(found, dtype=torch.float64, device=self.device)
         self._reached.clear()
         super().after_step(step)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state, and forgets the steps that it takes back."""
+        super().load_state_dict(state)
+        self._reached.clear()
 
     def tallies(self) -> Mapping[str, Tensor]:
         """Returns sums and counts by name, and starts anew.

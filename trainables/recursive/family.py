@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leadline.config import TrialConfig
+from leadline.config import ConfigError, TrialConfig
 from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
@@ -160,11 +160,13 @@ class RecursiveFamily(Family[C], Generic[C]):
         """
         net, puzzle = cast(RecursiveNet, model), config.puzzle
         rows = puzzle.read(inputs)
+        if config.task_embedding and puzzle.identifiers > 1 and not (isinstance(inputs, Mapping) and "task" in inputs):
+            raise ConfigError("inputs: needs `task`, the name of the task whose embedding answers")
         device = next(net.parameters()).device
         with torch.no_grad():
             said = think(net, tensors(rows, device))
             halting_segment = int(halting_step(net, said)[0])
-        answer = said.logits[-1, 0].argmax(-1).cpu().numpy().astype(np.uint8)
+        answer = puzzle.settled(said.logits[-1, 0].argmax(-1).cpu().numpy().astype(np.uint8))
         valid = puzzle.solves(rows["inputs"][0].astype(np.uint8), answer)
         return FilledBoard(puzzle.show(answer), valid, len(said.logits), halting_segment, float(said.q_halt[-1, 0]))
 
@@ -222,6 +224,8 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
 
     def checkpoint_bytes(self, config: ETRMConfig) -> int:
         """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""
+        if config.task_embedding:
+            return super().checkpoint_bytes(config)
         grids = 2 * config.puzzle.demonstrations * config.tokens
         cache = config.prefix * config.hidden if config.encoding == "cached" else 0
         rows = config.batch * config.trajectories if config.rollout == "serial_act" else 0

@@ -18,7 +18,7 @@ from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle
+from trainables.puzzles.puzzle import I64, PAD, Boards
 from trainables.puzzles.scoring import by_unit, divided
 from trainables.recursive import losses
 from trainables.recursive.act import halts
@@ -29,6 +29,7 @@ __all__ = [
     "LADDER",
     "METRICS",
     "PROBED",
+    "UNIT",
     "Scores",
     "exponents",
     "halting_step",
@@ -299,9 +300,10 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
         **{f"lambda{i + 1}": mean_over_units(growth[:, i]) for i in range(EXPONENTS)},
         **({} if shape is None else {"shape": share(shape)}),
         # Without demonstrations nothing tells a network of a task that it was not trained on.
-        **(_of_new(puzzle, new, _clean(model, new, device)[0].exact) if len(new) and model.shown else {}),
+        **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
     }
 
 
-def _of_new(puzzle: Puzzle, new: Boards, exact: Array) -> dict[str, Measure]:
-    return {"exact_new": mean_over_units(by_unit(exact, puzzle.units(new)), (0.0, 1.0))}
+def _exact(model: RecursiveNet, boards: Boards, device: torch.device) -> Measure:
+    units = model.config.puzzle.units(boards)
+    return mean_over_units(by_unit(_clean(model, boards, device)[0].exact, units), (0.0, 1.0))

@@ -15,7 +15,8 @@ Without `--dtype`, numbers are computed as when the checkpoint was saved. `bfloa
 products, by autocast. With `float64` a family that draws random numbers in the precision of its
 values draws others, so that a metric which rests on them changes.
 
-Exit code 0, 1 where a metric has changed, 2 for bad input.
+Exit code 0, 1 where a metric has changed, 2 for bad input. Descriptive metrics, such as an exponent
+of a model's dynamics, are shown and do not decide it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["VALIDATE"]
 
 CHANGED = 1
-"""The exit code where a metric has changed."""
+"""The exit code where a metric that says how good a model is has changed."""
 SHOWN = 10
 """The number of units that are named for a metric."""
 
@@ -78,7 +79,8 @@ def _validate(given: argparse.Namespace) -> int:
     terminal.console().print(_table(compared))
     for line in _lines(compared, tolerance, dtype):
         print(line)
-    return CHANGED if any(one.verdict == "changed" for one in compared) else 0
+    scores = {metric.name for metric in subject.family.metrics if metric.role != "descriptive"}
+    return CHANGED if any(one.verdict == "changed" and one.name in scores for one in compared) else 0
 
 
 def _table(compared: list[Comparison]) -> Table:

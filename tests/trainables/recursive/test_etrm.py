@@ -201,8 +201,9 @@ def test_a_lookup_reads_no_demonstrations_and_says_nothing_of_new_rules() -> Non
     other = ETRM_FAMILY.config({**small, **rules, "encoder": "standard"})
     assert config.data_key == other.data_key
     assert config.unused() == []
-    idle = ETRM_FAMILY.config({**small, **rules, "pooling": "none"}).unused()
-    assert idle[0] == "pooling=none has no effect with encoder=lookup"
+    idle = ETRM_FAMILY.config({**small, **rules, "pooling": "none"})
+    assert idle.unused() == ["pooling=none has no effect with encoder=lookup"]
+    assert idle.prefix == 4
 
 
 def rows_of(data: RecursiveData, net: Any) -> dict[str, Tensor]:

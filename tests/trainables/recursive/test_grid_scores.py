@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from leadline.config import make
+from leadline.config import ConfigError, make
 from trainables.grids.grid import PAD
 from trainables.puzzles.data import PuzzleData, build
 from trainables.puzzles.puzzle import Boards
@@ -153,3 +153,40 @@ def test_a_network_without_demonstrations_has_no_score_on_new_rules() -> None:
     assert found["shape"].n == 24
     empty = dataclasses.replace(data, validation=data.validation.take(np.arange(3)))
     assert len(empty.validation) == 3
+
+
+def test_a_predicted_grid_is_what_stands_at_the_corner(config: ETRMConfig, data: PuzzleData) -> None:
+    """What a network says beside it was never a target."""
+    boards, puzzle = data.validation, data.puzzle
+    small = int(np.flatnonzero((boards.labels == PAD).any(1))[0])
+    told: Any = Told(network(config).eval(), boards, np.where(boards.labels == PAD, 7, boards.labels))
+    shown = [
+        [puzzle.show(grid.astype(np.uint8)) for grid in pair]
+        for pair in zip(*(boards.extra[name][small] for name in ("demo_inputs", "demo_labels")), strict=True)
+    ]
+    given = {"query": puzzle.show(boards.inputs[small]), "demonstrations": shown}
+    answer = ETRM_FAMILY.predict(told, given, config)
+    assert answer.board == puzzle.show(boards.labels[small])
+    assert answer.valid
+
+
+def test_a_network_with_embeddings_asks_for_the_task() -> None:
+    fields = {name: SMALL[name] for name in SMALL if name != "encoder_layers"}
+    config = make(ETRMConfig, {**fields, "encoder": "lookup"})
+    torch.manual_seed(0)
+    net = ETRM_FAMILY.model(config).eval()
+    nn.init.normal_(net.get_parameter("puzzle.weight"), std=3.0)
+    example = ETRM_FAMILY.example(config)
+    assert example["task"] == "background 2"
+    nn.init.normal_(net.get_parameter("q_head.weight"))
+    one, other = (ETRM_FAMILY.predict(net, {**example, "task": task}, config) for task in ("background 2", "keep 3"))
+    assert one.q_halt != other.q_halt
+    for wrong, message in (
+        (
+            {**example, "task": "recolour 30"},
+            "inputs: task: no rule 'recolour 30' is trained on; they are ",
+        ),
+        ({name: example[name] for name in ("query", "demonstrations")}, "inputs: needs `task`"),
+    ):
+        with pytest.raises(ConfigError, match="^" + message):
+            ETRM_FAMILY.predict(net, wrong, config)
