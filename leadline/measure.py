@@ -77,7 +77,7 @@ class Metric:
         role: what it is to a report; see `Role`.
         series: its place among metrics that are one quantity at growing strengths, if it has one.
         optional: whether some configurations have none, such as a score on new rules where nothing
-            shows them. Who reports it must have a trivial predictor for it, like for any other.
+            shows them. The contract suite asks for a trivial predictor wherever it is reported.
     """
 
     name: str

@@ -36,13 +36,14 @@ class AnsweredBoard:
 
     Attributes:
         board: the answered board, as lines of text.
-        valid: whether it solves the board: what was given is kept, and the puzzle's rules hold.
+        valid: whether it solves the board: what was given is kept, and the puzzle's rules hold;
+            None where that cannot be known, as for grids.
         cycles: the cycles that the answer took.
         halt: the probability of halting after the last of them.
     """
 
     board: tuple[str, ...]
-    valid: bool
+    valid: bool | None
     cycles: int
     halt: float
 
@@ -118,7 +119,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         board = puzzle.read(inputs)["inputs"]
         found = answers(net, board, next(net.parameters()).device)
         answer = puzzle.settled(found.tokens[0].clip(min=PAD).astype(np.uint8))
-        valid = puzzle.solves(board[0].astype(np.uint8), answer)
+        valid = puzzle.solves(board[0].astype(np.uint8), answer) if puzzle.has_solver else None
         return AnsweredBoard(puzzle.show(answer), valid, int(np.nan_to_num(found.cycles[0])), float(found.halt[0]))
 
     def example(self, config: ArcHRMConfig) -> Any:

@@ -33,6 +33,21 @@ class _Asked(NamedTuple):
     task: int
     query: Pair
     shown: tuple[Pair, ...]
+    of_scored: bool = False
+    """Whether it is a demonstration of a scored task, which is trained on."""
+
+
+class _Names:
+    """The names of pairs up to symmetry, each computed once."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, bytes] = {}
+
+    def of(self, pair: Pair) -> bytes:
+        """Returns the name of a pair of a loaded task, which lives as long as the process."""
+        if id(pair) not in self._found:
+            self._found[id(pair)] = digest_name(canonical(pair))
+        return self._found[id(pair)]
 
 
 @dataclass(frozen=True)
@@ -69,10 +84,13 @@ class Arc(GridPuzzle):
         if fields.clues:
             return f"clues: ARC has none (got {fields.clues})"
         puzzle = cls.of(fields)
-        known = {task.name for task in (*puzzle._training(), *puzzle._scored("test"), *puzzle._scored("validation"))}
+        every = (*puzzle._training(), *puzzle._scored("test"), *puzzle._scored("validation"))
+        known = {task.name: task.side for task in every}
         for name in fields.task_ids:
             if name not in known:
                 return f"task_ids: no {name!r} in {fields.data_set}; an id is such as {min(known)}"
+            if known[name] > fields.size:
+                return f"task_ids: {name} has a side of {known[name]}, more than size, {fields.size}"
         return puzzle._impossible()
 
     def _impossible(self) -> str:
@@ -158,25 +176,31 @@ class Arc(GridPuzzle):
         trained = list(_every_pair(self._fits(self._training()), numbers))
         if self.transductive:
             for tasks in halves.values():
-                trained += _every_pair(tasks, numbers, queries=False)
+                trained += (asked._replace(of_scored=True) for asked in _every_pair(tasks, numbers, queries=False))
         return {**found, "train": trained}
 
     def draw(self, counts: Mapping[str, int], generator: np.random.Generator) -> dict[str, Boards]:
         """Returns the boards of each split, at most so many, in a random order.
 
-        Pairs that are images of one taken before, in the order of `counts`, are left out.
+        Pairs that are images of one taken before, in the order of `counts`, are left out, and no
+        scored pair is shown beside a training board. Demonstrations of the scored tasks are taken
+        before other training pairs, so that few boards leave no scored task without any.
         """
-        chosen, seen = self._chosen(), set[bytes]()
+        chosen, scored = self._chosen(), set[bytes]()
+        names = _Names()
         found = {}
         for split, count in counts.items():
             order = generator.permutation(len(chosen[split])).tolist()
-            kept: list[tuple[_Asked, bytes]] = []
-            for asked in (chosen[split][place] for place in order):
-                name = digest_name(canonical(asked.query))
-                if len(kept) < count and name not in seen:
-                    seen.add(name)
-                    kept.append((asked, name))
-            found[split] = self._boards(kept, generator)
+            taken = sorted((chosen[split][place] for place in order), key=lambda asked: not asked.of_scored)
+            kept: dict[bytes, _Asked] = {}
+            for asked in taken:
+                name = names.of(asked.query)
+                if len(kept) < count and name not in scored and name not in kept:
+                    # Nor may a demonstration be an image of the query that it stands beside.
+                    shown = tuple(pair for pair in asked.shown if names.of(pair) not in {name, *scored})
+                    kept[name] = asked._replace(shown=shown)
+            found[split] = self._boards([(asked, name) for name, asked in kept.items()], generator)
+            scored |= kept.keys()
         return found
 
     def _boards(self, chosen: list[tuple[_Asked, bytes]], generator: np.random.Generator) -> Boards:
@@ -228,21 +252,51 @@ class Arc(GridPuzzle):
         used = [f"{len(boards)} of {len(chosen[split])} for {split}" for split, boards in splits.items()]
         out = sum(len(chosen[split]) - len(boards) for split, boards in splits.items())
         why = "the others are images of pairs that are, or more than were asked for"
-        return [Finding("pairs", False, out, f"pairs that are used: {', '.join(used)}; {why}.")]
+        pairs = Finding("pairs", False, out, f"pairs that are used: {', '.join(used)}; {why}.")
+        return [pairs, *self._leaks(splits)] if self.demonstrations else [pairs]
+
+    def _leaks(self, splits: Mapping[str, Boards]) -> list[Finding]:
+        """Says whether a scored pair is shown: in training, or beside its own query."""
+        train = splits["train"]
+        scored = {name for split, boards in splits.items() if split != "train" for name in boards.classes.tolist()}
+        shown = np.concatenate([train.extra[DEMO_INPUTS], train.extra[DEMO_LABELS]], 2).reshape(-1, 2 * self.cells)
+        told = [self._named(pair) for pair in np.unique(shown[shown.any(1)], axis=0)]
+        hits = sum(name in scored for name in told)
+        own = sum(
+            self._named(np.concatenate([one, other])) == name
+            for split, boards in splits.items()
+            if split != "train"
+            for name, ones, others in zip(
+                boards.classes.tolist(), boards.extra[DEMO_INPUTS], boards.extra[DEMO_LABELS], strict=True
+            )
+            for one, other in zip(ones, others, strict=True)
+            if one.any()
+        )
+        beside = f"{own} scored pairs stand beside an image of themselves."
+        return [
+            Finding("overlap_demonstrations", hits > 0, hits, f"{hits} scored pairs are shown in training."),
+            Finding("own_demonstrations", own > 0, own, beside),
+        ]
+
+    def _named(self, tokens: U8) -> bytes:
+        """Returns the name of a pair, uint8 [2 * cells]."""
+        return digest_name(canonical((self._grid(tokens[: self.cells]), self._grid(tokens[self.cells :]))))
 
     def rows(self, boards: Boards, index: I64, generator: np.random.Generator | None = None) -> Rows:
         """Returns the boards at `index` as a model is given them.
 
-        With a generator, each row is one of its task's images, demonstrations and all; the task
-        itself is one of them, and each has an identifier. The query is moved to a random place.
+        With a generator, each row is one of its task's images, demonstrations and all, and each
+        image has an identifier. Every other row is the task itself, which is what is scored; the
+        queries of the others are moved to a random place.
         """
         tasks = boards.extra[TASK][index]
         inputs, labels, shown = boards.inputs[index], boards.labels[index], self.demonstrated(boards, index)
         numbers = np.zeros(len(index), dtype=np.int64)
         if generator is not None:
-            numbers = generator.integers(1 + self.augmentations, size=len(index))
+            others = generator.integers(1, 1 + max(1, self.augmentations), size=len(index))
+            numbers = np.where(generator.random(len(index)) < 0.5, min(1, self.augmentations) * others, 0)
             turns, colours = (table[tasks, numbers] for table in _images(len(self._numbers()), self.augmentations))
-            down, right = _places(inputs, labels, turns, generator)
+            down, right = (place * (numbers > 0) for place in _places(inputs, labels, turns, generator))
             inputs, labels = (image(tokens, Images(turns, colours, down, right)) for tokens in (inputs, labels))
             shown = {name: self._imaged(array, turns, colours) for name, array in shown.items()}
         identifier = tasks * (1 + self.augmentations) + numbers

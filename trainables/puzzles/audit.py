@@ -69,7 +69,8 @@ def _labels(puzzle: Puzzle, split: str, boards: Boards) -> Finding:
     valid = puzzle.lawful(boards.inputs, boards.labels)
     looked = _spaced(len(boards), SOLVED)
     wrong = np.flatnonzero(~valid).tolist()
-    wrong += [i for i in looked if valid[i] and not puzzle.only_answer(boards.inputs[i], boards.labels[i])]
+    if puzzle.has_solver:
+        wrong += [i for i in looked if valid[i] and not puzzle.only_answer(boards.inputs[i], boards.labels[i])]
     solved = f"are not the only answer: all by the rules, {len(looked)} by the solver"
     wrongly = solved if puzzle.has_solver else "are not well formed"
     sentence = f"{len(wrong)} of {len(boards)} {split} labels {wrongly}."

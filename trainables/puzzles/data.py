@@ -16,7 +16,7 @@ from trainables.puzzles.puzzle import I64, Boards, Puzzle, Rows
 
 __all__ = ["PuzzleData", "Sampler", "build"]
 
-VERSION = 2
+VERSION = 3
 """The version of what is drawn; raised when the same configuration gives other boards."""
 
 SPLITS = ("test", "validation", "train")

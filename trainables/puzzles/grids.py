@@ -186,8 +186,10 @@ class GridPuzzle(Puzzle):
 
 
 def _lines(grid: Any) -> Any:
-    """Splits text into its lines; leaves anything else as it is."""
-    return grid.split() if isinstance(grid, str) else grid
+    """Splits text into its lines, without spaces between cells; leaves anything else as it is."""
+    if not isinstance(grid, str):
+        return grid
+    return ["".join(line.split()) for line in grid.splitlines() if line.strip()]
 
 
 def _redrawn(tokens: U8) -> U8:

@@ -423,10 +423,10 @@ class Puzzle(ABC):
     def most_frequent(self, train: Boards) -> Predictor:
         """Returns the predictor of each cell's most frequent training label.
 
-        It counts the boards in which the cell was asked for, and copies what is given and the cells
-        that were never asked for in training.
+        It counts the boards in which the cell was asked for and is part of the answer, and copies
+        what is given and the cells that never were in training.
         """
-        asked = self.asked(train.inputs)
+        asked = self.asked(train.inputs) & (train.labels != PAD)
         tokens = int(train.labels.max()) + 1
         counts = np.stack([((train.labels == token) & asked).sum(axis=0) for token in range(tokens)])
         common, known = counts.argmax(axis=0).astype(np.uint8), asked.any(axis=0)

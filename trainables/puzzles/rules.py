@@ -103,14 +103,17 @@ class GridRules(GridPuzzle):
         Raises:
             ConfigError: if a rule has not so many different inputs.
         """
-        trained = training(self.train_rules)
-        new = held_out(self.train_rules) if self.demonstrations else ()
+        trained, new = training(self.train_rules), held_out(self.train_rules)
         found = {}
+        # Streams of their own, so that boards of new rules are the same however many are trained.
+        streams = dict(zip(counts, zip(*[iter(generator.spawn(2 * len(counts)))] * 2, strict=True), strict=True))
         for split, count in counts.items():
-            boards = self._pairs(trained, count, split, generator)
+            own, others = streams[split]
+            boards = self._pairs(trained, count, split, own)
             if split != "train" and self.demonstrations:
-                others = self._pairs(new, count, split, generator)
-                boards = joined([self._shown(boards, trained, generator), self._shown(others, new, generator)])
+                fresh = self._shown(self._pairs(new, count, split, others), new, others)
+                boards = joined([self._shown(boards, trained, own), fresh])
+                boards = boards.take(own.permutation(len(boards)))
             found[split] = boards
         return found
 
@@ -184,8 +187,7 @@ class GridRules(GridPuzzle):
         if generator is None:
             ahead = np.tile(np.arange(1, count + 1), (len(index), 1))
         else:
-            # Different ones among those that are not the board itself: the order of random numbers.
-            ahead = 1 + np.argsort(generator.random((len(index), int(there.min()) - 1)), 1)[:, :count]
+            ahead = _distinct(there - 1, count, generator)
         mates = (own[:, None] + ahead) % there[:, None] * rules + turn[:, None]
         inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
         return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
@@ -256,6 +258,20 @@ class GridRules(GridPuzzle):
                 other = f"{doubtful} of {len(places)} {split} boards have another rule that agrees with what is shown"
                 found.append(Finding(f"ambiguous_{split}", False, doubtful, f"{other}, and answers otherwise."))
         return found
+
+
+def _distinct(most: I64, count: int, generator: np.random.Generator) -> I64:
+    """Draws `count` different numbers from 1 to `most`, int64 [rows], for each row.
+
+    Each new one is drawn from the numbers that are left, which are counted past the others.
+    """
+    found: list[I64] = []
+    for number in range(count):
+        drawn = 1 + (generator.random(len(most)) * (most - number)).astype(np.int64)
+        for before in np.sort(np.array(found), 0) if found else ():
+            drawn += drawn >= before
+        found.append(drawn)
+    return np.stack(found, 1)
 
 
 def part(rule: Rule, tokens: U8) -> int:

@@ -33,6 +33,10 @@ _APPLY: _Conditions = (
         ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "stages", "p_clean"),
     ),
     (lambda c: not c.stages, "with stages", ("ramp",)),
+    (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "task_ids", "augmentations")),
+    (lambda c: c.task == "rules", "without task=rules", ("train_rules",)),
+    (lambda c: c.augment, "without augment", ("augmentations",)),
+    (lambda c: c.reads_demonstrations, "on a network that reads none", ("demonstrations",)),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
     (lambda c: c.noise == "grid", "without noise=grid", ("sigmas",)),
     (lambda c: c.noise == "loguniform", "without noise=loguniform", ("sigma_min",)),
@@ -189,6 +193,11 @@ class RecursiveConfig(BoardConfig):
         return _APPLY
 
     @property
+    def reads_demonstrations(self) -> bool:
+        """Whether the network looks at the demonstrations that stand beside a board."""
+        return False
+
+    @property
     def task_embedding(self) -> int:
         """The numbers of each puzzle identifier's embedding, which sign-SGD trains; 0: none."""
         return self.puzzle_emb
@@ -230,6 +239,8 @@ class RecursiveConfig(BoardConfig):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> RecursiveConfig:
         _ = self.curriculum  # which refuses stages that cannot be
+        if self.task == "arc" and self.protocol == "inductive" and not self.reads_demonstrations:
+            raise ValueError("protocol: must be transductive, as nothing tells this network of a task not trained on")
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ValueError(f"heads: must divide the width, {self.hidden}, into parts of even size (got {self.heads})")
         if self.batch > self.train_boards:
@@ -338,6 +349,11 @@ class ETRMConfig(TRMConfig):
         """The number of tokens of the context."""
         whole = self.pooling == "none" and self.encoder != "lookup"
         return 2 * self.puzzle.demonstrations * self.tokens if whole else self.context_tokens
+
+    @property
+    def reads_demonstrations(self) -> bool:
+        """Whether the network looks at demonstrations, rather than a task's own context."""
+        return self.encoder != "lookup"
 
     @property
     def task_embedding(self) -> int:

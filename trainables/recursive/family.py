@@ -60,7 +60,8 @@ class FilledBoard:
 
     Attributes:
         board: the filled board, as lines of text.
-        valid: whether it solves the board: what was given is kept, and the puzzle's rules hold.
+        valid: whether it solves the board: what was given is kept, and the puzzle's rules hold;
+            None where that cannot be known, as for grids.
         segments: how many segments the answer took: `halt_max_steps`, as when a trial is scored.
         halting_segment: after how many of them Q would have halted.
         q_halt: logit of Q-halt after the last segment; at 0 or above the network takes its answer
@@ -68,7 +69,7 @@ class FilledBoard:
     """
 
     board: tuple[str, ...]
-    valid: bool
+    valid: bool | None
     segments: int
     halting_segment: int
     q_halt: float
@@ -167,7 +168,7 @@ class RecursiveFamily(Family[C], Generic[C]):
             said = think(net, tensors(rows, device))
             halting_segment = int(halting_step(net, said)[0])
         answer = puzzle.settled(said.logits[-1, 0].argmax(-1).cpu().numpy().astype(np.uint8))
-        valid = puzzle.solves(rows["inputs"][0].astype(np.uint8), answer)
+        valid = puzzle.solves(rows["inputs"][0].astype(np.uint8), answer) if puzzle.has_solver else None
         return FilledBoard(puzzle.show(answer), valid, len(said.logits), halting_segment, float(said.q_halt[-1, 0]))
 
     def example(self, config: C) -> Any:

@@ -53,6 +53,8 @@ Of the test split all are.
 EXPONENTS = 2
 EXPONENT_BOARDS = 16
 _BOARDS_AT_ONCE = 128
+_TOKENS_AT_ONCE = 2**17
+"""The most boards, and the most tokens of boards and demonstrations, that are scored at a time."""
 _SEED = 20260
 """The seed of the probing noise and the tangent vectors: the same for every trial."""
 
@@ -76,7 +78,7 @@ METRICS = (
         "max",
         UNIT,
         "share of boards whose every cell is right, from the clean start, after halt_max_steps segments; "
-        "of tasks that are trained on, if there are any others",
+        "of tasks that are trained on; with ARC's inductive protocol none is, and it is of new ones",
     ),
     Metric(
         "exact_new",
@@ -206,9 +208,12 @@ def parts(
 
     The boards are in the form that the model is given.
     """
-    for first in range(0, count, _BOARDS_AT_ONCE):
-        index = np.arange(first, min(first + _BOARDS_AT_ONCE, count))
-        yield index, tensors(model.config.puzzle.rows(boards, index), device)
+    puzzle = model.config.puzzle
+    tokens = puzzle.cells * (1 + (2 * puzzle.demonstrations if model.shown else 0))
+    rows = max(1, min(_BOARDS_AT_ONCE, _TOKENS_AT_ONCE // tokens))
+    for first in range(0, count, rows):
+        index = np.arange(first, min(first + rows, count))
+        yield index, tensors(puzzle.rows(boards, index), device)
 
 
 def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -297,7 +302,7 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
         "accuracy": share(clean.accuracy),
         "q_accuracy": share(clean.q_accuracy),
         "halt_steps": mean_over_units(by_unit(clean.halt_steps, units), (1.0, float(model.config.halt_max_steps))),
-        **{f"lambda{i + 1}": mean_over_units(growth[:, i]) for i in range(EXPONENTS)},
+        **{f"lambda{i + 1}": mean_over_units(by_unit(growth[:, i], units[: len(growth)])) for i in range(EXPONENTS)},
         **({} if shape is None else {"shape": share(shape)}),
         # Without demonstrations nothing tells a network of a task that it was not trained on.
         **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),

@@ -193,5 +193,5 @@ def test_predicting_agrees_with_evaluating(data: PuzzleData) -> None:
     assert {answer.cycles for answer in said} == {2, 3}
     assert [float(answer.cycles) for answer in said] == list(scores["cycles"].units)
     assert [answer.halt for answer in said] == pytest.approx(scores["halt"].units, abs=1e-5)
-    assert [float(answer.valid) for answer in said] == list(scores["exact"].units)
+    assert [float(bool(answer.valid)) for answer in said] == list(scores["exact"].units)
     assert str(said[0]) == "\n".join(said[0].board)

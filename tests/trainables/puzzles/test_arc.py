@@ -18,7 +18,7 @@ from trainables.puzzles.arc import TASK, Arc
 from trainables.puzzles.audit import audit
 from trainables.puzzles.data import PuzzleData, Sampler, build
 from trainables.puzzles.puzzle import Boards
-from trainables.recursive.config import TRMConfig
+from trainables.recursive.config import ETRMConfig, TRMConfig
 
 WHOLE: dict[str, Any] = {"task": "arc", "size": 30, "train_boards": 5000}
 SMALL: dict[str, Any] = {"task": "arc", "size": 10, "demonstrations": 3, "augmentations": 5, "batch": 32}
@@ -81,9 +81,35 @@ def test_two_evaluation_queries_are_images_of_training_pairs(whole: PuzzleData) 
     assert not trained & {*whole.test.classes.tolist(), *whole.validation.classes.tolist()}
 
 
+def test_no_scored_pair_is_shown_in_training() -> None:
+    """The query of 50a16a69 is, in other colours, a demonstration of the training task caa06a1f."""
+    fields = {"task": "arc", "size": 30, "train_boards": 5000, "demonstrations": 10, "batch": 8}
+    data = build(make(ETRMConfig, fields))
+    found = {finding.guard: finding for finding in audit(data)}
+    assert not [finding for finding in found.values() if finding.failed]
+    assert found["overlap_demonstrations"].number == found["own_demonstrations"].number == 0
+    (asked,) = [task for task in load("arcagi1", "evaluation") if task.name == "50a16a69"]
+    leaked = _encoded(asked.queries[0], 30)
+    extra = {name: array.copy() for name, array in data.train.extra.items()}
+    extra["demo_inputs"][5, 0], extra["demo_labels"][5, 0] = leaked
+    leaky = dataclasses.replace(data, train=dataclasses.replace(data.train, extra=extra))
+    assert {f.guard: f.number for f in audit(leaky) if f.failed} == {"overlap_demonstrations": 1}
+
+
+def _encoded(pair: Any, side: int) -> tuple[Any, Any]:
+    return encode(pair[0], side), encode(pair[1], side)
+
+
+def test_few_training_boards_leave_no_scored_task_untrained() -> None:
+    fields = {"task": "arc", "size": 10, "train_boards": 400, "validation_boards": 10, "test_boards": 10, "batch": 8}
+    data = build(make(TRMConfig, fields))
+    scored = set(data.test.extra[TASK].tolist()) | set(data.validation.extra[TASK].tolist())
+    assert scored <= set(data.train.extra[TASK].tolist())
+
+
 @pytest.mark.parametrize(("protocol", "scored_tasks_are_trained_on"), [("transductive", True), ("inductive", False)])
 def test_protocols(protocol: str, scored_tasks_are_trained_on: bool) -> None:
-    data = build(make(TRMConfig, {**SMALL, "protocol": protocol}))
+    data = build(make(ETRMConfig, {**SMALL, "protocol": protocol}))
     both = set(data.train.extra[TASK].tolist()) & set(data.test.extra[TASK].tolist())
     assert bool(both) == scored_tasks_are_trained_on
 
@@ -172,6 +198,11 @@ def test_images_are_moved_and_turned(small: PuzzleData) -> None:
         ({"demonstrations": 11}, "demonstrations: no task of these shows more than 10 (got 11)"),
         ({"task_ids": "00000000"}, "task_ids: no '00000000' in arcagi1; an id is such as 00576224"),
         ({"task_ids": "007bbfb7"}, "task_ids: none of the named ones is left for test"),
+        ({"size": 10, "task_ids": "00576224,009d5c81"}, "task_ids: 009d5c81 has a side of 14, more than size, 10"),
+        (
+            {"protocol": "inductive"},
+            "protocol: must be transductive, as nothing tells this network of a task not trained on",
+        ),
         ({"augmentations": -1}, "augmentations: input should be greater than or equal to 0 (got -1)"),
         ({"data_set": "arc1"}, "data_set: input should be 'arcagi1', 'arcagi2' or 'arcagi1_to_2' (got 'arc1')"),
     ],

@@ -15,7 +15,7 @@ from trainables.grids.rules.registry import HELD_FAMILIES, HELD_MEMBERS, RULES, 
 from trainables.puzzles.audit import audit
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import Boards
-from trainables.puzzles.rules import NEW, PARTS, RULE, GridRules, part
+from trainables.puzzles.rules import NEW, PARTS, RULE, GridRules, _distinct, part
 from trainables.recursive.config import TRMConfig
 
 COUNTS = {"test": 30, "validation": 20, "train": 120}
@@ -54,7 +54,8 @@ def test_half_of_what_is_scored_is_of_rules_that_are_never_trained(splits: dict[
     for split in ("validation", "test"):
         boards = splits[split]
         assert len(boards) == 2 * COUNTS[split]
-        assert boards.extra[NEW].tolist() == [False] * COUNTS[split] + [True] * COUNTS[split]
+        assert boards.extra[NEW].sum() == COUNTS[split]
+        assert 0 < boards.extra[NEW][: COUNTS[split]].sum() < COUNTS[split], "in random order"
         new = {NAMES[rule] for rule in boards.extra[RULE][boards.extra[NEW]].tolist()}
         assert new == {*HELD_MEMBERS, *HELD_FAMILIES}
         assert not trained & new
@@ -107,10 +108,22 @@ def test_identifiers_are_the_trained_rules(puzzle: GridRules, splits: dict[str, 
     assert "demo_inputs" not in GridRules(5, 0, 6).rows(alone["test"], np.arange(3))
 
 
+def test_demonstrations_are_different_and_none_is_the_board_itself() -> None:
+    most = np.array([4, 7] * 300)
+    found = _distinct(most, 4, np.random.default_rng(0))
+    assert found.min() == 1
+    assert (found <= most[:, None]).all()
+    assert all(len(set(row)) == 4 for row in found.tolist())
+    counts = np.bincount(found[1::2].reshape(-1), minlength=8)[1:]
+    assert counts.min() > 0.8 * counts.mean()
+
+
 def test_held_out_rules_are_the_same_however_many_are_trained() -> None:
+    """And so are their boards."""
     few, many = (GridRules(5, 2, count).draw({"test": 40, "train": 120}, np.random.default_rng(0)) for count in (4, 30))
     new = [sorted(set(split["test"].extra[RULE][split["test"].extra[NEW]].tolist())) for split in (few, many)]
     assert new[0] == new[1]
+    assert {*few["test"].classes[few["test"].extra[NEW]]} == {*many["test"].classes[many["test"].extra[NEW]]}
     assert len(new[0]) == 20
 
 

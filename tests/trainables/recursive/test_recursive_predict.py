@@ -56,7 +56,11 @@ def test_predicting_agrees_with_evaluating(family: RecursiveFamily[Any], fields:
     solved = [
         answer.board == data.puzzle.show(label) for answer, label in zip(answers, data.validation.labels, strict=True)
     ]
-    assert [float(answer.valid) for answer in answers] == list(scores["exact"].units) == [float(one) for one in solved]
+    assert (
+        [float(bool(answer.valid)) for answer in answers]
+        == list(scores["exact"].units)
+        == [float(one) for one in solved]
+    )
     assert [float(answer.halting_segment) for answer in answers] == list(scores["halt_steps"].units)
     assert [float((answer.q_halt >= 0) == answer.valid) for answer in answers] == list(scores["q_accuracy"].units)
     assert {answer.segments for answer in answers} == {2}
