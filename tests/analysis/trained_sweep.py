@@ -29,6 +29,7 @@ def trained_sweep(
     stratify: str = "arm",
     stratum: Any = "joint",
     called: str = "",
+    like: TrialConfig | None = None,
     reported: Callable[[int, Report], Report] = lambda trial, report: report,
 ) -> Path:
     """Trains a trial of each configuration, all in one stratum, and returns the sweep's folder.
@@ -42,9 +43,10 @@ def trained_sweep(
         stratify: the field that divides it.
         stratum: the one that there is.
         called: the family's name in the ledger; by default its own.
+        like: has the budget of all trials; by default the first, which a sweep without any lacks.
         reported: makes what is recorded of a trial's report.
     """
-    place, first = Folder.at(str(folder)), configs[0]
+    place, first = Folder.at(str(folder)), like or configs[0]
     metric = family.metric(family.objective)
     settings = Settings(
         study=study,
@@ -55,7 +57,7 @@ def trained_sweep(
         scale="smoke",
         stratify=stratify,
         strata=(stratum,),
-        trials=len(configs),
+        trials=max(1, len(configs)),
         budget=first.steps,
         grace=first.eval_every,
         reduction=2,

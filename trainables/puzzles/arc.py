@@ -195,9 +195,11 @@ class Arc(GridPuzzle):
             kept: dict[bytes, _Asked] = {}
             for asked in taken:
                 name = names.of(asked.query)
-                if len(kept) < count and name not in scored and name not in kept:
-                    # Nor may a demonstration be an image of the query that it stands beside.
-                    shown = tuple(pair for pair in asked.shown if names.of(pair) not in {name, *scored})
+                if len(kept) == count or name in scored or name in kept:
+                    continue
+                # Nor may a demonstration be an image of the query that it stands beside.
+                shown = tuple(pair for pair in asked.shown if names.of(pair) not in {name, *scored})
+                if shown or not self.demonstrations or split != "train":
                     kept[name] = asked._replace(shown=shown)
             found[split] = self._boards([(asked, name) for name, asked in kept.items()], generator)
             scored |= kept.keys()

@@ -69,8 +69,8 @@ def _basin(sigma: float) -> Series:
     return Series("success", sigma, label=f"{sigma:.0e}", doc="where a line falls, the basin ends")
 
 
-UNIT = "boards or tasks"
-"""The independent unit: a board or, where several are of one task, the task."""
+UNIT = "boards"
+"""The independent unit: a board or, where ARC has several of one task, the task."""
 
 METRICS = (
     Metric(

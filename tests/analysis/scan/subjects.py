@@ -96,4 +96,4 @@ def sweep_of(folder: Path, family: str = "scan", exact: tuple[float, ...] = (0.0
         return Report(**{**vars(report), "metrics": metrics})
 
     configs = [config(seed=number) for number in range(len(exact))]
-    return trained_sweep(folder, SCAN, configs, data(), called=family, reported=made)
+    return trained_sweep(folder, SCAN, configs, data(), called=family, like=config(), reported=made)

@@ -232,7 +232,7 @@ def test_what_a_person_gives(small: PuzzleData) -> None:
             puzzle.read(given)
         assert str(refused.value) == message
     for wrong, message in {
-        "size": "inputs: 'size' is neither query nor demonstrations",
+        "size": "inputs: 'size' is neither query, demonstrations nor task",
         "demonstrations": "inputs: demonstration 1: expected an input and an output (got [[1]])",
     }.items():
         with pytest.raises(ConfigError) as refused:
