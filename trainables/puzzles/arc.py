@@ -197,9 +197,9 @@ class Arc(GridPuzzle):
                 name = names.of(asked.query)
                 if len(kept) == count or name in scored or name in kept:
                     continue
-                # Nor may a demonstration be an image of the query that it stands beside.
-                shown = tuple(pair for pair in asked.shown if names.of(pair) not in {name, *scored})
-                if shown or not self.demonstrations or split != "train":
+                barred = scored if split == "train" else set[bytes]()
+                shown = tuple(pair for pair in asked.shown if names.of(pair) not in barred)
+                if shown or not self.demonstrations:
                     kept[name] = asked._replace(shown=shown)
             found[split] = self._boards([(asked, name) for name, asked in kept.items()], generator)
             scored |= kept.keys()
@@ -258,26 +258,20 @@ class Arc(GridPuzzle):
         return [pairs, *self._leaks(splits)] if self.demonstrations else [pairs]
 
     def _leaks(self, splits: Mapping[str, Boards]) -> list[Finding]:
-        """Says whether a scored pair is shown: in training, or beside its own query."""
+        """Says whether a scored pair is shown in training, or a query beside itself."""
         train = splits["train"]
         scored = {name for split, boards in splits.items() if split != "train" for name in boards.classes.tolist()}
         shown = np.concatenate([train.extra[DEMO_INPUTS], train.extra[DEMO_LABELS]], 2).reshape(-1, 2 * self.cells)
         told = [self._named(pair) for pair in np.unique(shown[shown.any(1)], axis=0)]
         hits = sum(name in scored for name in told)
-        own = sum(
-            self._named(np.concatenate([one, other])) == name
-            for split, boards in splits.items()
-            if split != "train"
-            for name, ones, others in zip(
-                boards.classes.tolist(), boards.extra[DEMO_INPUTS], boards.extra[DEMO_LABELS], strict=True
-            )
-            for one, other in zip(ones, others, strict=True)
-            if one.any()
+        beside = sum(
+            int(((boards.extra[DEMO_INPUTS] == boards.inputs[:, None]).all(2)).any(1).sum())
+            for boards in splits.values()
         )
-        beside = f"{own} scored pairs stand beside an image of themselves."
+        sentence = f"{beside} boards stand beside a demonstration of the same input."
         return [
             Finding("overlap_demonstrations", hits > 0, hits, f"{hits} scored pairs are shown in training."),
-            Finding("own_demonstrations", own > 0, own, beside),
+            Finding("own_demonstrations", beside > 0, beside, sentence),
         ]
 
     def _named(self, tokens: U8) -> bytes:
