@@ -43,6 +43,14 @@ _GRIDS: dict[str, Any] = {
     "batch": 32,
     "micro_batch": 0,
 }
+_SHORT: dict[str, Any] = {
+    "loss": "softmax",
+    "h_cycles": 1,
+    "l_cycles": 2,
+    "encoder_layers": 1,
+    "halt_max_steps": 4,
+}
+"""A network whose step takes a tenth of a second on one core."""
 _TINY: dict[str, Any] = {
     **_GRIDS,
     "train_rules": 4,
@@ -88,14 +96,15 @@ STUDY = Study(
             3, budget=384, grace=96, reduction=2, confirm=1, replicates=1, strata=DEFAULT, startup=1, fields=_TINY
         ),
         "laptop": Scale(
-            12,
-            budget=2**15,
+            6,
+            budget=2**13,
             grace=2**12,
             reduction=2,
             confirm=1,
             replicates=5,
             strata=DEFAULT,
-            fields={**_GRIDS, "validation_boards": 240, "test_boards": 480},
+            startup=2,
+            fields={**_GRIDS, **_SHORT, "validation_boards": 120, "test_boards": 240},
         ),
         "full": Scale(
             96,

@@ -214,7 +214,7 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     name = "etrm"
     Config = ETRMConfig
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE)
-    beside = ("exact_exchanged", "context_spread")
+    beside = ("exact_new", "exact_exchanged")
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
         return ETRMTask(config, data, device)
