@@ -8,8 +8,8 @@ column, rules that never were another, for which the embedding has no score. Eac
 tuning trials and as many samples x segments, and each winner is trained again from 5 fresh seeds on
 the same boards.
 
-    python sweeps/encoder.py                    three arms on this machine: an early look, in which no
-                                                arm has learnt much
+    python sweeps/encoder.py                    three arms on this machine: an early look, at which
+                                                no arm has learnt much
     python sweeps/encoder.py --dry-run          the plan, and what it would cost here
     python sweeps/encoder.py "arm=reencode,fct,attention,plain transformer,frozen,variational"
                                                 other arms
