@@ -6,9 +6,9 @@ import numpy as np
 
 from leadline.measure import Measure
 from leadline.task import Split
-from trainables.arc_hrm.losses import PAD
 from trainables.arc_hrm.metrics import labels_of, score_answers
 from trainables.puzzles.data import PuzzleData
+from trainables.puzzles.puzzle import PAD
 
 __all__ = ["ALL_PAD", "baselines"]
 

@@ -19,13 +19,13 @@ from leadline.training.guards.guard import Guard
 from trainables.arc_hrm import baselines
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.guards import NearConstant
-from trainables.arc_hrm.losses import PAD
 from trainables.arc_hrm.metrics import METRICS, answers
 from trainables.arc_hrm.model import ArcHRM, network
 from trainables.arc_hrm.presets import PRESETS
 from trainables.arc_hrm.task import ArcHRMTask
 from trainables.puzzles import audit
 from trainables.puzzles.data import PuzzleData, build
+from trainables.puzzles.puzzle import PAD
 
 __all__ = ["ARC_HRM", "AnsweredBoard", "ArcHRMFamily"]
 

@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.arc_hrm.model import Thought
+from trainables.puzzles.puzzle import PAD
 
-__all__ = ["IGNORED", "PAD", "cross_entropy", "targets", "terms"]
+__all__ = ["IGNORED", "cross_entropy", "targets", "terms"]
 
-PAD = 0
-"""The token of a cell outside of the grid."""
 IGNORED = -100
 """The label of a cell that is not counted."""
 

@@ -5,7 +5,6 @@ Names of modules are those of the log's network, whose weights therefore fit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 
 from leadline.training.precision import mixed, through
 from trainables.arc_hrm.config import ArcHRMConfig
+from trainables.sinusoids import sinusoids
 
-__all__ = ["POSITIONS", "ArcHRM", "Thought", "network", "parameter_count", "sinusoids"]
+__all__ = ["POSITIONS", "ArcHRM", "Thought", "network", "parameter_count"]
 
 POSITIONS = 5000
 """The positions in the fixed table, whatever the size of a board (log: 5000)."""
@@ -45,16 +45,6 @@ class Thought(NamedTuple):
     def last_halt(self) -> Tensor:
         """The probability of halting after each row's own last cycle, float32 [R]."""
         return self.halt.gather(0, self.cycles[None] - 1)[0]
-
-
-def sinusoids(positions: int, width: int) -> Tensor:
-    """Returns the fixed codes of positions of Vaswani et al. 2017, float32 [positions, width].
-
-    Sines and cosines of one wavelength stand side by side.
-    """
-    wavelengths = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angles = torch.arange(positions)[:, None] * wavelengths
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :width]
 
 
 def parameter_count(width: int, layers: int, vocabulary: int) -> int:

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from leadline.measure import Measure
 from leadline.task import Batch, Split, Task
+from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
 from trainables.arc_hrm.metrics import score
@@ -52,7 +53,8 @@ class ArcHRMTask(Task):
         self.data = data
         self.device = device
         self.model = network(config).to(device)
-        self.optimizers = [self._optimizer()]
+        self.optimizers = [torch.optim.AdamW(self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay)]
+        clip_at_step(self.optimizers[0], config.clip)
         self.schedulers = [LambdaLR(self.optimizers[0], lambda step: rate(config, step))]
         self.sampler = Sampler(config, data.train, config.batch)
         self._cycles = torch.zeros(config.batch, dtype=torch.float64, device=device)
@@ -63,17 +65,6 @@ class ArcHRMTask(Task):
     def net(self) -> ArcHRM:
         """The model, which is always of this type."""
         return cast(ArcHRM, self.model)
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        trained = list(self.net.parameters())
-        optimizer = torch.optim.AdamW(trained, lr=self.config.lr, weight_decay=self.config.weight_decay)
-        # A hook of the step, at which the gradients of all micro-batches have been added up.
-        optimizer.register_step_pre_hook(lambda *_: self._clip(trained))
-        return optimizer
-
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(parameters, self.config.clip)
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration and step."""

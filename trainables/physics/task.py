@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Split, Task
+from leadline.training.clipping import clip_at_step
 from trainables.physics import losses
 from trainables.physics.config import VOCABULARY, PhysicsConfig
 from trainables.physics.data import Prepared, balls_of, errors
@@ -44,7 +45,8 @@ class PhysicsTask(Task):
         train = self.sampler.rows(np.arange(len(data.physics.train)))
         self.net.to(device).measure_units(train["seen"], train["future"], train["balls"], train["world"])
         self.model: nn.Module = self.net
-        self.optimizers = [self._optimizer()]
+        self.optimizers = [torch.optim.AdamW(self.net.parameters(), lr=config.lr, weight_decay=config.weight_decay)]
+        clip_at_step(self.optimizers[0], config.clip)
         self.schedulers = [torch.optim.lr_scheduler.LambdaLR(self.optimizers[0], self._rate)]
         self.terms = [
             name for name in PHYSICS_TERMS if any(stage.numbers[name] > 0 for stage in self.clock.curriculum.stages)
@@ -53,17 +55,6 @@ class PhysicsTask(Task):
         self._sums: dict[str, Tensor] = {}
         """Sums of the terms over the micro-batches of this step, and their rows under `rows`."""
         self._flights: dict[Split, Tensor] = {}
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        trained = list(self.net.parameters())
-        optimizer = torch.optim.AdamW(trained, lr=self.config.lr, weight_decay=self.config.weight_decay)
-        # A hook of the step, at which the gradients of all micro-batches have been added up.
-        optimizer.register_step_pre_hook(lambda *_: self._clip(trained))
-        return optimizer
-
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
-        if self.config.clip:
-            nn.utils.clip_grad_norm_(parameters, self.config.clip)
 
     def _rate(self, step: int) -> float:
         """The factor on the learning rate: warm-up, decay to 0 at the end, and the stage's."""

@@ -23,8 +23,8 @@ __all__ = ["Arc"]
 IMAGES_SEED = 20260
 """The seed of the images, the same for every trial: an image has an identifier of its own."""
 
-TASK, CLASS = "task", "class"
-"""The names of a board's task number, int64 [boards], and of its pair up to symmetry."""
+TASK = "task"
+"""The name of a board's task number, int64 [boards], among its extra arrays."""
 
 
 class _Asked(NamedTuple):
@@ -161,11 +161,9 @@ class Arc(GridPuzzle):
         tasks = sorted(self._scored("test"), key=lambda task: digest_name(task.name.encode()))
         return {"test": self._fits(tasks[::2]), "validation": self._fits(tasks[1::2])}
 
+    @functools.lru_cache(maxsize=4)  # noqa: B019  (puzzles are equal by their fields, and every batch asks)
     def _numbers(self) -> Mapping[str, int]:
         """Returns the number of each task by its id."""
-        return _numbered(self)
-
-    def _number(self) -> dict[str, int]:
         tasks = [*self._fits(self._training()), *(task for half in self._halves().values() for task in half)]
         return {name: number for number, name in enumerate(dict.fromkeys(task.name for task in tasks))}
 
@@ -326,12 +324,6 @@ def _every_pair(tasks: Sequence[GridTask], numbers: Mapping[str, int], *, querie
     for task in tasks:
         for pair in (*task.demonstrations, *(task.queries if queries else ())):
             yield _Asked(numbers[task.name], pair, tuple(shown for shown in task.demonstrations if shown is not pair))
-
-
-@functools.lru_cache(maxsize=4)
-def _numbered(puzzle: Arc) -> Mapping[str, int]:
-    """Returns the number of each task by its id, which every batch asks for."""
-    return puzzle._number()
 
 
 @functools.lru_cache(maxsize=4)

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leadline.training.precision import through
+from trainables.puzzles.puzzle import PAD
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.layers import Block, Rotation, SwiGLU, linear, rms, rotation, truncated_normal_
 
 __all__ = ["Encoded", "Encoder"]
 
-PAD = 0
 THETA = 10000.0
 """The base of the wavelengths of rope within a pair, whatever the board's positions are (ETRM)."""
 QUERY_STD = 0.5

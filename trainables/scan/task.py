@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Split, Task
+from leadline.training.clipping import clip_at_step
 from trainables.scan.config import ScanConfig
 from trainables.scan.data import ScanData
 from trainables.scan.decoding import Decodable, decode
@@ -63,23 +64,12 @@ class ScanTask(Task):
         self.device = device
         self.model = network(config).to(device)
         self.clock = clock = StageClock(config.curriculum, config.steps)
-        self.optimizers = [self._optimizer()]
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizers = [torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay)]
+        clip_at_step(self.optimizers[0], config.clip, config.clip_by)
         self.schedulers = [LambdaLR(self.optimizers[0], lambda step: _decay(config, step) * clock.at(step).rate)]
         self.sampler = Sampler(config, data)
         self._scored: dict[Split, dict[str, Rows]] = {}
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=self.config.lr, weight_decay=self.config.weight_decay)
-        # A hook of the step, at which the gradients of all micro-batches have been added up.
-        optimizer.register_step_pre_hook(lambda *_: self._clip(trained))
-        return optimizer
-
-    def _clip(self, parameters: list[nn.Parameter]) -> None:
-        if self.config.clip and self.config.clip_by == "norm":
-            nn.utils.clip_grad_norm_(parameters, self.config.clip)
-        elif self.config.clip:
-            nn.utils.clip_grad_value_(parameters, self.config.clip)
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration, step and stage."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from leadline.training.precision import Precision, mixed, through
 from trainables.scan.lstm import State
+from trainables.sinusoids import sinusoids
 
 __all__ = ["Shape", "Transformer", "parameter_count"]
 
@@ -137,12 +138,6 @@ class DecoderLayer(nn.Module):
         tensor = tensor + self.dropout(self.own(normed, kept, None, earlier is None))
         tensor = tensor + self.dropout(self.other(self.norms[1](tensor), memory, mask, False))
         return tensor + self.dropout(self.forward_layer(self.norms[2](tensor))), kept
-
-
-def sinusoids(positions: int, width: int) -> Tensor:
-    """The fixed codes of positions of Vaswani et al. 2017, float32 [positions, width]."""
-    angles = torch.arange(positions)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :width]
 
 
 class Transformer(nn.Module):

@@ -9,8 +9,9 @@ from torch import Tensor
 from leadline.config import ConfigError
 from tests.trainables.arc_hrm.recorded import ATOL, NAMES, Recorded
 from trainables.arc_hrm.losses import terms
-from trainables.arc_hrm.model import POSITIONS, ArcHRM, sinusoids
+from trainables.arc_hrm.model import POSITIONS, ArcHRM
 from trainables.arc_hrm.reference import load_reference
+from trainables.sinusoids import sinusoids
 
 
 def near(found: Tensor, expected: Tensor) -> None:

@@ -15,10 +15,10 @@ from leadline.training.guards.guard import Interval
 from trainables.arc_hrm import baselines
 from trainables.arc_hrm.family import ARC_HRM
 from trainables.arc_hrm.guards import NearConstant, spread
-from trainables.arc_hrm.losses import IGNORED, PAD
+from trainables.arc_hrm.losses import IGNORED
 from trainables.arc_hrm.metrics import score_answers
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.puzzle import I64, PAD, Boards
 from trainables.puzzles.sudoku import Sudoku
 
 SMALL: dict[str, Any] = {
