@@ -50,6 +50,7 @@ from leadline.measure import Report, sign
 from leadline.storage import Folder, _Tries
 from leadline.task import Task
 from leadline.training.loop import Loop
+from leadline.training.validation import order
 
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
 
@@ -370,6 +371,22 @@ class FamilyContract:
         direction = sign(self.family.metric(name).mode)
         assert direction * trained < direction * trivial, f"{name}: {trained} after training, {trivial} by {baseline!r}"
         assert direction * trained < direction * untrained, f"{name}: {trained} after training, {untrained} before"
+
+    def test_scores_a_part(self, data: Any) -> None:
+        """A part of all units scores as `evaluate` does, and one of some has these alone."""
+        task = self.family.task(self.config(), data, torch.device("cpu"))
+        name = self.family.objective
+        strata = task.strata(name)
+        if strata is None:
+            pytest.skip(f"{self.family.name} scores no part")
+        task.model.eval()
+        with torch.no_grad():
+            whole = task.evaluate("validation")[name]
+            every = task.evaluate_part(name, np.arange(len(strata)))[name]
+            some = task.evaluate_part(name, order(strata)[: max(1, len(strata) // 2)])[name]
+        assert every.value == pytest.approx(whole.value, rel=1e-5, abs=1e-9)
+        assert every.n == whole.n
+        assert 0 < some.n < every.n or every.n == 1
 
     def test_goes_on_after_being_abandoned(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
         """A run that is dropped after each of its reports ends as if it had not been."""

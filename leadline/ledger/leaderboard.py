@@ -73,9 +73,9 @@ def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
     value = _sign(history) * trial.value(objective(history))
     if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
         return (3, 0, math.inf, trial.number)
-    if not trial.reports:
+    if trial.scored is None:
         return (2, 0, math.inf, trial.number)
-    return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
+    return (0 if trial.status == "finished" else 1, -history.spent(trial.scored), value, trial.number)
 
 
 def ranked(history: History, stratum: str) -> list[Trial]:

@@ -18,6 +18,8 @@ from trainables.arc_hrm.losses import IGNORED, targets, terms
 from trainables.arc_hrm.metrics import score
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
+from trainables.puzzles.puzzle import I64
+from trainables.puzzles.scoring import of_units, strata
 
 __all__ = ["ArcHRMTask", "rate"]
 
@@ -106,3 +108,12 @@ class ArcHRMTask(Task):
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, each board stopping on its own."""
         return score(self.net, self.data.puzzle, self.data.scored(split), self.device)
+
+    def strata(self, metric: str) -> I64:
+        """Returns the tasks of validation's units."""
+        return strata(self.data.puzzle, self.data.validation)
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns every metric on some units of validation."""
+        chosen = of_units(self.data.puzzle, self.data.validation, units)
+        return score(self.net, self.data.puzzle, chosen, self.device)

@@ -26,6 +26,7 @@ from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet, Rollout
 
 __all__ = [
+    "CLEAN",
     "LADDER",
     "METRICS",
     "PROBED",
@@ -38,6 +39,7 @@ __all__ = [
     "probed",
     "rung",
     "score",
+    "score_clean",
     "shown",
     "tensors",
     "think",
@@ -138,6 +140,10 @@ def probed(data: PuzzleData, split: Split) -> int:
     """Returns how many of a split's first boards of known tasks are perturbed too."""
     boards = len(divided(data.puzzle, data.scored(split))[0])
     return boards if split == "test" else min(PROBED, boards)
+
+
+CLEAN = ("exact", "accuracy", "q_accuracy", "halt_steps")
+"""The metrics of one rollout of each board from the clean start, and of grids also `shape`."""
 
 
 class Scores(NamedTuple):
@@ -288,7 +294,6 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
     puzzle = model.config.puzzle
     known, new = divided(puzzle, boards)
     units = puzzle.units(known)
-    clean, shape = _clean(model, known, device)
     ladder = _ladder(model, known, perturbed, device)
     growth = exponents(model, known, device)
 
@@ -296,16 +301,30 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
         return mean_over_units(by_unit(values, units[: len(values)]), (0.0, 1.0))
 
     return {
-        "exact": share(clean.exact),
+        **score_clean(model, known, device),
         "robust": share(np.mean(list(ladder.values()), axis=0)),
         **{rung(sigma): share(solved) for sigma, solved in ladder.items()},
-        "accuracy": share(clean.accuracy),
-        "q_accuracy": share(clean.q_accuracy),
-        "halt_steps": mean_over_units(by_unit(clean.halt_steps, units), (1.0, float(model.config.halt_max_steps))),
         **{f"lambda{i + 1}": mean_over_units(by_unit(growth[:, i], units[: len(growth)])) for i in range(EXPONENTS)},
-        **({} if shape is None else {"shape": share(shape)}),
         # Without demonstrations nothing tells a network of a task that it was not trained on.
         **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
+    }
+
+
+@torch.no_grad()
+def score_clean(model: RecursiveNet, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns the metrics `CLEAN`, which one rollout from the clean start gives.
+
+    Args:
+        model: the network.
+        boards: boards of known tasks.
+        device: where the model is.
+    """
+    units, limit = model.config.puzzle.units(boards), float(model.config.halt_max_steps)
+    clean, shape = _clean(model, boards, device)
+    found = {name: getattr(clean, name) for name in CLEAN} | ({} if shape is None else {"shape": shape})
+    return {
+        name: mean_over_units(by_unit(values, units), (1.0, limit) if name == "halt_steps" else (0.0, 1.0))
+        for name, values in found.items()
     }
 
 
