@@ -36,6 +36,7 @@ __all__ = [
     "metric_name",
     "objective",
     "other_code",
+    "part_name",
     "place",
     "ranked",
     "replicate_marks",
@@ -61,6 +62,11 @@ def _sign(history: History) -> float:
 def metric_name(metric: str) -> str:
     """Returns `validation/<metric>`, which is how reports name the objective."""
     return f"validation/{metric}"
+
+
+def part_name(metric: str) -> str:
+    """Returns `part/<metric>`, its name where a part of validation was scored."""
+    return f"part/{metric}"
 
 
 def objective(history: History) -> str:
