@@ -99,7 +99,8 @@ def test_a_misspelt_field_is_hinted_at() -> None:
 def test_a_strange_field_lists_what_there_is() -> None:
     assert (
         refusal(zzz=1)
-        == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, validation_share, seed, lr, dropout, layers, mode, skip"
+        == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, validation_share, seed, "
+        "lr, dropout, layers, mode, skip"
     )
 
 
