@@ -98,14 +98,15 @@ def _parts(value: Any) -> Iterable[bytes]:
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns all that training goes on from, to be compared bit for bit.
 
-    Wall-clock times are left out, and so are guards, which train nothing.
+    Wall-clock times are left out, and so are guards and what is scored, which train nothing.
     """
     counts = {
         name: count
         for name, count in checkpoint.state["counts"].items()
         if name not in ("seconds", "overhead", "guarding")
     }
-    return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
+    trained = {name: part for name, part in checkpoint.state.items() if name not in ("guards", "validation")}
+    return {**trained, "counts": counts}
 
 
 def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
