@@ -89,7 +89,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
 
     def baselines(self, config: ArcHRMConfig, data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the puzzle's predictors without a trained parameter, and all PAD."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: ArcHRMConfig, data: PuzzleData, device: torch.device) -> ArcHRMTask:
         """Returns a fresh task."""

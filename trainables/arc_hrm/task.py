@@ -15,7 +15,7 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import score
+from trainables.arc_hrm.metrics import passes, score
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
 
@@ -105,4 +105,6 @@ class ArcHRMTask(Task):
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, each board stopping on its own."""
-        return score(self.net, self.data.puzzle, self.data.scored(split), self.device)
+        boards = self.data.scored(split)
+        found = score(self.net, self.data.puzzle, boards, self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}

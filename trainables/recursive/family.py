@@ -127,7 +127,7 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors without a trained parameter, and the solver as the oracle."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
         """Returns a fresh task.
