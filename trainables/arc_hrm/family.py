@@ -62,6 +62,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("cells", "cells_without_pad")
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: ArcHRMConfig) -> str:
@@ -109,7 +110,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         Args:
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
-                cells.
+                cells; a grid may stand in a mapping, as its `query`.
             config: says which puzzle it is, and its size.
 
         Raises:

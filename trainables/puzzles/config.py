@@ -111,7 +111,5 @@ class BoardConfig(TrialConfig):
         if problem := PUZZLES[self.task].problem(self):
             raise ValueError(problem)
         if self.votes and not isinstance(self.puzzle, GridPuzzle):
-            raise ValueError(
-                f"votes: must be 0 with task={self.task}, as images of grids alone vote (got {self.votes})"
-            )
+            raise ValueError(f"votes: must be 0 with task={self.task}, as only images of grids vote (got {self.votes})")
         return self

@@ -192,7 +192,8 @@ class GridPuzzle(Puzzle):
     def read(self, inputs: Any) -> Rows:
         """Reads a grid, or a mapping of `query`, `demonstrations` and `task`.
 
-        Demonstrations are pairs of grids; the task's name is needed where tasks have embeddings.
+        Demonstrations are pairs of grids, and may be left out where the task is named; the task's
+        name is needed where tasks have embeddings.
 
         Raises:
             ConfigError: beginning with `inputs`, if a grid is none or does not fit the canvas, or
@@ -212,7 +213,8 @@ class GridPuzzle(Puzzle):
             if shown:
                 raise ConfigError("inputs: no demonstrations are looked at (demonstrations=0)")
             return {}
-        if not isinstance(shown, list | tuple) or not 1 <= len(shown) <= self.demonstrations:
+        least = 0 if "task" in given and "demonstrations" not in given else 1
+        if not isinstance(shown, list | tuple) or not least <= len(shown) <= self.demonstrations:
             many = len(shown) if isinstance(shown, list | tuple) else repr(shown)
             raise ConfigError(f"inputs: expected 1 to {self.demonstrations} demonstrations (got {many})")
         pairs = []

@@ -58,7 +58,7 @@ class Candidate(NamedTuple):
     """A grid for which images of a board have voted; `q` is the mean over them."""
 
     grid: Grid
-    count: int
+    votes: int
     q: float
 
 
@@ -136,11 +136,11 @@ def ranked(puzzle: GridPuzzle, boards: Boards, answer: Answer, count: int) -> li
 
 def _order(voted: Sequence[Sequence[tuple[Grid, float]]]) -> list[Candidate]:
     found = [Candidate(own[0][0], len(own), sum(q for _, q in own) / len(own)) for own in voted]
-    return sorted(found, key=lambda candidate: (-candidate.count, -candidate.q))
+    return sorted(found, key=lambda candidate: (-candidate.votes, -candidate.q))
 
 
 def passed(puzzle: GridPuzzle, boards: Boards, found: Sequence[list[Candidate] | None], k: int) -> Array:
-    """Tells which boards' right grid is among the first `k`, float64 [boards]; NaN without answer."""
+    """Tells which boards' right grid is among the first `k`, float64 [boards]; NaN for None."""
     rights = [crop(label, puzzle.side) for label in boards.labels]
     return np.array(
         [

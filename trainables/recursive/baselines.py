@@ -55,7 +55,7 @@ def score(puzzle: Puzzle, boards: Boards, predicted: U8, perturbed: int | None =
 
 
 def baselines(data: PuzzleData, split: Split, votes: int = 0) -> dict[str, dict[str, Measure]]:
-    """Scores every predictor on a split; `votes` images of each board vote for `pass1` and `pass2`."""
+    """Scores every predictor on a split; `votes` images of a board vote for `pass1` and `pass2`."""
     boards, perturbed, puzzle = data.scored(split), probed(data, split), data.puzzle
     return {
         name: {
