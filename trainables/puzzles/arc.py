@@ -128,10 +128,15 @@ class Arc(GridPuzzle):
         return len(self._numbers()) * (1 + self.augmentations)
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """The ids of all tasks that fit the canvas."""
+        return tuple(self._numbers())
+
+    @property
     def example(self) -> Any:
         """The first task that is scored, with its demonstrations if any are looked at."""
         asked = self._chosen()["test"][0]
-        name = next(name for name, number in self._numbers().items() if number == asked.task)
+        name = self.task_names[asked.task]
         shown = [[one.tolist(), other.tolist()] for one, other in asked.shown[: self.demonstrations]]
         return {"query": asked.query[0].tolist(), "task": name, **({"demonstrations": shown} if shown else {})}
 
@@ -245,7 +250,7 @@ class Arc(GridPuzzle):
 
     def voting_images(self, count: int) -> tuple[I64, U8]:
         """Returns the images of each task, first those that have identifiers."""
-        return task_images(len(self._numbers()), max(self.augmentations, count - 1))
+        return task_images(len(self.task_names), max(self.augmentations, count - 1))
 
     def identified(self, identifiers: I64, number: int) -> I64:
         """Returns the identifiers of image `number` of tasks; beyond those with one, the tasks'."""

@@ -136,12 +136,17 @@ class GridPuzzle(Puzzle):
         grid = crop(answer, self.side)
         return encode(grid, self.side) if grid.size else answer
 
+    @property
     @abstractmethod
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all tasks, in the order of the numbers that `tasks` gives them."""
+
     def voting_images(self, count: int) -> tuple[I64, U8]:
         """Returns the images of each task whose answers vote, the task itself first.
 
-        They are at least `count`, as `task_images` returns them, by the numbers of `tasks`.
+        They are at least `count`, as `task_images` returns them. Default: none is trained on.
         """
+        return task_images(len(self.task_names), count - 1)
 
     def identified(self, identifiers: I64, number: int) -> I64:
         """Returns the identifiers, int64 [rows], of image `number` of tasks, given their own.

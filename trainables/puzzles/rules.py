@@ -16,7 +16,7 @@ from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
 from trainables.grids.rules.rule import Rule
 from trainables.grids.rules.search import ambiguous, solve
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked, task_images
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
 from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Mask, Names, Predictor, Rows, digest_name
 
 __all__ = ["NEW", "RULE", "GridRules"]
@@ -87,6 +87,11 @@ class GridRules(GridPuzzle):
     def identifiers(self) -> int:
         """One for each rule that is trained on."""
         return self.train_rules
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all rules."""
+        return tuple(RULES)
 
     @property
     def example(self) -> Any:
@@ -214,10 +219,6 @@ class GridRules(GridPuzzle):
         random. What is said of new rules is said of others like them.
         """
         return np.where(self.new(boards), len(boards) + self.tasks(boards), np.arange(len(boards)))
-
-    def voting_images(self, count: int) -> tuple[I64, U8]:
-        """Returns images of each rule, of which training has none."""
-        return task_images(len(_ORDER), count - 1)
 
     def predictors(self, train: Boards) -> dict[str, Predictor]:
         """Returns those of all grids, and as oracles the rule itself and the search for it."""
