@@ -29,7 +29,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--figure", type=local_path, metavar="FILE", help="also draw wrong answers, as an HTML file")
     parser.add_argument(
-        "--worst", type=count, default=12, metavar="N", help="families or tasks that are drawn [%(default)s]"
+        "--worst",
+        type=count,
+        default=8,
+        metavar="N",
+        help="tasks that are drawn, or families of trained and of new rules [%(default)s]",
     )
     parser.add_argument(
         "--examples", type=count, default=1, metavar="N", help="wrong answers that are drawn of each [%(default)s]"
@@ -49,7 +53,7 @@ def _failures(given: argparse.Namespace) -> None:
             "Wrong cells are crossed out; a dashed frame shows the right shape where the answer has another."
         )
         page.write(path, f"{found.trial}: wrong answers", text, sheet(found.examples))
-    show(given, found, lambda width: failures_page(found))
+    show(given, found, lambda width: failures_page(found, width))
 
 
 FAILURES = Command("where a trial's answers to grids are wrong", _arguments, _failures)

@@ -269,7 +269,8 @@ def questioned(
         data: the data of the configuration.
         model: the network, in eval mode on the CPU.
         split: whose boards are asked; those of new rules only if the network sees demonstrations.
-        units: how many families or tasks have examples, the worst first.
+        units: how many tasks, families of trained rules, and families of new ones have examples,
+            the worst first.
         each: wrong answers that are given of each of them, at most.
     """
     puzzle, boards, answer = cast(GridPuzzle, data.puzzle), data.scored(split), _answering(model)
@@ -280,16 +281,16 @@ def questioned(
     votes = ranked(puzzle, boards, answer, config.votes) if config.votes else None
     passes = {} if votes is None else {f"pass{k}": passed(puzzle, boards, votes, k) for k in (1, 2)}
     scores, numbers = _Scores(own, trivial, passes), puzzle.units(boards)
-    found: list[tuple[Bin, Mask]] = []
+    found: list[Bin] = []
+    examples: list[Example] = []
     for by, bins in _dimensions(puzzle, boards):
         lines = [(_bin(by, label, chosen, numbers, scores), chosen) for label, chosen in bins.items()]
-        found += lines if by == "all" else sorted(lines, key=lambda pair: _worse(pair[0]))
-    wrong = sorted(
-        (pair for pair in found if pair[0].by != "all" and not pair[1][own.right].all()),
-        key=lambda pair: _worse(pair[0]),
-    )
-    examples = list(_examples(puzzle, data.train, boards, own, wrong[:units], each))
-    return Failures(trial, split, name, config.votes, [line for line, _ in found], examples)
+        if by != "all":
+            lines.sort(key=lambda pair: _worse(pair[0]))
+            worst = [(line, chosen) for line, chosen in lines if line.right < line.boards][:units]
+            examples += _examples(puzzle, data.train, boards, own, worst, each)
+        found += (line for line, _ in lines)
+    return Failures(trial, split, name, config.votes, found, examples)
 
 
 def failures(view: TrialView, split: Split, votes: int | None, units: int, each: int) -> Failures:

@@ -101,19 +101,19 @@ def _example(one: Example) -> str:
     every = [*(grid for pair in shown for grid in pair), query, wanted, said]
     cell = min(max(SIDE / max(max(grid.shape) for grid in every), CELL[0]), CELL[1])
     arrow = "<span>&rarr;</span>"
-    pairs = []
-    for number, (left, right) in enumerate(shown, 1):
-        both = (_captioned(drawn(left, cell), f"shown {number}"), _captioned(drawn(right, cell), "\u00a0"))
-        pairs.append(f"<div>{arrow.join(both)}</div>")
-    answers = [
-        _captioned(drawn(query, cell), "query"),
-        _captioned(drawn(wanted, cell), "right"),
-        _captioned(drawn(said, cell, wanted), "answer"),
+    pairs = [
+        *((f"shown {number}", "\u00a0", pair) for number, pair in enumerate(shown, 1)),
+        ("query", "right", (query, wanted)),
     ]
+    drawings = [
+        f"<div>{_captioned(drawn(left, cell), name)}{arrow}{_captioned(drawn(right, cell), other)}</div>"
+        for name, other, (left, right) in pairs
+    ]
+    drawings.append(_captioned(drawn(said, cell, wanted), "answer"))
     title = (
         f"{html.escape(one.task)} <span>({html.escape(one.label)}, board {one.board}): {html.escape(one.words)}</span>"
     )
-    return f'<h2>{title}</h2><div class="row">{"".join(pairs)}<div>{arrow.join(answers)}</div></div>'
+    return f'<h2>{title}</h2><div class="row">{"".join(drawings)}</div>'
 
 
 def sheet(examples: Sequence[Example]) -> str:

@@ -16,25 +16,33 @@ if TYPE_CHECKING:
 
 __all__ = ["failures_page"]
 
+NARROW = 100
+"""The width below which there is no room for both intervals and votes."""
 
-def _cells(line: Bin, edge: bool) -> list[str]:
+
+def _number(value: float) -> str:
+    return number(round(value, 3))
+
+
+def _cells(line: Bin, edge: bool, spans: bool) -> list[str]:
     counts = [line.boards, line.right, line.shape, line.content, *([line.edge] if edge else [])]
     share = "" if line.wrong_cells is None else f"{line.wrong_cells:.0%}"
-    span = f"{number(line.exact.low)}..{number(line.exact.high)}" if line.exact.n > 1 else ""
-    means = [number(found.value) for found in (line.trivial, line.pass1, line.pass2) if found is not None]
-    return [line.label, *map(str, counts), share, number(line.exact.value), span, *means]
+    span = f"{_number(line.exact.low)}..{_number(line.exact.high)}" if line.exact.n > 1 else ""
+    means = [_number(found.value) for found in (line.trivial, line.pass1, line.pass2) if found is not None]
+    return [line.label, *map(str, counts), share, _number(line.exact.value), *([span] if spans else []), *means]
 
 
-def failures_page(found: Failures) -> RenderableType:
-    """Draws the bins, the worst first."""
+def failures_page(found: Failures, width: int) -> RenderableType:
+    """Draws the bins, the worst first; an interval stands where a bin has several units."""
+    spans = width >= NARROW or not found.votes
     edge = any(line.edge for line in found.bins)
     votes = ["pass@1", "pass@2"] if found.votes else []
     wrong = ["shape", "content", *(["edge"] if edge else []), "cells"]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("bin", "boards", "right", *wrong, "exact", "95 %", "trivial", *votes):
-        table.add_column(heading, justify="left" if heading == "bin" else "right", overflow="fold")
+    for heading in ("bin", "boards", "right", *wrong, "exact", *(["95 %"] if spans else []), "trivial", *votes):
+        table.add_column(heading, justify="left" if heading == "bin" else "right", no_wrap=heading != "bin")
     for line, after in zip(found.bins, [*found.bins[1:], None], strict=True):
-        table.add_row(*_cells(line, edge), end_section=after is None or after.by != line.by)
+        table.add_row(*_cells(line, edge, spans), end_section=after is None or after.by != line.by)
     title = f"{found.trial}: answers to the boards of the {found.split} split, the worst first"
     notes = [
         "shape: answers of another height or width; content: of the right shape with wrong colours; cells: their "
