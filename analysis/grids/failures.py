@@ -160,16 +160,16 @@ def _answering(model: nn.Module) -> Answer:
 
 
 def _dimensions(puzzle: GridPuzzle, boards: Boards) -> Iterator[tuple[str, dict[str, Mask]]]:
-    """Yields the dimensions: name, and by label which boards stand in the bin."""
+    """Yields the dimensions: name, and by label which boards stand in the bin; sums come first."""
     tasks, new = cast(I64, puzzle.tasks(boards)), puzzle.new(boards)
     if not isinstance(puzzle, GridRules):
         yield "all", {"all tasks": np.ones(len(boards), dtype=np.bool_)}
         yield "task", {puzzle.task_names[task]: tasks == task for task in np.unique(tasks).tolist()}
         return
-    parts = {"trained": ~new, "new": new}
-    yield "all", {f"{part} rules": own for part, own in parts.items() if own.any()}
     families = np.array([RULES[puzzle.task_names[task]].family for task in tasks.tolist()])
-    for part, own in parts.items():
+    for part, own in {"trained": ~new, "new": new}.items():
+        if own.any():
+            yield "all", {f"{part} rules": own}
         yield f"family, {part}", {f"{name}, {part}": own & (families == name) for name in np.unique(families[own])}
 
 

@@ -17,37 +17,51 @@ if TYPE_CHECKING:
 __all__ = ["failures_page"]
 
 NARROW = 100
-"""The width below which there is no room for both intervals and votes."""
+"""The width below which there is no room for intervals, and right answers are not counted."""
 
 
 def _number(value: float) -> str:
     return number(round(value, 3))
 
 
-def _cells(line: Bin, edge: bool, spans: bool) -> list[str]:
-    counts = [line.boards, line.right, line.shape, line.content, *([line.edge] if edge else [])]
+def _cells(line: Bin) -> dict[str, str]:
+    """Returns the cells of a bin by heading."""
     share = "" if line.wrong_cells is None else f"{line.wrong_cells:.0%}"
     span = f"{_number(line.exact.low)}..{_number(line.exact.high)}" if line.exact.n > 1 else ""
-    means = [_number(found.value) for found in (line.trivial, line.pass1, line.pass2) if found is not None]
-    return [line.label, *map(str, counts), share, _number(line.exact.value), *([span] if spans else []), *means]
+    votes = {"pass@1": line.pass1, "pass@2": line.pass2}
+    return {
+        "bin": line.label if line.by == "all" else f"  {line.label.split(',')[0]}",
+        "boards": str(line.boards),
+        "right": str(line.right),
+        "shape": str(line.shape),
+        "content": str(line.content),
+        "cells": share,
+        "edge": str(line.edge),
+        "exact": _number(line.exact.value),
+        "95 %": span,
+        "trivial": _number(line.trivial.value),
+        **{name: _number(measure.value) for name, measure in votes.items() if measure is not None},
+    }
 
 
 def failures_page(found: Failures, width: int) -> RenderableType:
     """Draws the bins, the worst first; an interval stands where a bin has several units."""
-    spans = width >= NARROW or not found.votes
     edge = any(line.edge for line in found.bins)
-    votes = ["pass@1", "pass@2"] if found.votes else []
-    wrong = ["shape", "content", *(["edge"] if edge else []), "cells"]
+    hidden = {*(() if edge else ("edge",)), *(("right", "95 %") if width < NARROW else ())}
+    rows = [_cells(line) for line in found.bins]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("bin", "boards", "right", *wrong, "exact", *(["95 %"] if spans else []), "trivial", *votes):
-        table.add_column(heading, justify="left" if heading == "bin" else "right", no_wrap=heading != "bin")
-    for line, after in zip(found.bins, [*found.bins[1:], None], strict=True):
-        table.add_row(*_cells(line, edge, spans), end_section=after is None or after.by != line.by)
+    headings = [heading for heading in rows[0] if heading not in hidden]
+    for heading in headings:
+        words = heading == "bin"
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for line, after, row in zip(found.bins, [*found.bins[1:], None], rows, strict=True):
+        last = after is None or (after.by == "all" and line.by != "all")
+        table.add_row(*(row[heading] for heading in headings), end_section=last)
     title = f"{found.trial}: answers to the boards of the {found.split} split, the worst first"
     notes = [
         "shape: answers of another height or width; content: of the right shape with wrong colours; cells: their "
         "share of wrong cells" + ("; edge: right but for the EOS around them" if edge else "") + ".",
         f"trivial: exact of {found.trivial!r}, which is right most often.",
-        f"pass@1, pass@2: by the votes of {found.votes} images of each board." if votes else "",
+        f"pass@1, pass@2: by the votes of {found.votes} images of each board." if found.votes else "",
     ]
     return Group(Text(title), table, Text("\n".join(note for note in notes if note)))
