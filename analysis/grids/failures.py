@@ -186,12 +186,13 @@ def _bin(by: str, label: str, own: Mask, units: I64, scores: _Scores) -> Bin:
         return mean_over_units(by_unit(values[own], units[own]), (0.0, 1.0))
 
     kinds = scores.own.kinds[own]
-    counts = (int((kinds == kind).sum()) for kind in (RIGHT, EDGE, CONTENT, SHAPE))
+    right, edge, content, shape = (int((kinds == kind).sum()) for kind in (RIGHT, EDGE, CONTENT, SHAPE))
     cells = scores.own.wrong[own & (scores.own.kinds == CONTENT)]
     exact, passes = mean(scores.own.right.astype(np.float64)), [mean(values) for values in scores.passes.values()]
     share = float(cells.mean()) if len(cells) else None
     pass1, pass2 = passes or (None, None)
-    return Bin(by, label, exact.n, int(own.sum()), *counts, share, exact, mean(scores.trivial), pass1, pass2)
+    counts = (exact.n, len(kinds), right, edge, content, shape)
+    return Bin(by, label, *counts, share, exact, mean(scores.trivial), pass1, pass2)
 
 
 def _worse(line: Bin) -> tuple[float, float, float]:

@@ -31,6 +31,7 @@ COLOURS = (
 SIDE = 132  # pixels of the largest grid of an example
 CELL = (4.0, 20.0)  # pixels of a cell, at least and at most
 LINE = "#777777"
+NOTHING = "\u00a0"  # a caption that takes its room and says nothing
 
 STYLE = """<style>
 body { max-width: none; }
@@ -40,6 +41,7 @@ h2 span { font-weight: normal; }
 .row > div { display: flex; gap: .4rem; align-items: flex-end; }
 .row span { padding-bottom: 1.3rem; }
 .row figure { margin: 0; }
+.row figure:nth-of-type(3) { margin-left: 1rem; }
 figcaption { font-size: .75rem; opacity: .75; }
 svg { display: block; }
 </style>"""
@@ -49,7 +51,7 @@ def _grid(rows: Sequence[str]) -> Grid:
     return np.array([[int(cell) for cell in row] for row in rows], dtype=np.uint8).reshape(len(rows), -1)
 
 
-def _path(cells: Sequence[tuple[int, int]], shape: str) -> str:
+def _path(cells: Sequence[Sequence[int]], shape: str) -> str:
     """Returns a path that draws one shape in each of some cells, (row, column)."""
     return "".join(f"M{column} {row}{shape}" for row, column in cells)
 
@@ -66,17 +68,17 @@ def drawn(grid: Grid, cell: float, right: Grid | None = None) -> str:
     high, wide = grid.shape
     parts = []
     for colour, fill in enumerate(COLOURS):
-        if cells := [(int(row), int(column)) for row, column in np.argwhere(grid == colour)]:
+        if cells := np.argwhere(grid == colour).tolist():
             path = _path(cells, "h1v1h-1z")
             parts.append(f'<path d="{path}" fill="{fill}" stroke="{LINE}" stroke-width=".04"/>')
     if right is not None:
         both = tuple(min(sizes) for sizes in zip(grid.shape, right.shape, strict=True))
         corner = (slice(both[0]), slice(both[1]))
-        if wrong := [(int(row), int(column)) for row, column in np.argwhere(grid[corner] != right[corner])]:
+        if wrong := np.argwhere(grid[corner] != right[corner]).tolist():
             cross = _path(wrong, "m.25 .25l.5 .5m0 -.5l-.5 .5")
-            for colour, width in (("#000000", 0.24), ("#ffffff", 0.12)):
+            for stroke, width in (("#000000", 0.24), ("#ffffff", 0.12)):
                 parts.append(
-                    f'<path class="wrong" d="{cross}" fill="none" stroke="{colour}" stroke-width="{width}" '
+                    f'<path class="wrong" d="{cross}" fill="none" stroke="{stroke}" stroke-width="{width}" '
                     'stroke-linecap="round"/>'
                 )
         if grid.shape != right.shape:
@@ -101,19 +103,15 @@ def _example(one: Example) -> str:
     every = [*(grid for pair in shown for grid in pair), query, wanted, said]
     cell = min(max(SIDE / max(max(grid.shape) for grid in every), CELL[0]), CELL[1])
     arrow = "<span>&rarr;</span>"
-    pairs = [
-        *((f"shown {number}", "\u00a0", pair) for number, pair in enumerate(shown, 1)),
-        ("query", "right", (query, wanted)),
-    ]
     drawings = [
-        f"<div>{_captioned(drawn(left, cell), name)}{arrow}{_captioned(drawn(right, cell), other)}</div>"
-        for name, other, (left, right) in pairs
+        f"<div>{_captioned(drawn(left, cell), f'shown {number}')}{arrow}{_captioned(drawn(right, cell), NOTHING)}</div>"
+        for number, (left, right) in enumerate(shown, 1)
     ]
-    drawings.append(_captioned(drawn(said, cell, wanted), "answer"))
-    title = (
-        f"{html.escape(one.task)} <span>({html.escape(one.label)}, board {one.board}): {html.escape(one.words)}</span>"
-    )
-    return f'<h2>{title}</h2><div class="row">{"".join(drawings)}</div>'
+    asked = _captioned(drawn(query, cell), "query") + arrow + _captioned(drawn(wanted, cell), "right")
+    drawings.append(f"<div>{asked}{_captioned(drawn(said, cell, wanted), 'answer')}</div>")
+    label = "" if one.label == one.task else f"{one.label}, "
+    where = html.escape(f"({label}board {one.board}): {one.words}")
+    return f'<h2>{html.escape(one.task)} <span>{where}</span></h2><div class="row">{"".join(drawings)}</div>'
 
 
 def sheet(examples: Sequence[Example]) -> str:

@@ -57,11 +57,12 @@ def failures_page(found: Failures, width: int) -> RenderableType:
     for line, after, row in zip(found.bins, [*found.bins[1:], None], rows, strict=True):
         last = after is None or (after.by == "all" and line.by != "all")
         table.add_row(*(row[heading] for heading in headings), end_section=last)
+    best = ", which is right most often" if any(line.trivial.value for line in found.bins) else "; none is ever right"
     title = f"{found.trial}: answers to the boards of the {found.split} split, the worst first"
     notes = [
         "shape: answers of another height or width; content: of the right shape with wrong colours; cells: their "
         "share of wrong cells" + ("; edge: right but for the EOS around them" if edge else "") + ".",
-        f"trivial: exact of {found.trivial!r}, which is right most often.",
+        f"trivial: exact of {found.trivial!r}{best}.",
         f"pass@1, pass@2: by the votes of {found.votes} images of each board." if found.votes else "",
     ]
     return Group(Text(title), table, Text("\n".join(note for note in notes if note)))

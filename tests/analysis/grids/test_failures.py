@@ -19,6 +19,7 @@ from analysis.grids.failures import Bin, Failures, judge, questioned
 from analysis.grids.figures import COLOURS, drawn, sheet
 from analysis.grids.tables import failures_page
 from leadline.commands.dispatch import main
+from leadline.family import Family
 from tests.analysis.trained_sweep import trained_sweep
 from tests.trainables.recursive.test_grid_scores import Told
 from trainables.arc_hrm.family import ARC_HRM
@@ -49,6 +50,8 @@ SMALL: dict[str, Any] = {
     "steps": 6,
     "eval_every": 6,
 }
+
+ENCODER = ("context_tokens", "encoder_layers")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -186,27 +189,33 @@ def test_an_edge_is_neither_shape_nor_content(planted: Planted) -> None:
     assert set(numberless.kinds.tolist()) == {"shape"}
 
 
-def test_counts_are_those_that_a_trial_reports() -> None:
-    """Of an ETRM, whose images vote, and of an HRM of encoder layers, on the CPU."""
+LAYERS: dict[str, Any] = {"heads": 2, "hidden": 16, "max_cycles": 2, "batch": 8, "task": "rules", "size": 5}
+
+
+@pytest.mark.parametrize(
+    ("family", "fields", "new"),
+    [
+        (ETRM_FAMILY, SMALL, True),
+        (TRM_FAMILY, {**{name: SMALL[name] for name in set(SMALL) - set(ENCODER)}, "demonstrations": 1}, False),
+        (ARC_HRM, {**LAYERS, "train_rules": 6, "train_boards": 60, "test_boards": 24}, False),
+    ],
+)
+def test_counts_are_those_that_a_trial_reports(family: Family[Any], fields: dict[str, Any], new: bool) -> None:
+    """New rules are asked only where demonstrations show them."""
+    config = family.config({**fields, "votes": 2})
     torch.manual_seed(0)
-    etrm = ETRM_FAMILY.config({**SMALL, "votes": 2})
-    own = {name: SMALL[name] for name in ("task", "size", "train_rules", "train_boards", "test_boards", "batch")}
-    layers = ARC_HRM.config({**own, "hidden": 16, "heads": 2, "max_cycles": 2, "votes": 2})
-    for family, config in ((ETRM_FAMILY, etrm), (ARC_HRM, layers)):
-        task = family.task(config, family.build_data(config), torch.device("cpu"))  # type: ignore[attr-defined]
-        task.model.eval()
-        with torch.no_grad():  # so that some answers are right: each cell as it is in the input
-            if family is ARC_HRM:
-                task.model.output.weight.copy_(task.model.token_embedding.weight)
-        reported = task.evaluate("test")
-        found = questioned("probe", config, task.data, task.model, "test", 3)
-        lines = _by(found, "all")
-        assert ("new rules" in lines) == (family is ETRM_FAMILY)
-        for metric in ("exact", "pass1", "pass2"):
-            assert getattr(lines["trained rules"], metric).units == reported[metric].units
-        assert lines["trained rules"].shape == round(24 * (1 - reported["shape"].value))
-        trivial = family.baselines(config, task.data, "test")[found.trivial]  # type: ignore[attr-defined]
-        assert lines["trained rules"].trivial.units == trivial["exact"].units
+    data = family.build_data(config)
+    task = family.task(config, data, torch.device("cpu"))
+    task.model.eval()
+    reported = task.evaluate("test")
+    found = questioned("probe", config, data, task.model, "test", 3)
+    lines = _by(found, "all")
+    assert ("new rules" in lines) == ("exact_new" in reported) == new
+    for metric in ("exact", "pass1", "pass2"):
+        assert getattr(lines["trained rules"], metric).units == reported[metric].units
+    assert lines["trained rules"].shape == round(24 * (1 - reported["shape"].value))
+    trivial = family.baselines(config, data, "test")[found.trivial]
+    assert lines["trained rules"].trivial.units == trivial["exact"].units
 
 
 def test_tasks_of_arc_are_named_and_drawn_with_their_demonstrations() -> None:
