@@ -20,7 +20,7 @@ from trainables.puzzles.puzzle import I64, Boards
 from trainables.puzzles.scoring import divided, of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import CLEAN, probed, score, score_clean, tensors
+from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
@@ -233,7 +233,9 @@ class RecursiveTask(Task):
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
-        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+        boards = self.data.scored(split)
+        found = score(self.net, boards, probed(self.data, split), self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns how far the noise has grown, and the noise of the last step that had any."""
