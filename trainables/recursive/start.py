@@ -120,9 +120,7 @@ def _checkpoint(place: str) -> Checkpoint:
     )
 
 
-def read_start(
-    family: Family[Any], config: RecursiveConfig, others: Mapping[str, Family[Any]]
-) -> Start | None:
+def read_start(family: Family[Any], config: RecursiveConfig, others: Mapping[str, Family[Any]]) -> Start | None:
     """Returns the weights that the configuration begins with; None if it begins at random.
 
     Args:
@@ -158,7 +156,9 @@ def _same(name: str, before: RecursiveConfig, config: RecursiveConfig, fields: S
     Raises:
         ConfigError: naming the fields that differ.
     """
-    pairs = [(field, getattr(before, field), getattr(config, field, None)) for field in fields if hasattr(before, field)]
+    pairs = [
+        (field, getattr(before, field), getattr(config, field, None)) for field in fields if hasattr(before, field)
+    ]
     if differ := [f"{field}: must be {was} (got {now})" for field, was, now in pairs if was != now]:
         raise ConfigError(f"{'; '.join(differ)}, as in {name}, which start names")
 
@@ -171,7 +171,9 @@ def fits(start: Start, config: RecursiveConfig) -> None:
     """
     _same(start.name, start.before, config, (*ARCHITECTURE, *(() if start.decoder else CONTEXT)))
     if start.before.prefix != config.prefix:
-        field = "pooling" if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens else "context_tokens"
+        field = (
+            "pooling" if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens else "context_tokens"
+        )
         tokens = f"{start.before.prefix} tokens stand ahead of the board in {start.name}, which start names"
         raise ConfigError(f"{field}: {tokens}, and {config.prefix} here")
 
@@ -189,7 +191,11 @@ def audit_start(config: RecursiveConfig, start: Start) -> Finding:
     same = before.data_key == config.data_key and not before.start
     how = "trained on the same split"
     if not same:
-        why = f"itself from a start, {before.start}" if before.start else f"trained on {before.data_key}, this is {config.data_key}"
+        why = (
+            f"itself from a start, {before.start}"
+            if before.start
+            else f"trained on {before.data_key}, this is {config.data_key}"
+        )
         how = f"{why}, so it may have seen the boards scored here"
     taken = "its decoder" if start.decoder else "all its weights"
     spent = f"{start.step} steps, {start.samples} samples"
