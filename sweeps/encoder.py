@@ -14,8 +14,8 @@ the same boards.
     python sweeps/encoder.py "arm=reencode,fct,attention,plain transformer,frozen,variational"
                                                 other arms
     python sweeps/encoder.py "arm=reencode,decoder,decoder frozen" l_layers=1 start=CHECKPOINT
-                                                the decoder of a trm or of `embedding`, trained on or
-                                                frozen
+                                                the decoder of a trm, or of the arm embedding,
+                                                trained further or frozen
     python sweeps/encoder.py --scale full       every fresh arm at the log's width: needs GPUs
     leadline compare results/NAME:reencode results/NAME:cached
 

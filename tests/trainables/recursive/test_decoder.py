@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from leadline.admission import admission
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
 from leadline.engine import options
+from leadline.measure import Measure
 from leadline.storage import Folder
 from leadline.training.guards.gradients import ENOUGH, GradientCoverage
 from leadline.training.guards.guard import Interval
@@ -145,7 +147,7 @@ def test_reports_say_what_the_start_brought(trm: str) -> None:
         assert (report.facts["start/steps"], report.facts["start/samples"]) == (4, 16)
         assert report.value("validation/start_steps") == 4
         assert report.samples == 4 * report.step, "what was brought is no part of the budget"
-        assert not [one for one in report.findings if one.failed]
+        assert {one.guard for one in report.findings if one.failed} <= {"plateau"}
 
 
 def test_the_guard_on_gradients_looks_at_what_is_trained(trm: str) -> None:
@@ -155,7 +157,8 @@ def test_the_guard_on_gradients_looks_at_what_is_trained(trm: str) -> None:
         step(task, number, guard)
     looked = {trained for trained, _ in guard._looked[-1:] for trained in trained}
     assert looked == {True, False}
-    guard.report(Interval(ENOUGH, ENOUGH, {}, {}, {}, ENOUGH, 1.0))
+    objective = Measure.exact(0.0)
+    guard.report(Interval(ENOUGH, ENOUGH, ENOUGH, 1.0, np.zeros(ENOUGH), (1e-3,), objective, minimise=False))
     found = list(guard._findings())
     assert {one.subject.split(".")[0] for one in found} == {"encoder"}
     assert not [one for one in found if one.failed]
