@@ -87,7 +87,7 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
-    beside = ("robust", "lambda1")
+    beside: ClassVar[tuple[str, ...]] = ("robust", "lambda1")
     figures = "analysis.recursive.figures:figures"
     decoders: ClassVar[Mapping[str, Family[Any]]] = {}
     """Other families by name whose checkpoints a start may be, too: their decoder is taken."""
