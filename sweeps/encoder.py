@@ -13,7 +13,10 @@ the same boards.
     python sweeps/encoder.py --dry-run          the plan, and what it would cost here
     python sweeps/encoder.py "arm=reencode,fct,attention,plain transformer,frozen,variational"
                                                 other arms
-    python sweeps/encoder.py --scale full       every arm at the log's width: needs GPUs
+    python sweeps/encoder.py "arm=reencode,decoder,decoder frozen" l_layers=1 start=CHECKPOINT
+                                                the decoder of a trm, or of the arm embedding,
+                                                trained further or frozen
+    python sweeps/encoder.py --scale full       every fresh arm at the log's width: needs GPUs
     leadline compare results/NAME:reencode results/NAME:cached
 
 Arms stand in search_spaces/encoder; docs/arc.md says what they are.

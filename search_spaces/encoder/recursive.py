@@ -11,7 +11,7 @@ from leadline import Contrast, Scale, Study
 
 __all__ = ["ARMS", "STUDY", "space"]
 
-ARMS: dict[str, dict[str, Any]] = {
+_FRESH: dict[str, dict[str, Any]] = {
     "embedding": {"encoder": "lookup", "puzzle_lr": 1e-2},
     "reencode": {},
     "cached": {"encoding": "cached"},
@@ -21,10 +21,14 @@ ARMS: dict[str, dict[str, Any]] = {
     "frozen": {"freeze_encoder": True},
     "variational": {"encoder": "variational"},
 }
+_BEGUN: dict[str, dict[str, Any]] = {"decoder": {}, "decoder frozen": {"freeze_decoder": True}}
+ARMS: dict[str, dict[str, Any]] = {**{name: {**fields, "start": ""} for name, fields in _FRESH.items()}, **_BEGUN}
 """The arms by name.
 
 `embedding` is TRM: each rule that is trained on has a context of its own. `cached` is the log's
 broken encoder. `plain transformer` attends to all tokens of all demonstrations, without recursion.
+`decoder` and `decoder frozen` begin with the decoder of `start=CHECKPOINT`, of trm or of the arm
+`embedding`, and train it further or leave it; no other arm has a start.
 """
 DEFAULT = ("embedding", "reencode", "cached")
 MARGINS = {"exact": 0.05}
@@ -75,11 +79,18 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
         scale: "full" searches rates and depths for the published width.
     """
     low, high = (5e-5, 5e-4) if scale == "full" else (1e-3, 1e-2)
-    found = {"lr": trial.suggest_float("lr", low, high, log=True)}
+    found: dict[str, Any] = {"lr": trial.suggest_float("lr", low, high, log=True)}
     # One segment leaves nothing to explore, and nor does a fixed number of them.
     if trial.fixed.get("halt_max_steps") != 1 and trial.fixed.get("rollout") != "parallel_fixed":
         found["explore"] = trial.suggest_float("explore", 0.0, 0.5)
-    return {**found, "l_layers": trial.suggest_int("l_layers", 1, 2)}
+    if not trial.fixed.get("start"):  # whose depth is the checkpoint's
+        found["l_layers"] = trial.suggest_int("l_layers", 1, 2)
+    return found
+
+
+def _needs_start(strata: tuple[Any, ...]) -> dict[str, Any]:
+    """Returns a start that is none, in whose place the arms that begin with one need `start=`."""
+    return {"start": "CHECKPOINT"} if set(strata) & set(_BEGUN) else {}
 
 
 STUDY = Study(
@@ -89,6 +100,7 @@ STUDY = Study(
     space=space,
     stratify="arm",
     arms=ARMS,
+    shared=_needs_start,
     budget="samples",
     comparable=True,
     scales={
@@ -113,7 +125,7 @@ STUDY = Study(
             reduction=2,
             confirm=1,
             replicates=5,
-            strata=tuple(ARMS),
+            strata=tuple(_FRESH),
             fields={
                 **_GRIDS,
                 "size": 10,

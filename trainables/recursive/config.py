@@ -135,7 +135,7 @@ class RecursiveConfig(BoardConfig):
     start: str = knob(
         "",
         "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); "
-        "its weights are fine-tuned",
+        "its weights are fine-tuned; etrm takes the decoder of one of trm, too",
     )
 
     mode: Literal["none", "single_perturbed_ce", "multi_perturbed_ce"] = knob(
@@ -335,6 +335,9 @@ class ETRMConfig(TRMConfig):
         1e-4, "weight of the context's divergence from a unit normal, in nats, with encoder=variational", ge=0, le=10
     )
     freeze_encoder: bool = knob(False, "leave the encoder as it was at the start (ETRM: for pretrained ones)")
+    freeze_decoder: bool = knob(
+        False, "leave all but the context as `start` has it, a checkpoint of trm or etrm (the log's O and E runs)"
+    )
     encoding: Literal["reencode", "fct", "cached"] = knob(
         "reencode",
         "when demonstrations are encoded: at every call, with the full gradient (ETRM); "
@@ -379,4 +382,8 @@ class ETRMConfig(TRMConfig):
             raise ValueError(f"rollout: must be parallel_fixed with encoding=fct (got {self.rollout})")
         if self.encoding == "cached" and self.rollout != "serial_act":
             raise ValueError(f"rollout: must be serial_act with encoding=cached (got {self.rollout})")
+        if self.freeze_decoder and not self.start:
+            raise ValueError("freeze_decoder: needs start, the checkpoint whose decoder is left as it is")
+        if self.freeze_decoder and self.freeze_encoder and self.encoder != "lookup":
+            raise ValueError("freeze_decoder: with freeze_encoder nothing would be trained")
         return self

@@ -355,8 +355,10 @@ class ETRM(TRM):
 
     def __init__(self, config: ETRMConfig, shape: Shape) -> None:
         super().__init__(config, shape)
+        self.requires_grad_(not config.freeze_decoder)
         if config.task_embedding:
             self.shown = ()
+            self.puzzle.requires_grad_(True)
         else:
             self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
 
