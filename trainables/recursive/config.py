@@ -198,6 +198,11 @@ class RecursiveConfig(BoardConfig):
         return False
 
     @property
+    def probes_dynamics(self) -> bool:
+        """Whether scoring looks at perturbed starts and exponents, several times the clean cost."""
+        return True
+
+    @property
     def task_embedding(self) -> int:
         """The numbers of each puzzle identifier's embedding, which sign-SGD trains; 0: none."""
         return self.puzzle_emb
@@ -345,6 +350,11 @@ class ETRMConfig(TRMConfig):
         "cached: BROKEN ON PURPOSE, a control: only where a slot takes another board, and detached after that, "
         "so that the encoder starves of gradient (the log's E2 and E3)",
     )
+
+    @property
+    def probes_dynamics(self) -> bool:
+        """Whether starts are perturbed in training: the question of an encoder is another one."""
+        return self.mode != "none"
 
     @property
     def _conditions(self) -> _Conditions:

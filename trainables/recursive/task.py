@@ -234,7 +234,8 @@ class RecursiveTask(Task):
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
         boards = self.data.scored(split)
-        found = score(self.net, boards, probed(self.data, split), self.device)
+        perturbed = probed(self.data, split) if self.config.probes_dynamics else 0
+        found = score(self.net, boards, perturbed, self.device)
         return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
