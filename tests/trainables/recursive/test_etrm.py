@@ -234,7 +234,7 @@ def test_a_lookup_reads_no_demonstrations_and_says_nothing_of_new_rules() -> Non
         one.after_step(number + 1)
     assert not torch.equal(one.net.get_parameter("puzzle.weight"), before)
     assert not [name for name in one.tallies() if name.startswith("encoder/")]
-    assert ETRM_FAMILY.guards(config) == ()
+    assert [guard.name for guard in ETRM_FAMILY.guards(config)] == ["contradiction"]
     found = one.evaluate("validation")
     assert {"exact", "shape"} <= found.keys()
     assert not {"exact_new", "context_spread", "context_between", "exact_exchanged"} & found.keys()
@@ -318,7 +318,7 @@ def test_a_frozen_encoder_stays(data: RecursiveData) -> None:
     steps(one, 2)
     assert told(one)["encoder/coverage"] == 0.0
     assert all(p.grad is None for p in one.net.get_submodule("encoder").parameters())
-    assert not PERMUTED.guards(one.config)
+    assert [guard.name for guard in PERMUTED.guards(one.config)] == ["contradiction"]
 
 
 def run(**fields: Any) -> list[Report]:
