@@ -3,8 +3,8 @@
     python -m benchmarks.etrm [--reference PATH] [--size SIDE] [--batch BOARDS] [--rounds N]
                               [--quick] [--shared]
 
---reference PATH   a checkout of github bdsaglam/etrm at 85da7e2. Without one, only our own times are
-                   printed, which is said aloud.
+--reference PATH   a checkout of github bdsaglam/etrm at 85da7e2. Without one, only our own times
+                   are printed, which is said aloud.
 --size SIDE        side of the canvas, 9 by default: the published one of 30 has eleven times the
                    tokens, and a step of 8 boards then takes minutes and, in the reference, 16 GB.
 --quick, --shared  as in `benchmarks.recursive`.
@@ -152,7 +152,7 @@ def encodings(fields: dict[str, Any], rounds: int, clock: Callable[[], float]) -
     wasteful.stagger()
     times = contest(work, rounds, clock)
     told(f"encodings, {_size(again)}", times)
-    found = [
+    return [
         Result(
             "encoding at every call: per sample and segment / that of FCT",
             median([2 * ratio for ratio in ratios(times, "reencode", "fct, two segments")]),
@@ -164,7 +164,6 @@ def encodings(fields: dict[str, Any], rounds: int, clock: Callable[[], float]) -
             "the bad example",
         ),
     ]
-    return found
 
 
 def _encode_all(net: ETRM, time: int, copies: int, *, fresh: Tensor, context: Tensor, **shown: Tensor) -> Context:
@@ -175,7 +174,7 @@ def _encode_all(net: ETRM, time: int, copies: int, *, fresh: Tensor, context: Te
 
 
 def trajectories(fields: dict[str, Any], rounds: int, clock: Callable[[], float]) -> list[Result]:
-    """Times four trajectories of each board whose demonstrations are encoded once, or four times."""
+    """Times four trajectories of each board, whose demonstrations are encoded once, or for each."""
     ours = _Ours({**fields, **FOUR, "halt_max_steps": 1, "batch": max(1, fields["batch"] // K)})
     batch, net = ours.task.batch(0), ours.net
 

@@ -126,7 +126,7 @@ class Encoder(nn.Module):
             mask: which demonstrations there are, bool [B, D]; no others are computed.
             noise: unit normal, float32 [K * B, prefix, width]; without it a variational context is
                 the mean.
-            copies: K; the first row of all boards stands before the next.
+            copies: K; the boards repeat K times.
         """
         owners, _ = mask.nonzero(as_tuple=True)
         grids = torch.cat([inputs[mask], outputs[mask]], 1)

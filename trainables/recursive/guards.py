@@ -44,7 +44,7 @@ class _Taught(NamedTuple):
     answers: Tensor
 
     def against(self, before: _Taught) -> Tensor:
-        """Counts slots with the same board as before, and those taught another answer, int64 [2]."""
+        """Counts slots that have the board they had, and those taught another answer, int64 [2]."""
         pairs = zip(self.boards, before.boards, strict=True)
         same = torch.stack([(one == other).view(len(one), -1).all(1) for one, other in pairs]).all(0)
         known = (self.answers != NOTHING) & (before.answers != NOTHING)

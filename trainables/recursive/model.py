@@ -240,8 +240,8 @@ class RecursiveNet(nn.Module):
             segments: T.
             parts: number of equal parts of the rows that are computed one after another.
             ahead: whether `Rollout.ahead` is computed too.
-            shown: further rows by name, which `contexts` reads, [R, ...]; with one part also [R / K,
-                ...], where K equal rows of boards stand one behind the other.
+            shown: further rows by name, which `contexts` reads, [R, ...]; with one part also
+                [R / K, ...], where the boards repeat K times.
         """
         named = {"inputs": inputs, "puzzles": puzzles, "z_h": z_h, "z_l": z_l, **shown}
         assert parts == 1 or all(len(tensor) == len(inputs) for tensor in named.values())
@@ -385,7 +385,7 @@ class ETRM(TRM):
         if not self.shown:
             return super().contexts(puzzles, segments)
         times = segments if self.config.encoding == "fct" and self.training else 1
-        # Where fewer demonstrations are given than boards, rows of one board stand behind each other.
+        # Where fewer demonstrations are given than boards, the boards repeat.
         copies = len(puzzles) // len(shown[self.shown[-1]])
         return [self._encode(time, copies, **shown) for time in range(times)]
 

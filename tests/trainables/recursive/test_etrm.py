@@ -138,7 +138,9 @@ def test_trajectories_of_a_board_share_its_encoding(fields: dict[str, Any], data
     batch, found = one.batch(0), []
 
     def repeated(**rows: Any) -> Any:
-        return one.net(**{**rows, **{name: rows[name].repeat(3, *[1] * (rows[name].dim() - 1)) for name in one.net.shown}})
+        return one.net(
+            **{**rows, **{name: rows[name].repeat(3, *[1] * (rows[name].dim() - 1)) for name in one.net.shown}}
+        )
 
     for model in (one.net, repeated):
         one.net.zero_grad()
