@@ -61,8 +61,11 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
 def main(names: Sequence[str] = (), references: Sequence[Path] = ()) -> None:
     """Runs the named benchmarks, or all, and prints the table."""
     results: list[Result] = []
-    compared = {"recursive": recursive.main, "etrm": etrm.main}
-    parts = {**PARTS, **{name: (PARTS[name][0], functools.partial(run, references)) for name, run in compared.items()}}
+    parts = {
+        **PARTS,
+        "recursive": (PARTS["recursive"][0], functools.partial(recursive.main, references)),
+        "etrm": (PARTS["etrm"][0], functools.partial(etrm.main, references)),
+    }
     for title, run in [parts[name] for name in names or PARTS]:
         print(f"\n## {title}\n", flush=True)
         results += run()

@@ -55,7 +55,7 @@ class _Reached:
         reached, used = torch.zeros(2, count, dtype=torch.bool, device=self.rows.device)
         reached[self.owners[:, self.covered]] = True
         used[self.rows] = self.used
-        return reached & used
+        return torch.logical_and(reached, used)
 
     def boards_used(self) -> Tensor:
         """Tells of which encoded boards a gradient has reached the context, bool [E / K]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -144,7 +144,7 @@ def test_trajectories_of_a_board_share_its_encoding(fields: dict[str, Any], data
 
     for model in (one.net, repeated):
         one.net.zero_grad()
-        terms = one.losses(model, batch, 0.5)
+        terms = one.losses(cast(Any, model), batch, 0.5)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         found.append((gradient(one), {name: float(term.detach()) for name, term in terms.items()}))
     (shared, told_once), (apart, told_thrice) = found
