@@ -31,14 +31,14 @@ LOG_VARIANCE = -4.0
 
 
 class Encoded(NamedTuple):
-    """The encoder's output for E of R rows that hold N demonstrations.
+    """The encoder's output for E of R rows, each K of which share their demonstrations, N in all.
 
     Attributes:
         rows: which of the R rows were encoded, int64 [E].
         context: the tokens ahead of the board, float32 [E, prefix, width].
         pairs: the embedded demonstrations, the encoder's far end: only a gradient that has come
             through all of it arrives here. float32 [N, 2 * cells, width].
-        owners: the row of each demonstration, among the R, int64 [N].
+        owners: the rows of each demonstration, among the R, int64 [K, N].
         divergence: of the context from a unit normal, in nats, float32 [E]; None where it is not
             variational.
     """
@@ -116,22 +116,27 @@ class Encoder(nn.Module):
             nn.init.zeros_(self.log_variance.weight)
             nn.init.constant_(self.log_variance.bias, LOG_VARIANCE)
 
-    def forward(self, inputs: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor | None = None) -> Encoded:
-        """Encodes the demonstrations of E rows, all of them.
+    def forward(
+        self, inputs: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor | None = None, copies: int = 1
+    ) -> Encoded:
+        """Encodes the demonstrations of B boards, all of them, for K rows each.
 
         Args:
-            inputs, outputs: the grids, int64 [E, D, cells].
-            mask: which demonstrations there are, bool [E, D]; no others are computed.
-            noise: unit normal, float32 [E, prefix, width]; without it a variational context is the
-                mean.
+            inputs, outputs: the grids, int64 [B, D, cells].
+            mask: which demonstrations there are, bool [B, D]; no others are computed.
+            noise: unit normal, float32 [K * B, prefix, width]; without it a variational context is
+                the mean.
+            copies: K; the boards repeat K times.
         """
         owners, _ = mask.nonzero(as_tuple=True)
         grids = torch.cat([inputs[mask], outputs[mask]], 1)
         half = inputs.shape[-1]
         pairs = torch.cat([self.inputs(grids[:, :half]), self.outputs(grids[:, half:])], 1)
         pairs = math.sqrt(self.config.hidden) * pairs
-        context, divergence = self._drawn(self._context(self._through(pairs), grids != PAD, mask), noise)
-        return Encoded(torch.arange(len(mask), device=mask.device), context, pairs, owners, divergence)
+        context = self._context(self._through(pairs), grids != PAD, mask).repeat(copies, 1, 1)
+        rows = torch.arange(len(context), device=mask.device)
+        context, divergence = self._drawn(context, noise)
+        return Encoded(rows, context, pairs, rows.view(copies, -1)[:, owners], divergence)
 
     def _through(self, pairs: Tensor) -> Tensor:
         """Puts each pair through its blocks, [N, 2 * cells, width] to the same shape."""

@@ -27,7 +27,7 @@ from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.encoder_task import ETRMTask
-from trainables.recursive.guards import StarvedEncoder
+from trainables.recursive.guards import Contradiction, StarvedEncoder
 from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
@@ -183,6 +183,10 @@ class RecursiveFamily(Family[C], Generic[C]):
         """Returns a board of the configuration's puzzle, as lines of text."""
         return config.puzzle.example
 
+    def guards(self, config: C) -> Sequence[Guard]:
+        """Returns the guard on boards that slots go on with, where they do."""
+        return (Contradiction(),) if config.rollout == "serial_act" else ()
+
     def checkpoint_bytes(self, config: C) -> int:
         """Estimates a checkpoint's bytes: weights, moments, average, and the carry of ACT."""
         positions = config.prefix + config.tokens
@@ -234,8 +238,9 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
         return ETRMTask(config, data, device)
 
     def guards(self, config: ETRMConfig) -> Sequence[Guard]:
-        """Returns the guard on an encoder that starves, unless it is not to be trained."""
-        return () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        """Returns also the guard on an encoder that starves, unless it is not to be trained."""
+        own = () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        return (*super().guards(config), *own)
 
     def checkpoint_bytes(self, config: ETRMConfig) -> int:
         """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""

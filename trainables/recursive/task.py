@@ -154,6 +154,7 @@ class RecursiveTask(Task):
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
         rows = self._copies(batch)
+        rows |= {name: batch[name] for name in self.net.shown}  # once for all trajectories of a board
         labels = rows.pop("labels")
         rows |= {"z_h": starts.z_h, "z_l": starts.z_l, **self._beside(batch, None)}
         said: Rollout = model(segments=limit, ahead=self.net.looks_ahead, **rows)

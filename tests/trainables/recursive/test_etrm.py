@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -94,6 +94,8 @@ def difference(found: Tensor, expected: Tensor) -> float:
         ({"pooling": "none"}, 1.0, 6),
         (FCT, 1.0, 18),
         ({"rollout": "parallel_fixed"}, 1.0, 6),
+        ({"rollout": "parallel_fixed", "mode": "multi_perturbed_ce", "k": 2}, 1.0, 6),
+        ({**FCT, "mode": "multi_perturbed_ce", "k": 2}, 1.0, 18),
         ({"encoding": "cached"}, 1 / 3, 2),
         ({"encoding": "cached", "halt_max_steps": 6}, 1 / 6, 1),
         ({"encoding": "cached", "mode": "multi_perturbed_ce", "k": 2}, 1 / 3, 4),
@@ -127,6 +129,46 @@ def test_fixed_computation_is_its_segments_one_after_another(data: RecursiveData
         streamed.after_step(number + 1)
     assert difference(gradient(fixed), gradient(once)) < 1e-5
     assert difference(gradient(fixed), gradient(streamed)) < 1e-5
+
+
+@pytest.mark.parametrize("fields", [{"rollout": "act_mask"}, FCT])
+def test_trajectories_of_a_board_share_its_encoding(fields: dict[str, Any], data: RecursiveData) -> None:
+    """With the terms and the gradient of an encoding for each, also where each draws noise of its own."""
+    one = task(data, **fields, encoder="variational", kl_weight=0.5, mode="multi_perturbed_ce", k=3)
+    batch, found = one.batch(0), []
+
+    def repeated(**rows: Any) -> Any:
+        return one.net(
+            **{**rows, **{name: rows[name].repeat(3, *[1] * (rows[name].dim() - 1)) for name in one.net.shown}}
+        )
+
+    for model in (one.net, repeated):
+        one.net.zero_grad()
+        terms = one.losses(cast(Any, model), batch, 0.5)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        found.append((gradient(one), {name: float(term.detach()) for name, term in terms.items()}))
+    (shared, told_once), (apart, told_thrice) = found
+    assert told_once == pytest.approx(told_thrice, rel=1e-5)
+    assert difference(shared, apart) < 1e-5
+
+
+def test_a_trajectory_that_is_cut_off_does_not_count_as_covered(
+    data: RecursiveData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the other one of its board has brought the encoder a gradient."""
+    encode = ETRM._encode
+
+    def cut(self: ETRM, time: int, copies: int, **shown: Tensor) -> Context:
+        found = encode(self, time, copies, **shown)
+        assert found.tokens is not None
+        return found._replace(tokens=torch.cat([found.tokens[:6], found.tokens[6:].detach()]))
+
+    monkeypatch.setattr(ETRM, "_encode", cut)
+    one = task(data, rollout="parallel_fixed", mode="multi_perturbed_ce", k=2)
+    steps(one, 1)
+    found = told(one)
+    assert found["encoder/coverage"] == 0.5
+    assert found["encoder/rows"] == found["encoder/rows_used"] == 6
 
 
 def test_a_slot_keeps_its_demonstrations(data: RecursiveData) -> None:
@@ -194,7 +236,7 @@ def test_a_lookup_reads_no_demonstrations_and_says_nothing_of_new_rules() -> Non
         one.after_step(number + 1)
     assert not torch.equal(one.net.get_parameter("puzzle.weight"), before)
     assert not [name for name in one.tallies() if name.startswith("encoder/")]
-    assert ETRM_FAMILY.guards(config) == ()
+    assert [guard.name for guard in ETRM_FAMILY.guards(config)] == ["contradiction"]
     found = one.evaluate("validation")
     assert {"exact", "shape"} <= found.keys()
     assert not {"exact_new", "context_spread", "context_between", "exact_exchanged"} & found.keys()
@@ -278,7 +320,7 @@ def test_a_frozen_encoder_stays(data: RecursiveData) -> None:
     steps(one, 2)
     assert told(one)["encoder/coverage"] == 0.0
     assert all(p.grad is None for p in one.net.get_submodule("encoder").parameters())
-    assert not PERMUTED.guards(one.config)
+    assert [guard.name for guard in PERMUTED.guards(one.config)] == ["contradiction"]
 
 
 def run(**fields: Any) -> list[Report]:
@@ -306,8 +348,8 @@ def test_the_guard_measures_and_does_not_assume(monkeypatch: pytest.MonkeyPatch)
     """A context cut off by mistake, whatever the configuration says."""
     encode = ETRM._encode
 
-    def cut(self: ETRM, time: int, **shown: Tensor) -> Context:
-        found = encode(self, time, **shown)
+    def cut(self: ETRM, time: int, copies: int, **shown: Tensor) -> Context:
+        found = encode(self, time, copies, **shown)
         assert found.tokens is not None
         return found._replace(tokens=found.tokens.detach())
 
