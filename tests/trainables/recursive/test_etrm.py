@@ -24,6 +24,7 @@ from tests.trainables.recursive.permuted import PERMUTED
 from trainables.puzzles.puzzle import Boards
 from trainables.recursive.collapse import collapse
 from trainables.recursive.config import TRMConfig
+from trainables.recursive.encoder import Encoded
 from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.family import ETRM_FAMILY
 from trainables.recursive.metrics import judged, parts, think
@@ -276,6 +277,7 @@ def test_a_paired_cell_is_what_its_input_and_its_output_have_there(data: Recursi
     """It is PAD where both are, so that an output larger than its input is read."""
     net = task(data, paired=True).net.eval()
     assert isinstance(net, ETRM)
+    encoder = net.encoder
     one, other = torch.randint(1, 5, (2, 1, 1, 9))
     mask = torch.ones(1, 1, dtype=torch.bool)
 
@@ -283,11 +285,12 @@ def test_a_paired_cell_is_what_its_input_and_its_output_have_there(data: Recursi
         """Of an input that ends before the last cell, and an output with these two last cells."""
         short, last = one.clone(), torch.tensor(cells)
         short[..., -1] = 0
-        return net.encoder(short, torch.cat([other[..., :-2], last.expand(1, 1, 2)], -1), mask).context
+        found: Encoded = encoder(short, torch.cat([other[..., :-2], last.expand(1, 1, 2)], -1), mask)
+        return found.context
 
     assert not torch.allclose(context(1, 2), context(1, 3))
-    pairs = net.encoder(one, other, mask).pairs
-    expected = 4 * (net.encoder.inputs(one) + net.encoder.outputs(other)) / 2**0.5
+    pairs = encoder(one, other, mask).pairs
+    expected = 4 * (encoder.inputs(one) + encoder.outputs(other)) / 2**0.5
     torch.testing.assert_close(pairs, expected[0])
 
 
