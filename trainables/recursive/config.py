@@ -56,7 +56,7 @@ _ENCODER_APPLIES: _Conditions = (
     (
         lambda c: c.encoder != "lookup",
         "with encoder=lookup",
-        ("pooling", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
+        ("pooling", "paired", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
     ),
     (lambda c: c.encoder == "variational", "without encoder=variational", ("kl_weight",)),
     (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
@@ -284,6 +284,13 @@ class TRMConfig(RecursiveConfig):
     The whole last cycle carries gradient.
     """
 
+    l_cycles: int = knob(
+        2,
+        "updates of z_L before each of z_H (TRM: 6 on Sudoku); 0: no z_L, z_H := stack(z_H + board), "
+        "which with one cycle and one segment is a plain transformer",
+        ge=0,
+        le=64,
+    )
     l_layers: int = knob(1, "blocks of the stack (TRM: 2)", ge=1, le=64)
     mlp_t: bool = knob(
         False, "mix tokens by a SwiGLU over the board instead of attention; needs positions=none (TRM on Sudoku)"
@@ -331,7 +338,13 @@ class ETRMConfig(TRMConfig):
     pooling: Literal["mean", "attention", "none"] = knob(
         "mean",
         "what the context's queries attend to: the mean of each demonstration (ETRM), or all of its tokens; "
-        "none: no queries, all tokens stand ahead of the board; with one cycle and one segment a plain transformer",
+        "none: no queries, all tokens stand ahead of the board; with l_cycles=0, one cycle and one segment a plain "
+        "transformer",
+    )
+    paired: bool = knob(
+        False,
+        "one token for each cell of a demonstration, the sum of what its input and its output have there, which is "
+        "learnt far faster; off: a token for each of the two (ETRM)",
     )
     encoder_layers: int = knob(2, "blocks that each demonstration goes through (ETRM: 2)", ge=0, le=64)
     set_layers: int = knob(1, "blocks in which the queries attend to all demonstrations (ETRM: 1)", ge=1, le=64)
@@ -365,7 +378,12 @@ class ETRMConfig(TRMConfig):
     def prefix(self) -> int:
         """The number of tokens of the context."""
         whole = self.pooling == "none" and self.encoder != "lookup"
-        return 2 * self.puzzle.demonstrations * self.tokens if whole else self.context_tokens
+        return self.puzzle.demonstrations * self.shown_tokens if whole else self.context_tokens
+
+    @property
+    def shown_tokens(self) -> int:
+        """The number of tokens of one demonstration."""
+        return self.tokens if self.paired else 2 * self.tokens
 
     @property
     def reads_demonstrations(self) -> bool:

@@ -212,7 +212,7 @@ class RecursiveNet(nn.Module):
                 if update == "l":
                     z_l = self.lower(z_l, z_h + x, by, again)
                 else:
-                    z_h = self.upper(z_h, z_l, by, again)
+                    z_h = self.upper(z_h, z_l if self.config.l_cycles else x, by, again)
         return z_h, z_l
 
     def q(self, z_h: Tensor) -> Tensor:
