@@ -15,7 +15,7 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import score
+from trainables.arc_hrm.metrics import read_of, score
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
 
@@ -43,6 +43,7 @@ class ArcHRMTask(Task):
     A batch holds, by row:
 
     * `inputs`, `labels`: int64 [rows, cells]; a label of -100 is not counted;
+    * `shown`: int64 [rows, grids, cells], the demonstrations' grids where they are in the input;
     * `weight`: float32 [rows], by which the mean over rows of summed losses becomes the mean over
       all counted cells of the batch, however it is divided;
     * `slot`: int64 [rows], the row's number.
@@ -69,11 +70,11 @@ class ArcHRMTask(Task):
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration and step."""
         rows = self.sampler.rows(step)
-        inputs, labels = (torch.from_numpy(rows[name]) for name in ("inputs", "labels"))
-        counted = targets(labels, self.config.pad)
+        read = {name: torch.from_numpy(array) for name, array in read_of(self.config, rows).items()}
+        inputs, counted = read["inputs"], targets(torch.from_numpy(rows["labels"]), self.config.pad)
         cells = max(1, int((counted != IGNORED).sum()))
         batch = {
-            "inputs": inputs,
+            **read,
             "labels": counted,
             "weight": torch.full((len(inputs),), len(inputs) / cells),
             "slot": torch.arange(len(inputs)),
@@ -85,7 +86,7 @@ class ArcHRMTask(Task):
 
         The rows stop together, so that other micro-batches may run other numbers of cycles.
         """
-        said: Thought = model(batch["inputs"])
+        said: Thought = model(batch["inputs"], batch.get("shown"))
         self._cycles[batch["slot"]] = said.cycles.double()
         config = self.config
         return terms(said, batch["labels"], batch["weight"], config.label_smoothing, config.halt_penalty)

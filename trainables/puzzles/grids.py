@@ -14,7 +14,7 @@ from trainables.grids import trivial
 from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
 from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
 
-__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "stacked"]
+__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "shown_grids", "stacked"]
 
 DEMO_INPUTS, DEMO_LABELS, DEMO_MASK = "demo_inputs", "demo_labels", "demo_mask"
 """The names of the demonstrations' arrays among a board's extra ones and a model's rows."""
@@ -38,6 +38,15 @@ def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple
     for place, (one, other) in enumerate(demonstrations[:most]):
         inputs[place], labels[place] = one, other
     return inputs, labels
+
+
+def shown_grids(rows: Rows) -> I64:
+    """Returns the grids of each row's demonstrations, int64 [rows, 2 * demonstrations, cells].
+
+    The input of each stands before its output; PAD fills those that are missing.
+    """
+    pairs = np.stack([rows[DEMO_INPUTS], rows[DEMO_LABELS]], 2)
+    return pairs.reshape(len(pairs), -1, pairs.shape[-1])
 
 
 class GridPuzzle(Puzzle):

@@ -48,14 +48,16 @@ class GridRules(GridPuzzle):
     rules that are never trained on.
 
     Attributes:
-        side: the side of the canvas, and of the largest grid.
+        side: the side of the canvas.
         demonstrations: how many are shown beside a query; 0 for none.
         train_rules: how many rules are trained on.
+        grid_size: the side of the largest grid; 0 for that of the canvas.
     """
 
     side: int
     demonstrations: int = 2
     train_rules: int = 12
+    grid_size: int = 0
 
     @classmethod
     def problem(cls, fields: Fields) -> str:
@@ -64,6 +66,8 @@ class GridRules(GridPuzzle):
             return f"size: no grid is larger than {LARGEST} (got {fields.size})"
         if fields.clues:
             return f"clues: grids have none (got {fields.clues})"
+        if fields.grid_size and not LEAST <= fields.grid_size <= fields.size:
+            return f"grid_size: from {LEAST} to size, which is {fields.size}, or 0 (got {fields.grid_size})"
         most = len(TRAINED)
         if fields.train_rules > most:
             return f"train_rules: at most {most}, as the others are held out (got {fields.train_rules})"
@@ -76,12 +80,18 @@ class GridRules(GridPuzzle):
     @classmethod
     def of(cls, fields: Fields) -> Self:
         """Returns the puzzle of a configuration that has no `problem`."""
-        return cls(fields.size, fields.demonstrations, fields.train_rules)
+        return cls(fields.size, fields.demonstrations, fields.train_rules, fields.grid_size)
+
+    @property
+    def largest(self) -> int:
+        """The most cells of any side of a grid."""
+        return self.grid_size or self.side
 
     @property
     def key(self) -> str:
-        """The canvas, the number of rules, and of demonstrations."""
-        return f"rules{self.train_rules}-side{self.side}-shown{self.demonstrations}"
+        """The canvas, the largest grid, the number of rules, and of demonstrations."""
+        largest = f"-grid{self.grid_size}" if self.grid_size else ""
+        return f"rules{self.train_rules}-side{self.side}{largest}-shown{self.demonstrations}"
 
     @property
     def identifiers(self) -> int:
@@ -93,7 +103,7 @@ class GridRules(GridPuzzle):
         """An instance of the first rule, with its demonstrations if any are looked at."""
         generator = np.random.default_rng(0)
         (rule,) = training(1)
-        (query, *pairs) = (rule.pair(generator, LEAST, self.side) for _ in range(1 + self.demonstrations))
+        (query, *pairs) = (rule.pair(generator, LEAST, self.largest) for _ in range(1 + self.demonstrations))
         shown = [[one.tolist(), other.tolist()] for one, other in pairs]
         return {"query": query[0].tolist(), "task": rule.name, **({"demonstrations": shown} if shown else {})}
 
@@ -137,14 +147,14 @@ class GridRules(GridPuzzle):
     ) -> tuple[U8, U8]:
         """Draws a pair of a rule whose input belongs to the split and was not drawn before."""
         for _ in range(PATIENCE):
-            one, other = rule.pair(generator, LEAST, self.side)
+            one, other = rule.pair(generator, LEAST, self.largest)
             tokens = encode(one, self.side)
             key = (place, tokens.tobytes())
             if part(rule, tokens) in PARTS[split] and key not in seen:
                 seen.add(key)
                 return tokens, encode(other, self.side)
         drawn = f"{PATIENCE} draws brought no other input of {rule.name} for {split}"
-        raise ConfigError(f"{split}_boards: {drawn} at side {self.side}; ask for fewer")
+        raise ConfigError(f"{split}_boards: {drawn} at side {self.largest}; ask for fewer")
 
     def _shown(self, boards: Boards, rules: Sequence[Rule], generator: np.random.Generator) -> Boards:
         """Returns the boards with demonstrations of their rules, drawn from the training inputs."""

@@ -34,7 +34,7 @@ _APPLY: _Conditions = (
     ),
     (lambda c: not c.stages, "with stages", ("ramp",)),
     (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "task_ids", "augmentations")),
-    (lambda c: c.task == "rules", "without task=rules", ("train_rules",)),
+    (lambda c: c.task == "rules", "without task=rules", ("train_rules", "grid_size")),
     (lambda c: c.augment, "without augment", ("augmentations",)),
     (lambda c: c.reads_demonstrations, "on a network that reads none", ("demonstrations",)),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),

@@ -1,0 +1,57 @@
+"""How reports of the family open: with the constant's score, which is the log's headline."""
+
+from __future__ import annotations
+
+from leadline.analysis import scores
+from leadline.analysis.report.opening import untrained
+from leadline.analysis.scores import Reading
+from leadline.analysis.sweep import Sweep
+from leadline.ledger import leaderboard
+from leadline.ledger.leaderboard_table import number
+from leadline.measure import Measure
+from trainables.arc_hrm.baselines import ALL_PAD
+from trainables.arc_hrm.presets import ALL_PAD_ACCURACY, LOGGED_RESULTS
+
+__all__ = ["constant", "opening"]
+
+CELLS, EXACT = "cells", "exact"
+
+
+def constant(sweep: Sweep) -> tuple[str, Measure, Measure] | None:
+    """Returns a split with the constant's cells and grids; None where labels have no PAD."""
+    for split in ("test", "validation"):
+        for line in sweep.history.baselines:
+            cells, exact = (line.metrics.get(f"{split}/{name}") for name in (CELLS, EXACT))
+            if line.name == ALL_PAD and cells and exact:
+                return split, cells, exact
+    return None
+
+
+def opening(sweep: Sweep) -> str:
+    """Returns what the constant scores, beside the log's best and each stratum's best here."""
+    found = constant(sweep)
+    if found is None:
+        return untrained(sweep)
+    split, cells, exact = found
+    logged = LOGGED_RESULTS["session5"].cells
+    said = (
+        f"A constant that answers PAD everywhere has {number(cells.value)} of the cells right on {split} and "
+        f"{number(exact.value)} of the grids; on the log's boards it has {100 * ALL_PAD_ACCURACY:.2f} % of the cells, "
+        f"and the log's best network {100 * logged:.2f} %."
+    )
+    history = sweep.history
+    trained = [words for stratum in leaderboard.strata(history) if (words := _best(sweep, stratum))]
+    return f"{said} Trained here: {'; '.join(trained)}." if trained else said
+
+
+def _best(sweep: Sweep, stratum: str) -> str:
+    """Returns the cells and grids of a stratum's best, confirmed if it is; empty without any."""
+    both = [_reading(sweep, stratum, name) for name in (CELLS, EXACT)]
+    if not all(both):
+        return ""
+    cells, exact = (number(one.measure.value) for one in both if one)
+    return f"{stratum} {cells} of the cells and {exact} of the grids"
+
+
+def _reading(sweep: Sweep, stratum: str, name: str) -> Reading | None:
+    return scores.confirmed(sweep.history, stratum, name) or scores.chosen(sweep.history, stratum, name)
