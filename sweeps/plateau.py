@@ -11,7 +11,7 @@ trained again from 5 fresh seeds. The report opens with what the constant scores
     python sweeps/plateau.py                    three arms on small grids on this machine, under 10
                                                 minutes on 2 cores
     python sweeps/plateau.py --dry-run          the plan, and what it would cost here
-    python sweeps/plateau.py "arm=session 1,session 3,session 4,session 5,pad ignored,demonstrations"
+    python sweeps/plateau.py "arm=session 1,session 3,session 4,session 5,demonstrations"
                                                 all sessions of the log; wider asks whether four
                                                 times the parameters help
     python sweeps/plateau.py --scale full       ARC-AGI-1 at 30x30, the log's network, and one of 27

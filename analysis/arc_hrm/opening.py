@@ -14,7 +14,7 @@ from trainables.arc_hrm.presets import ALL_PAD_ACCURACY, LOGGED_RESULTS
 
 __all__ = ["constant", "opening"]
 
-CELLS, EXACT = "cells", "exact"
+CELLS, EXACT, INSIDE = "cells", "exact", "cells_without_pad"
 
 
 def constant(sweep: Sweep) -> tuple[str, Measure, Measure] | None:
@@ -45,12 +45,18 @@ def opening(sweep: Sweep) -> str:
 
 
 def _best(sweep: Sweep, stratum: str) -> str:
-    """Returns the cells and grids of a stratum's best, confirmed if it is; empty without any."""
-    both = [_reading(sweep, stratum, name) for name in (CELLS, EXACT)]
-    if not all(both):
+    """Returns the grids and cells of a stratum's best, confirmed if it is; empty without any."""
+    grids, inside, cells = (_reading(sweep, stratum, name) for name in (EXACT, INSIDE, CELLS))
+    if not (grids and inside and cells):
         return ""
-    cells, exact = (number(one.measure.value) for one in both if one)
-    return f"{stratum} {cells} of the cells and {exact} of the grids"
+    said = f"{_value(grids)} of the grids", f"{_value(inside)} of the cells that are not PAD"
+    if cells.trial.config.get("pad") == "ignored":
+        return f"{stratum} {said[0]} and {said[1]}, PAD being no part of its loss"
+    return f"{stratum} {said[0]}, {said[1]} and {_value(cells)} of all cells"
+
+
+def _value(reading: Reading) -> str:
+    return number(reading.measure.value)
 
 
 def _reading(sweep: Sweep, stratum: str, name: str) -> Reading | None:

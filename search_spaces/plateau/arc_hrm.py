@@ -108,7 +108,7 @@ STUDY = Study(
             fields={**_SMALL, "validation_boards": 120, "test_boards": 240},
         ),
         "full": Scale(
-            60,
+            24,
             budget=720_000,
             grace=90_000,
             reduction=2,
