@@ -37,7 +37,7 @@ def opening(sweep: Sweep) -> str:
     said = (
         f"A constant that answers PAD everywhere has {number(cells.value)} of the cells right on {split} and "
         f"{number(exact.value)} of the grids; on the log's boards it has {100 * ALL_PAD_ACCURACY:.2f} % of the cells, "
-        f"and the log's best network {100 * logged:.2f} %."
+        f"and the log's best network {100 * logged:.2f} %: what a constant has is no limit of capacity."
     )
     history = sweep.history
     trained = [words for stratum in leaderboard.strata(history) if (words := _best(sweep, stratum))]
