@@ -53,7 +53,7 @@ _SMALL: dict[str, Any] = {
     "hidden": 48,
     "heads": 4,
     "max_cycles": 2,
-    "restart_period": 30,
+    "restart_period": 45,
 }
 """Eight rules on grids of up to 4x4, on a canvas of which PAD fills as much as in the log.
 
@@ -99,9 +99,9 @@ STUDY = Study(
             fields={**_SMALL, "train_boards": 200, "validation_boards": 24, "test_boards": 100, "hidden": 16},
         ),
         "laptop": Scale(
-            12,
+            15,
             budget=3600,
-            grace=1200,
+            grace=1800,
             reduction=2,
             confirm=1,
             replicates=5,

@@ -8,7 +8,8 @@ from tests.analysis.arc_hrm.sweeps import made
 
 SAID = (
     "A constant that answers PAD everywhere has 0.7 of the cells right on test and 0 of the grids; on the log's "
-    "boards it has 71.36 % of the cells, and the log's best network 71.36 %: what a constant has is no limit of capacity."
+    "boards it has 71.36 % of the cells, and the log's best network 71.36 %: what a constant has is no limit of "
+    "capacity."
 )
 
 
