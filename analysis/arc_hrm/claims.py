@@ -118,6 +118,16 @@ def _validation_share(minutes: float, steps: int) -> float:
     return 60 * minutes / (60 * minutes + training)
 
 
+def _harder(sweep: Sweep) -> Outcome:
+    """Says what the constant has on the next data set; what a network has there was never run."""
+    (share, queries), (before, _) = padding("arcagi2"), padding("arcagi1")
+    words = (
+        f"all PAD has {100 * share:.2f} % of the cells of its {queries} evaluation queries, after {100 * before:.2f} %: "
+        "its grids are larger, and a fall like that says nothing of difficulty"
+    )
+    return Outcome(words, Verdict.NOT_RUN)
+
+
 def _gated(sweep: Sweep) -> Outcome:
     """Judges the rule of full validations by what it compares; any sweep may say it."""
     words = (
@@ -220,6 +230,13 @@ CLAIMS = (
         "500 images of each task; none was not tried",
         "a sweep with task=arc, with and without augmentations",
         lambda sweep: None,
+    ),
+    Claim(
+        f"{_LOG}, next steps",
+        "ARC-AGI-2 is the new, harder benchmark.",
+        "nothing was run",
+        f"a sweep of {STUDY} at full size with data_set=arcagi1_to_2",
+        _harder,
     ),
     Claim(
         f"{_LOG}, training configuration",

@@ -76,6 +76,11 @@ def test_what_any_sweep_can_say() -> None:
     assert found[LIMIT] == "not run"
 
 
+def test_a_constant_loses_a_fifth_of_the_cells_on_the_harder_data_set() -> None:
+    assert padding("arcagi2") == (pytest.approx(0.4998, abs=5e-5), 167)
+    assert measured(made({}), "ARC-AGI-2 is the new, harder benchmark.").startswith("all PAD has 49.98 % of the cells")
+
+
 def test_nothing_is_left_unasked() -> None:
     every = judged(made({"session 5": 0.2}), claims.of_family(SETTINGS))
     assert not [line.measured for line in every if line.measured.startswith("could not be asked")]
