@@ -122,7 +122,7 @@ def _harder(sweep: Sweep) -> Outcome:
     """Says what the constant has on the next data set; what a network has there was never run."""
     (share, queries), (before, _) = padding("arcagi2"), padding("arcagi1")
     words = (
-        f"all PAD has {100 * share:.2f} % of the cells of its {queries} evaluation queries, after {100 * before:.2f} %: "
+        f"all PAD has {100 * share:.2f} % of the cells of its {queries} queries, after {100 * before:.2f} %: "
         "its grids are larger, and a fall like that says nothing of difficulty"
     )
     return Outcome(words, Verdict.NOT_RUN)
