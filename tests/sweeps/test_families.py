@@ -20,6 +20,7 @@ from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
 from sweeps.encoder import STUDY as ENCODER
 from sweeps.lookahead import STUDY as LOOKAHEAD
+from sweeps.plateau import STUDY as PLATEAU
 from sweeps.sigma_bands import STUDY as SIGMA_BANDS
 from sweeps.stages import STUDY as STAGES
 from tests.leadline.engine.test_bad_input import main
@@ -29,7 +30,7 @@ from tests.leadline.toy_study import STUDY as TOY
 from tests.plugin.line.family import Line
 from tests.plugin.line.study import STUDY as LINE
 
-STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES, ENCODER]
+STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES, ENCODER, PLATEAU]
 ASKED = [(study, family) for study in STUDIES for family in study.families]
 
 

@@ -16,7 +16,17 @@ from trainables.grids import trivial
 from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
 from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
 
-__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "imaged", "stacked", "task_images"]
+__all__ = [
+    "DEMO_INPUTS",
+    "DEMO_LABELS",
+    "DEMO_MASK",
+    "GridPuzzle",
+    "drawn_images",
+    "imaged",
+    "shown_grids",
+    "stacked",
+    "task_images",
+]
 
 IMAGES_SEED = 20260
 """The seed of the images, the same for every trial: an image has an identifier of its own."""
@@ -75,6 +85,15 @@ def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple
     for place, (one, other) in enumerate(demonstrations[:most]):
         inputs[place], labels[place] = one, other
     return inputs, labels
+
+
+def shown_grids(rows: Rows) -> I64:
+    """Returns the grids of each row's demonstrations, int64 [rows, 2 * demonstrations, cells].
+
+    The input of each stands before its output; PAD fills those that are missing.
+    """
+    pairs = np.stack([rows[DEMO_INPUTS], rows[DEMO_LABELS]], 2)
+    return pairs.reshape(len(pairs), -1, pairs.shape[-1])
 
 
 class GridPuzzle(Puzzle):

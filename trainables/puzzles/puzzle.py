@@ -90,6 +90,10 @@ class Fields(Protocol):
         """The number of rules that are trained on."""
 
     @property
+    def grid_size(self) -> int:
+        """The largest side of a drawn grid; 0: that of the canvas."""
+
+    @property
     def train_boards(self) -> int:
         """The number of boards to train on."""
 
