@@ -61,7 +61,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
 def main(names: Sequence[str] = (), references: Sequence[Path] = ()) -> None:
     """Runs the named benchmarks, or all, and prints the table."""
     results: list[Result] = []
-    parts = {
+    parts: dict[str, tuple[str, Callable[[], list[Result]]]] = {
         **PARTS,
         "recursive": (PARTS["recursive"][0], functools.partial(recursive.main, references)),
         "etrm": (PARTS["etrm"][0], functools.partial(etrm.main, references)),
