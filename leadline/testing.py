@@ -55,7 +55,7 @@ from leadline.training.validation import order
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
 
 CPU = torch.device("cpu")
-MACHINE = ("throughput", "memory")
+MACHINE = ("throughput", "memory", "validation_cost")
 """Guards whose findings are about the machine, so that two equal runs may differ in them."""
 
 
@@ -98,14 +98,15 @@ def _parts(value: Any) -> Iterable[bytes]:
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns all that training goes on from, to be compared bit for bit.
 
-    Wall-clock times are left out, and so are guards, which train nothing.
+    Wall-clock times are left out, and so are guards and what is scored, which train nothing.
     """
     counts = {
         name: count
         for name, count in checkpoint.state["counts"].items()
         if name not in ("seconds", "overhead", "guarding")
     }
-    return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
+    trained = {name: part for name, part in checkpoint.state.items() if name not in ("guards", "validation")}
+    return {**trained, "counts": counts}
 
 
 def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
@@ -117,7 +118,7 @@ def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
     left_out = ("seconds", "overhead", "checkpoint")
     found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
     for plain in found:
-        for machine in ("guards_share", "gpu_memory"):
+        for machine in ("guards_share", "scoring_share", "gpu_memory"):
             plain["facts"].pop(machine, None)
         plain["findings"] = [finding for finding in plain["findings"] if finding["guard"] not in MACHINE]
     return found

@@ -209,7 +209,7 @@ class Loop(Trainer):
                 if self.test and self.step == self.config.steps:
                     found = as_measures(self.task.evaluate("test"), self.family.metrics, "evaluate")
                     metrics |= {f"test/{name}": measure for name, measure in found.items()}
-            facts["validation_share"] = self.validation.seconds / max(self.seconds, 1e-9)
+            facts["scoring_share"] = self.validation.seconds / max(self.seconds, 1e-9)
         if self.task.clock is not None:
             facts["stage"] = float(self.task.clock.at(self.step - 1).index)
             self._end_stage(self.task.clock, metrics)

@@ -16,7 +16,7 @@ from trainables.recursive.collapse import collapse
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.encoder import Encoded
 from trainables.recursive.model import ETRM, Rollout
-from trainables.recursive.start import RecursiveData
+from trainables.recursive.start import START_STEPS, RecursiveData
 from trainables.recursive.task import RecursiveTask
 
 __all__ = ["ETRMTask"]
@@ -139,6 +139,12 @@ class ETRMTask(RecursiveTask):
         self.coverage = found[0]
         own = dict(zip(TALLIES, found, strict=True)) if self.net.shown else {}
         return {**super().tallies(), **own}
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        """Returns every metric on a split, and the steps that a start brought."""
+        start = self.data.start
+        brought = {} if start is None else {START_STEPS.name: Measure.exact(start.step)}
+        return {**super().evaluate(split), **brought}
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         if not self.net.shown:

@@ -212,7 +212,7 @@ class RecursiveNet(nn.Module):
                 if update == "l":
                     z_l = self.lower(z_l, z_h + x, by, again)
                 else:
-                    z_h = self.upper(z_h, z_l, by, again)
+                    z_h = self.upper(z_h, z_l if self.config.l_cycles else x, by, again)
         return z_h, z_l
 
     def q(self, z_h: Tensor) -> Tensor:
@@ -357,8 +357,10 @@ class ETRM(TRM):
 
     def __init__(self, config: ETRMConfig, shape: Shape) -> None:
         super().__init__(config, shape)
+        self.requires_grad_(not config.freeze_decoder)
         if config.task_embedding:
             self.shown = ()
+            self.puzzle.requires_grad_(True)
         else:
             self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
 

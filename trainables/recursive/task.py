@@ -20,7 +20,7 @@ from trainables.puzzles.puzzle import I64, Boards
 from trainables.puzzles.scoring import divided, of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import CLEAN, probed, score, score_clean, tensors
+from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
@@ -46,7 +46,7 @@ class RecursiveTask(Task):
         self.device = device
         net = network(config)
         if data.start is not None:
-            net.load_state_dict(data.start.weights())
+            data.start.load(net)
         self.net = net.to(device)
         self.model: nn.Module = self.net
         self.clock = StageClock(config.curriculum, config.steps) if config.curriculum else None
@@ -234,18 +234,25 @@ class RecursiveTask(Task):
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
-        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+        boards = self.data.scored(split)
+        perturbed = probed(self.data, split) if self.config.probes_dynamics else 0
+        found = score(self.net, boards, perturbed, self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
-        """Returns how far the noise has grown, and the noise of the last step that had any."""
+        """Returns what a start brought, and how far the noise has grown with that of the last step
+        that had any.
+        """
+        start = self.data.start
+        brought = {} if start is None else {"start/steps": float(start.step), "start/samples": float(start.samples)}
         if self.config.mode == "none":
-            return {}
+            return brought
         noise = {
             f"noise/{name}/{part}": value
             for name, found in self._last.items()
             for part, value in found._asdict().items()
         }
-        return {"noise_ramp": perturb.grown(self.config, self.clock, step / self.config.steps), **noise}
+        return {**brought, "noise_ramp": perturb.grown(self.config, self.clock, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the carry, the noise that `facts` tells, and the averaged weights."""

@@ -16,6 +16,7 @@ from trainables.puzzles.audit import audit
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import Boards
 from trainables.puzzles.rules import NEW, PARTS, RULE, GridRules, _distinct, part
+from trainables.puzzles.sudoku import Sudoku
 from trainables.recursive.config import TRMConfig
 
 COUNTS = {"test": 30, "validation": 20, "train": 120}
@@ -179,3 +180,18 @@ def test_a_step_is_a_function_of_seed_and_step(puzzle: GridRules, splits: dict[s
     one, other = (Sampler(config, splits["train"], 12).rows(7) for _ in range(2))
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
+
+
+def test_boards_that_agree_with_the_next_ones_rule(puzzle: GridRules, splits: dict[str, Boards]) -> None:
+    """Those of one rule do, and others whose answers happen to be the same."""
+    boards = splits["train"]
+    order = np.argsort(boards.extra[RULE], kind="stable")
+    rules = boards.extra[RULE][order].tolist()
+    found = puzzle.agreeing(boards.take(order)).tolist()
+    for place, (own, after) in enumerate(zip(rules, [*rules[1:], rules[0]], strict=True)):
+        (pair,) = _pairs(puzzle, boards.inputs[order[[place]]], boards.labels[order[[place]]])
+        assert found[place] == (RULES[NAMES[after]].answer(pair[0]).tolist() == pair[1].tolist())
+        assert found[place] or own != after
+    assert not all(found)
+    assert sum(puzzle.agreeing(boards)) < len(boards) / 4, "rules take turns"
+    assert Sudoku(4).agreeing(boards) is None
