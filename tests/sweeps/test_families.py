@@ -102,7 +102,7 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             LOOKAHEAD,
             "scan",
-            "lookahead takes collatz, hrm, physics or trm, not scan: its networks read the whole command, so that "
+            "lookahead takes collatz, arc_hrm, etrm, hrm, physics or trm, not scan: its networks read the whole command, so that "
             "there is nothing to look ahead to",
         ),
         (
@@ -114,7 +114,7 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             CURRICULUM,
             "bert",
-            "curriculum_length takes collatz, hrm, physics, scan or trm, not bert: curriculum_length has no search "
+            "curriculum_length takes collatz, arc_hrm, etrm, hrm, physics, scan or trm, not bert: curriculum_length has no search "
             "space for it",
         ),
         (LINE, "trm", "line takes line.family:LINE, not trm: line has no search space for it"),
@@ -148,7 +148,7 @@ def test_help_shows_the_fields_and_sizes_of_the_family(
     assert f"fields of {family}:" in said
     assert field in said
     assert f"[{steps} optimizer steps]" in said
-    assert "collatz, hrm, physics, trm [collatz]" in " ".join(said.split())
+    assert "collatz, arc_hrm, etrm, hrm, physics, trm [collatz]" in " ".join(said.split())
 
 
 def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,11 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("cells", "cells_without_pad")
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.arc_hrm:STUDY",
+        "batch_size": "search_spaces.batch_size.arc_hrm:STUDY",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ARC_HRM",
+    }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: ArcHRMConfig) -> str:

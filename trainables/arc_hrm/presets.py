@@ -16,7 +16,7 @@ from typing import Any
 from leadline.config import ConfigError, TrialConfig
 from trainables.arc_hrm.config import ArcHRMConfig
 
-__all__ = ["ALL_PAD_ACCURACY", "BOARDS", "LOGGED_RESULTS", "PRESETS", "LoggedResult"]
+__all__ = ["ALL_PAD_ACCURACY", "BOARDS", "LOGGED_RESULTS", "NETWORK", "PRESETS", "LoggedResult"]
 
 BOARDS: dict[str, Any] = {"task": "arc", "size": 30, "train_boards": 4000, "augmentations": 500}
 """The fields of the boards of all presets."""
@@ -41,6 +41,12 @@ _LOG: dict[str, Any] = {
     "steps": 18_500,
 }
 """The log's network and optimizer, with the batch of its sessions 2 and 3: 2 times 20."""
+
+NETWORK: Mapping[str, Any] = {
+    name: _LOG[name]
+    for name in ("hidden", "heads", "h_layers", "l_layers", "max_cycles", "dropout", "halt_threshold", "halt_penalty")
+}
+"""The log's network alone."""
 
 _RUNS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

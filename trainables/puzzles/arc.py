@@ -15,7 +15,7 @@ from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
 from trainables.grids.grid import COLOURS, FIRST, LARGEST, Images, encode, exchanged, image, shapes
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, drawn_images, stacked
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, drawn_images, largest_sides, stacked
 from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Mask, Names, Rows, digest_name
 
 __all__ = ["Arc"]
@@ -211,8 +211,8 @@ class Arc(GridPuzzle):
             shown = [self._shown(asked, generator) for asked, _ in chosen]
             for side, name in enumerate((DEMO_INPUTS, DEMO_LABELS)):
                 extra[name] = np.stack([pairs[side] for pairs in shown])
-        guesses = (inputs != labels).sum(1).astype(np.int32)
-        return Boards(inputs, labels, np.array([name for _, name in chosen], dtype="S24"), guesses, extra)
+        classes = np.array([name for _, name in chosen], dtype="S24")
+        return Boards(inputs, labels, classes, largest_sides(inputs, labels), extra)
 
     def _shown(self, asked: _Asked, generator: np.random.Generator) -> tuple[U8, U8]:
         order = generator.permutation(len(asked.shown)).tolist()[: self.demonstrations]

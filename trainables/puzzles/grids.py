@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from leadline.config import ConfigError
 from trainables.grids import trivial
 from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
 from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
 
-__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "stacked"]
+__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "largest_sides", "stacked"]
 
 DEMO_INPUTS, DEMO_LABELS, DEMO_MASK = "demo_inputs", "demo_labels", "demo_mask"
 """The names of the demonstrations' arrays among a board's extra ones and a model's rows."""
@@ -38,6 +39,16 @@ def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple
     for place, (one, other) in enumerate(demonstrations[:most]):
         inputs[place], labels[place] = one, other
     return inputs, labels
+
+
+def largest_sides(inputs: U8, labels: U8) -> npt.NDArray[np.int32]:
+    """Returns the largest side of each board's two grids, int32 [boards]: their difficulty.
+
+    Args:
+        inputs: uint8 [boards, cells].
+        labels: uint8 [boards, cells].
+    """
+    return np.max([*shapes(inputs), *shapes(labels)], axis=0).astype(np.int32)
 
 
 class GridPuzzle(Puzzle):
@@ -74,8 +85,8 @@ class GridPuzzle(Puzzle):
         return board.tobytes()
 
     def difficulty(self, board: U8, label: U8) -> int:
-        """Returns how many cells of the canvas differ from the input's."""
-        return int((board != label).sum())
+        """Returns the larger of height and width of both grids."""
+        return int(largest_sides(board[None], label[None])[0])
 
     def asked(self, inputs: Any) -> Mask:
         """Tells that every cell is asked for."""

@@ -29,7 +29,7 @@ from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.guards import StarvedEncoder
 from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
-from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
+from trainables.recursive.presets import ETRM_PRESETS, HRM_PRESETS, TRM_PRESETS
 from trainables.recursive.start import RecursiveData, audit_start, read_start, same_architecture
 from trainables.recursive.task import RecursiveTask
 
@@ -215,6 +215,12 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     Config = ETRMConfig
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE)
     beside = ("exact_new", "exact_exchanged")
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.recursive:ETRM",
+        "batch_size": "search_spaces.batch_size.recursive:ETRM",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ETRM",
+    }
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = ETRM_PRESETS
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
         return ETRMTask(config, data, device)
