@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,8 +99,11 @@ class Arc(GridPuzzle):
         chosen = self._chosen()
         if not all(chosen.values()):
             empty = next(split for split, asked in chosen.items() if not asked)
-            where = f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
-            return f"task_ids: none of the named ones is left for {empty}" if self.task_ids else where
+            every = dataclasses.replace(self, task_ids=())
+            if not (others := every._chosen()[empty]):
+                return f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
+            name = next(name for name, number in every._numbers().items() if number == others[0].task)
+            return f"task_ids: none of the named ones is left for {empty}; name one more, such as {name}"
         most = max(len(asked.shown) for split in chosen.values() for asked in split)
         if self.demonstrations > most:
             return f"demonstrations: no task of these shows more than {most} (got {self.demonstrations})"
