@@ -51,14 +51,14 @@ def test_a_training_is_refused_in_a_line(words: tuple[str, ...], capsys: pytest.
     _said(capsys, CASES[words])
 
 
-@pytest.mark.parametrize("words", CASES, ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in CASES if words[0] == "etrm" or words in OWN], ids=" ".join)
 def test_a_sweep_is_refused_in_a_line(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     family, *fields = words
+    plan = ["--family", family, "--scale", "smoke", "--dry-run", "--storage", str(tmp_path / "r")]
     with pytest.raises(SystemExit) as ended:
-        storage = ("--storage", str(tmp_path / "r"))
-        main(LOOKAHEAD, "", ["--family", family, "--scale", "smoke", "--dry-run", *storage, *fields])
+        main(LOOKAHEAD, "", [*plan, *fields])
     assert ended.value.code == 2
     _said(capsys, CASES[words])
     assert not (tmp_path / "r").exists()
