@@ -12,7 +12,7 @@ SMALL: Mapping[str, Any] = {
     "size": 5,
     "train_rules": 4,
     "train_boards": 4000,
-    "validation_boards": 120,
+    "validation_boards": 60,
     "test_boards": 240,
 }
 """The boards of a small trial: few rules, so that something is learnt in half a minute."""

@@ -36,8 +36,8 @@ STUDY = Study(
         ),
         "laptop": Scale(
             12,
-            budget=2**14,
-            grace=2**12,
+            budget=2**13,
+            grace=2**11,
             reduction=4,
             confirm=1,
             replicates=5,

@@ -33,7 +33,7 @@ def scales(family: str) -> dict[str, Scale]:
         fields=small,
     )
     if family == "etrm":
-        laptop = dataclasses.replace(laptop, **{**EARLY_LOOK, "budget": 2**13, "grace": 2**12})
+        laptop = dataclasses.replace(laptop, **{**EARLY_LOOK, "budget": 2**12, "grace": 2**11}, strata=(4, 16, 64))
     return {
         "smoke": Scale(
             4, budget=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny

@@ -33,7 +33,7 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
 def study(family: str, tiny: Mapping[str, Any], small: Mapping[str, Any], large: Mapping[str, Any]) -> Study:
     """Returns the study as a family of grids answers it, given the fields of each scale."""
     strata = tuple(ARMS)
-    laptop = Scale(**EARLY_LOOK, confirm=1, replicates=5, strata=strata, fields={**small, "batch": 32})
+    laptop = Scale(**EARLY_LOOK, confirm=1, replicates=5, strata=strata, fields={**small, "batch": 16})
     return Study(
         name="curriculum_length",
         question="How slowly should large grids enter?",

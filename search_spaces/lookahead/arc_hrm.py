@@ -27,7 +27,15 @@ STUDY = Study(
             4, budget=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=TINY
         ),
         "laptop": Scale(
-            12, budget=384, grace=96, reduction=4, confirm=1, replicates=5, strata=CYCLES, startup=2, fields=SMALL
+            12,
+            budget=384,
+            grace=96,
+            reduction=4,
+            confirm=1,
+            replicates=5,
+            strata=CYCLES[:3],
+            startup=2,
+            fields={**SMALL, "batch": 32},
         ),
         "full": Scale(
             60, budget=50_000, grace=3125, reduction=4, confirm=1, replicates=5, strata=(*CYCLES, 16), fields=LARGE

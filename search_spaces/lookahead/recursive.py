@@ -42,7 +42,7 @@ def scales(family: str) -> dict[str, Scale]:
     laptop = Scale(24, budget=768, grace=192, reduction=4, confirm=1, replicates=5, strata=limits, fields=small)
     if family == "etrm":
         large = {name: value for name, value in large.items() if name not in CYCLES}
-        laptop = dataclasses.replace(laptop, **EARLY_LOOK, strata=limits[:3], fields={**small, "batch": 32})
+        laptop = dataclasses.replace(laptop, **EARLY_LOOK, strata=limits[:3], fields={**small, "batch": 16})
     return {
         "smoke": Scale(
             4, budget=48, grace=12, reduction=2, confirm=1, replicates=1, strata=(1, 4), startup=2, fields=tiny
