@@ -64,6 +64,11 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     objective = "exact"
     beside = ("cells", "cells_without_pad")
     commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.arc_hrm:STUDY",
+        "batch_size": "search_spaces.batch_size.arc_hrm:STUDY",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ARC_HRM",
+    }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
     claims = "analysis.arc_hrm.claims:CLAIMS"
     opening = "analysis.arc_hrm.opening:opening"

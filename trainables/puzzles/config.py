@@ -87,6 +87,13 @@ class BoardConfig(TrialConfig):
     augment: bool = knob(
         True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
     )
+    easy_first: float = knob(
+        0.0,
+        "share of the budget over which training boards enter, the easiest first: arc, rules: by the larger side of "
+        "their grids; sudoku: by a solver's guesses; maze: by ways off the path; 0: all from the start",
+        ge=0,
+        le=1,
+    )
     data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
 
     @property

@@ -23,6 +23,7 @@ __all__ = [
     "GridPuzzle",
     "drawn_images",
     "imaged",
+    "largest_sides",
     "shown_grids",
     "stacked",
     "task_images",
@@ -96,6 +97,16 @@ def shown_grids(rows: Rows) -> I64:
     return pairs.reshape(len(pairs), -1, pairs.shape[-1])
 
 
+def largest_sides(inputs: U8, labels: U8) -> npt.NDArray[np.int32]:
+    """Returns the largest side of each board's two grids, int32 [boards]: their difficulty.
+
+    Args:
+        inputs: uint8 [boards, cells].
+        labels: uint8 [boards, cells].
+    """
+    return np.asarray(np.max([*shapes(inputs), *shapes(labels)], axis=0), dtype=np.int32)
+
+
 class GridPuzzle(Puzzle):
     """A puzzle whose boards are coloured grids on a square canvas.
 
@@ -130,8 +141,8 @@ class GridPuzzle(Puzzle):
         return board.tobytes()
 
     def difficulty(self, board: U8, label: U8) -> int:
-        """Returns how many cells of the canvas differ from the input's."""
-        return int((board != label).sum())
+        """Returns the larger of height and width of both grids."""
+        return int(largest_sides(board[None], label[None])[0])
 
     def asked(self, inputs: Any) -> Mask:
         """Tells that every cell is asked for."""

@@ -127,8 +127,8 @@ class Boards:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, index: I64) -> Boards:
-        """Returns the boards at `index`, int64 [rows]."""
+    def take(self, index: I64 | slice) -> Boards:
+        """Returns the boards at `index`, int64 [rows], or those of a slice, without a copy."""
         return Boards.of({name: array[index] for name, array in self.arrays().items()})
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -228,6 +228,11 @@ class Puzzle(ABC):
         return 0
 
     @property
+    def fewest(self) -> int:
+        """The fewest boards that `rows` can draw from. Default: 1."""
+        return 1
+
+    @property
     def names_are_slow(self) -> bool:
         """Whether a name takes milliseconds, so that the audit names only a sample of shared parts.
 
@@ -255,6 +260,13 @@ class Puzzle(ABC):
     @abstractmethod
     def difficulty(self, board: U8, label: U8) -> int:
         """Returns how hard a board is for a method that is no network; 0 is easiest."""
+
+    def easiest_first(self, boards: Boards) -> I64:
+        """Returns the order, int64 [boards], in which a curriculum lets training boards enter.
+
+        Any `fewest` boards or more from its beginning can be trained on. Default: by difficulty.
+        """
+        return np.argsort(boards.guesses, kind="stable")
 
     @abstractmethod
     def asked(self, inputs: npt.NDArray[Token]) -> Mask:

@@ -16,7 +16,7 @@ from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
 from trainables.grids.rules.rule import Rule, same
 from trainables.grids.rules.search import ambiguous, solve
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, largest_sides, stacked
 from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Mask, Names, Predictor, Rows, digest_name
 
 __all__ = ["NEW", "RULE", "GridRules"]
@@ -78,7 +78,7 @@ class GridRules(GridPuzzle):
         if len(set(fields.task_ids)) < len(fields.task_ids):
             return "task_ids: each rule once"
         rules = len(fields.task_ids) or fields.train_rules
-        least = rules * (1 + fields.demonstrations)
+        least = cls.of(fields).fewest
         if fields.train_boards < least:
             of_each = f"{rules} rules need a pair and {fields.demonstrations} others each"
             return f"train_boards: at least {least}, as {of_each} (got {fields.train_boards})"
@@ -116,6 +116,11 @@ class GridRules(GridPuzzle):
     def task_names(self) -> tuple[str, ...]:
         """The names of all rules."""
         return tuple(RULES)
+
+    @property
+    def fewest(self) -> int:
+        """A query of each rule, and what is shown beside it."""
+        return len(self.trained) * (1 + self.demonstrations)
 
     @property
     def example(self) -> Any:
@@ -158,7 +163,7 @@ class GridRules(GridPuzzle):
         new = np.array([rule.name not in trained for rule in rules])
         turn = np.arange(count) % len(rules)
         extra: dict[str, npt.NDArray[Any]] = {RULE: numbers[turn], NEW: new[turn]}
-        boards = Boards(inputs, labels, np.zeros(count, "S24"), (inputs != labels).sum(1).astype(np.int32), extra)
+        boards = Boards(inputs, labels, np.zeros(count, "S24"), largest_sides(inputs, labels), extra)
         return Boards(inputs, labels, self.classes(boards), boards.guesses, extra)
 
     def _fresh(
@@ -220,6 +225,14 @@ class GridRules(GridPuzzle):
         mates = (own[:, None] + ahead) % there[:, None] * rules + turn[:, None]
         inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
         return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
+
+    def easiest_first(self, boards: Boards) -> I64:
+        """Returns the order in which each rule's grids grow, and the rules still take turns."""
+        order = np.empty(len(boards), dtype=np.int64)
+        for turn in range(len(self.trained)):
+            own = slice(turn, None, len(self.trained))
+            order[own] = turn + len(self.trained) * np.argsort(boards.guesses[own], kind="stable")
+        return order
 
     def number(self, task: str) -> int:
         """Returns the identifier of a rule that is trained on, by its name."""

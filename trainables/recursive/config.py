@@ -116,6 +116,7 @@ class RecursiveConfig(BoardConfig):
     )
     lr: float = knob(2e-3, "learning rate at its highest (HRM 7e-5, TRM 1e-4)", gt=0, le=1)
     weight_decay: float = knob(0.1, "decoupled decay (HRM, TRM: 1 on Sudoku, 0.1 on ARC)", ge=0, le=10)
+    clip: float = knob(0.0, "bound on the gradient's norm; 0: none (HRM, TRM: none; ETRM: 1)", ge=0, le=1e6)
     puzzle_lr: float = knob(
         1e-4, "of sign-SGD on the puzzle embedding (HRM, TRM: 1e-4 on Sudoku, 1e-2 on ARC)", gt=0, le=1
     )

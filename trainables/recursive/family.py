@@ -30,7 +30,7 @@ from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.guards import Contradiction, StarvedEncoder
 from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
-from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
+from trainables.recursive.presets import ETRM_PRESETS, HRM_PRESETS, TRM_PRESETS
 from trainables.recursive.start import START_STEPS, RecursiveData, audit_start, fits, read_start
 from trainables.recursive.task import RecursiveTask
 
@@ -233,6 +233,12 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     beside = ("exact_new", "exact_exchanged", "exchanged_chance", "start_steps")
     claims = "analysis.recursive.claims:ETRM_CLAIMS"
     decoders: ClassVar[Mapping[str, Family[Any]]] = {TRM_FAMILY.name: TRM_FAMILY}
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.recursive:ETRM",
+        "batch_size": "search_spaces.batch_size.recursive:ETRM",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ETRM",
+    }
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = ETRM_PRESETS
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
         return ETRMTask(config, data, device)

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
+from leadline.training.clipping import clip_at_step
 from trainables.puzzles.data import Sampler
 from trainables.puzzles.puzzle import I64, Boards
 from trainables.puzzles.scoring import divided, of_units, strata
@@ -286,6 +287,7 @@ def _optimizers(
     dense: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.95), "weight_decay": config.weight_decay}
     kind = AdamATan2 if config.optimizer == "adam_atan2" else torch.optim.AdamW
     optimizers: list[Optimizer] = [kind(rest, **dense)]
+    clip_at_step(optimizers[0], config.clip)
     if puzzle:
         optimizers.append(SignSGD(puzzle, lr=config.puzzle_lr, weight_decay=config.puzzle_weight_decay))
     return optimizers, [schedule(optimizer, config, clock) for optimizer in optimizers]
