@@ -62,6 +62,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("cells", "cells_without_pad")
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
 
     def data_key(self, config: ArcHRMConfig) -> str:
@@ -89,7 +90,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
 
     def baselines(self, config: ArcHRMConfig, data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the puzzle's predictors without a trained parameter, and all PAD."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: ArcHRMConfig, data: PuzzleData, device: torch.device) -> ArcHRMTask:
         """Returns a fresh task."""
@@ -109,7 +110,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         Args:
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
-                cells.
+                cells; a grid may stand in a mapping, as its `query`.
             config: says which puzzle it is, and its size.
 
         Raises:

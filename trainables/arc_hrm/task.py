@@ -15,9 +15,11 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import score
+from trainables.arc_hrm.metrics import passes, score
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
+from trainables.puzzles.puzzle import I64
+from trainables.puzzles.scoring import of_units, strata
 
 __all__ = ["ArcHRMTask", "rate"]
 
@@ -105,4 +107,15 @@ class ArcHRMTask(Task):
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, each board stopping on its own."""
-        return score(self.net, self.data.puzzle, self.data.scored(split), self.device)
+        boards = self.data.scored(split)
+        found = score(self.net, self.data.puzzle, boards, self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}
+
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the tasks of validation's units; None for what takes the answers to images."""
+        return None if metric.startswith("pass") else strata(self.data.puzzle, self.data.validation)
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns every metric but those of votes on some units of validation."""
+        chosen = of_units(self.data.puzzle, self.data.validation, units)
+        return score(self.net, self.data.puzzle, chosen, self.device)

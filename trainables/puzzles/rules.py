@@ -89,6 +89,11 @@ class GridRules(GridPuzzle):
         return self.train_rules
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all rules."""
+        return tuple(RULES)
+
+    @property
     def example(self) -> Any:
         """An instance of the first rule, with its demonstrations if any are looked at."""
         generator = np.random.default_rng(0)

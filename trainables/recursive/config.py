@@ -241,6 +241,10 @@ class RecursiveConfig(BoardConfig):
         _ = self.curriculum  # which refuses stages that cannot be
         if self.task == "arc" and self.protocol == "inductive" and not self.reads_demonstrations:
             raise ValueError("protocol: must be transductive, as nothing tells this network of a task not trained on")
+        embedded = 1 + (self.augmentations if self.task == "arc" and self.augment else 0)
+        if self.task_embedding and self.votes > embedded:
+            what = "as each image is answered under an embedding of its own, and there are no more"
+            raise ValueError(f"votes: at most {embedded}, {what} (got {self.votes})")
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ValueError(f"heads: must divide the width, {self.hidden}, into parts of even size (got {self.heads})")
         if self.batch > self.train_boards:

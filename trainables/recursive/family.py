@@ -22,6 +22,7 @@ from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.puzzles import audit
 from trainables.puzzles.data import build
+from trainables.puzzles.grids import DEMO_MASK
 from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
@@ -88,6 +89,7 @@ class RecursiveFamily(Family[C], Generic[C]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside: ClassVar[tuple[str, ...]] = ("robust", "lambda1")
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
     figures = "analysis.recursive.figures:figures"
     decoders: ClassVar[Mapping[str, Family[Any]]] = {}
     """Other families by name whose checkpoints a start may be, too: their decoder is taken."""
@@ -130,7 +132,7 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors without a trained parameter, and the solver as the oracle."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
         """Returns a fresh task.
@@ -156,7 +158,8 @@ class RecursiveFamily(Family[C], Generic[C]):
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
                 cells. Sudoku: digits, and `0` or `.` where it is open. Maze: `#` wall, `.` floor,
-                `S` start, `G` goal.
+                `S` start, `G` goal. Grids: rows of colours 0 to 9, or a mapping of such a `query`,
+                `demonstrations`, pairs of grids, and `task`, the name of a task with an embedding.
             config: says which puzzle it is, and its size.
 
         Raises:
@@ -166,6 +169,8 @@ class RecursiveFamily(Family[C], Generic[C]):
         rows = puzzle.read(inputs)
         if config.task_embedding and puzzle.identifiers > 1 and not (isinstance(inputs, Mapping) and "task" in inputs):
             raise ConfigError("inputs: needs `task`, the name of the task whose embedding answers")
+        if net.shown and not rows[DEMO_MASK].any():
+            raise ConfigError("inputs: needs `demonstrations`, pairs of grids that show the task")
         device = next(net.parameters()).device
         with torch.no_grad():
             said = think(net, tensors(rows, device))

@@ -16,9 +16,11 @@ from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
 from trainables.puzzles.data import Sampler
+from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.scoring import divided, of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import probed, score, tensors
+from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
@@ -210,12 +212,30 @@ class RecursiveTask(Task):
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the averaged weights."""
-        with contextlib.nullcontext() if self.average is None else self.average.applied():
+        with self._averaged():
             return self._scored(split)
+
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the tasks of known boards; None for what takes more than the clean rollout."""
+        return strata(self.data.puzzle, self._known) if metric in (*CLEAN, "shape") else None
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns the metrics of the clean rollout, with the averaged weights."""
+        with self._averaged():
+            return score_clean(self.net, of_units(self.data.puzzle, self._known, units), self.device)
+
+    @property
+    def _known(self) -> Boards:
+        return divided(self.data.puzzle, self.data.validation)[0]
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
-        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+        boards = self.data.scored(split)
+        found = score(self.net, boards, probed(self.data, split), self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns what a start brought, and how far the noise has grown with that of the last step
