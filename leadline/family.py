@@ -78,6 +78,11 @@ class Family(ABC, Generic[C]):
 
     Each is a `leadline.analysis.report.figures.Figure`.
     """
+    opening: ClassVar[str] = ""
+    """Dotted name of a function of a `leadline.Sweep` that returns the report's first sentence.
+
+    By default a report opens with the best scores of predictors that learn nothing.
+    """
 
     def config(self, values: Mapping[str, Any]) -> C:
         """A configuration from plain or textual values, by field; a field that is not given has its

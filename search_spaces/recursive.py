@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.recursive.presets import HRM_FIELDS, TRM_FIELDS
+from search_spaces import grids
+from trainables.recursive.presets import ETRM_FIELDS, HRM_FIELDS, TRM_FIELDS
 
-__all__ = ["PUBLISHED", "SMALL", "TINY", "band", "optimisation"]
+__all__ = ["EARLY_LOOK", "PUBLISHED", "SMALL", "TINY", "band", "optimisation", "sizes"]
 
 SMALL: Mapping[str, Any] = {
     "size": 4,
@@ -31,16 +32,32 @@ TINY: Mapping[str, Any] = {**SMALL, "train_boards": 500, "validation_boards": 64
 It is scored in a second, and has too few boards for any claim.
 """
 
+_ENCODED: Mapping[str, Any] = {
+    "demonstrations": 2,
+    "pooling": "attention",
+    "encoder_layers": 1,
+    "round_to": 64,
+    "loss": "softmax",
+}
+"""A small encoder-based network.
+
+It attends to all tokens of its demonstrations, which learns faster than their mean.
+"""
+
 SEARCHED = ("batch", "lr", "weight_decay")
 
 PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     family: {**{name: value for name, value in fields.items() if name not in SEARCHED}, "micro_batch": "auto"}
-    for family, fields in (("hrm", HRM_FIELDS), ("trm", TRM_FIELDS))
+    for family, fields in (
+        ("hrm", HRM_FIELDS),
+        ("trm", TRM_FIELDS),
+        ("etrm", {**ETRM_FIELDS, **grids.FULL, "demonstrations": 2}),
+    )
 }
 """The published settings by family, without what is searched.
 
-They are those on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025).
-Micro-batches are as large as fits.
+They are those on 9x9 Sudoku, with attention (Wang et al. and Jolicoeur-Martineau 2025), and those
+of ETRM's log, on smaller grids. Micro-batches are as large as fits.
 """
 
 CENTRES = (1e-5, 1e-1)
@@ -50,6 +67,18 @@ They are the ends of the ladder that robustness is measured on.
 """
 WIDTHS = (0.5, 3.0)
 """The decades from sigma_min to sigma_max between which a band's width is searched (log: 2)."""
+
+
+EARLY_LOOK: Mapping[str, Any] = {"trials": 6, "budget": 256, "grace": 128, "reduction": 2, "startup": 2}
+"""The fields of a `Scale` of three strata on grids, whose steps are dear, that a laptop takes."""
+
+
+def sizes(family: str) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """Returns the fields of a family's trials at the scales smoke, laptop and full."""
+    if family == "etrm":
+        narrow = {"hidden": 16, "heads": 2, "round_to": 16, "context_tokens": 4}
+        return {**grids.TINY, **_ENCODED, **narrow}, {**grids.SMALL, **_ENCODED}, PUBLISHED[family]
+    return TINY, SMALL, PUBLISHED[family]
 
 
 def optimisation(trial: Any, scale: str) -> dict[str, Any]:

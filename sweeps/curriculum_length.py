@@ -17,6 +17,9 @@ arms themselves are compared at full budget.
     python sweeps/curriculum_length.py --family scan
                                                 or physics: changed rules, or randomised worlds,
                                                 that enter slowly, fast, at once, or never
+    python sweeps/curriculum_length.py --family etrm
+                                                or arc_hrm: grids that grow from 3 x 3 to the
+                                                canvas, slowly, fast, or not (easy_first)
     leadline compare "results/NAME:ramp" "results/NAME:all from the start"
 
 Expect all arms to stay behind the zero-parameter sum, since these networks start at random, and

@@ -15,6 +15,10 @@ it adds.
                                                segments (halt_max_steps)
     python sweeps/lookahead.py --family physics
                                                frames of moving balls that are seen: 2, 5, 10, 20
+    python sweeps/lookahead.py --family etrm   grids with demonstrations answered in at most 1, 2
+                                               or 4 segments, whose cycles are searched
+    python sweeps/lookahead.py --family arc_hrm
+                                               sudokus answered in at most 1, 2 or 4 cycles
 
 Expect the hinge to fall with lookahead for networks and formula alike, a gain over the formula of
 up to a tenth below 20, a trade of hinge against violations at 50, and no gain that can be seen from

@@ -48,6 +48,7 @@ def _lines(name: str, family: Family[Any]) -> Iterator[str]:
     yield f"studies    {', '.join(family.studies) or 'none'}, beside those whose default it is"
     yield f"claims     {family.claims or 'none'}"
     yield f"figures    {family.figures or 'none'}"
+    yield f"opening    {family.opening or 'what predictors that learn nothing score'}"
 
 
 FAMILIES = Command("the families that are installed, and what each brings", _arguments, _run)

@@ -162,6 +162,8 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, where:
     config = family.config(values)
     torch.set_num_threads(threads)
     place = device(where)
+    store = CheckpointStore(Folder.at(save)) if save else None
+    _same_run(store, family, config)
     data = family.build_data(config)
     admitted = admission(family, config, data)
     for finding in admitted.findings:
@@ -170,8 +172,6 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, where:
         print(f"refused {reason}", file=sys.stderr)
     if admitted.refusals:
         return False
-    store = CheckpointStore(Folder.at(save)) if save else None
-    _same_run(store, family, config)
     loop = Loop(family, config, data, store=store, device=place)
     with _heartbeat(store, loop):
         for report in loop.run():

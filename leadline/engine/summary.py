@@ -112,6 +112,8 @@ class Summary:
         from leadline.analysis.report import document
 
         self._say(f"report       {document.write(self._folder, self._name)}")
+        if first := document.opened(self._folder):
+            self._say(f"untrained    {first}")
         for sentence in document.answered(self._folder) if self._settings.contrasts else ():
             self._say(f"answer       {sentence}")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from leadline import Scale, Study
-from search_spaces.recursive import PUBLISHED, SMALL, TINY, optimisation
+from search_spaces.recursive import EARLY_LOOK, optimisation, sizes
 
-__all__ = ["HRM", "TRM", "space"]
+__all__ = ["ETRM", "HRM", "TRM", "space"]
 
 
 def space(trial: Any, scale: str) -> dict[str, Any]:
@@ -20,21 +21,24 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
 
 def scales(family: str) -> dict[str, Scale]:
     """Returns the scales of a recursive family."""
-    tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in (TINY, SMALL, PUBLISHED[family]))
+    tiny, small, large = ({**fields, "micro_batch": "auto"} for fields in sizes(family))
+    laptop = Scale(
+        24,
+        budget=3 * 2**14,
+        grace=3 * 2**12,
+        reduction=4,
+        confirm=1,
+        replicates=5,
+        strata=(8, 32, 128),
+        fields=small,
+    )
+    if family == "etrm":
+        laptop = dataclasses.replace(laptop, **{**EARLY_LOOK, "budget": 2**12, "grace": 2**11}, strata=(4, 16, 64))
     return {
         "smoke": Scale(
             4, budget=2**11, grace=2**9, reduction=2, confirm=1, replicates=1, strata=(16, 64), startup=2, fields=tiny
         ),
-        "laptop": Scale(
-            24,
-            budget=3 * 2**14,
-            grace=3 * 2**12,
-            reduction=4,
-            confirm=1,
-            replicates=5,
-            strata=(8, 32, 128),
-            fields=small,
-        ),
+        "laptop": laptop,
         "full": Scale(
             64,
             budget=2**24,
@@ -64,3 +68,4 @@ def study(family: str) -> Study:
 
 TRM = study("trm")
 HRM = study("hrm")
+ETRM = study("etrm")

@@ -147,9 +147,11 @@ def study(family: str) -> Study:
         scales=scales(family),
         contrasts=tuple(Contrast(noisy, control, MARGINS) for noisy, control in PAIRS.values()),
         least_units=2000,
-        without=dict.fromkeys(
-            ("collatz", "physics", "scan"), "its network has no latent state that could be perturbed"
-        ),
+        without={
+            **dict.fromkeys(("collatz", "physics", "scan"), "its network has no latent state that could be perturbed"),
+            "arc_hrm": "its states begin as the embedded board",
+            "etrm": "its states begin as those of trm, which takes task=rules too",
+        },
     )
 
 

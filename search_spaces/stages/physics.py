@@ -31,7 +31,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "world withheld": {"stages": (JOINT,), "world_given": False, "flight_gravity": "estimated"},
 }
 DEFAULT = ("staged", "joint", "stage 1 alone")
-WITHOUT = dict.fromkeys(("collatz", "hrm", "trm"), "curriculum_length asks how slowly its hard rows or its noise enter")
+WITHOUT = dict.fromkeys(
+    ("collatz", "hrm", "trm", "etrm", "arc_hrm"), "curriculum_length asks how slowly its hard rows or its noise enter"
+)
 MARGINS = {"skill": 0.02, "extrapolation_skill": 0.02}
 
 

@@ -20,6 +20,7 @@ from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import STUDY as CURRICULUM
 from sweeps.encoder import STUDY as ENCODER
 from sweeps.lookahead import STUDY as LOOKAHEAD
+from sweeps.plateau import STUDY as PLATEAU
 from sweeps.sigma_bands import STUDY as SIGMA_BANDS
 from sweeps.stages import STUDY as STAGES
 from tests.leadline.engine.test_bad_input import main
@@ -29,7 +30,7 @@ from tests.leadline.toy_study import STUDY as TOY
 from tests.plugin.line.family import Line
 from tests.plugin.line.study import STUDY as LINE
 
-STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES, ENCODER]
+STUDIES = [LOOKAHEAD, BATCH_SIZE, CURRICULUM, SIGMA_BANDS, STAGES, ENCODER, PLATEAU]
 ASKED = [(study, family) for study in STUDIES for family in study.families]
 
 
@@ -83,6 +84,28 @@ def test_strata_and_fields_are_those_of_the_family() -> None:
     assert {config["mode"] for name, config in arms.items() if name != "no noise"} == {"single_perturbed_ce"}
 
 
+@pytest.mark.parametrize("family", ["etrm", "arc_hrm"])
+def test_grids_grow_slowly_fast_or_not(family: str) -> None:
+    settings = settings_of(CURRICULUM, "--family", family, "--scale", "smoke")
+    arms = {trial.stratum: trial.config for trial in proposed(CURRICULUM, settings)}
+    assert {name: config["easy_first"] for name, config in arms.items()} == {
+        "slow ramp": 1.0,
+        "fast ramp": 0.25,
+        "all from the start": 0.0,
+    }
+    assert {config["task"] for config in arms.values()} == {"rules"}
+
+
+def test_cycles_are_searched_of_etrm_and_dealt_to_arc_hrm() -> None:
+    for trial in proposed(LOOKAHEAD, settings_of(LOOKAHEAD, "--family", "etrm")):
+        assert {"h_cycles", "l_cycles"} <= set(trial.params)
+        assert trial.config["halt_max_steps"] == int(trial.stratum)
+    for trial in proposed(LOOKAHEAD, settings_of(LOOKAHEAD, "--family", "arc_hrm")):
+        assert trial.config["max_cycles"] == int(trial.stratum)
+    batches = proposed(BATCH_SIZE, settings_of(BATCH_SIZE, "--family", "arc_hrm"))
+    assert {trial.config["micro_batch"] for trial in batches} == {8}, "rows of a micro-batch stop together"
+
+
 def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
     settings = settings_of(
         BATCH_SIZE, "--family", "trm", "--scale", "smoke", "rollout=parallel_fixed", "mode=multi_perturbed_ce", "k=2"
@@ -102,8 +125,8 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             LOOKAHEAD,
             "scan",
-            "lookahead takes collatz, hrm, physics or trm, not scan: its networks read the whole command, so that "
-            "there is nothing to look ahead to",
+            "lookahead takes collatz, arc_hrm, etrm, hrm, physics or trm, not scan: its networks read the whole "
+            "command, so that there is nothing to look ahead to",
         ),
         (
             STAGES,
@@ -114,8 +137,8 @@ def test_a_budget_in_samples_counts_boards_trajectories_and_segments() -> None:
         (
             CURRICULUM,
             "bert",
-            "curriculum_length takes collatz, hrm, physics, scan or trm, not bert: curriculum_length has no search "
-            "space for it",
+            "curriculum_length takes collatz, arc_hrm, etrm, hrm, physics, scan or trm, not bert: curriculum_length "
+            "has no search space for it",
         ),
         (LINE, "trm", "line takes line.family:LINE, not trm: line has no search space for it"),
     ],
@@ -148,7 +171,7 @@ def test_help_shows_the_fields_and_sizes_of_the_family(
     assert f"fields of {family}:" in said
     assert field in said
     assert f"[{steps} optimizer steps]" in said
-    assert "collatz, hrm, physics, trm [collatz]" in " ".join(said.split())
+    assert "collatz, arc_hrm, etrm, hrm, physics, trm [collatz]" in " ".join(said.split())
 
 
 def test_bad_fields_of_a_recursive_family_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,11 @@ class ArcHRMConfig(BoardConfig):
     pad: Literal["class", "ignored"] = knob(
         "ignored", "cells whose label is PAD: an answer like any other in the loss (log), or no part of it"
     )
+    demonstrations_in_input: bool = knob(
+        False,
+        "put the demonstrations behind the board, so that the network can tell which rule is meant; "
+        "off: it sees the board alone, as in the log",
+    )
     precision: Precision = knob("float32", f"{PRECISION} (log: mixed)")
     recompute: bool = knob(False, RECOMPUTE)
 
@@ -83,8 +88,10 @@ class ArcHRMConfig(BoardConfig):
             raise ValueError(f"heads: must divide the width, {self.hidden} (got {self.heads})")
         if self.batch > self.train_boards:
             raise ValueError(f"batch: must be at most train_boards, {self.train_boards} (got {self.batch})")
-        if self.demonstrations:
-            raise ValueError(f"demonstrations: must be 0, as the network reads none (got {self.demonstrations})")
+        if self.demonstrations and not self.puzzle.demonstrations:
+            raise ValueError(f"demonstrations: must be 0, as {self.task} has none (got {self.demonstrations})")
+        if self.demonstrations_in_input and not self.demonstrations:
+            raise ValueError("demonstrations: must be at least 1 with demonstrations_in_input (got 0)")
         if self.micro_batch == "auto":
             raise ValueError("micro_batch: must be a number, as rows of a micro-batch stop together (got 'auto')")
         return self

@@ -54,7 +54,8 @@ class AnsweredBoard:
 class ArcHRMFamily(Family[ArcHRMConfig]):
     """HRM-style networks of encoder layers that stop as a batch, on the boards of any puzzle.
 
-    Such a network sees a board alone: neither demonstrations nor which task it belongs to.
+    Such a network sees a board and, with `demonstrations_in_input`, its demonstrations; never which
+    task it belongs to.
     """
 
     name = "arc_hrm"
@@ -63,7 +64,14 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     objective = "exact"
     beside = ("cells", "cells_without_pad")
     commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.arc_hrm:STUDY",
+        "batch_size": "search_spaces.batch_size.arc_hrm:STUDY",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ARC_HRM",
+    }
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
+    claims = "analysis.arc_hrm.claims:CLAIMS"
+    opening = "analysis.arc_hrm.opening:opening"
 
     def data_key(self, config: ArcHRMConfig) -> str:
         """Names the data by all that decides the boards."""
@@ -86,7 +94,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         """
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
-        return [*audit.audit(data), *_padding(data), *_unnamed_tasks(data), *idle]
+        return [*audit.audit(data), *_padding(data), *_unnamed_tasks(config, data), *idle]
 
     def baselines(self, config: ArcHRMConfig, data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the puzzle's predictors without a trained parameter, and all PAD."""
@@ -117,8 +125,9 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
             ConfigError: beginning with `inputs`, if it is no such board.
         """
         net, puzzle = cast(ArcHRM, model), config.puzzle
-        board = puzzle.read(inputs)["inputs"]
-        found = answers(net, board, next(net.parameters()).device)
+        rows = puzzle.read(inputs)
+        board = rows["inputs"]
+        found = answers(net, rows, next(net.parameters()).device)
         answer = puzzle.settled(found.tokens[0].clip(min=PAD).astype(np.uint8))
         valid = puzzle.solves(board[0].astype(np.uint8), answer) if puzzle.has_solver else None
         return AnsweredBoard(puzzle.show(answer), valid, int(np.nan_to_num(found.cycles[0])), float(found.halt[0]))
@@ -135,10 +144,10 @@ def _padding(data: PuzzleData) -> list[Finding]:
     return [Finding("padding", False, share, sentence)] if share else []
 
 
-def _unnamed_tasks(data: PuzzleData) -> list[Finding]:
+def _unnamed_tasks(config: ArcHRMConfig, data: PuzzleData) -> list[Finding]:
     """Says that the network is not told the task, where boards belong to tasks."""
     numbers = data.puzzle.tasks(data.train)
-    if numbers is None:
+    if numbers is None or config.demonstrations_in_input:
         return []
     tasks = len(np.unique(numbers))
     sentence = f"Training boards are of {tasks} tasks, and the network sees neither task nor demonstrations."

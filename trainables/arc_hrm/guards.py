@@ -55,7 +55,7 @@ class NearConstant(Guard):
         if wanted == 0:
             return []
         with aside(task.model, training=False):
-            got = spread(answers(task.net, rows["inputs"], task.device).tokens)
+            got = spread(answers(task.net, rows, task.device).tokens)
         failed = got < FEWEST_SHARE * wanted
         sentence = (
             f"Answers to {len(index)} boards differ in {got:.1%} of their cells from the most frequent one, "

@@ -21,8 +21,9 @@ from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED
 from trainables.arc_hrm.model import ArcHRM, Thought
 from trainables.puzzles import votes
+from trainables.puzzles.grids import shown_grids
 from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle, Rows
-from trainables.puzzles.scoring import Array, by_unit
+from trainables.puzzles.scoring import Array, by_unit, divided
 
 __all__ = ["METRICS", "answering", "answers", "labels_of", "passes", "score", "score_answers"]
 
@@ -33,7 +34,15 @@ METRICS = (
         "max",
         UNIT,
         "share of boards whose every cell is right, those whose label is PAD left out; "
-        "where boards belong to tasks, the mean over tasks of their boards' mean, as for all metrics",
+        "where boards belong to tasks, the mean over tasks of their boards' mean, as for all metrics; "
+        "boards of rules that are never trained on count for exact_new alone",
+    ),
+    Metric(
+        "exact_new",
+        "max",
+        "tasks",
+        "exact on rules that are never trained on, each of which is one unit, where demonstrations are beside boards",
+        optional=True,
     ),
     Metric("cells", "max", UNIT, "share of all cells that are right, PAD among them: the log's accuracy"),
     Metric("cells_without_pad", "max", UNIT, "share of right cells among those whose label is not PAD"),
@@ -66,6 +75,16 @@ def score_answers(puzzle: Puzzle, boards: Boards, predicted: I64, labels: I64) -
     An answer of -1 stands where there is none, as of weights that are no numbers: its board's
     scores are NaN.
     """
+    known, new = divided(puzzle, boards)
+    if not len(new):
+        return _scored(puzzle, boards, predicted, labels)
+    fresh = puzzle.new(boards)
+    found = _scored(puzzle, new, predicted[fresh], labels[fresh])
+    return {**_scored(puzzle, known, predicted[~fresh], labels[~fresh]), "exact_new": found["exact"]}
+
+
+def _scored(puzzle: Puzzle, boards: Boards, predicted: I64, labels: I64) -> dict[str, Measure]:
+    """Scores answers to boards that are all of trained rules, or all of new ones."""
     right, counted = predicted == labels, labels != IGNORED
     inside = counted & (labels != PAD)
     none = (predicted < 0).any(1)
@@ -97,11 +116,19 @@ class Answers(NamedTuple):
     halt: Array
 
 
-def _parts(model: ArcHRM, inputs: I64, device: torch.device) -> Iterator[Thought]:
+def _parts(model: ArcHRM, rows: Rows, device: torch.device) -> Iterator[Thought]:
     """Yields what the network says of the boards in parts, each board on its own."""
-    rows = max(1, TOKENS_AT_ONCE // inputs.shape[1])
-    for first in range(0, len(inputs), rows):
-        yield model(torch.from_numpy(inputs[first : first + rows]).to(device), each=True)
+    read = read_of(model.config, rows)
+    at_once = max(1, TOKENS_AT_ONCE // sum(array[0].size for array in read.values()))
+    for first in range(0, len(rows["inputs"]), at_once):
+        part = {name: torch.from_numpy(array[first : first + at_once]).to(device) for name, array in read.items()}
+        yield model(**part, each=True)
+
+
+def read_of(config: ArcHRMConfig, rows: Rows) -> Rows:
+    """Returns what the network reads of rows, by the names of its arguments."""
+    read = {"inputs": rows["inputs"]}
+    return {**read, "shown": shown_grids(rows)} if config.demonstrations_in_input else read
 
 
 def _judged(said: Thought) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,16 +139,16 @@ def _judged(said: Thought) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def answers(model: ArcHRM, inputs: I64, device: torch.device) -> Answers:
-    """Returns the answers of a model in evaluation mode to boards, int64 [boards, cells]."""
-    parts = [_judged(said) for said in _parts(model, inputs, device)]
+def answers(model: ArcHRM, rows: Rows, device: torch.device) -> Answers:
+    """Returns the answers of a model in evaluation mode to boards, as `Puzzle.rows` gives them."""
+    parts = [_judged(said) for said in _parts(model, rows, device)]
     return Answers(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
 
 
 def score(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
     """Returns every declared metric of a model in evaluation mode on a split."""
     rows = puzzle.rows(boards, np.arange(len(boards)))
-    found, units = answers(model, rows["inputs"], device), puzzle.units(boards)
+    found, units = answers(model, rows, device), puzzle.units(boards)
     return {
         **score_answers(puzzle, boards, found.tokens, rows["labels"]),
         "cycles": mean_over_units(by_unit(found.cycles, units), (1.0, float(model.config.max_cycles))),
@@ -133,7 +160,7 @@ def answering(model: ArcHRM, device: torch.device) -> votes.Answer:
     """Returns the function that answers rows; its Q is the probability of halting."""
 
     def answer(_: Boards, rows: Rows) -> votes.Answers:
-        found = answers(model, rows["inputs"], device)
+        found = answers(model, rows, device)
         return votes.Answers(found.tokens, found.halt)
 
     return answer

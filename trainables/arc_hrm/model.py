@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from leadline.training.precision import mixed, through
 from trainables.arc_hrm.config import ArcHRMConfig
+from trainables.puzzles.puzzle import PAD
 from trainables.sinusoids import sinusoids
 
 __all__ = ["POSITIONS", "ArcHRM", "Thought", "network", "parameter_count"]
@@ -73,6 +74,10 @@ class ArcHRM(nn.Module):
     h += W l; halting is a logistic regression on the means of h and l over positions. The answer is
     read from l. Gradients flow through all cycles.
 
+    Where demonstrations are in the input, their grids' tokens stand behind the board's. A token's
+    position is its cell on its own canvas, and a learned embedding tells the grids apart. PAD of
+    demonstrations is attended to by no token.
+
     Args:
         config: the sizes.
         vocabulary: the number of values of a token.
@@ -85,6 +90,8 @@ class ArcHRM(nn.Module):
         self.config = config
         width = config.hidden
         self.token_embedding = nn.Embedding(vocabulary, width)
+        if config.demonstrations_in_input:
+            self.grid_embedding = nn.Embedding(1 + 2 * config.demonstrations, width)
         self.dropout = nn.Dropout(config.dropout)
         self.h_layers = _stack(config, config.h_layers)
         self.l_layers = _stack(config, config.l_layers)
@@ -95,11 +102,12 @@ class ArcHRM(nn.Module):
         # It is a formula, so that checkpoints need not hold it.
         self.register_buffer("places", sinusoids(POSITIONS, width), persistent=False)
 
-    def forward(self, inputs: Tensor, each: bool = False) -> Thought:
+    def forward(self, inputs: Tensor, shown: Tensor | None = None, each: bool = False) -> Thought:
         """Answers boards, int64 [R, tokens].
 
         Args:
             inputs: the boards.
+            shown: the demonstrations' grids where they are in the input, int64 [R, grids, tokens].
             each: whether a row stops by its own probability of halting, as if it were alone, rather
                 than all rows by their mean.
         """
@@ -108,12 +116,15 @@ class ArcHRM(nn.Module):
         cycles = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
         stopped = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
         with mixed(self.config.precision, inputs.device):
-            h = l = answer = self.dropout(self.token_embedding(inputs) + self.places[: inputs.shape[1]])  # noqa: E741
+            x, unseen = self._embedded(inputs, shown)
+            h = l = self.dropout(x)  # noqa: E741
+            board = slice(inputs.shape[1])
+            answer = l[:, board]
             for cycle in range(1, limit + 1):
-                h, l = self._cycle(h, l)  # noqa: E741
-                halt.append(self._halting(h, l))
+                h, l = self._cycle(h, l, unseen)  # noqa: E741
+                halt.append(self._halting(h[:, board], l[:, board]))
                 cycles = cycles + ~stopped
-                answer = torch.where(stopped[:, None, None], answer, l) if each else l
+                answer = torch.where(stopped[:, None, None], answer, l[:, board]) if each else l[:, board]
                 if LEAST_CYCLES <= cycle < limit:
                     stopped = stopped | ((halt[-1] if each else halt[-1].mean()) > threshold)
                     if not (~stopped).any():
@@ -121,15 +132,32 @@ class ArcHRM(nn.Module):
             logits = self.output(answer)
         return Thought(logits.float(), torch.stack(halt), cycles)
 
-    def _cycle(self, h: Tensor, l: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
-        """Makes one turn of both stacks on their states, float32 [R, tokens, width]."""
-        h = self.h_norm(self._through(self.h_layers, h))
-        l = self.l_norm(self._through(self.l_layers, l + self.h_to_l(h)))  # noqa: E741
+    def _embedded(self, inputs: Tensor, shown: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Embeds boards and, behind them, the demonstrations' cells that are not PAD in all rows.
+
+        Returns:
+            The tokens, float32 [R, T, width], and which no token attends to, bool [R, T]; None
+            where that is none.
+        """
+        x = self.token_embedding(inputs) + self.places[: inputs.shape[1]]
+        if shown is None:
+            return x, None
+        filled = (shown != PAD).flatten(1)
+        (used,) = filled.any(0).nonzero(as_tuple=True)
+        grid, cell = used // shown.shape[2], used % shown.shape[2]
+        behind = self.token_embedding(shown.flatten(1)[:, used]) + self.places[cell] + self.grid_embedding(1 + grid)
+        unseen = torch.cat([torch.zeros_like(inputs, dtype=torch.bool), ~filled[:, used]], 1)
+        return torch.cat([x + self.grid_embedding.weight[0], behind], 1), unseen
+
+    def _cycle(self, h: Tensor, l: Tensor, unseen: Tensor | None) -> tuple[Tensor, Tensor]:  # noqa: E741
+        """Makes one turn of both stacks on their states, float32 [R, T, width]."""
+        h = self.h_norm(self._through(self.h_layers, h, unseen))
+        l = self.l_norm(self._through(self.l_layers, l + self.h_to_l(h), unseen))  # noqa: E741
         return h + self.l_to_h(l), l
 
-    def _through(self, layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+    def _through(self, layers: Iterable[nn.Module], x: Tensor, unseen: Tensor | None) -> Tensor:
         for layer in layers:
-            x = through(layer, x, again=self.config.recompute)
+            x = through(layer, x, None, unseen, again=self.config.recompute)
         return x
 
     def _halting(self, h: Tensor, l: Tensor) -> Tensor:  # noqa: E741

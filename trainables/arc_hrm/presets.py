@@ -16,12 +16,22 @@ from typing import Any
 from leadline.config import ConfigError, TrialConfig
 from trainables.arc_hrm.config import ArcHRMConfig
 
-__all__ = ["ALL_PAD_ACCURACY", "BOARDS", "LOGGED_RESULTS", "PRESETS", "LoggedResult"]
+__all__ = [
+    "ALL_PAD_ACCURACY",
+    "BOARDS",
+    "LOGGED",
+    "LOGGED_RESULTS",
+    "NETWORK",
+    "PRESETS",
+    "VALIDATION_EXAMPLES",
+    "Logged",
+    "LoggedResult",
+]
 
 BOARDS: dict[str, Any] = {"task": "arc", "size": 30, "train_boards": 4000, "augmentations": 500}
 """The fields of the boards of all presets."""
 
-_LOG: dict[str, Any] = {
+NETWORK: dict[str, Any] = {
     "hidden": 256,
     "heads": 8,
     "h_layers": 4,
@@ -30,8 +40,13 @@ _LOG: dict[str, Any] = {
     "dropout": 0.1,
     "halt_threshold": 0.9,
     "halt_penalty": 0.01,
-    "pad": "class",
     "precision": "bfloat16",
+}
+"""The log's network."""
+
+_LOG: dict[str, Any] = {
+    **NETWORK,
+    "pad": "class",
     "batch": 40,
     "micro_batch": 20,
     "lr": 3e-4,
@@ -88,6 +103,12 @@ PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
 2 and 3. `session4` has 5 times 8 boards in a step. `session5` has smoothed labels and warm restarts
 of the learning rate. `27m` is session 3 with a width of 560, of which the formula gives 27,038,493
 trained numbers: the size that the log had planned.
+
+What `27m` costs, measured on one thread of a shared CPU core in float32 with `recompute`: 27 s of
+CPU time for the forward pass of one board, 48 s for the backward pass and 0.3 s for the optimizer,
+in 4.1 GiB; a step of 40 boards is 50 minutes at that rate. For its micro-batches of 20 boards in
+bfloat16 `leadline.training.memory_plan` counts a peak of 17.6 GiB, with torch's CPU kernels and
+`dropout=0`, in which attention keeps no weights. No GPU was at hand.
 """
 
 
@@ -115,3 +136,45 @@ LOGGED_RESULTS: Mapping[str, LoggedResult] = MappingProxyType(
 """The log's validation accuracies, from its sections on the sessions."""
 ALL_PAD_ACCURACY = 0.7136
 """The score of all PAD on the boards of the log, weighted as its augmentation weights them."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What else the log says of itself.
+
+    Attributes:
+        parameters, planned: the numbers of the network, and of the one that was meant.
+        jetson, jetson_share: the accuracy on another machine, and how much of the boards it is of.
+        session4_low: the lower end of session 4's accuracies.
+        settled: the steps after which nothing improves.
+        training, validation: its counts of examples.
+        steps_a_second: the least and the most, of batches of `batch` rows.
+        rows_a_second: its other figure of speed.
+        hours: the hours that session 5 took, at least.
+        validation_minutes: of a validation in session 1, once in `validation_steps` steps.
+        fast_minutes, full_minutes: of a fast and a full validation later on.
+    """
+
+    parameters: int = 6_950_000
+    planned: int = 27_000_000
+    jetson: float = 0.7132
+    jetson_share: float = 0.72
+    session4_low: float = 0.68
+    settled: int = 10_000
+    training: int = 3_880_000
+    validation: int = 409_000
+    batch: int = 20
+    steps_a_second: tuple[int, int] = (10, 12)
+    rows_a_second: int = 42
+    hours: int = 8
+    validation_minutes: int = 42
+    validation_steps: int = 50
+    fast_minutes: int = 3
+    full_minutes: int = 50
+
+
+LOGGED = Logged()
+"""The log's other numbers."""
+VALIDATION_EXAMPLES = 204_495
+"""The examples that sapientinc/HRM's builder (42410da) makes of the evaluation queries of
+ARC-AGI-1 with 500 augmentations; the log counts twice as many."""

@@ -15,11 +15,11 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import passes, score
+from trainables.arc_hrm.metrics import passes, read_of, score
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
-from trainables.puzzles.puzzle import I64
-from trainables.puzzles.scoring import of_units, strata
+from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.scoring import divided, of_units, strata
 
 __all__ = ["ArcHRMTask", "rate"]
 
@@ -45,6 +45,7 @@ class ArcHRMTask(Task):
     A batch holds, by row:
 
     * `inputs`, `labels`: int64 [rows, cells]; a label of -100 is not counted;
+    * `shown`: int64 [rows, grids, cells], the demonstrations' grids where they are in the input;
     * `weight`: float32 [rows], by which the mean over rows of summed losses becomes the mean over
       all counted cells of the batch, however it is divided;
     * `slot`: int64 [rows], the row's number.
@@ -71,11 +72,11 @@ class ArcHRMTask(Task):
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step, a pure function of configuration and step."""
         rows = self.sampler.rows(step)
-        inputs, labels = (torch.from_numpy(rows[name]) for name in ("inputs", "labels"))
-        counted = targets(labels, self.config.pad)
+        read = {name: torch.from_numpy(array) for name, array in read_of(self.config, rows).items()}
+        inputs, counted = read["inputs"], targets(torch.from_numpy(rows["labels"]), self.config.pad)
         cells = max(1, int((counted != IGNORED).sum()))
         batch = {
-            "inputs": inputs,
+            **read,
             "labels": counted,
             "weight": torch.full((len(inputs),), len(inputs) / cells),
             "slot": torch.arange(len(inputs)),
@@ -87,7 +88,7 @@ class ArcHRMTask(Task):
 
         The rows stop together, so that other micro-batches may run other numbers of cycles.
         """
-        said: Thought = model(batch["inputs"])
+        said: Thought = model(batch["inputs"], batch.get("shown"))
         self._cycles[batch["slot"]] = said.cycles.double()
         config = self.config
         return terms(said, batch["labels"], batch["weight"], config.label_smoothing, config.halt_penalty)
@@ -112,10 +113,13 @@ class ArcHRMTask(Task):
         return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def strata(self, metric: str) -> I64 | None:
-        """Returns the tasks of validation's units; None for what takes the answers to images."""
-        return None if metric.startswith("pass") else strata(self.data.puzzle, self.data.validation)
+        """Returns the tasks of known boards; None for what other boards or their images tell."""
+        return None if metric in ("exact_new", "pass1", "pass2") else strata(self.data.puzzle, self._known)
 
     def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
-        """Returns every metric but those of votes on some units of validation."""
-        chosen = of_units(self.data.puzzle, self.data.validation, units)
-        return score(self.net, self.data.puzzle, chosen, self.device)
+        """Returns what one answer to each of some known boards tells."""
+        return score(self.net, self.data.puzzle, of_units(self.data.puzzle, self._known, units), self.device)
+
+    @property
+    def _known(self) -> Boards:
+        return divided(self.data.puzzle, self.data.validation)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,15 @@ from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
 from trainables.grids.grid import FIRST, LARGEST, Images, encode, exchanged, image, shapes
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, imaged, stacked, task_images
+from trainables.puzzles.grids import (
+    DEMO_INPUTS,
+    DEMO_LABELS,
+    GridPuzzle,
+    imaged,
+    largest_sides,
+    stacked,
+    task_images,
+)
 from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Mask, Names, Rows, digest_name
 
 __all__ = ["Arc"]
@@ -95,8 +104,11 @@ class Arc(GridPuzzle):
         chosen = self._chosen()
         if not all(chosen.values()):
             empty = next(split for split, asked in chosen.items() if not asked)
-            where = f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
-            return f"task_ids: none of the named ones is left for {empty}" if self.task_ids else where
+            every = dataclasses.replace(self, task_ids=())
+            if not (others := every._chosen()[empty]):
+                return f"size: no {empty} task of {self.data_set} fits a canvas of side {self.side}"
+            name = next(name for name, number in every._numbers().items() if number == others[0].task)
+            return f"task_ids: none of the named ones is left for {empty}; name one more, such as {name}"
         most = max(len(asked.shown) for split in chosen.values() for asked in split)
         if self.demonstrations > most:
             return f"demonstrations: no task of these shows more than {most} (got {self.demonstrations})"
@@ -213,8 +225,8 @@ class Arc(GridPuzzle):
             shown = [self._shown(asked, generator) for asked, _ in chosen]
             for side, name in enumerate((DEMO_INPUTS, DEMO_LABELS)):
                 extra[name] = np.stack([pairs[side] for pairs in shown])
-        guesses = (inputs != labels).sum(1).astype(np.int32)
-        return Boards(inputs, labels, np.array([name for _, name in chosen], dtype="S24"), guesses, extra)
+        classes = np.array([name for _, name in chosen], dtype="S24")
+        return Boards(inputs, labels, classes, largest_sides(inputs, labels), extra)
 
     def _shown(self, asked: _Asked, generator: np.random.Generator) -> tuple[U8, U8]:
         order = generator.permutation(len(asked.shown)).tolist()[: self.demonstrations]

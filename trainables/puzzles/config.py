@@ -50,9 +50,16 @@ class BoardConfig(TrialConfig):
         "transductive",
         "arc: whether demonstrations of the scored tasks are trained on, under their identifier (HRM, TRM), or not",
     )
-    task_ids: Texts = knob((), "arc: ids of the tasks, such as 007bbfb7; none: all")
+    task_ids: Texts = knob(
+        (),
+        "arc: ids of the tasks, such as 007bbfb7; rules: names of those that are trained on, in place of train_rules; "
+        "none: all, or the first",
+    )
     demonstrations: int = knob(0, "arc, rules: pairs that are shown beside a board (ETRM: up to 10)", ge=0, le=64)
     train_rules: int = knob(12, "rules: how many of them are trained on", unit="rules", ge=1, le=40)
+    grid_size: int = knob(
+        0, "rules: largest side of a grid; 0: that of the canvas, else PAD fills the rest", unit="cells", ge=0, le=30
+    )
     augmentations: int = knob(
         0,
         "arc: images of a task besides itself, each with an identifier (HRM, TRM: 1000)",
@@ -79,6 +86,13 @@ class BoardConfig(TrialConfig):
     )
     augment: bool = knob(
         True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
+    )
+    easy_first: float = knob(
+        0.0,
+        "share of the budget over which training boards enter, the easiest first: arc, rules: by the larger side of "
+        "their grids; sudoku: by a solver's guesses; maze: by ways off the path; 0: all from the start",
+        ge=0,
+        le=1,
     )
     data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
 

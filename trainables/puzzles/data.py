@@ -16,7 +16,7 @@ from trainables.puzzles.puzzle import I64, Boards, Puzzle, Rows
 
 __all__ = ["PuzzleData", "Sampler", "build"]
 
-VERSION = 3
+VERSION = 4
 """The version of what is drawn; raised when the same configuration gives other boards."""
 
 SPLITS = ("test", "validation", "train")
@@ -25,7 +25,7 @@ SPLITS = ("test", "validation", "train")
 Training boards come last, so that more of them leave the scored ones as they are.
 """
 
-ORDER, IMAGE = 0, 1  # streams of a trial's seed
+ORDER, IMAGE, EASY = 0, 1, 2  # streams of a trial's seed
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
@@ -90,7 +90,9 @@ def _generator(seed: int, count: int, stream: int) -> np.random.Generator:
 class Sampler:
     """The boards of each step.
 
-    Every epoch has all of them in a new order and, with `augment`, as new images.
+    Every epoch has all of them in a new order and, with `augment`, as new images. With `easy_first`
+    they enter one after the other over that share of the budget, and those that have entered are
+    drawn at random, until all have.
 
     Args:
         config: says which puzzle it is, whether images are drawn, and the seed.
@@ -100,9 +102,9 @@ class Sampler:
 
     def __init__(self, config: BoardConfig, boards: Boards, batch: int) -> None:
         self.config = config
-        self.boards = boards
-        self.batch = batch
         self.puzzle = config.puzzle
+        self.boards = boards.take(self.puzzle.easiest_first(boards)) if config.easy_first else boards
+        self.batch = batch
         self._orders: dict[int, I64] = {}
 
     def rows(self, step: int) -> Rows:
@@ -111,10 +113,20 @@ class Sampler:
         They depend on the configuration's seed and the step alone. Row i is number `step * batch +
         i` of an endless sequence of epochs, so that a step may end one and begin the next.
         """
-        config = self.config
-        epoch, place = np.divmod(step * self.batch + np.arange(self.batch), len(self.boards))
-        index = np.concatenate([self._order(e)[place[epoch == e]] for e in range(int(epoch[0]), int(epoch[-1]) + 1)])
-        return self.puzzle.rows(self.boards, index, _generator(config.seed, step, IMAGE) if config.augment else None)
+        config, boards = self.config, self.boards.take(slice(self._entered(step)))
+        if len(boards) < len(self.boards):
+            index = _generator(config.seed, step, EASY).integers(len(boards), size=self.batch)
+        else:
+            epoch, place = np.divmod(step * self.batch + np.arange(self.batch), len(boards))
+            epochs = range(int(epoch[0]), int(epoch[-1]) + 1)
+            index = np.concatenate([self._order(e)[place[epoch == e]] for e in epochs])
+        return self.puzzle.rows(boards, index, _generator(config.seed, step, IMAGE) if config.augment else None)
+
+    def _entered(self, step: int) -> int:
+        """Returns how many boards may be drawn at a step: enough for a batch, at last all."""
+        every, ramp = len(self.boards), self.config.easy_first * self.config.steps
+        grown = round(every * min(1.0, step / ramp)) if ramp else every
+        return min(every, max(grown, self.batch, self.puzzle.fewest))
 
     def _order(self, epoch: int) -> I64:
         """Returns the permutation of an epoch, int64 [boards]."""

@@ -16,7 +16,18 @@ from trainables.grids import trivial
 from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
 from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
 
-__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "imaged", "stacked", "task_images"]
+__all__ = [
+    "DEMO_INPUTS",
+    "DEMO_LABELS",
+    "DEMO_MASK",
+    "GridPuzzle",
+    "drawn_images",
+    "imaged",
+    "largest_sides",
+    "shown_grids",
+    "stacked",
+    "task_images",
+]
 
 IMAGES_SEED = 20260
 """The seed of the images, the same for every trial: an image has an identifier of its own."""
@@ -77,6 +88,25 @@ def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple
     return inputs, labels
 
 
+def shown_grids(rows: Rows) -> I64:
+    """Returns the grids of each row's demonstrations, int64 [rows, 2 * demonstrations, cells].
+
+    The input of each stands before its output; PAD fills those that are missing.
+    """
+    pairs = np.stack([rows[DEMO_INPUTS], rows[DEMO_LABELS]], 2)
+    return pairs.reshape(len(pairs), -1, pairs.shape[-1])
+
+
+def largest_sides(inputs: U8, labels: U8) -> npt.NDArray[np.int32]:
+    """Returns the largest side of each board's two grids, int32 [boards]: their difficulty.
+
+    Args:
+        inputs: uint8 [boards, cells].
+        labels: uint8 [boards, cells].
+    """
+    return np.asarray(np.max([*shapes(inputs), *shapes(labels)], axis=0), dtype=np.int32)
+
+
 class GridPuzzle(Puzzle):
     """A puzzle whose boards are coloured grids on a square canvas.
 
@@ -111,8 +141,8 @@ class GridPuzzle(Puzzle):
         return board.tobytes()
 
     def difficulty(self, board: U8, label: U8) -> int:
-        """Returns how many cells of the canvas differ from the input's."""
-        return int((board != label).sum())
+        """Returns the larger of height and width of both grids."""
+        return int(largest_sides(board[None], label[None])[0])
 
     def asked(self, inputs: Any) -> Mask:
         """Tells that every cell is asked for."""

@@ -90,6 +90,10 @@ class Fields(Protocol):
         """The number of rules that are trained on."""
 
     @property
+    def grid_size(self) -> int:
+        """The largest side of a drawn grid; 0: that of the canvas."""
+
+    @property
     def train_boards(self) -> int:
         """The number of boards to train on."""
 
@@ -123,8 +127,8 @@ class Boards:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, index: I64) -> Boards:
-        """Returns the boards at `index`, int64 [rows]."""
+    def take(self, index: I64 | slice) -> Boards:
+        """Returns the boards at `index`, int64 [rows], or those of a slice, without a copy."""
         return Boards.of({name: array[index] for name, array in self.arrays().items()})
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -224,6 +228,11 @@ class Puzzle(ABC):
         return 0
 
     @property
+    def fewest(self) -> int:
+        """The fewest boards that `rows` can draw from. Default: 1."""
+        return 1
+
+    @property
     def names_are_slow(self) -> bool:
         """Whether a name takes milliseconds, so that the audit names only a sample of shared parts.
 
@@ -251,6 +260,13 @@ class Puzzle(ABC):
     @abstractmethod
     def difficulty(self, board: U8, label: U8) -> int:
         """Returns how hard a board is for a method that is no network; 0 is easiest."""
+
+    def easiest_first(self, boards: Boards) -> I64:
+        """Returns the order, int64 [boards], in which a curriculum lets training boards enter.
+
+        Any `fewest` boards or more from its beginning can be trained on. Default: by difficulty.
+        """
+        return np.argsort(boards.guesses, kind="stable")
 
     @abstractmethod
     def asked(self, inputs: npt.NDArray[Token]) -> Mask:

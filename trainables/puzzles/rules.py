@@ -16,7 +16,7 @@ from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
 from trainables.grids.rules.rule import Rule, same
 from trainables.grids.rules.search import ambiguous, solve
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, largest_sides, stacked
 from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Mask, Names, Predictor, Rows, digest_name
 
 __all__ = ["NEW", "RULE", "GridRules"]
@@ -48,14 +48,18 @@ class GridRules(GridPuzzle):
     rules that are never trained on.
 
     Attributes:
-        side: the side of the canvas, and of the largest grid.
+        side: the side of the canvas.
         demonstrations: how many are shown beside a query; 0 for none.
         train_rules: how many rules are trained on.
+        grid_size: the side of the largest grid; 0 for that of the canvas.
+        task_ids: the names of the rules that are trained on; none stands for the first.
     """
 
     side: int
     demonstrations: int = 2
     train_rules: int = 12
+    grid_size: int = 0
+    task_ids: tuple[str, ...] = ()
 
     @classmethod
     def problem(cls, fields: Fields) -> str:
@@ -64,24 +68,44 @@ class GridRules(GridPuzzle):
             return f"size: no grid is larger than {LARGEST} (got {fields.size})"
         if fields.clues:
             return f"clues: grids have none (got {fields.clues})"
+        if fields.grid_size and not LEAST <= fields.grid_size <= fields.size:
+            return f"grid_size: from {LEAST} to size, which is {fields.size}, or 0 (got {fields.grid_size})"
         most = len(TRAINED)
         if fields.train_rules > most:
             return f"train_rules: at most {most}, as the others are held out (got {fields.train_rules})"
-        least = fields.train_rules * (1 + fields.demonstrations)
+        if unknown := sorted(set(fields.task_ids) - (RULES.keys() - {rule.name for rule in held_out(1)})):
+            return f"task_ids: no rule {unknown[0]!r} can be trained on; a rule is such as {TRAINED[0]!r}"
+        if len(set(fields.task_ids)) < len(fields.task_ids):
+            return "task_ids: each rule once"
+        rules = len(fields.task_ids) or fields.train_rules
+        least = cls.of(fields).fewest
         if fields.train_boards < least:
-            of_each = f"{fields.train_rules} rules need a pair and {fields.demonstrations} others each"
+            of_each = f"{rules} rules need a pair and {fields.demonstrations} others each"
             return f"train_boards: at least {least}, as {of_each} (got {fields.train_boards})"
         return ""
 
     @classmethod
     def of(cls, fields: Fields) -> Self:
         """Returns the puzzle of a configuration that has no `problem`."""
-        return cls(fields.size, fields.demonstrations, fields.train_rules)
+        names = tuple(fields.task_ids)
+        return cls(fields.size, fields.demonstrations, len(names) or fields.train_rules, fields.grid_size, names)
+
+    @property
+    def trained(self) -> tuple[Rule, ...]:
+        """The rules that are trained on, in order."""
+        return tuple(RULES[name] for name in self.task_ids) or training(self.train_rules)
+
+    @property
+    def largest(self) -> int:
+        """The most cells of any side of a grid."""
+        return self.grid_size or self.side
 
     @property
     def key(self) -> str:
-        """The canvas, the number of rules, and of demonstrations."""
-        return f"rules{self.train_rules}-side{self.side}-shown{self.demonstrations}"
+        """The canvas, the largest grid, the rules, and the number of demonstrations."""
+        largest = f"-grid{self.grid_size}" if self.grid_size else ""
+        named = f"-{'+'.join(self.task_ids)}" if self.task_ids else ""
+        return f"rules{self.train_rules}-side{self.side}{largest}-shown{self.demonstrations}{named}"
 
     @property
     def identifiers(self) -> int:
@@ -94,11 +118,16 @@ class GridRules(GridPuzzle):
         return tuple(RULES)
 
     @property
+    def fewest(self) -> int:
+        """A query of each rule, and what is shown beside it."""
+        return len(self.trained) * (1 + self.demonstrations)
+
+    @property
     def example(self) -> Any:
         """An instance of the first rule, with its demonstrations if any are looked at."""
         generator = np.random.default_rng(0)
-        (rule,) = training(1)
-        (query, *pairs) = (rule.pair(generator, LEAST, self.side) for _ in range(1 + self.demonstrations))
+        rule = self.trained[0]
+        (query, *pairs) = (rule.pair(generator, LEAST, self.largest) for _ in range(1 + self.demonstrations))
         shown = [[one.tolist(), other.tolist()] for one, other in pairs]
         return {"query": query[0].tolist(), "task": rule.name, **({"demonstrations": shown} if shown else {})}
 
@@ -108,7 +137,7 @@ class GridRules(GridPuzzle):
         Raises:
             ConfigError: if a rule has not so many different inputs.
         """
-        trained, new = training(self.train_rules), held_out(self.train_rules)
+        trained, new = self.trained, held_out(self.train_rules)
         found = {}
         # Streams of their own, so that boards of new rules are the same however many are trained.
         streams = dict(zip(counts, zip(*[iter(generator.spawn(2 * len(counts)))] * 2, strict=True), strict=True))
@@ -130,11 +159,11 @@ class GridRules(GridPuzzle):
             tokens.append(self._fresh(rules[place % len(rules)], place % len(rules), split, seen, generator))
         inputs, labels = (np.stack([pair[side] for pair in tokens]) for side in (0, 1))
         numbers = np.array([_NUMBERS[rule.name] for rule in rules], dtype=np.int64)
-        trained = {rule.name for rule in training(self.train_rules)}
+        trained = {rule.name for rule in self.trained}
         new = np.array([rule.name not in trained for rule in rules])
         turn = np.arange(count) % len(rules)
         extra: dict[str, npt.NDArray[Any]] = {RULE: numbers[turn], NEW: new[turn]}
-        boards = Boards(inputs, labels, np.zeros(count, "S24"), (inputs != labels).sum(1).astype(np.int32), extra)
+        boards = Boards(inputs, labels, np.zeros(count, "S24"), largest_sides(inputs, labels), extra)
         return Boards(inputs, labels, self.classes(boards), boards.guesses, extra)
 
     def _fresh(
@@ -142,14 +171,14 @@ class GridRules(GridPuzzle):
     ) -> tuple[U8, U8]:
         """Draws a pair of a rule whose input belongs to the split and was not drawn before."""
         for _ in range(PATIENCE):
-            one, other = rule.pair(generator, LEAST, self.side)
+            one, other = rule.pair(generator, LEAST, self.largest)
             tokens = encode(one, self.side)
             key = (place, tokens.tobytes())
             if part(rule, tokens) in PARTS[split] and key not in seen:
                 seen.add(key)
                 return tokens, encode(other, self.side)
         drawn = f"{PATIENCE} draws brought no other input of {rule.name} for {split}"
-        raise ConfigError(f"{split}_boards: {drawn} at side {self.side}; ask for fewer")
+        raise ConfigError(f"{split}_boards: {drawn} at side {self.largest}; ask for fewer")
 
     def _shown(self, boards: Boards, rules: Sequence[Rule], generator: np.random.Generator) -> Boards:
         """Returns the boards with demonstrations of their rules, drawn from the training inputs."""
@@ -175,7 +204,7 @@ class GridRules(GridPuzzle):
         With a generator, demonstrations are other boards of the same rule, drawn at random.
         """
         inputs, labels = boards.inputs[index].astype(np.int64), boards.labels[index].astype(np.int64)
-        numbers = np.where(boards.extra[NEW][index], 0, _places(self.train_rules)[boards.extra[RULE][index]])
+        numbers = np.where(boards.extra[NEW][index], 0, _places(self.trained)[boards.extra[RULE][index]])
         rows = {"inputs": inputs, "labels": labels, "puzzle": numbers}
         if DEMO_INPUTS in boards.extra:
             return {**rows, **self.demonstrated(boards, index)}
@@ -197,9 +226,17 @@ class GridRules(GridPuzzle):
         inputs, labels = (array[mates].astype(np.int64) for array in (boards.inputs, boards.labels))
         return {DEMO_INPUTS: inputs, DEMO_LABELS: labels, DEMO_MASK: np.ones(mates.shape, dtype=np.bool_)}
 
+    def easiest_first(self, boards: Boards) -> I64:
+        """Returns the order in which each rule's grids grow, and the rules still take turns."""
+        order = np.empty(len(boards), dtype=np.int64)
+        for turn in range(len(self.trained)):
+            own = slice(turn, None, len(self.trained))
+            order[own] = turn + len(self.trained) * np.argsort(boards.guesses[own], kind="stable")
+        return order
+
     def number(self, task: str) -> int:
         """Returns the identifier of a rule that is trained on, by its name."""
-        names = [rule.name for rule in training(self.train_rules)]
+        names = [rule.name for rule in self.trained]
         if task not in names:
             raise ConfigError(f"inputs: task: no rule {task!r} is trained on; they are {', '.join(names)}")
         return names.index(task)
@@ -261,7 +298,7 @@ class GridRules(GridPuzzle):
 
         Another answer is one that a rule gives that agrees with all demonstrations.
         """
-        trained = ", ".join(rule.name for rule in training(self.train_rules))
+        trained = ", ".join(rule.name for rule in self.trained)
         found = [Finding("rules", False, self.train_rules, f"{self.train_rules} rules are trained on: {trained}.")]
         for split, boards in splits.items():
             if DEMO_INPUTS in boards.extra:
@@ -307,9 +344,9 @@ _NUMBERS: Mapping[str, int] = {rule.name: number for number, rule in enumerate(_
 
 
 @functools.lru_cache(maxsize=8)
-def _places(count: int) -> I64:
+def _places(trained: tuple[Rule, ...]) -> I64:
     """Returns the identifier of each rule, int64 [rules]; 0 for those that are not trained on."""
     places = np.zeros(len(_ORDER), dtype=np.int64)
-    for place, rule in enumerate(training(count)):
+    for place, rule in enumerate(trained):
         places[_NUMBERS[rule.name]] = place
     return places

@@ -33,8 +33,9 @@ _APPLY: _Conditions = (
         ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "stages", "p_clean"),
     ),
     (lambda c: not c.stages, "with stages", ("ramp",)),
-    (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "task_ids", "augmentations")),
-    (lambda c: c.task == "rules", "without task=rules", ("train_rules",)),
+    (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "augmentations")),
+    (lambda c: c.task in ("arc", "rules"), "without task=arc or task=rules", ("task_ids",)),
+    (lambda c: c.task == "rules", "without task=rules", ("train_rules", "grid_size")),
     (lambda c: c.augment, "without augment", ("augmentations",)),
     (lambda c: c.reads_demonstrations, "on a network that reads none", ("demonstrations",)),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
@@ -56,7 +57,7 @@ _ENCODER_APPLIES: _Conditions = (
     (
         lambda c: c.encoder != "lookup",
         "with encoder=lookup",
-        ("pooling", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
+        ("pooling", "paired", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
     ),
     (lambda c: c.encoder == "variational", "without encoder=variational", ("kl_weight",)),
     (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
@@ -115,6 +116,7 @@ class RecursiveConfig(BoardConfig):
     )
     lr: float = knob(2e-3, "learning rate at its highest (HRM 7e-5, TRM 1e-4)", gt=0, le=1)
     weight_decay: float = knob(0.1, "decoupled decay (HRM, TRM: 1 on Sudoku, 0.1 on ARC)", ge=0, le=10)
+    clip: float = knob(0.0, "bound on the gradient's norm; 0: none (HRM, TRM: none; ETRM: 1)", ge=0, le=1e6)
     puzzle_lr: float = knob(
         1e-4, "of sign-SGD on the puzzle embedding (HRM, TRM: 1e-4 on Sudoku, 1e-2 on ARC)", gt=0, le=1
     )
@@ -198,6 +200,11 @@ class RecursiveConfig(BoardConfig):
         return False
 
     @property
+    def probes_dynamics(self) -> bool:
+        """Whether scoring looks at perturbed starts and exponents, several times the clean cost."""
+        return True
+
+    @property
     def task_embedding(self) -> int:
         """The numbers of each puzzle identifier's embedding, which sign-SGD trains; 0: none."""
         return self.puzzle_emb
@@ -279,6 +286,13 @@ class TRMConfig(RecursiveConfig):
     The whole last cycle carries gradient.
     """
 
+    l_cycles: int = knob(
+        2,
+        "updates of z_L before each of z_H (TRM: 6 on Sudoku); 0: no z_L, z_H := stack(z_H + board), "
+        "which with one cycle and one segment is a plain transformer",
+        ge=0,
+        le=64,
+    )
     l_layers: int = knob(1, "blocks of the stack (TRM: 2)", ge=1, le=64)
     mlp_t: bool = knob(
         False, "mix tokens by a SwiGLU over the board instead of attention; needs positions=none (TRM on Sudoku)"
@@ -326,7 +340,13 @@ class ETRMConfig(TRMConfig):
     pooling: Literal["mean", "attention", "none"] = knob(
         "mean",
         "what the context's queries attend to: the mean of each demonstration (ETRM), or all of its tokens; "
-        "none: no queries, all tokens stand ahead of the board; with one cycle and one segment a plain transformer",
+        "none: no queries, all tokens stand ahead of the board; with l_cycles=0, one cycle and one segment a plain "
+        "transformer",
+    )
+    paired: bool = knob(
+        False,
+        "one token for each cell of a demonstration, the sum of what its input and its output have there, which is "
+        "learnt far faster; off: a token for each of the two (ETRM)",
     )
     encoder_layers: int = knob(2, "blocks that each demonstration goes through (ETRM: 2)", ge=0, le=64)
     set_layers: int = knob(1, "blocks in which the queries attend to all demonstrations (ETRM: 1)", ge=1, le=64)
@@ -347,6 +367,11 @@ class ETRMConfig(TRMConfig):
     )
 
     @property
+    def probes_dynamics(self) -> bool:
+        """Whether starts are perturbed in training: the question of an encoder is another one."""
+        return self.mode != "none"
+
+    @property
     def _conditions(self) -> _Conditions:
         """The conditions under which fields have an effect."""
         return (*super()._conditions, *_ENCODER_APPLIES)
@@ -355,7 +380,12 @@ class ETRMConfig(TRMConfig):
     def prefix(self) -> int:
         """The number of tokens of the context."""
         whole = self.pooling == "none" and self.encoder != "lookup"
-        return 2 * self.puzzle.demonstrations * self.tokens if whole else self.context_tokens
+        return self.puzzle.demonstrations * self.shown_tokens if whole else self.context_tokens
+
+    @property
+    def shown_tokens(self) -> int:
+        """The number of tokens of one demonstration."""
+        return self.tokens if self.paired else 2 * self.tokens
 
     @property
     def reads_demonstrations(self) -> bool:

@@ -27,10 +27,10 @@ from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.encoder_task import ETRMTask
-from trainables.recursive.guards import StarvedEncoder
+from trainables.recursive.guards import Contradiction, StarvedEncoder
 from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
-from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
+from trainables.recursive.presets import ETRM_PRESETS, HRM_PRESETS, TRM_PRESETS
 from trainables.recursive.start import START_STEPS, RecursiveData, audit_start, fits, read_start
 from trainables.recursive.task import RecursiveTask
 
@@ -183,6 +183,10 @@ class RecursiveFamily(Family[C], Generic[C]):
         """Returns a board of the configuration's puzzle, as lines of text."""
         return config.puzzle.example
 
+    def guards(self, config: C) -> Sequence[Guard]:
+        """Returns the guard on boards that slots go on with, where they do."""
+        return (Contradiction(),) if config.rollout == "serial_act" else ()
+
     def checkpoint_bytes(self, config: C) -> int:
         """Estimates a checkpoint's bytes: weights, moments, average, and the carry of ACT."""
         positions = config.prefix + config.tokens
@@ -229,13 +233,20 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     beside = ("exact_new", "exact_exchanged", "chance", "start_steps")
     claims = "analysis.recursive.claims:ETRM_CLAIMS"
     decoders: ClassVar[Mapping[str, Family[Any]]] = {TRM_FAMILY.name: TRM_FAMILY}
+    studies: ClassVar[Mapping[str, str]] = {
+        "lookahead": "search_spaces.lookahead.recursive:ETRM",
+        "batch_size": "search_spaces.batch_size.recursive:ETRM",
+        "curriculum_length": "search_spaces.curriculum_length.grids:ETRM",
+    }
+    presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = ETRM_PRESETS
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
         return ETRMTask(config, data, device)
 
     def guards(self, config: ETRMConfig) -> Sequence[Guard]:
-        """Returns the guard on an encoder that starves, unless it is not to be trained."""
-        return () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        """Returns also the guard on an encoder that starves, unless it is not to be trained."""
+        own = () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        return (*super().guards(config), *own)
 
     def checkpoint_bytes(self, config: ETRMConfig) -> int:
         """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""

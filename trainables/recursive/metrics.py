@@ -101,6 +101,7 @@ METRICS = (
         UNIT,
         f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; "
         f"on {PROBED} validation boards",
+        optional=True,
     ),
     *(
         Metric(
@@ -109,6 +110,7 @@ METRICS = (
             UNIT,
             f"the same at sigma {sigma:g} on z_H and z_L",
             series=_basin(sigma),
+            optional=True,
         )
         for sigma in LADDER
     ),
@@ -133,6 +135,7 @@ METRICS = (
             UNIT,
             f"largest local Lyapunov exponent, number {i}, of the latent map, per segment; on {EXPONENT_BOARDS} boards",
             role="descriptive",
+            optional=True,
         )
         for i in range(1, EXPONENTS + 1)
     ),
@@ -142,7 +145,7 @@ Array = npt.NDArray[np.float64]
 
 
 def probed(data: PuzzleData, split: Split) -> int:
-    """Returns how many of a split's first boards of known tasks are perturbed too."""
+    """Returns how many of a split's first boards of known tasks are perturbed, where any are."""
     boards = len(divided(data.puzzle, data.scored(split))[0])
     return boards if split == "test" else min(PROBED, boards)
 
@@ -302,25 +305,31 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
     Args:
         model: the network.
         boards: the split.
-        perturbed: the first so many boards of known tasks are rolled out from perturbed starts too.
+        perturbed: the first so many boards of known tasks are rolled out from perturbed starts too;
+            where it is 0, nothing is asked of the dynamics around the clean start.
         device: where the model is.
     """
-    puzzle = model.config.puzzle
-    known, new = divided(puzzle, boards)
-    units = puzzle.units(known)
-    ladder = _ladder(model, known, perturbed, device)
-    growth = exponents(model, known, device)
+    known, new = divided(model.config.puzzle, boards)
+    return {
+        **score_clean(model, known, device),
+        **(_dynamics(model, known, perturbed, device) if perturbed else {}),
+        # Without demonstrations nothing tells a network of a task that it was not trained on.
+        **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
+    }
+
+
+def _dynamics(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.device) -> dict[str, Measure]:
+    """Returns the basins of the solutions and the exponents, on the first boards."""
+    units = model.config.puzzle.units(boards)
+    ladder, growth = _ladder(model, boards, perturbed, device), exponents(model, boards, device)
 
     def share(values: Array) -> Measure:
         return mean_over_units(by_unit(values, units[: len(values)]), (0.0, 1.0))
 
     return {
-        **score_clean(model, known, device),
         "robust": share(np.mean(list(ladder.values()), axis=0)),
         **{rung(sigma): share(solved) for sigma, solved in ladder.items()},
         **{f"lambda{i + 1}": mean_over_units(by_unit(growth[:, i], units[: len(growth)])) for i in range(EXPONENTS)},
-        # Without demonstrations nothing tells a network of a task that it was not trained on.
-        **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
     }
 
 

@@ -1,10 +1,11 @@
 """Published settings as configurations.
 
-They are HRM and TRM on Sudoku-Extreme, and the log's fine-tunes of them. The boards are generated
-ones of side 9: Sudoku-Extreme itself is not part of this package, so that published scores are no
-target. Sources: the READMEs and configurations of github sapientinc/HRM (42410da) and
-SamsungSAILMontreal/TinyRecursiveModels (e7b6871); the log's "Current Long Runs"
-(git.blackhao.com/rrm.git, 66e0d8b).
+They are HRM and TRM on Sudoku-Extreme and on ARC, the log's fine-tunes of them, and ETRM's run of
+its log. The sudokus are generated ones of side 9: Sudoku-Extreme itself is not part of this
+package, and neither is ConceptARC, with which HRM and TRM were trained on ARC, so that published
+scores are no target. Sources: the READMEs and configurations of github sapientinc/HRM (42410da),
+SamsungSAILMontreal/TinyRecursiveModels (e7b6871) and bdsaglam/etrm (85da7e2); the log's "Current
+Long Runs" (git.blackhao.com/rrm.git, 66e0d8b).
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from types import MappingProxyType
 from typing import Any
 
 from leadline.config import ConfigError, TrialConfig
-from trainables.recursive.config import HRMConfig, TRMConfig
+from trainables.recursive.config import ETRMConfig, HRMConfig, TRMConfig
 
 __all__ = [
+    "ARC_BOARDS",
+    "ETRM_FIELDS",
+    "ETRM_PRESETS",
     "HRM_FIELDS",
     "HRM_PRESETS",
     "LOGGED_BOARDS",
     "LOGGED_ENCODER",
     "LOGGED_EVALUATIONS",
     "LOGGED_RESULTS",
+    "SUDOKU",
     "TRM_FIELDS",
     "TRM_PRESETS",
     "LoggedEncoder",
@@ -33,15 +38,16 @@ __all__ = [
 
 LEAST_WIDTH = 32
 
-_BOARDS: dict[str, Any] = {
+SUDOKU: dict[str, Any] = {
     "task": "sudoku",
     "size": 9,
     "train_boards": 1000,
     "validation_boards": 1024,
     "test_boards": 2048,
 }
+"""The boards of the runs on Sudoku."""
 _COMMON: dict[str, Any] = {
-    **_BOARDS,
+    **SUDOKU,
     "hidden": 512,
     "heads": 8,
     "positions": "rope",
@@ -83,14 +89,50 @@ _LOG: dict[str, Any] = {
     "noise": "loguniform",
     "k": 4,
 }
-_STEPS = {"hrm": 52_083, "trm": 65_104, "log": 50_000}
+ARC_BOARDS: dict[str, Any] = {"task": "arc", "size": 30, "train_boards": 8000, "augmentations": 1000}
+"""The boards of ARC: every task, all pairs, and 1000 images of each task."""
+_ARC: dict[str, Any] = {
+    **ARC_BOARDS,
+    "batch": 768,
+    "lr": 1e-4,
+    "weight_decay": 0.1,
+    "puzzle_lr": 1e-2,
+    "puzzle_weight_decay": 0.1,
+}
+_HRM_ARC: dict[str, Any] = {**HRM_FIELDS, **_ARC}
+_TRM_ARC: dict[str, Any] = {**TRM_FIELDS, **_ARC, "l_cycles": 4}
+ETRM_FIELDS: dict[str, Any] = {
+    **{name: value for name, value in _TRM_ARC.items() if not name.startswith("puzzle_")},
+    "task": "rules",
+    "train_rules": 8,
+    "train_boards": 24_000,
+    "augmentations": 0,
+    "demonstrations": 10,
+    "encoder_layers": 2,
+    "context_tokens": 16,
+    "batch": 256,
+    "lr": 2e-4,
+    "explore": 0.5,
+    "clip": 1.0,
+}
+"""The log's run A4_reencode_FIXED.
+
+Its 8 groups of ARC are 8 rules here, as the log does not name them. Its decoder began as that of a
+TRM after 518,071 steps.
+"""
+_FCT: dict[str, Any] = {"encoding": "fct", "rollout": "parallel_fixed", "halt_max_steps": 4, "explore": 0.1}
+_STEPS = {"hrm": 52_083, "trm": 65_104, "log": 50_000, "arc1": 518_071, "arc2": 723_914, "a4": 4800}
+"""The optimizer steps of each run.
+
+Those of ARC are in the names of TRM's published checkpoints, which at a batch of 768 are 100,000
+epochs; HRM was trained as many. How long A4 was trained is not known: it is evaluated 20 times here
+and first at step 240, from which the log's figures are.
+"""
 WARMUP = 2000
 """The warm-up's optimizer steps in all published runs."""
 
 
-def _shrunk(
-    kind: type[HRMConfig] | type[TRMConfig], fields: Mapping[str, Any], steps: int, scale: float
-) -> TrialConfig:
+def _shrunk(kind: type[HRMConfig | TRMConfig], fields: Mapping[str, Any], steps: int, scale: float) -> TrialConfig:
     """Returns a configuration with steps, batch and the width's square scaled.
 
     The width is at least 32 and a multiple of 16, which is twice the number of heads.
@@ -103,7 +145,9 @@ def _shrunk(
     warmup = min(1.0, WARMUP / steps)
     steps = max(1, round(steps * scale))
     width = max(LEAST_WIDTH, round(fields["hidden"] * scale**0.5 / 16) * 16)
-    small = {"hidden": width, "puzzle_emb": width, "batch": max(1, round(fields["batch"] * scale)), "steps": steps}
+    small = {"hidden": width, "batch": max(1, round(fields["batch"] * scale)), "steps": steps}
+    if "puzzle_emb" in fields:
+        small["puzzle_emb"] = width
     return kind(**{**fields, **small, "eval_every": max(1, round(steps / 20)), "warmup": warmup})
 
 
@@ -114,9 +158,11 @@ HRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
         "log-multi4": functools.partial(
             _shrunk, HRMConfig, {**HRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce"}, _STEPS["log"]
         ),
+        "arc1": functools.partial(_shrunk, HRMConfig, _HRM_ARC, _STEPS["arc1"]),
+        "arc2": functools.partial(_shrunk, HRMConfig, {**_HRM_ARC, "data_set": "arcagi2"}, _STEPS["arc2"]),
     }
 )
-"""HRM's presets: the published run, and the log's two.
+"""HRM's presets: the published runs on Sudoku, ARC-AGI-1 and ARC-AGI-2, and the log's two.
 
 The log's want `start=` too, since it began from a half-trained model.
 """
@@ -131,9 +177,24 @@ TRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
         "log-multi4": functools.partial(
             _shrunk, TRMConfig, {**TRM_FIELDS, **_LOG, "mode": "multi_perturbed_ce", "batch": 4}, _STEPS["log"]
         ),
+        "arc1": functools.partial(_shrunk, TRMConfig, _TRM_ARC, _STEPS["arc1"]),
+        "arc2": functools.partial(_shrunk, TRMConfig, {**_TRM_ARC, "data_set": "arcagi2"}, _STEPS["arc2"]),
     }
 )
-"""TRM's presets: the published runs, and the log's two, at its batch of 4."""
+"""TRM's presets: the published runs, on ARC as well, and the log's two, at its batch of 4."""
+
+ETRM_PRESETS: Mapping[str, Callable[[float], TrialConfig]] = MappingProxyType(
+    {
+        "a4-reencode": functools.partial(_shrunk, ETRMConfig, ETRM_FIELDS, _STEPS["a4"]),
+        "a4-cached": functools.partial(_shrunk, ETRMConfig, {**ETRM_FIELDS, "encoding": "cached"}, _STEPS["a4"]),
+        "a4-fct": functools.partial(_shrunk, ETRMConfig, {**ETRM_FIELDS, **_FCT}, _STEPS["a4"]),
+    }
+)
+"""ETRM's presets: the log's run, its control behind a cache, and four segments of a fixed number.
+
+The log compares with four segments on 32 groups, which is another task: here all three are on the
+same boards. A step here is the mean over the four segments; the log takes a step after each.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
+from leadline.training.clipping import clip_at_step
 from trainables.puzzles.data import Sampler
 from trainables.puzzles.puzzle import I64, Boards
 from trainables.puzzles.scoring import divided, of_units, strata
@@ -154,6 +155,7 @@ class RecursiveTask(Task):
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
         rows = self._copies(batch)
+        rows |= {name: batch[name] for name in self.net.shown}  # once for all trajectories of a board
         labels = rows.pop("labels")
         rows |= {"z_h": starts.z_h, "z_l": starts.z_l, **self._beside(batch, None)}
         said: Rollout = model(segments=limit, ahead=self.net.looks_ahead, **rows)
@@ -234,7 +236,8 @@ class RecursiveTask(Task):
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
         boards = self.data.scored(split)
-        found = score(self.net, boards, probed(self.data, split), self.device)
+        perturbed = probed(self.data, split) if self.config.probes_dynamics else 0
+        found = score(self.net, boards, perturbed, self.device)
         return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
@@ -284,6 +287,7 @@ def _optimizers(
     dense: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.95), "weight_decay": config.weight_decay}
     kind = AdamATan2 if config.optimizer == "adam_atan2" else torch.optim.AdamW
     optimizers: list[Optimizer] = [kind(rest, **dense)]
+    clip_at_step(optimizers[0], config.clip)
     if puzzle:
         optimizers.append(SignSGD(puzzle, lr=config.puzzle_lr, weight_decay=config.puzzle_weight_decay))
     return optimizers, [schedule(optimizer, config, clock) for optimizer in optimizers]

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from leadline import plain
 from leadline.analysis import claims, cost, early_stopping, notes, pairwise, planned, progress, scores
-from leadline.analysis.report import answers, figures, guard_findings, tables
+from leadline.analysis.report import answers, figures, guard_findings, opening, tables
 from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
 from leadline.config import ConfigError
@@ -25,7 +25,7 @@ from leadline.ledger.leaderboard_table import number
 from leadline.ledger.rungs import LEAST_FINISHED, LEAST_TAU
 from leadline.storage import Folder
 
-__all__ = ["answered", "page", "write"]
+__all__ = ["answered", "opened", "page", "write"]
 
 FILE = "report.html"
 
@@ -54,6 +54,11 @@ def answered(folder: Folder) -> list[str]:
     It raises as `write` does.
     """
     return [planned.sentence(one) for one in planned.planned(Sweep.open(folder))]
+
+
+def opened(folder: Folder) -> str:
+    """Returns the sentence with which a sweep's report opens; it raises as `write` does."""
+    return opening.opening(Sweep.open(folder))
 
 
 def page(sweep: Sweep, price: float | None = None) -> str:
@@ -112,6 +117,7 @@ def _top(sweep: Sweep) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
         "question": settings.question,
+        "opening": opening.opening(sweep),
         "settings": settings,
         "label": settings.stratify or "stratum",
         "metric": metric.name,

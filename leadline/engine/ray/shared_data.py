@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from leadline.admission import BuiltData, audited, built, compared, differing
 from leadline.config import ConfigError, TrialConfig
 from leadline.engine.director import Director
-from leadline.errors import raised
+from leadline.errors import in_one_line, raised
 from leadline.fields_read import watched
 from leadline.finding import Finding
 from leadline.plain import culprit
@@ -60,6 +60,8 @@ class SharedData:
                     self._audit(config, data, str(stratum))
                     self._measure(config, data, str(stratum))
                 self._refusals += map(self._unshared, self._first)
+        except ConfigError as error:  # such as boards or a checkpoint that are not there
+            self._refusals.append(in_one_line(error))
         except BaseException as error:  # also `sys.exit`, which would end this thread without a word
             self._error = raised(error)
 

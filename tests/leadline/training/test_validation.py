@@ -175,7 +175,7 @@ FIELDS = {"steps": 60, "eval_every": 10, "validation_share": 1e-9}
 
 @pytest.mark.usefixtures("_parts")
 def test_a_trial_scores_all_at_first_at_rungs_and_at_the_end(tmp_path: Path) -> None:
-    config, told = TOY.config(FIELDS), []
+    config, told = TOY.config(FIELDS), list[str]()
     store = CheckpointStore(Folder.at(str(tmp_path)))
     reports = list(Loop(TOY, config, None, store=store, rungs=(10, 30), log=told.append).run())
     assert [report.whole for report in reports] == [True, False, True, False, False, True]

@@ -72,3 +72,42 @@ class TestArcHRM(FamilyContract):
     )
     others: ClassVar[Mapping[str, Any]] = {"clues": [8]}
     kills = 1
+
+
+class TestWithDemonstrations(FamilyContract):
+    """Small grids with the rule's demonstrations behind the board."""
+
+    family = ARC_HRM
+    small: ClassVar[Mapping[str, Any]] = {
+        **TINY,
+        "task": "rules",
+        "size": 6,
+        "grid_size": 4,
+        "train_rules": 2,
+        "demonstrations": 1,
+        "demonstrations_in_input": True,
+        "max_cycles": 2,
+    }
+    bad: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"demonstrations": 0},
+        {"grid_size": 7},
+        {"task_ids": "flip"},
+        {"task": "sudoku", "grid_size": 0},
+    )
+    bad_inputs = (27, "", "12\n21", {"query": [[1]], "demonstrations": [[[1]]]})
+    learns = (
+        {
+            "task_ids": "background 1,background 2",
+            "train_boards": 400,
+            "validation_boards": 64,
+            "hidden": 32,
+            "batch": 16,
+            "lr": 5e-3,
+            "steps": 60,
+            "eval_every": 60,
+        },
+        "cells_without_pad",
+        "the input",
+    )
+    others: ClassVar[Mapping[str, Any]] = {"clues": [8], "task_ids": [("fill 1",)]}
+    kills = 1

@@ -35,6 +35,7 @@ class Asked:
     demonstrations: int = 0
     augmentations: int = 0
     train_rules: int = 12
+    grid_size: int = 0
 
 
 def test_every_name_has_its_puzzle() -> None:

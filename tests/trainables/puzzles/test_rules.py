@@ -195,3 +195,34 @@ def test_boards_that_agree_with_the_next_ones_rule(puzzle: GridRules, splits: di
     assert not all(found)
     assert sum(puzzle.agreeing(boards)) < len(boards) / 4, "rules take turns"
     assert Sudoku(4).agreeing(boards) is None
+
+
+def test_grids_may_be_smaller_than_the_canvas() -> None:
+    """PAD then fills the rest, on all splits and in all demonstrations."""
+    puzzle = GridRules(8, 1, 2, grid_size=4)
+    for boards in puzzle.draw({"test": 20, "train": 20}, np.random.default_rng(0)).values():
+        for tokens in (
+            boards.inputs,
+            boards.labels,
+            *(boards.extra.get(name, boards.inputs) for name in ("demo_labels",)),
+        ):
+            sides = [decode(one, 8).shape for one in tokens.reshape(-1, 64)]  # type: ignore[union-attr]
+            assert max(map(max, sides)) <= 4
+            assert (tokens == 0).mean() > 0.6
+    assert puzzle.key == "rules2-side8-grid4-shown1"
+
+
+def test_rules_by_name() -> None:
+    """They stand in the place of the first ones, as identifiers, in the audit and in the key."""
+    names = ("fill 9", "border 2")
+    puzzle = make(TRMConfig, {**FIELDS, "task_ids": ",".join(names)}).puzzle
+    assert isinstance(puzzle, GridRules)
+    boards = puzzle.draw(COUNTS, np.random.default_rng(0))
+    assert {NAMES[rule] for rule in boards["train"].extra[RULE].tolist()} == set(names)
+    assert puzzle.rows(boards["train"], np.arange(4))["puzzle"].tolist() == [0, 1, 0, 1]
+    assert {NAMES[rule] for rule in boards["test"].extra[RULE][~boards["test"].extra[NEW]].tolist()} == set(names)
+    assert [puzzle.number(name) for name in names] == [0, 1]
+    assert puzzle.findings(boards)[0].sentence == "2 rules are trained on: fill 9, border 2."
+    assert puzzle.key.endswith("fill 9+border 2")
+    with pytest.raises(ConfigError, match=r"^task_ids: no rule 'fill 7' can be trained on"):
+        make(TRMConfig, {**FIELDS, "task_ids": "fill 7"})

@@ -230,10 +230,21 @@ def test_an_audit_without_a_number_is_recorded(family: Audited) -> None:
 
 
 @pytest.mark.parametrize("key", [3, ["a"], None])
-def test_a_key_of_data_that_is_no_text_is_refused(family: Audited, monkeypatch: pytest.MonkeyPatch, key: Any) -> None:
+def test_a_key_of_data_that_is_no_text_is_refused(
+    family: Audited, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: Any
+) -> None:
     monkeypatch.setattr(Audited, "data_key", lambda self, config: key)
-    with pytest.raises(ConfigError, match=r"^data_key: tests.*FAMILY's must be text \(got "):
-        _prepared()
+    _refused(capsys, "refused data_key: tests", "FAMILY's must be text (got ")
+
+
+def test_what_the_data_want_of_the_user_is_one_line(
+    family: Audited, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(self: Audited, config: Any) -> Any:
+        raise ConfigError("start: there is no checkpoint\nat nowhere")
+
+    monkeypatch.setattr(Audited, "build_data", build)
+    _refused(capsys, "refused start: there is no checkpoint at nowhere")
 
 
 class Rows:

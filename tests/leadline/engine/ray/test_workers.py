@@ -70,7 +70,7 @@ SKIPPING = Skipping()
 def _spec(family: str, folder: Path) -> workers.AttemptSpec:
     return workers.AttemptSpec(
         trial=0, attempt=2, family=f"{__name__}:{family}", config=to_dict(make(ToyConfig, {"steps": 6, "eval_every": 3})), folder=str(folder),  # noqa: E501
-        data_key="", data=b"", cpus=1, gpus=0, workers=1, metric="error", test=False, known=0, stuck_after=60, patience=60, stacks=str(folder / "stacks"),  # noqa: E501
+        data_key="", data=b"", cpus=1, gpus=0, workers=1, metric="error", rungs=(), test=False, known=0, stuck_after=60, patience=60, stacks=str(folder / "stacks"),  # noqa: E501
     )  # fmt: skip
 
 

@@ -1,0 +1,31 @@
+"""How reports open: with what the constant scores."""
+
+from __future__ import annotations
+
+from leadline.analysis.report.document import page
+from leadline.analysis.report.opening import opening
+from tests.analysis.arc_hrm.sweeps import made
+
+SAID = (
+    "A constant that answers PAD everywhere has 0.7 of the cells right on test and 0 of the grids; on the log's "
+    "boards it has 71.36 % of the cells, and the log's best network 71.36 %: what a constant has is no limit of "
+    "capacity."
+)
+
+
+def test_the_constant_stands_first() -> None:
+    sweep = made({"session 5": 0.2, "demonstrations": 0.7})
+    assert opening(sweep) == (
+        f"{SAID} Trained here: session 5 0.2 of the grids, 0.75 of the cells that are not PAD and 0.9 of all cells; "
+        "demonstrations 0.7 of the grids and 0.75 of the cells that are not PAD, PAD being no part of its loss."
+    )
+    first = page(sweep).partition("<header>")[2].partition('class="headline">')[2]
+    assert first.startswith("A constant that answers PAD everywhere")
+
+
+def test_before_anything_is_trained() -> None:
+    assert opening(made({})) == SAID
+
+
+def test_boards_without_pad() -> None:
+    assert opening(made({"session 5": 0.2}, padding=None)) == ""
