@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.recursive.phases import phase
+from analysis.recursive.phases import health, told
 from leadline.analysis import scores
 from leadline.analysis.claims import Ask, Claim, Outcome, arms, as_much, better_than_trivial, no_gain
 from leadline.analysis.sweep import Sweep
@@ -156,8 +156,8 @@ def _falls(sweep: Sweep) -> Outcome | None:
     """
     changes = []
     for trial in [trial for trial in _finished(sweep, "reencode") if trial.of is not None]:
-        said = [(phase(report.value(_EXACT)), report.value(_Q)) for report in trial.reports if _Q in report.metrics]
-        first, later = ([q for at, q in said if (at > 1) == after] for after in (False, True))
+        said = [health(trial, report) for report in told(trial)]
+        first, later = ([one.q for one in said if (one.phase > 1) == after] for after in (False, True))
         if first and later:
             changes.append(min(later) - first[-1])
     if not changes:
@@ -183,7 +183,7 @@ def _adapts(sweep: Sweep) -> Outcome | None:
     return Outcome(words, Verdict.AGREES if found.measure.high < limit else Verdict.DISAGREES)
 
 
-_STUDY, _EXACT, _Q = "encoder", "validation/exact", "validation/q_accuracy"
+_STUDY = "encoder"
 _LOG = "encoder log"
 _E = LOGGED_ENCODER
 _WITH = "a sweep of encoder, confirmed, with the arms"

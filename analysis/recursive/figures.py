@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import plotly.graph_objects as go
 
-from analysis.recursive.phases import LEARNING, PHASES, SOLVED, health
+from analysis.recursive.phases import LEARNING, PHASES, SOLVED, Health, health, told
 from leadline.analysis import progress
 from leadline.analysis.palette import COLOURS
 from leadline.analysis.report.figures import Figure
 from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, stratum_name
 from leadline.analysis.sweep import Sweep
 from leadline.ledger import leaderboard
-from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
-from leadline.measure import Report
 
 __all__ = ["figures"]
 
-EXACT, Q = "validation/exact", "validation/q_accuracy"
 RULE = (
     "Q-halt's accuracy (solid) and the share of boards that are right (dotted), on validation, of the best trial; "
     "dashed, a Q that says the same of every board. "
@@ -31,47 +31,46 @@ def figures(sweep: Sweep) -> list[Figure]:
     """Returns the figure for the best trial of each stratum; none where no trial has finished."""
     history = sweep.history
     best = [(stratum, progress.best(history, stratum)) for stratum in leaderboard.strata(history)]
-    drawn = [(stratum, trial, told) for stratum, trial in best if trial and (told := _told(trial))]
+    drawn = [(stratum, trial, reports) for stratum, trial in best if trial and (reports := told(trial))]
     if not drawn:
         return []
     made = figure(320, {"title": {"text": history.settings.unit}, "tickformat": "~s"}, {"range": [-0.03, 1.03]})
     words = []
-    for at, (stratum, trial, told) in enumerate(drawn):
-        colour, name = COLOURS[at % len(COLOURS)], stratum_name(history, stratum)
-        for line in _lines(history, trial, told, literal(name), colour):
-            made.add_trace(line)
-        last = health(trial, told[-1])
-        value = number(told[-1].value(Q))
-        words.append(f"{name}: phase {last.phase}, {value} beside {number(last.constant)}: {last.verdict}.")
+    for at, (stratum, trial, reports) in enumerate(drawn):
+        name, found = stratum_name(history, stratum), [health(trial, report) for report in reports]
+        hover = [
+            f"{literal(name)}, trial {trial.number}<br>{progress.spent(history, report)}, phase {one.phase}<br>"
+            f"q_accuracy {number(one.q)}, constant {number(one.constant)}<br>exact {number(one.exact)}"
+            for report, one in zip(reports, found, strict=True)
+        ]
+        common = {"x": [history.spent(report) for report in reports], "legendgroup": name, "hovertext": hover}
+        made.add_traces(_lines(found, literal(name), COLOURS[at % len(COLOURS)], common))
+        last = found[-1]
+        words.append(f"{name}: phase {last.phase}, {number(last.q)} beside {number(last.constant)}: {last.verdict}.")
     return [Figure("Q-halt and its three phases", " ".join([RULE, *words]), made)]
 
 
-def _told(trial: Trial) -> list[Report]:
-    """Returns the reports of a trial that have both values."""
-    return [report for report in trial.reports if {EXACT, Q} <= report.metrics.keys()]
-
-
-def _lines(history: History, trial: Trial, told: list[Report], name: str, colour: str) -> list[go.Scatter]:
-    """Returns the lines of a trial: Q-halt's accuracy, its constant, and what is right."""
-    found = [health(trial, report) for report in told]
-    spent = [history.spent(report) for report in told]
-    hover = [
-        f"{name}, trial {trial.number}<br>{progress.spent(history, report)}, phase {one.phase}<br>q_accuracy "
-        f"{number(report.value(Q))}, constant {number(one.constant)}<br>exact {number(report.value(EXACT))}"
-        for report, one in zip(told, found, strict=True)
-    ]
-    common = {"x": spent, "legendgroup": name, "hovertext": hover, "hoverinfo": "text"}
+def _lines(found: Sequence[Health], name: str, colour: str, common: Mapping[str, Any]) -> list[go.Scatter]:
+    """Returns the lines of a trial: Q-halt's accuracy, what is right, and the constant."""
     solid = go.Scatter(
-        y=[report.value(Q) for report in told],
+        y=[one.q for one in found],
         name=name,
         mode="lines+markers",
         line={"color": colour, "width": 2},
         marker={"color": colour, "size": 8, "symbol": [SYMBOLS[one.phase - 1] for one in found]},
+        hoverinfo="text",
         **common,
     )
-    others = (("dot", [report.value(EXACT) for report in told]), ("dash", [one.constant for one in found]))
+    others = (("dot", [one.exact for one in found]), ("dash", [one.constant for one in found]))
     thin = [
-        go.Scatter(y=y, mode="lines", showlegend=False, line={"color": colour, "width": 1.2, "dash": dash}, **common)
+        go.Scatter(
+            y=y,
+            mode="lines",
+            showlegend=False,
+            line={"color": colour, "width": 1.2, "dash": dash},
+            hoverinfo="text",
+            **common,
+        )
         for dash, y in others
     ]
     return [solid, *thin]

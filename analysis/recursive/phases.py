@@ -10,12 +10,16 @@ with the first board that is.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from leadline.ledger.history import Trial
-from leadline.measure import Report
+from leadline.ledger.leaderboard import metric_name, part_name
+from leadline.measure import Measure, Report
 
-__all__ = ["LEARNING", "PHASES", "SOLVED", "Health", "health", "phase"]
+__all__ = ["LEARNING", "PHASES", "SOLVED", "Health", "health", "phase", "scored", "told"]
+
+READ = ("exact", "q_accuracy", "halt_steps")
 
 LEARNING, SOLVED = 0.1, 0.9
 """The shares of right boards from which the second phase, and above which the third, is.
@@ -25,16 +29,31 @@ The log leaves open what is between 50 and 90 %; it counts to the second here.
 PHASES = ("nothing is right yet", "learning", "nearly all is right")
 
 
+def told(trial: Trial) -> list[Report]:
+    """Returns the reports of a trial that say what `health` reads."""
+    return [report for report in trial.reports if all(scored(report, name).n for name in READ)]
+
+
+def scored(report: Report, name: str) -> Measure:
+    """Returns a metric on validation, or on the part of it that was scored; NaN without one."""
+    nothing = Measure(math.nan, 0, math.nan, math.nan)
+    return report.metrics.get(metric_name(name), report.metrics.get(part_name(name), nothing))
+
+
 class Health(NamedTuple):
     """What Q-halt's accuracy says of a trial.
 
     Attributes:
         phase: 1, 2 or 3.
+        exact: the share of boards that are right.
+        q: Q-halt's accuracy.
         constant: the accuracy of a Q that says the same of all boards.
         verdict: whether that is healthy, in words.
     """
 
     phase: int
+    exact: float
+    q: float
     constant: float
     verdict: str
 
@@ -50,16 +69,15 @@ def health(trial: Trial, report: Report) -> Health:
     In the second phase Q must be better than one that says the same of every board, by the interval
     of its accuracy; in no phase may it be worse. From the second on boards must halt early.
     """
-    exact, q = report.value("validation/exact"), report.metrics["validation/q_accuracy"]
+    exact, q = scored(report, "exact").value, scored(report, "q_accuracy")
     at, constant = phase(exact), max(exact, 1 - exact)
     if q.high < constant:
-        return Health(at, constant, "not healthy: worse than the same word for every board")
+        return Health(at, exact, q.value, constant, "not healthy: worse than the same word for every board")
     if at == 1:
-        return Health(at, constant, "says nothing yet, as always going on is right as often")
+        return Health(at, exact, q.value, constant, "says nothing yet, as always going on is right as often")
     limit = trial.config.get("halt_max_steps", 0)
-    steps = report.metrics.get("validation/halt_steps")
-    if limit > 1 and steps is not None and steps.value >= limit:
-        return Health(at, constant, f"not healthy: every board takes all {limit} segments")
+    if limit > 1 and scored(report, "halt_steps").value >= limit:
+        return Health(at, exact, q.value, constant, f"not healthy: every board takes all {limit} segments")
     if at == 2 and q.low <= constant:
-        return Health(at, constant, "not healthy: no better than the same word for every board")
-    return Health(at, constant, "healthy")
+        return Health(at, exact, q.value, constant, "not healthy: no better than the same word for every board")
+    return Health(at, exact, q.value, constant, "healthy")

@@ -17,6 +17,11 @@ from leadline.measure import Measure
 
 __all__ = ["against", "bounds", "leaderboard_table", "number"]
 
+OTHERS = 107
+"""The terminal's columns that the leaderboard takes without the metrics beside the objective."""
+GAP = 3
+"""The terminal's columns between two of a table."""
+
 
 def number(value: float | None) -> str:
     """Returns a number with four significant digits; a dash where it is None or not finite."""
@@ -42,10 +47,27 @@ def _table(title: str, columns: str) -> Table:
     return table
 
 
+def _beside(history: History, room: int) -> list[str]:
+    """Returns the metrics beside the objective that have a value and fit the room, in columns.
+
+    One has no value where it is optional and no configuration of the sweep has it.
+    """
+    found = []
+    for name in [name for name in history.settings.beside if _held(history, name)]:
+        room -= len(name) + GAP
+        if room >= 0:
+            found.append(name)
+    return found
+
+
 def _held(history: History, name: str) -> bool:
-    """Returns whether a trial or a trivial predictor has a metric; some are optional."""
-    trials, lines = history.trials.values(), history.baselines
-    return any(trial.measure(name) for trial in trials) or any(name in line.metrics for line in lines)
+    """Returns whether a trial or a trivial predictor has a metric on a split."""
+    labels = (f"validation/{name}", f"test/{name}")
+    return any(
+        any(trial.measure(label) for trial in history.trials.values())
+        or any(label in line.metrics for line in history.baselines)
+        for label in labels
+    )
 
 
 def leaderboard_table(history: History, name: str, top: int | None = 3, width: int = 160) -> Group:
@@ -64,7 +86,7 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
     board = leaderboard.board(history, name)
     label, objective = history.settings.stratify or "stratum", leaderboard.objective(history)
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = [name for name in history.settings.beside if _held(history, f"validation/{name}")] if width >= 150 else []
+    beside = _beside(history, width - OTHERS) if width >= 150 else []
     interval = ["95 %"] if width >= 110 else []
     spent = "samples" if history.settings.unit == "samples" else "step"
     table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))

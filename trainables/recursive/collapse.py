@@ -42,12 +42,12 @@ COLLAPSE = (
         "min",
         UNIT,
         "share of boards that are right although each is shown the demonstrations of the next; "
-        "at exchanged_chance: they decide; as high as exact: they are not used",
+        "at chance: they decide; as high as exact: they are not used",
         role="descriptive",
         optional=True,
     ),
     Metric(
-        "exchanged_chance",
+        "chance",
         "min",
         UNIT,
         "chance level of exact_exchanged: what it is where every board is answered as its demonstrations say, "
@@ -80,7 +80,7 @@ def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Mea
     contexts = _contexts(model, boards, device)
     found = {"context_spread": _spread(contexts), "exact_exchanged": share(np.concatenate(right))}
     if (alike := model.config.puzzle.agreeing(boards)) is not None:
-        found["exchanged_chance"] = share(alike.astype(np.float64))
+        found["chance"] = share(alike.astype(np.float64))
     tasks = model.config.puzzle.tasks(boards)
     if tasks is None or len(np.unique(tasks[: len(contexts)])) in (1, len(contexts)):
         return found

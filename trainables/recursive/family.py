@@ -230,7 +230,7 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     name = "etrm"
     Config = ETRMConfig
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE, START_STEPS)
-    beside = ("exact_new", "exact_exchanged", "exchanged_chance", "start_steps")
+    beside = ("exact_new", "exact_exchanged", "chance", "start_steps")
     claims = "analysis.recursive.claims:ETRM_CLAIMS"
     decoders: ClassVar[Mapping[str, Family[Any]]] = {TRM_FAMILY.name: TRM_FAMILY}
     studies: ClassVar[Mapping[str, str]] = {

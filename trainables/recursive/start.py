@@ -50,6 +50,7 @@ CONTEXT = (
     "puzzle_tokens",
     "encoder",
     "pooling",
+    "paired",
     "encoder_layers",
     "set_layers",
     "context_tokens",

@@ -14,6 +14,7 @@ from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Report
 from leadline.statistics import mean_over_units
 from leadline.storage import Folder
+from leadline.training.validation import PART
 from sweeps.encoder import STUDY
 
 BOARDS = 120
@@ -63,7 +64,8 @@ def _trial(number: int, arm: str, of: int | None, fields: Mapping[str, Any]) -> 
     for at, (exact, q) in enumerate(told, 1):
         halts = mean_over_units(np.full(BOARDS, fields.get("steps", 2.0)))
         found = {"exact": share(exact), "q_accuracy": share(q), "halt_steps": halts}
-        metrics = {f"validation/{name}": measure for name, measure in found.items()}
+        split = "validation" if at == len(told) else PART
+        metrics = {f"{split}/{name}": measure for name, measure in found.items()}
         if at == len(told) and of is not None:
             metrics |= {f"test/{name}": share(value + 0.01 * (number % 2)) for name, value in fields["test"].items()}
             metrics["test/halt_steps"] = found["halt_steps"]

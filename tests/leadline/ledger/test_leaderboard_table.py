@@ -60,3 +60,26 @@ def test_a_budget_in_samples_is_counted_in_samples() -> None:
     text = shown(history, 160)
     assert str(7000 * max(trial.step for trial in history.search_trials())) in text
     assert ("samples" in text, "step" in text) == (True, False)
+
+
+def test_a_metric_that_nothing_has_gets_no_column() -> None:
+    """A family's optional one, where no configuration of the sweep has it."""
+    history = Simulation(dataclasses.replace(BASE, beside=("wrong", "never"))).run().director.history
+    assert "wrong" not in shown(history, 160)
+    trial = next(iter(history.trials.values()))
+    trial.reports[-1] = with_counts(trial.reports[-1], 3)
+    assert "wrong" in shown(history, 160)
+    assert "never" not in shown(history, 160)
+
+
+def test_what_does_not_fit_is_left_out_rather_than_cut_off() -> None:
+    names = ("wrong", "w" * 30, "right")
+    history = Simulation(dataclasses.replace(BASE, beside=names)).run().director.history
+    for trial in history.trials.values():
+        more = {f"validation/{name}": Measure.exact(3, 50) for name in names}
+        trial.reports[-1] = dataclasses.replace(trial.reports[-1], metrics={**trial.reports[-1].metrics, **more})
+    for width, fitting in ((150, names[:2]), (160, names)):
+        text = shown(history, width)
+        assert [name for name in names if name in text] == list(fitting), width
+        assert "…" not in text
+        assert "marks" in text

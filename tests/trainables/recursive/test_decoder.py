@@ -168,7 +168,7 @@ def test_without_a_start_there_is_no_such_column() -> None:
     (last,) = Loop(ETRM_FAMILY, config, ETRM_FAMILY.build_data(config)).run()
     assert "validation/start_steps" not in last.metrics
     assert "start/steps" not in last.facts
-    assert "validation/exchanged_chance" in last.metrics
+    assert "validation/chance" in last.metrics
 
 
 def refused(start: str, **fields: Any) -> str:

@@ -429,12 +429,12 @@ def test_an_exchange_is_a_derangement(data: RecursiveData, monkeypatch: pytest.M
     rows = rows_of(data, net)
     assert judged(net, oracle(net, rows), rows["labels"]).exact.mean() > 0.9
     assert collapse(net, data.validation, CPU)["exact_exchanged"].value < 0.2
-    assert "exchanged_chance" not in collapse(net, data.validation, CPU), "boards whose tasks have no number"
+    assert "chance" not in collapse(net, data.validation, CPU), "boards whose tasks have no number"
     boards = data.validation
     for tasks, chance in (([0, 0, 1, 2], 3 / 12), ([0, 1, 2, 3], 0.0)):
         extra = {**boards.extra, "rule": np.tile(tasks, 3)}
         named = Boards(boards.inputs, boards.labels, boards.classes, boards.guesses, extra)
-        assert collapse(net, named, CPU)["exchanged_chance"].value == chance
+        assert collapse(net, named, CPU)["chance"].value == chance
 
 
 @pytest.mark.parametrize(
