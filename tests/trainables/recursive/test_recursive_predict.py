@@ -94,7 +94,7 @@ def test_a_grid_is_asked_with_what_its_network_reads() -> None:
     shown = [[["300", "100", "000"], ["300", "000", "000"]]]
     etrm, lookup = (ETRM_FAMILY.config({**small, "encoder": kind}) for kind in ("standard", "lookup"))
     trm = TRM_FAMILY.config({**small, "task": "rules", "puzzle_emb": 16})
-    answers = {
+    answers: dict[RecursiveFamily[Any], tuple[Any, ...]] = {
         ETRM_FAMILY: (
             etrm,
             {"query": query, "demonstrations": shown},
