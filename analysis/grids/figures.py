@@ -104,7 +104,7 @@ def _example(one: Example) -> str:
     cell = min(max(SIDE / max(max(grid.shape) for grid in every), CELL[0]), CELL[1])
     arrow = "<span>&rarr;</span>"
     drawings = [
-        f"<div>{_captioned(drawn(left, cell), f'shown {number}')}{arrow}{_captioned(drawn(right, cell), NOTHING)}</div>"
+        f"<div>{_captioned(drawn(left, cell), f'pair {number}')}{arrow}{_captioned(drawn(right, cell), NOTHING)}</div>"
         for number, (left, right) in enumerate(shown, 1)
     ]
     asked = _captioned(drawn(query, cell), "query") + arrow + _captioned(drawn(wanted, cell), "right")

@@ -92,11 +92,9 @@ def test_a_figure_needs_nothing_else(
 
 def test_a_sweep_of_another_family_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = str(sweep_of_one(tmp_path / "other", family="hrm", steps=1, eval_every=1))
-    for command in COMMANDS:
-        assert (
-            refused(capsys, command, other, "0").rstrip().removesuffix("; did you mean families?")
-            == f"error: command: no {command!r}; hrm, the family of {other}, brings none"
-        )
+    for command in set(COMMANDS) - {"failures"}:
+        begins = f"error: command: no {command!r}; hrm, the family of {other}, brings failures"
+        assert refused(capsys, command, other, "0").startswith(begins)
 
 
 def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from trainables.grids.grid import EOS, FIRST, Grid, crop, encode, turned
 from trainables.puzzles.config import BoardConfig
 from trainables.puzzles.data import PuzzleData, build
 from trainables.puzzles.grids import DEMO_INPUTS, GridPuzzle
-from trainables.puzzles.puzzle import Boards, Rows
+from trainables.puzzles.puzzle import U8, Boards, Rows
 from trainables.puzzles.votes import Answer, Answers, passed, passes, predicted_passes, ranked
 from trainables.recursive.config import ETRMConfig, TRMConfig
 from trainables.recursive.family import TRM_FAMILY
@@ -222,6 +222,19 @@ def test_predictors_are_scored_by_the_same_votes(name: str, request: pytest.Fixt
     assert all("pass2" in own for own in found.values())
     predict = data.puzzle.predictors(data.train)["the input"]
     assert predicted_passes(data.puzzle, data.validation, "the input", predict, 0) == {}
+
+
+@pytest.mark.parametrize(("name", "asked"), [("oracle: the rule", 1), ("the input", 3)])
+def test_an_oracle_is_asked_of_the_board_itself_alone(rules: PuzzleData, name: str, asked: int) -> None:
+    """It knows the board's rule, and an image has another."""
+    seen: list[Boards] = []
+
+    def predict(boards: Boards) -> U8:
+        seen.append(boards)
+        return boards.labels
+
+    assert predicted_passes(rules.puzzle, rules.validation, name, predict, 3)["pass1"].value == 1
+    assert len(seen) == asked
 
 
 def test_a_trial_of_trm_votes_under_the_embeddings_of_its_images() -> None:
