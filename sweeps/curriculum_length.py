@@ -18,7 +18,7 @@ arms themselves are compared at full budget.
                                                 or physics: changed rules, or randomised worlds,
                                                 that enter slowly, fast, at once, or never
     python sweeps/curriculum_length.py --family etrm
-                                                or arc_hrm: grids that grow from 3 x 3 to the canvas,
+                                                or arc_hrm: grids that grow up to the canvas,
                                                 slowly, fast, or not (easy_first)
     leadline compare "results/NAME:ramp" "results/NAME:all from the start"
 

@@ -15,8 +15,8 @@ it adds.
                                                segments (halt_max_steps)
     python sweeps/lookahead.py --family physics
                                                frames of moving balls that are seen: 2, 5, 10, 20
-    python sweeps/lookahead.py --family etrm   grids with demonstrations answered in at most 1, 2 or 4
-                                               segments, whose cycles are searched
+    python sweeps/lookahead.py --family etrm   grids answered in at most 1, 2 or 4 segments, whose
+                                               cycles are searched
     python sweeps/lookahead.py --family arc_hrm
                                                sudokus answered in at most 1, 2 or 4 cycles
 

@@ -48,7 +48,8 @@ def largest_sides(inputs: U8, labels: U8) -> npt.NDArray[np.int32]:
         inputs: uint8 [boards, cells].
         labels: uint8 [boards, cells].
     """
-    return np.max([*shapes(inputs), *shapes(labels)], axis=0).astype(np.int32)
+    sides: I64 = np.max([*shapes(inputs), *shapes(labels)], axis=0)
+    return sides.astype(np.int32)
 
 
 class GridPuzzle(Puzzle):

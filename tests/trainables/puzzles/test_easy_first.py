@@ -103,7 +103,7 @@ def test_without_a_ramp_nothing_changes(config: ETRMConfig, data: PuzzleData) ->
 def test_other_puzzles_go_by_their_difficulty(fields: dict[str, Any]) -> None:
     """Sudokus by a solver's guesses, ARC's tasks by their grids; for a network without demonstrations."""
     for kind in (TRMConfig, ArcHRMConfig):
-        config = make(kind, {**FIELDS, "train_boards": 60, **fields})
+        config: Any = make(kind, {**FIELDS, "train_boards": 60, **fields})
         sampler = Sampler(config, build(config).train, config.batch)
         guesses = sampler.boards.guesses
         assert (np.diff(guesses) >= 0).all()
