@@ -10,8 +10,7 @@ memory.
     python sweeps/batch_size.py batch=64,1024  other batches; powers of two divide the budget
     python sweeps/batch_size.py --family trm   or hrm: boards of a step; samples are
                                                boards x trajectories x segments
-    python sweeps/batch_size.py --family etrm  or arc_hrm, on grids, or sudokus in equal
-                                               micro-batches
+    python sweeps/batch_size.py --family etrm  on grids, or arc_hrm, in micro-batches of 8
     python sweeps/batch_size.py --family scan  or physics, by way of the log's ladder
     leadline compare results/NAME:64 results/NAME:1024
                                                at equal samples, on the test orbits

@@ -197,7 +197,10 @@ def test_images_are_moved_and_turned(small: PuzzleData) -> None:
         ({"clues": 3}, "clues: ARC has none (got 3)"),
         ({"demonstrations": 11}, "demonstrations: no task of these shows more than 10 (got 11)"),
         ({"task_ids": "00000000"}, "task_ids: no '00000000' in arcagi1; an id is such as 00576224"),
-        ({"task_ids": "007bbfb7"}, "task_ids: none of the named ones is left for test"),
+        (
+            {"task_ids": "007bbfb7"},
+            "task_ids: none of the named ones is left for test; name one more, such as f3b10344",
+        ),
         ({"size": 10, "task_ids": "00576224,009d5c81"}, "task_ids: 009d5c81 has a side of 14, more than size, 10"),
         (
             {"protocol": "inductive"},
