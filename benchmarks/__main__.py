@@ -2,14 +2,15 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, physics, scan, shares, step, recursive, memory, guards, engine, durability or scale;
-all by default, which takes more than half an hour. Each prints what it measures; the table, in
-Markdown, comes last. --reference is explained in `benchmarks.recursive`.
+PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability or
+scale; all by default, which takes more than half an hour. Each prints what it measures; the table,
+in Markdown, comes last. --reference is explained in `benchmarks.recursive` and `benchmarks.etrm`.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks import (
     collatz_data,
     durability,
     engine,
+    etrm,
     guards,
     memory_plan,
     physics,
@@ -47,6 +49,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "shares": ("data and scoring of physics and SCAN", shares.main),
     "step": ("training step", step.main),
     "recursive": ("HRM and TRM", recursive.main),
+    "etrm": ("ETRM", etrm.main),
     "memory": ("memory of a step", memory_plan.main),
     "guards": ("guards", guards.main),
     "engine": ("engine", engine.main),
@@ -58,7 +61,11 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
 def main(names: Sequence[str] = (), references: Sequence[Path] = ()) -> None:
     """Runs the named benchmarks, or all, and prints the table."""
     results: list[Result] = []
-    parts = {**PARTS, "recursive": (PARTS["recursive"][0], lambda: recursive.main(references))}
+    parts = {
+        **PARTS,
+        "recursive": (PARTS["recursive"][0], functools.partial(recursive.main, references)),
+        "etrm": (PARTS["etrm"][0], functools.partial(etrm.main, references)),
+    }
     for title, run in [parts[name] for name in names or PARTS]:
         print(f"\n## {title}\n", flush=True)
         results += run()

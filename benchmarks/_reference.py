@@ -1,4 +1,4 @@
-"""Training steps of the published HRM and TRM, taken from checkouts of their repositories.
+"""Training steps of the published HRM, TRM and ETRM, from checkouts of their repositories.
 
 Nothing of theirs is part of this package.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from leadline.config import ConfigError
-from trainables.recursive.config import HRMConfig, RecursiveConfig, TRMConfig
+from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
 
 __all__ = ["ReferenceStep", "reference"]
 
@@ -29,6 +29,7 @@ PLACES = {
         ("models.recursive_reasoning.hrm", "HierarchicalReasoningModel_ACTV1"),
     ),
     "trm": (("models.recursive_reasoning.trm", "TinyRecursiveReasoningModel_ACTV1"),),
+    "etrm": (("models.recursive_reasoning.etrm_original", "TRMWithEncoder"),),
 }
 """The modules and classes by family, of which the first one found is used."""
 
@@ -52,12 +53,13 @@ class ReferenceStep:
         """Returns a copy of the published model's state dict."""
         return {name: tensor.detach().clone() for name, tensor in self.head.state_dict().items()}
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> float:
-        """Makes one training step on boards, int64 [rows, cells].
+    def __call__(self, inputs: Tensor, labels: Tensor, **shown: Tensor) -> float:
+        """Makes one training step on boards, int64 [rows, cells], and what is shown beside them.
 
         Returns the loss, a mean over the rows.
         """
-        batch = {"inputs": inputs, "labels": labels, "puzzle_identifiers": torch.zeros(len(inputs), dtype=torch.int32)}
+        puzzles = torch.zeros(len(inputs), dtype=torch.int32)
+        batch = {"inputs": inputs, "labels": labels, "puzzle_identifiers": puzzles, **shown}
         if self.carry is None:
             self.carry = self.head.initial_carry(batch)  # type: ignore[operator]
         self.carry, total, *_ = self.head(return_keys=[], carry=self.carry, batch=batch)
@@ -78,8 +80,8 @@ def reference(paths: Sequence[Path], config: RecursiveConfig) -> ReferenceStep |
     """
     for path in paths:
         if not path.is_dir():
-            raise ConfigError(f"reference: {path} is no folder; name a checkout of HRM's or TRM's repository")
-    kind = "hrm" if isinstance(config, HRMConfig) else "trm"
+            raise ConfigError(f"reference: {path} is no folder; name a checkout of HRM's, TRM's or ETRM's repository")
+    kind = "hrm" if isinstance(config, HRMConfig) else "etrm" if isinstance(config, ETRMConfig) else "trm"
     for module, name in PLACES[kind]:
         for path in paths:
             if (path / module.replace(".", "/")).with_suffix(".py").exists():
@@ -98,7 +100,9 @@ def _build(path: Path, module: str, name: str, config: RecursiveConfig) -> torch
 def _settings(config: RecursiveConfig) -> dict[str, Any]:
     """Returns our configuration by the published names."""
     layers = config.h_layers if isinstance(config, HRMConfig) else 0
-    own = {"mlp_t": config.mlp_t, "puzzle_emb_len": config.puzzle_tokens} if isinstance(config, TRMConfig) else {}
+    own = {"mlp_t": config.mlp_t, "puzzle_emb_len": config.prefix} if isinstance(config, TRMConfig) else {}
+    if isinstance(config, ETRMConfig):
+        own |= {"encoder_num_layers": config.encoder_layers, "encoder_set_layers": config.set_layers}
     return {
         "batch_size": config.batch,
         "seq_len": config.tokens,

@@ -115,6 +115,11 @@ class TrialConfig:
         "0: the whole batch; 1/4: a quarter; auto: the fastest here",
         unit="rows",
     )
+    validation_share: float = knob(
+        0.25,
+        "seconds of scoring validation for one of training; where all of it takes more, most reports score a part",
+        gt=0,
+    )
     seed: int = knob(0, "seed of initialisation, sampling and shuffling", ge=0, lt=2**63)
 
 

@@ -238,7 +238,8 @@ class Report:
         seconds: seconds of training alone, summed over all attempts.
         overhead: seconds of evaluating, saving, guards and the choice of a micro-batch, summed over
             all attempts.
-        metrics: measures by `split/metric`, such as `validation/mse`.
+        metrics: measures by `split/metric`, such as `validation/mse`; by `part/mse` where a part of
+            validation was scored, be it alone or beside all of it.
         facts: other numbers by name: the loss and its terms, the learning rate, `Task.facts`.
         checkpoint: the name of the checkpoint that was published with the report; None without one.
         findings: what the guards have found since the report before.
@@ -252,6 +253,11 @@ class Report:
     facts: dict[str, float] = field(default_factory=dict)
     checkpoint: str | None = None
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of validation was scored, rather than a part of it."""
+        return any(name.startswith("validation/") for name in self.metrics)
 
     def value(self, name: str) -> float:
         """The value of a metric, named `split/metric`.

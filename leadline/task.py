@@ -14,6 +14,7 @@ The order of calls, where (1) to (4) are one optimizer step:
     (3) optimizers and schedulers step
     (4) after_step(step + 1)
     every `eval_every` steps: tallies, facts, carried, evaluate("validation"), state_dict
+    or, where that is too dear:                        evaluate_part
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -147,6 +150,35 @@ class Task(ABC):
             finite should give a value that is not, rather than an exception.
             `leadline.mean_over_units` makes the interval.
         """
+
+    def strata(self, metric: str) -> npt.NDArray[np.int64] | None:
+        """The stratum of each unit of validation, where a part of them can be scored.
+
+        Asked where scoring all of validation takes more than its share of the training time. A part
+        is then drawn from all strata alike.
+
+        Args:
+            metric: the metric that the part is to be scored by.
+
+        Returns:
+            int64 [units], in an order that `evaluate_part` knows; by default None, so that
+            validation is always scored whole.
+        """
+        return None
+
+    def evaluate_part(self, metric: str, units: npt.NDArray[np.int64]) -> dict[str, Measure]:
+        """Scores the model on some units of validation.
+
+        Called only where `strata` returned something, in eval mode and without gradients.
+
+        Args:
+            metric: the metric that `strata` was asked for.
+            units: int64 [chosen], places in what `strata` returned.
+
+        Returns:
+            That metric, and what can be had beside it at no cost.
+        """
+        raise NotImplementedError("evaluate_part: `strata` promises it")
 
     def after_step(self, step: int) -> None:  # noqa: B027  (most tasks carry nothing)
         """Does what a task does between steps: carry state on, mine hard rows or average weights.

@@ -50,11 +50,12 @@ from leadline.measure import Report, sign
 from leadline.storage import Folder, _Tries
 from leadline.task import Task
 from leadline.training.loop import Loop
+from leadline.training.validation import order
 
 __all__ = ["FamilyContract", "Outcome", "curve", "digest", "shared", "train", "training_state"]
 
 CPU = torch.device("cpu")
-MACHINE = ("throughput", "memory")
+MACHINE = ("throughput", "memory", "validation_cost")
 """Guards whose findings are about the machine, so that two equal runs may differ in them."""
 
 
@@ -97,14 +98,15 @@ def _parts(value: Any) -> Iterable[bytes]:
 def training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns all that training goes on from, to be compared bit for bit.
 
-    Wall-clock times are left out, and so are guards, which train nothing.
+    Wall-clock times are left out, and so are guards and what is scored, which train nothing.
     """
     counts = {
         name: count
         for name, count in checkpoint.state["counts"].items()
         if name not in ("seconds", "overhead", "guarding")
     }
-    return {**{name: part for name, part in checkpoint.state.items() if name != "guards"}, "counts": counts}
+    trained = {name: part for name, part in checkpoint.state.items() if name not in ("guards", "validation")}
+    return {**trained, "counts": counts}
 
 
 def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
@@ -116,7 +118,7 @@ def curve(reports: Iterable[Report]) -> list[dict[str, Any]]:
     left_out = ("seconds", "overhead", "checkpoint")
     found = [{name: value for name, value in report.to_dict().items() if name not in left_out} for report in reports]
     for plain in found:
-        for machine in ("guards_share", "gpu_memory"):
+        for machine in ("guards_share", "scoring_share", "gpu_memory"):
             plain["facts"].pop(machine, None)
         plain["findings"] = [finding for finding in plain["findings"] if finding["guard"] not in MACHINE]
     return found
@@ -370,6 +372,22 @@ class FamilyContract:
         direction = sign(self.family.metric(name).mode)
         assert direction * trained < direction * trivial, f"{name}: {trained} after training, {trivial} by {baseline!r}"
         assert direction * trained < direction * untrained, f"{name}: {trained} after training, {untrained} before"
+
+    def test_scores_a_part(self, data: Any) -> None:
+        """A part of all units scores as `evaluate` does, and one of some has these alone."""
+        task = self.family.task(self.config(), data, torch.device("cpu"))
+        name = self.family.objective
+        strata = task.strata(name)
+        if strata is None:
+            pytest.skip(f"{self.family.name} scores no part")
+        task.model.eval()
+        with torch.no_grad():
+            whole = task.evaluate("validation")[name]
+            every = task.evaluate_part(name, np.arange(len(strata)))[name]
+            some = task.evaluate_part(name, order(strata)[: max(1, len(strata) // 2)])[name]
+        assert every.value == pytest.approx(whole.value, rel=1e-5, abs=1e-9)
+        assert every.n == whole.n
+        assert 0 < some.n < every.n or every.n == 1
 
     def test_goes_on_after_being_abandoned(self, data: Any, whole: Outcome, tmp_path: Path) -> None:
         """A run that is dropped after each of its reports ends as if it had not been."""

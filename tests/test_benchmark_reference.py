@@ -14,7 +14,7 @@ import torch
 from benchmarks._reference import reference
 from benchmarks.recursive import contest, ratios
 from leadline.config import ConfigError
-from trainables.recursive.config import HRMConfig, TRMConfig
+from trainables.recursive.config import ETRMConfig, HRMConfig, TRMConfig
 
 MODEL = """
 import einops
@@ -67,6 +67,24 @@ def test_each_model_comes_from_the_checkout_that_has_it(tmp_path: Path) -> None:
         assert ("mlp_t" in settings) == isinstance(config, TRMConfig)
     assert "models" not in sys.modules
     assert not {name for name in set(sys.modules) - before if name.startswith(("models", "einops", "flash_attn"))}
+
+
+def test_etrm_has_its_own_checkout_and_is_given_what_is_shown(tmp_path: Path) -> None:
+    config = ETRMConfig(encoder_layers=3, context_tokens=5)
+    trm = _checkout(tmp_path / "a", "recursive_reasoning/trm.py", TRM, 1.0)
+    assert reference([trm], config) is None, "TRM's repository has no encoder"
+    etrm = _checkout(tmp_path / "b", "recursive_reasoning/etrm_original.py", "TRMWithEncoder", 2.0)
+    step = reference([trm, etrm], config)
+    assert step is not None
+    settings = cast(Any, step.head.model).settings
+    assert (settings["encoder_num_layers"], settings["puzzle_emb_len"]) == (3, 5)
+    seen: list[set[str]] = []
+    cast(Any, step.head).register_forward_pre_hook(
+        lambda head, inputs, named: seen.append(set(named["batch"])), with_kwargs=True
+    )
+    boards = torch.ones(2, config.tokens, dtype=torch.int64)
+    step(boards, boards, demo_mask=torch.ones(2, 3, dtype=torch.bool))
+    assert seen == [{"inputs", "labels", "puzzle_identifiers", "demo_mask"}]
 
 
 def test_a_step_trains_and_carries_on(tmp_path: Path) -> None:

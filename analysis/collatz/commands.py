@@ -12,15 +12,11 @@ A command that trains says so line by line on stderr. Its exit code is 130 if it
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
-from typing import Any
 
-from rich.console import RenderableType
-
-from leadline.analysis import terminal
-from leadline.command_line import Command, count, local_path, trial_number
+from analysis.page import checked
+from analysis.questions import plain, show, trial_arguments
+from leadline.command_line import Command, count, local_path
 from leadline.config import ConfigError
 from leadline.statistics import LEAST_REPLICATES
 
@@ -33,19 +29,13 @@ def _lookaheads(text: str) -> list[int]:
     return [count(word) for word in text.split(",")]
 
 
-def _trial_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("sweep", metavar="SWEEP", help="folder or URI of a sweep of the collatz family")
-    parser.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
-    parser.add_argument("--json", action="store_true", help="the whole answer as one JSON document")
-
-
 def _figure_arguments(parser: argparse.ArgumentParser) -> None:
-    _trial_arguments(parser)
+    trial_arguments(parser, "collatz")
     parser.add_argument("--figure", type=local_path, metavar="FILE", help="also write a self-contained HTML figure")
 
 
 def _training_arguments(parser: argparse.ArgumentParser, replicates: int) -> None:
-    _trial_arguments(parser)
+    trial_arguments(parser, "collatz")
     parser.add_argument("--steps", type=count, metavar="N", help="budget of each training [the trial's own]")
     parser.add_argument(
         "--replicates", type=count, default=replicates, metavar="R", help="fresh seeds of each training [%(default)s]"
@@ -70,23 +60,12 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _show(given: argparse.Namespace, answer: Any, page: Callable[[int], RenderableType]) -> None:
-    """Prints the answer as JSON, or as a page for the terminal's width."""
-    from analysis.collatz.tables import plain
-
-    if given.json:
-        print(json.dumps(plain(answer), indent=2, allow_nan=False))
-        return
-    console = terminal.console()
-    console.print(page(console.width))
-
-
 def _failures(given: argparse.Namespace) -> None:
     from analysis.collatz import figures, tables
     from analysis.collatz.failures import failures
     from analysis.collatz.subject import Subject, opened
 
-    path = figures.checked(given.figure) if given.figure else None
+    path = checked(given.figure) if given.figure else None
     subject = Subject.of(*opened(given.sweep, given.number))
     found = failures(subject)
     if path:
@@ -96,7 +75,7 @@ def _failures(given: argparse.Namespace) -> None:
             "Titles: the network's violations / steps, the sum's violations."
         )
         figures.write(path, f"{subject.name}: margins along orbits", text, figures.margins_figure(subject))
-    _show(given, found, lambda width: tables.failures_page(found, width))
+    show(given, found, lambda width: tables.failures_page(found, width))
 
 
 def _ablation(given: argparse.Namespace) -> None:
@@ -105,7 +84,7 @@ def _ablation(given: argparse.Namespace) -> None:
     from analysis.collatz.subject import Subject, opened
 
     found = ablation(Subject.of(*opened(given.sweep, given.number)), given.steps, given.replicates, _say)
-    _show(given, found, lambda width: tables.ablation_page(found, width))
+    show(given, found, lambda width: tables.ablation_page(found, width))
 
 
 def _attribution(given: argparse.Namespace) -> None:
@@ -113,7 +92,7 @@ def _attribution(given: argparse.Namespace) -> None:
     from analysis.collatz.attribution import attribution
     from analysis.collatz.subject import Subject, opened
 
-    path = figures.checked(given.figure) if given.figure else None
+    path = checked(given.figure) if given.figure else None
     found = attribution(Subject.of(*opened(given.sweep, given.number)))
     if path:
         text = (
@@ -121,7 +100,7 @@ def _attribution(given: argparse.Namespace) -> None:
             f"Bars are 95 % intervals over {found.orbits} orbits."
         )
         figures.write(path, f"{found.trial}: what V uses of the window", text, figures.attribution_figure(found))
-    _show(given, found, lambda width: tables.attribution_page(found, width))
+    show(given, found, lambda width: tables.attribution_page(found, width))
 
 
 def _lookahead(given: argparse.Namespace) -> None:
@@ -140,7 +119,7 @@ def _lookahead(given: argparse.Namespace) -> None:
     name = f"{view.sweep.name}, trial {view.number}"
     found = curve(name, config, COLLATZ.build_data(config), lookaheads, steps, given.replicates, _say)
     said = sentences(found)
-    _show(given, {**tables.plain(found), "sentences": said}, lambda width: tables.curve_page(found, said, width))
+    show(given, {**plain(found), "sentences": said}, lambda width: tables.curve_page(found, said, width))
 
 
 FAILURES = Command("where along an orbit a trial's violations fall", _figure_arguments, _failures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +10,18 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.subplots import make_subplots
 
+from analysis import page
 from analysis.collatz.attribution import Attribution
 from analysis.collatz.failures import Steps, steps_of
 from analysis.collatz.subject import Subject
 from leadline.analysis.palette import BLUE, GREY, GRID, ORANGE
-from leadline.config import ConfigError
 from trainables.collatz.features import F64
 from trainables.collatz.metrics import margins, relative
 
-__all__ = ["attribution_figure", "checked", "margins_figure", "write"]
+__all__ = ["attribution_figure", "margins_figure", "write"]
 
 WORST = 5  # test orbits that are drawn
 ROW = 210  # pixels of an orbit's row
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font-family: system-ui, sans-serif; line-height: 1.5; max-width: 70rem; margin: 1rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.3rem; }}
-</style></head><body><h1>{title}</h1><p>{text}</p>{figure}</body></html>
-"""
-
-
-def checked(path: Path) -> Path:
-    """Returns the path of a figure to be written.
-
-    Raises:
-        ConfigError: if it is a folder, or its folder does not exist.
-    """
-    if path.is_dir():
-        raise ConfigError(f"figure: {path} is a folder; name a file")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"figure: there is no folder {path.absolute().parent}")
-    return path
 
 
 def write(path: Path, title: str, text: str, figure: go.Figure) -> None:
@@ -53,12 +30,8 @@ def write(path: Path, title: str, text: str, figure: go.Figure) -> None:
     Raises:
         ConfigError: if the file cannot be written.
     """
-    plot = to_html(figure, full_html=False, include_plotlyjs=True, config={"responsive": True, "displayModeBar": False})
-    page = PAGE.format(title=html.escape(title), text=html.escape(text), figure=plot)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"figure: cannot write {path}: {error.strerror}") from None
+    options = {"responsive": True, "displayModeBar": False}
+    page.write(path, title, text, to_html(figure, full_html=False, include_plotlyjs=True, config=options))
 
 
 def _styled(figure: go.Figure, height: int) -> go.Figure:

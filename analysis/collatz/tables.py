@@ -1,15 +1,14 @@
-"""Answers as tables for a terminal, and as plain JSON values.
+"""Answers as tables for a terminal.
 
 A table shows fewer columns in a narrow terminal.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from analysis.collatz.failures import Bin, Failures
     from analysis.collatz.lookahead import Curve, Point
 
-__all__ = ["ablation_page", "attribution_page", "curve_page", "failures_page", "plain"]
+__all__ = ["ablation_page", "attribution_page", "curve_page", "failures_page"]
 
 NARROW = 100
 """The width below which intervals are written without spaces, and a table has the fewest columns.
@@ -52,24 +51,6 @@ class Column(NamedTuple):
     least: int = 0
     left: bool = False
     words: bool = False
-
-
-def plain(value: Any) -> Any:
-    """Returns plain JSON values of dataclasses, tuples and measures.
-
-    Non-finite numbers become None.
-    """
-    if isinstance(value, Measure):
-        return value.to_dict()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: plain(entry) for name, entry in value._asdict().items()}
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(

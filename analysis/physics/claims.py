@@ -6,7 +6,7 @@ The log's numbers stand in `trainables.physics.presets`, and nowhere here.
 from __future__ import annotations
 
 from leadline.analysis import scores
-from leadline.analysis.claims import Ask, Claim, Outcome, arms
+from leadline.analysis.claims import Ask, Claim, Outcome, arms, as_much
 from leadline.analysis.sweep import Sweep
 from leadline.ledger.confirmed import lost
 from leadline.ledger.verdicts import Verdict
@@ -16,33 +16,6 @@ from trainables.physics.presets import LOGGED_RESULTS
 __all__ = ["CLAIMS"]
 
 INSIDE, OUTSIDE = "logged_inside", "logged_extrapolation"
-
-
-def _beside(sweep: Sweep, metric: str, stratum: str) -> tuple[str, float, str] | None:
-    """Returns name, value and split of the best trivial predictor by one of the log's figures."""
-    for split in ("test", "validation"):
-        if found := scores.trivial(sweep.history, stratum, metric, split):
-            return found[0], found[1].value, split
-    return None
-
-
-def _as_much(metric: str, logged: float) -> Ask:
-    """Asks whether a predictor that learns nothing has the log's figure, too.
-
-    It says nothing else: where none has, what a network here has is no repetition of the log.
-    """
-
-    def ask(sweep: Sweep) -> Outcome | None:
-        for stratum in sweep.strata:
-            if best := _beside(sweep, metric, stratum):
-                name, value, split = best
-                words = f"{metric} on {split}: {name}, which learns nothing, {value:.4f}"
-                if own := scores.confirmed(sweep.history, stratum, metric):
-                    words += f"; {sweep.settings.stratify or 'stratum'} {stratum}: {own.words}"
-                return Outcome(words, Verdict.EXPLAINED if value >= logged else Verdict.NOT_TOLD_APART)
-        return None
-
-    return ask
 
 
 def _skilful(metric: str) -> Ask:
@@ -78,28 +51,28 @@ CLAIMS = (
         "Extrapolation accuracy hits the target.",
         f"{_LAST}, as 1 - MAE/10 over raw features",
         _ANY,
-        _as_much(OUTSIDE, LOGGED_RESULTS.extrapolation),
+        as_much(OUTSIDE, LOGGED_RESULTS.extrapolation),
     ),
     Claim(
         f"{_LOG}, results",
         "Interpolation is nearly identical: true generalization.",
         f"{_INSIDE} inside, {_LAST} outside",
         _ANY,
-        _as_much(INSIDE, LOGGED_RESULTS.interpolation),
+        as_much(INSIDE, LOGGED_RESULTS.interpolation),
     ),
     Claim(
         f"{_LOG}, stage 1",
         "The basic transformer extrapolates best.",
         f"{_FIRST} after stage 1, {_SECOND} after stage 2",
         _ANY,
-        _as_much(OUTSIDE, LOGGED_RESULTS.stages[0]),
+        as_much(OUTSIDE, LOGGED_RESULTS.stages[0]),
     ),
     Claim(
         f"{_LOG}, criterion",
         "The hypothesis is validated.",
         f"a criterion of {_CRITERION}, from a baseline of {100 * LOGGED_RESULTS.baseline:.0f} %",
         _ANY,
-        _as_much(OUTSIDE, LOGGED_RESULTS.criterion),
+        as_much(OUTSIDE, LOGGED_RESULTS.criterion),
     ),
     Claim(
         f"{_LOG}, stage 2",

@@ -19,13 +19,27 @@ from leadline.analysis.sweep import Sweep
 from leadline.config import ConfigError
 from leadline.dotted import load
 from leadline.errors import told
+from leadline.ledger import leaderboard
 from leadline.ledger.confirmed import lost
 from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import sign
 from leadline.statistics import LEAST_UNITS, lacking
 
-__all__ = ["Ask", "Claim", "Judged", "Outcome", "arms", "fall", "judged", "no_gain", "of_family", "reached"]
+__all__ = [
+    "Ask",
+    "Claim",
+    "Judged",
+    "Outcome",
+    "arms",
+    "as_much",
+    "better_than_trivial",
+    "fall",
+    "judged",
+    "no_gain",
+    "of_family",
+    "reached",
+]
 
 
 class Outcome(NamedTuple):
@@ -147,6 +161,45 @@ def reached(metric: str, stratum: str, logged: float) -> Ask:
         if min(values) <= logged < max(values):
             return Outcome(words, Verdict.NOT_TOLD_APART)
         return Outcome(words, Verdict.AGREES if max(values) <= logged else Verdict.DISAGREES)
+
+    return ask
+
+
+def as_much(metric: str, logged: float) -> Ask:
+    """Asks whether a predictor that learns nothing has the log's value of a metric, too.
+
+    It says nothing else: where none has, what a network here has is no repetition of the log.
+    """
+
+    def ask(sweep: Sweep) -> Outcome | None:
+        of = scores.metric(sweep.history, metric).mode
+        for stratum in sweep.strata:
+            for split in ("test", "validation"):
+                if best := scores.trivial(sweep.history, stratum, metric, split):
+                    words = f"{metric} on {split}: {best[0]}, which learns nothing, {best[1].value:.4f}"
+                    if own := scores.confirmed(sweep.history, stratum, metric):
+                        words += f"; {sweep.settings.stratify or 'stratum'} {stratum}: {own.words}"
+                    reaches = sign(of) * (best[1].value - logged) <= 0
+                    return Outcome(words, Verdict.EXPLAINED if reaches else Verdict.NOT_TOLD_APART)
+        return None
+
+    return ask
+
+
+def better_than_trivial(study: str, arm: str, metric: str) -> Ask:
+    """Asks whether an arm of a study is better than the best trivial predictor on its rows."""
+
+    def ask(sweep: Sweep) -> Outcome | None:
+        found = _read(sweep, arm, metric) if sweep.settings.study == study else None
+        if found is None:
+            return None
+        one = scores.metric(sweep.history, metric)
+        beside = leaderboard.versus_trivial(sweep.history, found.trial, metric, one.mode, one.unit)
+        words = f"{metric}: {_measured(sweep, [found], metric)}"
+        if beside is None or beside.missing:
+            missing = beside.missing if beside else "no trivial predictor has this metric"
+            return Outcome(f"{words} ({missing})", Verdict.NO_CLAIM)
+        return Outcome(words, _OF_BETTER.get(beside.verdict, beside.verdict))
 
     return ask
 

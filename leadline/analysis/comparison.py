@@ -201,7 +201,7 @@ def _limit(a: Finalist, b: Finalist, at: At) -> float:
     """Returns the samples or seconds up to which both arms are read; see `compare`."""
     runs = [run for arm in (a, b) for run in arm.runs]
     if at == "samples":
-        common = set.intersection(*({report.samples for report in run.reports} for run in runs))
+        common = set.intersection(*({report.samples for report in run.reports if report.whole} for run in runs))
         if common:
             return float(max(common))
     return min(_spent(run.reports[-1], at) for run in runs)
@@ -209,7 +209,8 @@ def _limit(a: Finalist, b: Finalist, at: At) -> float:
 
 def _report(run: Trial, at: At, limit: float | None) -> Report | None:
     """Returns the last report up to the limit; None where there is none."""
-    reports = run.reports[-1:] if limit is None else [report for report in run.reports if _spent(report, at) <= limit]
+    whole = [report for report in run.reports if report.whole]
+    reports = whole if limit is None else [report for report in whole if _spent(report, at) <= limit]
     return reports[-1] if reports else None
 
 

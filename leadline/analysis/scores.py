@@ -121,7 +121,7 @@ def shown(history: History) -> list[str]:
 
 
 def _last(trial: Trial) -> Mapping[str, Measure]:
-    return trial.reports[-1].metrics if trial.reports else {}
+    return trial.scored.metrics if trial.scored else {}
 
 
 def confirmed(history: History, stratum: str, name: str) -> Reading | None:

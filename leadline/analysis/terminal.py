@@ -143,9 +143,11 @@ def _curve(view: TrialView) -> Table:
     for heading in (*counted, "step", "value", "95 %", "n", "training s", "checkpoint"):
         table.add_column(heading, justify="left" if heading == "checkpoint" else "right")
     for report in view.reports:
-        measure = report.metrics.get(metric)
+        part = leaderboard.part_name(view.sweep.settings.metric)
+        measure = report.metrics.get(metric, report.metrics.get(part))
+        which = "" if report.whole else " of a part"
         shown = (
-            [number(measure.value), f"{number(measure.low)}..{number(measure.high)}", str(measure.n)]
+            [number(measure.value), f"{number(measure.low)}..{number(measure.high)}", f"{measure.n}{which}"]
             if measure
             else ["-", "-", "-"]
         )

@@ -84,7 +84,7 @@ class Subject:
             held = ", ".join(sorted({name.split("/")[0] for name in report}))
             raise ConfigError(
                 f"split: the record of {self.checkpoint.name} has no score on {split}, only on {held}; "
-                "replicates alone are scored on test"
+                "replicates alone are scored on test, and between rungs a slow trial on a part of validation"
             )
         return found
 

@@ -39,7 +39,7 @@ __all__ = ["TRAIN"]
 
 REFUSED = 2
 """Exit code where the family is refused."""
-_MACHINE = ("guards_share", "micro_batch", "gpu_memory")
+_MACHINE = ("guards_share", "scoring_share", "micro_batch", "gpu_memory")
 """Names of facts about the machine rather than the training, which are not printed."""
 
 

@@ -508,11 +508,13 @@ class Director:
 
     def _decide(self, trial: Trial, report: Report) -> Decision:
         name = leaderboard.metric_name(self.settings.metric)
-        value = report.value(name)
+        # A report of a part of validation has nothing that a trial is judged by.
+        value = report.value(name) if report.whole else None
         if trial.kind == "search":
-            decision = self._at_rungs(trial, self.settings.spent(report), value)
+            spent = self.settings.spent(report)
+            decision = Decision("continue") if value is None else self._at_rungs(trial, spent, value)
             return Decision("stop", self.stopping) if decision.action == "continue" and self.stopping else decision
-        if not math.isfinite(value):
+        if value is not None and not math.isfinite(value):
             return Decision("stop", f"step {report.step}: the objective is {value}")
         if self.settings.spent(report) >= self.history.budget:
             return Decision("finish", "budget reached")
@@ -522,7 +524,7 @@ class Director:
         name = leaderboard.metric_name(self.settings.metric)
         curve: list[tuple[int, float]] = []
         if not trial.infeasible:
-            curve = [(self.settings.spent(report), report.value(name)) for report in trial.reports]
+            curve = [(self.settings.spent(report), report.value(name)) for report in trial.reports if report.whole]
         outcome: Outcome = "failed"
         if trial.status == "finished":
             outcome = "finished"

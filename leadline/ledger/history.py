@@ -164,9 +164,18 @@ class Trial:
         """The latest finding of each guard on each subject."""
         return latest(finding for report in self.reports for finding in report.findings)
 
+    @property
+    def scored(self) -> Report | None:
+        """The last report for which all of validation was scored; None before the first."""
+        return next((report for report in reversed(self.reports) if report.whole), None)
+
     def measure(self, metric: str) -> Measure | None:
-        """The metric in the last report: the current value, not the best of many evaluations."""
-        return self.reports[-1].metrics.get(metric) if self.reports else None
+        """The metric in the last report that scored everything.
+
+        It is the current value, not the best of many evaluations.
+        """
+        report = self.scored
+        return report.metrics.get(metric) if report else None
 
     def value(self, metric: str) -> float:
         """The metric's last value; NaN where there is none."""

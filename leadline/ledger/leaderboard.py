@@ -36,6 +36,7 @@ __all__ = [
     "metric_name",
     "objective",
     "other_code",
+    "part_name",
     "place",
     "ranked",
     "replicate_marks",
@@ -63,6 +64,11 @@ def metric_name(metric: str) -> str:
     return f"validation/{metric}"
 
 
+def part_name(metric: str) -> str:
+    """Returns `part/<metric>`, its name where a part of validation was scored."""
+    return f"part/{metric}"
+
+
 def objective(history: History) -> str:
     """Returns the objective's name in reports."""
     return metric_name(history.settings.metric)
@@ -73,9 +79,9 @@ def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
     value = _sign(history) * trial.value(objective(history))
     if trial.status == "failed" or (trial.reports and not math.isfinite(value)):
         return (3, 0, math.inf, trial.number)
-    if not trial.reports:
+    if trial.scored is None:
         return (2, 0, math.inf, trial.number)
-    return (0 if trial.status == "finished" else 1, -history.spent(trial.reports[-1]), value, trial.number)
+    return (0 if trial.status == "finished" else 1, -history.spent(trial.scored), value, trial.number)
 
 
 def ranked(history: History, stratum: str) -> list[Trial]:

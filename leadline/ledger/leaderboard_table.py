@@ -42,6 +42,12 @@ def _table(title: str, columns: str) -> Table:
     return table
 
 
+def _held(history: History, name: str) -> bool:
+    """Returns whether a trial or a trivial predictor has a metric; some are optional."""
+    trials, lines = history.trials.values(), history.baselines
+    return any(trial.measure(name) for trial in trials) or any(name in line.metrics for line in lines)
+
+
 def leaderboard_table(history: History, name: str, top: int | None = 3, width: int = 160) -> Group:
     """Returns the leaderboard for a terminal.
 
@@ -58,7 +64,7 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
     board = leaderboard.board(history, name)
     label, objective = history.settings.stratify or "stratum", leaderboard.objective(history)
     title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = history.settings.beside if width >= 150 else ()
+    beside = [name for name in history.settings.beside if _held(history, f"validation/{name}")] if width >= 150 else []
     interval = ["95 %"] if width >= 110 else []
     spent = "samples" if history.settings.unit == "samples" else "step"
     table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))

@@ -167,6 +167,10 @@ class Settings:
         """The parts of the budget, in `unit`, at which ASHA judges a trial."""
         return rungs(self.grace, self.reduction, self.budget)
 
+    def rung_steps(self, config: Mapping[str, Any]) -> tuple[int, ...]:
+        """The rungs in optimizer steps of a configuration, whose reports are a rung apart."""
+        return tuple(config["eval_every"] * (rung // self.grace) for rung in self.rungs)
+
     def workers(self, config: Mapping[str, Any], free: int) -> int:
         """Workers for an attempt when `free` fit: the largest allowed number that divides
         the batch.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ from leadline.heartbeat import Doing
 from leadline.measure import Measure, Report, as_measures
 from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
-from leadline.task import Split, check_tensors
+from leadline.task import check_tensors
 from leadline.training import allocator
 from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, generators_kept, gpus
 from leadline.training.micro_batch import fastest
 from leadline.training.step import Trainer, World
+from leadline.training.validation import PART, Validation
 
 __all__ = ["Loop"]
 
@@ -48,9 +49,10 @@ class Loop(Trainer):
             several.
         test: whether to evaluate the test split too, at the end of the budget: for confirmation
             only.
-        log: takes one line of text at a time.
         metric: the metric, on validation, whose best checkpoint is kept; by default the family's
             objective.
+        rungs: steps at which all of validation is scored, whatever that costs.
+        log: takes one line of text at a time.
         alive: called after each step, and around evaluating and saving, so that whoever watches
             learns that the process goes on.
     """
@@ -66,6 +68,7 @@ class Loop(Trainer):
         world: World | None = None,
         test: bool = False,
         metric: str | None = None,
+        rungs: Collection[int] = (),
         log: Callable[[str], None] = lambda line: None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
@@ -84,6 +87,8 @@ class Loop(Trainer):
         # Only the first worker reports, so only there can a guard be heard.
         guards = [*every_guard(), *family.guards(config)] if world.rank == 0 else []
         super().__init__(task, config, device, world, guards)
+        self._rungs = frozenset(rungs)
+        self.validation = Validation(task, family, self.metric, config.validation_share)
         self.history: list[Report] = []
         """All reports so far, those of earlier attempts among them."""
         self.doing: Doing = "starting"
@@ -115,13 +120,14 @@ class Loop(Trainer):
             if self.task.clock is not None:
                 next_evaluation = min(next_evaluation, self.task.clock.next_end(self.step))
             facts = self._train_until(min(end, next_evaluation))
+            due = self.step in (*self._rungs, end) or self._ruled
             trained = time.perf_counter()
             guarding = self.watch.seconds - guarded
             self.seconds += trained - started - guarding
             self.overhead += guarding
             self.guarding += guarding
             self.doing = "evaluating"
-            report = self._report(facts, trained, self.step - first, trained - started - guarding)
+            report = self._report(facts, trained, self.step - first, trained - started - guarding, due)
             self.doing = "waiting"
             yield report
 
@@ -181,10 +187,14 @@ class Loop(Trainer):
             for rank, part in enumerate(parts):
                 tensor[rank :: self.world.size] = part
 
-    def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float) -> Report:
+    @property
+    def _ruled(self) -> bool:
+        """Whether the stage under way may end by its rule, which goes by all of validation."""
+        return self.task.clock is not None and self.task.clock.at(self.step - 1).stage.until is not None
+
+    def _report(self, facts: dict[str, float], trained: float, steps: int, seconds: float, due: bool) -> Report:
         """Evaluates and saves on the first worker; the others wait."""
-        confirming = self.test and self.step == self.config.steps
-        splits: list[Split] = ["validation", "test"] if confirming else ["validation"]
+        before = self.validation.seconds
         metrics: dict[str, Measure] = {}
         with self.task.clock.describing() if self.task.clock else contextlib.nullcontext():
             told = _named(self.task.facts(self.step), "facts")
@@ -195,24 +205,33 @@ class Loop(Trainer):
         if self.world.rank == 0:
             self.task.model.eval()
             with torch.no_grad():
-                for split in splits:
-                    found = as_measures(self.task.evaluate(split), self.family.metrics, "evaluate")
-                    metrics |= {f"{split}/{name}": measure for name, measure in found.items()}
+                metrics = self.validation.score(self.seconds, seconds, due=due)
+                if self.test and self.step == self.config.steps:
+                    found = as_measures(self.task.evaluate("test"), self.family.metrics, "evaluate")
+                    metrics |= {f"test/{name}": measure for name, measure in found.items()}
+            facts["scoring_share"] = self.validation.seconds / max(self.seconds, 1e-9)
         if self.task.clock is not None:
             facts["stage"] = float(self.task.clock.at(self.step - 1).index)
             self._end_stage(self.task.clock, metrics)
         if self.world.rank == 0:
-            self._save(metrics, self._guarded(facts, metrics, losses, steps, seconds), trained)
+            scoring = self.validation.seconds - before
+            self._save(metrics, self._guarded(facts, metrics, losses, steps, seconds, scoring), trained)
         else:
             self.history.append(Report(self.step, self.samples, self.seconds, self.overhead, {}, facts))
         if self.world.size > 1:
             dist.barrier()
         self.alive()
         report = self.history[-1]
-        shown = report.metrics.get(f"validation/{self.family.objective}")
+        split = "validation" if report.whole else PART
+        shown = report.metrics.get(f"{split}/{self.family.objective}")
         score = shown.value if shown else math.nan
+        part = (
+            f" (a part: {shown.n} {self.family.metric(self.family.objective).unit})"
+            if shown and not report.whole
+            else ""
+        )
         self.log(
-            f"step {report.step}/{self.config.steps}  {self.family.objective} {score:.5g}  "
+            f"step {report.step}/{self.config.steps}  {self.family.objective} {score:.5g}{part}  "
             f"loss {facts['loss']:.5g}  {self.step / max(self.seconds, 1e-9):.0f} steps/s"
         )
         for finding in report.findings:
@@ -237,15 +256,24 @@ class Loop(Trainer):
         losses: npt.NDArray[np.float64],
         steps: int,
         seconds: float,
+        scoring: float,
     ) -> tuple[dict[str, float], list[Finding]]:
         """Adds what is known of guards and memory to the facts; returns them and the findings."""
         metric = self.family.metric(self.family.objective)
-        objective = metrics.get(f"validation/{metric.name}", Measure.exact(math.nan, 0))
+        objective = _scored(metrics, metric.name) or Measure.exact(math.nan, 0)
         rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
         before = self.watch.seconds
         found = self.watch.report(
             Interval(
-                self.step, steps, self.config.steps, seconds, losses, rates, objective, minimise=metric.mode == "min"
+                self.step,
+                steps,
+                self.config.steps,
+                seconds,
+                losses,
+                rates,
+                objective,
+                minimise=metric.mode == "min",
+                scoring=scoring,
             )
         )
         self.guarding += self.watch.seconds - before
@@ -261,10 +289,6 @@ class Loop(Trainer):
         """Appends the report to the history, and publishes a checkpoint that carries both."""
         facts, found = guarded
         name = checkpoint_name(self.store.attempt, self.step) if self.store else None
-        required = [metric.name for metric in self.family.metrics if not metric.optional or metric == self.metric]
-        missing = [name for name in required if f"validation/{name}" not in metrics]
-        if missing:
-            raise ConfigError(f"evaluate: returned no {missing[0]!r}, which {self.family.name} declares")
         self.overhead += time.perf_counter() - trained
         report = Report(self.step, self.samples, self.seconds, self.overhead, metrics, facts, name, tuple(found))
         self.history.append(report)
@@ -278,7 +302,9 @@ class Loop(Trainer):
             "config": to_dict(self.config),
             "history": [past.to_dict() for past in self.history],
             # Whoever evaluates the checkpoint again can say which units have changed.
-            "units": {objective: metrics[objective].to_dict(units=True).get("units", [])},
+            "units": {
+                name: metrics[name].to_dict(units=True).get("units", []) for name in [objective] if name in metrics
+            },
         }
         # First the new checkpoint is published, then old ones are removed: a process that dies in
         # between leaves one too many rather than none.
@@ -300,6 +326,10 @@ class Loop(Trainer):
             self.family.trained_model(self.config, state)
         self._loads = True
 
+    def state(self) -> dict[str, Any]:
+        """Returns everything that training goes on from, what is scored among it."""
+        return {**super().state(), "validation": self.validation.state_dict()}
+
     def _resume(self) -> None:
         """Continues from the newest intact checkpoint of any attempt, if there is one."""
         found = self.store.newest() if self.store else None
@@ -307,6 +337,7 @@ class Loop(Trainer):
             return
         before = int(found.record["config"]["steps"])
         self.restore(found.state, before)
+        self.validation.load_state_dict(found.state.get("validation", {}))
         self.history = [Report.from_dict(plain) for plain in found.record["history"]]
         self.log(f"resumed from {found.name}")
         if before != self.config.steps:
@@ -314,6 +345,11 @@ class Loop(Trainer):
                 f"the budget was {before} steps and is {self.config.steps} now: "
                 "schedules and curricula follow the new one"
             )
+
+
+def _scored(metrics: Mapping[str, Measure], name: str) -> Measure | None:
+    """A metric's measure, of the part where there is one, so that a curve is of equal units."""
+    return metrics.get(f"{PART}/{name}", metrics.get(f"validation/{name}"))
 
 
 def _named(given: Any, place: str) -> dict[str, Any]:

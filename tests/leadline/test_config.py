@@ -99,7 +99,8 @@ def test_a_misspelt_field_is_hinted_at() -> None:
 def test_a_strange_field_lists_what_there_is() -> None:
     assert (
         refusal(zzz=1)
-        == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, seed, lr, dropout, layers, mode, skip"
+        == "zzz: unknown field of sample; known: steps, eval_every, micro_batch, validation_share, seed, "
+        "lr, dropout, layers, mode, skip"
     )
 
 
@@ -138,14 +139,20 @@ def test_overrides_are_split_at_the_first_sign() -> None:
 
 
 def test_every_field_is_described() -> None:
-    assert describe(Sample)[4:] == [
+    assert describe(Sample)[5:] == [
         ("lr", "float", "0.001", "learning rate"),
         ("dropout", "float or NoneType", "None", "share of units left out"),
         ("layers", "int,int,...", "64,64 units", "hidden widths"),
         ("mode", "{full,k_only}", "full", "columns"),
         ("skip", "bool", "False", "linear path"),
     ]
-    assert [name for name, *_ in describe(Sample)[:4]] == ["steps", "eval_every", "micro_batch", "seed"]
+    assert [name for name, *_ in describe(Sample)[:5]] == [
+        "steps",
+        "eval_every",
+        "micro_batch",
+        "validation_share",
+        "seed",
+    ]
     assert describe(Sample)[0][2] == "2000 optimizer steps"
 
 

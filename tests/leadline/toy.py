@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pydantic
 import torch
 from torch import Tensor, nn
@@ -91,8 +92,17 @@ class ToyTask(Task):
     def evaluate(self, split: Split) -> dict[str, Measure]:
         if 0 <= self.config.nan_at <= self.seen + 1:
             return {"error": Measure(float("nan"), 4, float("nan"), float("nan"))}
-        error = (self.model(torch.ones(4, 1)) - 1).abs()[:, 0] + self.config.offset
-        return {"error": mean_over_units(error.double().numpy() + np.arange(4) / 100)}
+        return self._errors(np.arange(4))
+
+    def strata(self, metric: str) -> npt.NDArray[np.int64]:
+        return np.arange(4) % 2
+
+    def evaluate_part(self, metric: str, units: npt.NDArray[np.int64]) -> dict[str, Measure]:
+        return self._errors(units)
+
+    def _errors(self, units: npt.NDArray[np.int64]) -> dict[str, Measure]:
+        error = (self.model(torch.ones(len(units), 1)) - 1).abs()[:, 0] + self.config.offset
+        return {"error": mean_over_units(error.double().numpy() + units / 100)}
 
 
 class Toy(Family[ToyConfig]):

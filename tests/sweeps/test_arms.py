@@ -19,6 +19,7 @@ from leadline.measure import Measure, Report
 from sweeps.batch_size import STUDY as BATCH_SIZE
 from sweeps.curriculum_length import ARMS
 from sweeps.curriculum_length import STUDY as CURRICULUM
+from sweeps.encoder import STUDY as ENCODER
 from sweeps.lookahead import STUDY as LOOKAHEAD
 from tests.leadline.engine.test_bad_input import main
 from tests.leadline.engine.test_director import BASE, Simulation
@@ -48,6 +49,20 @@ def test_an_arm_fixes_its_fields_and_searches_the_others() -> None:
         assert {"lr"} <= set(searched)
         assert all(config[name] == value for name, value in ARMS[stratum].items())
     assert all("ramp" in searched for stratum, searched, _ in found if stratum.startswith("ramp"))
+
+
+def test_an_arm_of_the_encoder_searches_what_it_leaves_open() -> None:
+    """Encoders search the same; an embedding has nothing to pool, a plain transformer no segments."""
+    found = proposals(ENCODER, "arm=reencode,cached,fct,embedding,plain transformer", "--trials", "5")
+    common = {"lr", "l_layers", "halt_max_steps"}
+    assert {stratum: set(searched) for stratum, searched, _ in found} == {
+        "reencode": {*common, "pooling", "explore"},
+        "cached": {*common, "pooling", "explore"},
+        "fct": {*common, "pooling"},
+        "embedding": {*common, "explore"},
+        "plain transformer": {"lr"},
+    }
+    assert all(config["halt_max_steps"] > 1 for stratum, _, config in found if stratum != "plain transformer")
 
 
 def test_arms_can_be_chosen_and_misspelt(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from leadline.task import Split
 from trainables.arc_hrm.metrics import labels_of, score_answers
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import PAD
+from trainables.puzzles.votes import predicted_passes
 
 __all__ = ["ALL_PAD", "baselines"]
 
@@ -16,11 +17,19 @@ ALL_PAD = "all PAD"
 """The constant whose score on `cells` is the log's headline."""
 
 
-def baselines(data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
-    """Scores every predictor of the puzzle on a split, and all PAD where labels have PAD."""
-    boards = data.scored(split)
+def baselines(data: PuzzleData, split: Split, votes: int = 0) -> dict[str, dict[str, Measure]]:
+    """Scores every predictor of the puzzle on a split, and all PAD where labels have PAD.
+
+    `votes` images of each board vote for `pass1` and `pass2`.
+    """
+    boards, predictors = data.scored(split), dict(data.puzzle.predictors(data.train))
     labels = labels_of(data.puzzle, boards)
-    found = {name: predict(boards).astype(np.int64) for name, predict in data.puzzle.predictors(data.train).items()}
     if (labels == PAD).any():
-        found[ALL_PAD] = np.full_like(labels, PAD)
-    return {name: score_answers(data.puzzle, boards, predicted, labels) for name, predicted in found.items()}
+        predictors[ALL_PAD] = lambda boards: np.full_like(boards.inputs, PAD)
+    return {
+        name: {
+            **score_answers(data.puzzle, boards, predict(boards).astype(np.int64), labels),
+            **predicted_passes(data.puzzle, boards, name, predict, votes),
+        }
+        for name, predict in predictors.items()
+    }

@@ -63,6 +63,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
     beside = ("cells", "cells_without_pad")
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = PRESETS
     claims = "analysis.arc_hrm.claims:CLAIMS"
     opening = "analysis.arc_hrm.opening:opening"
@@ -92,7 +93,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
 
     def baselines(self, config: ArcHRMConfig, data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the puzzle's predictors without a trained parameter, and all PAD."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: ArcHRMConfig, data: PuzzleData, device: torch.device) -> ArcHRMTask:
         """Returns a fresh task."""
@@ -112,7 +113,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         Args:
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
-                cells.
+                cells; a grid may stand in a mapping, as its `query`.
             config: says which puzzle it is, and its size.
 
         Raises:

@@ -20,11 +20,12 @@ from leadline.statistics import mean_over_units
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED
 from trainables.arc_hrm.model import ArcHRM, Thought
+from trainables.puzzles import votes
 from trainables.puzzles.grids import shown_grids
 from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle, Rows
 from trainables.puzzles.scoring import Array, by_unit, divided
 
-__all__ = ["METRICS", "answers", "labels_of", "score", "score_answers"]
+__all__ = ["METRICS", "answering", "answers", "labels_of", "passes", "score", "score_answers"]
 
 UNIT = "boards or tasks"
 METRICS = (
@@ -46,6 +47,7 @@ METRICS = (
     Metric("cells", "max", UNIT, "share of all cells that are right, PAD among them: the log's accuracy"),
     Metric("cells_without_pad", "max", UNIT, "share of right cells among those whose label is not PAD"),
     Metric("shape", "max", UNIT, "share of answers whose grid has the right height and width", optional=True),
+    *votes.vote_metrics(UNIT),
     Metric("cycles", "min", UNIT, "cycles after which a board stops, at most max_cycles", role="descriptive"),
     Metric("halt", "max", UNIT, "probability of halting after a board's last cycle", role="descriptive"),
 )
@@ -144,11 +146,33 @@ def answers(model: ArcHRM, rows: Rows, device: torch.device) -> Answers:
 
 
 def score(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
-    """Returns every declared metric of a model in evaluation mode on a split."""
+    """Returns every metric of a model in evaluation mode on a split, but those of votes."""
+    known, new = divided(puzzle, boards)
+    found = score_known(model, puzzle, known, device)
+    return {**found, "exact_new": score_known(model, puzzle, new, device)["exact"]} if len(new) else found
+
+
+def score_known(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns the metrics of boards that are all of trained rules, or all of new ones."""
     rows = puzzle.rows(boards, np.arange(len(boards)))
     found, units = answers(model, rows, device), puzzle.units(boards)
     return {
-        **score_answers(puzzle, boards, found.tokens, rows["labels"]),
+        **_scored(puzzle, boards, found.tokens, rows["labels"]),
         "cycles": mean_over_units(by_unit(found.cycles, units), (1.0, float(model.config.max_cycles))),
         "halt": mean_over_units(by_unit(found.halt, units), SHARE),
     }
+
+
+def answering(model: ArcHRM, device: torch.device) -> votes.Answer:
+    """Returns the function that answers rows; its Q is the probability of halting."""
+
+    def answer(_: Boards, rows: Rows) -> votes.Answers:
+        found = answers(model, rows, device)
+        return votes.Answers(found.tokens, found.halt)
+
+    return answer
+
+
+def passes(model: ArcHRM, boards: Boards, config: ArcHRMConfig, device: torch.device) -> dict[str, Measure]:
+    """Returns `pass1` and `pass2` of a model in evaluation mode on a split; {} without `votes`."""
+    return votes.passes(config.puzzle, boards, answering(model, device), config.votes)

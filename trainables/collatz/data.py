@@ -5,6 +5,7 @@ They depend on few settings and never on the lookahead, so that many trials shar
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,10 @@ class Rows:
     count: I64
     steps: I64
     private: I64
+
+    def take(self, index: I64) -> Rows:
+        """The orbits at `index`, int64 [rows]."""
+        return Rows(*(getattr(self, field.name)[index] for field in dataclasses.fields(self)))
 
 
 @dataclass(frozen=True)

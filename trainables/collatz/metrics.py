@@ -19,7 +19,17 @@ from trainables.collatz.data import CollatzData, Rows
 from trainables.collatz.features import F64, I64
 from trainables.collatz.split import LOGGED_SEEDS
 
-__all__ = ["METRICS", "Potential", "coverage", "margins", "population", "relative", "score", "worst_margin"]
+__all__ = [
+    "METRICS",
+    "Potential",
+    "coverage",
+    "margins",
+    "population",
+    "relative",
+    "score",
+    "score_rows",
+    "worst_margin",
+]
 
 Potential = Callable[[I64], npt.NDArray[Any]]
 """A function V of nodes: int64 [rows] to float [rows]."""
@@ -140,7 +150,11 @@ def score(data: CollatzData, split: Split, potential: Potential, lookahead: int,
         common: steps with more than this many left to 1 form the common subset; 0 stands for the
             lookahead.
     """
-    rows = data.scored(split)
+    return {**score_rows(data.scored(split), potential, lookahead, common), **_logged(data, potential)}
+
+
+def score_rows(rows: Rows, potential: Potential, lookahead: int, common: int = 0) -> dict[str, Measure]:
+    """Returns the metrics of a function V on the steps of some orbits; see `score`."""
     found = margins(rows, potential)
     ratios = relative(found)
     violating = [_violating(m) for m in found]
@@ -155,7 +169,6 @@ def score(data: CollatzData, split: Split, potential: Potential, lookahead: int,
         "common_hinge": mean_over_units(_means(hinge, shared), (0.0, np.inf)),
         "common_violations": mean_over_units(_means(violating, shared), (0.0, 1.0)),
         "coverage": coverage(np.concatenate(left), lookahead),
-        **_logged(data, potential),
     }
 
 

@@ -18,7 +18,7 @@ from trainables.collatz import losses
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.features import F64, I64, Nodes, features, pair
-from trainables.collatz.metrics import population, score
+from trainables.collatz.metrics import population, score, score_rows
 from trainables.collatz.mining import Miner
 from trainables.collatz.model import DRIFT_COEFFICIENT, network
 from trainables.collatz.sampler import Part, Sampler
@@ -155,6 +155,16 @@ class CollatzTask(Task):
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric, on private steps (validation, test) or all steps (train)."""
         return score(self.data, split, self.potential, self.config.lookahead, self.config.common)
+
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the quarter of the orbits' lengths that each orbit of validation is in."""
+        steps = self.data.scored("validation").steps
+        return None if metric.startswith("logged") else np.searchsorted(np.quantile(steps, (0.25, 0.5, 0.75)), steps)
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns every metric but the log's, on the private steps of some orbits of validation."""
+        rows = self.data.scored("validation").take(units)
+        return score_rows(rows, self.potential, self.config.lookahead, self.config.common)
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns the state of the schedules and other facts of the trial.

@@ -97,6 +97,11 @@ class Rows:
     distance: F32
     rivals: Mapping[str, F32]
 
+    def take(self, index: I64) -> Rows:
+        """The windows at `index`, int64 [rows]."""
+        rivals = {name: states[index] for name, states in self.rivals.items()}
+        return Rows(self.episode[index], self.regime[index], self.distance[index], rivals)
+
 
 def _groups(rows: Rows) -> Iterator[tuple[str, Bool]]:
     """The groups of windows that skills are measured on, by the name of the metric."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ __all__ = ["PHYSICS_TERMS", "PhysicsTask"]
 PHYSICS_TERMS = ("energy", "momentum")
 ROWS_AT_ONCE = 1024  # evaluated together, which bounds the memory
 START_ROWS = 2048  # that the terms are measured on before training
+
+I64 = npt.NDArray[np.int64]
 
 
 class PhysicsTask(Task):
@@ -144,23 +147,25 @@ class PhysicsTask(Task):
         rows = found.pop("rows")
         self.balance.after_step(step, {name: total / rows for name, total in found.items()})
 
-    def predicted(self, split: Split) -> Tensor:
-        """The model's output for all windows of a split, on the CPU."""
+    def predicted(self, split: Split, chosen: I64 | None = None) -> Tensor:
+        """The model's output for all windows of a split, or for those at `chosen`, on the CPU."""
         windows = self.data.physics.scored(split)
         if split not in self._flights:
             self._flights[split] = torch.tensor(flight_of(self.config, self.data.physics, windows))
-        inputs = (
+        inputs: tuple[Tensor, ...] = (
             torch.tensor(windows.states[:, : self.config.seen]),
             self._flights[split],
             torch.tensor(balls_of(windows)),
             torch.tensor(windows.world),
         )
+        if chosen is not None:
+            inputs = tuple(tensor[torch.from_numpy(chosen)] for tensor in inputs)
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
             parts = [
                 self.model(*(tensor[first : first + ROWS_AT_ONCE].to(self.device) for tensor in inputs)).cpu()
-                for first in range(0, len(windows), ROWS_AT_ONCE)
+                for first in range(0, len(inputs[0]), ROWS_AT_ONCE)
             ]
         self.model.train(training)
         return torch.cat(parts)
@@ -170,6 +175,19 @@ class PhysicsTask(Task):
         physics = self.data.physics
         found = errors(self.predicted(split), physics.scored(split), physics.setting, self.data.units)
         return score(found, self.data.rows(split))
+
+    def strata(self, metric: str) -> I64:
+        """Returns the regime of each episode of validation."""
+        windows = self.data.physics.validation
+        return windows.regime[np.unique(windows.episode, return_index=True)[1]]
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns a metric by some episodes of validation."""
+        physics, rows = self.data.physics, self.data.rows("validation")
+        chosen = np.flatnonzero(np.isin(np.unique(rows.episode, return_inverse=True)[1], units))
+        output = self.predicted("validation", chosen)
+        found = errors(output, physics.validation[chosen], physics.setting, self.data.units)
+        return {metric: score(found, rows.take(chosen))[metric]}
 
     def facts(self, step: int) -> dict[str, float]:
         """Returns the weights of the stage and the factors of the terms."""

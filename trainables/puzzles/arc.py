@@ -14,14 +14,11 @@ import numpy.typing as npt
 from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.arc import DataSet, GridTask, Pair, canonical, load
-from trainables.grids.grid import COLOURS, FIRST, LARGEST, Images, encode, exchanged, image, shapes
-from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, drawn_images, stacked
+from trainables.grids.grid import FIRST, LARGEST, Images, encode, exchanged, image, shapes
+from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, GridPuzzle, imaged, stacked, task_images
 from trainables.puzzles.puzzle import I64, U8, Boards, Fields, Mask, Names, Rows, digest_name
 
 __all__ = ["Arc"]
-
-IMAGES_SEED = 20260
-"""The seed of the images, the same for every trial: an image has an identifier of its own."""
 
 TASK = "task"
 """The name of a board's task number, int64 [boards], among its extra arrays."""
@@ -131,10 +128,15 @@ class Arc(GridPuzzle):
         return len(self._numbers()) * (1 + self.augmentations)
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """The ids of all tasks that fit the canvas."""
+        return tuple(self._numbers())
+
+    @property
     def example(self) -> Any:
         """The first task that is scored, with its demonstrations if any are looked at."""
         asked = self._chosen()["test"][0]
-        name = next(name for name, number in self._numbers().items() if number == asked.task)
+        name = self.task_names[asked.task]
         shown = [[one.tolist(), other.tolist()] for one, other in asked.shown[: self.demonstrations]]
         return {"query": asked.query[0].tolist(), "task": name, **({"demonstrations": shown} if shown else {})}
 
@@ -246,6 +248,14 @@ class Arc(GridPuzzle):
         """Tells that all scored tasks are new, where their demonstrations are not trained on."""
         return np.full(len(boards), not self.transductive)
 
+    def voting_images(self, count: int) -> tuple[I64, U8]:
+        """Returns the images of each task, first those that have identifiers."""
+        return task_images(len(self.task_names), max(self.augmentations, count - 1))
+
+    def identified(self, identifiers: I64, number: int) -> I64:
+        """Returns the identifiers of image `number` of tasks; beyond those with one, the tasks'."""
+        return identifiers + number if number <= self.augmentations else identifiers
+
     def findings(self, splits: Mapping[str, Boards]) -> list[Finding]:
         """Says of each split how many of its pairs are used."""
         chosen = self._chosen()
@@ -289,22 +299,12 @@ class Arc(GridPuzzle):
         if generator is not None:
             others = generator.integers(1, 1 + max(1, self.augmentations), size=len(index))
             numbers = np.where(generator.random(len(index)) < 0.5, min(1, self.augmentations) * others, 0)
-            turns, colours = (table[tasks, numbers] for table in _images(len(self._numbers()), self.augmentations))
+            turns, colours = (table[tasks, numbers] for table in task_images(len(self._numbers()), self.augmentations))
             down, right = (place * (numbers > 0) for place in _places(inputs, labels, turns, generator))
             inputs, labels = (image(tokens, Images(turns, colours, down, right)) for tokens in (inputs, labels))
-            shown = {name: self._imaged(array, turns, colours) for name, array in shown.items()}
+            shown = {name: imaged(array, turns, colours) for name, array in shown.items()}
         identifier = tasks * (1 + self.augmentations) + numbers
         return {"inputs": inputs.astype(np.int64), "labels": labels.astype(np.int64), "puzzle": identifier, **shown}
-
-    def _imaged(self, array: npt.NDArray[Any], turns: I64, colours: U8) -> npt.NDArray[Any]:
-        """Returns the images of demonstrations, [rows, demonstrations, cells]; leaves a mask."""
-        if array.ndim < 3:
-            return array
-        count = self.demonstrations
-        still = np.zeros(len(array) * count, dtype=np.int64)
-        images = Images(turns.repeat(count), colours.repeat(count, 0), still, still)
-        flat = array.reshape(-1, array.shape[-1]).astype(np.uint8)
-        return image(flat, images).astype(array.dtype).reshape(array.shape)
 
 
 def _first(data_set: str) -> DataSet:
@@ -324,21 +324,6 @@ def _every_pair(tasks: Sequence[GridTask], numbers: Mapping[str, int], *, querie
     for task in tasks:
         for pair in (*task.demonstrations, *(task.queries if queries else ())):
             yield _Asked(numbers[task.name], pair, tuple(shown for shown in task.demonstrations if shown is not pair))
-
-
-@functools.lru_cache(maxsize=4)
-def _images(tasks: int, augmentations: int) -> tuple[I64, U8]:
-    """Returns the images of each task, the task itself first.
-
-    Returns:
-        Turns, int64 [tasks, 1 + augmentations], and permutations of the colours, uint8 [tasks, 1 +
-        augmentations, 10].
-    """
-    size = (tasks, 1 + augmentations)
-    turns, colours = drawn_images(size[0] * size[1], np.random.default_rng(IMAGES_SEED))
-    turns, colours = turns.reshape(size), colours.reshape(*size, COLOURS)
-    turns[:, 0], colours[:, 0] = 0, np.arange(COLOURS)
-    return turns, colours
 
 
 def _places(inputs: U8, labels: U8, turns: I64, generator: np.random.Generator) -> tuple[I64, I64]:

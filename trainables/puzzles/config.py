@@ -12,6 +12,7 @@ from typing import Literal
 import pydantic
 
 from leadline.config import Texts, TrialConfig, configuration, knob
+from trainables.puzzles.grids import GridPuzzle
 from trainables.puzzles.puzzle import Puzzle
 from trainables.puzzles.registry import PUZZLES, PuzzleName
 
@@ -75,6 +76,14 @@ class BoardConfig(TrialConfig):
     )
     validation_boards: int = knob(512, "boards that the search is scored on (log: 1024)", unit="boards", ge=2, le=10**6)
     test_boards: int = knob(512, "boards for confirmation alone", unit="boards", ge=2, le=10**6)
+    votes: int = knob(
+        0,
+        "arc, rules: images of a scored board, itself among them, whose answers vote for pass1 and pass2; 0: none; "
+        "scoring takes about so many times longer (TRM: 1000)",
+        unit="images",
+        ge=0,
+        le=1001,
+    )
     augment: bool = knob(
         True, "train on a random image of each board under its symmetry group, drawn anew each time (HRM: 1000 images)"
     )
@@ -108,4 +117,6 @@ class BoardConfig(TrialConfig):
     def _drawable(self) -> BoardConfig:
         if problem := PUZZLES[self.task].problem(self):
             raise ValueError(problem)
+        if self.votes and not isinstance(self.puzzle, GridPuzzle):
+            raise ValueError(f"votes: must be 0 with task={self.task}, as only images of grids vote (got {self.votes})")
         return self

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from leadline.config import ConfigError
 from trainables.grids import trivial
 from trainables.grids.grid import COLOURS, EOS, FIRST, PAD, VOCABULARY, Images, as_grid, crop, encode, image, shapes
 from trainables.puzzles.puzzle import I64, U8, Boards, Mask, Predictor, Puzzle, Rows
 
-__all__ = ["DEMO_INPUTS", "DEMO_LABELS", "DEMO_MASK", "GridPuzzle", "drawn_images", "shown_grids", "stacked"]
+__all__ = [
+    "DEMO_INPUTS",
+    "DEMO_LABELS",
+    "DEMO_MASK",
+    "GridPuzzle",
+    "drawn_images",
+    "imaged",
+    "shown_grids",
+    "stacked",
+    "task_images",
+]
+
+IMAGES_SEED = 20260
+"""The seed of the images, the same for every trial: an image has an identifier of its own."""
 
 DEMO_INPUTS, DEMO_LABELS, DEMO_MASK = "demo_inputs", "demo_labels", "demo_mask"
 """The names of the demonstrations' arrays among a board's extra ones and a model's rows."""
@@ -30,6 +45,38 @@ def drawn_images(count: int, generator: np.random.Generator) -> tuple[I64, U8]:
     turns = generator.integers(8, size=count)
     others = generator.permuted(np.tile(np.arange(1, COLOURS, dtype=np.uint8), (count, 1)), axis=1)
     return turns, np.concatenate([np.zeros((count, 1), np.uint8), others], 1)
+
+
+@functools.lru_cache(maxsize=4)
+def task_images(tasks: int, augmentations: int) -> tuple[I64, U8]:
+    """Returns the images of each task, the task itself first.
+
+    Returns:
+        Turns, int64 [tasks, 1 + augmentations], and permutations of the colours, uint8 [tasks, 1 +
+        augmentations, 10].
+    """
+    size = (tasks, 1 + augmentations)
+    turns, colours = drawn_images(size[0] * size[1], np.random.default_rng(IMAGES_SEED))
+    turns, colours = turns.reshape(size), colours.reshape(*size, COLOURS)
+    turns[:, 0], colours[:, 0] = 0, np.arange(COLOURS)
+    return turns, colours
+
+
+def imaged(array: npt.NDArray[Any], turns: I64, colours: U8) -> npt.NDArray[Any]:
+    """Returns the images of demonstrations, [rows, demonstrations, cells], at the corner.
+
+    Args:
+        array: the demonstrations; a mask, [rows, demonstrations], is left as it is.
+        turns: of each row, int64 [rows].
+        colours: of each row, uint8 [rows, 10].
+    """
+    if array.ndim < 3:
+        return array
+    count = array.shape[1]
+    still = np.zeros(len(array) * count, dtype=np.int64)
+    images = Images(turns.repeat(count), colours.repeat(count, 0), still, still)
+    flat = array.reshape(-1, array.shape[-1]).astype(np.uint8)
+    return image(flat, images).astype(array.dtype).reshape(array.shape)
 
 
 def stacked(demonstrations: list[tuple[U8, U8]], most: int, cells: int) -> tuple[U8, U8]:
@@ -108,6 +155,25 @@ class GridPuzzle(Puzzle):
         grid = crop(answer, self.side)
         return encode(grid, self.side) if grid.size else answer
 
+    @property
+    @abstractmethod
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all tasks, in the order of the numbers that `tasks` gives them."""
+
+    def voting_images(self, count: int) -> tuple[I64, U8]:
+        """Returns the images of each task whose answers vote, the task itself first.
+
+        They are at least `count`, as `task_images` returns them. Default: none is trained on.
+        """
+        return task_images(len(self.task_names), count - 1)
+
+    def identified(self, identifiers: I64, number: int) -> I64:
+        """Returns the identifiers, int64 [rows], of image `number` of tasks, given their own.
+
+        Default: their own, as images have none.
+        """
+        return identifiers
+
     @abstractmethod
     def number(self, task: str) -> int:
         """Returns the identifier of a task by its name.
@@ -150,7 +216,8 @@ class GridPuzzle(Puzzle):
     def read(self, inputs: Any) -> Rows:
         """Reads a grid, or a mapping of `query`, `demonstrations` and `task`.
 
-        Demonstrations are pairs of grids; the task's name is needed where tasks have embeddings.
+        Demonstrations are pairs of grids, and may be left out where the task is named; the task's
+        name is needed where tasks have embeddings.
 
         Raises:
             ConfigError: beginning with `inputs`, if a grid is none or does not fit the canvas, or
@@ -170,7 +237,8 @@ class GridPuzzle(Puzzle):
             if shown:
                 raise ConfigError("inputs: no demonstrations are looked at (demonstrations=0)")
             return {}
-        if not isinstance(shown, list | tuple) or not 1 <= len(shown) <= self.demonstrations:
+        least = 0 if "task" in given and "demonstrations" not in given else 1
+        if not isinstance(shown, list | tuple) or not least <= len(shown) <= self.demonstrations:
             many = len(shown) if isinstance(shown, list | tuple) else repr(shown)
             raise ConfigError(f"inputs: expected 1 to {self.demonstrations} demonstrations (got {many})")
         pairs = []

@@ -377,6 +377,16 @@ class Puzzle(ABC):
         """
         return None
 
+    def agreeing(self, boards: Boards) -> Mask | None:
+        """Tells which boards the task of the next one has the same answer for, the last one's next
+        being the first: bool [boards].
+
+        Default: those of one task, which are all that can be known where a task is not a function;
+        None where the boards' tasks have no number.
+        """
+        tasks = self.tasks(boards)
+        return None if tasks is None else tasks == np.roll(tasks, -1)
+
     def new(self, boards: Boards) -> Mask:
         """Tells which boards are of tasks never trained on, bool [boards]; by default none is."""
         return np.zeros(len(boards), dtype=np.bool_)

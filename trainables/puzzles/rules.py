@@ -14,7 +14,7 @@ from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
-from trainables.grids.rules.rule import Rule
+from trainables.grids.rules.rule import Rule, same
 from trainables.grids.rules.search import ambiguous, solve
 from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, stacked
 from trainables.puzzles.puzzle import I64, PATIENCE, U8, Boards, Fields, Mask, Names, Predictor, Rows, digest_name
@@ -111,6 +111,11 @@ class GridRules(GridPuzzle):
     def identifiers(self) -> int:
         """One for each rule that is trained on."""
         return self.train_rules
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """The names of all rules."""
+        return tuple(RULES)
 
     @property
     def example(self) -> Any:
@@ -226,6 +231,13 @@ class GridRules(GridPuzzle):
     def tasks(self, boards: Boards) -> I64:
         """Returns the number of each board's rule."""
         return np.asarray(boards.extra[RULE], dtype=np.int64)
+
+    def agreeing(self, boards: Boards) -> Mask:
+        """Tells which boards the rule of the next one has the same answer for."""
+        known = zip(np.roll(boards.extra[RULE], -1).tolist(), boards.inputs, boards.labels, strict=True)
+        return np.array(
+            [same(_ORDER[rule].answer(self._grid(board)), self._grid(label)) for rule, board, label in known]
+        )
 
     def new(self, boards: Boards) -> Mask:
         """Tells which boards are of rules that are never trained on."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trainables.puzzles.puzzle import I64, Boards, Puzzle
 
-__all__ = ["Array", "by_unit", "divided"]
+__all__ = ["Array", "by_unit", "divided", "of_units", "strata"]
 
 Array = npt.NDArray[np.float64]
 
@@ -21,6 +21,21 @@ def by_unit(values: Array, units: I64) -> Array:
     """
     place = np.unique(units, return_inverse=True)[1]
     return np.asarray(np.bincount(place, values) / np.bincount(place), dtype=np.float64)
+
+
+def strata(puzzle: Puzzle, boards: Boards) -> I64:
+    """Returns the task of each independent unit, int64 [units], in the units' order.
+
+    Where a task is a unit, each is a stratum of its own, of which a part has about its share.
+    """
+    tasks, first = puzzle.tasks(boards), np.unique(puzzle.units(boards), return_index=True)[1]
+    return np.zeros(len(first), dtype=np.int64) if tasks is None else tasks[first]
+
+
+def of_units(puzzle: Puzzle, boards: Boards, chosen: I64) -> Boards:
+    """Returns the boards of some units, given by their places in the units' order."""
+    place = np.unique(puzzle.units(boards), return_inverse=True)[1]
+    return boards.take(np.flatnonzero(np.isin(place, chosen)))
 
 
 def divided(puzzle: Puzzle, boards: Boards) -> tuple[Boards, Boards]:

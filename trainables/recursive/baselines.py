@@ -10,6 +10,7 @@ from leadline.task import Split
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import I64, PAD, U8, Boards, Puzzle
 from trainables.puzzles.scoring import Array, by_unit
+from trainables.puzzles.votes import predicted_passes
 from trainables.recursive.metrics import LADDER, probed, rung
 
 __all__ = ["baselines", "score"]
@@ -53,8 +54,13 @@ def score(puzzle: Puzzle, boards: Boards, predicted: U8, perturbed: int | None =
     }
 
 
-def baselines(data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
-    """Scores every predictor on a split."""
+def baselines(data: PuzzleData, split: Split, votes: int = 0) -> dict[str, dict[str, Measure]]:
+    """Scores every predictor on a split; `votes` images of a board vote for `pass1` and `pass2`."""
     boards, perturbed, puzzle = data.scored(split), probed(data, split), data.puzzle
-    predictors = puzzle.predictors(data.train)
-    return {name: score(puzzle, boards, predict(boards), perturbed) for name, predict in predictors.items()}
+    return {
+        name: {
+            **score(puzzle, boards, predict(boards), perturbed),
+            **predicted_passes(puzzle, boards, name, predict, votes),
+        }
+        for name, predict in puzzle.predictors(data.train).items()
+    }

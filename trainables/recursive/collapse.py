@@ -9,7 +9,7 @@ from torch import Tensor
 from leadline.measure import Measure, Metric
 from leadline.statistics import mean_over_units
 from trainables.puzzles.puzzle import Boards
-from trainables.puzzles.scoring import by_unit
+from trainables.puzzles.scoring import Array, by_unit
 from trainables.recursive.metrics import PROBED, UNIT, judged, parts, shown, tensors, think
 from trainables.recursive.model import ETRM
 
@@ -42,7 +42,17 @@ COLLAPSE = (
         "min",
         UNIT,
         "share of boards that are right although each is shown the demonstrations of the next; "
-        "as high as exact: the demonstrations are not used",
+        "at exchanged_chance: they decide; as high as exact: they are not used",
+        role="descriptive",
+        optional=True,
+    ),
+    Metric(
+        "exchanged_chance",
+        "min",
+        UNIT,
+        "chance level of exact_exchanged: what it is where every board is answered as its demonstrations say, "
+        "as the next board's rule may have the same answer; of ARC's tasks, which are no functions, the share "
+        "of boards whose next is of the same task",
         role="descriptive",
         optional=True,
     ),
@@ -63,9 +73,14 @@ def collapse(model: ETRM, boards: Boards, device: torch.device) -> dict[str, Mea
         said = think(model, {**rows, **shown(model, others)})
         right.append(judged(model, said, rows["labels"]).exact)
     units = model.config.puzzle.units(boards)
-    exchanged = mean_over_units(by_unit(np.concatenate(right), units), (0.0, 1.0))
+
+    def share(values: Array) -> Measure:
+        return mean_over_units(by_unit(values, units), (0.0, 1.0))
+
     contexts = _contexts(model, boards, device)
-    found = {"context_spread": _spread(contexts), "exact_exchanged": exchanged}
+    found = {"context_spread": _spread(contexts), "exact_exchanged": share(np.concatenate(right))}
+    if (alike := model.config.puzzle.agreeing(boards)) is not None:
+        found["exchanged_chance"] = share(alike.astype(np.float64))
     tasks = model.config.puzzle.tasks(boards)
     if tasks is None or len(np.unique(tasks[: len(contexts)])) in (1, len(contexts)):
         return found

@@ -57,7 +57,7 @@ _ENCODER_APPLIES: _Conditions = (
     (
         lambda c: c.encoder != "lookup",
         "with encoder=lookup",
-        ("pooling", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
+        ("pooling", "paired", "encoder_layers", "set_layers", "freeze_encoder", "encoding"),
     ),
     (lambda c: c.encoder == "variational", "without encoder=variational", ("kl_weight",)),
     (lambda c: not c.freeze_encoder, "with freeze_encoder", ("kl_weight",)),
@@ -136,7 +136,7 @@ class RecursiveConfig(BoardConfig):
     start: str = knob(
         "",
         "checkpoint to begin from: folder of a trial, or of one checkpoint (log: half-trained models); "
-        "its weights are fine-tuned",
+        "its weights are fine-tuned; etrm takes the decoder of one of trm, too",
     )
 
     mode: Literal["none", "single_perturbed_ce", "multi_perturbed_ce"] = knob(
@@ -199,6 +199,11 @@ class RecursiveConfig(BoardConfig):
         return False
 
     @property
+    def probes_dynamics(self) -> bool:
+        """Whether scoring looks at perturbed starts and exponents, several times the clean cost."""
+        return True
+
+    @property
     def task_embedding(self) -> int:
         """The numbers of each puzzle identifier's embedding, which sign-SGD trains; 0: none."""
         return self.puzzle_emb
@@ -242,6 +247,10 @@ class RecursiveConfig(BoardConfig):
         _ = self.curriculum  # which refuses stages that cannot be
         if self.task == "arc" and self.protocol == "inductive" and not self.reads_demonstrations:
             raise ValueError("protocol: must be transductive, as nothing tells this network of a task not trained on")
+        embedded = 1 + (self.augmentations if self.task == "arc" and self.augment else 0)
+        if self.task_embedding and self.votes > embedded:
+            what = "as each image is answered under an embedding of its own, and there are no more"
+            raise ValueError(f"votes: at most {embedded}, {what} (got {self.votes})")
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ValueError(f"heads: must divide the width, {self.hidden}, into parts of even size (got {self.heads})")
         if self.batch > self.train_boards:
@@ -276,6 +285,13 @@ class TRMConfig(RecursiveConfig):
     The whole last cycle carries gradient.
     """
 
+    l_cycles: int = knob(
+        2,
+        "updates of z_L before each of z_H (TRM: 6 on Sudoku); 0: no z_L, z_H := stack(z_H + board), "
+        "which with one cycle and one segment is a plain transformer",
+        ge=0,
+        le=64,
+    )
     l_layers: int = knob(1, "blocks of the stack (TRM: 2)", ge=1, le=64)
     mlp_t: bool = knob(
         False, "mix tokens by a SwiGLU over the board instead of attention; needs positions=none (TRM on Sudoku)"
@@ -323,7 +339,13 @@ class ETRMConfig(TRMConfig):
     pooling: Literal["mean", "attention", "none"] = knob(
         "mean",
         "what the context's queries attend to: the mean of each demonstration (ETRM), or all of its tokens; "
-        "none: no queries, all tokens stand ahead of the board; with one cycle and one segment a plain transformer",
+        "none: no queries, all tokens stand ahead of the board; with l_cycles=0, one cycle and one segment a plain "
+        "transformer",
+    )
+    paired: bool = knob(
+        False,
+        "one token for each cell of a demonstration, the sum of what its input and its output have there, which is "
+        "learnt far faster; off: a token for each of the two (ETRM)",
     )
     encoder_layers: int = knob(2, "blocks that each demonstration goes through (ETRM: 2)", ge=0, le=64)
     set_layers: int = knob(1, "blocks in which the queries attend to all demonstrations (ETRM: 1)", ge=1, le=64)
@@ -332,6 +354,9 @@ class ETRMConfig(TRMConfig):
         1e-4, "weight of the context's divergence from a unit normal, in nats, with encoder=variational", ge=0, le=10
     )
     freeze_encoder: bool = knob(False, "leave the encoder as it was at the start (ETRM: for pretrained ones)")
+    freeze_decoder: bool = knob(
+        False, "leave all but the context as `start` has it, a checkpoint of trm or etrm (the log's O and E runs)"
+    )
     encoding: Literal["reencode", "fct", "cached"] = knob(
         "reencode",
         "when demonstrations are encoded: at every call, with the full gradient (ETRM); "
@@ -339,6 +364,11 @@ class ETRMConfig(TRMConfig):
         "cached: BROKEN ON PURPOSE, a control: only where a slot takes another board, and detached after that, "
         "so that the encoder starves of gradient (the log's E2 and E3)",
     )
+
+    @property
+    def probes_dynamics(self) -> bool:
+        """Whether starts are perturbed in training: the question of an encoder is another one."""
+        return self.mode != "none"
 
     @property
     def _conditions(self) -> _Conditions:
@@ -349,7 +379,12 @@ class ETRMConfig(TRMConfig):
     def prefix(self) -> int:
         """The number of tokens of the context."""
         whole = self.pooling == "none" and self.encoder != "lookup"
-        return 2 * self.puzzle.demonstrations * self.tokens if whole else self.context_tokens
+        return self.puzzle.demonstrations * self.shown_tokens if whole else self.context_tokens
+
+    @property
+    def shown_tokens(self) -> int:
+        """The number of tokens of one demonstration."""
+        return self.tokens if self.paired else 2 * self.tokens
 
     @property
     def reads_demonstrations(self) -> bool:
@@ -376,4 +411,8 @@ class ETRMConfig(TRMConfig):
             raise ValueError(f"rollout: must be parallel_fixed with encoding=fct (got {self.rollout})")
         if self.encoding == "cached" and self.rollout != "serial_act":
             raise ValueError(f"rollout: must be serial_act with encoding=cached (got {self.rollout})")
+        if self.freeze_decoder and not self.start:
+            raise ValueError("freeze_decoder: needs start, the checkpoint whose decoder is left as it is")
+        if self.freeze_decoder and self.freeze_encoder and self.encoder != "lookup":
+            raise ValueError("freeze_decoder: with freeze_encoder nothing would be trained")
         return self

@@ -31,14 +31,14 @@ LOG_VARIANCE = -4.0
 
 
 class Encoded(NamedTuple):
-    """The encoder's output for E of R rows that hold N demonstrations.
+    """The encoder's output for E of R rows, each K of which share their demonstrations, N in all.
 
     Attributes:
         rows: which of the R rows were encoded, int64 [E].
         context: the tokens ahead of the board, float32 [E, prefix, width].
         pairs: the embedded demonstrations, the encoder's far end: only a gradient that has come
-            through all of it arrives here. float32 [N, 2 * cells, width].
-        owners: the row of each demonstration, among the R, int64 [N].
+            through all of it arrives here. float32 [N, S, width] of S tokens each.
+        owners: the rows of each demonstration, among the R, int64 [K, N].
         divergence: of the context from a unit normal, in nats, float32 [E]; None where it is not
             variational.
     """
@@ -101,7 +101,7 @@ class Encoder(nn.Module):
         self.inputs, self.outputs = nn.Embedding(vocabulary, width), nn.Embedding(vocabulary, width)
         for table in (self.inputs, self.outputs):
             truncated_normal_(table.weight, 1 / math.sqrt(width))
-        cos, sin = rotation(2 * tokens, width // heads, THETA)
+        cos, sin = rotation(tokens if config.paired else 2 * tokens, width // heads, THETA)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.pair = nn.ModuleList(Block(width, heads, inner) for _ in range(config.encoder_layers))
@@ -116,25 +116,38 @@ class Encoder(nn.Module):
             nn.init.zeros_(self.log_variance.weight)
             nn.init.constant_(self.log_variance.bias, LOG_VARIANCE)
 
-    def forward(self, inputs: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor | None = None) -> Encoded:
-        """Encodes the demonstrations of E rows, all of them.
+    def forward(
+        self, inputs: Tensor, outputs: Tensor, mask: Tensor, noise: Tensor | None = None, copies: int = 1
+    ) -> Encoded:
+        """Encodes the demonstrations of B boards, all of them, for K rows each.
 
         Args:
-            inputs, outputs: the grids, int64 [E, D, cells].
-            mask: which demonstrations there are, bool [E, D]; no others are computed.
-            noise: unit normal, float32 [E, prefix, width]; without it a variational context is the
-                mean.
+            inputs, outputs: the grids, int64 [B, D, cells].
+            mask: which demonstrations there are, bool [B, D]; no others are computed.
+            noise: unit normal, float32 [K * B, prefix, width]; without it a variational context is
+                the mean.
+            copies: K; the boards repeat K times.
         """
         owners, _ = mask.nonzero(as_tuple=True)
-        grids = torch.cat([inputs[mask], outputs[mask]], 1)
-        half = inputs.shape[-1]
-        pairs = torch.cat([self.inputs(grids[:, :half]), self.outputs(grids[:, half:])], 1)
-        pairs = math.sqrt(self.config.hidden) * pairs
-        context, divergence = self._drawn(self._context(self._through(pairs), grids != PAD, mask), noise)
-        return Encoded(torch.arange(len(mask), device=mask.device), context, pairs, owners, divergence)
+        pairs, filled = self._embedded(inputs[mask], outputs[mask])
+        context = self._context(self._through(pairs), filled, mask).repeat(copies, 1, 1)
+        rows = torch.arange(len(context), device=mask.device)
+        context, divergence = self._drawn(context, noise)
+        return Encoded(rows, context, pairs, rows.view(copies, -1)[:, owners], divergence)
+
+    def _embedded(self, inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeds N pairs of grids, int64 [N, cells] each, as S tokens of size 1.
+
+        Returns:
+            The tokens, float32 [N, S, width], and which of them are not PAD, bool [N, S].
+        """
+        one, other, size = self.inputs(inputs), self.outputs(outputs), math.sqrt(self.config.hidden)
+        if self.config.paired:
+            return math.sqrt(0.5) * size * (one + other), (inputs != PAD) | (outputs != PAD)
+        return size * torch.cat([one, other], 1), torch.cat([inputs, outputs], 1) != PAD
 
     def _through(self, pairs: Tensor) -> Tensor:
-        """Puts each pair through its blocks, [N, 2 * cells, width] to the same shape."""
+        """Puts each pair through its blocks, [N, S, width] to the same shape."""
         by = Rotation(self.cos, self.sin)
         for block in self.pair:
             pairs = through(block, pairs, by, again=self.config.recompute)
@@ -144,8 +157,8 @@ class Encoder(nn.Module):
         """Makes the context, float32 [E, prefix, width], of the encoded pairs.
 
         Args:
-            pairs: float32 [N, 2 * cells, width].
-            filled: which of their tokens are not PAD, bool [N, 2 * cells].
+            pairs: float32 [N, S, width].
+            filled: which of their tokens are not PAD, bool [N, S].
             mask: bool [E, D], true N times.
         """
         if self.config.pooling == "mean":

@@ -16,7 +16,7 @@ from trainables.recursive.collapse import collapse
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.encoder import Encoded
 from trainables.recursive.model import ETRM, Rollout
-from trainables.recursive.start import RecursiveData
+from trainables.recursive.start import START_STEPS, RecursiveData
 from trainables.recursive.task import RecursiveTask
 
 __all__ = ["ETRMTask"]
@@ -39,7 +39,7 @@ class _Reached:
     def __init__(self, encoded: Encoded) -> None:
         self.rows, self.owners = encoded.rows, encoded.owners
         self.used = torch.zeros_like(self.rows, dtype=torch.bool)
-        self.covered = torch.zeros_like(self.owners, dtype=torch.bool)
+        self.covered = torch.zeros_like(self.owners[0], dtype=torch.bool)
         if encoded.context.requires_grad:
             encoded.context.register_hook(self._use)  # type: ignore[no-untyped-call]
             encoded.pairs.register_hook(self._cover)  # type: ignore[no-untyped-call]
@@ -49,6 +49,17 @@ class _Reached:
 
     def _cover(self, gradient: Tensor) -> None:
         self.covered = (gradient != 0).flatten(1).any(1)
+
+    def rows_covered(self, count: int) -> Tensor:
+        """Tells which of `count` rows gave the encoder a gradient, bool [count]."""
+        reached, used = torch.zeros(2, count, dtype=torch.bool, device=self.rows.device)
+        reached[self.owners[:, self.covered]] = True
+        used[self.rows] = self.used
+        return torch.logical_and(reached, used)
+
+    def boards_used(self) -> Tensor:
+        """Tells of which encoded boards a gradient has reached the context, bool [E / K]."""
+        return self.used.view(len(self.owners), -1).any(0)
 
 
 class ETRMTask(RecursiveTask):
@@ -104,12 +115,10 @@ class ETRMTask(RecursiveTask):
         """Counts what has reached the encoder, beside what every trial does."""
         for slots, calls in self._reached.values():
             rows = slots * self.config.trajectories
-            covered = torch.zeros(rows, dtype=torch.bool, device=self.device)
-            for call in calls:
-                covered[call.owners[call.covered]] = True
-            used = torch.stack([call.used.sum() for call in calls]).sum()
+            covered = torch.stack([call.rows_covered(rows) for call in calls]).any(0)
+            used = torch.cat([call.boards_used() for call in calls])
             share = slots / self.config.batch  # of the step, so that all workers together count one
-            found = [[covered.sum(), rows], [sum(len(call.rows) for call in calls), share], [used, share]]
+            found = [[covered.sum(), rows], [len(used), share], [used.sum(), share]]
             self._encodings += torch.tensor(found, dtype=torch.float64, device=self.device)
         self._reached.clear()
         super().after_step(step)
@@ -130,6 +139,12 @@ class ETRMTask(RecursiveTask):
         self.coverage = found[0]
         own = dict(zip(TALLIES, found, strict=True)) if self.net.shown else {}
         return {**super().tallies(), **own}
+
+    def evaluate(self, split: Split) -> dict[str, Measure]:
+        """Returns every metric on a split, and the steps that a start brought."""
+        start = self.data.start
+        brought = {} if start is None else {START_STEPS.name: Measure.exact(start.step)}
+        return {**super().evaluate(split), **brought}
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         if not self.net.shown:

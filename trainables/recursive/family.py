@@ -22,15 +22,16 @@ from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.puzzles import audit
 from trainables.puzzles.data import build
+from trainables.puzzles.grids import DEMO_MASK
 from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.encoder_task import ETRMTask
-from trainables.recursive.guards import StarvedEncoder
+from trainables.recursive.guards import Contradiction, StarvedEncoder
 from trainables.recursive.metrics import METRICS, halting_step, tensors, think
 from trainables.recursive.model import RecursiveNet, network
 from trainables.recursive.presets import HRM_PRESETS, TRM_PRESETS
-from trainables.recursive.start import RecursiveData, audit_start, read_start, same_architecture
+from trainables.recursive.start import START_STEPS, RecursiveData, audit_start, fits, read_start
 from trainables.recursive.task import RecursiveTask
 
 __all__ = [
@@ -87,7 +88,11 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     objective = "exact"
-    beside = ("robust", "lambda1")
+    beside: ClassVar[tuple[str, ...]] = ("robust", "lambda1")
+    commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
+    figures = "analysis.recursive.figures:figures"
+    decoders: ClassVar[Mapping[str, Family[Any]]] = {}
+    """Other families by name whose checkpoints a start may be, too: their decoder is taken."""
 
     def data_key(self, config: C) -> str:
         """Names the data by all that decides the boards, and by the checkpoint to begin with."""
@@ -111,7 +116,7 @@ class RecursiveFamily(Family[C], Generic[C]):
             ConfigError: if there are not so many boards, or the start is not there or of another
                 architecture.
         """
-        start = read_start(self, config)
+        start = read_start(self, config, self.decoders)
         return RecursiveData(**vars(build(config)), start=start)
 
     def audit(self, config: C, data: RecursiveData) -> list[Finding]:
@@ -123,11 +128,11 @@ class RecursiveFamily(Family[C], Generic[C]):
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
         found = [*audit.audit(data), *idle]
-        return found if data.start is None else [*found, audit_start(self, config, data.start)]
+        return found if data.start is None else [*found, audit_start(config, data.start)]
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors without a trained parameter, and the solver as the oracle."""
-        return baselines.baselines(data, split)
+        return baselines.baselines(data, split, config.votes)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
         """Returns a fresh task.
@@ -136,7 +141,7 @@ class RecursiveFamily(Family[C], Generic[C]):
             ConfigError: if the start is of another architecture.
         """
         if data.start is not None:
-            same_architecture(data.start.name, data.start.config, config)
+            fits(data.start, config)
         return self._task(config, data, device)
 
     def _task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
@@ -153,7 +158,8 @@ class RecursiveFamily(Family[C], Generic[C]):
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
                 cells. Sudoku: digits, and `0` or `.` where it is open. Maze: `#` wall, `.` floor,
-                `S` start, `G` goal.
+                `S` start, `G` goal. Grids: rows of colours 0 to 9, or a mapping of such a `query`,
+                `demonstrations`, pairs of grids, and `task`, the name of a task with an embedding.
             config: says which puzzle it is, and its size.
 
         Raises:
@@ -163,6 +169,8 @@ class RecursiveFamily(Family[C], Generic[C]):
         rows = puzzle.read(inputs)
         if config.task_embedding and puzzle.identifiers > 1 and not (isinstance(inputs, Mapping) and "task" in inputs):
             raise ConfigError("inputs: needs `task`, the name of the task whose embedding answers")
+        if net.shown and not rows[DEMO_MASK].any():
+            raise ConfigError("inputs: needs `demonstrations`, pairs of grids that show the task")
         device = next(net.parameters()).device
         with torch.no_grad():
             said = think(net, tensors(rows, device))
@@ -174,6 +182,10 @@ class RecursiveFamily(Family[C], Generic[C]):
     def example(self, config: C) -> Any:
         """Returns a board of the configuration's puzzle, as lines of text."""
         return config.puzzle.example
+
+    def guards(self, config: C) -> Sequence[Guard]:
+        """Returns the guard on boards that slots go on with, where they do."""
+        return (Contradiction(),) if config.rollout == "serial_act" else ()
 
     def checkpoint_bytes(self, config: C) -> int:
         """Estimates a checkpoint's bytes: weights, moments, average, and the carry of ACT."""
@@ -208,20 +220,27 @@ class TRMFamily(RecursiveFamily[TRMConfig]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = TRM_PRESETS
 
 
+TRM_FAMILY = TRMFamily()
+"""The family of tiny recursive models."""
+
+
 class ETRMFamily(RecursiveFamily[ETRMConfig]):
     """Encoder-based TRM (ETRM): an encoder of demonstrations in place of the puzzle embedding."""
 
     name = "etrm"
     Config = ETRMConfig
-    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE)
-    beside = ("exact_new", "exact_exchanged")
+    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *COLLAPSE, START_STEPS)
+    beside = ("exact_new", "exact_exchanged", "exchanged_chance", "start_steps")
+    claims = "analysis.recursive.claims:ETRM_CLAIMS"
+    decoders: ClassVar[Mapping[str, Family[Any]]] = {TRM_FAMILY.name: TRM_FAMILY}
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
         return ETRMTask(config, data, device)
 
     def guards(self, config: ETRMConfig) -> Sequence[Guard]:
-        """Returns the guard on an encoder that starves, unless it is not to be trained."""
-        return () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        """Returns also the guard on an encoder that starves, unless it is not to be trained."""
+        own = () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
+        return (*super().guards(config), *own)
 
     def checkpoint_bytes(self, config: ETRMConfig) -> int:
         """Estimates a checkpoint's bytes: as for TRM, and the demonstrations that ACT carries."""
@@ -235,7 +254,5 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
 
 HRM_FAMILY = HRMFamily()
 """The family of hierarchical reasoning models."""
-TRM_FAMILY = TRMFamily()
-"""The family of tiny recursive models."""
 ETRM_FAMILY = ETRMFamily()
 """The family of encoder-based tiny recursive models."""

@@ -86,9 +86,9 @@ class Attention(nn.Module):
         rows, positions, width = x.shape
         qkv = self.qkv(x).view(rows, positions, 3 * self.heads, width // self.heads)
         if by is not None:
-            turned = _rotate(qkv[:, :, : 2 * self.heads], by).to(qkv.dtype)
-            query, key = turned.chunk(2, 2)
-            value = qkv[:, :, 2 * self.heads :]
+            # Not slices: the gradient of each would be padded with zeros, and then added.
+            turned, value = qkv.split([2 * self.heads, self.heads], 2)
+            query, key = _rotate(turned, by).to(qkv.dtype).chunk(2, 2)
         else:
             query, key, value = qkv.chunk(3, 2)
         seen = F.scaled_dot_product_attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))

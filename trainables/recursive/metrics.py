@@ -17,27 +17,33 @@ from torch import Tensor
 from leadline.measure import Measure, Metric, Series
 from leadline.statistics import mean_over_units
 from leadline.task import Split
+from trainables.puzzles import votes
 from trainables.puzzles.data import PuzzleData
-from trainables.puzzles.puzzle import I64, PAD, Boards
+from trainables.puzzles.puzzle import I64, PAD, Boards, Rows
 from trainables.puzzles.scoring import by_unit, divided
 from trainables.recursive import losses
 from trainables.recursive.act import halts
+from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.dynamics import lyapunov
 from trainables.recursive.model import RecursiveNet, Rollout
 
 __all__ = [
+    "CLEAN",
     "LADDER",
     "METRICS",
     "PROBED",
     "UNIT",
     "Scores",
+    "answering",
     "exponents",
     "halting_step",
     "judged",
     "parts",
+    "passes",
     "probed",
     "rung",
     "score",
+    "score_clean",
     "shown",
     "tensors",
     "think",
@@ -88,12 +94,14 @@ METRICS = (
         optional=True,
     ),
     Metric("shape", "max", UNIT, "share of answers whose grid has the right height and width", optional=True),
+    *votes.vote_metrics(UNIT),
     Metric(
         "robust",
         "max",
         UNIT,
         f"share of perturbed starts from which the whole board is right, mean over the ladder of sigmas; "
         f"on {PROBED} validation boards",
+        optional=True,
     ),
     *(
         Metric(
@@ -102,6 +110,7 @@ METRICS = (
             UNIT,
             f"the same at sigma {sigma:g} on z_H and z_L",
             series=_basin(sigma),
+            optional=True,
         )
         for sigma in LADDER
     ),
@@ -126,6 +135,7 @@ METRICS = (
             UNIT,
             f"largest local Lyapunov exponent, number {i}, of the latent map, per segment; on {EXPONENT_BOARDS} boards",
             role="descriptive",
+            optional=True,
         )
         for i in range(1, EXPONENTS + 1)
     ),
@@ -135,9 +145,13 @@ Array = npt.NDArray[np.float64]
 
 
 def probed(data: PuzzleData, split: Split) -> int:
-    """Returns how many of a split's first boards of known tasks are perturbed too."""
+    """Returns how many of a split's first boards of known tasks are perturbed, where any are."""
     boards = len(divided(data.puzzle, data.scored(split))[0])
     return boards if split == "test" else min(PROBED, boards)
+
+
+CLEAN = ("exact", "accuracy", "q_accuracy", "halt_steps")
+"""The metrics of one rollout of each board from the clean start, and of grids also `shape`."""
 
 
 class Scores(NamedTuple):
@@ -195,10 +209,21 @@ def judged(model: RecursiveNet, said: Rollout, labels: Tensor) -> Scores:
         labels: int64 [boards, tokens]; a label of -100 is not scored.
     """
     logits, q = said.logits[-1], said.q_halt[-1]
-    exact = losses.exactly_right(logits, labels)
-    sound = logits.isfinite().flatten(1).all(1) & said.q_halt.isfinite().all(0)
+    exact, sound = losses.exactly_right(logits, labels), _sound(said)
     found = (exact, losses.accuracy(logits, labels), (q >= 0) == exact, halting_step(model, said))
     return Scores(*(torch.where(sound, value.double(), math.nan).cpu().numpy() for value in found))
+
+
+def _sound(said: Rollout) -> Tensor:
+    """Tells which boards' answers are finite, and all their Q, bool [boards]."""
+    return said.logits[-1].isfinite().flatten(1).all(1) & said.q_halt.isfinite().all(0)
+
+
+def _at_once(model: RecursiveNet) -> int:
+    """Returns how many boards are scored at a time."""
+    puzzle = model.config.puzzle
+    tokens = puzzle.cells * (1 + (2 * puzzle.demonstrations if model.shown else 0))
+    return max(1, min(_BOARDS_AT_ONCE, _TOKENS_AT_ONCE // tokens))
 
 
 def parts(
@@ -208,12 +233,10 @@ def parts(
 
     The boards are in the form that the model is given.
     """
-    puzzle = model.config.puzzle
-    tokens = puzzle.cells * (1 + (2 * puzzle.demonstrations if model.shown else 0))
-    rows = max(1, min(_BOARDS_AT_ONCE, _TOKENS_AT_ONCE // tokens))
+    rows = _at_once(model)
     for first in range(0, count, rows):
         index = np.arange(first, min(first + rows, count))
-        yield index, tensors(puzzle.rows(boards, index), device)
+        yield index, tensors(model.config.puzzle.rows(boards, index), device)
 
 
 def _noise(model: RecursiveNet, first: int, rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -282,33 +305,72 @@ def score(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.dev
     Args:
         model: the network.
         boards: the split.
-        perturbed: the first so many boards of known tasks are rolled out from perturbed starts too.
+        perturbed: the first so many boards of known tasks are rolled out from perturbed starts too;
+            where it is 0, nothing is asked of the dynamics around the clean start.
         device: where the model is.
     """
-    puzzle = model.config.puzzle
-    known, new = divided(puzzle, boards)
-    units = puzzle.units(known)
-    clean, shape = _clean(model, known, device)
-    ladder = _ladder(model, known, perturbed, device)
-    growth = exponents(model, known, device)
+    known, new = divided(model.config.puzzle, boards)
+    return {
+        **score_clean(model, known, device),
+        **(_dynamics(model, known, perturbed, device) if perturbed else {}),
+        # Without demonstrations nothing tells a network of a task that it was not trained on.
+        **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
+    }
+
+
+def _dynamics(model: RecursiveNet, boards: Boards, perturbed: int, device: torch.device) -> dict[str, Measure]:
+    """Returns the basins of the solutions and the exponents, on the first boards."""
+    units = model.config.puzzle.units(boards)
+    ladder, growth = _ladder(model, boards, perturbed, device), exponents(model, boards, device)
 
     def share(values: Array) -> Measure:
         return mean_over_units(by_unit(values, units[: len(values)]), (0.0, 1.0))
 
     return {
-        "exact": share(clean.exact),
         "robust": share(np.mean(list(ladder.values()), axis=0)),
         **{rung(sigma): share(solved) for sigma, solved in ladder.items()},
-        "accuracy": share(clean.accuracy),
-        "q_accuracy": share(clean.q_accuracy),
-        "halt_steps": mean_over_units(by_unit(clean.halt_steps, units), (1.0, float(model.config.halt_max_steps))),
         **{f"lambda{i + 1}": mean_over_units(by_unit(growth[:, i], units[: len(growth)])) for i in range(EXPONENTS)},
-        **({} if shape is None else {"shape": share(shape)}),
-        # Without demonstrations nothing tells a network of a task that it was not trained on.
-        **({"exact_new": _exact(model, new, device)} if len(new) and model.shown else {}),
+    }
+
+
+@torch.no_grad()
+def score_clean(model: RecursiveNet, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns the metrics `CLEAN`, which one rollout from the clean start gives.
+
+    Args:
+        model: the network.
+        boards: boards of known tasks.
+        device: where the model is.
+    """
+    units, limit = model.config.puzzle.units(boards), float(model.config.halt_max_steps)
+    clean, shape = _clean(model, boards, device)
+    found = {name: getattr(clean, name) for name in CLEAN} | ({} if shape is None else {"shape": shape})
+    return {
+        name: mean_over_units(by_unit(values, units), (1.0, limit) if name == "halt_steps" else (0.0, 1.0))
+        for name, values in found.items()
     }
 
 
 def _exact(model: RecursiveNet, boards: Boards, device: torch.device) -> Measure:
     units = model.config.puzzle.units(boards)
     return mean_over_units(by_unit(_clean(model, boards, device)[0].exact, units), (0.0, 1.0))
+
+
+def answering(model: RecursiveNet, device: torch.device) -> votes.Answer:
+    """Returns the function that answers rows, after all segments, and says by Q-halt how surely."""
+
+    @torch.no_grad()
+    def answer(_: Boards, rows: Rows) -> votes.Answers:
+        size, tokens, q = _at_once(model), [], []
+        for first in range(0, len(rows["inputs"]), size):
+            said = think(model, tensors({name: array[first : first + size] for name, array in rows.items()}, device))
+            tokens.append(said.logits[-1].argmax(-1).masked_fill(~_sound(said)[:, None], -1))
+            q.append(said.q_halt[-1].double().sigmoid())
+        return votes.Answers(torch.cat(tokens).cpu().numpy(), torch.cat(q).cpu().numpy())
+
+    return answer
+
+
+def passes(model: RecursiveNet, boards: Boards, config: RecursiveConfig, device: torch.device) -> dict[str, Measure]:
+    """Returns `pass1` and `pass2` of a model in evaluation mode on a split; {} without `votes`."""
+    return votes.passes(config.puzzle, boards, answering(model, device), config.votes)

@@ -212,7 +212,7 @@ class RecursiveNet(nn.Module):
                 if update == "l":
                     z_l = self.lower(z_l, z_h + x, by, again)
                 else:
-                    z_h = self.upper(z_h, z_l, by, again)
+                    z_h = self.upper(z_h, z_l if self.config.l_cycles else x, by, again)
         return z_h, z_l
 
     def q(self, z_h: Tensor) -> Tensor:
@@ -240,9 +240,11 @@ class RecursiveNet(nn.Module):
             segments: T.
             parts: number of equal parts of the rows that are computed one after another.
             ahead: whether `Rollout.ahead` is computed too.
-            shown: further rows by name, [R, ...], which `contexts` reads.
+            shown: further rows by name, which `contexts` reads, [R, ...]; with one part also
+                [R / K, ...], where the boards repeat K times.
         """
         named = {"inputs": inputs, "puzzles": puzzles, "z_h": z_h, "z_l": z_l, **shown}
+        assert parts == 1 or all(len(tensor) == len(inputs) for tensor in named.values())
         rows = zip(*(tensor.chunk(parts) for tensor in named.values()), strict=True)
         found = [self._roll(segments=segments, ahead=ahead, **dict(zip(named, part, strict=True))) for part in rows]
         if parts == 1:
@@ -355,8 +357,10 @@ class ETRM(TRM):
 
     def __init__(self, config: ETRMConfig, shape: Shape) -> None:
         super().__init__(config, shape)
+        self.requires_grad_(not config.freeze_decoder)
         if config.task_embedding:
             self.shown = ()
+            self.puzzle.requires_grad_(True)
         else:
             self.encoder = Encoder(config, shape.tokens, shape.vocabulary).requires_grad_(not config.freeze_encoder)
 
@@ -383,14 +387,16 @@ class ETRM(TRM):
         if not self.shown:
             return super().contexts(puzzles, segments)
         times = segments if self.config.encoding == "fct" and self.training else 1
-        return [self._encode(time, **shown) for time in range(times)]
+        # Where fewer demonstrations are given than boards, the boards repeat.
+        copies = len(puzzles) // len(shown[self.shown[-1]])
+        return [self._encode(time, copies, **shown) for time in range(times)]
 
-    def _encode(self, time: int, **shown: Tensor) -> Context:
+    def _encode(self, time: int, copies: int, **shown: Tensor) -> Context:
         noise = shown["noise"][:, time] if "noise" in shown else None
         given = [*(shown[name] for name in self.shown), noise]
         if "fresh" not in shown:
             with mixed(self.config.precision, self.h_init.device):
-                encoded = self.encoder(*given)
+                encoded = self.encoder(*given, copies)
             return Context(encoded.context, encoded)
         # The encoder runs even where no row is fresh: its gradient is then 0, rather than none, as
         # several workers need it.

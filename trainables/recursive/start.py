@@ -1,28 +1,32 @@
 """Fine-tuning: a checkpoint whose weights training begins with.
 
-It is part of the data: read once, and shared between trials.
+It is part of the data: read once, and shared between trials. Of a network that looks up a context
+for each task, as TRM does, ETRM takes the decoder: all but these contexts, in whose place its
+encoder begins anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import nn
 
 from leadline.checkpoint import Checkpoint, DamagedCheckpoint, checkpoints_at
 from leadline.config import ConfigError
 from leadline.family import Family
 from leadline.finding import Finding
+from leadline.measure import Metric
 from leadline.storage import Folder, StorageError
 from trainables.puzzles.data import PuzzleData
-from trainables.recursive.config import RecursiveConfig
+from trainables.recursive.config import ETRMConfig, RecursiveConfig
+from trainables.recursive.model import PUZZLE
 
-__all__ = ["RecursiveData", "Start", "audit_start", "read_start", "same_architecture"]
+__all__ = ["START_STEPS", "RecursiveData", "Start", "audit_start", "fits", "read_start"]
 
 ARCHITECTURE = (
     "task",
@@ -37,17 +41,30 @@ ARCHITECTURE = (
     "round_to",
     "positions",
     "rope_theta",
-    "puzzle_emb",
-    "puzzle_tokens",
     "mlp_t",
     "q_continue",
+)
+"""The fields that decide what the weights of a decoder mean."""
+CONTEXT = (
+    "puzzle_emb",
+    "puzzle_tokens",
     "encoder",
     "pooling",
     "encoder_layers",
     "set_layers",
     "context_tokens",
+    "encoding",
 )
-"""The fields that decide what the weights mean."""
+"""Those that decide what stands ahead of the board."""
+START_STEPS = Metric(
+    "start_steps",
+    "min",
+    "optimizer steps",
+    "optimizer steps that the checkpoint had which a trial began with (`start`); no part of its budget",
+    role="descriptive",
+    optional=True,
+)
+"""What a start brought, beside what a trial spends itself."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +73,24 @@ class Start:
 
     Attributes:
         name: folder of the checkpoint.
+        before: the configuration that it was trained with.
         step: optimizer steps that it was trained for.
-        config: the configuration that it was trained with, as plain values.
+        samples: samples that it was trained on, as its family counts them.
+        decoder: whether the decoder alone is taken.
         arrays: its weights by name, the averaged ones if the checkpoint has them.
     """
 
     name: str
+    before: RecursiveConfig
     step: int
-    config: Mapping[str, Any]
+    samples: int
+    decoder: bool
     arrays: Mapping[str, npt.NDArray[Any]]
 
-    def weights(self) -> dict[str, Tensor]:
-        """Returns copies of the weights, as a module loads them."""
-        return {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
+    def load(self, net: nn.Module) -> None:
+        """Puts copies of the weights into a network, which keeps those that were not taken."""
+        weights = {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
+        net.load_state_dict({**net.state_dict(), **weights} if self.decoder else weights)
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
@@ -98,8 +120,13 @@ def _checkpoint(place: str) -> Checkpoint:
     )
 
 
-def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
+def read_start(family: Family[Any], config: RecursiveConfig, others: Mapping[str, Family[Any]]) -> Start | None:
     """Returns the weights that the configuration begins with; None if it begins at random.
+
+    Args:
+        family: the configuration's family.
+        config: names the checkpoint.
+        others: the families by name whose decoder may be taken, too.
 
     Raises:
         ConfigError: if there is no intact checkpoint there, or it is of another family or
@@ -108,33 +135,68 @@ def read_start(family: Family[Any], config: RecursiveConfig) -> Start | None:
     if not config.start:
         return None
     name, found = config.start, _checkpoint(config.start)
-    if found.record["family"] != family.name:
-        raise ConfigError(f"start: {name} is of the family {found.record['family']}, this one is {family.name}")
-    same_architecture(name, found.record["config"], config)
-    arrays = {key: tensor.numpy() for key, tensor in family.scored_weights(found.state).items()}
-    return Start(name, found.step, found.record["config"], arrays)
+    named = found.record["family"]
+    if named != family.name and named not in others:
+        raise ConfigError(f"start: {name} is of the family {named}, this one is {' or '.join([family.name, *others])}")
+    source = family if named == family.name else others[named]
+    before = source.config(found.record["config"])
+    decoder = named != family.name or bool(before.task_embedding and config.reads_demonstrations)
+    _same(name, before, config, (*ARCHITECTURE, *(() if decoder else CONTEXT)))
+    arrays = {
+        key: tensor.numpy()
+        for key, tensor in source.scored_weights(found.state).items()
+        if not (decoder and key.startswith(PUZZLE))
+    }
+    return Start(name, before, found.step, found.record["history"][-1]["samples"], decoder, arrays)
 
 
-def same_architecture(name: str, trained: Mapping[str, Any], config: RecursiveConfig) -> None:
-    """Refuses weights of another architecture.
+def _same(name: str, before: RecursiveConfig, config: RecursiveConfig, fields: Sequence[str]) -> None:
+    """Refuses weights that mean something else.
 
     Raises:
-        ConfigError: naming the first field that differs.
+        ConfigError: naming the fields that differ.
     """
-    for field in ARCHITECTURE:
-        if field in trained and getattr(config, field, None) != trained[field]:
-            needed = f"{field}: must be {trained[field]}, as in {name}, which start names"
-            raise ConfigError(f"{needed} (got {getattr(config, field, None)})")
+    pairs = [
+        (field, getattr(before, field), getattr(config, field, None)) for field in fields if hasattr(before, field)
+    ]
+    if differ := [f"{field}: must be {was} (got {now})" for field, was, now in pairs if was != now]:
+        raise ConfigError(f"{'; '.join(differ)}, as in {name}, which start names")
 
 
-def audit_start(family: Family[Any], config: RecursiveConfig, start: Start) -> Finding:
+def fits(start: Start, config: RecursiveConfig) -> None:
+    """Refuses a start that does not fit a configuration which shares its data.
+
+    Raises:
+        ConfigError: naming the fields that differ.
+    """
+    _same(start.name, start.before, config, (*ARCHITECTURE, *(() if start.decoder else CONTEXT)))
+    if start.before.prefix != config.prefix:
+        field = (
+            "pooling" if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens else "context_tokens"
+        )
+        tokens = f"{start.before.prefix} tokens stand ahead of the board in {start.name}, which start names"
+        raise ConfigError(f"{field}: {tokens}, and {config.prefix} here")
+
+
+def audit_start(config: RecursiveConfig, start: Start) -> Finding:
     """Checks that a start was trained on the same split.
 
     On another it may have seen boards that are scored.
+
+    Raises:
+        ConfigError: if it does not fit the configuration.
     """
-    before = family.config(start.config)
+    fits(start, config)
+    before = start.before
     same = before.data_key == config.data_key and not before.start
-    how = "trained on another split, or itself from a start, and may have seen the boards scored here"
-    if same:
-        how = "trained on the same split"
-    return Finding("overlap_start", not same, float(not same), f"{start.name} ({start.step} steps): {how}.")
+    how = "trained on the same split"
+    if not same:
+        why = (
+            f"itself from a start, {before.start}"
+            if before.start
+            else f"trained on {before.data_key}, this is {config.data_key}"
+        )
+        how = f"{why}, so it may have seen the boards scored here"
+    taken = "its decoder" if start.decoder else "all its weights"
+    spent = f"{start.step} steps, {start.samples} samples"
+    return Finding("overlap_start", not same, float(not same), f"{start.name} ({spent}), {taken}: {how}.")

@@ -16,9 +16,11 @@ from leadline.curriculum import StageClock
 from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
 from trainables.puzzles.data import Sampler
+from trainables.puzzles.puzzle import I64, Boards
+from trainables.puzzles.scoring import divided, of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import probed, score, tensors
+from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
@@ -44,7 +46,7 @@ class RecursiveTask(Task):
         self.device = device
         net = network(config)
         if data.start is not None:
-            net.load_state_dict(data.start.weights())
+            data.start.load(net)
         self.net = net.to(device)
         self.model: nn.Module = self.net
         self.clock = StageClock(config.curriculum, config.steps) if config.curriculum else None
@@ -152,6 +154,7 @@ class RecursiveTask(Task):
         clean, starts = self._starts(batch, progress)
         self._arrived[int(batch["slot"][0])] = perturb.arrived(self.config, clean, starts)
         rows = self._copies(batch)
+        rows |= {name: batch[name] for name in self.net.shown}  # once for all trajectories of a board
         labels = rows.pop("labels")
         rows |= {"z_h": starts.z_h, "z_l": starts.z_l, **self._beside(batch, None)}
         said: Rollout = model(segments=limit, ahead=self.net.looks_ahead, **rows)
@@ -210,23 +213,46 @@ class RecursiveTask(Task):
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the averaged weights."""
-        with contextlib.nullcontext() if self.average is None else self.average.applied():
+        with self._averaged():
             return self._scored(split)
+
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the tasks of known boards; None for what takes more than the clean rollout."""
+        return strata(self.data.puzzle, self._known) if metric in (*CLEAN, "shape") else None
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Returns the metrics of the clean rollout, with the averaged weights."""
+        with self._averaged():
+            return score_clean(self.net, of_units(self.data.puzzle, self._known, units), self.device)
+
+    @property
+    def _known(self) -> Boards:
+        return divided(self.data.puzzle, self.data.validation)[0]
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     def _scored(self, split: Split) -> dict[str, Measure]:
         """Returns every metric on a split, with the weights as they are."""
-        return score(self.net, self.data.scored(split), probed(self.data, split), self.device)
+        boards = self.data.scored(split)
+        perturbed = probed(self.data, split) if self.config.probes_dynamics else 0
+        found = score(self.net, boards, perturbed, self.device)
+        return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def facts(self, step: int) -> dict[str, float]:
-        """Returns how far the noise has grown, and the noise of the last step that had any."""
+        """Returns what a start brought, and how far the noise has grown with that of the last step
+        that had any.
+        """
+        start = self.data.start
+        brought = {} if start is None else {"start/steps": float(start.step), "start/samples": float(start.samples)}
         if self.config.mode == "none":
-            return {}
+            return brought
         noise = {
             f"noise/{name}/{part}": value
             for name, found in self._last.items()
             for part, value in found._asdict().items()
         }
-        return {"noise_ramp": perturb.grown(self.config, self.clock, step / self.config.steps), **noise}
+        return {**brought, "noise_ramp": perturb.grown(self.config, self.clock, step / self.config.steps), **noise}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the carry, the noise that `facts` tells, and the averaged weights."""

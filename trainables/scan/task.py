@@ -30,6 +30,8 @@ __all__ = ["ScanTask", "network"]
 
 I64 = npt.NDArray[np.int64]
 
+_ROWS_OF = {"tokens": "exact"}
+"""The metric whose rows another one is measured on, too."""
 POSITIONS = 256
 """Positions that a transformer has codes for; the longest answer has 121, its END included."""
 
@@ -107,10 +109,26 @@ class ScanTask(Task):
 
     def evaluate(self, split: Split) -> dict[str, Measure]:
         """Scores the answers to a split's commands, under no rule and under rules."""
+        rows = self._rows(split)
+        return score(rows, {name: self._answers(part) for name, part in rows.items()})
+
+    def _rows(self, split: Split) -> dict[str, Rows]:
+        """The rows that a split is scored on, by metric."""
         if split not in self._scored:
             self._scored[split] = scored(self.config, self.data, split)
-        rows = self._scored[split]
-        return score(rows, {name: self._answers(part) for name, part in rows.items()})
+        return self._scored[split]
+
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the rules of the commands of a metric; None for one whose units are rules."""
+        rows = self._rows("validation").get(_ROWS_OF.get(metric, metric))
+        return None if rows is None else rows.names
+
+    def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
+        """Scores the answers to some of the commands of a metric."""
+        name = _ROWS_OF.get(metric, metric)
+        rows = Rows(*(column[units] for column in self._rows("validation")[name]))
+        found = score({name: rows}, {name: self._answers(rows)})
+        return {metric: found[metric]}
 
     def _answers(self, rows: Rows) -> I64:
         """Answers to rows, int64 [rows, positions]; -1 in rows where the network says no number.

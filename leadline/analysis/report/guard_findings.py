@@ -34,6 +34,7 @@ ADVICE: Mapping[str, str] = {
         "Compare with the learning rate and the curriculum of that moment before calling it a limit of the model."
     ),
     "throughput": "The machine was slow or shared: compare by steps or samples, not by time.",
+    "validation_cost": "Report less often, score fewer rows, or give the family parts to score.",
     "memory": "Halve the micro-batch, or look for tensors that are kept from step to step.",
 }
 """Advice by how a guard's name begins, or by a word in it."""

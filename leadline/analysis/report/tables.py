@@ -252,10 +252,8 @@ def others(history: History) -> dict[str, Any]:
     `names` are the metrics, `rows` the values.
     """
     best = {stratum: next(iter(leaderboard.ranked(history, stratum)), None) for stratum in leaderboard.strata(history)}
-    shown = [trial for trial in best.values() if trial and trial.reports]
-    names = list(
-        dict.fromkeys(name for trial in shown for name in trial.reports[-1].metrics if name.startswith("validation/"))
-    )
+    shown = [trial.scored for trial in best.values() if trial and trial.scored]
+    names = list(dict.fromkeys(name for report in shown for name in report.metrics if name.startswith("validation/")))
     rows: list[tuple[str, str, list[float | None]]] = []
     for stratum, trial in best.items():
         if trial and trial.reports:

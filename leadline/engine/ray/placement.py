@@ -523,6 +523,7 @@ class Placement:
             gpus=settings.gpus_per_trial,
             workers=settings.workers(assignment.config, free),
             metric=settings.metric,
+            rungs=settings.rung_steps(assignment.config),
             test=assignment.test,
             known=assignment.known,
             stuck_after=settings.stuck_after,

@@ -84,6 +84,8 @@ class AttemptSpec:
     gpus: float
     workers: int
     metric: str
+    rungs: tuple[int, ...]
+    """The optimizer steps at which the trial is judged, so that all of validation is scored."""
     test: bool
     known: int
     stuck_after: float
@@ -153,6 +155,7 @@ def _loop(spec: AttemptSpec, world: World, log: Callable[[str], None], alive: Ca
         world=world,
         test=spec.test,
         metric=spec.metric,
+        rungs=spec.rungs,
         log=log,
         alive=alive,
     )

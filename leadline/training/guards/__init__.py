@@ -12,6 +12,7 @@ from leadline.training.guards.plateau import Plateau
 from leadline.training.guards.sensitivity import InputSensitivity
 from leadline.training.guards.spikes import Spikes
 from leadline.training.guards.throughput import Throughput
+from leadline.training.guards.validation_cost import ValidationCost
 
 __all__ = ["every_guard"]
 
@@ -19,4 +20,4 @@ __all__ = ["every_guard"]
 def every_guard() -> list[Guard]:
     """Makes the guards that every trial has, new ones for each attempt."""
     watching_steps = [InputSensitivity(), GradientCoverage(), NoOpTerm(), NoOpStage(), EffectivePerturbation()]
-    return [*watching_steps, LearningRate(), Spikes(), Plateau(), Throughput(), Memory()]
+    return [*watching_steps, LearningRate(), Spikes(), Plateau(), Throughput(), Memory(), ValidationCost()]

@@ -41,8 +41,10 @@ class Interval:
         seconds: training seconds of this interval, without evaluation, saving and guards.
         losses: the loss of every step, float64 [steps].
         rates: learning rate of each parameter group of each optimizer, as it stands now.
-        objective: the family's objective on validation; NaN where this worker does not evaluate.
+        objective: the family's objective on validation, or on the part of it that each report is
+            scored on; NaN where this worker does not evaluate.
         minimise: whether smaller is better.
+        scoring: seconds of scoring validation at the end of this interval.
     """
 
     step: int
@@ -53,6 +55,7 @@ class Interval:
     rates: tuple[float, ...]
     objective: Measure
     minimise: bool
+    scoring: float = 0.0
 
 
 class Guard:

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from analysis.collatz.ablation import Ablation, Effect, MaskedFamily, ablation, groups, masked, permuted, training_mean
 from analysis.collatz.subject import FIRST_SEED, Subject, network_potential
-from analysis.collatz.tables import ablation_page, plain
+from analysis.collatz.tables import ablation_page
+from analysis.questions import plain
 from leadline.statistics import two_way
 from leadline.training.loop import Loop
 from tests.analysis.collatz.subjects import config, data, formula_network, trained, untrained

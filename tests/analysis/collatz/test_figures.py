@@ -9,8 +9,9 @@ import pytest
 
 from analysis.collatz.attribution import attribution
 from analysis.collatz.failures import steps_of, violations
-from analysis.collatz.figures import WORST, attribution_figure, checked, margins_figure, write
+from analysis.collatz.figures import WORST, attribution_figure, margins_figure, write
 from analysis.collatz.subject import Subject
+from analysis.page import checked
 from leadline.config import ConfigError
 from tests.analysis.collatz.subjects import config, data, formula_network, untrained
 from trainables.collatz.family import COLLATZ

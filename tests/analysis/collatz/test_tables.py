@@ -12,7 +12,8 @@ from rich.console import Console, RenderableType
 from analysis.collatz.ablation import Ablation, Effect, Group
 from analysis.collatz.attribution import Attribution, Position, attribution
 from analysis.collatz.lookahead import Curve, Point, curve, sentences
-from analysis.collatz.tables import ablation_page, attribution_page, curve_page, plain
+from analysis.collatz.tables import ablation_page, attribution_page, curve_page
+from analysis.questions import plain
 from leadline.measure import Measure
 from tests.analysis.collatz.subjects import config, data, formula_network
 

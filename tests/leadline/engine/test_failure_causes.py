@@ -165,7 +165,7 @@ def test_the_process_says_what_was_tried_and_held(tmp_path: Any, monkeypatch: py
     monkeypatch.setattr(workers, "_data", lambda spec: None)
     monkeypatch.setattr(workers, "this_process", here)
     reports = workers.one_process(
-        workers.AttemptSpec(**fields, **machine, data_key="", data=b"", metric="error", test=False, known=0)
+        workers.AttemptSpec(**fields, **machine, data_key="", data=b"", metric="error", rungs=(), test=False, known=0)
     )
     assert next(reports)[0].facts["micro_batch"] == 2
     error = raised(lambda: next(reports))

@@ -16,6 +16,7 @@ from trainables.puzzles.audit import audit
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import Boards
 from trainables.puzzles.rules import NEW, PARTS, RULE, GridRules, _distinct, part
+from trainables.puzzles.sudoku import Sudoku
 from trainables.recursive.config import TRMConfig
 
 COUNTS = {"test": 30, "validation": 20, "train": 120}
@@ -210,3 +211,18 @@ def test_rules_by_name() -> None:
     assert puzzle.key.endswith("fill 9+border 2")
     with pytest.raises(ConfigError, match=r"^task_ids: no rule 'fill 7' can be trained on"):
         make(TRMConfig, {**FIELDS, "task_ids": "fill 7"})
+
+
+def test_boards_that_agree_with_the_next_ones_rule(puzzle: GridRules, splits: dict[str, Boards]) -> None:
+    """Those of one rule do, and others whose answers happen to be the same."""
+    boards = splits["train"]
+    order = np.argsort(boards.extra[RULE], kind="stable")
+    rules = boards.extra[RULE][order].tolist()
+    found = puzzle.agreeing(boards.take(order)).tolist()
+    for place, (own, after) in enumerate(zip(rules, [*rules[1:], rules[0]], strict=True)):
+        (pair,) = _pairs(puzzle, boards.inputs[order[[place]]], boards.labels[order[[place]]])
+        assert found[place] == (RULES[NAMES[after]].answer(pair[0]).tolist() == pair[1].tolist())
+        assert found[place] or own != after
+    assert not all(found)
+    assert sum(puzzle.agreeing(boards)) < len(boards) / 4, "rules take turns"
+    assert Sudoku(4).agreeing(boards) is None

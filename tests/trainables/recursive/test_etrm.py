@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from tests.trainables.recursive.permuted import PERMUTED
 from trainables.puzzles.puzzle import Boards
 from trainables.recursive.collapse import collapse
 from trainables.recursive.config import TRMConfig
+from trainables.recursive.encoder import Encoded
 from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.family import ETRM_FAMILY
 from trainables.recursive.metrics import judged, parts, think
@@ -94,6 +95,8 @@ def difference(found: Tensor, expected: Tensor) -> float:
         ({"pooling": "none"}, 1.0, 6),
         (FCT, 1.0, 18),
         ({"rollout": "parallel_fixed"}, 1.0, 6),
+        ({"rollout": "parallel_fixed", "mode": "multi_perturbed_ce", "k": 2}, 1.0, 6),
+        ({**FCT, "mode": "multi_perturbed_ce", "k": 2}, 1.0, 18),
         ({"encoding": "cached"}, 1 / 3, 2),
         ({"encoding": "cached", "halt_max_steps": 6}, 1 / 6, 1),
         ({"encoding": "cached", "mode": "multi_perturbed_ce", "k": 2}, 1 / 3, 4),
@@ -127,6 +130,46 @@ def test_fixed_computation_is_its_segments_one_after_another(data: RecursiveData
         streamed.after_step(number + 1)
     assert difference(gradient(fixed), gradient(once)) < 1e-5
     assert difference(gradient(fixed), gradient(streamed)) < 1e-5
+
+
+@pytest.mark.parametrize("fields", [{"rollout": "act_mask"}, FCT])
+def test_trajectories_of_a_board_share_its_encoding(fields: dict[str, Any], data: RecursiveData) -> None:
+    """With the terms and the gradient of an encoding for each, also where each draws noise of its own."""
+    one = task(data, **fields, encoder="variational", kl_weight=0.5, mode="multi_perturbed_ce", k=3)
+    batch, found = one.batch(0), []
+
+    def repeated(**rows: Any) -> Any:
+        return one.net(
+            **{**rows, **{name: rows[name].repeat(3, *[1] * (rows[name].dim() - 1)) for name in one.net.shown}}
+        )
+
+    for model in (one.net, repeated):
+        one.net.zero_grad()
+        terms = one.losses(cast(Any, model), batch, 0.5)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        found.append((gradient(one), {name: float(term.detach()) for name, term in terms.items()}))
+    (shared, told_once), (apart, told_thrice) = found
+    assert told_once == pytest.approx(told_thrice, rel=1e-5)
+    assert difference(shared, apart) < 1e-5
+
+
+def test_a_trajectory_that_is_cut_off_does_not_count_as_covered(
+    data: RecursiveData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the other one of its board has brought the encoder a gradient."""
+    encode = ETRM._encode
+
+    def cut(self: ETRM, time: int, copies: int, **shown: Tensor) -> Context:
+        found = encode(self, time, copies, **shown)
+        assert found.tokens is not None
+        return found._replace(tokens=torch.cat([found.tokens[:6], found.tokens[6:].detach()]))
+
+    monkeypatch.setattr(ETRM, "_encode", cut)
+    one = task(data, rollout="parallel_fixed", mode="multi_perturbed_ce", k=2)
+    steps(one, 1)
+    found = told(one)
+    assert found["encoder/coverage"] == 0.5
+    assert found["encoder/rows"] == found["encoder/rows_used"] == 6
 
 
 def test_a_slot_keeps_its_demonstrations(data: RecursiveData) -> None:
@@ -194,7 +237,7 @@ def test_a_lookup_reads_no_demonstrations_and_says_nothing_of_new_rules() -> Non
         one.after_step(number + 1)
     assert not torch.equal(one.net.get_parameter("puzzle.weight"), before)
     assert not [name for name in one.tallies() if name.startswith("encoder/")]
-    assert ETRM_FAMILY.guards(config) == ()
+    assert [guard.name for guard in ETRM_FAMILY.guards(config)] == ["contradiction"]
     found = one.evaluate("validation")
     assert {"exact", "shape"} <= found.keys()
     assert not {"exact_new", "context_spread", "context_between", "exact_exchanged"} & found.keys()
@@ -211,9 +254,10 @@ def rows_of(data: RecursiveData, net: Any) -> dict[str, Tensor]:
     return found[1]
 
 
+@pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("pooling", ["mean", "attention", "none"])
-def test_what_is_masked_is_not_read(pooling: str, data: RecursiveData) -> None:
-    net = task(data, pooling=pooling).net.eval()
+def test_what_is_masked_is_not_read(pooling: str, paired: bool, data: RecursiveData) -> None:
+    net = task(data, pooling=pooling, paired=paired).net.eval()
     rows = rows_of(data, net)
     absent = ~rows["demo_mask"]
     assert absent.any()
@@ -234,20 +278,62 @@ def test_the_order_of_demonstrations_does_not_count(pooling: str, data: Recursiv
     torch.testing.assert_close(think(net, turned).logits, think(net, rows).logits, atol=1e-4, rtol=0)
 
 
-def test_a_plain_transformer(data: RecursiveData) -> None:
-    """No pooling, one cycle, one segment: a board's answer depends on every token of its demonstrations."""
-    config = PERMUTED.config({**SMALL, "pooling": "none", "h_cycles": 1, "l_cycles": 1, "halt_max_steps": 1})
-    assert config.prefix == 3 * 2 * 9
-    net = network(config)
+PLAIN: dict[str, Any] = {
+    **{name: value for name, value in SMALL.items() if name not in ("context_tokens", "explore")},
+    "pooling": "none",
+    "encoder_layers": 0,
+    "h_cycles": 1,
+    "l_cycles": 0,
+    "l_layers": 2,
+    "halt_max_steps": 1,
+}
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_plain_transformer(paired: bool, data: RecursiveData) -> None:
+    """Without z_L, one cycle, one segment: distinct blocks, each once, on the board behind all demonstrations."""
+    config = PERMUTED.config({**PLAIN, "paired": paired})
+    assert config.unused() == []
+    assert config.prefix == 3 * 9 * (1 if paired else 2)
+    net = network(config).eval()
     assert not any("queries" in name or ".set." in name for name, _ in net.named_parameters())
-    said = think(net, rows_of(data, net))
+    rows = rows_of(data, net)
+    said = think(net, rows)
+    (context,) = net.contexts(rows["puzzle"], 1, **{name: rows[name] for name in net.shown})
+    z = net.h_init + net.embed(rows["inputs"], context)
+    first, second = net.lower.blocks
+    assert torch.equal(net.head(second(first(z, None), None)[:, config.prefix :]), said.logits[0])
     (encoded,) = said.encoded
     (reached,) = torch.autograd.grad(said.logits.square().sum(), encoded.pairs)
-    assert (reached != 0).any(-1).all()
+    assert (reached != 0).any(-1).all(), "an answer depends on every token of its demonstrations"
+
+
+def test_what_has_no_effect_without_pooling() -> None:
     assert PERMUTED.config({**SMALL, "pooling": "none", "set_layers": 2}).unused() == [
         "set_layers=2 has no effect with pooling=none",
         "context_tokens=4 has no effect with pooling=none",
     ]
+
+
+def test_a_paired_cell_is_what_its_input_and_its_output_have_there(data: RecursiveData) -> None:
+    """It is PAD where both are, so that an output larger than its input is read."""
+    net = task(data, paired=True).net.eval()
+    assert isinstance(net, ETRM)
+    encoder = net.encoder
+    one, other = torch.randint(1, 5, (2, 1, 1, 9))
+    mask = torch.ones(1, 1, dtype=torch.bool)
+
+    def context(*cells: int) -> Tensor:
+        """Of an input that ends before the last cell, and an output with these two last cells."""
+        short, last = one.clone(), torch.tensor(cells)
+        short[..., -1] = 0
+        found: Encoded = encoder(short, torch.cat([other[..., :-2], last.expand(1, 1, 2)], -1), mask)
+        return found.context
+
+    assert not torch.allclose(context(1, 2), context(1, 3))
+    pairs = encoder(one, other, mask).pairs
+    expected = 4 * (encoder.inputs(one) + encoder.outputs(other)) / 2**0.5
+    torch.testing.assert_close(pairs, expected[0])
 
 
 def test_a_variational_encoder_draws_in_training_alone(data: RecursiveData) -> None:
@@ -278,7 +364,7 @@ def test_a_frozen_encoder_stays(data: RecursiveData) -> None:
     steps(one, 2)
     assert told(one)["encoder/coverage"] == 0.0
     assert all(p.grad is None for p in one.net.get_submodule("encoder").parameters())
-    assert not PERMUTED.guards(one.config)
+    assert [guard.name for guard in PERMUTED.guards(one.config)] == ["contradiction"]
 
 
 def run(**fields: Any) -> list[Report]:
@@ -306,8 +392,8 @@ def test_the_guard_measures_and_does_not_assume(monkeypatch: pytest.MonkeyPatch)
     """A context cut off by mistake, whatever the configuration says."""
     encode = ETRM._encode
 
-    def cut(self: ETRM, time: int, **shown: Tensor) -> Context:
-        found = encode(self, time, **shown)
+    def cut(self: ETRM, time: int, copies: int, **shown: Tensor) -> Context:
+        found = encode(self, time, copies, **shown)
         assert found.tokens is not None
         return found._replace(tokens=found.tokens.detach())
 
@@ -343,6 +429,12 @@ def test_an_exchange_is_a_derangement(data: RecursiveData, monkeypatch: pytest.M
     rows = rows_of(data, net)
     assert judged(net, oracle(net, rows), rows["labels"]).exact.mean() > 0.9
     assert collapse(net, data.validation, CPU)["exact_exchanged"].value < 0.2
+    assert "exchanged_chance" not in collapse(net, data.validation, CPU), "boards whose tasks have no number"
+    boards = data.validation
+    for tasks, chance in (([0, 0, 1, 2], 3 / 12), ([0, 1, 2, 3], 0.0)):
+        extra = {**boards.extra, "rule": np.tile(tasks, 3)}
+        named = Boards(boards.inputs, boards.labels, boards.classes, boards.guesses, extra)
+        assert collapse(net, named, CPU)["exchanged_chance"].value == chance
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from leadline.config import ConfigError
 from leadline.training.loop import Loop
-from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY, FilledBoard, RecursiveFamily
+from trainables.recursive.family import ETRM_FAMILY, HRM_FAMILY, TRM_FAMILY, FilledBoard, RecursiveFamily
 from trainables.recursive.metrics import score
 
 SMALL: dict[str, Any] = {
@@ -85,3 +85,33 @@ def test_an_untrained_network_answers_a_maze() -> None:
     assert str(found).splitlines() == list(found.board)
     with pytest.raises(ConfigError, match=r"^inputs: expected a maze of side 7"):
         TRM_FAMILY.predict(model, "1234341221434321", config)
+
+
+def test_a_grid_is_asked_with_what_its_network_reads() -> None:
+    """Demonstrations where they are encoded; the name of the task where that has an embedding."""
+    small = {"size": 5, "train_boards": 60, "hidden": 16, "heads": 2, "round_to": 16, "halt_max_steps": 1, "batch": 8}
+    query, name = ["012", "340", "000"], "keep 3"
+    shown = [[["300", "100", "000"], ["300", "000", "000"]]]
+    etrm, lookup = (ETRM_FAMILY.config({**small, "encoder": kind}) for kind in ("standard", "lookup"))
+    trm = TRM_FAMILY.config({**small, "task": "rules", "puzzle_emb": 16})
+    answers = {
+        ETRM_FAMILY: (
+            etrm,
+            {"query": query, "demonstrations": shown},
+            {"query": query, "task": name},
+            "demonstrations",
+        ),
+        TRM_FAMILY: (trm, {"query": query, "task": name}, query, "task"),
+        HRM_FAMILY: (HRM_FAMILY.config({**small, "task": "rules"}), query, None, ""),
+    }
+    for family, (config, right, wrong, lacking) in answers.items():
+        model = family.model(config).eval()
+        assert family.predict(model, right, config).valid is None
+        if lacking:
+            with pytest.raises(ConfigError, match=f"^inputs: needs `{lacking}`"):
+                family.predict(model, wrong, config)
+    model = ETRM_FAMILY.model(lookup).eval()
+    named = {"query": query, "task": name}
+    assert ETRM_FAMILY.predict(model, named, lookup) == ETRM_FAMILY.predict(
+        model, {**named, "demonstrations": shown}, lookup
+    )

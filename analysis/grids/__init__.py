@@ -1,0 +1,1 @@
+"""What is asked of networks that answer grids, of whichever family."""
