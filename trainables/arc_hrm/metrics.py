@@ -146,11 +146,18 @@ def answers(model: ArcHRM, rows: Rows, device: torch.device) -> Answers:
 
 
 def score(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
-    """Returns every declared metric of a model in evaluation mode on a split."""
+    """Returns every metric of a model in evaluation mode on a split, but those of votes."""
+    known, new = divided(puzzle, boards)
+    found = score_known(model, puzzle, known, device)
+    return {**found, "exact_new": score_known(model, puzzle, new, device)["exact"]} if len(new) else found
+
+
+def score_known(model: ArcHRM, puzzle: Puzzle, boards: Boards, device: torch.device) -> dict[str, Measure]:
+    """Returns the metrics of boards that are all of trained rules, or all of new ones."""
     rows = puzzle.rows(boards, np.arange(len(boards)))
     found, units = answers(model, rows, device), puzzle.units(boards)
     return {
-        **score_answers(puzzle, boards, found.tokens, rows["labels"]),
+        **_scored(puzzle, boards, found.tokens, rows["labels"]),
         "cycles": mean_over_units(by_unit(found.cycles, units), (1.0, float(model.config.max_cycles))),
         "halt": mean_over_units(by_unit(found.halt, units), SHARE),
     }

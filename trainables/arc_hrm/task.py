@@ -15,7 +15,7 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import passes, read_of, score
+from trainables.arc_hrm.metrics import passes, read_of, score, score_known
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import I64, Boards
@@ -113,12 +113,14 @@ class ArcHRMTask(Task):
         return {**found, **passes(self.net, boards, self.config, self.device)}
 
     def strata(self, metric: str) -> I64 | None:
-        """Returns the tasks of known boards; None for what other boards or their images tell."""
-        return None if metric in ("exact_new", "pass1", "pass2") else strata(self.data.puzzle, self._known)
+        """Returns the tasks of known boards; None for votes, and for new rules."""
+        apart = metric.startswith("pass") or metric == "exact_new"
+        return None if apart else strata(self.data.puzzle, self._known)
 
     def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
-        """Returns what one answer to each of some known boards tells."""
-        return score(self.net, self.data.puzzle, of_units(self.data.puzzle, self._known, units), self.device)
+        """Returns every metric but those of votes and new rules on some of the known boards."""
+        chosen = of_units(self.data.puzzle, self._known, units)
+        return score_known(self.net, self.data.puzzle, chosen, self.device)
 
     @property
     def _known(self) -> Boards:
