@@ -256,8 +256,8 @@ class Report:
 
     @property
     def whole(self) -> bool:
-        """Whether all of validation was scored, rather than a part of it."""
-        return any(name.startswith("validation/") for name in self.metrics)
+        """Whether all of a split was scored, rather than a part of validation alone."""
+        return any(not name.startswith("part/") for name in self.metrics)
 
     def value(self, name: str) -> float:
         """The value of a metric, named `split/metric`.
