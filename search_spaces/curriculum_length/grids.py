@@ -55,4 +55,11 @@ def study(family: str, tiny: Mapping[str, Any], small: Mapping[str, Any], large:
 
 
 ETRM = study("etrm", *sizes("etrm"))
-ARC_HRM = study("arc_hrm", {**grids.TINY, **NARROW}, {**grids.SMALL, "max_cycles": 2}, {**grids.FULL, **NETWORK})
+_SHOWN: Mapping[str, Any] = {"demonstrations": 2, "demonstrations_in_input": True}
+"""Without demonstrations arc_hrm cannot know which rule is meant."""
+ARC_HRM = study(
+    "arc_hrm",
+    {**grids.TINY, **NARROW, **_SHOWN},
+    {**grids.SMALL, **_SHOWN, "max_cycles": 2},
+    {**grids.FULL, **NETWORK, **_SHOWN},
+)
