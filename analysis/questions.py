@@ -45,7 +45,7 @@ def best(sweep: Sweep) -> TrialView:
     if not found:
         raise ConfigError(f"NUMBER: no trial of {sweep.name} has finished; name one")
     objective, factor = f"validation/{sweep.settings.metric}", sign(sweep.settings.mode)
-    return sweep.trial(min(found, key=lambda trial: factor * trial.reports[-1].value(objective)).number)
+    return sweep.trial(min(found, key=lambda trial: factor * trial.value(objective)).number)
 
 
 def opened(given: argparse.Namespace, *families: str) -> TrialView:

@@ -16,13 +16,16 @@ from leadline.errors import ConfigError
 from leadline.finding import Finding
 from leadline.plain import number, text, type_of, whole
 
-__all__ = ["Measure", "Measures", "Metric", "Report", "Role", "Series", "as_measures", "sign"]
+__all__ = ["PART", "Measure", "Measures", "Metric", "Report", "Role", "Series", "as_measures", "sign"]
 
 
 def sign(mode: str) -> float:
     """Returns the factor after which smaller is better: 1 for a metric of mode min, -1 for max."""
     return 1.0 if mode == "min" else -1.0
 
+
+PART = "part"
+"""The split under which a report has the measures of a part of validation, as `part/mse`."""
 
 Role = Literal["score", "common", "coverage", "descriptive"]
 """What a metric is to a report.
@@ -257,7 +260,7 @@ class Report:
     @property
     def whole(self) -> bool:
         """Whether all of a split was scored, rather than a part of validation alone."""
-        return any(not name.startswith("part/") for name in self.metrics)
+        return any(not name.startswith(f"{PART}/") for name in self.metrics)
 
     def value(self, name: str) -> float:
         """The value of a metric, named `split/metric`.

@@ -204,7 +204,10 @@ def _limit(a: Finalist, b: Finalist, at: At) -> float:
         common = set.intersection(*({report.samples for report in run.reports if report.whole} for run in runs))
         if common:
             return float(max(common))
-    return min(_spent(run.reports[-1], at) for run in runs)
+    least = min(_spent(run.reports[-1], at) for run in runs)
+    # Between rungs a slow run may have scored only parts: all are read where it was last whole.
+    found = [_report(run, at, least) for run in runs] if at == "time" else [None]
+    return min(_spent(report, at) if report else least for report in found)
 
 
 def _report(run: Trial, at: At, limit: float | None) -> Report | None:

@@ -23,7 +23,7 @@ from leadline.config import ConfigError, TrialConfig, to_dict
 from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.reader import READING_PATIENCE
-from leadline.measure import Measure, as_measures
+from leadline.measure import Measure, Report, as_measures
 from leadline.storage import Folder
 from leadline.task import Split
 
@@ -84,7 +84,8 @@ class Subject:
             held = ", ".join(sorted({name.split("/")[0] for name in report}))
             raise ConfigError(
                 f"split: the record of {self.checkpoint.name} has no score on {split}, only on {held}; "
-                "replicates alone are scored on test, and between rungs a slow trial on a part of validation"
+                "replicates alone are scored on test, and between rungs a slow trial on a part of validation: "
+                "name another of its checkpoints"
             )
         return found
 
@@ -103,7 +104,7 @@ def opened(place: Folder, family: str = "") -> Subject:
     """
     try:
         store, names = checkpoints_at(place, READING_PATIENCE)
-        found = store.load(names[0]) if store.folder != place else next(store.intact(names), None)
+        found = store.load(names[0]) if store.folder != place else _newest(store, names)
     except DamagedCheckpoint as error:
         raise ConfigError(f"checkpoint: it is damaged: {error}") from None
     except NotADirectoryError:
@@ -120,6 +121,17 @@ def opened(place: Folder, family: str = "") -> Subject:
     config = loaded.config(record["config"])
     loaded.trained_model(config, found.state)  # which says it where the weights do not fit
     return Subject(store.folder, found, loaded, config)
+
+
+def _newest(store: CheckpointStore, names: Sequence[str]) -> Checkpoint | None:
+    """Returns the newest intact checkpoint that was scored whole, or else the newest intact one."""
+    first = None
+    for found in store.intact(names):
+        history = found.record.get("history")
+        if history and Report.from_dict(history[-1]).whole:
+            return found
+        first = first or found
+    return first
 
 
 def _family(store: CheckpointStore, name: str) -> Family[Any]:

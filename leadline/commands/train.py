@@ -29,7 +29,7 @@ from leadline.command_line import Command, count, device
 from leadline.config import ConfigError, TrialConfig, describe, parse_overrides, to_dict
 from leadline.errors import calling, raised
 from leadline.family import Family
-from leadline.measure import Measure
+from leadline.measure import PART, Measure
 
 if TYPE_CHECKING:
     from leadline.checkpoint import CheckpointStore
@@ -39,6 +39,8 @@ __all__ = ["TRAIN"]
 
 REFUSED = 2
 """Exit code where the family is refused."""
+_REPORTS = ("eval_every", "validation_share")
+"""Fields that say when a training reports, and what: they train nothing."""
 _MACHINE = ("guards_share", "scoring_share", "micro_batch", "gpu_memory")
 """Names of facts about the machine rather than the training, which are not printed."""
 
@@ -114,17 +116,19 @@ def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
     """Metrics on validation, each with its interval, in the order of `Family.metrics`."""
     shown = []
     for metric in family.metrics:
-        measure = measures.get(f"validation/{metric.name}", measures.get(metric.name))
-        if measure:
+        labels = (f"validation/{metric.name}", metric.name, f"{PART}/{metric.name}")
+        label = next((label for label in labels if label in measures), "")
+        if measure := measures.get(label):
             spread = f" [{measure.low:.4g}, {measure.high:.4g}] n={measure.n}" if measure.low != measure.high else ""
-            shown.append(f"{metric.name} {measure.value:.4g}{spread}")
+            part = " of a part" if label.startswith(f"{PART}/") else ""
+            shown.append(f"{metric.name} {measure.value:.4g}{spread}{part}")
     return ", ".join(shown)
 
 
 def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialConfig) -> None:
     """Refuses to go on from the checkpoint of another run.
 
-    The interval between evaluations alone may change.
+    Only when it reports, and what, may change.
     """
     found = store.newest() if store else None
     if store is None or found is None:
@@ -132,7 +136,7 @@ def _same_run(store: CheckpointStore | None, family: Family[Any], config: TrialC
     before = {**found.record["config"], "family": found.record["family"]}
     for name, value in {"family": family.name, **to_dict(config)}.items():
         # A field that the record lacks is newer than the run, whose default changes nothing.
-        if name != "eval_every" and name in before and before[name] != value:
+        if name not in _REPORTS and name in before and before[name] != value:
             raise ConfigError(
                 f"{name}: {store.folder} holds a run with {name}={before.get(name)}; save this one elsewhere"
             )

@@ -113,7 +113,7 @@ class Summary:
 
         self._say(f"report       {document.write(self._folder, self._name)}")
         if first := document.opened(self._folder):
-            self._say(f"untrained    {first}")
+            self._say(f"opening      {first}")
         for sentence in document.answered(self._folder) if self._settings.contrasts else ():
             self._say(f"answer       {sentence}")
 

@@ -18,7 +18,7 @@ from leadline.ledger.confirmed import confirmation, counts, finished, luck, scor
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.verdicts import Comparison, Verdict
-from leadline.measure import Measure, sign
+from leadline.measure import PART, Measure, sign
 
 __all__ = [
     "besides",
@@ -66,7 +66,7 @@ def metric_name(metric: str) -> str:
 
 def part_name(metric: str) -> str:
     """Returns `part/<metric>`, its name where a part of validation was scored."""
-    return f"part/{metric}"
+    return f"{PART}/{metric}"
 
 
 def objective(history: History) -> str:
@@ -189,14 +189,14 @@ def _beside_trivial(history: History, trial: Trial) -> list[str]:
 
 def _row(history: History, trial: Trial) -> dict[str, Any]:
     measure = (trial.measure(objective(history)) or Measure(math.nan, 0, math.nan, math.nan)).to_dict()
-    last = trial.reports[-1] if trial.reports else None
+    last = trial.scored
     return {
         "trial": trial.number,
         "stratum": trial.stratum,
         "status": trial.status,
         **{key: measure[key] for key in ("value", "n", "low", "high")},
-        "step": trial.step,
-        "samples": trial.samples,
+        "step": last.step if last else 0,
+        "samples": last.samples if last else 0,
         "seconds": last.seconds if last else 0.0,
         "reason": trial.reason,
         "marks": marks(history, trial),

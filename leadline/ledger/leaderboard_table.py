@@ -19,6 +19,8 @@ __all__ = ["against", "bounds", "leaderboard_table", "number"]
 
 OTHERS = 107
 """The terminal's columns that the leaderboard takes without the metrics beside the objective."""
+VALUE = 10
+"""The columns of the longest number, such as `-1.234e-05`."""
 GAP = 3
 """The terminal's columns between two of a table."""
 
@@ -54,8 +56,9 @@ def _beside(history: History, room: int) -> list[str]:
     """
     found = []
     for name in [name for name in history.settings.beside if _held(history, name)]:
-        room -= len(name) + GAP
-        if room >= 0:
+        taken = max(len(name), VALUE) + GAP
+        if taken <= room:
+            room -= taken
             found.append(name)
     return found
 

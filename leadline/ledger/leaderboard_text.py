@@ -157,7 +157,7 @@ class Board:
         spent = (
             ""
             if trial.status == "finished"
-            else f", {trial.status} at {history.spent(trial.reports[-1])} of {history.budget}"
+            else f", {trial.status} at {history.spent(trial.scored or trial.reports[-1])} of {history.budget}"
         )
         return (
             f"{where}trial {trial.number}, {history.settings.metric} {number(measure.value)} "
@@ -262,7 +262,7 @@ class Board:
 def _cells(history: History, trial: Trial) -> list[object]:
     measure = trial.measure(leaderboard.objective(history))
     scored = (number(measure.value), bounds(measure.low, measure.high), measure.n) if measure else ("-", "-", "-")
-    spent = history.spent(trial.reports[-1]) if trial.reports else 0
+    spent = history.spent(trial.scored) if trial.scored else 0
     return [trial.number, trial.status, *scored, spent, _short(", ".join(leaderboard.marks(history, trial)) or "-")]
 
 

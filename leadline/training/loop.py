@@ -19,7 +19,7 @@ from leadline.curriculum import StageClock
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.heartbeat import Doing
-from leadline.measure import Measure, Report, as_measures
+from leadline.measure import PART, Measure, Report, as_measures
 from leadline.plain import number, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import check_tensors
@@ -28,7 +28,7 @@ from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, generators_kept, gpus
 from leadline.training.micro_batch import fastest
 from leadline.training.step import Trainer, World
-from leadline.training.validation import PART, Validation
+from leadline.training.validation import Validation
 
 __all__ = ["Loop"]
 
@@ -205,7 +205,8 @@ class Loop(Trainer):
         if self.world.rank == 0:
             self.task.model.eval()
             with torch.no_grad():
-                metrics = self.validation.score(self.seconds, seconds, due=due)
+                pace = seconds / max(steps, 1)
+                metrics = self.validation.score(self.seconds, pace * self.config.eval_every, due=due)
                 if self.test and self.step == self.config.steps:
                     found = as_measures(self.task.evaluate("test"), self.family.metrics, "evaluate")
                     metrics |= {f"test/{name}": measure for name, measure in found.items()}
@@ -223,15 +224,11 @@ class Loop(Trainer):
         self.alive()
         report = self.history[-1]
         split = "validation" if report.whole else PART
-        shown = report.metrics.get(f"{split}/{self.family.objective}")
+        shown = report.metrics.get(f"{split}/{self.metric.name}")
         score = shown.value if shown else math.nan
-        part = (
-            f" (a part: {shown.n} {self.family.metric(self.family.objective).unit})"
-            if shown and not report.whole
-            else ""
-        )
+        part = f" (a part: {shown.n} {self.metric.unit})" if shown and not report.whole else ""
         self.log(
-            f"step {report.step}/{self.config.steps}  {self.family.objective} {score:.5g}{part}  "
+            f"step {report.step}/{self.config.steps}  {self.metric.name} {score:.5g}{part}  "
             f"loss {facts['loss']:.5g}  {self.step / max(self.seconds, 1e-9):.0f} steps/s"
         )
         for finding in report.findings:
@@ -259,7 +256,7 @@ class Loop(Trainer):
         scoring: float,
     ) -> tuple[dict[str, float], list[Finding]]:
         """Adds what is known of guards and memory to the facts; returns them and the findings."""
-        metric = self.family.metric(self.family.objective)
+        metric = self.metric
         objective = _scored(metrics, metric.name) or Measure.exact(math.nan, 0)
         rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
         before = self.watch.seconds
@@ -302,9 +299,7 @@ class Loop(Trainer):
             "config": to_dict(self.config),
             "history": [past.to_dict() for past in self.history],
             # Whoever evaluates the checkpoint again can say which units have changed.
-            "units": {
-                name: metrics[name].to_dict(units=True).get("units", []) for name in [objective] if name in metrics
-            },
+            "units": {objective: metrics[objective].to_dict(units=True).get("units", [])} if report.whole else {},
         }
         # First the new checkpoint is published, then old ones are removed: a process that dies in
         # between leaves one too many rather than none.

@@ -16,13 +16,12 @@ import numpy.typing as npt
 
 from leadline.config import ConfigError
 from leadline.family import Family
-from leadline.measure import Measure, Metric, as_measures, sign
+from leadline.measure import PART, Measure, Metric, as_measures, sign
 from leadline.task import Task
+from leadline.training.guards.guard import generators_kept, gpus
 
-__all__ = ["PART", "Validation", "order"]
+__all__ = ["Validation", "order"]
 
-PART = "part"
-"""The split under which a report has the measures of the part, as `part/exact`."""
 LEAST_SECONDS = 1.0
 """Seconds below which scoring everything is cheap, whatever its share."""
 LEAST_UNITS = 32
@@ -59,7 +58,7 @@ class Validation:
     which takes half of the share. The other half is for scoring everything where the part has
     improved, by more than its own standard error, on its best where everything was scored: at once
     or as soon as there is room in the budget. At rungs and at the end, where trials are compared,
-    everything is scored in any case, and where the part's value is not finite.
+    everything is scored in any case. Where everything turns out to be cheap, the part is given up.
 
     Args:
         task: the trial's task.
@@ -87,7 +86,7 @@ class Validation:
         self._part: I64 | None = None
         self._whole_seconds = 0.0
         """Seconds that scoring everything took the last time."""
-        self._best = math.nan
+        self._best = math.inf
         """The part's best value where everything was scored, turned so that smaller is better."""
 
     def score(self, trained: float, interval: float, *, due: bool) -> dict[str, Measure]:
@@ -95,57 +94,68 @@ class Validation:
 
         Args:
             trained: seconds of training so far.
-            interval: those since the report before.
+            interval: those of the steps from one report to the next, at the present pace.
             due: whether everything must be scored.
 
         Raises:
             ConfigError: if the task returns anything but measures of the family's metrics, or not
                 all of them.
         """
-        found, value = {}, math.nan
-        if (part := self._part) is not None:
-            measures = self._timed(lambda: self._task.evaluate_part(self._metric.name, part), "evaluate_part")
-            measure = measures.get(self._metric.name)
-            if measure is None:
-                raise ConfigError(f"evaluate_part: returned no {self._metric.name!r}, of which `strata` was asked")
-            found = {f"{PART}/{name}": measure for name, measure in measures.items()}
-            value = sign(self._metric.mode) * measure.value
-            room = self.seconds + self._whole_seconds <= self._share * trained
-            if not due and math.isfinite(value) and not (room and self._improves(value, measure)):
+        part, found, value = self._part, dict[str, Measure](), math.inf
+        if part is not None:
+            found, value, error = self._of_part(part)
+            # A value that is no number says something new, too.
+            if not due and (value >= self._best - error or not self._room(trained)):
                 return found
+        whole = self._whole()
+        cheap = self._whole_seconds <= max(LEAST_SECONDS, self._share * interval)
+        if part is None and not cheap and (part := self._chosen(interval)) is not None:
+            self._part = part
+            found, value, _ = self._of_part(part)
+        elif part is not None and 2 * self._whole_seconds <= max(LEAST_SECONDS, self._share * interval):
+            self._part, self._best = None, math.inf  # the first time was slow, or the machine is another one
+            return whole
+        self._best = min(self._best, value) if math.isfinite(value) else self._best
+        return {**whole, **found}
+
+    def _of_part(self, part: I64) -> tuple[dict[str, Measure], float, float]:
+        """Scores the part: its measures, its value as `_best` has it, and its standard error."""
+        name = self._metric.name
+        measures = self._timed(lambda: self._task.evaluate_part(name, part), "evaluate_part")
+        if name not in measures:
+            raise ConfigError(f"evaluate_part: returned no {name!r}, of which `strata` was asked")
+        error = _standard_error(measures[name])
+        found = {f"{PART}/{label}": measure for label, measure in measures.items()}
+        return found, sign(self._metric.mode) * measures[name].value, error
+
+    def _whole(self) -> dict[str, Measure]:
+        """Scores everything."""
         before = self.seconds
-        whole = self._timed(lambda: self._task.evaluate("validation"), "evaluate")
+        found = self._timed(lambda: self._task.evaluate("validation"), "evaluate")
         self._whole_seconds = self.seconds - before
         required = [one.name for one in self._family.metrics if not one.optional or one == self._metric]
-        if missing := [name for name in required if name not in whole]:
+        if missing := [name for name in required if name not in found]:
             raise ConfigError(f"evaluate: returned no {missing[0]!r}, which {self._family.name} declares")
-        if part is None:
-            self._part = self._chosen(interval)
-        elif not value >= self._best:
-            self._best = value
-        return {**{f"validation/{name}": measure for name, measure in whole.items()}, **found}
+        return {f"validation/{name}": measure for name, measure in found.items()}
 
     def _timed(self, score: Callable[[], Any], place: str) -> dict[str, Measure]:
+        """Scores on the clock; torch's generators are as before, however much was scored."""
         began = self._clock()
-        found = as_measures(score(), self._family.metrics, place)
+        with generators_kept(gpus(self._task.model)):
+            found = as_measures(score(), self._family.metrics, place)
         self.seconds += self._clock() - began
         return found
 
-    def _improves(self, value: float, measure: Measure) -> bool:
-        """Whether a value of the part is better than the best by more than its standard error."""
-        if math.isnan(self._best):
-            return True
-        return value < self._best - _standard_error(measure)
+    def _room(self, trained: float) -> bool:
+        """Whether the budget has room for scoring everything."""
+        return self.seconds + self._whole_seconds <= self._share * trained
 
     def _chosen(self, interval: float) -> I64 | None:
-        """The units of the part; None while everything can be scored at every report."""
-        allowed = self._share * interval
-        if self._whole_seconds <= max(LEAST_SECONDS, allowed):
-            return None
+        """The units of a part that takes half of the share; None where none can be scored."""
         strata = self._task.strata(self._metric.name)
         if strata is None or len(strata) <= LEAST_UNITS:
             return None
-        count = round(len(strata) * allowed / 2 / self._whole_seconds)
+        count = round(len(strata) * self._share * interval / 2 / self._whole_seconds)
         return np.sort(order(strata)[: max(LEAST_UNITS, count)])
 
     def state_dict(self) -> dict[str, Any]:
@@ -168,4 +178,5 @@ class Validation:
 def _standard_error(measure: Measure) -> float:
     if len(measure.units) > 1:
         return float(np.std(measure.units, ddof=1) / math.sqrt(len(measure.units)))
-    return (measure.high - measure.low) / (2 * NORMAL)
+    spread = (measure.high - measure.low) / (2 * NORMAL)
+    return spread if math.isfinite(spread) else 0.0

@@ -36,14 +36,14 @@ LEFT_OUT = (
     "manifests",
     "what a sweep records of its family: the dotted name, and what its metrics are",
     "seconds and overhead",
-    "facts guards_share and gpu_memory",
+    "facts guards_share, scoring_share and gpu_memory",
     f"findings of the guards {' and '.join(MACHINE_GUARDS)}",
     "drivers that could not start Ray and were started again",
     f"when {' and '.join(_UNORDERED)} events came",
 )
 """What is not compared, in words."""
 
-MACHINE_FACTS = ("guards_share", "gpu_memory")
+MACHINE_FACTS = ("guards_share", "scoring_share", "gpu_memory")
 """Facts of a report that are about the machine."""
 
 _BY_MACHINE = ("lost", "stuck", "preempted")

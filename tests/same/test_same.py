@@ -104,7 +104,7 @@ def test_clocks_processes_and_machines_are_left_out(ledger: list[Event]) -> None
         event["time"] += 100.0
         if "report" in event:
             event["report"] |= {"seconds": 9.0, "overhead": 8.0}
-            event["report"]["facts"]["guards_share"] = 0.9
+            event["report"]["facts"] |= {"guards_share": 0.9, "scoring_share": 0.2}
             event["report"]["findings"] = [FINDING, {**MACHINE, "number": 2e9}]
     assert other != ledger
     assert differences(ledger, other) == []

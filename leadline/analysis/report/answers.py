@@ -194,12 +194,12 @@ def luck(history: History, stratum: str) -> str:
 
 def _unfinished(history: History, stratum: str) -> str:
     ranked = leaderboard.ranked(history, stratum)
-    reported = [trial for trial in ranked if trial.reports]
+    reported = [(trial, trial.scored) for trial in ranked if trial.scored]
     if not ranked:
         return "no trial has been proposed."
     if not reported:
         return f"no trial has reported ({progress.counts(ranked)})."
-    first, settings = reported[0], history.settings
-    spent = f"{history.spent(first.reports[-1]):,} of {settings.budget:,} {settings.unit}"
+    (first, report), settings = reported[0], history.settings
+    spent = f"{history.spent(report):,} of {settings.budget:,} {settings.unit}"
     far = f"trial {first.number} is at {number(first.value(leaderboard.objective(history)))} after {spent}"
     return f"no trial has finished with a finite value ({progress.counts(ranked)}); {far}."

@@ -30,7 +30,7 @@ def opening(sweep: Sweep) -> str:
     if not named:
         return untrained(sweep)
     try:
-        return str(load(named, "opening")(sweep))
+        return str(load(named, "opening")(sweep) or untrained(sweep))
     except Exception as error:
         return f"{untrained(sweep)} (opening: {told(error)})".strip()
 

@@ -78,7 +78,7 @@ def test_what_does_not_fit_is_left_out_rather_than_cut_off() -> None:
     for trial in history.trials.values():
         more = {f"validation/{name}": Measure.exact(3, 50) for name in names}
         trial.reports[-1] = dataclasses.replace(trial.reports[-1], metrics={**trial.reports[-1].metrics, **more})
-    for width, fitting in ((150, names[:2]), (160, names)):
+    for width, fitting in ((150, (names[0], names[2])), (160, names[:2]), (170, names)):
         text = shown(history, width)
         assert [name for name in names if name in text] == list(fitting), width
         assert "…" not in text

@@ -39,6 +39,7 @@ class _Dear(ToyTask):
 
     now = 0.0
     error = 1.0
+    seconds = SECONDS
 
     def __init__(self) -> None:
         super().__init__(ToyConfig(), torch.device("cpu"))
@@ -55,7 +56,7 @@ class _Dear(ToyTask):
         return self._scored(len(units))
 
     def _scored(self, units: int) -> dict[str, Measure]:
-        self.now += SECONDS * units / UNITS
+        self.now += self.seconds * units / UNITS
         self.scored.append(units)
         values = self.error + np.where(np.arange(units) % 2, 0.1, -0.1)  # a standard error of 0.1 / sqrt(units)
         return {"error": Measure(float(values.mean()), units, math.nan, math.nan, tuple(values.tolist()))}
@@ -87,9 +88,9 @@ def test_a_part_is_chosen_once_where_all_is_too_dear() -> None:
     scoring = _validation(task)
     # 100 s of training allow 25 s, half of them for the part: 125 of 400 units.
     found = [scoring.score(100.0 * i, 100.0, due=i == 3) for i in range(1, 5)]
-    assert task.scored == [400, 125, 125, 400, 125]
+    assert task.scored == [400, 125, 125, 125, 400, 125]
     assert [list(measures) for measures in found] == [
-        ["validation/error"],
+        ["validation/error", "part/error"],
         ["part/error"],
         ["validation/error", "part/error"],
         ["part/error"],
@@ -109,6 +110,17 @@ def test_all_is_scored_where_the_part_improves_by_more_than_its_standard_error()
     assert seen == [True, True, False, False, True, True, False]
 
 
+def test_a_slow_first_scoring_costs_no_more_than_a_few_parts() -> None:
+    """Where everything turns out to be cheap, the part is given up."""
+    task = _Dear()
+    scoring = _validation(task)
+    scoring.score(100.0, 100.0, due=False)
+    task.seconds = 4.0  # instead of 40
+    found = [scoring.score(100.0 * i, 100.0, due=i == 3) for i in range(2, 6)]
+    assert ["part/error" in measures for measures in found] == [True, False, False, False]
+    assert all("validation/error" in measures for measures in found[1:])
+
+
 def test_an_improvement_waits_for_room_in_the_budget() -> None:
     task = _Dear()
     scoring = _validation(task)
@@ -117,15 +129,19 @@ def test_an_improvement_waits_for_room_in_the_budget() -> None:
     for i in range(2, 12):
         seen.append("validation/error" in scoring.score(100.0 * i, 100.0, due=False))
     assert seen.count(True) == 1
+    assert not seen[0]
     assert scoring.seconds <= 0.25 * 1100
 
 
-def test_a_part_without_a_number_is_confirmed() -> None:
+def test_a_part_without_a_number_is_confirmed_where_there_is_room_and_never_the_best() -> None:
     task = _Dear()
     scoring = _validation(task)
     scoring.score(100.0, 100.0, due=False)
     task.error = math.nan
-    assert math.isnan(scoring.score(200.0, 100.0, due=False)["validation/error"].value)
+    assert "validation/error" not in scoring.score(200.0, 100.0, due=False)
+    assert math.isnan(scoring.score(1e6, 100.0, due=False)["validation/error"].value)
+    task.error = 1.0
+    assert "validation/error" not in scoring.score(1e6, 100.0, due=False)
 
 
 def test_a_resumed_trial_keeps_its_part_and_its_best() -> None:
@@ -157,10 +173,8 @@ def test_a_part_without_the_metric_is_an_error() -> None:
         def evaluate_part(self, metric: str, units: npt.NDArray[np.int64]) -> dict[str, Measure]:
             return {}
 
-    scoring = _validation(Without())
-    scoring.score(1.0, 1.0, due=False)
     with pytest.raises(ConfigError, match=r"^evaluate_part: returned no 'error'"):
-        scoring.score(2.0, 1.0, due=False)
+        _validation(Without()).score(1.0, 1.0, due=False)
 
 
 @pytest.fixture
@@ -179,7 +193,7 @@ def test_a_trial_scores_all_at_first_at_rungs_and_at_the_end(tmp_path: Path) -> 
     store = CheckpointStore(Folder.at(str(tmp_path)))
     reports = list(Loop(TOY, config, None, store=store, rungs=(10, 30), log=told.append).run())
     assert [report.whole for report in reports] == [True, False, True, False, False, True]
-    assert all(report.metrics["part/error"].n == 2 for report in reports[1:])
+    assert all(report.metrics["part/error"].n == 2 for report in reports)
     said = [line for line in told if line.startswith("step ")]
     assert ["(a part: 2 rows)" in line for line in said] == [not report.whole for report in reports]
 

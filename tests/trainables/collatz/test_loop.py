@@ -292,7 +292,11 @@ def test_two_workers_train_what_one_does(data: CollatzData, tmp_path: Path) -> N
         assert two.samples == one.samples
         assert two.metrics["validation/hinge"].value == pytest.approx(one.metrics["validation/hinge"].value, abs=1e-5)
         mine, theirs, whole = (
-            {name: value for name, value in report.facts.items() if name not in ("guards_share", "scoring_share", "micro_batch")}
+            {
+                name: value
+                for name, value in report.facts.items()
+                if name not in ("guards_share", "scoring_share", "micro_batch")
+            }
             for report in (two, other, one)
         )
         assert mine == pytest.approx(whole, rel=1e-5, abs=1e-5)
