@@ -56,6 +56,15 @@ def test_the_same_network_with_demonstrations_says_whether_size_is_the_limit(
     assert verdicts(sweep)[LIMIT] == verdict
 
 
+def test_the_arm_that_differs_in_nothing_else_is_preferred() -> None:
+    both = {"session 5": 0.2, "demonstrations": 0.7}
+    confound = "; demonstrations also leaves PAD out of its loss"
+    assert measured(made(both), LIMIT).endswith(confound)
+    sweep = made({**both, "demonstrations, pad a class": 0.2})
+    assert verdicts(sweep)[LIMIT] == "not told apart"
+    assert not measured(sweep, LIMIT).endswith(confound)
+
+
 @pytest.mark.parametrize(
     ("claim", "arm", "control"),
     [(SMOOTHING, "session 5", "session 3"), (BATCH, "session 4", "session 3"), (SIZE, "wider", "session 5")],
