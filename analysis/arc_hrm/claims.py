@@ -148,7 +148,7 @@ STUDY, SESSION5, SESSION4, SESSION3, SHOWN, SHOWN_ALONE, WIDER = (
     "session 4",
     "session 3",
     "demonstrations",
-    "demonstrations, pad a class",
+    "demonstrations and pad",
     "wider",
 )
 _MARGIN = 0.05
@@ -172,7 +172,7 @@ CLAIMS = (
         f"{_LOG}, conclusions",
         f"71 % is the capacity limit of {LOGGED.parameters / 1e6:.2f}M parameters: architecture-limited.",
         f"{_PERCENT}; the input is one grid, without the task's demonstrations",
-        f"a sweep of {STUDY} with {SESSION5} and '{SHOWN_ALONE}', or else {SHOWN}, which have the same network",
+        f"a sweep of {STUDY} with {SESSION5} and {SHOWN_ALONE}, or else {SHOWN}, which have the same network",
         _limit,
     ),
     Claim(
