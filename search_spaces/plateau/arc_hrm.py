@@ -25,7 +25,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "session 1": {**CONSTANT_RATE, "batch": 24, "micro_batch": 0},
     "session 3": CONSTANT_RATE,
     "session 4": {**CONSTANT_RATE, "micro_batch": 8},
-    "demonstrations, pad a class": {**SESSION5, "demonstrations_in_input": True},
+    "demonstrations and pad": {**SESSION5, "demonstrations_in_input": True},
     "wider": {**SESSION5, "hidden": 96},
     "27m": {**SESSION5, "hidden": 560, "heads": 10},
 }

@@ -17,7 +17,7 @@ from trainables.physics.episodes import F32
 from trainables.physics.record import I64, Bool
 from trainables.physics.world import F64, INSIDE, KINDS, REGIMES
 
-__all__ = ["DISTANCES", "LOGGED_SCALE", "METRICS", "RIGHT", "Errors", "Rows", "score"]
+__all__ = ["DISTANCES", "LOGGED_SCALE", "METRICS", "RIGHT", "Errors", "Rows", "score", "windows_of"]
 
 LOGGED_SCALE = 10.0
 """The log's "accuracy" is 1 - MAE / 10, whatever the units of a feature."""
@@ -115,6 +115,15 @@ def _groups(rows: Rows) -> Iterator[tuple[str, Bool]]:
         yield f"skill_beyond_{low:g}", (rows.distance > low) & (rows.distance <= high)
 
 
+def windows_of(metric: str, rows: Rows) -> Bool:
+    """Tells which windows a metric is of, bool [N]; all others have no part in it."""
+    groups = dict(_groups(rows))
+    if metric in groups:
+        return groups[metric]
+    kind = next((kind for kind in ("extrapolation", "novel") if kind in metric), None)
+    return groups[f"{kind}_skill"] if kind else rows.regime == 0
+
+
 def _means(values: npt.NDArray[np.floating], episode: I64) -> F64:
     """The mean of each episode's windows: [episodes], in the order of their numbers."""
     _, place = np.unique(episode, return_inverse=True)
@@ -149,11 +158,7 @@ def score(errors: Errors, rows: Rows) -> dict[str, Measure]:
     whole = slice(None)
     halves = {"early": slice(0, (horizon + 1) // 2), "late": slice(horizon // 2, None)}
     groups = dict(_groups(rows))
-    kinds = {
-        "": rows.regime == 0,
-        "extrapolation_": groups["extrapolation_skill"],
-        "novel_": groups["novel_skill"],
-    }
+    kinds = {kind: windows_of(f"{kind}skill", rows) for kind in ("", "extrapolation_", "novel_")}
 
     def mean(values: F32, chosen: Bool) -> Measure:
         return mean_over_units(_means(values[chosen].mean(1), rows.episode[chosen]), (0.0, np.inf))

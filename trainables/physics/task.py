@@ -20,7 +20,7 @@ from trainables.physics import losses
 from trainables.physics.config import VOCABULARY, PhysicsConfig
 from trainables.physics.data import Prepared, balls_of, errors
 from trainables.physics.features import features, states_of
-from trainables.physics.metrics import score
+from trainables.physics.metrics import score, windows_of
 from trainables.physics.model import LoggedTransformer, network
 from trainables.physics.sampler import Sampler, flight_of
 
@@ -176,15 +176,18 @@ class PhysicsTask(Task):
         found = errors(self.predicted(split), physics.scored(split), physics.setting, self.data.units)
         return score(found, self.data.rows(split))
 
-    def strata(self, metric: str) -> I64:
-        """Returns the regime of each episode of validation."""
-        windows = self.data.physics.validation
-        return windows.regime[np.unique(windows.episode, return_index=True)[1]]
+    def strata(self, metric: str) -> I64 | None:
+        """Returns the regime of each episode of validation that the metric is of; None of none."""
+        rows = self.data.rows("validation")
+        own = np.flatnonzero(windows_of(metric, rows))
+        first = np.unique(rows.episode[own], return_index=True)[1]
+        return rows.regime[own[first]] if len(own) else None
 
     def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
-        """Returns a metric by some episodes of validation."""
+        """Returns a metric by some of the episodes of validation that it is of."""
         physics, rows = self.data.physics, self.data.rows("validation")
-        chosen = np.flatnonzero(np.isin(np.unique(rows.episode, return_inverse=True)[1], units))
+        own = windows_of(metric, rows)
+        chosen = np.flatnonzero(own & np.isin(rows.episode, np.unique(rows.episode[own])[units]))
         output = self.predicted("validation", chosen)
         found = errors(output, physics.validation[chosen], physics.setting, self.data.units)
         return {metric: score(found, rows.take(chosen))[metric]}

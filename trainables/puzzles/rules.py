@@ -13,7 +13,7 @@ import numpy.typing as npt
 from leadline.config import ConfigError
 from leadline.finding import Finding
 from trainables.grids.grid import LARGEST, decode, encode
-from trainables.grids.rules.registry import RULES, TRAINED, held_out, training
+from trainables.grids.rules.registry import RULES, TRAINED, held_out, is_held, training
 from trainables.grids.rules.rule import Rule, same
 from trainables.grids.rules.search import ambiguous, solve
 from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS, DEMO_MASK, GridPuzzle, largest_sides, stacked
@@ -75,6 +75,8 @@ class GridRules(GridPuzzle):
             return f"train_rules: at most {most}, as the others are held out (got {fields.train_rules})"
         if unknown := sorted(set(fields.task_ids) - (RULES.keys() - {rule.name for rule in held_out(1)})):
             return f"task_ids: no rule {unknown[0]!r} can be trained on; a rule is such as {TRAINED[0]!r}"
+        if held := [name for name in fields.task_ids if is_held(RULES[name])]:
+            return f"task_ids: {held[0]!r} is of a family that is held out; a rule is such as {TRAINED[0]!r}"
         if len(set(fields.task_ids)) < len(fields.task_ids):
             return "task_ids: each rule once"
         rules = len(fields.task_ids) or fields.train_rules

@@ -306,6 +306,12 @@ class TRMConfig(RecursiveConfig):
         """The number of tokens of the puzzle embedding."""
         return self.puzzle_tokens or super().prefix
 
+    def unused(self) -> list[str]:
+        """Returns the fields without effect, and noise on a z_L that there is not."""
+        lost = self.mode != "none" and not self.l_cycles and self.location != "z_H"
+        noise = [f"location={self.location}: noise on z_L has no effect with l_cycles=0"] if lost else []
+        return [*super().unused(), *noise]
+
     @pydantic.model_validator(mode="after")
     def _mixes(self) -> TRMConfig:
         if self.mlp_t and self.positions != "none":

@@ -265,7 +265,8 @@ def _ladder(model: RecursiveNet, boards: Boards, count: int, device: torch.devic
 def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Array:
     """Returns the largest local exponents of the latent map, float64 [boards, EXPONENTS].
 
-    They are taken along the clean rollout, per segment.
+    They are taken along the clean rollout, per segment; of z_H alone where nothing updates z_L,
+    which would have an exponent of 0.
     """
     _, rows = next(parts(model, boards, min(EXPONENT_BOARDS, len(boards)), device))
     (context,) = model.contexts(rows["puzzle"], 1, **shown(model, rows))
@@ -274,9 +275,10 @@ def exponents(model: RecursiveNet, boards: Boards, device: torch.device) -> Arra
     generator = torch.Generator().manual_seed(_SEED)
 
     def segment(z: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return model.map(z[0], z[1], x)
+        return model.map(z[0], z[-1], x)[: len(z)]
 
-    found = lyapunov(segment, (z_h.clone(), z_l.clone()), model.config.halt_max_steps, EXPONENTS, generator)
+    states = (z_h.clone(), z_l.clone()) if model.config.l_cycles else (z_h.clone(),)
+    found = lyapunov(segment, states, model.config.halt_max_steps, EXPONENTS, generator)
     return np.asarray(found.double().cpu().numpy())
 
 

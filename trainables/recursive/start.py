@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from leadline.checkpoint import Checkpoint, DamagedCheckpoint, checkpoints_at
 from leadline.config import ConfigError
@@ -24,7 +23,7 @@ from leadline.measure import Metric
 from leadline.storage import Folder, StorageError
 from trainables.puzzles.data import PuzzleData
 from trainables.recursive.config import ETRMConfig, RecursiveConfig
-from trainables.recursive.model import PUZZLE
+from trainables.recursive.model import PUZZLE, RecursiveNet
 
 __all__ = ["START_STEPS", "RecursiveData", "Start", "audit_start", "fits", "read_start"]
 
@@ -77,7 +76,6 @@ class Start:
         before: the configuration that it was trained with.
         step: optimizer steps that it was trained for.
         samples: samples that it was trained on, as its family counts them.
-        decoder: whether the decoder alone is taken.
         arrays: its weights by name, the averaged ones if the checkpoint has them.
     """
 
@@ -85,13 +83,22 @@ class Start:
     before: RecursiveConfig
     step: int
     samples: int
-    decoder: bool
     arrays: Mapping[str, npt.NDArray[Any]]
 
-    def load(self, net: nn.Module) -> None:
-        """Puts copies of the weights into a network, which keeps those that were not taken."""
-        weights = {name: torch.from_numpy(np.array(array)) for name, array in self.arrays.items()}
-        net.load_state_dict({**net.state_dict(), **weights} if self.decoder else weights)
+    def decoder(self, config: RecursiveConfig) -> bool:
+        """Tells whether a configuration takes the decoder alone; others may share the start."""
+        looked_up = bool(self.before.task_embedding and config.reads_demonstrations)
+        return looked_up or type(self.before) is not type(config)
+
+    def load(self, net: RecursiveNet) -> None:
+        """Puts copies of the weights into a network, which keeps those that it does not take."""
+        decoder = self.decoder(net.config)
+        taken = {
+            name: torch.from_numpy(np.array(array))
+            for name, array in self.arrays.items()
+            if not (decoder and name.startswith(PUZZLE))
+        }
+        net.load_state_dict({**net.state_dict(), **taken} if decoder else taken)
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth to be equal by, so it is the one object
@@ -141,14 +148,10 @@ def read_start(family: Family[Any], config: RecursiveConfig, others: Mapping[str
         raise ConfigError(f"start: {name} is of the family {named}, this one is {' or '.join([family.name, *others])}")
     source = family if named == family.name else others[named]
     before = source.config(found.record["config"])
-    decoder = named != family.name or bool(before.task_embedding and config.reads_demonstrations)
-    _same(name, before, config, (*ARCHITECTURE, *(() if decoder else CONTEXT)))
-    arrays = {
-        key: tensor.numpy()
-        for key, tensor in source.scored_weights(found.state).items()
-        if not (decoder and key.startswith(PUZZLE))
-    }
-    return Start(name, before, found.step, found.record["history"][-1]["samples"], decoder, arrays)
+    arrays = {key: tensor.numpy() for key, tensor in source.scored_weights(found.state).items()}
+    start = Start(name, before, found.step, found.record["history"][-1]["samples"], arrays)
+    _alike(start, config)
+    return start
 
 
 def _same(name: str, before: RecursiveConfig, config: RecursiveConfig, fields: Sequence[str]) -> None:
@@ -164,13 +167,22 @@ def _same(name: str, before: RecursiveConfig, config: RecursiveConfig, fields: S
         raise ConfigError(f"{'; '.join(differ)}, as in {name}, which start names")
 
 
+def _alike(start: Start, config: RecursiveConfig) -> None:
+    """Refuses a start whose weights, as far as the configuration takes them, mean something else.
+
+    Raises:
+        ConfigError: naming the fields that differ.
+    """
+    _same(start.name, start.before, config, (*ARCHITECTURE, *(() if start.decoder(config) else CONTEXT)))
+
+
 def fits(start: Start, config: RecursiveConfig) -> None:
     """Refuses a start that does not fit a configuration which shares its data.
 
     Raises:
         ConfigError: naming the fields that differ.
     """
-    _same(start.name, start.before, config, (*ARCHITECTURE, *(() if start.decoder else CONTEXT)))
+    _alike(start, config)
     if start.before.prefix != config.prefix:
         field = (
             "pooling" if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens else "context_tokens"
@@ -198,6 +210,6 @@ def audit_start(config: RecursiveConfig, start: Start) -> Finding:
             else f"trained on {before.data_key}, this is {config.data_key}"
         )
         how = f"{why}, so it may have seen the boards scored here"
-    taken = "its decoder" if start.decoder else "all its weights"
+    taken = "its decoder" if start.decoder(config) else "all its weights"
     spent = f"{start.step} steps, {start.samples} samples"
     return Finding("overlap_start", not same, float(not same), f"{start.name} ({spent}), {taken}: {how}.")

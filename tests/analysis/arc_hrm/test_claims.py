@@ -8,6 +8,8 @@ from analysis.arc_hrm.claims import padding
 from leadline import Sweep
 from leadline.analysis import claims
 from leadline.analysis.claims import judged
+from leadline.engine import options
+from search_spaces.plateau.arc_hrm import ARMS, STUDY
 from tests.analysis.arc_hrm.sweeps import SETTINGS, made
 from trainables.arc_hrm.presets import ALL_PAD_ACCURACY, LOGGED_RESULTS
 
@@ -54,6 +56,21 @@ def test_the_same_network_with_demonstrations_says_whether_size_is_the_limit(
 ) -> None:
     sweep = made({"session 5": 0.2, "demonstrations": demonstrations}, replicates=replicates)
     assert verdicts(sweep)[LIMIT] == verdict
+
+
+def test_the_arm_that_differs_in_nothing_else_is_preferred() -> None:
+    both = {"session 5": 0.2, "demonstrations": 0.7}
+    confound = "; demonstrations also leaves PAD out of its loss"
+    assert measured(made(both), LIMIT).endswith(confound)
+    sweep = made({**both, "demonstrations and pad": 0.2})
+    assert verdicts(sweep)[LIMIT] == "not told apart"
+    assert not measured(sweep, LIMIT).endswith(confound)
+
+
+def test_every_arm_can_be_asked_for() -> None:
+    """By its name on the command line, where commas part the names."""
+    asked = options.parse(STUDY, [f"arm={','.join(ARMS)}"], "")
+    assert options.settings(STUDY, asked).strata == tuple(ARMS)
 
 
 @pytest.mark.parametrize(

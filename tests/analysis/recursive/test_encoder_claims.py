@@ -26,7 +26,7 @@ def arm(exact: float = 0.5, **fields: Any) -> dict[str, Any]:
 
 MENDS = "A detached cache starves the encoder, and re-encoding mends it."
 FIXED = "A cached encoder learns less than fixed computation."
-JUDGED = "Re-encoding is to be judged by the accuracy of fixed computation."
+JUDGED = "Fixed computation has more right than re-encoding."
 STARVED = "Behind a cache the encoder has a gradient from 2 % of the rows."
 COVERED = "Re-encoding gives the encoder a gradient from every row, whatever halts."
 CHEAP = "Re-encoding costs no more than fixed computation."
@@ -100,6 +100,9 @@ def test_trivial_predictors_explain_what_they_reach() -> None:
     [
         (((0.0, 1.0), (0.3, 0.9), (0.5, 0.95)), 5, "agrees"),
         (((0.0, 0.6), (0.3, 0.9)), 5, "does not agree"),
+        (((0.0, 1.0), (0.0, 0.8), (0.3, 0.95), (0.95, 0.5)), 5, "does not agree"),
+        (((0.0, 1.0), (0.3, 0.8), (0.3, 0.95), (0.05, 0.5)), 5, "agrees"),
+        (((0.0, 1.0), (0.95, 0.9)), 5, "not run"),
         (((0.0, 1.0), (0.05, 0.95)), 5, "not run"),
         (((0.0, 1.0), (0.3, 0.9)), 4, "no claim"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from tests.trainables.physics.conftest import SMALL
 from trainables.physics.data import ORACLE, Prepared, errors
 from trainables.physics.family import PHYSICS
 from trainables.physics.metrics import METRICS, Errors, Rows, score
+from trainables.physics.task import PhysicsTask
 from trainables.physics.world import REGIMES, TRAINING
 
 Prepare = Callable[..., Prepared]
@@ -192,3 +194,30 @@ def test_training_ranges_that_reach_into_extrapolation_are_refused() -> None:
     wide = PHYSICS.config({**SMALL, "gravity": "0.75,12"})
     failed = [finding.subject for finding in PHYSICS.audit(wide, PHYSICS.build_data(wide)) if finding.failed]
     assert failed == ["strong_gravity"]
+
+
+def test_a_part_holds_the_episodes_that_its_metric_is_of(make_task: Callable[..., PhysicsTask]) -> None:
+    """All of them have the metric's whole value; of fewer, each counts."""
+    task = make_task()
+    rows, whole = task.data.rows("validation"), task.evaluate("validation")
+    regimes = {metric.name: task.strata(metric.name) for metric in METRICS}
+    kept = {name: found for name, found in regimes.items() if found is not None}
+    assert set(kept["skill"]) == set(kept["late_nrmse"]) == {0}
+    for place, regime in enumerate(REGIMES[1:], 1):
+        assert set(kept[f"skill_{regime.name}"]) == {place}
+    for name, found in regimes.items():
+        assert (found is None) == (whole[name].n == 0), name
+        if found is not None:
+            assert task.evaluate_part(name, np.arange(len(found)))[name] == whole[name], name
+            assert task.evaluate_part(name, np.array([0, len(found) - 1]))[name].n == min(2, len(found)), name
+    by_kind = [kept[name] for name in ("skill", "extrapolation_energy", "novel_nrmse")]
+    assert sum(map(len, by_kind)) == len(np.unique(rows.episode))
+
+
+def test_a_metric_of_no_episodes_has_no_part(make_task: Callable[..., PhysicsTask]) -> None:
+    task = make_task()
+    windows = task.data.physics.validation
+    inside = dataclasses.replace(task.data.physics, validation=windows[np.flatnonzero(windows.regime == 0)])
+    task.data = dataclasses.replace(task.data, physics=inside, trivial={"validation": {}})
+    assert task.strata("novel_skill") is None
+    assert task.strata("nrmse") is not None

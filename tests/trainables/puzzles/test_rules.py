@@ -11,7 +11,7 @@ import pytest
 
 from leadline.config import ConfigError, make
 from trainables.grids.grid import decode, encode
-from trainables.grids.rules.registry import HELD_FAMILIES, HELD_MEMBERS, RULES, TRAINED, training
+from trainables.grids.rules.registry import HELD_FAMILIES, HELD_MEMBERS, RULES, TRAINED, is_held, training
 from trainables.puzzles.audit import audit
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import Boards
@@ -154,6 +154,14 @@ def test_what_a_person_gives(puzzle: GridRules) -> None:
     [
         ({"train_rules": 41}, "train_rules: input should be less than or equal to 40 (got 41)"),
         ({"size": 31}, "size: no grid is larger than 30 (got 31)"),
+        (
+            {"task_ids": "fill 9,rotate 180"},
+            "task_ids: 'rotate 180' is of a family that is held out; a rule is such as 'background 2'",
+        ),
+        (
+            {"task_ids": "rotate 180 then remove 3"},
+            "task_ids: 'rotate 180 then remove 3' is of a family that is held out; a rule is such as 'background 2'",
+        ),
         ({"clues": 4}, "clues: grids have none (got 4)"),
         (
             {"train_boards": 35},
@@ -226,3 +234,10 @@ def test_rules_by_name() -> None:
     assert puzzle.key.endswith("fill 9+border 2")
     with pytest.raises(ConfigError, match=r"^task_ids: no rule 'fill 7' can be trained on"):
         make(TRMConfig, {**FIELDS, "task_ids": "fill 7"})
+
+
+def test_no_rule_that_may_be_trained_is_of_a_held_family() -> None:
+    assert not any(map(is_held, training(len(TRAINED))))
+    assert all(is_held(RULES[name]) for name in HELD_FAMILIES)
+    assert not any(is_held(RULES[name]) for name in HELD_MEMBERS)
+    assert is_held(RULES["hollow out then recolour 14"])

@@ -203,9 +203,9 @@ def test_another_mode_is_refused(tmp_path: Path, lookup: str) -> None:
     """An encoder goes on as it was trained; a lookup takes no encoder, and trm neither."""
     cached = trained(tmp_path, ETRM_FAMILY, {**ETRM, "encoding": "cached"})
     assert refused(cached) == f"encoding: must be cached (got reencode), as in {cached}, which start names"
-    whole = begun(cached, encoding="cached").data.start
-    assert whole is not None
-    assert not whole.decoder
+    whole = begun(cached, encoding="cached")
+    assert whole.data.start is not None
+    assert not whole.data.start.decoder(whole.config)
     assert refused(cached, encoder="lookup").startswith("encoder: must be standard (got lookup); encoding: must be")
     with pytest.raises(ConfigError, match=r"is of the family etrm, this one is trm$"):
         TRM_FAMILY.build_data(TRM_FAMILY.config({**TRM, "start": lookup}))
@@ -261,3 +261,19 @@ def test_the_arms_demand_a_start() -> None:
     with pytest.raises(ConfigError, match=r"^start: is fixed by every arm \(reencode\), so this would be ignored$"):
         asked("arm=reencode", "start=x")
     assert "start" not in asked().fields
+
+
+@pytest.mark.parametrize("first", ["lookup", "standard"])
+def test_who_takes_contexts_does_not_depend_on_whose_data_it_is(first: str, lookup: str) -> None:
+    """Trials share a start, whichever of them reads it."""
+    fields = {**RULES, "start": lookup, "context_tokens": 4}
+    own, encoded = (ETRM_FAMILY.config({**fields, "encoder": name}) for name in ("lookup", "standard"))
+    assert ETRM_FAMILY.data_key(own) == ETRM_FAMILY.data_key(encoded)
+    data = ETRM_FAMILY.build_data(own if first == "lookup" else encoded)
+    assert data.start is not None
+    assert [data.start.decoder(config) for config in (own, encoded)] == [False, True]
+    assert ETRM_FAMILY.task(encoded, data, CPU).data is data
+    weights = ETRM_FAMILY.task(own, data, CPU).model.state_dict()
+    assert weights.keys() == data.start.arrays.keys()
+    for name, array in data.start.arrays.items():
+        np.testing.assert_array_equal(weights[name].numpy(), array)

@@ -18,7 +18,7 @@ from trainables.recursive import losses
 from trainables.recursive.baselines import baselines
 from trainables.recursive.config import ETRMConfig, TRMConfig
 from trainables.recursive.family import ETRM_FAMILY, TRM_FAMILY
-from trainables.recursive.metrics import probed, score, tensors
+from trainables.recursive.metrics import exponents, probed, score, tensors
 from trainables.recursive.model import RecursiveNet, network
 
 SMALL: dict[str, Any] = {
@@ -188,3 +188,11 @@ def test_a_network_with_embeddings_asks_for_the_task() -> None:
     ):
         with pytest.raises(ConfigError, match="^" + message):
             ETRM_FAMILY.predict(net, wrong, config)
+
+
+def test_exponents_are_of_z_h_alone_where_there_is_no_z_l(data: PuzzleData) -> None:
+    """Places that outweigh z_H make its map forget it; what stays as it is would have an exponent of 0."""
+    net = network(make(ETRMConfig, {**SMALL, "l_cycles": 0})).eval()
+    with torch.no_grad():
+        net.place.weight.mul_(100)
+    assert exponents(net, data.validation, CPU).max() < -1

@@ -156,3 +156,11 @@ def test_nothing_is_judged_below_what_float32_resolves() -> None:
     one = config(noise="fixed", sigma_max=1e-7)
     z_h, z_l = torch.randn(2, ROWS, POSITIONS, WIDTH)
     assert arrived(one, (z_h, z_l), starts(one, z_h, z_l, torch.arange(ROWS), 1.0)) == {}
+
+
+@pytest.mark.parametrize(("location", "idle"), [("z_H", False), ("z_L", True), ("both", True)])
+def test_noise_on_a_z_l_that_there_is_not_is_named(location: str, idle: bool) -> None:
+    said = f"location={location}: noise on z_L has no effect with l_cycles=0"
+    assert (said in config(l_cycles=0, location=location).unused()) == idle
+    assert said not in config(location=location).unused()
+    assert said not in config(l_cycles=0, location=location, mode="none").unused()

@@ -14,7 +14,7 @@ from trainables.grids.rules.motion import MOTION
 from trainables.grids.rules.rule import Rule
 from trainables.grids.rules.shapes import SHAPES
 
-__all__ = ["FAMILIES", "HELD_FAMILIES", "HELD_MEMBERS", "RULES", "TRAINED", "held_out", "training"]
+__all__ = ["FAMILIES", "HELD_FAMILIES", "HELD_MEMBERS", "RULES", "TRAINED", "held_out", "is_held", "training"]
 
 TRAINED: Final = (
     "background 2",
@@ -107,6 +107,12 @@ RULES: Final[Mapping[str, Rule]] = _listed()
 """All rules by name; those of `TRAINED` come first, then `HELD_MEMBERS` and `HELD_FAMILIES`."""
 FAMILIES: Final = tuple(dict.fromkeys(rule.family for rule in RULES.values()))
 """The names of the families, in the order of their first rules."""
+
+
+def is_held(rule: Rule) -> bool:
+    """Tells whether a rule, or one of a pair, is of a family of `HELD_FAMILIES`."""
+    families = {RULES[name].family for name in HELD_FAMILIES}
+    return any(RULES[part].family in families for part in rule.name.split(" then "))
 
 
 def training(count: int) -> tuple[Rule, ...]:
