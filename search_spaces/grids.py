@@ -20,5 +20,12 @@ SMALL: Mapping[str, Any] = {
 TINY: Mapping[str, Any] = {**SMALL, "train_boards": 200, "validation_boards": 24, "test_boards": 100}
 """The boards of a trial that only shows that all parts work."""
 
-FULL: Mapping[str, Any] = {**SMALL, "size": 10, "train_rules": 30, "train_boards": 24_000}
+FULL: Mapping[str, Any] = {
+    **SMALL,
+    "size": 10,
+    "train_rules": 30,
+    "train_boards": 24_000,
+    "validation_boards": 1024,
+    "test_boards": 2048,
+}
 """The boards of a trial of a network of published size."""

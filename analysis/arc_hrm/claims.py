@@ -109,7 +109,7 @@ def _speeds(sweep: Sweep) -> Outcome:
 def _validation(sweep: Sweep) -> Outcome:
     """Judges what validating costs by the log's own figures; any sweep may say it."""
     first = _validation_share(LOGGED.validation_minutes, LOGGED.validation_steps)
-    last = _validation_share(LOGGED.fast_minutes, LOGGED.settled)
+    last = _validation_share(LOGGED.fast_minutes, LOGGED.fast_steps)
     words = (
         f"by its figures {100 * first:.1f} % of session 1 was validation, and {100 * last:.0f} % of session 5 "
         "without its full validations"
@@ -142,7 +142,20 @@ def _gated(sweep: Sweep) -> Outcome:
     return Outcome(words, Verdict.CONFOUNDED)
 
 
-STUDY, SESSION5, SESSION4, SESSION3, SHOWN, SHOWN_ALONE, WIDER = (
+def _larger(sweep: Sweep) -> Outcome | None:
+    """Judges whether a larger network struggles alike; an arm that is none here says nothing."""
+    arm = LARGEST if LARGEST in sweep.strata else WIDER
+    if _width(sweep, arm) <= _width(sweep, SESSION5):
+        return None
+    return no_gain(STUDY, arm, SESSION5, "exact", _MARGIN)(sweep)
+
+
+def _width(sweep: Sweep, arm: str) -> int:
+    """Returns the width of an arm's networks; 0 without any."""
+    return max((one.config.get("hidden", 0) for one in sweep.history.search_trials() if one.stratum == arm), default=0)
+
+
+STUDY, SESSION5, SESSION4, SESSION3, SHOWN, SHOWN_ALONE, WIDER, LARGEST = (
     "plateau",
     "session 5",
     "session 4",
@@ -150,6 +163,7 @@ STUDY, SESSION5, SESSION4, SESSION3, SHOWN, SHOWN_ALONE, WIDER = (
     "demonstrations",
     "demonstrations and pad",
     "wider",
+    "27m",
 )
 _MARGIN = 0.05
 _LOG = "ARC log"
@@ -184,7 +198,7 @@ CLAIMS = (
     ),
     Claim(
         f"{_LOG}, key findings",
-        "Rapid convergence: training is complete within 10,000 steps.",
+        f"Rapid convergence: training is complete within {LOGGED.settled:,} steps.",
         f"{_PERCENT} at step {_BEST.step:,}, nothing better up to step {_BATCHES:,}",
         _ANY,
         _constant_has(_BEST.cells),
@@ -228,8 +242,8 @@ CLAIMS = (
         f"{_LOG}, training insights",
         "Architecture matters more than size: larger models struggle similarly.",
         "no larger network was trained",
-        f"a sweep of {STUDY} with {WIDER} and {SESSION5}",
-        no_gain(STUDY, WIDER, SESSION5, "exact", _MARGIN),
+        f"a sweep of {STUDY} with {SESSION5} and {LARGEST}, or {WIDER} at a scale where that is the wider one",
+        _larger,
     ),
     Claim(
         f"{_LOG}, training insights",
@@ -270,7 +284,7 @@ CLAIMS = (
         f"{_LOG}, lessons",
         "The frequency of validation is critical for speed.",
         f"{LOGGED.validation_minutes} minutes each {LOGGED.validation_steps} steps at first; later "
-        f"{LOGGED.fast_minutes} minutes each {LOGGED.settled:,}",
+        f"{LOGGED.fast_minutes} minutes each {LOGGED.fast_steps:,}",
         "no sweep",
         _validation,
     ),

@@ -45,19 +45,22 @@ def opening(sweep: Sweep) -> str:
 
 
 def _best(sweep: Sweep, stratum: str) -> str:
-    """Returns the grids and cells of a stratum's best, confirmed if it is; empty without any."""
-    grids, inside, cells = (_reading(sweep, stratum, name) for name in (EXACT, INSIDE, CELLS))
-    if not (grids and inside and cells):
+    """Returns the grids and cells of a stratum's best, and of which split; empty without any."""
+    readings = _readings(sweep, stratum)
+    if not readings:
         return ""
-    said = f"{_value(grids)} of the grids", f"{_value(inside)} of the cells that are not PAD"
-    if cells.trial.config.get("pad") == "ignored":
-        return f"{stratum} {said[0]} and {said[1]}, PAD being no part of its loss"
-    return f"{stratum} {said[0]}, {said[1]} and {_value(cells)} of all cells"
+    grids, inside, cells = (number(reading.measure.value) for reading in readings)
+    first = f"{stratum} on {readings[0].split} {grids} of the grids"
+    said = f"{inside} of the cells that are not PAD"
+    if readings[0].trial.config.get("pad") == "ignored":
+        return f"{first} and {said}, PAD being no part of its loss"
+    return f"{first}, {said} and {cells} of all cells"
 
 
-def _value(reading: Reading) -> str:
-    return number(reading.measure.value)
-
-
-def _reading(sweep: Sweep, stratum: str, name: str) -> Reading | None:
-    return scores.confirmed(sweep.history, stratum, name) or scores.chosen(sweep.history, stratum, name)
+def _readings(sweep: Sweep, stratum: str) -> list[Reading]:
+    """Returns grids, cells without PAD and cells, all on test if they are confirmed; or none."""
+    for read in (scores.confirmed, scores.chosen):
+        found = [one for name in (EXACT, INSIDE, CELLS) if (one := read(sweep.history, stratum, name))]
+        if len(found) == 3:
+            return found
+    return []

@@ -36,7 +36,6 @@ from trainables.puzzles.rules import GridRules
 from trainables.puzzles.scoring import Array, by_unit, divided
 from trainables.puzzles.votes import Answer, passed, ranked
 from trainables.recursive import metrics as of_recursive
-from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.model import RecursiveNet
 
 __all__ = ["Bin", "Example", "Failures", "Judged", "failures", "judge", "questioned"]
@@ -275,7 +274,7 @@ def questioned(
         each: wrong answers that are given of each of them, at most.
     """
     puzzle, boards, answer = cast(GridPuzzle, data.puzzle), data.scored(split), _answering(model)
-    if not (isinstance(config, RecursiveConfig) and config.reads_demonstrations):
+    if not config.reads_demonstrations:
         boards, _ = divided(puzzle, boards)
     own = judge(puzzle, boards, answer(boards, puzzle.rows(boards, np.arange(len(boards)))).tokens)
     name, trivial = _trivial(puzzle, data, boards)

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from leadline import Scale, Study
 from search_spaces.recursive import EARLY_LOOK, optimisation, sizes
 
-__all__ = ["ETRM", "HRM", "TRM", "space"]
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `RecursiveConfig`.
-
-    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
-    """
-    return optimisation(trial, scale)
+__all__ = ["ETRM", "HRM", "TRM"]
 
 
 def scales(family: str) -> dict[str, Scale]:
@@ -58,7 +49,7 @@ def study(family: str) -> Study:
         name="batch_size",
         question="How large a batch should a recursive network be trained with?",
         family=family,
-        space=space,
+        space=optimisation,
         stratify="batch",
         budget="samples",
         comparable=True,

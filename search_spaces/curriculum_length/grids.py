@@ -12,7 +12,7 @@ from search_spaces.arc_hrm import NARROW
 from search_spaces.recursive import EARLY_LOOK, optimisation, sizes
 from trainables.arc_hrm.presets import NETWORK
 
-__all__ = ["ARC_HRM", "ARMS", "ETRM", "space"]
+__all__ = ["ARC_HRM", "ARMS", "ETRM"]
 
 ARMS: dict[str, dict[str, Any]] = {
     "slow ramp": {"easy_first": 1.0},
@@ -20,14 +20,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "all from the start": {"easy_first": 0.0},
 }
 """The grids grow from 3 x 3 to the canvas over the whole budget, over a quarter of it, or not."""
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `ETRMConfig` or `ArcHRMConfig`.
-
-    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
-    """
-    return optimisation(trial, scale)
 
 
 def study(family: str, tiny: Mapping[str, Any], small: Mapping[str, Any], large: Mapping[str, Any]) -> Study:
@@ -38,7 +30,7 @@ def study(family: str, tiny: Mapping[str, Any], small: Mapping[str, Any], large:
         name="curriculum_length",
         question="How slowly should large grids enter?",
         family=family,
-        space=space,
+        space=optimisation,
         stratify="arm",
         arms=ARMS,
         comparable=True,

@@ -11,18 +11,10 @@ from typing import Any
 from leadline import Scale, Study
 from search_spaces.recursive import EARLY_LOOK, optimisation, sizes
 
-__all__ = ["ETRM", "HRM", "TRM", "space"]
+__all__ = ["ETRM", "HRM", "TRM"]
 
 
 CYCLES = ("h_cycles", "l_cycles")
-
-
-def space(trial: Any, scale: str) -> dict[str, Any]:
-    """Suggests fields of `RecursiveConfig`.
-
-    Arguments are those of `search_spaces.sigma_bands.recursive.space`.
-    """
-    return optimisation(trial, scale)
 
 
 def with_cycles(trial: Any, scale: str) -> dict[str, Any]:
@@ -32,7 +24,7 @@ def with_cycles(trial: Any, scale: str) -> dict[str, Any]:
     """
     most = (3, 6) if scale == "full" else (2, 2)
     cycles = {name: trial.suggest_int(name, 1, high) for name, high in zip(CYCLES, most, strict=True)}
-    return {**space(trial, scale), **cycles}
+    return {**optimisation(trial, scale), **cycles}
 
 
 def scales(family: str) -> dict[str, Scale]:
@@ -67,7 +59,7 @@ def study(family: str) -> Study:
         name="lookahead",
         question="How many segments must a recursive network be given?",
         family=family,
-        space=with_cycles if family == "etrm" else space,
+        space=with_cycles if family == "etrm" else optimisation,
         stratify="halt_max_steps",
         comparable=True,
         scales=scales(family),

@@ -34,7 +34,7 @@ ARMS: dict[str, dict[str, Any]] = {
 `session 3` is the training of sessions 2 and 3. Where an arm does not say otherwise, a step is 2
 times 20 boards. All arms have the same boards, with demonstrations beside them, which only those
 arms look at that are named after them. `wider` has 4 times the parameters of the laptop's network,
-`27m` of the log's.
+and is narrower than the log's, of whose parameters `27m` has 4 times as many.
 """
 DEFAULT = ("session 5", "pad ignored", "demonstrations")
 MARGINS = {"exact": 0.05}
@@ -57,9 +57,9 @@ _SMALL: dict[str, Any] = {
 }
 """Eight rules on grids of up to 4x4, on a canvas of which PAD fills as much as in the log.
 
-They fill the background, or draw a border, in one of four colours, which the input does not tell:
-who always says one of the four has a quarter right at most. Networks that are shown which learn
-them in minutes.
+They fill the background, or draw a border, in one of four colours. The input tells neither kind nor
+colour: who always answers by one of the rules has about an eighth right. Networks that are shown
+which learn them in minutes.
 """
 
 
@@ -96,7 +96,14 @@ STUDY = Study(
             replicates=1,
             strata=DEFAULT,
             startup=1,
-            fields={**_SMALL, "train_boards": 200, "validation_boards": 24, "test_boards": 100, "hidden": 16},
+            fields={
+                **_SMALL,
+                "train_boards": 200,
+                "validation_boards": 24,
+                "test_boards": 100,
+                "hidden": 16,
+                "restart_period": 3,
+            },
         ),
         "laptop": Scale(
             15,
@@ -117,7 +124,7 @@ STUDY = Study(
             confirm=1,
             replicates=5,
             strata=("session 5", "pad ignored", "demonstrations", "27m"),
-            fields={**NETWORK, **BOARDS, **_STEP, "demonstrations": 3, "restart_period": 20_000},
+            fields={**NETWORK, **BOARDS, **_STEP, "demonstrations": 3, "restart_period": 2000},
         ),
     },
     contrasts=(

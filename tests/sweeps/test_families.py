@@ -60,6 +60,13 @@ def test_every_scale_of_every_family_proposes_what_the_family_takes(study: Study
         assert trial.params
 
 
+@pytest.mark.parametrize(("study", "family"), [(CURRICULUM, "etrm"), (CURRICULUM, "arc_hrm"), (ENCODER, "etrm")])
+def test_large_networks_on_grids_are_scored_on_many_boards(study: Study, family: str) -> None:
+    small, large = (study.of(family).scales[scale].fields for scale in ("laptop", "full"))
+    for split in ("validation_boards", "test_boards"):
+        assert large[split] >= 1000 > small[split]
+
+
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_the_first_family_is_the_default(study: Study) -> None:
     assert settings_of(study, "--scale", "smoke").family == study.families[0]

@@ -61,5 +61,12 @@ def test_the_full_size_is_the_log_s_and_may_be_tested_on_arc_agi_2() -> None:
     assert make(ArcHRMConfig, to_dict(session5)) == session5
 
 
+@pytest.mark.parametrize("scale", list(STUDY.scales))
+def test_a_rate_that_restarts_does_so_within_the_budget(scale: str) -> None:
+    periods = [one.steps / one.restart_period for one in configs(scale).values() if one.schedule == "restarts"]
+    assert len(periods) == 6
+    assert min(periods) >= 2, "a whole cosine is left after a restart"
+
+
 def test_contrasts_are_of_default_arms() -> None:
     assert {arm for contrast in STUDY.contrasts for arm in (contrast.a, contrast.b)} == set(DEFAULT)

@@ -6,15 +6,17 @@ numbers. Only facts of it are used here: sizes, settings and scores.
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal
 
 import pydantic
 
 from leadline.config import configuration, knob
 from leadline.training.precision import PRECISION, RECOMPUTE, Precision
-from trainables.puzzles.config import BoardConfig
+from trainables.puzzles.config import BoardConfig, Conditions
 
 __all__ = ["ArcHRMConfig"]
+
+_APPLY: Conditions = ((lambda c: c.schedule == "restarts", "without schedule=restarts", ("restart_period",)),)
 
 
 @configuration
@@ -75,12 +77,15 @@ class ArcHRMConfig(BoardConfig):
         500, "length of each cosine of schedule=restarts (log: 20000)", unit="optimizer steps", ge=1, le=10**9
     )
 
-    def unused(self) -> list[str]:
-        """Returns the fields that were given a value and have no effect, each with the reason."""
-        default = cast(Any, type(self)).__pydantic_fields__["restart_period"].default
-        if self.schedule == "restarts" or self.restart_period == default:
-            return []
-        return [f"restart_period={self.restart_period} has no effect without schedule=restarts"]
+    @property
+    def _conditions(self) -> Conditions:
+        """The conditions under which fields have an effect."""
+        return (*super()._conditions, *_APPLY)
+
+    @property
+    def reads_demonstrations(self) -> bool:
+        """Whether demonstrations are in the input."""
+        return self.demonstrations_in_input
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> ArcHRMConfig:

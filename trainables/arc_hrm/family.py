@@ -118,14 +118,15 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         Args:
             model: the network.
             inputs: a board of the configuration's puzzle and size: text, lines of text, or lists of
-                cells; a grid may stand in a mapping, as its `query`.
+                cells; a grid may stand in a mapping, as its `query`, beside `demonstrations`.
             config: says which puzzle it is, and its size.
 
         Raises:
-            ConfigError: beginning with `inputs`, if it is no such board.
+            ConfigError: beginning with `inputs`, if it is no such board, or has no demonstrations
+                where the network looks at them.
         """
         net, puzzle = cast(ArcHRM, model), config.puzzle
-        rows = puzzle.read(inputs)
+        rows = config.read(inputs)
         board = rows["inputs"]
         found = answers(net, rows, next(net.parameters()).device)
         answer = puzzle.settled(found.tokens[0].clip(min=PAD).astype(np.uint8))

@@ -25,7 +25,17 @@ from trainables.puzzles.grids import shown_grids
 from trainables.puzzles.puzzle import I64, PAD, Boards, Puzzle, Rows
 from trainables.puzzles.scoring import Array, by_unit, divided
 
-__all__ = ["METRICS", "answering", "answers", "labels_of", "passes", "score", "score_answers"]
+__all__ = [
+    "METRICS",
+    "answering",
+    "answers",
+    "labels_of",
+    "passes",
+    "read_of",
+    "score",
+    "score_answers",
+    "score_known",
+]
 
 UNIT = "boards or tasks"
 METRICS = (

@@ -152,7 +152,8 @@ class Logged:
         rows_a_second: its other figure of speed.
         hours: the hours that session 5 took, at least.
         validation_minutes: of a validation in session 1, once in `validation_steps` steps.
-        fast_minutes, full_minutes: of a fast and a full validation later on.
+        fast_minutes: of a fast validation in session 5, once in `fast_steps` steps.
+        full_minutes: of a full validation later on.
     """
 
     parameters: int = 6_950_000
@@ -170,6 +171,7 @@ class Logged:
     validation_minutes: int = 42
     validation_steps: int = 50
     fast_minutes: int = 3
+    fast_steps: int = 10_000
     full_minutes: int = 50
 
 

@@ -7,16 +7,33 @@ e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import pydantic
 
-from leadline.config import Texts, TrialConfig, configuration, knob
-from trainables.puzzles.grids import GridPuzzle
-from trainables.puzzles.puzzle import Puzzle
+from leadline.config import ConfigError, Texts, TrialConfig, configuration, knob
+from trainables.puzzles.grids import DEMO_MASK, GridPuzzle
+from trainables.puzzles.puzzle import Puzzle, Rows
 from trainables.puzzles.registry import PUZZLES, PuzzleName
 
-__all__ = ["BoardConfig"]
+__all__ = ["BoardConfig", "Conditions"]
+
+Conditions = tuple[tuple[Callable[[Any], bool], str, tuple[str, ...]], ...]
+"""The conditions under which fields have an effect.
+
+Each entry has a test of the configuration, the words for when it fails, and the fields that then
+have no effect.
+"""
+
+_APPLY: Conditions = (
+    (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "augmentations")),
+    (lambda c: c.task in ("arc", "rules"), "without task=arc or task=rules", ("task_ids",)),
+    (lambda c: c.task == "rules", "without task=rules", ("train_rules", "grid_size")),
+    (lambda c: c.task != "rules" or not c.task_ids, "with task_ids", ("train_rules",)),
+    (lambda c: c.augment, "without augment", ("augmentations",)),
+    (lambda c: c.reads_demonstrations, "on a network that reads none", ("demonstrations",)),
+)
 
 
 @configuration
@@ -95,6 +112,41 @@ class BoardConfig(TrialConfig):
         le=1,
     )
     data_seed: int = knob(0, "seed of the boards and of their split", ge=0, lt=2**31)
+
+    def unused(self) -> list[str]:
+        """Returns the fields that were given a value and have no effect, each with the reason.
+
+        A search may well give such values to some of its trials.
+        """
+        default = {name: info.default for name, info in cast(Any, type(self)).__pydantic_fields__.items()}
+        return [
+            f"{name}={getattr(self, name)} has no effect {where}"
+            for applies, where, names in self._conditions
+            for name in names
+            if not applies(self) and getattr(self, name) != default[name]
+        ]
+
+    @property
+    def _conditions(self) -> Conditions:
+        """The conditions under which fields have an effect."""
+        return _APPLY
+
+    @property
+    def reads_demonstrations(self) -> bool:
+        """Whether the network looks at the demonstrations that stand beside a board."""
+        return False
+
+    def read(self, inputs: Any) -> Rows:
+        """Reads a board that a network of this configuration is to answer.
+
+        Raises:
+            ConfigError: beginning with `inputs`, if it is no such board, or lacks demonstrations
+                that the network looks at.
+        """
+        rows = self.puzzle.read(inputs)
+        if self.reads_demonstrations and not rows[DEMO_MASK].any():
+            raise ConfigError("inputs: needs `demonstrations`, pairs of grids that show the task")
+        return rows
 
     @property
     def puzzle(self) -> Puzzle:

@@ -227,12 +227,12 @@ class GridPuzzle(Puzzle):
     def read(self, inputs: Any) -> Rows:
         """Reads a grid, or a mapping of `query`, `demonstrations` and `task`.
 
-        Demonstrations are pairs of grids, and may be left out where the task is named; the task's
-        name is needed where tasks have embeddings.
+        Demonstrations are pairs of grids, needed where the network looks at them; the task's name
+        is, where tasks have embeddings.
 
         Raises:
             ConfigError: beginning with `inputs`, if a grid is none or does not fit the canvas, or
-                if more or fewer demonstrations are given than the network looks at.
+                if more demonstrations are given than stand beside a board.
         """
         given = inputs if isinstance(inputs, Mapping) else {"query": _lines(inputs)}
         if unknown := sorted(set(given) - {"query", "demonstrations", "task"}):
@@ -248,10 +248,9 @@ class GridPuzzle(Puzzle):
             if shown:
                 raise ConfigError("inputs: no demonstrations are looked at (demonstrations=0)")
             return {}
-        least = 0 if "task" in given and "demonstrations" not in given else 1
-        if not isinstance(shown, list | tuple) or not least <= len(shown) <= self.demonstrations:
+        if not isinstance(shown, list | tuple) or len(shown) > self.demonstrations:
             many = len(shown) if isinstance(shown, list | tuple) else repr(shown)
-            raise ConfigError(f"inputs: expected 1 to {self.demonstrations} demonstrations (got {many})")
+            raise ConfigError(f"inputs: expected at most {self.demonstrations} demonstrations (got {many})")
         pairs = []
         for place, pair in enumerate(shown, 1):
             if not isinstance(pair, list | tuple) or len(pair) != 2:

@@ -8,15 +8,14 @@ e7b6871), "log" the trajectory augmentation notes (git.blackhao.com/rrm.git, 66e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Literal
 
 import pydantic
 
 from leadline.config import Floats, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import RECOMPUTE, Precision
-from trainables.puzzles.config import BoardConfig
+from trainables.puzzles.config import BoardConfig, Conditions
 from trainables.puzzles.registry import PuzzleName
 
 __all__ = ["STAGES", "ETRMConfig", "HRMConfig", "RecursiveConfig", "TRMConfig"]
@@ -24,20 +23,13 @@ __all__ = ["STAGES", "ETRMConfig", "HRMConfig", "RecursiveConfig", "TRMConfig"]
 STAGES = Vocabulary(numbers={"noise": (0.0, 1.0)}, metrics=("exact", "robust"))
 """What a stage sets: the noise, as a share of what the configuration's fields say."""
 
-_Conditions = tuple[tuple[Callable[[Any], bool], str, tuple[str, ...]], ...]
-
-_APPLY: _Conditions = (
+_APPLY: Conditions = (
     (
         lambda c: c.mode != "none",
         "with mode=none",
         ("k", "location", "noise", "sigma_min", "sigma_max", "sigmas", "ramp", "stages", "p_clean"),
     ),
     (lambda c: not c.stages, "with stages", ("ramp",)),
-    (lambda c: c.task == "arc", "without task=arc", ("data_set", "protocol", "augmentations")),
-    (lambda c: c.task in ("arc", "rules"), "without task=arc or task=rules", ("task_ids",)),
-    (lambda c: c.task == "rules", "without task=rules", ("train_rules", "grid_size")),
-    (lambda c: c.augment, "without augment", ("augmentations",)),
-    (lambda c: c.reads_demonstrations, "on a network that reads none", ("demonstrations",)),
     (lambda c: c.mode != "single_perturbed_ce", "with mode=single_perturbed_ce", ("k",)),
     (lambda c: c.noise == "grid", "without noise=grid", ("sigmas",)),
     (lambda c: c.noise == "loguniform", "without noise=loguniform", ("sigma_min",)),
@@ -47,13 +39,9 @@ _APPLY: _Conditions = (
     (lambda c: c.positions == "rope", "without positions=rope", ("rope_theta",)),
     (lambda c: c.task_embedding > 0, "without an embedding of tasks", ("puzzle_lr", "puzzle_weight_decay")),
 )
-"""The conditions under which fields have an effect.
+"""The conditions under which the fields that the families share have an effect."""
 
-Each entry has a test of the configuration, the words for when it fails, and the fields that then
-have no effect.
-"""
-
-_ENCODER_APPLIES: _Conditions = (
+_ENCODER_APPLIES: Conditions = (
     (
         lambda c: c.encoder != "lookup",
         "with encoder=lookup",
@@ -176,28 +164,10 @@ class RecursiveConfig(BoardConfig):
     )
     p_clean: float = knob(0.0, "chance that a trajectory that may be perturbed is not (log: proposed)", ge=0, lt=1)
 
-    def unused(self) -> list[str]:
-        """Returns the fields that were given a value and have no effect, each with the reason.
-
-        A search may well give such values to some of its trials.
-        """
-        default = {name: info.default for name, info in cast(Any, type(self)).__pydantic_fields__.items()}
-        return [
-            f"{name}={getattr(self, name)} has no effect {where}"
-            for applies, where, names in self._conditions
-            for name in names
-            if not applies(self) and getattr(self, name) != default[name]
-        ]
-
     @property
-    def _conditions(self) -> _Conditions:
+    def _conditions(self) -> Conditions:
         """The conditions under which fields have an effect."""
-        return _APPLY
-
-    @property
-    def reads_demonstrations(self) -> bool:
-        """Whether the network looks at the demonstrations that stand beside a board."""
-        return False
+        return (*super()._conditions, *_APPLY)
 
     @property
     def probes_dynamics(self) -> bool:
@@ -378,7 +348,7 @@ class ETRMConfig(TRMConfig):
         return self.mode != "none"
 
     @property
-    def _conditions(self) -> _Conditions:
+    def _conditions(self) -> Conditions:
         """The conditions under which fields have an effect."""
         return (*super()._conditions, *_ENCODER_APPLIES)
 

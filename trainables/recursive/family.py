@@ -22,7 +22,6 @@ from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.puzzles import audit
 from trainables.puzzles.data import build
-from trainables.puzzles.grids import DEMO_MASK
 from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
@@ -166,11 +165,9 @@ class RecursiveFamily(Family[C], Generic[C]):
             ConfigError: beginning with `inputs`, if it is no such board.
         """
         net, puzzle = cast(RecursiveNet, model), config.puzzle
-        rows = puzzle.read(inputs)
+        rows = config.read(inputs)
         if config.task_embedding and puzzle.identifiers > 1 and not (isinstance(inputs, Mapping) and "task" in inputs):
             raise ConfigError("inputs: needs `task`, the name of the task whose embedding answers")
-        if net.shown and not rows[DEMO_MASK].any():
-            raise ConfigError("inputs: needs `demonstrations`, pairs of grids that show the task")
         device = next(net.parameters()).device
         with torch.no_grad():
             said = think(net, tensors(rows, device))

@@ -22,6 +22,7 @@ SETTINGS = dataclasses.replace(
     confirm=1,
 )
 UNITS = 120
+WIDTHS = {"wider": 96, "27m": 560}
 
 
 def share(value: float) -> Measure:
@@ -30,8 +31,11 @@ def share(value: float) -> Measure:
     return Measure(sum(units) / UNITS, UNITS, value - 0.01, value + 0.01, units)
 
 
-def made(arms: dict[str, float], *, padding: float | None = 0.693, replicates: int = 5) -> Sweep:
-    """A sweep whose arms have such shares of grids right, and whose constant such a share of cells."""
+def made(arms: dict[str, float], *, padding: float | None = 0.693, replicates: int = 5, width: int = 48) -> Sweep:
+    """A sweep whose arms have such shares of grids right, and whose constant such a share of cells.
+
+    Networks have a width of `width`, but in the arms that are named after another.
+    """
     history = History(dataclasses.replace(SETTINGS, strata=tuple(arms), replicates=5))
     for arm, exact in arms.items():
         first = len(history.trials)
@@ -40,7 +44,8 @@ def made(arms: dict[str, float], *, padding: float | None = 0.693, replicates: i
             of = None if number == first else first
             splits = ("validation",) if of is None else ("validation", "test")
             kind: Literal["search", "replicate"] = "search" if of is None else "replicate"
-            trial = Trial(number, arm, kind, of, {}, {"seed": number, "pad": pad}, "finished")
+            config = {"seed": number, "pad": pad, "hidden": WIDTHS.get(arm, width)}
+            trial = Trial(number, arm, kind, of, {}, config, "finished")
             measures = {"exact": share(exact), "cells": share(0.9), "cells_without_pad": share(0.75)}
             metrics = {f"{split}/{name}": value for split in splits for name, value in measures.items()}
             trial.reports.append(Report(90, 90, 1.0, 0.0, metrics))

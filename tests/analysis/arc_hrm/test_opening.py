@@ -16,11 +16,20 @@ SAID = (
 def test_the_constant_stands_first() -> None:
     sweep = made({"session 5": 0.2, "demonstrations": 0.7})
     assert opening(sweep) == (
-        f"{SAID} Trained here: session 5 0.2 of the grids, 0.75 of the cells that are not PAD and 0.9 of all cells; "
-        "demonstrations 0.7 of the grids and 0.75 of the cells that are not PAD, PAD being no part of its loss."
+        f"{SAID} Trained here: session 5 on test 0.2 of the grids, 0.75 of the cells that are not PAD and 0.9 "
+        "of all cells; demonstrations on test 0.7 of the grids and 0.75 of the cells that are not PAD, "
+        "PAD being no part of its loss."
     )
     first = page(sweep).partition("<header>")[2].partition('class="headline">')[2]
     assert first.startswith("A constant that answers PAD everywhere")
+
+
+def test_what_is_not_confirmed_is_on_validation() -> None:
+    """The constant's score is on test."""
+    said = opening(made({"session 5": 0.2}, replicates=0))
+    assert said.endswith(
+        "session 5 on validation 0.2 of the grids, 0.75 of the cells that are not PAD and 0.9 of all cells."
+    )
 
 
 def test_before_anything_is_trained() -> None:

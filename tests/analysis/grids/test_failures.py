@@ -190,6 +190,7 @@ def test_an_edge_is_neither_shape_nor_content(planted: Planted) -> None:
 
 
 LAYERS: dict[str, Any] = {"heads": 2, "hidden": 16, "max_cycles": 2, "batch": 8, "task": "rules", "size": 5}
+RULED: dict[str, Any] = {**LAYERS, "train_rules": 6, "train_boards": 60, "test_boards": 24}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,8 @@ LAYERS: dict[str, Any] = {"heads": 2, "hidden": 16, "max_cycles": 2, "batch": 8,
     [
         (ETRM_FAMILY, SMALL, True),
         (TRM_FAMILY, {**{name: SMALL[name] for name in set(SMALL) - set(ENCODER)}, "demonstrations": 1}, False),
-        (ARC_HRM, {**LAYERS, "train_rules": 6, "train_boards": 60, "test_boards": 24}, False),
+        (ARC_HRM, RULED, False),
+        (ARC_HRM, {**RULED, "demonstrations": 2, "demonstrations_in_input": True}, True),
     ],
 )
 def test_counts_are_those_that_a_trial_reports(family: Family[Any], fields: dict[str, Any], new: bool) -> None:

@@ -135,8 +135,43 @@ def test_predicting_reads_demonstrations(data: PuzzleData) -> None:
     example = ARC_HRM.example(config)
     assert len(example["demonstrations"]) == 2
     assert ARC_HRM.predict(net, example, config) == ARC_HRM.predict(net, example, config)
-    with pytest.raises(ConfigError, match=r"^inputs: expected 1 to 2 demonstrations"):
-        ARC_HRM.predict(net, example["query"], config)
+    for given in (example["query"], {"query": example["query"], "task": example["task"]}):
+        with pytest.raises(ConfigError, match=r"^inputs: needs `demonstrations`, pairs of grids"):
+            ARC_HRM.predict(net, given, config)
+
+
+def test_a_network_that_reads_no_demonstrations_answers_a_bare_grid(data: PuzzleData) -> None:
+    config = ARC_HRM.config(SMALL)
+    net = made(data, SMALL).net
+    example = ARC_HRM.example(config)
+    assert ARC_HRM.predict(net, example["query"], config) == ARC_HRM.predict(net, example, config)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, ["demonstrations=2 has no effect on a network that reads none"]),
+        ({"demonstrations_in_input": True}, []),
+        (
+            {"demonstrations_in_input": True, "task_ids": "background 1,background 2,border 1", "train_rules": 3},
+            ["train_rules=3 has no effect with task_ids"],
+        ),
+        (
+            {"task": "sudoku", "size": 6, "demonstrations": 0, "task_ids": "background 1", "clues": 30},
+            [
+                "task_ids=('background 1',) has no effect without task=arc or task=rules",
+                "train_rules=2 has no effect without task=rules",
+                "grid_size=4 has no effect without task=rules",
+            ],
+        ),
+        (
+            {"demonstrations_in_input": True, "restart_period": 9},
+            ["restart_period=9 has no effect without schedule=restarts"],
+        ),
+    ],
+)
+def test_fields_without_effect(fields: dict[str, Any], said: list[str]) -> None:
+    assert ARC_HRM.config({**SMALL, **fields}).unused() == said
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,7 @@ def test_what_a_person_gives(small: PuzzleData) -> None:
     puzzle = small.puzzle
     rows = puzzle.read(puzzle.example)
     assert rows["demo_mask"].sum() >= 1
+    assert not puzzle.read({"query": puzzle.example["query"]})["demo_mask"].any()
     board = rows["inputs"][0].astype(np.uint8)
     assert (
         puzzle.read({**puzzle.example, "query": "\n".join(puzzle.show(board))})["inputs"].tolist()
@@ -229,11 +230,12 @@ def test_what_a_person_gives(small: PuzzleData) -> None:
     assert crop(board, 10).size
     for given, message in {
         "x": "inputs: query: 'x' is no colour; colours are 0 to 9",
-        "1": "inputs: expected 1 to 3 demonstrations (got 0)",
     }.items():
         with pytest.raises(ConfigError) as refused:
             puzzle.read(given)
         assert str(refused.value) == message
+    with pytest.raises(ConfigError, match=r"^inputs: expected at most 3 demonstrations \(got 4\)$"):
+        puzzle.read({"query": [[1]], "demonstrations": [[[[1]], [[1]]]] * 4})
     for wrong, message in {
         "size": "inputs: 'size' is neither query, demonstrations nor task",
         "demonstrations": "inputs: demonstration 1: expected an input and an output (got [[1]])",
