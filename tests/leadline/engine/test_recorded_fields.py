@@ -44,7 +44,7 @@ class AskingToy(Toy):
 
 
 def proposed(**config: Any) -> Proposed:
-    fields = {"steps": 8, "eval_every": 4, "micro_batch": 0, "seed": 0, **config}
+    fields = {"steps": 8, "eval_every": 4, "micro_batch": 0, "validation_share": 0.25, "seed": 0, **config}
     return Proposed(trial=7, stratum="1", kind="search", of=None, params={}, config=fields, distributions={}, time=0.0)
 
 
