@@ -152,6 +152,8 @@ STUDY = Study(
                 **_GRIDS,
                 "size": 10,
                 "train_rules": 30,
+                "validation_boards": 1024,
+                "test_boards": 2048,
                 "hidden": 512,
                 "heads": 8,
                 "round_to": 256,
