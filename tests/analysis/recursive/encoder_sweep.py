@@ -11,10 +11,9 @@ from leadline import Sweep
 from leadline.engine import options
 from leadline.ledger.history import Baseline, History, Trial
 from leadline.ledger.settings import Settings
-from leadline.measure import Measure, Report
+from leadline.measure import PART, Measure, Report
 from leadline.statistics import mean_over_units
 from leadline.storage import Folder
-from leadline.training.validation import PART
 from sweeps.encoder import STUDY
 
 BOARDS = 120
