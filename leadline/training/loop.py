@@ -256,8 +256,7 @@ class Loop(Trainer):
         scoring: float,
     ) -> tuple[dict[str, float], list[Finding]]:
         """Adds what is known of guards and memory to the facts; returns them and the findings."""
-        metric = self.metric
-        objective = _scored(metrics, metric.name) or Measure.exact(math.nan, 0)
+        objective = _scored(metrics, self.metric.name) or Measure.exact(math.nan, 0)
         rates = tuple(float(group["lr"]) for optimizer in self.task.optimizers for group in optimizer.param_groups)
         before = self.watch.seconds
         found = self.watch.report(
@@ -269,7 +268,7 @@ class Loop(Trainer):
                 losses,
                 rates,
                 objective,
-                minimise=metric.mode == "min",
+                minimise=self.metric.mode == "min",
                 scoring=scoring,
             )
         )

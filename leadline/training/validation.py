@@ -108,12 +108,13 @@ class Validation:
             if not due and (value >= self._best - error or not self._room(trained)):
                 return found
         whole = self._whole()
-        cheap = self._whole_seconds <= max(LEAST_SECONDS, self._share * interval)
-        if part is None and not cheap and (part := self._chosen(interval)) is not None:
+        allowed = max(LEAST_SECONDS, self._share * interval)
+        if part is None and self._whole_seconds > allowed and (part := self._chosen(interval)) is not None:
             self._part = part
             found, value, _ = self._of_part(part)
-        elif part is not None and 2 * self._whole_seconds <= max(LEAST_SECONDS, self._share * interval):
-            self._part, self._best = None, math.inf  # the first time was slow, or the machine is another one
+        # The first time was slow, or the machine is another one; half, so that noise swaps nothing.
+        elif part is not None and 2 * self._whole_seconds <= allowed:
+            self._part, self._best = None, math.inf
             return whole
         self._best = min(self._best, value) if math.isfinite(value) else self._best
         return {**whole, **found}

@@ -41,8 +41,8 @@ class Interval:
         seconds: training seconds of this interval, without evaluation, saving and guards.
         losses: the loss of every step, float64 [steps].
         rates: learning rate of each parameter group of each optimizer, as it stands now.
-        objective: the family's objective on validation, or on the part of it that each report is
-            scored on; NaN where this worker does not evaluate.
+        objective: the metric that selects checkpoints, on validation or on the part of it that each
+            report is scored on; NaN where this worker does not evaluate.
         minimise: whether smaller is better.
         scoring: seconds of scoring validation at the end of this interval.
     """
