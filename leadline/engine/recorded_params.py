@@ -7,18 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    json_to_distribution,
-)
+from optuna.distributions import BaseDistribution, distribution_to_json
 
 from leadline.config import ConfigError
 from leadline.engine.optuna_private import KnownTrial, holds
 from leadline.family import Family
 from leadline.ledger.events import Event, Proposed
+from leadline.ledger.ranges import Range
 
 __all__ = ["Recorded", "changed", "check_fields", "unlike"]
 
@@ -82,11 +77,11 @@ class Recorded(KnownTrial):
                 does not hold any more.
         """
         if name not in self.given:
-            asked = f"the space now asks for one from {range_of(distribution)}"
+            asked = f"the space now asks for one from {Range.of(distribution_to_json(distribution))}"
             raise ConfigError(f"{name}: trial {self.number} has none, and {asked}; {_REMEDY}")
         value = self.given[name]
         if not holds(distribution, value):
-            now = f"outside {range_of(distribution)}, the space's range now"
+            now = f"outside {Range.of(distribution_to_json(distribution))}, the space's range now"
             raise ConfigError(f"{name}: trial {self.number} has {value}, {now}; {_REMEDY}")
 
     def complete(self) -> None:
@@ -121,15 +116,6 @@ def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             )
 
 
-def range_of(distribution: BaseDistribution) -> str:
-    """The range of a parameter in words, such as `[0.001, 0.1] log` or `{a, b}`."""
-    if isinstance(distribution, CategoricalDistribution):
-        return f"{{{', '.join(map(str, distribution.choices))}}}"
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    step = f" in steps of {distribution.step:g}" if distribution.step not in (None, 1) else ""
-    return f"[{distribution.low:g}, {distribution.high:g}]{' log' if distribution.log else ''}{step}"
-
-
 def changed(name: str, was: str, now: str) -> str:
     """A sentence for a parameter whose range has changed; the ranges are given as Optuna's JSON."""
-    return f"space changed: {name} was {range_of(json_to_distribution(was))}, is {range_of(json_to_distribution(now))}"
+    return f"space changed: {name} was {Range.of(was)}, is {Range.of(now)}"

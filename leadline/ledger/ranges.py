@@ -1,0 +1,101 @@
+"""The ranges from which a search space asks its values, as they are recorded with each proposal.
+
+A ledger has them as the JSON of Optuna's distributions
+(`optuna.distributions.distribution_to_json`), which is read here without Optuna.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leadline.ledger.history import History, Trial
+
+__all__ = ["EDGE", "Edge", "Range", "edges", "ranges"]
+
+EDGE = 0.1
+"""The share of a range that counts as its edge, at each end, on the scale that is searched."""
+
+Edge = Literal["lower", "upper"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a parameter can take.
+
+    Attributes:
+        choices: the values of a parameter that is chosen from a list; empty for a number.
+        low, high: the least and the greatest number.
+        log: whether the logarithm is searched.
+        step: the distance of two neighbours; None for a continuous number.
+    """
+
+    choices: tuple[Any, ...] = ()
+    low: float = math.nan
+    high: float = math.nan
+    log: bool = False
+    step: float | None = None
+
+    @staticmethod
+    def of(words: str) -> Range:
+        """Returns the range that Optuna's JSON says."""
+        found = json.loads(words)["attributes"]
+        if "choices" in found:
+            return Range(tuple(found["choices"]))
+        return Range((), found["low"], found["high"], found["log"], found["step"])
+
+    def __str__(self) -> str:
+        """Returns the range in words, such as `[0.001, 0.1] log` or `{a, b}`."""
+        if self.choices:
+            return f"{{{', '.join(map(str, self.choices))}}}"
+        step = f" in steps of {self.step:g}" if self.step not in (None, 1) else ""
+        return f"[{self.low:g}, {self.high:g}]{' log' if self.log else ''}{step}"
+
+    def edge(self, value: Any) -> Edge | None:
+        """Returns at which edge of the range a value lies; None where it lies inside.
+
+        An edge is the outer tenth of a continuous range, and the least or greatest of whole numbers
+        or of three or more numbers in a list. Other lists have no edge, and neither has a range
+        with one or two values, of which each would be at one.
+        """
+        low, high = self.low, self.high
+        if self.choices:
+            if len(self.choices) < 3 or not all(_is_number(choice) for choice in self.choices):
+                return None
+            low, high = min(self.choices), max(self.choices)
+        if not _is_number(value) or not low < high:
+            return None
+        if self.step is not None or self.choices:
+            if self.step is not None and high - low <= self.step:
+                return None
+            return "lower" if value <= low else "upper" if value >= high else None
+        place = math.log(value / low) / math.log(high / low) if self.log else (value - low) / (high - low)
+        return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def ranges(history: History, stratum: str) -> dict[str, Range]:
+    """Returns the range of each parameter that was searched in a stratum, by name.
+
+    A range that has changed between two runs of a sweep is the newer one.
+    """
+    found: dict[str, str] = {}
+    for trial in history.search_trials():
+        if trial.stratum == stratum:
+            found |= trial.distributions
+    return {name: Range.of(words) for name, words in found.items()}
+
+
+def edges(trial: Trial) -> dict[str, Edge]:
+    """Returns the parameters of a trial that lie at the edge of their range, and at which."""
+    found = {
+        name: Range.of(words).edge(trial.params[name])
+        for name, words in trial.distributions.items()
+        if name in trial.params
+    }
+    return {name: edge for name, edge in found.items() if edge}

@@ -1,0 +1,55 @@
+"""Ranges in words, and the values that lie at their edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from leadline.ledger.ranges import Range
+
+LR = FloatDistribution(1e-4, 1e-2, log=True)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "words"),
+    [
+        (LR, "[0.0001, 0.01] log"),
+        (FloatDistribution(0.0, 1.0, step=0.25), "[0, 1] in steps of 0.25"),
+        (IntDistribution(1, 4), "[1, 4]"),
+        (CategoricalDistribution(["mean", "attention"]), "{mean, attention}"),
+    ],
+)
+def test_words(distribution: BaseDistribution, words: str) -> None:
+    assert str(Range.of(distribution_to_json(distribution))) == words
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value", "edge"),
+    [
+        (LR, 1.3e-4, "lower"),
+        (LR, 1e-3, None),
+        (LR, 8e-3, "upper"),
+        (FloatDistribution(0.0, 1.0), 0.05, "lower"),
+        (FloatDistribution(0.0, 1.0), 0.2, None),
+        (FloatDistribution(0.0, 1.0, step=0.25), 1.0, "upper"),
+        (FloatDistribution(0.0, 1.0, step=0.25), 0.25, None),
+        (IntDistribution(1, 3), 3, "upper"),
+        (IntDistribution(1, 3), 2, None),
+        (IntDistribution(1, 2), 2, None),
+        (IntDistribution(4, 4), 4, None),
+        (CategoricalDistribution([64, 32, 128]), 32, "lower"),
+        (CategoricalDistribution([64, 32, 128]), 64, None),
+        (CategoricalDistribution([64, 128]), 64, None),
+        (CategoricalDistribution(["a", "b", "c"]), "a", None),
+    ],
+)
+def test_edges(distribution: BaseDistribution, value: Any, edge: str | None) -> None:
+    assert Range.of(distribution_to_json(distribution)).edge(value) == edge
