@@ -9,6 +9,7 @@ import base64
 import functools
 import gzip
 import json
+import re
 import time
 from typing import Any
 
@@ -19,7 +20,17 @@ from plotly.offline import get_plotlyjs
 
 from leadline import plain
 from leadline.analysis import claims, cost, early_stopping, notes, pairwise, planned, progress, scores
-from leadline.analysis.report import answers, figures, first, forest, guard_findings, opening, over_strata, tables, trade
+from leadline.analysis.report import (
+    answers,
+    figures,
+    first,
+    forest,
+    guard_findings,
+    opening,
+    over_strata,
+    tables,
+    trade,
+)
 from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
 from leadline.config import ConfigError
@@ -33,6 +44,10 @@ from leadline.storage import Folder
 __all__ = ["answered", "opened", "page", "write"]
 
 FILE = "report.html"
+LONG_TEXT = re.compile(r"(\.exports=)('(?:[^'\\]|\\.)*')")
+"""A module of Plotly's script that is a text."""
+WORKER = 100_000
+"""The characters above which such a text is the program of a worker."""
 SHOWN = 100
 """The rows that a table shows at a time; the script has the same number."""
 
@@ -133,7 +148,16 @@ def _compressed(words: str) -> Markup:
 
 @functools.cache
 def _plotly() -> Markup:
-    return _compressed(get_plotlyjs())
+    """Returns Plotly's script, compressed.
+
+    The worker of its maps, a text of half a megabyte, is left out: maps need tiles from the
+    network, which a report does without.
+    """
+    return _compressed(LONG_TEXT.sub(_without_worker, get_plotlyjs()))
+
+
+def _without_worker(found: re.Match[str]) -> str:
+    return f"{found[1]}''" if len(found[2]) > WORKER else found[0]
 
 
 def _context(sweep: Sweep, price: float | None) -> dict[str, Any]:
@@ -253,7 +277,12 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "counted": tables.counted(history),
         "baselines": tables.baselines(history),
         "others": tables.others(history),
-        "stopped": {"trials": stopped, "saved": saved, "whole": whole, "seconds": early_stopping.saved_seconds(history)},
+        "stopped": {
+            "trials": stopped,
+            "saved": saved,
+            "whole": whole,
+            "seconds": early_stopping.saved_seconds(history),
+        },
         "rungs": early_stopping.stopped(history),
         "agreement": tables.agreement(early_stopping.agreement(history)),
         "stopping_off": history.stopping_off,

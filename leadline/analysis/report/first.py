@@ -26,7 +26,9 @@ UNTRAINED = "the best predictor that learns nothing"
 PHRASES = {Verdict.NO_DIFFERENCE: "no different from", Verdict.NO_CLAIM: "without a claim against"}
 
 
-def sentence(sweep: Sweep, found: Sequence[Answer], contrasts: Sequence[Comparison], pairs: Sequence[Comparison]) -> str:
+def sentence(
+    sweep: Sweep, found: Sequence[Answer], contrasts: Sequence[Comparison], pairs: Sequence[Comparison]
+) -> str:
     """Returns the answer of a sweep in one sentence.
 
     Comparisons that the study planned come first, else those of the best stratum with the others;
@@ -40,7 +42,8 @@ def sentence(sweep: Sweep, found: Sequence[Answer], contrasts: Sequence[Comparis
         pairs: the comparisons of all its strata, best mean first.
     """
     confirmed = [answer for answer in found if answer.versus]
-    compared = [one for one in contrasts if one.difference] or [one for one in pairs if one.difference]
+    best = [one for one in pairs if one.a.stratum == pairs[0].a.stratum]
+    compared = [one for one in (contrasts or best) if one.difference]
     if not confirmed and not compared:
         return _so_far(sweep)
     if compared and contrasts:
@@ -103,7 +106,7 @@ def _pairs(sweep: Sweep, compared: Sequence[Comparison]) -> str:
     """Returns what is claimed of the stratum with the best mean against each other."""
     best = compared[0].a.stratum
     groups: dict[Verdict, list[Comparison]] = {}
-    for one in [one for one in compared if one.a.stratum == best]:
+    for one in compared:
         groups.setdefault(one.verdict, []).append(one)
     words = []
     for verdict, of in groups.items():
@@ -134,7 +137,11 @@ def _in_short(confirmed: Sequence[Answer]) -> list[str]:
     better = [answer for answer in confirmed if answer.verdict in (Verdict.BETTER, Verdict.MIXED)]
     mixed = sum(answer.verdict is Verdict.MIXED for answer in confirmed)
     but = f", {mixed if mixed < count else 'all'} of them worse by another metric" if mixed else ""
-    who = ("all" if count > 2 else "both" if count == 2 else "it") if len(better) == count else f"{len(better)} of {count}"
+    who = (
+        ("all" if count > 2 else "both" if count == 2 else "it")
+        if len(better) == count
+        else f"{len(better)} of {count}"
+    )
     return [f"{who} {'is' if len(better) == 1 else 'are'} better than {UNTRAINED}{but}"]
 
 

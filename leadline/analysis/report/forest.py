@@ -65,7 +65,7 @@ class Axis:
 
     @staticmethod
     def of(values: Iterable[float]) -> Axis:
-        """Returns the axis that holds some finite values; one of any length where they are equal."""
+        """Returns the axis that holds some finite values; where they are equal, one around them."""
         found = list(values)
         low, high = min(found), max(found)
         if low == high:

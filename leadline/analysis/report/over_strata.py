@@ -5,6 +5,7 @@ Positions across are in percent of the width, and down in pixels.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Curve:
     def lines(self, name: str) -> list[tuple[float, float, float, float]]:
         """Returns the pieces (x, y, x, y) that join the points' `value` or `trivial`."""
         found = [(point.x, getattr(point, name)) for point in self.points if getattr(point, name) is not None]
-        return [(*one, *other) for one, other in zip(found, found[1:], strict=False)]
+        return [(*one, *other) for one, other in itertools.pairwise(found)]
 
 
 class _Scale:

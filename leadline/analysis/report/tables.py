@@ -187,7 +187,9 @@ def searched(trial: Trial, names: Iterable[str]) -> list[tuple[str, str, str]]:
     """
     at = edges(trial)
     return [
-        (text(trial.params[name]), as_text(trial.params[name]), at.get(name, "")) if name in trial.params else ("-", "", "")
+        (text(trial.params[name]), as_text(trial.params[name]), at.get(name, ""))
+        if name in trial.params
+        else ("-", "", "")
         for name in names
     ]
 

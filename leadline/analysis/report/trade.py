@@ -61,7 +61,7 @@ def trade(sweep: Sweep, found: Sequence[Answer]) -> Trade | None:
 
 
 def _others(sweep: Sweep) -> list[str]:
-    """Returns the other metrics that say how well a model does, those beside the objective first."""
+    """Returns the other metrics of how well a model does, those beside the objective first."""
     known = scores.declared(sweep.settings)
     names = [*sweep.settings.beside, *sweep.settings.modes, *known]
     scored = [name for name in names if name not in known or known[name].role in ("score", "common")]
@@ -118,7 +118,9 @@ def _figure(sweep: Sweep, stratum: str, other: str) -> go.Figure | None:
     made.update_layout(title={"text": stratum_title(history, stratum), "x": 0.5, "font": {"size": 15}})
     best = front([point for trial, point in placed if trial.status == "finished"], _signs(sweep, other))
     look = {"color": ORANGE, "width": 1.4, "shape": "linear", "dash": "dot"}
-    made.add_trace(_scatter([(point, "no finished trial is better by both") for point in best], mode="lines", line=look))
+    made.add_trace(
+        _scatter([(point, "no finished trial is better by both") for point in best], mode="lines", line=look)
+    )
     made.add_trace(_dots(sweep, placed))
     made.add_trace(_crosses(lines))
     winner = first.winner(sweep, stratum)
