@@ -49,7 +49,7 @@ LONG_TEXT = re.compile(r"(\.exports=)('(?:[^'\\]|\\.)*')")
 WORKER = 100_000
 """The characters above which such a text is the program of a worker."""
 SHOWN = 100
-"""The rows that a table shows at a time; the script has the same number."""
+"""The rows that a table shows at a time."""
 
 
 def write(folder: Folder, name: str, price: float | None = None) -> str:

@@ -18,7 +18,7 @@ from leadline.analysis.sweep import Sweep
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure, sign
 
-__all__ = ["Axis", "Forest", "Line", "against_trivial", "between", "difference", "relative", "so_far"]
+__all__ = ["Axis", "Forest", "Line", "against_trivial", "between", "difference", "in_unit", "relative", "round_values", "so_far"]
 
 UNEQUAL = 3.0
 """How far the trivial predictors' values of two strata must be apart, as a factor, before
@@ -80,16 +80,16 @@ class Axis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """The positions of about four round values, with their texts."""
-        step = _round_step((self.high - self.low) / 4)
-        first = math.ceil(self.low / step)
-        count = math.floor(self.high / step) - first
-        return [(self.at(step * (first + one)), short.short(step * (first + one))) for one in range(count + 1)]
+        return [(self.at(value), short.short(value)) for value in round_values(self.low, self.high)]
 
 
-def _round_step(least: float) -> float:
-    """Returns the least of 1, 2 and 5 times a power of ten that is no smaller."""
+def round_values(low: float, high: float) -> list[float]:
+    """Returns about four round values from `low` to `high`, which is greater."""
+    least = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    first = math.ceil(low / step)
+    return [step * place for place in range(first, math.floor(high / step) + 1)]
 
 
 @dataclass(frozen=True)

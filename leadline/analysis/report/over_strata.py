@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leadline.analysis import scores
-from leadline.analysis.report import short
+from leadline.analysis.report import forest, short
 from leadline.analysis.report.figures.base import scale
 from leadline.analysis.sweep import Sweep
 
@@ -94,11 +94,10 @@ class _Scale:
         """The pixels and texts of some round values."""
         if self.log:
             powers = range(math.ceil(self.low), math.floor(self.high) + 1)
-            every = max(1, len(powers) // 4)
-            values = [10.0**power for power in powers[::every]]
+            values = [10.0**power for power in powers[:: max(1, len(powers) // 4)]]
             values = values if len(values) > 1 else [10**self.low, 10**self.high]
         else:
-            values = [self.low + part * (self.high - self.low) / 3 for part in range(4)]
+            values = forest.round_values(self.low, self.high)
         return [(at, short.short(value)) for value in values if (at := self.pixel(value)) is not None]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import pytest
@@ -57,9 +56,9 @@ def test_the_figure_has_the_best_trial_of_each_stratum() -> None:
     assert list(q.y) == pytest.approx([1.0, 0.9, 0.97], abs=0.01)
     assert list(exact.y) == pytest.approx([0.0, 0.4, 0.95], abs=0.01)
     assert list(constant.y) == pytest.approx([1.0, 0.6, 0.95], abs=0.01)
-    page = html.unescape(document.page(sweep))
+    page = document.page(sweep)
     assert "Q-halt and its three phases" in page
-    assert "arm cached: phase 1, 0.95 beside 0.95: says nothing yet" in page
+    assert "arm cached: phase 1, 0.95 beside 0.95: says nothing yet" in str(packed.figures(page))
 
 
 def test_nothing_finished_is_no_figure() -> None:

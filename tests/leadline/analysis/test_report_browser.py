@@ -66,6 +66,7 @@ def shown(request: pytest.FixtureRequest, browser: Browser, source: Path) -> Ite
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(source.as_uri())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # which draws all; otherwise they are drawn when near
     page.wait_for_function("[...document.querySelectorAll('.figure')].every(box => box.querySelector('svg.main-svg'))")
     yield page, problems
     context.close()
@@ -110,7 +111,7 @@ def test_the_page_does_not_overflow(shown: tuple[Page, list[str]]) -> None:
 
 @pytest.mark.parametrize(
     "selector",
-    ["main > header > p", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"],
+    ["main > header > p", ".sentence", ".line .num", ".ends", ".verdict", ".chosen .one", "mark", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"],
 )
 def test_text_is_readable(shown: tuple[Page, list[str]], selector: str) -> None:
     elements = shown[0].locator(selector)

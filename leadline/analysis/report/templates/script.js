@@ -50,9 +50,8 @@ addEventListener("beforeprint", () => boxes.forEach(later));
 if (boxes.length) addEventListener("load", () => idle(() => plotly().catch(() => {})));
 
 // Tables: sorted by a heading; long ones are shown in pages, and searched as a whole.
-const SHOWN = 100;
 for (const table of new Set([...document.querySelectorAll("table.sortable, tbody[data-rest]")].map(found => found.closest("table")))) {
-  const body = table.tBodies[0], long = body.dataset.rest !== undefined;
+  const body = table.tBodies[0], long = body.dataset.rest !== undefined, size = long ? body.rows.length : Infinity;
   let all = [...body.rows], shown = all, page = 0;
   const rest = once(async () => {
     if (!long) return;
@@ -61,10 +60,10 @@ for (const table of new Set([...document.querySelectorAll("table.sortable, tbody
     all = shown = [...all, ...held.content.querySelectorAll("tr")];
   });
   const show = () => {
-    const pages = Math.max(1, Math.ceil(shown.length / SHOWN));
+    const pages = Math.max(1, Math.ceil(shown.length / size));
     page = Math.min(Math.max(page, 0), pages - 1);
-    body.replaceChildren(...(long ? shown.slice(page * SHOWN, (page + 1) * SHOWN) : shown));
-    if (long) tools.querySelector("output").textContent = `${shown.length ? page * SHOWN + 1 : 0} to ${Math.min(shown.length, (page + 1) * SHOWN)} of ${shown.length.toLocaleString("en")}`;
+    body.replaceChildren(...(long ? shown.slice(page * size, (page + 1) * size) : shown));
+    if (long) tools.querySelector("output").textContent = `${shown.length ? page * size + 1 : 0} to ${Math.min(shown.length, (page + 1) * size)} of ${shown.length.toLocaleString("en")}`;
   };
   let tools;
   if (long) {
