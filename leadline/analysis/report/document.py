@@ -216,14 +216,15 @@ def _first(
 ) -> dict[str, Any]:
     """Returns what the first screen shows."""
     best = [one for one in pairs if one.a.stratum == pairs[0].a.stratum]
-    forests = [*forest.between(contrasts or best), *forest.against_trivial(sweep, found)]
+    between, against = forest.between(contrasts or best), forest.against_trivial(sweep, found)
     curve = over_strata.curve(sweep)
     winners = first.rows(sweep, found)
     return {
         "sentence": first.sentence(sweep, found, contrasts, pairs),
-        "forests": forests or ([] if curve else forest.so_far(sweep)),
+        "between": between,
+        "against": against or ([] if curve else forest.so_far(sweep)),
         "curve": curve,
-        "margins": any(line.margin for one in forests for line in one.lines),
+        "margins": any(line.margin for one in between for line in one.lines),
         "winners": winners,
         "loads": first.first_row(winners, pairs),
     }

@@ -70,8 +70,7 @@ def _amount(difference: Measure | None) -> str:
     """Returns `0.021 higher`; `equal` where there is no difference."""
     if difference is None or difference.value == 0:
         return "equal"
-    size = short.interval(Measure(abs(difference.value), 1, *sorted((abs(difference.low), abs(difference.high)))))
-    return f"{size.split(' [')[0]} {'lower' if difference.value < 0 else 'higher'}"
+    return f"{short.short(_two(abs(difference.value)))} {'lower' if difference.value < 0 else 'higher'}"
 
 
 def _planned(compared: Sequence[Comparison]) -> list[str]:
@@ -94,6 +93,8 @@ def _pair(compared: Sequence[Comparison]) -> str:
     groups: dict[Verdict, list[Comparison]] = {}
     for one in compared:
         groups.setdefault(one.verdict, []).append(one)
+    if len(groups) > 1:
+        groups.pop(Verdict.NO_CLAIM, None)  # the figure shows it
     words = []
     for verdict, of in groups.items():
         ahead = verdict in (Verdict.BETTER, Verdict.WORSE)

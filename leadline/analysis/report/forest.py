@@ -18,7 +18,18 @@ from leadline.analysis.sweep import Sweep
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure, sign
 
-__all__ = ["Axis", "Forest", "Line", "against_trivial", "between", "difference", "in_unit", "relative", "round_values", "so_far"]
+__all__ = [
+    "Axis",
+    "Forest",
+    "Line",
+    "against_trivial",
+    "between",
+    "difference",
+    "in_unit",
+    "relative",
+    "round_values",
+    "so_far",
+]
 
 UNEQUAL = 3.0
 """How far the trivial predictors' values of two strata must be apart, as a factor, before

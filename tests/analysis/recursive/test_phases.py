@@ -10,6 +10,7 @@ from analysis.recursive.figures import figures
 from analysis.recursive.phases import phase
 from leadline.analysis.report import document
 from tests.analysis.recursive.encoder_sweep import LIMIT, Told, made
+from tests.leadline.analysis import packed
 
 TEST = {"exact": 0.5}
 

@@ -185,9 +185,12 @@ def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, mon
     ranked = [trial for trial in leaderboard.ranked(history, "10") if trial.reports]
     assert len(ranked) > 3
     lines = [trace for trace in drawn.data if trace.mode == "lines+markers"]
-    assert [re.match(r"trial (\d+)", line.hovertext[0])[1] for line in lines] == [  # type: ignore[index]
-        str(trial.number) for trial in ranked[1::-1]
-    ]
+    assert (
+        [re.match(r"trial (\d+)", line.hovertext[0])[1] for line in lines]
+        == [  # type: ignore[index]
+            str(trial.number) for trial in ranked[1::-1]
+        ]
+    )
     shared = [trace for trace in drawn.data if trace.mode == "lines" and None in trace.x]
     points = {
         (int(re.match(r"trial (\d+)", said)[1]), at, value)  # type: ignore[index]
@@ -201,8 +204,11 @@ def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, mon
         for report in trial.reports
     }
     ends = [said for trace in drawn.data if trace.mode == "markers" for said in trace.hovertext]
-    assert sorted(int(re.match(r"trial (\d+)", said)[1]) for said in ends) == sorted(  # type: ignore[index]
-        trial.number for trial in ranked[2:]
+    assert (
+        sorted(int(re.match(r"trial (\d+)", said)[1]) for said in ends)
+        == sorted(  # type: ignore[index]
+            trial.number for trial in ranked[2:]
+        )
     )
 
 
