@@ -2,8 +2,8 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability or
-scale; all by default, which takes more than half an hour. Each prints what it measures; the table,
+PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability,
+scale or report; all by default, which takes more than half an hour. Each prints what it measures; the table,
 in Markdown, comes last. --reference is explained in `benchmarks.recursive` and `benchmarks.etrm`.
 """
 
@@ -23,6 +23,7 @@ from benchmarks import (
     memory_plan,
     physics,
     recursive,
+    report,
     scale,
     scan,
     shares,
@@ -55,6 +56,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),
     "scale": ("scale", scale.main),
+    "report": ("report", report.main),
 }
 
 
