@@ -167,7 +167,7 @@ def _claim(verdict: Verdict, what: str, of: Sequence[Answer], share: bool) -> st
         return f"without a claim against {what} ({'; '.join(filter(None, reasons)) or 'not enough was measured'})"
     if verdict is Verdict.MIXED:
         worse = _listed(dict.fromkeys(one.metric for answer in of for one in answer.contrary))
-        return f"better than {what} by {_size(of, share)} but worse by {worse}"
+        return f"better than {what} ({_size(of, share)}) but worse by {worse}"
     if verdict is Verdict.NOT_TOLD_APART:
         return f"not told apart from {what}"
     return f"{verdict} than {what} ({_size(of, share)})"

@@ -47,10 +47,10 @@ def interval(measure: Measure) -> str:
     if width > 0:
         decimals = min(decimals, 1 - _exponent(width))
     excluded = measure.low > 0 or measure.high < 0
-    value, low, high = (_rounded(one, decimals, excluded) for one in values)
+    shown, *ends = (_rounded(one, decimals, excluded) for one in values)
     if width > 0:
-        return f"{value} [{low}, {high}]"
-    return value.rstrip("0").rstrip(".") if "." in value else value
+        return f"{shown} [{', '.join(ends)}]"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
 def _rounded(value: float, decimals: int, excluded: bool) -> str:

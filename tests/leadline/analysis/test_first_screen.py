@@ -99,7 +99,7 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
     for row, stratum in zip(rows, ("10", "100"), strict=True):
         winner, *_ = leaderboard.confirmations(sweep.history, stratum)
         (against,) = [one for one in winner["against"] if one["metric"] == "hinge"]
-        name, verdict, difference, trial, chosen = row
+        name, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
         assert (name["text"], verdict["text"]) == (stratum, "better")
         expected = [against["difference"][key] for key in ("value", "low", "high")]
         assert [float(difference[f"data-{key}"]) for key in ("value", "low", "high")] == expected
@@ -142,7 +142,7 @@ def test_a_sentence_for_strata_that_are_not_compared(sweep: Sweep) -> None:
     with_violations(sweep.history, 0.01)
     assert re.fullmatch(
         r"At lookahead 100 the trained model is better than the best predictor that learns nothing \(hinge [\d.]+ "
-        r"lower\); at lookahead 10 it is better than it by hinge [\d.]+ lower but worse by violations\.",
+        r"lower\); at 10 it is better than it \(hinge [\d.]+ lower\) but worse by violations\.",
         said(sweep),
     )
 
