@@ -243,4 +243,7 @@ def _all_finite(measure: Measure) -> bool:
 
 
 def _name(sweep: Sweep, stratum: str) -> str:
-    return f"{sweep.settings.stratify} {stratum}" if sweep.settings.stratify else f"{sweep.settings.study}"
+    settings = sweep.settings
+    if settings.arms:  # which have names of their own
+        return stratum
+    return f"{settings.stratify} {stratum}" if settings.stratify else settings.study

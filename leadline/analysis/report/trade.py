@@ -107,7 +107,8 @@ def _figure(sweep: Sweep, stratum: str, other: str) -> go.Figure | None:
         for line in history.baselines
         if line.stratum == stratum and not leaderboard.is_oracle(line.name) and set(names) <= line.metrics.keys()
     ]
-    lines = [(name, point) for name, point in lines if all(map(math.isfinite, point))]
+    ahead = front([point for _, point in lines if all(map(math.isfinite, point))], _signs(sweep, other))
+    lines = [(name, point) for name, point in lines if point in ahead]  # the others would only widen the scale
     shown = [point for _, point in [*placed, *lines]]
     titles = (objective, other)
     axes: list[dict[str, Any]] = [
@@ -169,4 +170,5 @@ def _crosses(lines: Sequence[tuple[str, tuple[float, float]]]) -> go.Scatter:
     names = [literal(name) for name, _ in lines]
     look = {"symbol": "x-thin-open", "size": 10, "color": GREY, "line": {"width": 2, "color": GREY}}
     said = [(point, literal(name)) for name, point in lines]
-    return _scatter(said, mode="markers+text", marker=look, text=names, textposition="top center")
+    places = [("top center", "bottom center")[place % 2] for place in range(len(lines))]  # neighbours may overlap
+    return _scatter(said, mode="markers+text", marker=look, text=names, textposition=places)
