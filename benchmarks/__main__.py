@@ -4,7 +4,8 @@
 
 PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability,
 scale or report; all by default, which takes more than half an hour. Each prints what it measures;
-the table, in Markdown, comes last. --reference is explained in `benchmarks.recursive` and `benchmarks.etrm`.
+the table, in Markdown, comes last. --reference is explained in `benchmarks.recursive` and
+`benchmarks.etrm`.
 """
 
 from __future__ import annotations

@@ -183,6 +183,19 @@ def test_a_sentence_before_anything_is_confirmed(build: Build) -> None:
     assert "Nothing is claimed" in said(Sweep.open(build("off", confirm=0).close()))
 
 
+def test_what_is_known_so_far_is_drawn_beside_the_trivial_predictor(sweep: Sweep) -> None:
+    """Values on validation are no differences: their axis has no line at 0."""
+    (drawn,) = forest.so_far(sweep)
+    assert not drawn.zero
+    for line, stratum in zip(drawn.lines, ("10", "100"), strict=True):
+        assert line.label == f"lookahead {stratum}"
+        assert line.measure == sweep.best(lookahead=stratum).trial.measure("validation/hinge")
+        trivial = leaderboard.best_trivial(sweep.history, stratum, "validation/hinge")
+        assert trivial is not None
+        assert line.mark == trivial.metrics["validation/hinge"].value
+        assert drawn.axis.low <= line.measure.low <= line.mark <= drawn.axis.high
+
+
 def test_too_few_replicates_are_said(build: Build) -> None:
     made = build(replicates=1)
     made.baselines()
