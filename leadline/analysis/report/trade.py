@@ -170,5 +170,6 @@ def _crosses(lines: Sequence[tuple[str, tuple[float, float]]]) -> go.Scatter:
     names = [literal(name) for name, _ in lines]
     look = {"symbol": "x-thin-open", "size": 10, "color": GREY, "line": {"width": 2, "color": GREY}}
     said = [(point, literal(name)) for name, point in lines]
-    places = [("top center", "bottom center")[place % 2] for place in range(len(lines))]  # neighbours may overlap
-    return _scatter(said, mode="markers+text", marker=look, text=names, textposition=places)
+    highest = max((y for _, (_, y) in lines), default=0.0)
+    places = ["top right" if y == highest else "bottom right" for _, (_, y) in lines]  # they may be close
+    return _scatter(said, mode="markers+text", marker=look, text=names, textposition=places, cliponaxis=False)
