@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import importlib
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from leadline import Sweep
 from leadline.analysis import progress, scores
 from leadline.analysis.report import figures
-from leadline.analysis.report.figures import curves, search
+from leadline.analysis.report.figures import search
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
 from leadline.measure import Measure, Metric
@@ -180,7 +181,7 @@ def _texts(trace: Any) -> list[str]:
 
 def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best have a line each; the others share one, with a gap between two of them."""
-    monkeypatch.setattr(curves, "NAMED", 2)
+    monkeypatch.setattr(importlib.import_module(figures.curves.__module__), "NAMED", 2)
     drawn = figures.curves(history)[0]
     ranked = [trial for trial in leaderboard.ranked(history, "10") if trial.reports]
     assert len(ranked) > 3
