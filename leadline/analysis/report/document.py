@@ -226,6 +226,7 @@ def _first(
         "curve": curve,
         "margins": any(line.margin for one in between for line in one.lines),
         "winners": winners,
+        "edged": any(one.edge for row in winners for one in row.params),
         "loads": first.first_row(winners, pairs),
     }
 

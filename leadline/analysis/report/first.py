@@ -93,8 +93,9 @@ def _pair(compared: Sequence[Comparison]) -> str:
     groups: dict[Verdict, list[Comparison]] = {}
     for one in compared:
         groups.setdefault(one.verdict, []).append(one)
-    if len(groups) > 1:
-        groups.pop(Verdict.NO_CLAIM, None)  # the figure shows it
+    unclaimed = groups.pop(Verdict.NO_CLAIM, [])
+    if not groups:
+        return f"nothing is claimed of {compared[0].a.stratum} against {compared[0].b.stratum} ({unclaimed[0].missing})"
     words: list[str] = []
     for verdict, of in groups.items():
         ahead = verdict in (Verdict.BETTER, Verdict.WORSE)
@@ -117,7 +118,7 @@ def _pairs(sweep: Sweep, compared: Sequence[Comparison]) -> str:
         by = f" ({of[0].metric} {_span(amounts)} {direction})" if ahead else ""
         words.append(f"{_phrase(verdict)} {_listed(one.b.stratum for one in of)}{by}")
     field = "" if sweep.settings.arms else f"{sweep.settings.stratify} "
-    return f"{field}{best} has the best {compared[0].metric}: {_listed(words)}"
+    return f"{field}{best} has the best mean {compared[0].metric}: {_listed(words)}"
 
 
 def _span(values: Sequence[float]) -> str:
@@ -137,13 +138,12 @@ def _in_short(confirmed: Sequence[Answer]) -> list[str]:
     count = len(confirmed)
     better = [answer for answer in confirmed if answer.verdict in (Verdict.BETTER, Verdict.MIXED)]
     mixed = sum(answer.verdict is Verdict.MIXED for answer in confirmed)
-    but = f", {mixed if mixed < count else 'all'} of them worse by another metric" if mixed else ""
-    who = (
-        ("all" if count > 2 else "both" if count == 2 else "it")
-        if len(better) == count
-        else f"{len(better)} of {count}"
-    )
-    return [f"{who} {'is' if len(better) == 1 else 'are'} better than {UNTRAINED}{but}"]
+    if not better:
+        unclaimed = all(answer.verdict is Verdict.NO_CLAIM for answer in confirmed)
+        return [f"nothing is claimed against {UNTRAINED}" if unclaimed else f"none is better than {UNTRAINED}"]
+    but = ", but worse by another metric" if mixed == len(better) else f", {mixed} of them worse by another metric"
+    who = f"{len(better)} of {count}" if len(better) < count else "all" if count > 2 else "both" if count == 2 else "it"
+    return [f"{who} {'is' if len(better) == 1 else 'are'} better than {UNTRAINED}{but if mixed else ''}"]
 
 
 def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:

@@ -34,7 +34,7 @@ __all__ = [
 UNEQUAL = 3.0
 """How far the trivial predictors' values of two strata must be apart, as a factor, before
 differences are shown relative to them."""
-BEYOND = 6.0
+BEYOND = 12.0
 """A line that reaches further than so many times the middle one is cut off at the plot's edge."""
 ROOM = 0.04
 """The share of the width that stays free at each end."""

@@ -158,13 +158,15 @@ def test_a_sentence_for_planned_comparisons(sweep: Sweep) -> None:
     assert first_line.startswith("100 less 10: ")
     expected = [one.difference.value, one.difference.low, one.difference.high]
     assert read(first_line)[2:] == pytest.approx(expected, abs=0.001)
+    with_violations(sweep.history, 0.01)
+    assert said(sweep).endswith(", 1 of them worse by another metric.")
     (drawn,) = forest.between([one])
     assert (drawn.lines[0].margin, drawn.lower_is_better) == (0.01, True)
 
 
 def test_a_sentence_for_strata_that_are_compared(sweep: Sweep) -> None:
     assert re.fullmatch(
-        r"Lookahead 100 has the best hinge: better than 10 \(hinge [\d.]+ lower\); both are better than .*\.",
+        r"Lookahead 100 has the best mean hinge: better than 10 \(hinge [\d.]+ lower\); both are better than .*\.",
         said(changed(sweep, comparable=True)),
     )
 
@@ -200,9 +202,12 @@ def test_too_few_replicates_are_said(build: Build) -> None:
     made = build(replicates=1)
     made.baselines()
     made.train()
-    assert "without a claim against the best predictor that learns nothing (only 1 of 5 replicates)" in said(
-        Sweep.open(made.close())
-    )
+    sweep = Sweep.open(made.close())
+    few = "only 1 of 5 replicates"
+    assert f"without a claim against the best predictor that learns nothing ({few})" in said(sweep)
+    first_of_all = f"Nothing is claimed of 100 against 10 ({few})"
+    second = "nothing is claimed against the best predictor that learns nothing."
+    assert said(changed(sweep, contrasts=(CONTRAST,))) == f"{first_of_all}; {second}"
 
 
 def tiny(history: History, stratum: str, value: float) -> None:
@@ -249,7 +254,7 @@ def test_an_axis_keeps_what_is_far_out_at_its_end() -> None:
         forest.Line("", Measure(value, 9, value - 0.1, value + 0.1), "", Verdict.BETTER) for value in (-1, -1.2, -900)
     ]
     axis = forest.Forest("", "", True, lines).axis
-    assert -10 < axis.low < -1.3
+    assert -20 < axis.low < -1.3
     assert axis.high == 0
     assert axis.at(-900) == axis.at(axis.low) < axis.at(-1.2) < axis.at(-1) < axis.at(0)
     assert len(axis.ticks) >= 3
