@@ -95,7 +95,8 @@ def _pair(compared: Sequence[Comparison]) -> str:
         groups.setdefault(one.verdict, []).append(one)
     unclaimed = groups.pop(Verdict.NO_CLAIM, [])
     if not groups:
-        return f"nothing is claimed of {compared[0].a.stratum} against {compared[0].b.stratum} ({unclaimed[0].missing})"
+        why = unclaimed[0].missing.split("; ")[-1]
+        return f"nothing is claimed of {compared[0].a.stratum} against {compared[0].b.stratum} ({why})"
     words: list[str] = []
     for verdict, of in groups.items():
         ahead = verdict in (Verdict.BETTER, Verdict.WORSE)
