@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -52,14 +51,7 @@ SMALL: dict[str, Any] = {
 }
 
 ENCODER = ("context_tokens", "encoder_layers")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("LEADLINE_CACHE", str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 @dataclass(frozen=True)
