@@ -222,7 +222,7 @@ def test_another_mode_is_refused(tmp_path: Path, lookup: str) -> None:
     whole = begun(cached, encoding="cached")
     assert whole.data.start is not None
     assert not whole.data.start.decoder(whole.config)
-    assert refused(cached, encoder="lookup").startswith("encoder: must be standard (got lookup); encoding: must be")
+    assert refused(cached, encoder="lookup").startswith("encoder: must be standard (got lookup), as in")
     with pytest.raises(ConfigError, match=r"is of the family etrm, this one is trm$"):
         TRM_FAMILY.build_data(TRM_FAMILY.config({**TRM, "start": lookup}))
 
