@@ -302,6 +302,17 @@ def test_the_command_answers_and_draws(sweep: str, tmp_path: Path, capsys: pytes
     assert "demo, trial 0: wrong answers" in page
 
 
+def test_without_a_sweep_it_says_whose_command_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rather than that there is none, with a general command of a name like it."""
+    assert main(["failures"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: command: failures, of ")
+    assert "etrm" in said
+    assert said.endswith(" is followed by a sweep: leadline failures SWEEP ...\n")
+    assert main(["failures", "nowhere", "7"]) == 2
+    assert capsys.readouterr().err.startswith("error: nowhere: there is no such folder")
+
+
 def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def refused(*words: str) -> str:
         assert main(["failures", *words]) == 2

@@ -306,8 +306,10 @@ def test_trials_that_go_on_under_a_longer_budget_keep_their_part_and_are_judged_
     budget: int, tmp_path: Path
 ) -> None:
     folder = Folder.at(str(tmp_path))
-    settings = dataclasses.replace(BASE, overrides={"validation_share": 1e-9}, budget=budget)
-    cut = play(folder, settings, limit=20)  # so that trials wait at a part, too
+    settings = dataclasses.replace(
+        BASE, overrides={"validation_share": 1e-9}, budget=budget, trials=3, strata=(1,), confirm=0
+    )
+    cut = play(folder, settings, limit=6)  # so that trials wait at a part, too
     waiting = [trial for trial in cut.history.trials.values() if trial.open and trial.reports]
     assert any(not trial.reports[-1].whole for trial in waiting)
     play(folder, settings)
