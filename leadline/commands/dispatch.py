@@ -70,9 +70,9 @@ def _found(name: str, rest: Sequence[str]) -> Command:
         return _loaded(COMMANDS[name])
     hint = did_you_mean(name, COMMANDS)
     if name.startswith("-") or not rest or rest[0].startswith("-"):
-        if brought := _brought(name):
+        if owners := _brought(name):
             raise ConfigError(
-                f"command: {name}, of {', '.join(brought)}, is followed by a sweep: leadline {name} SWEEP ..."
+                f"command: {name}, of {', '.join(owners)}, is followed by a sweep: leadline {name} SWEEP ..."
             )
         follows = f"a command of a family is followed by a sweep: leadline {name} SWEEP ..."
         raise ConfigError(f"command: no {name!r}; {hint or f'see leadline --help; {follows}'}")

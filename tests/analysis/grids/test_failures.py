@@ -310,7 +310,7 @@ def test_without_a_sweep_it_says_whose_command_it_is(capsys: pytest.CaptureFixtu
     assert "etrm" in said
     assert said.endswith(" is followed by a sweep: leadline failures SWEEP ...\n")
     assert main(["failures", "nowhere", "7"]) == 2
-    assert capsys.readouterr().err.startswith("error: nowhere: there is no such folder")
+    assert capsys.readouterr().err.endswith("nowhere: there is no such folder\n")
 
 
 def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
