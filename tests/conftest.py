@@ -79,6 +79,15 @@ def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of boards of a module's own, empty at first; by `pytestmark`, before any board is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LEADLINE_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Numbers recorded from the public reference implementation."""

@@ -70,12 +70,16 @@ def _found(name: str, rest: Sequence[str]) -> Command:
         return _loaded(COMMANDS[name])
     hint = did_you_mean(name, COMMANDS)
     if name.startswith("-") or not rest or rest[0].startswith("-"):
+        if owners := _brought(name):
+            raise ConfigError(
+                f"command: {name}, of {', '.join(owners)}, is followed by a sweep: leadline {name} SWEEP ..."
+            )
         follows = f"a command of a family is followed by a sweep: leadline {name} SWEEP ..."
         raise ConfigError(f"command: no {name!r}; {hint or f'see leadline --help; {follows}'}")
     try:
         family = _family_of(rest[0])
     except ValueError:
-        if hint:
+        if hint and not _brought(name):
             raise ConfigError(f"command: no {name!r}; {hint}") from None
         raise
     if name not in family.commands:
@@ -83,6 +87,22 @@ def _found(name: str, rest: Sequence[str]) -> Command:
         close = did_you_mean(name, {*family.commands, *COMMANDS})
         raise ConfigError("; ".join([f"command: no {name!r}", brought, *([close] if close else [])]))
     return _loaded(family.commands[name])
+
+
+def _brought(name: str) -> dict[str, str]:
+    """Returns the dotted name of a command of each installed family that brings it."""
+    return {family.name: family.commands[name] for family in _families() if name in family.commands}
+
+
+def _families() -> list[Family[Any]]:
+    """Returns the installed families; one that cannot be loaded costs nothing of the others."""
+    from leadline import registry
+
+    found = []
+    for one in registry.names():
+        with contextlib.suppress(ConfigError):
+            found.append(registry.family(one))
+    return found
 
 
 def _loaded(place: str) -> Command:
@@ -107,15 +127,8 @@ def _help(name: str, words: Sequence[str]) -> str:
     """
     if name in COMMANDS:
         return _loaded(COMMANDS[name]).page(name, words)
-    from leadline import registry
-
-    families = []
-    for one in registry.names():
-        with contextlib.suppress(ConfigError):  # one that cannot be loaded costs no help of the others
-            families.append(registry.family(one))
-    brought = {family.name: family.commands[name] for family in families if name in family.commands}
-    if not brought:
-        hint = did_you_mean(name, {*COMMANDS, *(word for family in families for word in family.commands)})
+    if not (brought := _brought(name)):
+        hint = did_you_mean(name, {*COMMANDS, *(word for family in _families() for word in family.commands)})
         raise ConfigError(f"command: no {name!r}; {hint or 'see leadline --help'}")
     return "\n".join(f"{family}: {_loaded(place).page(name, words)}" for family, place in brought.items())
 

@@ -126,6 +126,10 @@ class BoardConfig(TrialConfig):
             if not applies(self) and getattr(self, name) != default[name]
         ]
 
+    def has_no_effect(self, name: str) -> bool:
+        """Whether other fields leave a field without effect, whatever its value."""
+        return any(name in names and not applies(self) for applies, _, names in self._conditions)
+
     @property
     def _conditions(self) -> Conditions:
         """The conditions under which fields have an effect."""
@@ -159,8 +163,12 @@ class BoardConfig(TrialConfig):
 
         It holds the puzzle, the number of boards of each split and the seed.
         """
+        return self.key_of(self.puzzle)
+
+    def key_of(self, puzzle: Puzzle) -> str:
+        """Returns what the name of the data would be with another puzzle."""
         counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
-        return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
+        return f"{puzzle.key}-boards{counts}-seed{self.data_seed}"
 
     @property
     def tokens(self) -> int:
