@@ -17,6 +17,7 @@ from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.ledger.ranges import words
 from leadline.ledger.wording import last_line
 from leadline.storage import Folder
 
@@ -130,7 +131,8 @@ class Summary:
             for trial in leaderboard.finalists(history, stratum, 1):
                 where = f"{self._settings.stratify} {stratum}: " if self._settings.stratify else ""
                 checkpoint = f"{self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
-                found.append(f"best         {where}trial {trial.number}, {checkpoint}")
+                searched = f"{words(trial)}, " if trial.params else ""
+                found.append(f"best         {where}trial {trial.number}, {searched}{checkpoint}")
         return found
 
     def _unconfirmed(self) -> list[str]:

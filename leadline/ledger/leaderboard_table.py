@@ -14,7 +14,7 @@ from rich.text import Text
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History, Trial
-from leadline.ledger.ranges import LEGEND, words
+from leadline.ledger.ranges import legend, words
 from leadline.measure import Measure
 
 __all__ = ["Column", "against", "bounds", "fitted", "leaderboard_table", "number"]
@@ -144,8 +144,8 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         ends.add(len(rows) - 1)
     table = fitted(title, _columns(history, rows, beside), width, dim, ends)
     shown: list[RenderableType] = [table]
-    if any(column.header == SEARCHED and "*" in "".join(map(str, column.cells)) for column in table.columns):
-        shown.append(Text(LEGEND))
+    if any(column.header == SEARCHED for column in table.columns):
+        shown += map(Text, legend(row[7] for row in rows))
     if confirmed := leaderboard.confirmations(history):
         shown.append(_confirmed(history, confirmed, beside, width))
     if history.stopping_off:

@@ -19,6 +19,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.events import BaselineScored, Closed, Event, Opened
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
+from leadline.ledger.ranges import legend, words
 from leadline.ledger.wording import utc
 
 __all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
@@ -161,7 +162,8 @@ class Board:
         )
         return (
             f"{where}trial {trial.number}, {history.settings.metric} {number(measure.value)} "
-            f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
+            f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); "
+            f"searched: {words(trial) or 'nothing'}; marks: {_short(marks)}"
         )
 
     def text(self, places: Mapping[int, Sequence[Place]] | None = None, now: float | None = None) -> str:
@@ -176,7 +178,7 @@ class Board:
         if history.opened is None:
             return f"{self._name}: nothing recorded yet\n"
         lines = [*self._head(time.time() if now is None else now), *self._running(places or {})]
-        lines += self._settle()[1]
+        lines += [*legend(lines), *self._settle()[1]]
         for stratum in leaderboard.strata(history):
             lines += ["", *self._stratum(stratum)]
         return "\n".join(lines) + "\n"
@@ -200,7 +202,7 @@ class Board:
         lines = [
             "",
             "running now",
-            _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node"),
+            _row(*"trial attempt stratum spent value samples/s host process GPU node searched".split()),
         ]
         for trial, place in [
             (running, place) for running in self.running() for place in places.get(running.number, unknown)
@@ -217,6 +219,7 @@ class Board:
                     place.pid or "-",
                     ",".join(place.gpus) or "-",
                     place.node,
+                    words(history.finalist(trial)) or "-",
                 )
             )
         return lines if len(lines) > 3 else []

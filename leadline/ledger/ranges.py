@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from leadline.config import as_text
 from leadline.ledger.history import History, Trial
 
-__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "ranges", "words"]
+__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "legend", "ranges", "words"]
 
 EDGE = 0.1
 """The share of a range that counts as its edge, at each end, on the scale that is searched."""
@@ -113,6 +114,11 @@ def words(trial: Trial) -> str:
     """
     marked = edges(trial)
     return " ".join(f"{name}={_short(value)}{'*' if name in marked else ''}" for name, value in trial.params.items())
+
+
+def legend(texts: Iterable[str]) -> list[str]:
+    """Returns `LEGEND` where one of the texts has the mark that it explains."""
+    return [LEGEND] if any("*" in text for text in texts) else []
 
 
 def _short(value: Any) -> str:
