@@ -14,13 +14,24 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["culprit", "number", "plain", "text", "type_of", "whole"]
+__all__ = ["counted", "culprit", "number", "plain", "text", "type_of", "whole"]
 
 
 def type_of(value: object) -> str:
     """The type of a value with its article, as in `a set`."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number of things in words, as in `1 trial` and `2,000 trials`.
+
+    Args:
+        count: how many.
+        one: what one of them is called; words may follow, as in `trial is`.
+        many: what several are called; empty for `one` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def plain(value: Any, place: str) -> Any:

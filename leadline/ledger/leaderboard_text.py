@@ -31,6 +31,8 @@ Ray's log viewer shows the last 50,000 lines of a file.
 """
 MARKS = 400
 """The number of characters of a trial's marks that are shown."""
+_RUNNING = ("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node", "searched")
+"""The columns of the trials that run."""
 _EVERY = (Opened, Closed, BaselineScored)
 """The classes of events that may change the line of any trial."""
 
@@ -202,7 +204,7 @@ class Board:
         lines = [
             "",
             "running now",
-            _row(*"trial attempt stratum spent value samples/s host process GPU node searched".split()),
+            _row(*_RUNNING),
         ]
         for trial, place in [
             (running, place) for running in self.running() for place in places.get(running.number, unknown)
