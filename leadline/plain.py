@@ -14,7 +14,7 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["counted", "culprit", "number", "plain", "text", "type_of", "whole"]
+__all__ = ["counted", "culprit", "finite", "number", "plain", "text", "type_of", "whole"]
 
 
 def type_of(value: object) -> str:
@@ -32,6 +32,15 @@ def counted(count: int, one: str, many: str = "") -> str:
         many: what several are called; empty for `one` with an s.
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def finite(value: Any) -> Any:
+    """The same plain value with None for each number that is not finite, as JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any, place: str) -> Any:

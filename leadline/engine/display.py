@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -47,7 +48,9 @@ class _Console(Console):
 
 def console() -> Console:
     """A console on the process's output; 160 columns wide where that is not a terminal."""
-    return _Console() if sys.stdout.isatty() else _Console(width=160)
+    # Texts of the ledger are shown as they are: no markup and no emoji is read in them.
+    plain: dict[str, Any] = {"markup": False, "emoji": False}
+    return _Console(**plain) if sys.stdout.isatty() else _Console(width=160, **plain)
 
 
 def _clock(seconds: float) -> str:
@@ -63,8 +66,9 @@ class Display:
         self._name = name
         self._console = console
         self._began = time.monotonic()
-        self._shown = self._began
-        self._tabled = -math.inf
+        # The first line comes at once, the first table with the next.
+        self._shown = -math.inf
+        self._tabled = self._began + LINE_SECONDS / 2 - TABLE_SECONDS
         self._rows_shown = list[list[str]]()
         self._told: Counter[str] = Counter()
         self._expected = expected_search(director.settings)

@@ -235,10 +235,10 @@ def _space_lines(study: Study, scale_name: str) -> list[str]:
     lines = space_text(searched(study.space, scale_name, dealt if study.stratify else {"": {}}), label)
     told = [f"searched at --scale {scale_name}:", *(listed(f"  {line}", "", 4, columns()) for line in lines)]
     if study.stratify:
-        told.append(listed(f"  {label}", f"dealt to trials: {', '.join(dealt)}", 12, columns()))
+        told.append(listed("  dealt", f"{label}: {', '.join(dealt)}", 9, columns()))
     for name, fields in dealt.items() if study.arms else ():
         told.append(listed(f"    {name}:", fields_in_words(fields), 12, columns()))
-    return [*told, listed("  fixed", fields_in_words(scale.fields), 12, columns())]
+    return [*told, listed("  fixed", fields_in_words(scale.fields), 9, columns())]
 
 
 def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:

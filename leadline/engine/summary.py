@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from leadline.engine.director import Director
+from leadline.engine.waiting import waiting
 from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
@@ -120,7 +121,8 @@ class Summary:
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
         try:
-            action()
+            with waiting(f"the {what} to be written", self._say):
+                action()
         except Exception as error:
             self._say(f"{what} could not be written ({error!r}); everything is in the ledger")
 
