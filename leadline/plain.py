@@ -23,15 +23,17 @@ def type_of(value: object) -> str:
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """A number of things in words, as in `1 trial` and `2,000 trials`.
+def counted(count: int, one: str, many: str = "", *, grouped: bool = False) -> str:
+    """A number of things in words, as in `1 trial` and `20 trials`.
 
     Args:
         count: how many.
         one: what one of them is called; words may follow, as in `trial is`.
         many: what several are called; empty for `one` with an s.
+        grouped: whether thousands are parted, as in `2,000 trials`.
     """
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+    shown = f"{count:,}" if grouped else str(count)
+    return f"{shown} {one if count == 1 else many or f'{one}s'}"
 
 
 def finite(value: Any) -> Any:
