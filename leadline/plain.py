@@ -14,7 +14,7 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["counted", "culprit", "finite", "number", "plain", "text", "type_of", "whole"]
+__all__ = ["culprit", "finite", "number", "plain", "plural", "text", "type_of", "whole"]
 
 
 def type_of(value: object) -> str:
@@ -23,7 +23,7 @@ def type_of(value: object) -> str:
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-def counted(count: int, one: str, many: str = "", *, grouped: bool = False) -> str:
+def plural(count: int, one: str, many: str = "", *, grouped: bool = False) -> str:
     """A number of things in words, as in `1 trial` and `20 trials`.
 
     Args:

@@ -22,7 +22,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import Column, fitted, number
 from leadline.ledger.ranges import legend, words
 from leadline.ledger.rungs import OFF
-from leadline.plain import counted
+from leadline.plain import plural
 from leadline.standard_streams import drop
 
 __all__ = ["Display", "console"]
@@ -153,7 +153,7 @@ class Display:
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} of training left] {self._name}: "
-            f"{sum(states.values())}/{counted(settings.trials, 'trial')} ({counts or 'none yet'}){confirming}; "
+            f"{sum(states.values())}/{plural(settings.trials, 'trial')} ({counts or 'none yet'}){confirming}; "
             f"best so far {self._best()}{f'; {OFF}' if history.stopping_off else ''}"
         )
 

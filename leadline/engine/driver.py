@@ -247,10 +247,11 @@ class Driver:
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
         retention = Retention(self.director, self.folder)
         first = contextlib.ExitStack()
-        first.enter_context(self._waiting("Ray to place the first trial"))
+        first.enter_context(self._waiting("the first report of a trial, whose process has to start"))
 
         def tick() -> None:
-            first.close()
+            if self.director.first_step:
+                first.close()
             display.tick()
             for shown in self.live:
                 shown.tick()

@@ -32,7 +32,7 @@ from leadline.engine.space_text import fields_in_words, searched, space_text
 from leadline.engine.study import Scale, Study
 from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
-from leadline.plain import counted, plain, type_of
+from leadline.plain import plain, plural, type_of
 from leadline.standard_streams import show
 from leadline.storage import Folder
 
@@ -450,7 +450,7 @@ def check_configurations(study: Study, made: Settings) -> None:
         made.configure({}, stratum, 0)
     if len(made.enqueue) > made.trials:
         raise ConfigError(
-            f"enqueue: {len(made.enqueue)} entries are more than the {counted(made.trials, 'trial')}; raise --trials"
+            f"enqueue: {len(made.enqueue)} entries are more than the {plural(made.trials, 'trial')}; raise --trials"
         )
     for index, entry in enumerate(made.enqueue):
         dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]

@@ -30,7 +30,7 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.ranges import Range
 from leadline.ledger.rungs import judges
 from leadline.ledger.settings import Settings
-from leadline.plain import counted, whole
+from leadline.plain import plural, whole
 from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -74,13 +74,13 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     gpus = torch.cuda.device_count()
     if cpus_per_trial * workers > usable:
         raise ConfigError(
-            f"cpus-per-trial: {cpus_per_trial:g} for each of {counted(workers, 'worker')} is more than the "
+            f"cpus-per-trial: {cpus_per_trial:g} for each of {plural(workers, 'worker')} is more than the "
             f"{cpus.in_words()}"
         )
     if gpus_per_trial * workers > gpus:
         raise ConfigError(
-            f"gpus-per-trial: {gpus_per_trial:g} for each of {counted(workers, 'worker')} is more than the "
-            f"{counted(gpus, 'GPU')} here"
+            f"gpus-per-trial: {gpus_per_trial:g} for each of {plural(workers, 'worker')} is more than the "
+            f"{plural(gpus, 'GPU')} here"
         )
     counts = [int(usable // (cpus_per_trial * workers))]
     if gpus_per_trial:
@@ -376,7 +376,7 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
     per_stratum = settings.trials // len(settings.strata)
     if (size := _space_size(settings, space)) < per_stratum:
         found.append(
-            f"the search space has {counted(int(size), 'configuration')}, fewer than the {per_stratum:,} trials "
+            f"the search space has {plural(int(size), 'configuration')}, fewer than the {per_stratum:,} trials "
             "per stratum: a repeated one is not trained again"
         )
     if settings.stopping == "never":
@@ -388,20 +388,20 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
         )
     elif per_stratum < settings.reduction:
         found.append(
-            f"{counted(per_stratum, 'trial per stratum is', 'trials per stratum are')} "
+            f"{plural(per_stratum, 'trial per stratum is', 'trials per stratum are')} "
             f"fewer than the reduction {settings.reduction}: "
             "few or none will be stopped early"
         )
     if settings.trials % len(settings.strata):
         more = len(settings.strata) - settings.trials % len(settings.strata)
         found.append(
-            f"{counted(settings.trials, 'trial is', 'trials are')} no multiple of {len(settings.strata)} strata: "
+            f"{plural(settings.trials, 'trial is', 'trials are')} no multiple of {len(settings.strata)} strata: "
             f"some get one more; take {settings.trials + more}"
         )
     if settings.sampler == "tpe" and per_stratum <= settings.startup:
         found.append(
-            f"{counted(per_stratum, 'trial per stratum does', 'trials per stratum do')} "
-            f"not leave TPE's {counted(settings.startup, 'random start-up trial')}: "
+            f"{plural(per_stratum, 'trial per stratum does', 'trials per stratum do')} "
+            f"not leave TPE's {plural(settings.startup, 'random start-up trial')}: "
             "the search is random"
         )
     return found
@@ -465,7 +465,7 @@ def describe(
         *(f"  {name}: {fields_in_words(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
         *_rungs(settings),
-        f"confirm     {settings.confirm} per stratum, {counted(settings.replicates, 'fresh seed')} each, "
+        f"confirm     {settings.confirm} per stratum, {plural(settings.replicates, 'fresh seed')} each, "
         "on the test split",
         *_listed_below("searched", space_text(_space(settings, space), settings.stratify or "stratum")),
         f"fixed       {fields_in_words(fixed)}",
@@ -475,7 +475,7 @@ def describe(
         *([f"mirror      {mirror.shown(settings.mirror)}"] if settings.mirror else []),
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
-            [f"begun       {counted(sum(not trial.open for trial in begun), 'run has', 'runs have')} ended"]
+            [f"begun       {plural(sum(not trial.open for trial in begun), 'run has', 'runs have')} ended"]
             if past
             else []
         ),

@@ -20,7 +20,7 @@ from leadline.ledger.layout import trial_folder
 from leadline.ledger.ranges import edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import PART, Measure, sign
-from leadline.plain import counted
+from leadline.plain import plural
 
 __all__ = [
     "besides",
@@ -147,7 +147,7 @@ def marks(history: History, trial: Trial) -> list[str]:
     found += [*_extended(trial), *_of_other_code(history, trial), *_beside_trivial(history, trial)]
     if trial.failures:
         cause = f" ({trial.cause})" if trial.cause not in ("", *UNCOUNTED) else ""
-        found.append(f"{counted(trial.failures, 'failed attempt')}{cause}")
+        found.append(f"{plural(trial.failures, 'failed attempt')}{cause}")
     if len(trial.workers) > 1:
         found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")
     if trial.status == "failed" or trial.untrained:

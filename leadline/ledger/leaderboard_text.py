@@ -21,7 +21,7 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
 from leadline.ledger.ranges import legend, words
 from leadline.ledger.wording import utc
-from leadline.plain import counted
+from leadline.plain import plural
 
 __all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
 
@@ -145,7 +145,7 @@ class Board:
         runs = [trial for trial in history.trials.values() if trial.kind == "replicate"]
         confirming = f"; confirming {sum(not run.open for run in runs)} of {self._settle()[0]}" if runs else ""
         return (
-            f"{sum(found.values())} of {counted(history.settings.trials, 'trial')} ({counts or 'none yet'}){confirming}"
+            f"{sum(found.values())} of {plural(history.settings.trials, 'trial')} ({counts or 'none yet'}){confirming}"
         )
 
     def summary(self) -> list[str]:
@@ -250,7 +250,7 @@ class Board:
 
     def _stratum(self, stratum: str) -> Iterable[str]:
         history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
-        yield f"{history.settings.stratify or 'stratum'} {stratum}: {counted(len(order), 'trial')}, best first"
+        yield f"{history.settings.stratify or 'stratum'} {stratum}: {plural(len(order), 'trial')}, best first"
         for line in leaderboard.rivals(history, stratum, metric):
             value = line.metrics[metric]
             yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)

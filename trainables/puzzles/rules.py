@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from leadline.config import ConfigError
 from leadline.finding import Finding
-from leadline.plain import counted
+from leadline.plain import plural
 from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, is_held, training
 from trainables.grids.rules.rule import Rule, same
@@ -307,7 +307,7 @@ class GridRules(GridPuzzle):
                 "rules",
                 False,
                 self.train_rules,
-                f"{counted(self.train_rules, 'rule is', 'rules are')} trained on: {trained}.",
+                f"{plural(self.train_rules, 'rule is', 'rules are')} trained on: {trained}.",
             )
         ]
         for split, boards in splits.items():

@@ -23,7 +23,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.mirrored import origin
 from leadline.ledger.retention import needed
-from leadline.plain import counted
+from leadline.plain import plural
 from leadline.storage import Folder
 
 __all__ = ["DAMAGED", "DOCTOR", "Check", "diagnose"]
@@ -128,8 +128,8 @@ def _mirrored(folder: Folder) -> str:
 
 def _ledger(chain: Chain) -> Check:
     segments, events = (
-        counted(chain.segments, "intact segment", grouped=True),
-        counted(chain.events, "event", grouped=True),
+        plural(chain.segments, "intact segment", grouped=True),
+        plural(chain.events, "event", grouped=True),
     )
     held = f"{segments} with {events}"
     aside = [f"{name}: set aside by an earlier driver" for name in chain.aside]
@@ -255,7 +255,7 @@ def _temporary(held: Contents, runs: bool) -> Check:
     found = held.temporary
     if not found:
         return Check("temporary", "ok", "no temporary file")
-    words = f"{counted(len(found), 'temporary file')}: {size(sum(found.values()))}"
+    words = f"{plural(len(found), 'temporary file')}: {size(sum(found.values()))}"
     if runs:
         return Check("temporary", "ok", f"{words}; they may be in use")
     return Check("temporary", "warning", words, _COLLECT, [f"{path}: {size(amount)}" for path, amount in found.items()])
