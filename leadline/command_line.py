@@ -44,6 +44,8 @@ __all__ = [
 # How argparse begins two of its messages, which say what is wrong before they say with which word.
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
+_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
+"""How argparse refuses a word that is not among a few."""
 
 
 _NARROWEST = 40
@@ -150,6 +152,9 @@ class Parser(argparse.ArgumentParser):
                 hint = did_you_mean(word, self._option_string_actions) or "see --help"
                 raise ConfigError(f"{word}: unknown option; {hint}")
             raise ConfigError(f"{word}: is not understood; {usage}")
+        if found := _CHOICE.search(message):
+            close = did_you_mean(found[1], found[2].replace("'", "").split(", "))
+            message += f"; {close}" if close else ""
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["culprit", "finite", "number", "plain", "plural", "text", "type_of", "whole"]
+__all__ = ["culprit", "number", "plain", "plural", "text", "type_of", "whole", "without_nan"]
 
 
 def type_of(value: object) -> str:
@@ -36,13 +36,13 @@ def plural(count: int, one: str, many: str = "", *, grouped: bool = False) -> st
     return f"{shown} {one if count == 1 else many or f'{one}s'}"
 
 
-def finite(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """The same plain value with None for each number that is not finite, as JSON has none."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {name: finite(part) for name, part in value.items()}
-    return [finite(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: without_nan(part) for name, part in value.items()}
+    return [without_nan(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any, place: str) -> Any:

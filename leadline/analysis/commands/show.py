@@ -14,7 +14,7 @@ from leadline.analysis.sweep import Sweep, place
 from leadline.command_line import Command, count, local_path, price, trial_number
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import leaderboard_table
-from leadline.plain import finite
+from leadline.plain import without_nan
 
 __all__ = ["LEADERBOARD", "LIST", "REPORT", "TRIAL"]
 
@@ -60,7 +60,7 @@ def _show(page: RenderableType) -> None:
 
 
 def _print_json(values: Any) -> None:
-    print(json.dumps(finite(values), indent=2, allow_nan=False))
+    print(json.dumps(without_nan(values), indent=2, allow_nan=False))
 
 
 def _list(given: argparse.Namespace) -> None:
