@@ -101,15 +101,16 @@ def _block(lines: Sequence[str], width: int) -> str:
         if row:
             told.append(listed(*row, width))
             row = None
-        if plain and (not line or indent or line.startswith(("* ", "- "))):
-            hanging = "  " if plain[0].startswith(("* ", "- ")) else ""
+        point = bool(plain) and plain[0].startswith(("* ", "- "))
+        if plain and (not line or indent > (2 if point else 0) or line.startswith(("* ", "- "))):
+            hanging = "  " if point else ""
             told.append(textwrap.fill(" ".join(plain), width, subsequent_indent=hanging, **_WHOLE))
             plain = []
-        if found := _ROW.fullmatch(line.rstrip()) if indent else None:
+        if found := _ROW.fullmatch(line.rstrip()) if indent and not plain else None:
             left, gap, right = found.groups(default="")
             row = (left, right, len(left + gap) if right else 0)
         elif line:
-            plain.append(line)
+            plain.append(line.strip())
     return "\n".join(told)
 
 

@@ -107,6 +107,8 @@ class Display:
         if self._rows_shown != before:
             for row in [self._headings(), *self._rows_shown]:
                 self._say(" | ".join(row))
+            for line in legend(row[-1] for row in self._rows_shown):
+                self._say(line)
 
     def _tell(self) -> None:
         """Prints the first few findings of each guard, and failures of each cause, as they come.

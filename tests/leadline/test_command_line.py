@@ -117,7 +117,8 @@ It goes on here.
     tool
 
 * a point that is long enough to go on in a further line, where it is indented
-* another
+* another,
+  indented
 """
 
 
@@ -134,7 +135,7 @@ def test_a_manual_is_as_wide_as_the_terminal_and_keeps_its_examples() -> None:
         "",
         "* a point that is long enough to go on in a further line,",
         "  where it is indented",
-        "* another",
+        "* another, indented",
     ]
     assert "    tool list [RESULTS]\n        the sweeps of a folder, in order\n" in reflowed(MANUAL, 45)
     wide = reflowed(MANUAL, 120)
