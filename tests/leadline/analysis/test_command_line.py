@@ -91,7 +91,7 @@ def test_list_as_json_says_what_the_table_says(build: Build, capsys: pytest.Capt
             trial.number,
             trial.trial.value("validation/hinge"),
             trial.trial.params,
-        )  # noqa: E501
+        )
     assert len(row["best"]) == 2
     assert found["begun"]["best"] == []
     assert set(found["torn"]) == {"name", "unreadable"}
@@ -185,13 +185,13 @@ def test_trial_as_json_says_what_the_page_says(finished: Path, capsys: pytest.Ca
             trial.kind,
             trial.of,
             trial.stratum,
-        )  # noqa: E501
+        )
         assert (found["status"], found["attempts"], found["failures"]) == (trial.status, trial.attempts, trial.failures)
         assert (found["config"], found["params"], found["edges"]) == (trial.config, trial.params, edges(trial))
         assert [report["step"] for report in found["reports"]] == [report.step for report in view.reports]
         assert [report["metrics"] for report in found["reports"]] == [
             report.to_dict()["metrics"] for report in view.reports
-        ]  # noqa: E501
+        ]
     diverged = read_json(capsys, "trial", str(finished), "5", "--json")["reports"]
     assert None in [report["metrics"]["validation/hinge"]["value"] for report in diverged]
 
