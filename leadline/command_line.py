@@ -52,8 +52,6 @@ _NARROWEST = 40
 """The columns below which help is not made narrower."""
 _SIDE = 24
 """The columns that a text beside another gets at least; with fewer it goes below."""
-_WHOLE: dict[str, bool] = {"break_on_hyphens": False, "break_long_words": False}
-"""How texts are wrapped: no word is broken, as it may be a value or a path."""
 _ROW = re.compile(r"( +\S+(?: \S+)*)(?:( {2,})(\S.*))?")
 """An indented line: an example or a name, and after two spaces or more what it is."""
 
@@ -68,8 +66,20 @@ def listed(left: str, right: str, place: int, width: int) -> str:
     if width - place < _SIDE:
         place = min(place, len(left) - len(left.lstrip()) + 4)
     indent = " " * place
-    below = textwrap.fill(right, width, initial_indent=indent, subsequent_indent=indent, **_WHOLE)
+    below = _filled(right, width, indent, indent)
     return f"{left:<{place}}{below[place:]}" if right and len(left) < place else f"{left}\n{below}".rstrip()
+
+
+def _filled(text: str, width: int, first: str, further: str) -> str:
+    """The text in lines that begin with these; no word is broken: it may be a value or a path."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def reflowed(manual: str, width: int) -> str:
@@ -104,7 +114,7 @@ def _block(lines: Sequence[str], width: int) -> str:
         point = bool(plain) and plain[0].startswith(("* ", "- "))
         if plain and (not line or indent > (2 if point else 0) or line.startswith(("* ", "- "))):
             hanging = "  " if point else ""
-            told.append(textwrap.fill(" ".join(plain), width, subsequent_indent=hanging, **_WHOLE))
+            told.append(_filled(" ".join(plain), width, "", hanging))
             plain = []
         if found := _ROW.fullmatch(line.rstrip()) if indent and not plain else None:
             left, gap, right = found.groups(default="")
