@@ -137,7 +137,7 @@ def test_a_manual_is_as_wide_as_the_terminal_and_keeps_its_examples() -> None:
         "  where it is indented",
         "* another, indented",
     ]
-    assert "    tool list [RESULTS]\n        the sweeps of a folder, in order\n" in reflowed(MANUAL, 45)
+    assert "    tool list [RESULTS]\n        the sweeps of a folder, in order of\n" in reflowed(MANUAL, 45)
     wide = reflowed(MANUAL, 120)
     assert "    tool list [RESULTS]          the sweeps of a folder, in order of their names\n" in wide
     assert "what it asks. It goes on here.\n\n" in wide
