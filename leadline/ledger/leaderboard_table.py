@@ -144,10 +144,12 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         ends.add(len(rows) - 1)
     table = fitted(title, _columns(history, rows, beside), width, dim, ends)
     shown: list[RenderableType] = [table]
-    if any(column.header == SEARCHED for column in table.columns):
+    headings = [column.header for column in table.columns]
+    if SEARCHED in headings:
         shown += map(Text, legend(row[7] for row in rows))
     if confirmed := leaderboard.confirmations(history):
-        shown.append(_confirmed(history, confirmed, beside, width))
+        # Those alone that had room above: each is resampled over the replicates, which takes time.
+        shown.append(_confirmed(history, confirmed, [name for name in beside if name in headings], width))
     if history.stopping_off:
         shown.append(Text(history.stopping_off))
     return Group(*shown)
