@@ -69,7 +69,8 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
         request = options.parse(study, arguments, manual)
         address = find(request.address)
         if address.kind == "submit" and not request.dry_run:
-            check_answers(address)
+            with waiting(f"the cluster at {address.text} to answer"):
+                check_answers(address)
             from leadline.engine.ray.jobs import as_job
 
             return as_job(study, request, arguments, address)
