@@ -17,6 +17,7 @@ from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
 from leadline.ledger.settings import Settings
 from leadline.measure import Report
+from leadline.plain import plural
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Sweep:
     history: History
 
     def __repr__(self) -> str:
-        return f"Sweep({self.name!r}, {len(self.history.trials)} trials)"
+        return f"Sweep({self.name!r}, {plural(len(self.history.trials), 'trial')})"
 
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
@@ -287,7 +288,9 @@ class Sweep:
         found = leaderboard.finalists(self.history, stratum, 1)
         if not found:
             count = len(leaderboard.ranked(self.history, stratum))
-            raise ValueError(f"{self._field} {stratum}: none of its {count} trials finished with a finite value")
+            raise ValueError(
+                f"{self._field} {stratum}: none of its {plural(count, 'trial')} finished with a finite value"
+            )
         return TrialView(self, found[0])
 
     def leaderboard(self) -> dict[str, Any]:

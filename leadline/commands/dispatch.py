@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leadline.command_line import Command
+from leadline.command_line import Command, columns, reflowed
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
 from leadline.errors import in_one_line
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
         warnings.showwarning = _warn
         try:
             if not arguments or arguments[0] in ("-h", "--help"):
-                print(manual.rstrip())
+                print(reflowed(manual, columns()))
                 return OK
             name, *rest = arguments
             if {"-h", "--help"} & set(rest):

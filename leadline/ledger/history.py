@@ -334,6 +334,10 @@ class History:
         """Returns the trials of the search, in order of their numbers."""
         return [trial for trial in self.trials.values() if trial.kind == "search"]
 
+    def finalist(self, trial: Trial) -> Trial:
+        """Returns the trial that a replicate confirms; a trial of the search is its own."""
+        return trial if trial.of is None else self.trials[trial.of]
+
     def replicates(self, of: int) -> list[Trial]:
         """Returns the confirmation runs of a trial."""
         return [trial for trial in self.trials.values() if trial.of == of]

@@ -14,6 +14,7 @@ from leadline.config import TrialConfig
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
+from leadline.plain import plural
 from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.arc_hrm import baselines
@@ -151,7 +152,7 @@ def _unnamed_tasks(config: ArcHRMConfig, data: PuzzleData) -> list[Finding]:
     if numbers is None or config.demonstrations_in_input:
         return []
     tasks = len(np.unique(numbers))
-    sentence = f"Training boards are of {tasks} tasks, and the network sees neither task nor demonstrations."
+    sentence = f"Training boards are of {plural(tasks, 'task')}, and the network sees neither task nor demonstrations."
     return [Finding("unnamed_tasks", False, tasks, sentence)]
 
 

@@ -238,16 +238,27 @@ def test_json(events: list[Event]) -> None:
             trial = book.trials[row["trial"]]
             expected = trial_row(book, trial)
             kept = trial.checkpoint and f"trials/{trial.number:04d}/{trial.checkpoint}"
-            expected |= {"checkpoint": kept, "config": trial.trained}
+            expected |= {"checkpoint": kept, "config": trial.trained, "params": trial.proposed["params"]}
             for key, value in row.items():
-                if key != "marks":
+                if key not in ("marks", "edges"):
                     same(value, expected[key], key)
+            assert set(row["edges"]) <= set(row["params"])
         for row, line in zip(board["baselines"], book.of_type("baseline"), strict=True):
             measure = line["metrics"]["validation/score"]
             same(row, {**{key: line[key] for key in ("name", "stratum")}, "value": measure["value"], "n": measure["n"]})
         for row in board["confirmed"]:
             runs = [run for run in book.trials.values() if run.proposed["of"] == row["trial"]]
             assert row["replicates"] == sum(run.status == "finished" for run in runs)
+        for number, trial in book.trials.items():
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                assert main(["trial", str(folder), str(number), "--json"]) == 0
+            found = json.loads(said.getvalue())
+            same(found["reports"], trial.reports)
+            for key in ("status", "attempts", "failures", "wall", "config"):
+                same(found[key], getattr(trial, key), key)
+            for key in ("kind", "of", "stratum", "params"):
+                same(found[key], trial.proposed[key], key)
+            same(found["spent"], book.spent(trial.last))
 
 
 class Tables(HTMLParser):
