@@ -59,9 +59,11 @@ class Lines(BaseJournalBackend):
         self._logs: list[dict[str, Any]] = []
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        """Returns the operations from that number on."""
         return self._logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Adds operations, as they are read from a file."""
         self._logs += json.loads(json.dumps(logs))
 
     @property

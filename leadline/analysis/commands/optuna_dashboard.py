@@ -21,7 +21,7 @@ from leadline.analysis import early_stopping, notes, progress
 from leadline.analysis.sweep import Sweep
 from leadline.command_line import Command, local_path
 from leadline.config import ConfigError
-from leadline.ledger import leaderboard
+from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.history import History
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def _dashboard(given: argparse.Namespace) -> None:
     except OSError as error:
         raise ConfigError(f"to: cannot write {path}: {error.strerror}") from None
     print(f"optuna-dashboard {shlex.quote(str(path.absolute()))}")
-    if sweep.folder.exists("tensorboard"):
-        print(f"tensorboard --logdir {shlex.quote(str(sweep.folder / 'tensorboard'))}")
+    if sweep.folder.exists(tensorboard.FOLDER):
+        print(f"tensorboard --logdir {shlex.quote(str(sweep.folder / tensorboard.FOLDER))}")
     print(f"# the two programs are installed by: {INSTALL}")
 
 
