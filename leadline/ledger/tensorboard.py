@@ -67,18 +67,17 @@ def write(history: History, folder: Folder) -> None:
     wanted = {run_name(trial): _trial_file(trial) for trial in trials}
     if columns := _columns(history, trials):
         wanted[TABLE] = _table_file(columns)
-    stale = {run for run, files in there.items() if files != {wanted.get(run)}}
-    for run in stale:
+    for run in there.keys() - wanted.keys():
         (folder / run).delete()
     for trial in trials:
-        if run_name(trial) in stale or run_name(trial) not in there:
+        if there.get(run_name(trial)) != {_trial_file(trial)}:
             write_run(history, trial, folder)
-    if TABLE in wanted and (TABLE in stale or TABLE not in there):
+    if columns and there.get(TABLE) != {_table_file(columns)}:
         write_table(history, folder)
 
 
 def write_run(history: History, trial: Trial, folder: Folder) -> None:
-    """Writes a trial's run below `folder`."""
+    """Writes a trial's run below `folder`, in place of an older one."""
     from tensorboardX.proto import event_pb2, plugin_hparams_pb2, summary_pb2
 
     began = trial.began or trial.since
@@ -100,7 +99,7 @@ def write_run(history: History, trial: Trial, folder: Folder) -> None:
             status=STATUS.get(trial.status, "STATUS_UNKNOWN"), end_time_secs=0 if trial.open else trial.until
         )
         events.append(event_pb2.Event(wall_time=trial.until, summary=_plugin_summary("session_end_info", end)))
-    (folder / run_name(trial)).write(_trial_file(trial), _records(events))
+    _replace(folder / run_name(trial), _trial_file(trial), events)
 
 
 def write_table(history: History, folder: Folder) -> set[str]:
@@ -123,7 +122,7 @@ def write_table(history: History, folder: Folder) -> set[str]:
         event_pb2.Event(wall_time=moment, file_version=NEWEST),
         event_pb2.Event(wall_time=moment, summary=_plugin_summary("experiment", table)),
     ]
-    (folder / TABLE).write(_table_file(columns), _records(events))
+    _replace(folder / TABLE, _table_file(columns), events)
     return set(columns)
 
 
@@ -160,8 +159,11 @@ def _plugin_summary(name: str, content: Any) -> Any:
     return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=f"_hparams_/{name}", metadata=metadata)])
 
 
-def _records(events: Iterable[Any]) -> bytes:
-    """Returns messages in TensorFlow's record format: length and data, each with its checksum."""
+def _replace(run: Folder, name: str, events: Iterable[Any]) -> None:
+    """Makes a run of one file, in TensorFlow's record format.
+
+    A record is the length of a message and the message, each with its checksum.
+    """
     # Imported here, because tensorboardX imports boto3, which would add about a tenth to the start
     # of each trial's process.
     from tensorboardX.record_writer import masked_crc32c
@@ -171,7 +173,8 @@ def _records(events: Iterable[Any]) -> bytes:
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
         parts += [length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))]
-    return b"".join(parts)
+    run.delete()
+    run.write(name, b"".join(parts))
 
 
 def _hparam(value: Any) -> bool | int | float | str:
