@@ -87,8 +87,7 @@ def test_notes_are_the_dashboards_own(build: Build, tmp_path: Path) -> None:
     for name in ("demo", f"demo, lookahead {sweep.trial(1).stratum}"):
         study = optuna.load_study(study_name=name, storage=storage)
         noted = {
-            trial.user_attrs["trial"]: get_note(optuna.trial.Trial(study, trial._trial_id))  # type: ignore[arg-type]
-            for trial in study.trials
+            trial.user_attrs["trial"]: get_note(optuna.trial.Trial(study, trial._trial_id)) for trial in study.trials
         }
         assert {number for number, note in noted.items() if note} == {1}
         assert noted[1].startswith("look at `lr`!!")

@@ -490,12 +490,11 @@ def test_optuna(events: list[Event]) -> None:
         for frozen in whole.trials:
             _check_frozen(frozen, book.trials[frozen.number], book, field)
         trial = optuna.trial.Trial(whole, whole.trials[0]._trial_id)
-        assert get_note(trial) == "**why** is it so?\n\n*Ada, 2027-01-15 08:00:00 UTC*"  # type: ignore[arg-type]
+        assert get_note(trial) == "**why** is it so?\n\n*Ada, 2027-01-15 08:00:00 UTC*"
         assert get_note(whole).startswith("* Values are validation/score; a whole trial has ")
-        names = {
-            "every": [None],
-            **({f"every, {field} {stratum}": [stratum] for stratum in book.strata} if field else {}),
-        }
+        names: dict[str, str | None] = {"every": None}
+        if field:
+            names |= {f"every, {field} {stratum}": stratum for stratum in book.strata}
         found = optuna.get_all_study_names(storage)
         assert {name.partition(", at ")[0] for name in found} == set(names)
         for name in found:
@@ -503,12 +502,11 @@ def test_optuna(events: list[Event]) -> None:
             assert study.direction.name == {"min": "MINIMIZE", "max": "MAXIMIZE"}[book.settings["mode"]]
             assert study.metric_names == ["validation/score"]
             rung = name.partition(", at ")[2].split(" ")[0]
-            (stratum,) = names[name.partition(", at ")[0]]
-            if stratum is not None or rung:
-                searched = [trial for trial in book.search if stratum in (None, trial.proposed["stratum"])]
-                kept = [one for one in study.trials if len(one.user_attrs) > 2]
-                for frozen, recorded in zip(kept, searched, strict=True):
-                    _check_frozen(frozen, recorded, book, None if stratum else field, int(rung) if rung else None)
+            stratum = names[name.partition(", at ")[0]]
+            searched = [trial for trial in book.search if stratum in (None, trial.proposed["stratum"])]
+            kept = [one for one in study.trials if len(one.user_attrs) > 2]
+            for frozen, recorded in zip(kept, searched, strict=True):
+                _check_frozen(frozen, recorded, book, None if stratum else field, int(rung) if rung else None)
 
 
 STATES = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
@@ -543,7 +541,7 @@ def _check_frozen(
     moments = {spent: moment for spent, _, moment in reversed(points)}
     ends = state not in ("WAITING", "RUNNING")
     since = None if state == "WAITING" else trial.first or trial.proposed["time"]
-    until = moments.get(at, trial.until) if ends else None  # type: ignore[arg-type]
+    until = (trial.until if at is None else moments.get(at, trial.until)) if ends else None
     for moment, expected in ((frozen.datetime_start, since), (frozen.datetime_complete, until)):
         assert (moment and moment.timestamp()) == (expected and pytest.approx(expected, abs=1e-5))
     _check_attributes(frozen.user_attrs, trial, book)
