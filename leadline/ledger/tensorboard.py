@@ -112,7 +112,8 @@ def write_table(history: History, folder: Folder) -> set[str]:
 
     columns = _columns(history, list(history.trials.values()))
     objective = leaderboard.objective(history)
-    metrics = dict.fromkeys([objective, *map(leaderboard.metric_name, history.settings.modes)])
+    names = history.settings.metrics or history.settings.modes
+    metrics = dict.fromkeys([objective, *map(leaderboard.metric_name, names)])
     table = api_pb2.Experiment(
         hparam_infos=[api_pb2.HParamInfo(name=name, type=kind) for name, kind in columns.items()],
         metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)) for name in metrics],
