@@ -579,6 +579,6 @@ def _check_attributes(found: dict[str, Any], trial: Recorded, book: Book) -> Non
     ]
     assert found.get("replicates", 0) == len(runs)
     if runs:
-        mean = sum(run.value("test/score") or 0.0 for run in runs) / len(runs)
-        assert found["confirmed"] == pytest.approx(mean)
+        units = [unit for run in runs for unit in run.measure("test/score")["units"]]
+        assert found["confirmed"] == pytest.approx(sum(units) / len(units))
     assert set(found) <= {*expected, "marks", "confirmed", "confirmed low", "confirmed high", "replicates"}
