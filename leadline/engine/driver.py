@@ -27,6 +27,7 @@ from leadline.engine.retention import Retention
 from leadline.engine.search import Space
 from leadline.engine.summary import FirstStep, Summary
 from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, TWICE_SECONDS, Parent, resume_command
+from leadline.engine.tensorboard_files import TensorBoardFiles
 from leadline.engine.waiting import waiting
 from leadline.ledger.events import Closed
 from leadline.ledger.history import Trial
@@ -53,7 +54,8 @@ LETTING_GO_SECONDS = 2.0
 CLOSING_SECONDS = 5.0
 """How long a driver that leaves without Ray waits for the ledger to store its last event."""
 RETENTION_SECONDS = 5.0
-"""How long the end of a sweep waits for the removal of superseded checkpoints."""
+"""How long the end of a sweep waits for the removal of superseded checkpoints, and then for
+TensorBoard's files."""
 ROOM_SECONDS = 10.0
 """Seconds between two checks of the free room on a local disk."""
 PULSE_SECONDS = 0.25
@@ -245,9 +247,13 @@ class Driver:
         self.director.admits = shared.admit
         self.marks["data and baselines"] = time.time()
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
-        retention = Retention(self.director, self.folder)
+        retention, files = Retention(self.director, self.folder), TensorBoardFiles(self.director, self.folder)
         first = contextlib.ExitStack()
         first.enter_context(self._waiting("the first report of a trial, whose process has to start"))
+
+        def over(trial: int) -> None:
+            retention.ended(trial)
+            files.ended(trial)
 
         def tick() -> None:
             if self.director.first_step:
@@ -258,9 +264,7 @@ class Driver:
             retention.tick()
             self._tick()
 
-        placement = Placement(
-            self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, retention.ended, tick
-        )
+        placement = Placement(self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, over, tick)
         self.placement = placement
         self.parent.placing()
         try:
@@ -270,6 +274,7 @@ class Driver:
             display.close()
             with self._waiting("superseded checkpoints to be removed"):
                 retention.close(RETENTION_SECONDS)
+            files.close(RETENTION_SECONDS)
         if self.director.halting:
             return "failed"
         if placement.finished:

@@ -106,7 +106,7 @@ class Summary:
             self._say("best         none: no trial has finished with a finite value")
         if not self._stored:
             return
-        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self._folder / "tensorboard"))
+        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self._folder / tensorboard.FOLDER))
         self._attempt("report", self._report)
         self._say(f"sweep        {self._folder}")
 
