@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leadline.analysis.columns import COLUMNS, REPORTS, listed
 from leadline.config import ConfigError
 from leadline.ledger import leaderboard, lease, segments
 from leadline.ledger.history import History, Status, Trial
@@ -103,6 +104,11 @@ class TrialView:
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain values."""
         return self.trial.config
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the searcher chose; nothing for a replicate, whose `trial.of` has been searched."""
+        return self.trial.params
 
     @property
     def reports(self) -> list[Report]:
@@ -294,20 +300,30 @@ class Sweep:
         """Returns the leaderboard as plain JSON values; see `leadline.ledger.leaderboard.board`."""
         return leaderboard.board(self.history, self.name)
 
-    def table(self) -> pandas.DataFrame:
+    @listed(COLUMNS)
+    def table(self, constants: bool = False) -> pandas.DataFrame:
         """Returns a row for each trial, in order of their numbers.
 
-        See `leadline.analysis.frame.table` for the columns.
+        Trial, stratum, status and value come first, then what was searched: `config.<field>`, or
+        `params.<name>` of a parameter that is no field of the configuration. At the end stand the
+        other fields in which trials differ, as `config.<field>`. A field that is the same in every
+        trial that has it is no column: `table().attrs["constants"]` has its value by name.
+
+        Values are in the metric's own unit. A field has the type of its values: int64, float64,
+        bool or str, and Int64 or boolean where a trial has none or None, which are both missing.
+        Lists are tuples. A field whose values are of several types keeps each as it is, but for
+        integers among floats.
+
+        Args:
+            constants: whether those are columns, too.
         """
         from leadline.analysis.frame import table
 
-        return table(self.history)
+        return table(self.history, constants)
 
+    @listed(REPORTS)
     def reports(self) -> pandas.DataFrame:
-        """Returns a row for each metric and fact of each report.
-
-        See `leadline.analysis.frame.reports` for the columns.
-        """
+        """Returns a row for each metric and fact of each report of each trial."""
         from leadline.analysis.frame import reports
 
         return reports(self.history)

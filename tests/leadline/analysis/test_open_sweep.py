@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from leadline import Sweep
-from leadline.analysis.frame import COLUMNS
+from leadline.analysis.columns import COLUMNS
 from leadline.checkpoint import CheckpointStore
 from leadline.commands import train
 from leadline.config import ConfigError
