@@ -29,6 +29,8 @@ from typing import Any, TypeVar
 import torch
 
 from leadline.errors import ConfigError
+from leadline.markup import harmless, table, with_interval
+from leadline.measure import Report
 from leadline.plain import culprit, type_of
 from leadline.storage import PATIENCE, Folder, patiently
 
@@ -133,6 +135,19 @@ class Checkpoint:
     step: int
     state: dict[str, Any]
     record: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.name}: {self.record.get('family', 'of no family')}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, str]] = [("family", str(self.record.get("family", "not recorded")))]
+        if history := self.record.get("history"):
+            metrics = Report.from_dict(history[-1]).metrics
+            rows += [(name, with_interval(measure)) for name, measure in metrics.items()]
+        model = self.state.get("model", {}).values()
+        rows.append(("model", f"{sum(tensor.numel() for tensor in model):,} numbers in {len(model)} tensors"))
+        return table(f"Checkpoint {self.name}", rows)
 
 
 class CheckpointStore:

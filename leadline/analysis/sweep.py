@@ -17,6 +17,7 @@ from leadline.ledger.history import History, Status, Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
 from leadline.ledger.settings import Settings
+from leadline.markup import harmless
 from leadline.measure import Report
 from leadline.storage import Folder
 
@@ -84,6 +85,15 @@ class TrialView:
 
     sweep: Sweep
     trial: Trial
+
+    def __repr__(self) -> str:
+        return f"<TrialView {self.number} of {self.sweep.name}: {self.status} at step {self.trial.step}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        from leadline.analysis import notebook
+
+        return notebook.of_trial(self)
 
     @property
     def number(self) -> int:
@@ -217,7 +227,17 @@ class Sweep:
     history: History
 
     def __repr__(self) -> str:
-        return f"Sweep({self.name!r}, {len(self.history.trials)} trials)"
+        from leadline.analysis import progress
+
+        replicates = len(self.history.trials) - len(self.history.search_trials())
+        confirmed = f"; replicates: {replicates}" if replicates else ""
+        return f"<Sweep {self.name}: {progress.counts(self.history.search_trials())}{confirmed}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        from leadline.analysis import notebook
+
+        return notebook.of_sweep(self)
 
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
