@@ -93,7 +93,7 @@ BASELINES = {
     "low": "lower end of its 95 % interval",
     "high": "upper end of its 95 % interval",
 }
-"""The columns of `frame.baselines` and their meaning; it has a row for each metric of each predictor."""
+"""The columns of `frame.baselines` and their meaning; it has a row per metric and predictor."""
 
 
 def listed(columns: Mapping[str, str]) -> Callable[[_Function], _Function]:

@@ -2,7 +2,7 @@
 
     leadline predict results/NAME 7 27                   trial 7 of a sweep, here of Collatz numbers
     leadline predict results/NAME/trials/0007 27         the newest intact checkpoint of a trial
-    leadline predict FOLDER 'jump around left twice'     what `leadline train --save FOLDER` has kept
+    leadline predict FOLDER 'jump around left twice'     what `leadline train --save` has kept
     leadline predict FOLDER --input board.txt            an input from a file; `-` is standard input
     leadline predict FOLDER --example > input.json       an input to begin with, as JSON
 
