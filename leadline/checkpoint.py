@@ -145,8 +145,8 @@ class Checkpoint:
         if history := self.record.get("history"):
             metrics = Report.from_dict(history[-1]).metrics
             rows += [(name, with_interval(measure)) for name, measure in metrics.items()]
-        model = self.state.get("model", {}).values()
-        rows.append(("model", f"{sum(tensor.numel() for tensor in model):,} numbers in {len(model)} tensors"))
+        weights = sum(tensor.numel() for tensor in self.state.get("model", {}).values())
+        rows.append(("numbers in the model", f"{weights:,}"))
         return table(f"Checkpoint {self.name}", rows)
 
 

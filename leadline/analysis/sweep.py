@@ -231,7 +231,7 @@ class Sweep:
 
         replicates = len(self.history.trials) - len(self.history.search_trials())
         confirmed = f"; replicates: {replicates}" if replicates else ""
-        return f"<Sweep {self.name}: {progress.counts(self.history.search_trials())}{confirmed}>"
+        return f"<Sweep {self.name}; trials: {progress.counts(self.history.search_trials())}{confirmed}>"
 
     @harmless
     def _repr_html_(self) -> str:

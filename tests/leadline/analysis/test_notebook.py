@@ -42,7 +42,7 @@ class Cells(HTMLParser):
 
 def test_a_sweep_has_a_row_for_each_stratum(finished: Path) -> None:
     sweep = Sweep.open(finished)
-    assert repr(sweep) == "<Sweep demo: 6 finished, 5 stopped, 1 failed; replicates: 20>"
+    assert repr(sweep) == "<Sweep demo; trials: 6 finished, 5 stopped, 1 failed; replicates: 20>"
     shown = Cells(sweep._repr_html_())
     assert shown.rows[0] == ["lookahead", "best trial", "hinge", "best trivial predictor", "searched"]
     for row, stratum in zip(shown.rows[1:], sweep.strata, strict=True):
@@ -80,7 +80,7 @@ def test_a_trial_shows_its_last_values(finished: Path) -> None:
 def test_a_checkpoint_shows_no_tensors() -> None:
     kept = Checkpoint("attempt-01/step-000000400", 400, {"model": {"weight": torch.zeros(2, 3)}}, {"family": "demo"})
     assert repr(kept) == "<Checkpoint attempt-01/step-000000400: demo>"
-    assert dict(Cells(kept._repr_html_()).rows) == {"family": "demo", "model": "6 numbers in 1 tensors"}
+    assert dict(Cells(kept._repr_html_()).rows) == {"family": "demo", "numbers in the model": "6"}
 
 
 def test_texts_are_escaped(finished: Path) -> None:
@@ -95,7 +95,7 @@ def test_texts_are_escaped(finished: Path) -> None:
 def test_it_reads_nothing_and_never_raises(build: Build) -> None:
     made = build()
     empty = Sweep.open(made.close(""))
-    assert repr(empty) == "<Sweep demo: none>"
+    assert repr(empty) == "<Sweep demo; trials: none>"
     assert [row[1] for row in Cells(empty._repr_html_()).rows[1:]] == ["none finished"] * 2
     made = build("other")
     made.train(4, failing=None)
