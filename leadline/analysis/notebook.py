@@ -14,11 +14,14 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.ranges import edges
 from leadline.ledger.wording import utc
 from leadline.markup import short, table, with_interval
+from leadline.measure import PART
 
 if TYPE_CHECKING:
     from leadline.analysis.sweep import Sweep, TrialView
 
 __all__ = ["of_sweep", "of_trial"]
+
+_SPLITS = ("validation", PART, "test")
 
 
 def of_sweep(sweep: Sweep) -> str:
@@ -27,12 +30,12 @@ def of_sweep(sweep: Sweep) -> str:
     state = progress.state(history) if history.closed else f"not closed, last event at {utc(history.last_time)}"
     told = [
         settings.question or f"Study {settings.study}.",
-        f"{state}; trials: {progress.counts(history.search_trials())};",
-        f"{settings.metric} on validation, {'lower' if settings.mode == 'min' else 'higher'} is better.",
+        f"Trials: {progress.counts(history.search_trials())}.",
+        f"{settings.metric} on validation; {'lower' if settings.mode == 'min' else 'higher'} is better.",
     ]
     headings = (settings.stratify or "stratum", "best trial", settings.metric, "best trivial predictor", "searched")
     rows = [(stratum, *_best(history, stratum)) for stratum in sweep.strata]
-    return table(f"Sweep {sweep.name}", rows, headings, " ".join(told))
+    return table(f"Sweep {sweep.name}: {state}", rows, headings, " ".join(told))
 
 
 def _best(history: History, stratum: str) -> tuple[str, str, str, str]:
@@ -61,7 +64,10 @@ def _value(value: Any) -> str:
 
 
 def of_trial(view: TrialView) -> str:
-    """Returns status, stratum, what was searched, the last values and the checkpoint of a trial."""
+    """Returns status, stratum, what was searched, the last values and the checkpoint of a trial.
+
+    Values are those of the objective and of the metrics that leaderboards show beside it.
+    """
     history, trial = view.sweep.history, view.trial
     spent = f" after {progress.spent(history, trial.reports[-1])}" if trial.reports else ""
     rows = [
@@ -70,7 +76,9 @@ def of_trial(view: TrialView) -> str:
         ("searched", _params(trial) if trial.of is None else f"as trial {trial.of}, which it confirms"),
     ]
     if trial.reports:
-        rows += [(name, with_interval(measure)) for name, measure in trial.reports[-1].metrics.items()]
+        settings, metrics = view.sweep.settings, trial.reports[-1].metrics
+        wanted = [f"{split}/{name}" for split in _SPLITS for name in (settings.metric, *settings.beside)]
+        rows += [(name, with_interval(metrics[name])) for name in wanted if name in metrics]
     rows.append(("checkpoint", trial.checkpoint or "none is kept"))
     if marks := leaderboard.marks(history, trial):
         rows.append(("marks", "; ".join(marks)))

@@ -49,7 +49,9 @@ def test_it_is_kept_without_outputs() -> None:
 def test_it_runs_from_the_sweep_to_an_answer(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEADLINE_SWEEP", str(sweep))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    run = NotebookClient(nbformat.read(NOTEBOOK, as_version=4), timeout=120, resources={"metadata": {"path": str(sweep)}})
+    run = NotebookClient(
+        nbformat.read(NOTEBOOK, as_version=4), timeout=120, resources={"metadata": {"path": str(sweep)}}
+    )
     done = run.execute()
     outputs = {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
     assert {name: len(found) for name, found in outputs.items()} == dict.fromkeys(outputs, 1)
