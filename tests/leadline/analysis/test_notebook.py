@@ -88,7 +88,7 @@ def test_texts_are_escaped(finished: Path) -> None:
     shown = Cells(table(HOSTILE, [[HOSTILE, HOSTILE]], [HOSTILE, HOSTILE], HOSTILE))
     assert (shown.tags, shown.rows) == (tags, [[HOSTILE, HOSTILE]] * 2)
     failed = Cells(Sweep.open(finished).trial(3)._repr_html_())
-    assert failed.tags < tags
+    assert failed.tags <= tags
     assert HOSTILE in dict(failed.rows)["marks"]
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
-import pydoc
 import re
 import shutil
 import warnings
@@ -220,7 +220,7 @@ def test_equal_values_of_two_types_are_no_constant(build: Build) -> None:
 
 def test_the_help_lists_the_columns() -> None:
     for method, columns in ((Sweep.table, COLUMNS), (Sweep.reports, REPORTS)):
-        told = " ".join(pydoc.render_doc(method, renderer=pydoc.plaintext).split())
+        told = " ".join((inspect.getdoc(method) or "").split())
         assert all(f"{name} {meaning}" in told for name, meaning in columns.items())
 
 
