@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_the_example_is_answered_and_nonsense_is_not(
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("error: inputs: ")
     assert err.endswith(f"; {family.name} takes {family.input_help}\n")
+
+
+@pytest.mark.parametrize("kept", ["physics"], indirect=True)
+def test_states_of_balls_have_names(
+    kept: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = registry.family("physics")
+    example = family.example(family.config(SMALL["physics"]))
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(example)))
+    assert main(["predict", kept, "--input=-"]) == 0
+    first = capsys.readouterr().out.split("\nframes: \n")[1].splitlines()[0]
+    assert re.fullmatch(r" *(x \S+ y \S+ vx \S+ vy \S+ *){3}", first)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,8 @@ def _words(value: Any) -> str:
 
 
 def _row(value: Any) -> str:
+    if names := getattr(value, "_fields", ()):  # of a named tuple
+        return " ".join(f"{name} {_row(part)}" for name, part in zip(names, value, strict=True))
     if isinstance(value, list | tuple):
         nested = any(isinstance(part, list | tuple) for part in value)
         return ("   " if nested else ", ").join(map(_row, value))
