@@ -5,7 +5,7 @@ They are made from the history alone, so that nothing is read from the storage a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leadline.analysis import progress
 from leadline.config import as_text
@@ -16,17 +16,14 @@ from leadline.ledger.wording import utc
 from leadline.markup import short, table, with_interval
 from leadline.measure import PART
 
-if TYPE_CHECKING:
-    from leadline.analysis.sweep import Sweep, TrialView
-
 __all__ = ["of_sweep", "of_trial"]
 
 _SPLITS = ("validation", PART, "test")
 
 
-def of_sweep(sweep: Sweep) -> str:
+def of_sweep(name: str, history: History) -> str:
     """Returns the question, the state, and a row for each stratum with its best trial."""
-    history, settings = sweep.history, sweep.settings
+    settings = history.settings
     state = progress.state(history) if history.closed else f"not closed, last event at {utc(history.last_time)}"
     told = [
         settings.question or f"Study {settings.study}.",
@@ -34,8 +31,8 @@ def of_sweep(sweep: Sweep) -> str:
         f"{settings.metric} on validation; {'lower' if settings.mode == 'min' else 'higher'} is better.",
     ]
     headings = (settings.stratify or "stratum", "best trial", settings.metric, "best trivial predictor", "searched")
-    rows = [(stratum, *_best(history, stratum)) for stratum in sweep.strata]
-    return table(f"Sweep {sweep.name}: {state}", rows, headings, " ".join(told))
+    rows = [(stratum, *_best(history, stratum)) for stratum in leaderboard.strata(history)]
+    return table(f"Sweep {name}: {state}", rows, headings, " ".join(told))
 
 
 def _best(history: History, stratum: str) -> tuple[str, str, str, str]:
@@ -63,23 +60,23 @@ def _value(value: Any) -> str:
     return short(value) if isinstance(value, float) else as_text(value)
 
 
-def of_trial(view: TrialView) -> str:
+def of_trial(sweep: str, history: History, trial: Trial) -> str:
     """Returns status, stratum, what was searched, the last values and the checkpoint of a trial.
 
     Values are those of the objective and of the metrics that leaderboards show beside it.
     """
-    history, trial = view.sweep.history, view.trial
+    settings = history.settings
     spent = f" after {progress.spent(history, trial.reports[-1])}" if trial.reports else ""
     rows = [
         ("status", trial.status + spent),
-        (view.sweep.settings.stratify or "stratum", trial.stratum),
+        (settings.stratify or "stratum", trial.stratum),
         ("searched", _params(trial) if trial.of is None else f"as trial {trial.of}, which it confirms"),
     ]
     if trial.reports:
-        settings, metrics = view.sweep.settings, trial.reports[-1].metrics
+        metrics = trial.reports[-1].metrics
         wanted = [f"{split}/{name}" for split in _SPLITS for name in (settings.metric, *settings.beside)]
         rows += [(name, with_interval(metrics[name])) for name in wanted if name in metrics]
     rows.append(("checkpoint", trial.checkpoint or "none is kept"))
     if marks := leaderboard.marks(history, trial):
         rows.append(("marks", "; ".join(marks)))
-    return table(f"Trial {trial.number} of {view.sweep.name}", rows)
+    return table(f"Trial {trial.number} of {sweep}", rows)

@@ -93,7 +93,7 @@ class TrialView:
     def _repr_html_(self) -> str:
         from leadline.analysis import notebook
 
-        return notebook.of_trial(self)
+        return notebook.of_trial(self.sweep.name, self.sweep.history, self.trial)
 
     @property
     def number(self) -> int:
@@ -237,7 +237,7 @@ class Sweep:
     def _repr_html_(self) -> str:
         from leadline.analysis import notebook
 
-        return notebook.of_sweep(self)
+        return notebook.of_sweep(self.name, self.history)
 
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
