@@ -14,6 +14,7 @@ from leadline import Sweep
 from leadline.checkpoint import Checkpoint
 from leadline.ledger.ranges import edges
 from leadline.markup import table
+from leadline.measure import Measure, Report
 from tests.leadline.analysis.conftest import HOSTILE
 
 Build = Any
@@ -84,6 +85,14 @@ def test_a_checkpoint_shows_no_tensors() -> None:
     kept = Checkpoint("attempt-01/step-000000400", 400, {"model": {"weight": torch.zeros(2, 3)}}, {"family": "demo"})
     assert repr(kept) == "<Checkpoint attempt-01/step-000000400: demo>"
     assert dict(Cells(kept._repr_html_()).rows) == {"family": "demo", "numbers in the model": "6"}
+
+
+def test_a_checkpoint_shows_some_of_many_metrics() -> None:
+    metrics = {f"validation/m{place}": Measure.exact(place / 3) for place in range(10)}
+    record = {"family": "demo", "history": [Report(1, 1, 0.0, 0.0, metrics, {}).to_dict()]}
+    rows = dict(Cells(Checkpoint("attempt-01/step-000000001", 1, {}, record)._repr_html_()).rows)
+    assert rows["validation/m7"] == "2.33"
+    assert (len(rows), rows["further metrics"]) == (11, "2")
 
 
 def test_texts_are_escaped(finished: Path) -> None:
