@@ -64,7 +64,8 @@ def _predict(given: argparse.Namespace) -> None:
     if given.example:
         if words or given.input:
             raise ConfigError("example: prints an input, and takes none")
-        print(json.dumps(example))
+        with calling("example"):
+            print(json.dumps(example))
         return
     try:
         inputs = _read(_text(words, given.input), isinstance(example, int | float))
@@ -76,7 +77,8 @@ def _predict(given: argparse.Namespace) -> None:
     checkpoint = str(subject.place / subject.checkpoint.name)
     if given.json:
         said = {"checkpoint": checkpoint, "family": family.name, "answer": _plain(answer)}
-        print(json.dumps(said, indent=2, allow_nan=False))
+        with calling("predict"):
+            print(json.dumps(said, indent=2, allow_nan=False))
     else:
         print(f"{checkpoint} of {family.name}")
         print("\n".join(f"{name}: {_words(value)}" for name, value in _fields(answer).items()))
