@@ -13,6 +13,8 @@
                                                       attempts; also as it comes
     leadline validate CHECKPOINT [--device cuda]      whether a checkpoint scores here what its
                                                       record says, unit by unit
+    leadline predict SWEEP NUMBER INPUT               a trained model's answer to an input
+                                                      (of a checkpoint: predict FOLDER INPUT)
     leadline note SWEEP NUMBER [TEXT]                 a note on a trial, or the notes that it has
     leadline export SWEEP [--to FOLDER]               trials, reports, findings and baselines as
                                                       parquet and CSV

@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import inspect
 import itertools
+import json
 import math
 import multiprocessing
 import os
@@ -609,6 +610,8 @@ class FamilyContract:
     def test_predicts(self, data: Any, whole: Outcome) -> None:
         """The trained model answers the family's example, always alike, and stays as it is.
 
+        JSON of the example, which `leadline predict --example` prints, has the same answer.
+
         An object that is no input of the family is refused, and so is each of `bad_inputs`.
         """
         if type(self.family).predict is Family.predict:
@@ -622,6 +625,8 @@ class FamilyContract:
         assert answer is not None, f"no answer to {example!r}"
         _disturb(5)
         assert self.family.predict(model, example, config) == answer, f"another answer to {example!r} when asked again"
+        written = json.loads(json.dumps(example))
+        assert self.family.predict(model, written, config) == answer, f"another answer to the JSON of {example!r}"
         assert digest(model.state_dict()) == before, "predicting changes the weights"
         assert not model.training, "predicting leaves eval mode"
         for inputs in (object(), *self.bad_inputs):

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "trial": "leadline.analysis.commands.show:TRIAL",
     "log": "leadline.analysis.commands.log:LOG",
     "validate": "leadline.analysis.commands.validate:VALIDATE",
+    "predict": "leadline.analysis.commands.predict:PREDICT",
     "note": "leadline.analysis.commands.note:NOTE",
     "export": "leadline.analysis.commands.export:EXPORT",
     "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",

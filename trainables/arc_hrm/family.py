@@ -25,6 +25,7 @@ from trainables.arc_hrm.model import ArcHRM, network
 from trainables.arc_hrm.presets import PRESETS
 from trainables.arc_hrm.task import ArcHRMTask
 from trainables.puzzles import audit
+from trainables.puzzles.config import BOARD_HELP
 from trainables.puzzles.data import PuzzleData, build
 from trainables.puzzles.puzzle import PAD
 
@@ -62,6 +63,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     name = "arc_hrm"
     Config = ArcHRMConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = BOARD_HELP
     objective = "exact"
     beside = ("cells", "cells_without_pad")
     commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}

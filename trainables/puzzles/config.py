@@ -17,7 +17,10 @@ from trainables.puzzles.grids import DEMO_MASK, GridPuzzle
 from trainables.puzzles.puzzle import Puzzle, Rows
 from trainables.puzzles.registry import PUZZLES, PuzzleName
 
-__all__ = ["BoardConfig", "Conditions"]
+__all__ = ["BOARD_HELP", "BoardConfig", "Conditions"]
+
+BOARD_HELP = "a board as lines of text or in one line, such as 1...3...2....4.. of a sudoku of side 4; or JSON"
+"""What families of puzzles take, for `leadline predict`."""
 
 Conditions = tuple[tuple[Callable[[Any], bool], str, tuple[str, ...]], ...]
 """The conditions under which fields have an effect.

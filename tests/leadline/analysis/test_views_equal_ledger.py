@@ -175,7 +175,7 @@ def rows(book: Book) -> dict[str, list[dict[str, Any]]]:
 def test_tables(events: list[Event]) -> None:
     with stored(events) as (_, sweep, book):
         made = {
-            "trials": sweep.table(),
+            "trials": sweep.table(constants=True),
             "reports": sweep.reports(),
             "findings": frame.findings(sweep.history),
             "baselines": frame.baselines(sweep.history),
