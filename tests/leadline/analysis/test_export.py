@@ -206,6 +206,6 @@ def test_seconds_are_not_rounded(build: Build) -> None:
 
 def test_reports_of_a_sweep(finished: Path) -> None:
     table = Sweep.open(finished).reports()
-    assert list(table.columns) == list(frame.REPORTS)
+    assert list(table.columns) == list(REPORTS)
     curve = table[(table.trial == 0) & (table.metric == "validation/hinge")]
     assert list(zip(curve.step, curve.value, strict=True)) == Sweep.open(finished).trial(0).curve("hinge")
