@@ -2,9 +2,10 @@
 
     python -m benchmarks [PART] ... [--reference PATH]
 
-PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability or
-scale; all by default, which takes more than half an hour. Each prints what it measures; the table,
-in Markdown, comes last. --reference is explained in `benchmarks.recursive` and `benchmarks.etrm`.
+PART is data, physics, scan, shares, step, recursive, etrm, memory, guards, engine, durability,
+scale or report; all by default, which takes more than half an hour. Each prints what it measures;
+the table, in Markdown, comes last. --reference is explained in `benchmarks.recursive` and
+`benchmarks.etrm`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmarks import (
     memory_plan,
     physics,
     recursive,
+    report,
     scale,
     scan,
     shares,
@@ -55,6 +57,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[Result]]]] = {
     "engine": ("engine", engine.main),
     "durability": ("durability", durability.main),
     "scale": ("scale", scale.main),
+    "report": ("report", report.main),
 }
 
 

@@ -5,6 +5,7 @@ A family may have its own, whose function it names, dotted, in `Family.opening`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from leadline.analysis import scores
@@ -15,7 +16,15 @@ from leadline.errors import told
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
 
-__all__ = ["opening", "untrained"]
+__all__ = ["dotted", "first_sentence", "opening", "untrained"]
+
+
+def dotted(sweep: Sweep) -> str:
+    """Returns the dotted name of the family's own function; empty where it has none."""
+    try:
+        return sweep.settings.model_family().opening
+    except ConfigError:
+        return ""
 
 
 def opening(sweep: Sweep) -> str:
@@ -23,16 +32,19 @@ def opening(sweep: Sweep) -> str:
 
     Whatever the family's function raises must not cost the report; it is said in brackets.
     """
-    try:
-        named = sweep.settings.model_family().opening
-    except ConfigError:
-        named = ""
-    if not named:
+    name = dotted(sweep)
+    if not name:
         return untrained(sweep)
     try:
-        return str(load(named, "opening")(sweep) or untrained(sweep))
+        return str(load(name, "opening")(sweep) or untrained(sweep))
     except Exception as error:
         return f"{untrained(sweep)} (opening: {told(error)})".strip()
+
+
+def first_sentence(words: str) -> tuple[str, str]:
+    """Returns the first sentence of a text, and the rest, which may be empty."""
+    first, *rest = re.split(r"(?<=\w\.) (?=[A-Z])", words, maxsplit=1)
+    return first, "".join(rest)
 
 
 def untrained(sweep: Sweep) -> str:

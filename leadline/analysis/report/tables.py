@@ -10,12 +10,16 @@ from typing import Any
 from leadline.analysis import progress, scores
 from leadline.analysis.early_stopping import FEWEST, Agreement
 from leadline.analysis.planned import counts
+from leadline.analysis.report import first
 from leadline.analysis.report.answers import Answer, interval
 from leadline.analysis.scores import Reading
+from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
+from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.ranges import edges, ranges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
 from leadline.plain import plural
@@ -33,7 +37,9 @@ __all__ = [
     "pairwise",
     "plain",
     "planned",
+    "searched",
     "settings",
+    "space",
     "summary",
     "summary_sentence",
 ]
@@ -175,6 +181,39 @@ def fields(trials: list[Trial], stratify: str | None) -> tuple[list[str], dict[s
 def summary(trial: Trial, names: Iterable[str]) -> str:
     """Returns the named fields of a configuration, as in `lr=0.001 width=64`."""
     return " ".join(f"{name}={text(trial.config[name])}" for name in names if name in trial.config)
+
+
+def searched(trial: Trial, names: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Returns a cell for each searched parameter: in short, with all digits, and at which edge.
+
+    A parameter that the search did not ask for has a dash.
+    """
+    at = edges(trial)
+    return [
+        (text(trial.params[name]), as_text(trial.params[name]), at.get(name, ""))
+        if name in trial.params
+        else ("-", "", "")
+        for name in names
+    ]
+
+
+def space(sweep: Sweep) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Returns a row for each parameter and range: its name, the range, and a cell for each stratum.
+
+    The cell holds the winner's value and at which edge of the range it lies. Where strata search in
+    different ranges, each range has a row.
+    """
+    found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+    for stratum in sweep.strata:
+        trial = first.winner(sweep, stratum)
+        at = edges(trial) if trial else {}
+        for name, one in ranges(sweep.history, stratum).items():
+            value = text(trial.params[name]) if trial and name in trial.params else "-"
+            found.setdefault((name, str(one)), {})[stratum] = (value, at.get(name, ""))
+    return [
+        (name, words, [cells.get(stratum, ("-", "")) for stratum in sweep.strata])
+        for (name, words), cells in found.items()
+    ]
 
 
 def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:

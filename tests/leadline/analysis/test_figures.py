@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ import pytest
 from leadline import Sweep
 from leadline.analysis import progress, scores
 from leadline.analysis.report import figures
-from leadline.analysis.report.figures.answer import front
+from leadline.analysis.report.figures import search
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
 from leadline.measure import Measure, Metric
@@ -56,23 +58,6 @@ def test_means_have_intervals_and_counts_least_and_most(history: History) -> Non
     assert (counts.measure.low, counts.measure.high) == (min(values), max(values))
     assert counts.words == f"{min(values):g} to {max(values):g} in 5 replicates"
     assert traces(history, "logged_violations")["confirmed on test"].y[0] == counts.measure.value
-
-
-def test_the_front_never_rises(history: History) -> None:
-    found = [reading for stratum in ("10", "100") if (reading := scores.confirmed(history, stratum, "hinge"))]
-    assert found[1].measure.value < found[0].measure.value
-    assert [one.stratum for one in front(history, "hinge", found)] == ["10", "100"]
-    assert [one.stratum for one in front(history, "hinge", found[::-1])] == ["100", "100"]
-    assert [one.stratum for one in front(history, "margin_p5", found)] == ["10", "10"], "of which more is better"
-
-
-def test_there_is_a_front_over_numbers_alone(history: History) -> None:
-    name = "front: best confirmed up to here"
-    assert name in traces(history)
-    for trial in history.trials.values():
-        trial.stratum = {"10": "some", "100": "more"}[trial.stratum]
-    history.opened = dataclasses.replace(history.settings, strata=("some", "more"))
-    assert name not in traces(history)
 
 
 def test_no_value_no_figure(history: History) -> None:
@@ -155,26 +140,6 @@ def test_curves_show_the_stages_of_a_curriculum(history: History) -> None:
     assert ", hard: " in curve.hovertext[-1]
 
 
-def test_has_front_says_what_is_drawn(history: History) -> None:
-    name = "front: best confirmed up to here"
-    assert figures.has_front(history)
-    assert figures.has_front(history, "logged_violations") == (name in traces(history, "logged_violations"))
-    for strata in (["some", "more"], ["100", "10"]):
-        renamed = dict(zip(leaderboard.strata(history), strata, strict=True))
-        for trial in history.trials.values():
-            trial.stratum = renamed[trial.stratum]
-        history.opened = dataclasses.replace(history.settings, strata=tuple(strata))
-        assert not figures.has_front(history)
-        assert name not in traces(history)
-
-
-def test_one_confirmed_stratum_is_no_front(history: History) -> None:
-    for trial in history.trials.values():
-        if trial.kind == "replicate" and trial.stratum == "100":
-            trial.status = "failed"
-    assert not figures.has_front(history)
-
-
 @pytest.mark.parametrize("hostile", ["<b>x</b>", "%{y}", 'a "b" & c'])
 def test_strata_are_shown_as_they_stand(history: History, hostile: str) -> None:
     history.opened = dataclasses.replace(history.settings, strata=("10", hostile))
@@ -212,6 +177,51 @@ def test_hover_texts_say_the_unit_of_the_budget(history: History) -> None:
 
 def _texts(trace: Any) -> list[str]:
     return [trace.hovertext] if isinstance(trace.hovertext, str) else list(trace.hovertext)
+
+
+def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best have a line each; the others share one, with a gap between two of them."""
+    monkeypatch.setattr(importlib.import_module(figures.curves.__module__), "NAMED", 2)
+    drawn = figures.curves(history)[0]
+    ranked = [trial for trial in leaderboard.ranked(history, "10") if trial.reports]
+    assert len(ranked) > 3
+    lines = [trace for trace in drawn.data if trace.mode == "lines+markers"]
+    assert (
+        [re.match(r"trial (\d+)", line.hovertext[0])[1] for line in lines]
+        == [  # type: ignore[index]
+            str(trial.number) for trial in ranked[1::-1]
+        ]
+    )
+    shared = [trace for trace in drawn.data if trace.mode == "lines" and None in trace.x]
+    points = {
+        (int(re.match(r"trial (\d+)", said)[1]), at, value)  # type: ignore[index]
+        for trace in shared
+        for at, value, said in zip(trace.x, trace.y, trace.hovertext, strict=True)
+        if at is not None
+    }
+    assert points == {
+        (trial.number, history.spent(report), report.metrics["validation/hinge"].value)
+        for trial in ranked[2:]
+        for report in trial.reports
+    }
+    ends = [said for trace in drawn.data if trace.mode == "markers" for said in trace.hovertext]
+    assert (
+        sorted(int(re.match(r"trial (\d+)", said)[1]) for said in ends)
+        == sorted(  # type: ignore[index]
+            trial.number for trial in ranked[2:]
+        )
+    )
+
+
+def test_parallel_lines_are_thinned_and_none_is_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = figures.parallel(history, "10")
+    monkeypatch.setattr(search, "NAMED", 1)
+    thinned, _ = figures.parallel(history, "10")
+    assert whole is not None
+    assert thinned is not None
+    assert len(thinned.data) == 2 < len(whole.data)
+    assert thinned.data[-1].y == whole.data[-1].y
+    assert [y for y in thinned.data[0].y if y is not None] == [y for line in whole.data[:-1] for y in line.y]
 
 
 def test_a_diverged_trial_does_not_flatten_the_others(history: History) -> None:

@@ -28,10 +28,20 @@ def scored(name: str, stratum: str, value: float, split: str = "test") -> Baseli
     return Baseline(name, stratum, {f"{split}/hinge": Measure.exact(value, 100)})
 
 
-def test_what_learns_nothing_stands_first(finished: Path) -> None:
-    header = document.page(Sweep.open(finished)).partition("<header>")[2]
-    assert header.partition('class="headline">')[2].startswith("The best that learns nothing has, on test, hinge ")
+def test_a_family_s_first_sentence_stands_first(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of every family's trivial predictors has more digits, and stands in the detail."""
+    header, _, detail = document.page(Sweep.open(finished)).partition("<header>")[2].partition("</header>")
+    assert 'class="headline"' not in header
+    assert "<p>The best that learns nothing has, on test, hinge 0.09 " in detail
     assert document.opened(Folder.at(str(finished))).startswith("The best that learns nothing has")
+    monkeypatch.setattr(Demo, "opening", f"{__name__}:two")
+    header, _, detail = document.page(Sweep.open(finished)).partition("<header>")[2].partition("</header>")
+    assert '</h1>\n<p class="headline">Nothing has 0.5 of 1.</p>\n<p class="sentence">' in header
+    assert "<p>Then more.</p>" in detail
+
+
+def two(sweep: Sweep) -> str:
+    return "Nothing has 0.5 of 1. Then more."
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def shown(request: pytest.FixtureRequest, browser: Browser, source: Path) -> Ite
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(source.as_uri())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # which draws all; otherwise they are drawn when near
     page.wait_for_function("[...document.querySelectorAll('.figure')].every(box => box.querySelector('svg.main-svg'))")
     yield page, problems
     context.close()
@@ -108,9 +109,12 @@ def test_the_page_does_not_overflow(shown: tuple[Page, list[str]]) -> None:
     assert outside == []
 
 
+ON_FIRST_SCREEN = ("main > header > p", ".sentence", ".line .num", ".ends", ".verdict", ".chosen .one", "mark")
+
+
 @pytest.mark.parametrize(
     "selector",
-    ["main > header > p", ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"],
+    [*ON_FIRST_SCREEN, ".soft", ".answers li", ".answers .luck", "nav a", "td", "tr.dim td", "th", "summary"],
 )
 def test_text_is_readable(shown: tuple[Page, list[str]], selector: str) -> None:
     elements = shown[0].locator(selector)
@@ -147,3 +151,89 @@ def test_links_lead_somewhere(shown: tuple[Page, list[str]]) -> None:
         "[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href')).filter(href => !document.querySelector(href))"  # noqa: E501
     )
     assert missing == []
+
+
+FIRST = {"desktop": (1366, 768), "phone": (390, 844)}
+
+
+@pytest.mark.parametrize("size", FIRST.values(), ids=FIRST)
+@pytest.mark.parametrize("script", [True, False], ids=["script", "noscript"])
+def test_the_answer_is_seen_without_scrolling(
+    browser: Browser, source: Path, size: tuple[int, int], script: bool
+) -> None:
+    """Question, sentence and figure; the navigation stays when scrolled, and nothing of it needs a script."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, offline=True, java_script_enabled=script
+    )
+    page = context.new_page()
+    page.goto(source.as_uri())
+    places = [page.locator(selector).first.bounding_box() for selector in ("h1", ".sentence", "figure.drawn")]
+    assert all(place and place["y"] + place["height"] <= size[1] and place["width"] > 200 for place in places), places
+    assert page.locator(".sentence").inner_text().startswith("At lookahead 10 and 100 the trained model is better than")
+    bars = page.locator("figure.drawn .bar circle")
+    assert bars.count() == 2
+    for index, row in enumerate(page.locator(".winners tbody tr").all()):
+        cells = row.locator("td").all_inner_texts()
+        assert cells[1] == "better"
+        assert page.locator(".forest .line .num").nth(index).inner_text() == cells[2]
+    assert page.locator("noscript .notice").count() == (0 if script else 1)
+    if script:
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        assert page.locator("nav").bounding_box() == {
+            "x": 0,
+            "y": 0,
+            "width": size[0],
+            "height": pytest.approx(39, abs=9),
+        }
+    context.close()
+
+
+def test_a_long_table_is_paged_and_found_in(browser: Browser, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "SHOWN", 10)
+    file = source.with_name("paged.html")
+    file.write_text(document.page(Sweep.open(source.parent)), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, offline=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    board = page.locator("#leaderboard")
+    board.locator("output", has_text="1 to 10 of 44").wait_for()
+    trials = board.locator("tbody tr td:nth-child(2)")
+    seen = trials.all_inner_texts()
+    for _ in range(4):
+        board.locator("button[data-step='1']").click()
+        page.wait_for_timeout(20)
+        seen += trials.all_inner_texts()
+    assert sorted(map(int, seen)) == list(range(44))
+    board.locator("th button", has_text="trial").click()
+    board.locator("output", has_text="1 to 10 of 44").wait_for()
+    assert trials.all_inner_texts() == [str(number) for number in range(10)]
+    board.locator("input[type=search]").fill("HOSTILE IS NOWHERE")
+    board.locator("output", has_text="0 to 0 of 0").wait_for()
+    board.locator("input[type=search]").fill("valueerror")
+    board.locator("output", has_text="1 to 1 of 1").wait_for()
+    assert trials.all_inner_texts() == ["3"]
+    context.close()
+
+
+def test_figures_are_drawn_when_they_come_near(browser: Browser, source: Path) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, offline=True)
+    page = context.new_page()
+    page.goto(source.as_uri())
+    page.wait_for_function("window.Plotly")
+    assert page.locator("#parameters svg.main-svg").count() == 0
+    page.locator("#parameters .figure").first.scroll_into_view_if_needed()
+    page.locator("#parameters svg.main-svg").first.wait_for()
+    context.close()
+
+
+def test_a_command_is_copied(browser: Browser, source: Path) -> None:
+    context = browser.new_context(offline=True, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(source.as_uri())
+    button = page.locator(".load button.copy")
+    button.click()
+    page.locator(".load button.copy", has_text="copied").wait_for()
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert command == page.locator(".load code").inner_text()
+    assert command.endswith(").load()")
+    context.close()

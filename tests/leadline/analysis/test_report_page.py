@@ -19,6 +19,7 @@ from leadline.ledger.history import Baseline
 from leadline.ledger.verdicts import Verdict
 from leadline.measure import Measure
 from leadline.storage import Folder
+from tests.leadline.analysis import packed
 
 Build = Any
 
@@ -90,7 +91,7 @@ def test_nothing_is_loaded(source: str) -> None:
         assert (attributes.get("href") or "data:").startswith(("data:", "#"))
     assert 'src="http' not in source
     assert "@import" not in re.sub(r"<script>.*?</script>", "", source, flags=re.DOTALL)
-    assert source.count("plotly.js v") == 1
+    assert packed.script(source).count("plotly.js v") == 1
 
 
 def test_hostile_text_is_escaped(source: str) -> None:
@@ -100,10 +101,10 @@ def test_hostile_text_is_escaped(source: str) -> None:
 
 
 def test_figures_are_json_with_transparent_backgrounds(source: str) -> None:
-    found = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
+    found = packed.figures(source)
     assert len(found) == 1 + 2 + 3 + 2, "answer, curves, parameters, parallel coordinates"
-    for text in found:
-        assert json.loads(text)["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+    for one in found:
+        assert one["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
 
 
 def test_hover_texts_are_escaped(finished: Path) -> None:

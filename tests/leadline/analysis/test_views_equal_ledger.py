@@ -35,6 +35,7 @@ from leadline.commands.dispatch import main
 from leadline.ledger import tensorboard
 from leadline.ledger.events import Event
 from leadline.storage import Folder
+from tests.leadline.analysis import packed
 from tests.leadline.analysis.every_fate import Book, Recorded, histories, recorded, write
 
 EXAMPLES = int(os.environ.get("LEADLINE_EXAMPLES", "8"))
@@ -325,6 +326,8 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
     values = {name: [trial.config[name] for trial in book.search if name in trial.config] for name in names}
     stratify = book.settings["stratify"]
     varying = [name for name in names if name != stratify and any(one != values[name][0] for one in values[name])]
+    searched = list(dict.fromkeys(key for trial in book.search for key in trial.proposed["params"]))
+    varying = [name for name in varying if name not in searched]
     found = page.rows("Leaderboard")
     assert sorted(int(row[1][0]) for row in found) == sorted(trial.number for trial in book.search)
     for row in found:
@@ -336,6 +339,8 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
             same(float(row[index][1] or "nan") if row[index][1] != "" else None, expected[name], name)
         assert cells[3] == number(expected["value"])
         assert cells[4] == f"{number(expected['low'])} to {number(expected['high'])}"
+        _check_searched(row[5 : 5 + len(searched)], [trial.proposed["params"].get(name) for name in searched])
+        del cells[5 : 5 + len(searched)]
         counted = [expected["samples"]] if book.settings["unit"] == "samples" else []
         counted.append(expected["step"])
         assert cells[5 : 6 + len(counted)] == [str(expected["n"]), *(f"{count:,}" for count in counted)]
@@ -343,6 +348,12 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
         assert seconds == f"{expected['seconds']:.1f}"
         assert reason.endswith(encodable(expected["reason"]))
         assert config == " ".join(f"{name}={shown(trial.config[name])}" for name in varying if name in trial.config)
+
+
+def _check_searched(cells: list[tuple[str, str | None]], values: list[Any]) -> None:
+    for (words, exact), value in zip(cells, values, strict=True):
+        assert words == ("-" if value is None else shown(value))
+        assert exact == ("" if value is None else text(value))
 
 
 def _check_trivial(page: Tables, book: Book) -> None:
@@ -376,7 +387,7 @@ def _escaped(words: str) -> str:
 
 
 def _check_curves(source: str, book: Book) -> None:
-    figures = [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', source)]
+    figures = packed.figures(source)
     curves = [
         trace
         for figure in figures

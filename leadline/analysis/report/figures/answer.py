@@ -1,7 +1,7 @@
 """The figure of a metric against the stratum.
 
-It shows the replicates, their mean and interval, the front, the validation score of the best trial,
-and the trivial predictors.
+It shows the replicates, their mean and interval, the validation score of the best trial, and the
+trivial predictors.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
-from leadline.measure import sign
 
-__all__ = ["answer", "front", "has_front"]
+__all__ = ["answer"]
 
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("x-thin-open", "triangle-up-open", "square-open", "star-open", "hexagon-open", "triangle-down-open")
@@ -60,7 +59,7 @@ def answer(history: History, metric: str = "", height: int = 480, legend: bool =
     made = _empty(history, name, axis, height)
     for index, (who, points) in enumerate(lines.items()):
         made.add_trace(_line(who, points, split, index))
-    for trace in _trained(history, name, confirmed, chosen):
+    for trace in _trained(confirmed, chosen):
         made.add_trace(trace)
     return made.update_layout(showlegend=legend)
 
@@ -99,63 +98,11 @@ def _line(who: str, points: Sequence[tuple[str, float]], split: str, index: int)
     )
 
 
-def _trained(history: History, name: str, confirmed: list[Reading], chosen: list[Reading]) -> list[go.Scatter]:
+def _trained(confirmed: list[Reading], chosen: list[Reading]) -> list[go.Scatter]:
     traces = [_points("best on validation", chosen, BLUE, "circle-open")]
-    if _fronted(history, confirmed):
-        traces.append(_front(history, name, confirmed))
     if any(len(found.scores) > 1 for found in confirmed):
         traces.append(_replicates(confirmed))
     return [trace for trace in [*traces, _points("confirmed on test", confirmed, ORANGE, "diamond")] if len(trace.x)]
-
-
-def _fronted(history: History, confirmed: Sequence[Reading]) -> bool:
-    """Returns whether a front can be drawn.
-
-    The strata must be numbers that grow, since only then is there an `up to here`, and two must be
-    confirmed, since one has nothing to join.
-    """
-    try:
-        values = [float(stratum) for stratum in leaderboard.strata(history)]
-    except ValueError:
-        return False
-    return values == sorted(values) and len(confirmed) > 1
-
-
-def has_front(history: History, metric: str = "") -> bool:
-    """Returns whether `answer` draws a front, for a text that explains the figure.
-
-    `metric` is as there.
-    """
-    name = metric or str(history.settings.metric)
-    strata = leaderboard.strata(history)
-    return _fronted(history, [found for stratum in strata if (found := scores.confirmed(history, stratum, name))])
-
-
-def front(history: History, name: str, confirmed: Sequence[Reading]) -> list[Reading]:
-    """Returns for each confirmed stratum, in order, the best confirmed mean at it or below it."""
-    direction = sign(scores.metric(history, name).mode)
-    found: list[Reading] = []
-    for reading in confirmed:
-        better = not found or direction * reading.measure.value < direction * found[-1].measure.value
-        found.append(reading if better else found[-1])
-    return found
-
-
-def _front(history: History, name: str, confirmed: list[Reading]) -> go.Scatter:
-    best = front(history, name, confirmed)
-    return go.Scatter(
-        x=[literal(reading.stratum) for reading in confirmed],
-        y=[reading.measure.value for reading in best],
-        name="front: best confirmed up to here",
-        mode="lines",
-        line={"color": ORANGE, "width": 1.6, "shape": "hv"},
-        hovertext=[
-            f"best confirmed up to {literal(here.stratum)}: {number(reading.measure.value)}, "
-            f"at {literal(reading.stratum)}"
-            for here, reading in zip(confirmed, best, strict=True)
-        ],
-        hoverinfo="text",
-    )
 
 
 def _replicates(confirmed: list[Reading]) -> go.Scatter:

@@ -33,6 +33,11 @@ UNITS = {"steps": "optimizer steps", "samples": "training samples"}
 ENDS = {"stopped": "x", "failed": "x-open", "running": "triangle-right-open", "waiting": "triangle-right-open"}
 
 
+NAMED = 40
+"""The best trials of a stratum that have a line each; those after them share one by their status,
+as a browser is slow with thousands."""
+
+
 def curves(history: History) -> list[go.Figure]:
     """Returns one figure for each stratum in which a trial has reported a finite value.
 
@@ -109,9 +114,13 @@ def _of(history: History, stratum: str, values: dict[int, list[float]]) -> go.Fi
     leader = progress.best(history, stratum)
     if leader:
         _add_stages(made, history, leader)
-    for trial in reversed(leaderboard.ranked(history, stratum)):
-        if trial.reports:
-            made.add_trace(_curve(history, trial, best=trial is leader))
+    ranked = [trial for trial in leaderboard.ranked(history, stratum) if trial.reports]
+    named = [trial for place, trial in enumerate(ranked) if place < NAMED or trial.open]
+    rest = [trial for place, trial in enumerate(ranked) if place >= NAMED and not trial.open]
+    for status in ("failed", "stopped", "finished"):
+        made.add_traces(_together(history, [trial for trial in rest if trial.status == status]))
+    for trial in reversed(named):
+        made.add_trace(_curve(history, trial, best=trial is leader))
     said = [*_add_trivial(made, history, stratum), *_beyond(made, values)]
     above = {
         "xref": "paper",
@@ -210,6 +219,41 @@ def _curve(history: History, trial: Trial, best: bool) -> go.Scatter:
         ],
         hoverinfo="text",
     )
+
+
+def _together(history: History, trials: Sequence[Trial]) -> list[go.Scatter]:
+    """Returns one trace for the lines of trials of one status, and one for their ends."""
+    metric = leaderboard.objective(history)
+    x: list[int | None] = []
+    y: list[float | None] = []
+    said: list[str] = []
+    ends: list[tuple[int, float | None, str]] = []
+    for trial in trials:
+        points = [(history.spent(one), one.metrics[metric].value) for one in trial.reports if metric in one.metrics]
+        if not points:
+            continue
+        shown = [(at, value if math.isfinite(value) else None) for at, value in points]
+        x += [at for at, _ in shown] + [None]
+        y += [value for _, value in shown] + [None]
+        said += [f"trial {trial.number}: {number(value)}" for _, value in points] + [""]
+        ends.append((*shown[-1], _about(history, trial, best=False)))
+    if not ends:
+        return []
+    colour = BLUE if trials[0].status == "finished" else GREY
+    line = {"color": colour, "width": 1, "dash": "dot" if trials[0].status == "failed" else "solid"}
+    marker = {"color": colour, "symbol": ENDS.get(trials[0].status, "circle"), "size": 5}
+    return [
+        go.Scatter(x=x, y=y, mode="lines", opacity=0.35, line=line, hovertext=said, hoverinfo="text"),
+        go.Scatter(
+            x=[at for at, _, _ in ends],
+            y=[value for _, value, _ in ends],
+            mode="markers",
+            opacity=0.5,
+            marker=marker,
+            hovertext=[about for _, _, about in ends],
+            hoverinfo="text",
+        ),
+    ]
 
 
 def _about(history: History, trial: Trial, best: bool) -> str:

@@ -31,6 +31,9 @@ TARGETED = 5
 """The fewest trials in the best quantile, as Optuna's documentation of PED-ANOVA asks."""
 LEAST_LINES = 3
 """The fewest trials that are drawn as parallel coordinates."""
+NAMED = 60
+"""The best trials that have a line each; those after them share one, as a browser is slow with
+thousands."""
 LETTER = 4
 """Pixels of margin for each letter of the first axis' labels, beside the room that Optuna
 leaves."""
@@ -150,7 +153,9 @@ def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bo
             at = {"x": note.x, "y": note.y, "xanchor": "right", "xshift": -4, "showarrow": False}
             made.add_annotation(text=literal(note.text), font={"size": 10}, **at)
     order = sorted(lines, key=lambda line: -line.y[0] if minimise else line.y[0])
-    for line in order:
+    if rest := order[:-NAMED]:
+        made.add_trace(_together(rest))
+    for line in order[-NAMED:]:
         share = 1 - line.y[0] if minimise else line.y[0]
         best = line is order[-1]
         cells = "<br>".join(literal(": ".join(map(str, cell))) for cell in line.customdata)
@@ -168,6 +173,20 @@ def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bo
         )
     made.update_layout(showlegend=False)
     return made
+
+
+def _together(lines: list[go.Scatter]) -> go.Scatter:
+    """Returns one trace for the lines of many trials."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    said: list[str] = []
+    for line in lines:
+        cells = [literal(": ".join(map(str, cell))) for cell in line.customdata]
+        x += [*line.x, None]
+        y += [*line.y, None]
+        said += [cells[0], *(f"{cells[0]}<br>{cell}" for cell in cells[1 : len(line.x)]), ""]
+    look = {"color": GREY, "width": 1}
+    return go.Scatter(x=x, y=y, mode="lines", line=look, opacity=0.3, hovertext=said, hoverinfo="text")
 
 
 def _between(share: float) -> str:

@@ -1,0 +1,349 @@
+"""The first screen of a report: one sentence that answers, and a row for each stratum's winner."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from leadline.analysis import progress, scores
+from leadline.analysis.report import forest, short
+from leadline.analysis.report.answers import Answer
+from leadline.analysis.sweep import Sweep
+from leadline.analysis.terminal import text
+from leadline.config import as_text
+from leadline.ledger import leaderboard
+from leadline.ledger.history import Trial
+from leadline.ledger.ranges import Edge, edges
+from leadline.ledger.verdicts import Comparison, Verdict
+from leadline.measure import Measure
+
+__all__ = ["Chosen", "Row", "chosen", "command", "first_row", "rows", "sentence", "winner"]
+
+MOST = 4
+"""The most planned comparisons, and strata of an unconfirmed sweep, that the sentence names."""
+UNTRAINED = "the best predictor that learns nothing"
+PHRASES = {Verdict.NO_DIFFERENCE: "no different from", Verdict.NO_CLAIM: "without a claim against"}
+
+
+def sentence(
+    sweep: Sweep, found: Sequence[Answer], contrasts: Sequence[Comparison], pairs: Sequence[Comparison]
+) -> str:
+    """Returns the answer of a sweep in one sentence.
+
+    Comparisons that the study planned come first, else those of the best stratum with the others;
+    then what is claimed against predictors that learn nothing. Where nothing is confirmed, it says
+    what is known so far.
+
+    Args:
+        sweep: the sweep.
+        found: the answers of its strata.
+        contrasts: the comparisons that its study planned.
+        pairs: the comparisons of all its strata, best mean first.
+    """
+    confirmed = [answer for answer in found if answer.versus]
+    best = [one for one in pairs if one.a.stratum == pairs[0].a.stratum]
+    compared = [one for one in (contrasts or best) if one.difference]
+    if not confirmed and not compared:
+        return _so_far(sweep)
+    if compared and contrasts:
+        parts = [*_planned(compared), *_in_short(confirmed)]
+    elif compared:
+        parts = [_pairs(sweep, compared), *_in_short(confirmed)]
+    else:
+        parts = _by_stratum(sweep, confirmed)
+    said = "; ".join(filter(None, parts))
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Returns `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _phrase(verdict: Verdict) -> str:
+    return PHRASES.get(verdict, verdict.phrase)
+
+
+def _amount(difference: Measure | None) -> str:
+    """Returns `0.021 higher`; `equal` where there is no difference."""
+    if difference is None or difference.value == 0:
+        return "equal"
+    return f"{short.short(_two(abs(difference.value)))} {'lower' if difference.value < 0 else 'higher'}"
+
+
+def _planned(compared: Sequence[Comparison]) -> list[str]:
+    """Returns a part for each planned pair: the first, then those of which anything is claimed."""
+    pairs: dict[tuple[str, str], list[Comparison]] = {}
+    for one in compared:
+        pairs.setdefault((one.a.stratum, one.b.stratum), []).append(one)
+    said = [
+        of
+        for place, of in enumerate(pairs.values())
+        if len(pairs) <= MOST or not place or any(one.ahead or one.equivalent for one in of)
+    ][:MOST]
+    rest = len(pairs) - len(said)
+    more = f"{rest} more planned comparison{'s stand' if rest > 1 else ' stands'} below" if rest else ""
+    return [*map(_pair, said), more]
+
+
+def _pair(compared: Sequence[Comparison]) -> str:
+    """Returns `A is worse than B by skill (0.02 lower) and not told apart from it by loss`."""
+    groups: dict[Verdict, list[Comparison]] = {}
+    for one in compared:
+        groups.setdefault(one.verdict, []).append(one)
+    if len(groups) > 1:
+        groups.pop(Verdict.NO_CLAIM, None)  # the figure shows it
+    words = []
+    for verdict, of in groups.items():
+        ahead = verdict in (Verdict.BETTER, Verdict.WORSE)
+        by = _listed(f"{one.metric} ({_amount(one.difference)})" if ahead else one.metric for one in of)
+        words.append(f"{_phrase(verdict)} {'it' if words else compared[0].b.stratum} by {by}")
+    return f"{compared[0].a.stratum} is {_listed(words)}"
+
+
+def _pairs(sweep: Sweep, compared: Sequence[Comparison]) -> str:
+    """Returns what is claimed of the stratum with the best mean against each other."""
+    best = compared[0].a.stratum
+    groups: dict[Verdict, list[Comparison]] = {}
+    for one in compared:
+        groups.setdefault(one.verdict, []).append(one)
+    words = []
+    for verdict, of in groups.items():
+        amounts = sorted(abs(one.difference.value) for one in of if one.difference)
+        ahead = verdict in (Verdict.BETTER, Verdict.WORSE) and amounts
+        direction = "lower" if of[0].difference and of[0].difference.value < 0 else "higher"
+        by = f" ({of[0].metric} {_span(amounts)} {direction})" if ahead else ""
+        words.append(f"{_phrase(verdict)} {_listed(one.b.stratum for one in of)}{by}")
+    field = "" if sweep.settings.arms else f"{sweep.settings.stratify} "
+    return f"{field}{best} has the best {compared[0].metric}: {_listed(words)}"
+
+
+def _span(values: Sequence[float]) -> str:
+    """Returns `0.1 to 0.3`, of values in order."""
+    return " to ".join(dict.fromkeys((short.short(_two(values[0])), short.short(_two(values[-1])))))
+
+
+def _two(value: float) -> float:
+    """Returns a number with two significant digits."""
+    return float(f"{value:.2g}")
+
+
+def _in_short(confirmed: Sequence[Answer]) -> list[str]:
+    """Returns how many strata are ahead of predictors that learn nothing; nothing without any."""
+    if not confirmed:
+        return []
+    count = len(confirmed)
+    better = [answer for answer in confirmed if answer.verdict in (Verdict.BETTER, Verdict.MIXED)]
+    mixed = sum(answer.verdict is Verdict.MIXED for answer in confirmed)
+    but = f", {mixed if mixed < count else 'all'} of them worse by another metric" if mixed else ""
+    who = (
+        ("all" if count > 2 else "both" if count == 2 else "it")
+        if len(better) == count
+        else f"{len(better)} of {count}"
+    )
+    return [f"{who} {'is' if len(better) == 1 else 'are'} better than {UNTRAINED}{but}"]
+
+
+def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
+    """Returns a part for each verdict against the predictors that learn nothing."""
+    groups: dict[Verdict, list[Answer]] = {}
+    for answer in confirmed:
+        groups.setdefault(answer.verdict, []).append(answer)
+    share, field, parts = forest.relative(confirmed), sweep.settings.stratify, []
+    for verdict in (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART, Verdict.NO_CLAIM):
+        if of := groups.get(verdict):
+            what = UNTRAINED if not parts else "it"
+            at = f"at {'' if parts else f'{field} '}{_listed(answer.stratum for answer in of)} " if field else ""
+            who = "it" if parts else "the trained model"
+            parts.append(f"{at}{who} is {_claim(verdict, what, of, share)}")
+    return parts
+
+
+def _claim(verdict: Verdict, what: str, of: Sequence[Answer], share: bool) -> str:
+    if verdict is Verdict.NO_CLAIM:
+        reasons = dict.fromkeys(answer.versus.missing for answer in of if answer.versus)
+        return f"without a claim against {what} ({'; '.join(filter(None, reasons)) or 'not enough was measured'})"
+    if verdict is Verdict.MIXED:
+        worse = _listed(dict.fromkeys(one.metric for answer in of for one in answer.contrary))
+        return f"better than {what} ({_size(of, share)}) but worse by {worse}"
+    if verdict is Verdict.NOT_TOLD_APART:
+        return f"not told apart from {what}"
+    return f"{verdict} than {what} ({_size(of, share)})"
+
+
+def _size(of: Sequence[Answer], share: bool) -> str:
+    """Returns `hinge 6 to 40 % lower`."""
+    found = [(answer.versus, made) for answer in of if answer.versus and (made := forest.difference(answer.versus))]
+    if not found:
+        return "the objective"
+    measures = [forest.in_unit(made, versus.b.measure.value if share else None) for versus, made in found]
+    sizes = sorted(abs(measure.value) for measure in measures)
+    direction = "lower" if measures[0].value < 0 else "higher"
+    return f"{found[0][0].metric} {_span(sizes)}{' %' if share else ''} {direction}"
+
+
+def _so_far(sweep: Sweep) -> str:
+    """Returns what is known of a sweep of which nothing is confirmed; it claims nothing."""
+    history, settings = sweep.history, sweep.settings
+    readings = [found for one in sweep.strata if (found := scores.chosen(history, one, settings.metric))]
+    if sweep.state == "finished" and not settings.confirm:
+        head = "Nothing is claimed, as no confirmation from fresh seeds was asked for"
+    else:
+        head = f"Not known yet: {progress.done(history)} of {settings.trials} trials have ended and none is confirmed"
+    if not readings:
+        return f"{head}, and no trial has finished with a finite value."
+    said = [f"{_at(sweep, found.stratum)}{_beside(sweep, found)}" for found in readings[:MOST]]
+    more = ", ..." if len(readings) > MOST else ""
+    return f"{head}; so far {settings.metric} on validation is {', '.join(said)}{more}."
+
+
+def _at(sweep: Sweep, stratum: str) -> str:
+    return f"at {sweep.settings.stratify} {stratum} " if sweep.settings.stratify else ""
+
+
+def _beside(sweep: Sweep, found: scores.Reading) -> str:
+    trivial = scores.trivial(sweep.history, found.stratum, sweep.settings.metric, "validation")
+    beside = f" ({short.short(_rounded(trivial[1].value))} without learning)" if trivial else ""
+    return f"{short.short(found.measure.value)}{beside}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A searched value of a winner.
+
+    Attributes:
+        name: the parameter.
+        value: its value in short.
+        edge: at which edge of its range it lies; None where it lies inside.
+    """
+
+    name: str
+    value: str
+    edge: Edge | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The winner of a stratum.
+
+    Attributes:
+        stratum: the stratum.
+        verdict: what is claimed of it against the best trivial predictor, in short.
+        kind: the verdict's style, as in `forest.Line.kind`.
+        difference: the difference, as it is written, or why there is none.
+        measure: the difference without rounding, in the objective's unit; None without one.
+        trial: the winner; None where no trial has finished.
+        params: what the search chose for it.
+        command: what loads it in Python; empty without a winner.
+    """
+
+    stratum: str
+    verdict: str
+    kind: str
+    difference: str
+    measure: Measure | None
+    trial: Trial | None
+    params: list[Chosen]
+    command: str
+
+
+def winner(sweep: Sweep, stratum: str) -> Trial | None:
+    """Returns the confirmed best trial of a stratum, else the best on validation."""
+    confirmed = next(iter(leaderboard.confirmed(sweep.history, stratum)), None)
+    return confirmed or progress.best(sweep.history, stratum)
+
+
+def chosen(trial: Trial) -> list[Chosen]:
+    """Returns what the search chose for a trial, with what lies at the edge of its range."""
+    found = edges(trial)
+    return [Chosen(name, _value(value), found.get(name)) for name, value in trial.params.items()]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float) and not isinstance(value, bool):
+        return f"{value:.3g}"
+    return as_text(value) if isinstance(value, list | tuple) else text(value)
+
+
+def rows(sweep: Sweep, found: Sequence[Answer]) -> list[Row]:
+    """Returns a row for each stratum, in the study's order."""
+    share = forest.relative(found)
+    return [_row(sweep, answer, share) for answer in found]
+
+
+def _row(sweep: Sweep, answer: Answer, share: bool) -> Row:
+    trial = winner(sweep, answer.stratum)
+    params = chosen(trial) if trial else []
+    load = command(sweep, trial) if trial else ""
+    versus = answer.versus
+    made = forest.difference(versus) if versus else None
+    if versus is None or made is None:
+        return Row(answer.stratum, *_unconfirmed(sweep, answer, trial), None, trial, params, load)
+    shown = forest.in_unit(made, versus.b.measure.value if share else None)
+    words = short.interval(shown) + (" %" if share else "")
+    line = forest.Line("", shown, words, answer.verdict)
+    return Row(answer.stratum, _verdict(answer, versus), line.kind, words, made, trial, params, load)
+
+
+def _verdict(answer: Answer, versus: Comparison) -> str:
+    if answer.verdict is Verdict.MIXED:
+        return f"mixed: worse by {_listed(one.metric for one in answer.contrary)}"
+    return f"no claim: {versus.missing}" if versus.missing else str(answer.verdict)
+
+
+def _unconfirmed(sweep: Sweep, answer: Answer, trial: Trial | None) -> tuple[str, str, str]:
+    """Returns verdict, style and words of a stratum without a comparison on test."""
+    if trial is None:
+        return "nothing finished", "open", progress.counts(leaderboard.ranked(sweep.history, answer.stratum))
+    if leaderboard.confirmed(sweep.history, answer.stratum):
+        return "no claim: no trivial predictor on test", "open", "-"
+    reading = scores.chosen(sweep.history, answer.stratum, sweep.settings.metric)
+    assert reading is not None, "the best trial has a value"
+    return "not confirmed", "open", f"{_beside(sweep, reading)} on validation"
+
+
+def command(sweep: Sweep, trial: Trial) -> str:
+    """Returns the Python expression that loads a trial's weights.
+
+    It names the best of the stratum where that is the trial, which need not be the search's best.
+    """
+    where = _where(sweep, trial.stratum)
+    best = progress.best(sweep.history, trial.stratum)
+    named = where is not None and best is not None and best.number == trial.number
+    which = f"best({where})" if named else f"trial({trial.number})"
+    return f'Sweep.open("{_place(sweep)}").{which}.load()'
+
+
+def _where(sweep: Sweep, stratum: str) -> str | None:
+    """Returns the argument of `Sweep.best`; None where it would be no Python."""
+    field, strata = sweep.settings.stratify, sweep.settings.strata
+    if not field or len(strata) == 1:
+        return ""
+    if not field.isidentifier():
+        return None
+    value = next((value for value in strata if str(value) == stratum), stratum)
+    return f"{field}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+
+
+def _place(sweep: Sweep) -> str:
+    """Returns `results/NAME` for a sweep in such a folder, else where it lies."""
+    place = str(sweep.folder)
+    return f"results/{sweep.name}" if place.endswith(f"/results/{sweep.name}") else place
+
+
+def first_row(found: Sequence[Row], pairs: Sequence[Comparison]) -> Row | None:
+    """Returns the row whose command is shown: that of the best stratum, where these are compared.
+
+    Otherwise it is the first that is better than the trivial predictors, else the first with a
+    winner.
+    """
+    there = [row for row in found if row.command]
+    best = [row for row in there if pairs and row.stratum == pairs[0].a.stratum]
+    better = [row for row in there if row.kind == "better"]
+    return next(iter([*best, *better, *there]), None)
