@@ -95,7 +95,7 @@ def _pair(compared: Sequence[Comparison]) -> str:
         groups.setdefault(one.verdict, []).append(one)
     if len(groups) > 1:
         groups.pop(Verdict.NO_CLAIM, None)  # the figure shows it
-    words = []
+    words: list[str] = []
     for verdict, of in groups.items():
         ahead = verdict in (Verdict.BETTER, Verdict.WORSE)
         by = _listed(f"{one.metric} ({_amount(one.difference)})" if ahead else one.metric for one in of)
@@ -151,7 +151,8 @@ def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
     groups: dict[Verdict, list[Answer]] = {}
     for answer in confirmed:
         groups.setdefault(answer.verdict, []).append(answer)
-    share, field, parts = forest.relative(confirmed), sweep.settings.stratify, []
+    share, field = forest.relative(confirmed), sweep.settings.stratify
+    parts: list[str] = []
     for verdict in (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART, Verdict.NO_CLAIM):
         if of := groups.get(verdict):
             what = UNTRAINED if not parts else "it"

@@ -179,6 +179,13 @@ def _texts(trace: Any) -> list[str]:
     return [trace.hovertext] if isinstance(trace.hovertext, str) else list(trace.hovertext)
 
 
+def number_of(said: str) -> int:
+    """The trial that a hover text is of."""
+    found = re.match(r"trial (\d+)", said)
+    assert found
+    return int(found[1])
+
+
 def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best have a line each; the others share one, with a gap between two of them."""
     monkeypatch.setattr(importlib.import_module(figures.curves.__module__), "NAMED", 2)
@@ -186,15 +193,10 @@ def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, mon
     ranked = [trial for trial in leaderboard.ranked(history, "10") if trial.reports]
     assert len(ranked) > 3
     lines = [trace for trace in drawn.data if trace.mode == "lines+markers"]
-    assert (
-        [re.match(r"trial (\d+)", line.hovertext[0])[1] for line in lines]
-        == [  # type: ignore[index]
-            str(trial.number) for trial in ranked[1::-1]
-        ]
-    )
+    assert [number_of(line.hovertext[0]) for line in lines] == [trial.number for trial in ranked[1::-1]]
     shared = [trace for trace in drawn.data if trace.mode == "lines" and None in trace.x]
     points = {
-        (int(re.match(r"trial (\d+)", said)[1]), at, value)  # type: ignore[index]
+        (number_of(said), at, value)
         for trace in shared
         for at, value, said in zip(trace.x, trace.y, trace.hovertext, strict=True)
         if at is not None
@@ -205,12 +207,7 @@ def test_lines_of_many_trials_are_thinned_and_none_is_lost(history: History, mon
         for report in trial.reports
     }
     ends = [said for trace in drawn.data if trace.mode == "markers" for said in trace.hovertext]
-    assert (
-        sorted(int(re.match(r"trial (\d+)", said)[1]) for said in ends)
-        == sorted(  # type: ignore[index]
-            trial.number for trial in ranked[2:]
-        )
-    )
+    assert sorted(number_of(said) for said in ends) == sorted(trial.number for trial in ranked[2:])
 
 
 def test_parallel_lines_are_thinned_and_none_is_lost(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
