@@ -1,17 +1,20 @@
 """Looks at sweeps, also while they run; trains single configurations; begins new families.
 
-    leadline list [RESULTS]                           the sweeps of a folder
+    leadline list [RESULTS] [--json]                  the sweeps of a folder
     leadline leaderboard SWEEP [--json] [--top N]     trials ranked within each stratum, baselines,
                                                       confirmed finalists
-    leadline report SWEEP [--output FILE] [--price X] one self-contained HTML page
+    leadline report SWEEP [--output FILE] [--price X]
+                                                      one self-contained HTML page
     leadline compare A B [--margin X]                 the difference between two sweeps, or two
                                                       strata SWEEP:10 SWEEP:100
-    leadline trial SWEEP NUMBER                       configuration, curve, attempts and checkpoints
+    leadline trial SWEEP NUMBER [--json]              configuration, curve, attempts and checkpoints
                                                       of one trial
     leadline log SWEEP NUMBER [--follow]              what a trial has logged and printed, of all
                                                       attempts; also as it comes
     leadline validate CHECKPOINT [--device cuda]      whether a checkpoint scores here what its
                                                       record says, unit by unit
+    leadline predict SWEEP NUMBER INPUT               a trained model's answer to an input
+                                                      (of a checkpoint: predict FOLDER INPUT)
     leadline note SWEEP NUMBER [TEXT]                 a note on a trial, or the notes that it has
     leadline export SWEEP [--to FOLDER]               trials, reports, findings and baselines as
                                                       parquet and CSV

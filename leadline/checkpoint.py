@@ -29,6 +29,8 @@ from typing import Any, TypeVar
 import torch
 
 from leadline.errors import ConfigError
+from leadline.markup import harmless, table, with_interval
+from leadline.measure import Report
 from leadline.plain import culprit, type_of
 from leadline.storage import PATIENCE, Folder, patiently
 
@@ -36,6 +38,8 @@ __all__ = ["Checkpoint", "CheckpointStore", "DamagedCheckpoint", "attempt_folder
 
 MANIFEST = "manifest.json"
 """The file that makes a checkpoint one: it is written last, and a folder without it is ignored."""
+SHOWN = 8
+"""The most metrics that a checkpoint shows of itself in a notebook."""
 # What `torch.load` raises for damaged bytes depends on the byte that it stumbles over.
 _UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError)
 # What a read raises for a file that is not there, or is none. Any other OSError says nothing about
@@ -133,6 +137,20 @@ class Checkpoint:
     step: int
     state: dict[str, Any]
     record: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.name}: {self.record.get('family', 'of no family')}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, str]] = [("family", str(self.record.get("family", "not recorded")))]
+        if history := self.record.get("history"):
+            metrics = [*Report.from_dict(history[-1]).metrics.items()]
+            rows += [(name, with_interval(measure)) for name, measure in metrics[:SHOWN]]
+            rows += [("further metrics", str(len(metrics) - SHOWN))] if metrics[SHOWN:] else []
+        weights = sum(tensor.numel() for tensor in self.state.get("model", {}).values())
+        rows.append(("numbers in the model", f"{weights:,}"))
+        return table(f"Checkpoint {self.name}", rows)
 
 
 class CheckpointStore:

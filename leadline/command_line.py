@@ -10,12 +10,13 @@ import argparse
 import math
 import re
 import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from leadline.config import ConfigError, did_you_mean
+from leadline.config import ConfigError, TrialConfig, describe, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 __all__ = [
     "Command",
     "Parser",
+    "columns",
     "count",
     "device",
     "duration",
+    "fields_text",
     "finite",
     "labels",
+    "listed",
     "local_path",
     "positive",
     "price",
+    "reflowed",
     "some",
     "trial_number",
     "whole",
@@ -39,13 +44,94 @@ __all__ = [
 # How argparse begins two of its messages, which say what is wrong before they say with which word.
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
+_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
+"""How argparse refuses a word that is not among a few."""
 
 
-class _Wrapped(argparse.RawDescriptionHelpFormatter):
-    """Formats help as wide as the terminal; a manual's own line breaks stay."""
+_NARROWEST = 40
+"""The columns below which help is not made narrower."""
+_SIDE = 24
+"""The columns that a text beside another gets at least; with fewer it goes below."""
+_ROW = re.compile(r"( +\S+(?: \S+)*)(?:( {2,})(\S.*))?")
+"""An indented line: an example or a name, and after two spaces or more what it is."""
+
+
+def columns() -> int:
+    """The terminal's columns, as $COLUMNS says or the terminal; 80 where there is none."""
+    return max(_NARROWEST, shutil.get_terminal_size().columns)
+
+
+def listed(left: str, right: str, place: int, width: int) -> str:
+    """A name, and beside it from column `place` on what it is, in lines of at most `width`."""
+    if width - place < _SIDE:
+        place = min(place, len(left) - len(left.lstrip()) + 4)
+    indent = " " * place
+    below = _filled(right, width, indent, indent)
+    return f"{left:<{place}}{below[place:]}" if right and len(left) < place else f"{left}\n{below}".rstrip()
+
+
+def _filled(text: str, width: int, first: str, further: str) -> str:
+    """The text in lines that begin with these; no word is broken: it may be a value or a path."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def reflowed(manual: str, width: int) -> str:
+    """A manual as wide as the terminal: its paragraphs, and its examples with what they are.
+
+    A line that is indented is an example, which two spaces or more part from what it is; a line
+    that is indented as far as that goes on with it. An example itself is never broken.
+    """
+    return "\n\n".join(_block(block.splitlines(), width) for block in re.split(r"\n[ \t]*\n", manual.strip("\n")))
+
+
+def fields_text(cls: type[TrialConfig], width: int) -> str:
+    """The fields of a configuration with type, meaning and default, a line each or a few."""
+    rows = [(f"  {name}={kind}", f"{doc} [{default}]") for name, kind, default, doc in describe(cls)]
+    return "\n".join(listed(left, right, min(46, width // 2), width) for left, right in rows)
+
+
+def _block(lines: Sequence[str], width: int) -> str:
+    """A part of a manual between two empty lines."""
+    told: list[str] = []
+    plain: list[str] = []
+    row: tuple[str, str, int] | None = None
+    for line in [*lines, ""]:
+        indent = len(line) - len(line.lstrip())
+        # Beside a long example nothing stands: what it is begins in the next line, far right.
+        if row and line and indent >= (row[2] or len(row[0]) - len(row[0].lstrip()) + _SIDE // 2):
+            row = (row[0], f"{row[1]} {line.strip()}".strip(), row[2] or indent)
+            continue
+        if row:
+            told.append(listed(*row, width))
+            row = None
+        point = bool(plain) and plain[0].startswith(("* ", "- "))
+        if plain and (not line or indent > (2 if point else 0) or line.startswith(("* ", "- "))):
+            hanging = "  " if point else ""
+            told.append(_filled(" ".join(plain), width, "", hanging))
+            plain = []
+        if found := _ROW.fullmatch(line.rstrip()) if indent and not plain else None:
+            left, gap, right = found.groups(default="")
+            row = (left, right, len(left + gap) if right else 0)
+        elif line:
+            plain.append(line.strip())
+    return "\n".join(told)
+
+
+class _Wrapped(argparse.HelpFormatter):
+    """Formats help as wide as the terminal, and a manual so that its examples stay lines."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=shutil.get_terminal_size().columns)
+        super().__init__(prog, width=columns())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return textwrap.indent(reflowed(text, width - len(indent)), indent)
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,6 +163,9 @@ class Parser(argparse.ArgumentParser):
                 hint = did_you_mean(word, self._option_string_actions) or "see --help"
                 raise ConfigError(f"{word}: unknown option; {hint}")
             raise ConfigError(f"{word}: is not understood; {usage}")
+        if found := _CHOICE.search(message):
+            close = did_you_mean(found[1], found[2].replace("'", "").split(", "))
+            message += f"; {close}" if close else ""
         raise ConfigError(message.removeprefix("argument ").removeprefix("--"))
 
 

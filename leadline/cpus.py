@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from leadline.plain import plural
+
 __all__ = ["in_words", "quota", "usable"]
 
 
@@ -25,8 +27,8 @@ def in_words() -> str:
     """The usable CPUs for a message: "2 CPUs here", with the machine's where those are more."""
     count = usable()
     whole = os.cpu_count() or 1
-    noun = "CPU" if count == 1 else "CPUs"
-    return f"{count} {noun} here" if count == whole else f"{count} {noun} that this process may use (of {whole} here)"
+    said = plural(count, "CPU")
+    return f"{said} here" if count == whole else f"{said} that this process may use (of {whole} here)"
 
 
 def quota(root: Path = Path("/")) -> float:

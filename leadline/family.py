@@ -50,6 +50,8 @@ class Family(ABC, Generic[C]):
     """Names of metrics that leaderboards show beside the objective, such as a count that ties."""
     budget_unit: ClassVar[str] = "optimizer steps"
     """What `--dry-run` calls one unit of a budget in optimizer steps."""
+    input_help: ClassVar[str] = ""
+    """What `predict` takes, as `leadline predict` says it: `an odd number, such as 27`."""
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = {}
     """Whole configurations by name, such as that of a published run, for `leadline train --preset`.
 

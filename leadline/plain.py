@@ -14,13 +14,35 @@ from typing import Any
 
 from leadline.errors import ConfigError
 
-__all__ = ["culprit", "number", "plain", "text", "type_of", "whole"]
+__all__ = ["culprit", "number", "plain", "plural", "text", "type_of", "whole", "without_nan"]
 
 
 def type_of(value: object) -> str:
     """The type of a value with its article, as in `a set`."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def plural(count: int, one: str, many: str = "", *, grouped: bool = False) -> str:
+    """A number of things in words, as in `1 trial` and `20 trials`.
+
+    Args:
+        count: how many.
+        one: what one of them is called; words may follow, as in `trial is`.
+        many: what several are called; empty for `one` with an s.
+        grouped: whether thousands are parted, as in `2,000 trials`.
+    """
+    shown = f"{count:,}" if grouped else str(count)
+    return f"{shown} {one if count == 1 else many or f'{one}s'}"
+
+
+def without_nan(value: Any) -> Any:
+    """The same plain value with None for each number that is not finite, as JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: without_nan(part) for name, part in value.items()}
+    return [without_nan(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any, place: str) -> Any:

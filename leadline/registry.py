@@ -14,7 +14,9 @@ Where a name is asked for, `package.module:NAME` does as well.
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -32,20 +34,36 @@ HANDED_ON = "LEADLINE_FAMILIES"
 """The environment variable that tells a job's processes the families of its submitter."""
 
 
+@functools.lru_cache(maxsize=8)
+def _entries(path: tuple[str, ...]) -> dict[str, list[tuple[str, str]]]:
+    """Reads names and values of the entry points of both groups, once for a path of packages.
+
+    It opens the metadata of every package that is installed. One that is installed while a process
+    runs is seen by the next process.
+    """
+    found = entry_points()
+    return {group: [(entry.name, entry.value) for entry in found.select(group=group)] for group in (FAMILIES, LISTS)}
+
+
+def _entries_here(group: str) -> list[tuple[str, str]]:
+    """Names and values of the entry points of a group, by the path of this process as it is now."""
+    return _entries(tuple(map(os.path.abspath, sys.path)))[group]
+
+
 def _listed() -> tuple[dict[str, str], list[str]]:
     """Reads the lists of families: dotted names by family, and why lists are unreadable."""
     found: dict[str, str] = {}
     wrong: list[str] = []
-    for entry in entry_points(group=LISTS):
+    for _, place in _entries_here(LISTS):
         try:
-            listed = load(entry.value, "family")
+            listed = load(place, "family")
         except ConfigError as error:
             wrong.append(str(error).removeprefix("family: "))
             continue
         places = dict(listed) if isinstance(listed, Mapping) else {}
         if not places or not all(isinstance(word, str) for pair in places.items() for word in pair):
             # A package of the user's own may have the list's name, and costs no other family.
-            wrong.append(f"{entry.value} is no mapping of names to dotted names")
+            wrong.append(f"{place} is no mapping of names to dotted names")
             continue
         found |= places
     return found, wrong
@@ -54,7 +72,7 @@ def _listed() -> tuple[dict[str, str], list[str]]:
 def _targets() -> tuple[dict[str, str], list[str]]:
     """Reads all three places: dotted names by family, and why lists are unreadable."""
     listed, wrong = _listed()
-    single = {entry.name: entry.value for entry in entry_points(group=FAMILIES)}
+    single = dict(_entries_here(FAMILIES))
     given = [word.partition("=") for word in os.environ.get(HANDED_ON, "").split(",") if word]
     # What was handed on wins: a job must train the family of its submitter, whatever the node has.
     return {**single, **listed, **{name: value for name, _, value in given}}, wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -77,6 +79,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of boards of a module's own, empty at first; by `pytestmark`, before any board is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("LEADLINE_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -214,6 +225,21 @@ class Clock:
         """What took the seconds to find."""
         self.now += seconds
         return found
+
+
+def processes() -> ForkServerContext:
+    """Processes that have imported torch when they begin, also what it imports with the first optimizer."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["leadline.testing", "torch._dynamo"])
+    return made
+
+
+def two_workers(work: Callable[..., None], *arguments: Any) -> None:
+    """Runs `work(rank, *arguments)` in two processes at a time; if one fails, the other is ended."""
+    from torch.multiprocessing.spawn import start_processes
+
+    processes()
+    start_processes(work, args=arguments, nprocs=2, start_method="forkserver")  # type: ignore[no-untyped-call]
 
 
 def command(

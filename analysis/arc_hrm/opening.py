@@ -49,18 +49,21 @@ def _best(sweep: Sweep, stratum: str) -> str:
     readings = _readings(sweep, stratum)
     if not readings:
         return ""
-    grids, inside, cells = (number(reading.measure.value) for reading in readings)
+    grids, inside, *cells = (number(reading.measure.value) for reading in readings)
     first = f"{stratum} on {readings[0].split} {grids} of the grids"
     said = f"{inside} of the cells that are not PAD"
-    if readings[0].trial.config.get("pad") == "ignored":
+    if not cells or readings[0].trial.config.get("pad") == "ignored":
         return f"{first} and {said}, PAD being no part of its loss"
-    return f"{first}, {said} and {cells} of all cells"
+    return f"{first}, {said} and {cells[0]} of all cells"
 
 
 def _readings(sweep: Sweep, stratum: str) -> list[Reading]:
-    """Returns grids, cells without PAD and cells, all on test if they are confirmed; or none."""
+    """Returns grids, cells without PAD and, where PAD is asked for, all cells; or none.
+
+    All are on test if they are confirmed.
+    """
     for read in (scores.confirmed, scores.chosen):
         found = [one for name in (EXACT, INSIDE, CELLS) if (one := read(sweep.history, stratum, name))]
-        if len(found) == 3:
+        if len(found) > 1:
             return found
     return []

@@ -17,6 +17,7 @@ from analysis.collatz.failures import steps_of
 from analysis.collatz.subject import fresh_seeds, network_potential, sum_potential, training, values_of
 from leadline.config import ConfigError, make, to_dict
 from leadline.measure import Measure
+from leadline.plain import plural
 from leadline.statistics import lacking, mean_over_units, two_way_mean
 from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
@@ -195,7 +196,7 @@ def sentences(found: Curve) -> list[str]:
     word = "solved in every replicate" if high == 0 else "solved in some replicates" if low == 0 else "not solved"
     layers = ",".join(map(str, found.layers)) or "linear"
     network = f"layers {layers}{', skip path' if found.skip else ''}"
-    budget = f"{network}, {found.steps} steps, {total} replicate{'s' if total > 1 else ''}"
+    budget = f"{network}, {plural(found.steps, 'step')}, {plural(total, 'replicate')}"
     within = last.logged_coverage[QUESTION]
     counts = str(low) if low == high else f"{low} to {high}"
     return [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from leadline.analysis.sweep import Sweep, TrialView
 from leadline.config import ConfigError
 from leadline.measure import Measure
+from leadline.plain import plural
 from trainables.collatz.baselines import potentials
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
@@ -93,7 +94,7 @@ def opened(sweep: str, number: int) -> tuple[TrialView, CollatzConfig]:
 
 def training(networks: int, steps: int) -> str:
     """Writes `trains 14 networks of 2000 steps`, said before a command trains for minutes."""
-    return f"trains {networks} network{'s' if networks > 1 else ''} of {steps} step{'s' if steps > 1 else ''}"
+    return f"trains {plural(networks, 'network')} of {plural(steps, 'step')}"
 
 
 def fresh_seeds(replicates: int) -> list[int]:

@@ -18,6 +18,7 @@ from rich.text import Text
 from leadline.ledger.leaderboard import is_oracle
 from leadline.ledger.leaderboard_table import number
 from leadline.measure import Measure
+from leadline.plain import plural
 
 if TYPE_CHECKING:
     from analysis.collatz.ablation import Ablation, Effect
@@ -171,8 +172,8 @@ def ablation_page(found: Ablation, width: int) -> RenderableType:
         "masked: inputs at their training mean; permuted: mean over seeded permutations between nodes. "
         "Both against the network as trained, with intervals over orbits for this one network: "
         "another seed's may lean on other inputs.\n"
-        f"retrained: {found.steps} steps without the inputs, against the same with all from the same seed; "
-        f"{runs} replicate{'s' if runs > 1 else ''}, with intervals over replicates and orbits.\n"
+        f"retrained: {plural(found.steps, 'step')} without the inputs, against the same with all from the same seed; "
+        f"{plural(runs, 'replicate')}, with intervals over replicates and orbits.\n"
     )
     predictors = _predictors("trivial predictors on the test split", width, found.predictors)
     return Group(_table(title, width, columns, rows), Text(note), predictors)
@@ -297,7 +298,8 @@ def curve_page(found: Curve, sentences: list[str], width: int) -> RenderableType
         Column("95 %", 175),
         Column("sum", 145),
     ]
-    title = f"{found.trial}: {found.points[0].hinge.n} test orbits x {runs} replicates of {found.steps} steps"
+    trained = f"{plural(runs, 'replicate')} of {plural(found.steps, 'step')}"
+    title = f"{found.trial}: {found.points[0].hinge.n} test orbits x {trained}"
     rows = [(_point(point), "") for point in found.points]
     far = found.points[-1]
     note = (

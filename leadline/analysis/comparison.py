@@ -22,6 +22,7 @@ from leadline.ledger.history import Baseline, Trial
 from leadline.ledger.settings import Settings
 from leadline.ledger.verdicts import Comparison, Side
 from leadline.measure import Measure, Report
+from leadline.plain import plural
 from leadline.statistics import LEAST_REPLICATES, differing, lacking, two_way
 
 __all__ = ["At", "Finalist", "attempt", "compare", "meant", "mode_and_unit"]
@@ -246,9 +247,7 @@ def _pair(one: dict[int, Measure], other: dict[int, Measure]) -> tuple[bool, tup
 
 
 def _resampled(n: int, unit: str, counts: tuple[int, int], paired: bool, by_unit: bool) -> str:
-    runs = (
-        f"{counts[0]} replicate{'s' if counts[0] > 1 else ''}" if paired else f"{counts[0]} and {counts[1]} replicates"
-    )
+    runs = plural(counts[0], "replicate") if paired else f"{counts[0]} and {plural(counts[1], 'replicate')}"
     seeds = "paired by seed" if paired else "whose seeds do not pair and which are drawn separately"
     return (
         f"{n} {unit}, paired, x {runs}, {seeds}"

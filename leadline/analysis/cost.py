@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from leadline.analysis import progress
 from leadline.ledger.history import History, Trial
+from leadline.plain import plural
 
 __all__ = ["Cost", "cost", "rows"]
 
@@ -98,7 +99,7 @@ def rows(history: History, price: float | None = None) -> list[tuple[str, str]]:
     replicates = cost(history, [trial for trial in history.trials.values() if trial.kind == "replicate"])
     runs = len(history.manifests)
     found = [
-        ("driver's time", f"{progress.duration(whole.driver)} in {runs} run{'s' if runs > 1 else ''}"),
+        ("driver's time", f"{progress.duration(whole.driver)} in {plural(runs, 'run')}"),
         (
             "training",
             f"{progress.duration(whole.training)}, "

@@ -9,89 +9,12 @@ from typing import Any
 import pandas
 
 from leadline.analysis import progress
+from leadline.analysis.columns import BASELINES, COLUMNS, FINDINGS, FIRST, REPORTS
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.measure import Measure, Report
 
-__all__ = ["BASELINES", "COLUMNS", "FINDINGS", "REPORTS", "baselines", "findings", "one_type", "reports", "table"]
-
-COLUMNS = {
-    "trial": "number of the trial",
-    "kind": "search, or replicate for a confirmation run",
-    "of": "for a replicate, the trial that it confirms",
-    "stratum": "value of the stratifying field, as text",
-    "status": "waiting, running, finished, stopped or failed",
-    "value": "objective on validation at the last report; NaN where there is none",
-    "n": "independent units behind `value`",
-    "low": "lower end of its 95 % interval",
-    "high": "upper end of its 95 % interval",
-    "test": "objective on the test split; NaN but for finished replicates",
-    "step": "optimizer steps at the last report",
-    "samples": "training samples at the last report",
-    "spent": (
-        "how much of the budget was spent at the last report, in the sweep's unit: "
-        "`step`, or `samples` where the budget counts these"
-    ),
-    "unit": "that unit: steps or samples",
-    "seconds": "seconds of training alone, over all attempts",
-    "wall": "seconds that the trial held its place, over all attempts",
-    "attempts": "times that it was started",
-    "failures": "attempts that ended in an error or were lost",
-    "reason": "why it stands where it stands",
-    "marks": "what must be known before believing the value, separated by '; '",
-    "checkpoint": "checkpoint of the last report, relative to the trial's folder; missing where none is kept",
-}
-"""The columns of `table` and their meaning; then one `config.<field>` for each field.
-
-Values are in the metric's own unit. A field has the type of its values: int64, float64, bool or
-str, and Int64 or boolean where a trial has none or None, which are both missing. Lists are tuples.
-A field whose values are of several types keeps each as it is, but for integers among floats.
-"""
-
-REPORTS = {
-    "trial": "number of the trial",
-    "stratum": "value of the stratifying field, as text",
-    "step": "optimizer steps of the whole trial at this report",
-    "samples": "training samples of the whole trial at this report",
-    "spent": "how much of the budget that is, in the sweep's unit: `step`, or `samples` where the budget counts these",
-    "seconds": "seconds of training alone, over all attempts",
-    "metric": (
-        "`split/metric` of the family, or `fact/<name>` for what training itself says: "
-        "losses, learning rate, guards' share"
-    ),
-    "value": "the value; NaN where it was not finite",
-    "n": "independent units behind it; 0 for facts",
-    "low": "lower end of its 95 % interval; of a fact, NaN",
-    "high": "upper end of its 95 % interval; of a fact, NaN",
-}
-"""The columns of `reports` and their meaning; it has a row for each metric of each report."""
-
-FINDINGS = {
-    "trial": "number of the trial that a guard spoke about; missing for an audit, which is of the sweep",
-    "stratum": "value of the stratifying field, as text",
-    "guard": "name of the guard or audit",
-    "subject": "what it is about where a guard looks at several things; else empty",
-    "step": "optimizer steps at the report that carried it; missing for an audit",
-    "failed": "whether it is a fault",
-    "number": "what was measured; NaN where it was not finite",
-    "sentence": "what it means",
-}
-"""The columns of `findings` and their meaning.
-
-It has every finding of every guard, in the order in which they were made.
-"""
-
-BASELINES = {
-    "name": "the trivial predictor",
-    "stratum": "value of the stratifying field, as text",
-    "oracle": "whether it knows the answer and is therefore not compared",
-    "metric": "`split/metric`",
-    "value": "its value there",
-    "n": "independent units behind it",
-    "low": "lower end of its 95 % interval",
-    "high": "upper end of its 95 % interval",
-}
-"""The columns of `baselines` and their meaning; it has a row for each metric of each predictor."""
+__all__ = ["baselines", "findings", "one_type", "reports", "table"]
 
 _TYPES = {
     **dict.fromkeys(("value", "low", "high", "test", "seconds", "wall", "number"), "float64"),
@@ -162,15 +85,36 @@ def _numbers(measure: Measure) -> dict[str, Any]:
     return {name: getattr(measure, name) for name in ("value", "n", "low", "high")}
 
 
-def table(history: History) -> pandas.DataFrame:
-    """Returns a row for each trial, in order of their numbers.
-
-    The columns are `COLUMNS` and the configuration's fields.
-    """
+def table(history: History, constants: bool = False) -> pandas.DataFrame:
+    """Returns a row for each trial, in order of their numbers; see `leadline.Sweep.table`."""
     trials = [trial for _, trial in sorted(history.trials.items())]
-    names = dict.fromkeys(name for trial in trials for name in trial.config)
-    fields = {f"config.{name}": _field([_value(trial.config.get(name)) for trial in trials]) for name in names}
-    return pandas.DataFrame({**_columns([_row(history, trial) for trial in trials], COLUMNS), **fields})
+    own = _columns([_row(history, trial) for trial in trials], COLUMNS)
+    fields, params = (_by_name([getattr(trial, place) for trial in trials]) for place in ("config", "params"))
+    searched = {
+        f"config.{name}" if name in fields else f"params.{name}": fields.pop(name, column)
+        for name, column in params.items()
+    }
+    same = {} if constants else _constants(trials, fields)
+    others = {f"config.{name}": column for name, column in fields.items() if name not in same}
+    made = pandas.DataFrame({**{name: own[name] for name in FIRST}, **searched, **own, **others})
+    made.attrs["constants"] = same
+    return made
+
+
+def _by_name(mappings: Sequence[Mapping[str, Any]]) -> dict[str, pandas.Series[Any]]:
+    """Returns a column for each key of the mappings; a value is missing where one lacks the key."""
+    names = dict.fromkeys(name for mapping in mappings for name in mapping)
+    return {name: _field([_value(mapping.get(name)) for mapping in mappings]) for name in names}
+
+
+def _constants(trials: Iterable[Trial], fields: Iterable[str]) -> dict[str, Any]:
+    """Returns those of the fields that have one value in all trials that have them."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in fields}
+    for trial in trials:
+        for name in found.keys() & trial.config.keys():
+            value = trial.config[name]
+            found[name][repr(value)] = value  # 1, 1.0 and True are equal, and are several values here
+    return {name: _value(*values.values()) for name, values in found.items() if len(values) == 1}
 
 
 def _value(recorded: Any) -> Any:

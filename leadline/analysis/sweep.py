@@ -10,13 +10,16 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leadline.analysis.columns import COLUMNS, REPORTS, listed
 from leadline.config import ConfigError
 from leadline.ledger import leaderboard, lease, segments
 from leadline.ledger.history import History, Status, Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
 from leadline.ledger.settings import Settings
+from leadline.markup import harmless
 from leadline.measure import Report
+from leadline.plain import plural
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -84,6 +87,15 @@ class TrialView:
     sweep: Sweep
     trial: Trial
 
+    def __repr__(self) -> str:
+        return f"<TrialView {self.number} of {self.sweep.name}: {self.status} at step {self.trial.step}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        from leadline.analysis import notebook
+
+        return notebook.of_trial(self.sweep.name, self.sweep.history, self.trial)
+
     @property
     def number(self) -> int:
         """The trial's number in its sweep."""
@@ -103,6 +115,11 @@ class TrialView:
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain values."""
         return self.trial.config
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the searcher chose; nothing for a replicate, whose `trial.of` has been searched."""
+        return self.trial.params
 
     @property
     def reports(self) -> list[Report]:
@@ -211,7 +228,17 @@ class Sweep:
     history: History
 
     def __repr__(self) -> str:
-        return f"Sweep({self.name!r}, {len(self.history.trials)} trials)"
+        from leadline.analysis import progress
+
+        replicates = len(self.history.trials) - len(self.history.search_trials())
+        confirmed = f"; replicates: {replicates}" if replicates else ""
+        return f"<Sweep {self.name}; trials: {progress.counts(self.history.search_trials())}{confirmed}>"
+
+    @harmless
+    def _repr_html_(self) -> str:
+        from leadline.analysis import notebook
+
+        return notebook.of_sweep(self.name, self.history)
 
     @staticmethod
     def open(path_or_uri: str | os.PathLike[str] | Folder) -> Sweep:
@@ -287,27 +314,39 @@ class Sweep:
         found = leaderboard.finalists(self.history, stratum, 1)
         if not found:
             count = len(leaderboard.ranked(self.history, stratum))
-            raise ValueError(f"{self._field} {stratum}: none of its {count} trials finished with a finite value")
+            raise ValueError(
+                f"{self._field} {stratum}: none of its {plural(count, 'trial')} finished with a finite value"
+            )
         return TrialView(self, found[0])
 
     def leaderboard(self) -> dict[str, Any]:
         """Returns the leaderboard as plain JSON values; see `leadline.ledger.leaderboard.board`."""
         return leaderboard.board(self.history, self.name)
 
-    def table(self) -> pandas.DataFrame:
+    @listed(COLUMNS)
+    def table(self, constants: bool = False) -> pandas.DataFrame:
         """Returns a row for each trial, in order of their numbers.
 
-        See `leadline.analysis.frame.table` for the columns.
+        Trial, stratum, status and value come first, then what was searched: `config.<field>`, or
+        `params.<name>` of a parameter that is no field of the configuration. At the end stand the
+        other fields in which trials differ, as `config.<field>`. A field that is the same in every
+        trial that has it is no column: `table().attrs["constants"]` has its value by name.
+
+        Values are in the metric's own unit. A field has the type of its values: int64, float64,
+        bool or str, and Int64 or boolean where a trial has none or None, which are both missing.
+        Lists are tuples. A field whose values are of several types keeps each as it is, but for
+        integers among floats.
+
+        Args:
+            constants: whether those are columns, too.
         """
         from leadline.analysis.frame import table
 
-        return table(self.history)
+        return table(self.history, constants)
 
+    @listed(REPORTS)
     def reports(self) -> pandas.DataFrame:
-        """Returns a row for each metric and fact of each report.
-
-        See `leadline.analysis.frame.reports` for the columns.
-        """
+        """Returns a row for each metric and fact of each report of each trial."""
         from leadline.analysis.frame import reports
 
         return reports(self.history)

@@ -7,12 +7,14 @@ was saved. What differs then is the machine, the device, the precision or the co
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -65,6 +67,15 @@ class Subject:
         """The precision in which it was evaluated when it was saved."""
         return "bfloat16" if getattr(self.config, "precision", "") == "bfloat16" else "float32"
 
+    @functools.cached_property
+    def model(self) -> nn.Module:
+        """The model with the weights that were scored, on the CPU, in eval mode.
+
+        Raises:
+            ConfigError: if the weights do not fit the family's model.
+        """
+        return self.family.trained_model(self.config, self.checkpoint.state)
+
     def recorded(self, split: Split) -> dict[str, Measure]:
         """Returns the measures of its last report on a split by metric, with recorded units.
 
@@ -72,6 +83,8 @@ class Subject:
             ConfigError: if there are none.
         """
         record = self.checkpoint.record
+        if not record.get("history"):
+            raise ConfigError(f"checkpoint: the record of {self.checkpoint.name} has no report to compare with")
         report = record["history"][-1]["metrics"]
         units = record.get("units", {})
         prefix = f"{split}/"
@@ -113,14 +126,14 @@ def opened(place: Folder, family: str = "") -> Subject:
         what = "no checkpoint is intact" if names else "there is no checkpoint"
         raise ConfigError(f"checkpoint: {what} at {place}; give the folder of one, or of a trial that has one")
     record = found.record
-    if not record.get("history") or not {"family", "config"} <= record.keys():
-        raise ConfigError(f"checkpoint: the record of {place.name} has no report to compare with")
+    if not {"family", "config"} <= record.keys():
+        raise ConfigError(f"checkpoint: the record of {found.name} does not say its family and configuration")
     loaded = registry.family(family) if family else _family(store, record["family"])
     if loaded.name != record["family"]:
         raise ConfigError(f"family: {found.name} is of {record['family']}, not of {loaded.name}")
-    config = loaded.config(record["config"])
-    loaded.trained_model(config, found.state)  # which says it where the weights do not fit
-    return Subject(store.folder, found, loaded, config)
+    subject = Subject(store.folder, found, loaded, loaded.config(record["config"]))
+    _ = subject.model  # which says it where the weights do not fit
+    return subject
 
 
 def _newest(store: CheckpointStore, names: Sequence[str]) -> Checkpoint | None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from leadline.command_line import Command
+from leadline.command_line import Command, columns, reflowed
 from leadline.config import ConfigError, did_you_mean
 from leadline.dotted import load
 from leadline.errors import in_one_line
@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "trial": "leadline.analysis.commands.show:TRIAL",
     "log": "leadline.analysis.commands.log:LOG",
     "validate": "leadline.analysis.commands.validate:VALIDATE",
+    "predict": "leadline.analysis.commands.predict:PREDICT",
     "note": "leadline.analysis.commands.note:NOTE",
     "export": "leadline.analysis.commands.export:EXPORT",
     "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",
@@ -70,12 +71,16 @@ def _found(name: str, rest: Sequence[str]) -> Command:
         return _loaded(COMMANDS[name])
     hint = did_you_mean(name, COMMANDS)
     if name.startswith("-") or not rest or rest[0].startswith("-"):
+        if owners := _brought(name):
+            raise ConfigError(
+                f"command: {name}, of {', '.join(owners)}, is followed by a sweep: leadline {name} SWEEP ..."
+            )
         follows = f"a command of a family is followed by a sweep: leadline {name} SWEEP ..."
         raise ConfigError(f"command: no {name!r}; {hint or f'see leadline --help; {follows}'}")
     try:
         family = _family_of(rest[0])
     except ValueError:
-        if hint:
+        if hint and not _brought(name):
             raise ConfigError(f"command: no {name!r}; {hint}") from None
         raise
     if name not in family.commands:
@@ -83,6 +88,22 @@ def _found(name: str, rest: Sequence[str]) -> Command:
         close = did_you_mean(name, {*family.commands, *COMMANDS})
         raise ConfigError("; ".join([f"command: no {name!r}", brought, *([close] if close else [])]))
     return _loaded(family.commands[name])
+
+
+def _brought(name: str) -> dict[str, str]:
+    """Returns the dotted name of a command of each installed family that brings it."""
+    return {family.name: family.commands[name] for family in _families() if name in family.commands}
+
+
+def _families() -> list[Family[Any]]:
+    """Returns the installed families; one that cannot be loaded costs nothing of the others."""
+    from leadline import registry
+
+    found = []
+    for one in registry.names():
+        with contextlib.suppress(ConfigError):
+            found.append(registry.family(one))
+    return found
 
 
 def _loaded(place: str) -> Command:
@@ -107,15 +128,8 @@ def _help(name: str, words: Sequence[str]) -> str:
     """
     if name in COMMANDS:
         return _loaded(COMMANDS[name]).page(name, words)
-    from leadline import registry
-
-    families = []
-    for one in registry.names():
-        with contextlib.suppress(ConfigError):  # one that cannot be loaded costs no help of the others
-            families.append(registry.family(one))
-    brought = {family.name: family.commands[name] for family in families if name in family.commands}
-    if not brought:
-        hint = did_you_mean(name, {*COMMANDS, *(word for family in families for word in family.commands)})
+    if not (brought := _brought(name)):
+        hint = did_you_mean(name, {*COMMANDS, *(word for family in _families() for word in family.commands)})
         raise ConfigError(f"command: no {name!r}; {hint or 'see leadline --help'}")
     return "\n".join(f"{family}: {_loaded(place).page(name, words)}" for family, place in brought.items())
 
@@ -140,7 +154,7 @@ def main(arguments: Sequence[str], manual: str = "") -> int:
         warnings.showwarning = _warn
         try:
             if not arguments or arguments[0] in ("-h", "--help"):
-                print(manual.rstrip())
+                print(reflowed(manual, columns()))
                 return OK
             name, *rest = arguments
             if {"-h", "--help"} & set(rest):

@@ -25,8 +25,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leadline import registry
-from leadline.command_line import Command, count, device
-from leadline.config import ConfigError, TrialConfig, describe, parse_overrides, to_dict
+from leadline.command_line import Command, columns, count, device, fields_text, reflowed
+from leadline.config import ConfigError, TrialConfig, parse_overrides, to_dict
 from leadline.errors import calling, raised
 from leadline.family import Family
 from leadline.measure import PART, Measure
@@ -107,9 +107,9 @@ def _details(words: Sequence[str]) -> str:
     if not named:
         return ""
     family = registry.family(named[0])
-    presets = f"\npresets of {named[0]}: {', '.join(family.presets)}\n" if family.presets else ""
-    rows = [f"  {f'{field}={kind}':<44} {doc} [{default}]\n" for field, kind, default, doc in describe(family.Config)]
-    return f"{presets}\nfields of {named[0]}:\n{''.join(rows)}"
+    known = f"presets of {named[0]}: {', '.join(family.presets)}"
+    presets = f"\n{reflowed(known, columns())}\n" if family.presets else ""
+    return f"{presets}\nfields of {named[0]}:\n{fields_text(family.Config, columns())}\n"
 
 
 def _show(family: Family[Any], measures: Mapping[str, Measure]) -> str:
@@ -195,7 +195,7 @@ def _run(given: argparse.Namespace) -> int:
     """Trains and returns the exit code: 0, or 2 after one line for each reason to refuse."""
     words = list(given.words)
     if not words and not given.sweep:
-        print(f"{__doc__}\nfamilies: {', '.join(registry.names())}")
+        print(reflowed(f"{__doc__}\nfamilies: {', '.join(registry.names())}", columns()))
         return 0
     if given.sweep:
         if given.preset or given.scale:

@@ -16,6 +16,7 @@ from typing import Literal
 from leadline.ledger.events import Action
 from leadline.ledger.rungs import judges, rungs
 from leadline.measure import sign
+from leadline.plain import plural
 
 __all__ = ["Asha", "Decision"]
 
@@ -101,7 +102,7 @@ class Asha:
             cut = self.cutoff(rung)
             worse = sign(self.mode) * value > sign(self.mode) * cut
             place = "worse than" if worse else "within"
-            reason = f"rung {rung}: {value:.4g} is {place} the cut-off {cut:.4g} of {len(values)} trials"
+            reason = f"rung {rung}: {value:.4g} is {place} the cut-off {cut:.4g} of {plural(len(values), 'trial')}"
             if worse and not spared:
                 return Decision("stop", reason)
             reason += f"; not stopped, as {spared}" if worse else ""

@@ -45,6 +45,7 @@ from leadline.ledger.rungs import LEAST_TAU, OFF
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
 from leadline.measure import Measure, Report
+from leadline.plain import plural
 
 __all__ = ["MOVED", "Assignment", "Director"]
 
@@ -480,9 +481,10 @@ class Director:
 
     def _extension(self, due: list[Trial]) -> str:
         on = [trial for trial in due if trial.open]
+        going = plural(len(on), "goes on from its checkpoint", "go on from their checkpoints")
         return (
-            f"the budget is now {self.history.budget} {self.settings.unit}: of {len(due)} trials that had "
-            f"finished a shorter one, {len(on)} go on from their checkpoints; schedules and curricula are "
+            f"the budget is now {self.history.budget} {self.settings.unit}: of {plural(len(due), 'trial')} that had "
+            f"finished a shorter one, {going}; schedules and curricula are "
             "fractions of a budget, so that an extended trial is not the same as one that begins with the "
             "longer budget: it is marked"
         )

@@ -9,16 +9,20 @@ import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
 from leadline.engine.director import MOVED, Director
 from leadline.engine.plan import expected_search
 from leadline.ledger import leaderboard
-from leadline.ledger.leaderboard_table import number
+from leadline.ledger.leaderboard_table import Column, fitted, number
+from leadline.ledger.ranges import legend, words
 from leadline.ledger.rungs import OFF
+from leadline.plain import plural
 from leadline.standard_streams import drop
 
 __all__ = ["Display", "console"]
@@ -29,6 +33,8 @@ LINE_SECONDS = 10.0
 """Least time between two lines of state where there is no terminal."""
 TABLE_SECONDS = 60.0
 """Least time between two tables where there is no terminal."""
+RUNNING = 12
+"""The most running trials that the live table lists."""
 TOLD = 3
 """How many findings of one guard, or failures of one cause, are printed while a sweep runs."""
 
@@ -43,7 +49,9 @@ class _Console(Console):
 
 def console() -> Console:
     """A console on the process's output; 160 columns wide where that is not a terminal."""
-    return _Console() if sys.stdout.isatty() else _Console(width=160)
+    # Texts of the ledger are shown as they are: no markup and no emoji is read in them.
+    plain: dict[str, Any] = {"markup": False, "emoji": False}
+    return _Console(**plain) if sys.stdout.isatty() else _Console(width=160, **plain)
 
 
 def _clock(seconds: float) -> str:
@@ -59,8 +67,9 @@ class Display:
         self._name = name
         self._console = console
         self._began = time.monotonic()
-        self._shown = self._began
-        self._tabled = -math.inf
+        # The first line comes at once, the first table with the next.
+        self._shown = -math.inf
+        self._tabled = self._began + LINE_SECONDS / 2 - TABLE_SECONDS
         self._rows_shown = list[list[str]]()
         self._told: Counter[str] = Counter()
         self._expected = expected_search(director.settings)
@@ -77,7 +86,7 @@ class Display:
             return
         self._shown = now
         if self._live:
-            self._live.update(Group(self.line(), self._table()), refresh=True)
+            self._live.update(self.tables(), refresh=True)
         else:
             self._say(self.line())
             self._tell_rows(now)
@@ -98,6 +107,8 @@ class Display:
         if self._rows_shown != before:
             for row in [self._headings(), *self._rows_shown]:
                 self._say(" | ".join(row))
+            for line in legend(row[-1] for row in self._rows_shown):
+                self._say(line)
 
     def _tell(self) -> None:
         """Prints the first few findings of each guard, and failures of each cause, as they come.
@@ -143,8 +154,8 @@ class Display:
         )
         settings = self._director.settings
         return (
-            f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} left] {self._name}: "
-            f"{sum(states.values())}/{settings.trials} trials ({counts or 'none yet'}){confirming}; "
+            f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} of training left] {self._name}: "
+            f"{sum(states.values())}/{plural(settings.trials, 'trial')} ({counts or 'none yet'}){confirming}; "
             f"best so far {self._best()}{f'; {OFF}' if history.stopping_off else ''}"
         )
 
@@ -157,13 +168,14 @@ class Display:
         return ", ".join(found)
 
     def _time_left(self) -> str:
-        """The time that is left at the pace that all reports give; a `?` before the first.
+        """The time that is left at the rate of training of all reports; a `?` before the first.
 
-        The start of processes is left out: at first it is most of the time, and later next to none.
+        Nothing but training is in it: scores come in pauses of any length, and the start of
+        processes is at first most of the time, and later next to none.
         """
         history = self._director.history
         last = [trial.reports[-1] for trial in history.trials.values() if trial.reports]
-        seconds = sum(report.seconds + report.overhead for report in last)
+        seconds = sum(report.seconds for report in last)
         spent = sum(history.spent(report) for report in last)
         if not spent:
             return "?"
@@ -184,7 +196,8 @@ class Display:
     def _headings(self) -> list[str]:
         settings = self._director.settings
         rungs = [f"rung {rung}" for rung in settings.rungs]
-        return [settings.stratify or "stratum", "trials", *rungs, f"at {settings.budget}", "best", "interval", "trial"]
+        fixed = [settings.stratify or "stratum", "trials", *rungs, f"at {settings.budget}"]
+        return [*fixed, "best", "interval", "trial", "searched"]
 
     def _rows(self) -> list[list[str]]:
         """One row for each stratum: how far its trials have come, and the best of them."""
@@ -195,18 +208,44 @@ class Display:
             measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None
             populations = self._director.asha[stratum].population().values()
             done = sum(trial.status == "finished" for trial in ranked)
-            interval = f"{number(measure.low)}..{number(measure.high)}" if measure else "-"
-            best = [number(measure.value), interval, str(ranked[0].number)] if measure else ["-"] * 3
+            best = ["-"] * 4
+            if measure:
+                interval = f"{number(measure.low)}..{number(measure.high)}"
+                best = [number(measure.value), interval, str(ranked[0].number), words(ranked[0]) or "-"]
             rows.append([stratum, str(len(ranked)), *map(str, populations), str(done), *best])
         return rows
 
-    def _table(self) -> Table:
-        settings = self._director.settings
-        table = Table(
-            title=f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %", title_justify="left"
-        )
-        for heading in self._headings():
-            table.add_column(heading, justify="right")
-        for row in self._rows():
-            table.add_row(*row)
-        return table
+    def _running(self) -> list[list[str]]:
+        """One row for each trial that runs, with what was searched of it; the first `RUNNING`."""
+        history, metric = self._director.history, leaderboard.objective(self._director.history)
+        return [
+            [
+                str(trial.number) if trial.of is None else f"{trial.number} (of {trial.of})",
+                trial.stratum,
+                str(history.spent(trial.reports[-1]) if trial.reports else 0),
+                number(trial.value(metric)),
+                words(history.finalist(trial)) or "-",
+            ]
+            for trial in self._director.running()[:RUNNING]
+        ]
+
+    def tables(self) -> Group:
+        """The state in a line and in tables: the best of each stratum, and what runs now."""
+        settings, width = self._director.settings, self._console.width
+        title = f"{settings.metric} on validation ({settings.mode}); intervals are of 95 %"
+        best, running = self._rows(), self._running()
+        shown: list[RenderableType] = [self.line(), _table(title, self._headings(), best, width)]
+        if running:
+            headings = ["trial", settings.stratify or "stratum", settings.unit, "value", "searched"]
+            shown.append(_table("running now", headings, running, width))
+        more = len(self._director.running()) - len(running)
+        shown += [f"and {more} more"] if more else []
+        return Group(*shown, *legend(row[-1] for row in [*best, *running]))
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """A table of these rows, whose last column is what was searched, as far as there is room."""
+    *numbers, last = range(len(headings))
+    columns = [Column(headings[at], [row[at] for row in rows], optional=headings[at] == "interval") for at in numbers]
+    searched = Column(headings[last], [row[last] for row in rows], left=True, optional=True, wraps=True)
+    return fitted(title, [*columns, searched], width)

@@ -27,6 +27,8 @@ from leadline.engine.retention import Retention
 from leadline.engine.search import Space
 from leadline.engine.summary import FirstStep, Summary
 from leadline.engine.supervisor import DONE, FAILED, INTERRUPTED, TWICE_SECONDS, Parent, resume_command
+from leadline.engine.tensorboard_files import TensorBoardFiles
+from leadline.engine.waiting import waiting
 from leadline.ledger.events import Closed
 from leadline.ledger.history import Trial
 from leadline.ledger.lease import Lease
@@ -52,7 +54,8 @@ LETTING_GO_SECONDS = 2.0
 CLOSING_SECONDS = 5.0
 """How long a driver that leaves without Ray waits for the ledger to store its last event."""
 RETENTION_SECONDS = 5.0
-"""How long the end of a sweep waits for the removal of superseded checkpoints."""
+"""How long the end of a sweep waits for the removal of superseded checkpoints, and then for
+TensorBoard's files."""
 ROOM_SECONDS = 10.0
 """Seconds between two checks of the free room on a local disk."""
 PULSE_SECONDS = 0.25
@@ -145,14 +148,16 @@ class Driver:
             # recorded.
             self._say(f"joining the cluster at {self.address.text}")
             try:
-                self.nodes = self._join()
+                with self._waiting(f"the cluster at {self.address.text}"):
+                    self.nodes = self._join()
             except (KeyboardInterrupt, SystemExit):
                 begun = bool(self.director.history.manifests)
                 self._say(f"interrupted; go on with: {self.resume}" if begun else "interrupted before it began")
                 return INTERRUPTED
         how = "failed"
         try:
-            self._open()
+            with self._waiting(f"{self.folder} to take the ledger and the code"):
+                self._open()
             how = self._train(self.parent.scratch)
         except (KeyboardInterrupt, SystemExit):  # Ray raises SystemExit on a signal while it starts
             how = "interrupted"
@@ -165,15 +170,17 @@ class Driver:
                 self._leave_if_lost()
                 self._say(traceback.format_exc())
         self._stopping_ray.set()
-        if self.nodes:
-            self.nodes.close()
-        how = self._close(how)
+        with self._waiting("Ray to let go of the machines, and the ledger to be stored"):
+            if self.nodes:
+                self.nodes.close()
+            how = self._close(how)
         code = self._end(how)
         # While Ray stops it may end this process, as may any touch of Ray afterwards: what was
         # printed is out by then, and the parent knows how the driver has ended.
         flush()
         self.parent.ended(code)
-        environment.stop()
+        with self._waiting("Ray to stop"):
+            environment.stop()
         return code
 
     def conclude(self) -> int:
@@ -223,7 +230,8 @@ class Driver:
         preparing = threading.Thread(target=shared.prepare, name="data")
         preparing.start()
         if self.nodes is None:
-            self.nodes = self._start()
+            with self._waiting("Ray to start"):
+                self.nodes = self._start()
         from leadline.engine.ray.placement import Placement
 
         self._say(f"note: {self.nodes.title}")
@@ -232,31 +240,41 @@ class Driver:
             raise KeyboardInterrupt
         self._take_signals()  # again, because Ray has put its own handlers in place
         self.marks["Ray"] = time.time()
-        preparing.join()
-        if not (shared.ready() and shared.share()):
-            return "failed"
+        with self._waiting("the data, their audit and the scores of trivial predictors"):
+            preparing.join()
+            if not (shared.ready() and shared.share()):
+                return "failed"
         self.director.admits = shared.admit
         self.marks["data and baselines"] = time.time()
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
-        retention = Retention(self.director, self.folder)
+        retention, files = Retention(self.director, self.folder), TensorBoardFiles(self.director, self.folder)
+        first = contextlib.ExitStack()
+        first.enter_context(self._waiting("the first report of a trial, whose process has to start"))
+
+        def over(trial: int) -> None:
+            retention.ended(trial)
+            files.ended(trial)
 
         def tick() -> None:
+            if self.director.first_step:
+                first.close()
             display.tick()
             for shown in self.live:
                 shown.tick()
             retention.tick()
             self._tick()
 
-        placement = Placement(
-            self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, retention.ended, tick
-        )
+        placement = Placement(self.director, self.ledger.stored, self.nodes, self.folder, shared.reference, over, tick)
         self.placement = placement
         self.parent.placing()
         try:
             placement.run(scratch)
         finally:
+            first.close()
             display.close()
-            retention.close(RETENTION_SECONDS)
+            with self._waiting("superseded checkpoints to be removed"):
+                retention.close(RETENTION_SECONDS)
+            files.close(RETENTION_SECONDS)
         if self.director.halting:
             return "failed"
         if placement.finished:
@@ -369,7 +387,7 @@ class Driver:
             self.interrupts += 1
             threading.Thread(target=self._leave, name="leave").start()
             return
-        self._stop("\nstopping; once more to stop at once")
+        self._stop(f"\nstopping: Ray may take {INTERRUPT_SECONDS:g} s to end trials; once more to stop at once")
 
     def _asked(self) -> None:
         """Stops the sweep because `leadline stop` has asked for it."""
@@ -479,6 +497,9 @@ class Driver:
         return Summary(
             self.director, self.folder, self.name, self.console, self.resume, timing, stored=self._storage_answers
         )
+
+    def _waiting(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return waiting(what, self._say)
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ import re
 from typing import Literal
 
 from leadline.ledger.wording import last_line
+from leadline.plain import plural
 
 __all__ = ["Cause", "blameless", "bystander", "cause_of", "halved", "killed", "named", "rows_tried"]
 
@@ -116,5 +117,5 @@ def named(micro_batch: int | str) -> str:
     if isinstance(micro_batch, str) and micro_batch != "auto":
         return f"micro-batches of {micro_batch} of the batch"
     if isinstance(micro_batch, int) and micro_batch:
-        return f"micro-batches of {micro_batch} row{'s' if micro_batch > 1 else ''}"
+        return f"micro-batches of {plural(micro_batch, 'row')}"
     return "the whole batch"

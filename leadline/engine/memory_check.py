@@ -12,6 +12,7 @@ from leadline.config import ConfigError, TrialConfig
 from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.settings import Settings
+from leadline.plain import plural
 from leadline.training.guards.memory import human, meter
 from leadline.training.memory_plan import MemoryNeed, needed, smaller
 
@@ -120,7 +121,7 @@ def in_words(found: Sequence[Told]) -> str:
     }
     listed = ", ".join(f"{name} {human(value)}" for name, value in parts.items() if value)
     where = f" of {most.stratum}" if most.stratum and len(found) > 1 else ""
-    return f"a full step{where} needs {human(need.peak)} with micro-batches of {need.rows} rows: {listed}"
+    return f"a full step{where} needs {human(need.peak)} with micro-batches of {plural(need.rows, 'row')}: {listed}"
 
 
 def check_memory(settings: Settings, family: Family[Any], found: Sequence[Told], at_once: int) -> None:

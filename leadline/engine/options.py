@@ -14,13 +14,25 @@ from typing import Any
 
 import yaml
 
-from leadline.command_line import Parser, duration, finite, labels, local_path, some, whole
-from leadline.config import ConfigError, describe, parse_overrides, to_dict
+from leadline.command_line import (
+    Parser,
+    columns,
+    duration,
+    fields_text,
+    finite,
+    labels,
+    listed,
+    local_path,
+    some,
+    whole,
+)
+from leadline.config import ConfigError, parse_overrides, to_dict
 from leadline.engine.search import Search
+from leadline.engine.space_text import fields_in_words, searched, space_text
 from leadline.engine.study import Scale, Study
 from leadline.errors import calling
 from leadline.ledger.settings import CHANGEABLE, Settings
-from leadline.plain import plain, type_of
+from leadline.plain import plain, plural, type_of
 from leadline.standard_streams import show
 from leadline.storage import Folder
 
@@ -54,7 +66,6 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
     parser = Parser(
         prog=f"python sweeps/{study.name}.py",
         description=manual,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         usage="%(prog)s [options] [field=value ...]",
     )
@@ -83,7 +94,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         default=argparse.SUPPRESS,
         help="preset of all sizes; full is the log's own [laptop]",
     )
-    for option, counted, text in (
+    for option, what, text in (
         ("trials", "trials", "configurations that the search tries, over all strata"),
         ("budget", unit, "budget of a whole trial"),
         ("grace", unit, "first rung, and the interval between reports"),
@@ -96,7 +107,7 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         ("replicates", "runs", "fresh seeds per finalist"),
     ):
         word = study.budget if option == "budget" else option
-        shown = f"{text} [{sizes[option]} {counted}]"
+        shown = f"{text} [{sizes[option]} {what}]"
         search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     search.add_argument(
         "--stopping",
@@ -207,12 +218,27 @@ def _mirror(word: str) -> str:
         raise argparse.ArgumentTypeError(str(error).removeprefix("storage: ")) from None
 
 
-def _help(parser: Parser, study: Study) -> str:
+def _help(parser: Parser, study: Study, scale: str) -> str:
+    """The help: the options, what is searched at a scale, and the family's fields."""
     from leadline import registry
 
     family = registry.family(study.family)
-    lines = [f"  {f'{name}={kind}':<40} {doc} [{default}]" for name, kind, default, doc in describe(family.Config)]
-    return parser.format_help() + f"\nfields of {family.name}:\n" + "\n".join(lines) + "\n"
+    width = columns()
+    told = [*_space_lines(study, scale), f"\nfields of {family.name}:", fields_text(family.Config, width)]
+    return parser.format_help() + "\n" + "\n".join(told) + "\n"
+
+
+def _space_lines(study: Study, scale_name: str) -> list[str]:
+    """What is searched at a scale, and what is dealt to trials or fixed there instead."""
+    scale, label = study.scales[scale_name], study.stratify or "stratum"
+    dealt = {str(one): study.arms[str(one)] if study.arms else {label: one} for one in scale.strata}
+    lines = space_text(searched(study.space, scale_name, dealt if study.stratify else {"": {}}), label)
+    told = [f"searched at --scale {scale_name}:", *(listed(f"  {line}", "", 4, columns()) for line in lines)]
+    if study.stratify:
+        told.append(listed("  dealt", f"{label}: {', '.join(dealt)}", 9, columns()))
+    for name, fields in dealt.items() if study.arms else ():
+        told.append(listed(f"    {name}:", fields_in_words(fields), 12, columns()))
+    return [*told, listed("  fixed", fields_in_words(scale.fields), 9, columns())]
 
 
 def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
@@ -230,7 +256,7 @@ def parse(study: Study, arguments: Sequence[str], manual: str) -> Request:
         raise ConfigError(str(error).removeprefix("--")) from None
     if given.pop("help", False):
         # Which families answer is known when all are imported, so only the help says it.
-        show(_help(_parser(study, manual, asked.families), study).rstrip())
+        show(_help(_parser(study, manual, asked.families), study, given.get("scale", "laptop")).rstrip())
         raise SystemExit(0)
     special = {
         key: given.pop(key, None)
@@ -424,7 +450,7 @@ def check_configurations(study: Study, made: Settings) -> None:
         made.configure({}, stratum, 0)
     if len(made.enqueue) > made.trials:
         raise ConfigError(
-            f"enqueue: {len(made.enqueue)} entries are more than the {made.trials} trials; raise --trials"
+            f"enqueue: {len(made.enqueue)} entries are more than the {plural(made.trials, 'trial')}; raise --trials"
         )
     for index, entry in enumerate(made.enqueue):
         dealt = entry.get(made.stratify, made.strata[0]) if made.stratify else made.strata[0]

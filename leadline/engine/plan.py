@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
 
 from leadline import cpus
 from leadline.admission import BuiltData, built
@@ -23,13 +22,15 @@ from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine import memory_check, mirror
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
+from leadline.engine.space_text import fields_in_words, searched, space_text
 from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
+from leadline.ledger.ranges import Range
 from leadline.ledger.rungs import judges
 from leadline.ledger.settings import Settings
-from leadline.plain import whole
+from leadline.plain import plural, whole
 from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
 from leadline.training.loop import Loop
@@ -54,8 +55,6 @@ UNTIMED_STEPS = 5
 """Optimizer steps run before the timed ones, to leave out what happens only at first."""
 TIMED_STEPS = 30
 """Optimizer steps that are timed to estimate a sweep's duration."""
-LOOKED_AT = 8
-"""Proposals of each stratum from which the size of the search space is told."""
 SPARE = 2**24
 """Bytes that ledger, logs and views may need until the free room is checked again."""
 
@@ -75,11 +74,13 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     gpus = torch.cuda.device_count()
     if cpus_per_trial * workers > usable:
         raise ConfigError(
-            f"cpus-per-trial: {cpus_per_trial:g} for each of {workers} worker(s) is more than the {cpus.in_words()}"
+            f"cpus-per-trial: {cpus_per_trial:g} for each of {plural(workers, 'worker')} is more than the "
+            f"{cpus.in_words()}"
         )
     if gpus_per_trial * workers > gpus:
         raise ConfigError(
-            f"gpus-per-trial: {gpus_per_trial:g} for each of {workers} worker(s) is more than the {gpus} GPUs here"
+            f"gpus-per-trial: {gpus_per_trial:g} for each of {plural(workers, 'worker')} is more than the "
+            f"{plural(gpus, 'GPU')} here"
         )
     counts = [int(usable // (cpus_per_trial * workers))]
     if gpus_per_trial:
@@ -348,28 +349,25 @@ def _data(settings: Settings, configs: Sequence[TrialConfig]) -> list[Any]:
     return [shared[settings.data_key(config)].data for config in configs]
 
 
-def _points(distribution: BaseDistribution) -> int | float:
+def _points(searched: Range) -> int | float:
     """The number of values that a parameter can have; infinite where it is continuous."""
-    if isinstance(distribution, CategoricalDistribution):
-        return len(distribution.choices)
-    low, high, step = (getattr(distribution, name) for name in ("low", "high", "step"))
-    return math.inf if step is None else round((high - low) / step) + 1
+    if searched.choices:
+        return len(searched.choices)
+    return math.inf if searched.step is None else round((searched.high - searched.low) / searched.step) + 1
+
+
+def _space(settings: Settings, space: Space) -> dict[str, dict[str, Range]]:
+    """The ranges that are searched, by stratum and parameter."""
+    fixed = {str(stratum): {**settings.overrides, **settings.dealt(stratum)} for stratum in settings.strata}
+    return searched(space, settings.scale, fixed)
 
 
 def _space_size(settings: Settings, space: Space) -> int | float:
-    """The number of configurations in the space that the first proposals are from.
+    """The number of configurations in the space, in the stratum with the fewest.
 
-    It is that of the stratum with the fewest. Parameters that are asked for only beside certain
-    values of others count as if they always were.
+    Parameters that are asked for only beside certain values of others count as if they always were.
     """
-    trials = min(settings.trials, LOOKED_AT * len(settings.strata))
-    director = _replayed(dataclasses.replace(settings, trials=trials), space, ())
-    _first_proposals(director, trials, new=False)
-    points: dict[str, dict[str, int | float]] = {}
-    for trial in director.history.search_trials():
-        found = points.setdefault(trial.stratum, {})
-        found |= {name: _points(json_to_distribution(words)) for name, words in trial.distributions.items()}
-    return min((math.prod(found.values()) for found in points.values()), default=math.inf)
+    return min(math.prod(map(_points, ranges.values())) for ranges in _space(settings, space).values())
 
 
 def warnings_of(settings: Settings, space: Space) -> list[str]:
@@ -378,7 +376,7 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
     per_stratum = settings.trials // len(settings.strata)
     if (size := _space_size(settings, space)) < per_stratum:
         found.append(
-            f"the first proposals are from a space of {size:,} configurations, fewer than the {per_stratum:,} trials "
+            f"the search space has {plural(int(size), 'configuration')}, fewer than the {per_stratum:,} trials "
             "per stratum: a repeated one is not trained again"
         )
     if settings.stopping == "never":
@@ -390,18 +388,20 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
         )
     elif per_stratum < settings.reduction:
         found.append(
-            f"{per_stratum} trials per stratum are fewer than the reduction {settings.reduction}: "
+            f"{plural(per_stratum, 'trial per stratum is', 'trials per stratum are')} "
+            f"fewer than the reduction {settings.reduction}: "
             "few or none will be stopped early"
         )
     if settings.trials % len(settings.strata):
         more = len(settings.strata) - settings.trials % len(settings.strata)
         found.append(
-            f"{settings.trials} trials are no multiple of {len(settings.strata)} strata: "
+            f"{plural(settings.trials, 'trial is', 'trials are')} no multiple of {len(settings.strata)} strata: "
             f"some get one more; take {settings.trials + more}"
         )
     if settings.sampler == "tpe" and per_stratum <= settings.startup:
         found.append(
-            f"{per_stratum} trials per stratum do not leave TPE's {settings.startup} random start-up trials: "
+            f"{plural(per_stratum, 'trial per stratum does', 'trials per stratum do')} "
+            f"not leave TPE's {plural(settings.startup, 'random start-up trial')}: "
             "the search is random"
         )
     return found
@@ -429,6 +429,7 @@ def describe(
         changed: why the sweep would not go on bit for bit as before.
     """
     family = settings.model_family()
+    begun = History.of(past).trials.values()
     by_stratum = _by_stratum(settings, space)
     configs = list(by_stratum.values())
     began = time.perf_counter()
@@ -461,18 +462,20 @@ def describe(
         f"strata      {settings.stratify} = {', '.join(map(str, settings.strata))}"
         if settings.stratify
         else "strata      one",
-        *(f"  {name}: {_fields(settings.arms[name])}" for name in settings.strata if settings.arms),
+        *(f"  {name}: {fields_in_words(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
         *_rungs(settings),
-        f"confirm     {settings.confirm} per stratum, {settings.replicates} fresh seeds each, on the test split",
-        f"fixed       {_fields(fixed)}",
+        f"confirm     {settings.confirm} per stratum, {plural(settings.replicates, 'fresh seed')} each, "
+        "on the test split",
+        *_listed_below("searched", space_text(_space(settings, space), settings.stratify or "stratum")),
+        f"fixed       {fields_in_words(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
         f"time        about {seconds / 60:.1f} min at {rate}{alone}, data {built_in:.1f} s",
         f"memory      {memory_check.in_words(steps_told)}",
         *([f"mirror      {mirror.shown(settings.mirror)}"] if settings.mirror else []),
         *(f"warning     {text}" for text in warnings_of(settings, space)),
         *(
-            [f"begun       {sum(not trial.open for trial in History.of(past).trials.values())} runs have ended"]
+            [f"begun       {plural(sum(not trial.open for trial in begun), 'run has', 'runs have')} ended"]
             if past
             else []
         ),
@@ -489,8 +492,13 @@ def describe(
             for name, value in proposal.config.items()
             if name not in told and (name in searched or value != usual[name])
         }
-        lines.append(f"  {proposal.trial}: " + " ".join(f"{name}={_short(value)}" for name, value in shown.items()))
+        lines.append(f"  {proposal.trial}: " + fields_in_words(shown, " "))
     return "\n".join(lines)
+
+
+def _listed_below(heading: str, lines: Sequence[str]) -> list[str]:
+    """The lines below each other, the first beside the heading."""
+    return [f"{'' if at else heading:<12}{line}" for at, line in enumerate(lines)]
 
 
 def _rungs(settings: Settings) -> list[str]:
@@ -512,15 +520,5 @@ def _listed(rungs: Sequence[int]) -> str:
     return ", ".join(map(str, rungs)) or "none"
 
 
-def _fields(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_short(value)}" for name, value in values.items()) or "nothing"
-
-
 def _margins(margins: Mapping[str, float]) -> str:
     return ", ".join(f"{name} (margin {margin:g})" for name, margin in margins.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

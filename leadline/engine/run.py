@@ -18,6 +18,7 @@ from leadline.engine.recorded_params import check_fields
 from leadline.engine.study import Study
 from leadline.engine.supervisor import BAD_INPUT, DONE, FAILED, Parent, resume_command, supervise
 from leadline.engine.sweep_name import candidates, is_free
+from leadline.engine.waiting import waiting
 from leadline.errors import in_one_line
 from leadline.ledger import mirrored
 from leadline.ledger.events import Opened
@@ -68,7 +69,8 @@ def drive(study: Study, manual: str, arguments: Sequence[str], parent: Parent) -
         request = options.parse(study, arguments, manual)
         address = find(request.address)
         if address.kind == "submit" and not request.dry_run:
-            check_answers(address)
+            with waiting(f"the cluster at {address.text} to answer"):
+                check_answers(address)
             from leadline.engine.ray.jobs import as_job
 
             return as_job(study, request, arguments, address)
@@ -100,7 +102,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
             # The driver before this one has written to the sweep, so a store that does not show it
             # now is waited for as long as when writing.
             patience = request.given.get("storage_patience", PATIENCE)
-        recorded = _recorded(storage, name, patience)
+        with waiting(f"the ledger of {name} in {storage}"):
+            recorded = _recorded(storage, name, patience)
         events = recorded.events
         opened = next((event for event in reversed(events) if isinstance(event, Opened)), None)
         if opened is None:
@@ -143,14 +146,20 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     if request.dry_run:
         events = known[0].events if known else []
         opening = manifest(code) if code else {}
-        show(plan.describe(settings, study.space, events, address.text, opening=opening, changed=changed))
+        with waiting("the data, and the first steps that are timed"):
+            told = plan.describe(settings, study.space, events, address.text, opening=opening, changed=changed)
+        show(told)
         return DONE
     # A sweep that has begun is not refused: its trials may have halved their micro-batches, and
     # what the machine has available is another matter each time.
     fresh = alone and history is None and not parent.replaces
-    if fresh and (said := plan.check_memory(settings, study.space, checkpoint)):
-        show(f"memory: {said}")
-    code = code or provenance.code_of(study.space, settings)
+    if fresh:
+        with waiting("what a full step needs of memory, which is worked out"):
+            said = plan.check_memory(settings, study.space, checkpoint)
+        if said:
+            show(f"memory: {said}")
+    with waiting("the code to be read"):
+        code = code or provenance.code_of(study.space, settings)
     temporary = parent.scratch
     if alone and not complete:
         temporary = folder_for_sockets(parent.scratch)
@@ -160,7 +169,8 @@ def _begin(study: Study, storage: Folder, request: options.Request, parent: Pare
     if request.given.get("mirror"):
         begun = history.manifests[0]["time"] if history else None
         mirror.check(settings.mirror, request.resume or request.name, begun)
-    name, lease = _take_lease(storage, request, study, settings.storage_patience, parent, address.named)
+    with waiting("the lease: another driver may hold it"):
+        name, lease = _take_lease(storage, request, study, settings.storage_patience, parent, address.named)
     try:
         driver = Driver(
             study.space,

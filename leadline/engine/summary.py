@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from leadline.engine.director import Director
+from leadline.engine.waiting import waiting
 from leadline.ledger import leaderboard, tensorboard
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.ledger.ranges import words
 from leadline.ledger.wording import last_line
 from leadline.storage import Folder
 
@@ -104,7 +106,7 @@ class Summary:
             self._say("best         none: no trial has finished with a finite value")
         if not self._stored:
             return
-        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self._folder / "tensorboard"))
+        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self._folder / tensorboard.FOLDER))
         self._attempt("report", self._report)
         self._say(f"sweep        {self._folder}")
 
@@ -119,7 +121,8 @@ class Summary:
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
         try:
-            action()
+            with waiting(f"the {what} to be written", self._say):
+                action()
         except Exception as error:
             self._say(f"{what} could not be written ({error!r}); everything is in the ledger")
 
@@ -130,7 +133,8 @@ class Summary:
             for trial in leaderboard.finalists(history, stratum, 1):
                 where = f"{self._settings.stratify} {stratum}: " if self._settings.stratify else ""
                 checkpoint = f"{self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
-                found.append(f"best         {where}trial {trial.number}, {checkpoint}")
+                searched = f"{words(trial)}, " if trial.params else ""
+                found.append(f"best         {where}trial {trial.number}, {searched}{checkpoint}")
         return found
 
     def _unconfirmed(self) -> list[str]:

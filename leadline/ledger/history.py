@@ -83,6 +83,8 @@ class Trial:
     """The next attempt's micro-batch if it differs from the configuration: reduced after running
     out of memory, or measured."""
     reports: list[Report] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """The time at which each report was recorded, in seconds since the epoch."""
     wall: float = 0.0
     """Seconds that the trial held its place, over all attempts whose end was recorded."""
     retired: set[str] = field(default_factory=set)
@@ -101,6 +103,8 @@ class Trial:
     """The share of the budget after which its last stage has begun; 0 where it has no stages."""
     since: float = 0.0
     """The time at which it was proposed, in seconds since the epoch."""
+    began: float = 0.0
+    """The time at which its first attempt began; 0 before."""
     until: float = 0.0
     """The time of the last event that changed its status or brought a report: when it ended, once
     it has."""
@@ -238,6 +242,7 @@ class History:
             twin.trials[trial.number] = replace(
                 trial,
                 reports=list(trial.reports),
+                moments=list(trial.moments),
                 retired=set(trial.retired),
                 extended=list(trial.extended),
                 workers=list(trial.workers),
@@ -334,6 +339,10 @@ class History:
         """Returns the trials of the search, in order of their numbers."""
         return [trial for trial in self.trials.values() if trial.kind == "search"]
 
+    def finalist(self, trial: Trial) -> Trial:
+        """Returns the trial that a replicate confirms; a trial of the search is its own."""
+        return trial if trial.of is None else self.trials[trial.of]
+
     def replicates(self, of: int) -> list[Trial]:
         """Returns the confirmation runs of a trial."""
         return [trial for trial in self.trials.values() if trial.of == of]
@@ -384,6 +393,7 @@ class History:
             trial.extended.append(trial.budget)
         trial.config, trial.budget = {**trial.config, **changed}, self.budget
         trial.status, trial.attempts, trial.earlier = "running", event.attempt, len(trial.reports)
+        trial.began = trial.began or event.time
         trial.until = event.time
         workers = self.settings.workers_per_trial if event.workers is None else event.workers
         if workers not in trial.workers:
@@ -393,6 +403,7 @@ class History:
     def _on_reported(self, event: Reported) -> None:
         trial = self.trials[event.trial]
         trial.reports.append(event.report)
+        trial.moments.append(event.time)
         if self.family_code and self.family_code not in trial.family_codes:
             trial.family_codes.append(self.family_code)
         trial.until = event.time

@@ -17,8 +17,10 @@ from leadline.admission import is_oracle
 from leadline.ledger.confirmed import confirmation, counts, finished, luck, scores, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
 from leadline.ledger.layout import trial_folder
+from leadline.ledger.ranges import edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import PART, Measure, sign
+from leadline.plain import plural
 
 __all__ = [
     "besides",
@@ -145,7 +147,7 @@ def marks(history: History, trial: Trial) -> list[str]:
     found += [*_extended(trial), *_of_other_code(history, trial), *_beside_trivial(history, trial)]
     if trial.failures:
         cause = f" ({trial.cause})" if trial.cause not in ("", *UNCOUNTED) else ""
-        found.append(f"{trial.failures} failed attempt{'s' if trial.failures > 1 else ''}{cause}")
+        found.append(f"{plural(trial.failures, 'failed attempt')}{cause}")
     if len(trial.workers) > 1:
         found.append(f"trained by {' and '.join(map(str, trial.workers))} workers in turn")
     if trial.status == "failed" or trial.untrained:
@@ -202,6 +204,8 @@ def _row(history: History, trial: Trial) -> dict[str, Any]:
         "marks": marks(history, trial),
         "checkpoint": f"{trial_folder(trial.number)}/{trial.checkpoint}" if trial.checkpoint else None,
         "config": trial.trained_config,
+        "params": trial.params,
+        "edges": edges(trial),
     }
 
 

@@ -1,10 +1,11 @@
-"""The leaderboard as a table for a terminal."""
+"""The leaderboard as a table for a terminal, and how such a table fits one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -12,17 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from leadline.ledger import leaderboard
-from leadline.ledger.history import History, Trial
+from leadline.ledger.history import Baseline, History, Trial
+from leadline.ledger.ranges import legend, words
 from leadline.measure import Measure
 
-__all__ = ["against", "bounds", "leaderboard_table", "number"]
+__all__ = ["Column", "against", "bounds", "fitted", "leaderboard_table", "number"]
 
-OTHERS = 107
-"""The terminal's columns that the leaderboard takes without the metrics beside the objective."""
-VALUE = 10
-"""The columns of the longest number, such as `-1.234e-05`."""
 GAP = 3
 """The terminal's columns between two of a table."""
+EDGES = 2
+"""The terminal's columns left and right of a table."""
+SEARCHED = "searched"
+"""The heading of what was searched of a trial."""
+MARKS = 30
+"""The columns that texts of several words get at least, where they are as long."""
 
 
 def number(value: float | None) -> str:
@@ -35,32 +39,72 @@ def bounds(low: float | None, high: float | None) -> str:
     return f"{number(low)} .. {number(high)}"
 
 
-def _table(title: str, columns: str) -> Table:
-    """Returns a table in which only the last column wraps.
+@dataclass(frozen=True)
+class Column:
+    """A column of a table for a terminal.
 
-    A column whose name begins with `<` is aligned left.
+    Attributes:
+        heading: what stands above it.
+        cells: its text in each row.
+        left: whether it is aligned left.
+        optional: whether it may be left out where there is no room.
+        wraps: whether its texts may go on in a further line, after a space.
     """
+
+    heading: str
+    cells: Sequence[str]
+    left: bool = False
+    optional: bool = False
+    wraps: bool = False
+
+    @property
+    def whole(self) -> int:
+        """The width with which no text goes on in a further line."""
+        return max(map(len, [self.heading, *self.cells]))
+
+    @property
+    def least(self) -> int:
+        """The width that the column needs: no value is cut, and few texts take over two lines."""
+        if not self.wraps:
+            return self.whole
+        longest = max(len(word) for text in [self.heading, *self.cells] for word in text.split() or [""])
+        return max(longest, min(self.whole, MARKS), (self.whole + 1) // 2 if self.optional else 0)
+
+
+def fitted(
+    title: str, columns: Sequence[Column], width: int, dim: Collection[int] = (), ends: Collection[int] = ()
+) -> Table:
+    """Returns a table that fits a terminal, in which no value is cut off.
+
+    Columns that are not optional are always there, the others as far as there is room, first those
+    that come first.
+
+    Args:
+        title: what stands above the table.
+        columns: the columns, with the texts of all rows.
+        width: the terminal's columns.
+        dim: the places of rows that are shown dim.
+        ends: the places of rows with which a section ends.
+    """
+    room = width - EDGES + GAP - sum(column.least + GAP for column in columns if not column.optional)
+    kept = []
+    for column in columns:
+        if column.optional:
+            if column.least + GAP > room:
+                continue
+            room -= column.least + GAP
+        kept.append(column)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    names = columns.split(", ")
-    for column in names:
-        table.add_column(
-            column.lstrip("<"), justify="left" if column.startswith("<") else "right", no_wrap=column != names[-1]
-        )
+    for column in kept:
+        wide = None
+        if column.optional and column.wraps:
+            wide = min(column.whole, column.least + room)
+            room -= wide - column.least
+        justify: Literal["left", "right"] = "left" if column.left else "right"
+        table.add_column(column.heading, justify=justify, no_wrap=not column.wraps, width=wide, overflow="fold")
+    for at, cells in enumerate(zip(*(column.cells for column in kept), strict=True)):
+        table.add_row(*cells, style="dim" if at in dim else None, end_section=at in ends)
     return table
-
-
-def _beside(history: History, room: int) -> list[str]:
-    """Returns the metrics beside the objective that have a value and fit the room, in columns.
-
-    One has no value where it is optional and no configuration of the sweep has it.
-    """
-    found = []
-    for name in [name for name in history.settings.beside if _held(history, name)]:
-        taken = max(len(name), VALUE) + GAP
-        if taken <= room:
-            room -= taken
-            found.append(name)
-    return found
 
 
 def _held(history: History, name: str) -> bool:
@@ -86,55 +130,87 @@ def leaderboard_table(history: History, name: str, top: int | None = 3, width: i
         width: the terminal's columns; a narrow one gets fewer columns, never values that are cut
             off.
     """
-    board = leaderboard.board(history, name)
-    label, objective = history.settings.stratify or "stratum", leaderboard.objective(history)
-    title = f"{name}: {board['metric']} on validation, {board['mode']}imised; n counts independent units"
-    beside = _beside(history, width - OTHERS) if width >= 150 else []
-    interval = ["95 %"] if width >= 110 else []
-    spent = "samples" if history.settings.unit == "samples" else "step"
-    table = _table(title, ", ".join([f"{label}, <trial, <status, value", *interval, "n", spent, *beside, "<marks"]))
+    settings = history.settings
+    # A metric has no value where it is optional and no configuration of the sweep has it.
+    beside = [metric for metric in settings.beside if _held(history, metric)]
+    title = f"{name}: {settings.metric} on validation, {settings.mode}imised; n counts independent units"
+    rows: list[list[str]] = []
+    dim, ends = set[int](), set[int]()
     for stratum in leaderboard.strata(history):
-        for row in [row for row in board["rows"] if row["stratum"] == stratum][:top]:
-            trial = history.trials[row["trial"]]
-            others = [number(trial.value(f"validation/{name}")) for name in beside]
-            span = [bounds(row["low"], row["high"])] if interval else []
-            cells = [str(row["trial"]), row["status"], number(row["value"]), *span, str(row["n"]), str(row[spent])]
-            table.add_row(stratum, *cells, *others, ", ".join(row["marks"]))
-        for line in [line for line in history.baselines if line.stratum == stratum]:
-            unknown = Measure(math.nan, 0, math.nan, math.nan)
-            value, *rest = (
-                line.metrics.get(name, unknown) for name in (objective, *(f"validation/{name}" for name in beside))
-            )
-            kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
-            span = [bounds(value.low, value.high)] if interval else []
-            cells = [line.name, kind, number(value.value), *span, str(value.n), ""]
-            table.add_row(stratum, *cells, *[number(measure.value) for measure in rest], style="dim")
-        table.add_section()
+        rows += [_trial_cells(history, trial, beside) for trial in leaderboard.ranked(history, stratum)[:top]]
+        below = [_baseline_cells(history, line, beside) for line in history.baselines if line.stratum == stratum]
+        dim |= set(range(len(rows), len(rows) + len(below)))
+        rows += below
+        ends.add(len(rows) - 1)
+    table = fitted(title, _columns(history, rows, beside), width, dim, ends)
     shown: list[RenderableType] = [table]
-    if board["confirmed"]:
-        shown.append(_confirmed(history, board, label, beside))
+    headings = [column.header for column in table.columns]
+    if SEARCHED in headings:
+        shown += map(Text, legend(row[7] for row in rows))
+    if confirmed := leaderboard.confirmations(history):
+        # Those alone that had room above: each is resampled over the replicates, which takes time.
+        shown.append(_confirmed(history, confirmed, [name for name in beside if name in headings], width))
     if history.stopping_off:
         shown.append(Text(history.stopping_off))
     return Group(*shown)
 
 
-def _confirmed(history: History, board: dict[str, Any], label: str, beside: Sequence[str]) -> Table:
-    table = _table(
-        "confirmed: fresh seeds, on the test split, which the search has not seen",
-        ", ".join([f"{label}, trial, value, 95 %, n, seeds", *beside, "<best trivial on test"]),
-    )
-    for row in board["confirmed"]:
-        trial = history.trials[row["trial"]]
-        cells = (
-            row["stratum"],
-            str(row["trial"]),
-            number(row["value"]),
-            bounds(row["low"], row["high"]),
-            str(row["n"]),
-            str(row["replicates"]),
-        )
-        table.add_row(*cells, *(_over_replicates(history, trial, name) for name in beside), against(history, trial))
-    return table
+def _columns(history: History, rows: Sequence[Sequence[str]], beside: Sequence[str]) -> list[Column]:
+    """Returns the columns of the trials; that of what was searched where anything was."""
+
+    def cells(at: int) -> list[str]:
+        return [row[at] for row in rows]
+
+    searched = Column(SEARCHED, cells(7), left=True, optional=True, wraps=True)
+    return [
+        Column(history.settings.stratify or "stratum", cells(0)),
+        Column("trial", cells(1), left=True),
+        Column("status", cells(2), left=True),
+        Column("value", cells(3)),
+        Column("95 %", cells(4), optional=True),
+        Column("n", cells(5)),
+        Column("samples" if history.settings.unit == "samples" else "step", cells(6)),
+        *([searched] if any(searched.cells) else []),
+        *(Column(name, cells(8 + at), optional=True) for at, name in enumerate(beside)),
+        Column("marks", cells(-1), left=True, wraps=True),
+    ]
+
+
+def _scored(measure: Measure | None) -> list[str]:
+    """Returns the value, the interval and the number of units, as cells."""
+    shown = measure or Measure(math.nan, 0, math.nan, math.nan)
+    return [number(shown.value), bounds(shown.low, shown.high), str(shown.n)]
+
+
+def _trial_cells(history: History, trial: Trial, beside: Sequence[str]) -> list[str]:
+    spent = history.spent(trial.scored) if trial.scored else 0
+    others = [number(trial.value(f"validation/{name}")) for name in beside]
+    scored = _scored(trial.measure(leaderboard.objective(history)))
+    marks = ", ".join(leaderboard.marks(history, trial))
+    return [trial.stratum, str(trial.number), trial.status, *scored, str(spent), words(trial), *others, marks]
+
+
+def _baseline_cells(history: History, line: Baseline, beside: Sequence[str]) -> list[str]:
+    kind = "oracle" if leaderboard.is_oracle(line.name) else "trivial"
+    scored = _scored(line.metrics.get(leaderboard.objective(history)))
+    others = [line.metrics.get(f"validation/{name}") for name in beside]
+    shown = [number(measure.value if measure else None) for measure in others]
+    return [line.stratum, line.name, kind, *scored, "", "", *shown, ""]
+
+
+def _confirmed(history: History, rows: Sequence[dict[str, Any]], beside: Sequence[str], width: int) -> Table:
+    trials = [history.trials[row["trial"]] for row in rows]
+    columns = [
+        Column(history.settings.stratify or "stratum", [row["stratum"] for row in rows]),
+        Column("trial", [str(row["trial"]) for row in rows]),
+        Column("value", [number(row["value"]) for row in rows]),
+        Column("95 %", [bounds(row["low"], row["high"]) for row in rows]),
+        Column("n", [str(row["n"]) for row in rows]),
+        Column("seeds", [str(row["replicates"]) for row in rows]),
+        *(Column(name, [_over_replicates(history, trial, name) for trial in trials], optional=True) for name in beside),
+        Column("best trivial on test", [against(history, trial) for trial in trials], left=True, wraps=True),
+    ]
+    return fitted("confirmed: fresh seeds, on the test split, which the search has not seen", columns, width)
 
 
 def _over_replicates(history: History, trial: Trial, metric: str) -> str:

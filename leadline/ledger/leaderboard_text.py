@@ -19,7 +19,9 @@ from leadline.ledger import leaderboard
 from leadline.ledger.events import BaselineScored, Closed, Event, Opened
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import against, bounds, number
+from leadline.ledger.ranges import legend, words
 from leadline.ledger.wording import utc
+from leadline.plain import plural
 
 __all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
 
@@ -30,6 +32,8 @@ Ray's log viewer shows the last 50,000 lines of a file.
 """
 MARKS = 400
 """The number of characters of a trial's marks that are shown."""
+_RUNNING = ("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node", "searched")
+"""The columns of the trials that run."""
 _EVERY = (Opened, Closed, BaselineScored)
 """The classes of events that may change the line of any trial."""
 
@@ -140,7 +144,9 @@ class Board:
         counts = ", ".join(f"{count} {state}" for state, count in found.items() if count)
         runs = [trial for trial in history.trials.values() if trial.kind == "replicate"]
         confirming = f"; confirming {sum(not run.open for run in runs)} of {self._settle()[0]}" if runs else ""
-        return f"{sum(found.values())} of {history.settings.trials} trials ({counts or 'none yet'}){confirming}"
+        return (
+            f"{sum(found.values())} of {plural(history.settings.trials, 'trial')} ({counts or 'none yet'}){confirming}"
+        )
 
     def summary(self) -> list[str]:
         """Returns a line for each stratum with its best trial so far."""
@@ -161,7 +167,8 @@ class Board:
         )
         return (
             f"{where}trial {trial.number}, {history.settings.metric} {number(measure.value)} "
-            f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); marks: {_short(marks)}"
+            f"(interval {bounds(measure.low, measure.high)}, n {measure.n}{spent}); "
+            f"searched: {words(trial) or 'nothing'}; marks: {_short(marks)}"
         )
 
     def text(self, places: Mapping[int, Sequence[Place]] | None = None, now: float | None = None) -> str:
@@ -176,7 +183,7 @@ class Board:
         if history.opened is None:
             return f"{self._name}: nothing recorded yet\n"
         lines = [*self._head(time.time() if now is None else now), *self._running(places or {})]
-        lines += self._settle()[1]
+        lines += [*legend(lines), *self._settle()[1]]
         for stratum in leaderboard.strata(history):
             lines += ["", *self._stratum(stratum)]
         return "\n".join(lines) + "\n"
@@ -200,7 +207,7 @@ class Board:
         lines = [
             "",
             "running now",
-            _row("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node"),
+            _row(*_RUNNING),
         ]
         for trial, place in [
             (running, place) for running in self.running() for place in places.get(running.number, unknown)
@@ -217,6 +224,7 @@ class Board:
                     place.pid or "-",
                     ",".join(place.gpus) or "-",
                     place.node,
+                    words(history.finalist(trial)) or "-",
                 )
             )
         return lines if len(lines) > 3 else []
@@ -242,7 +250,7 @@ class Board:
 
     def _stratum(self, stratum: str) -> Iterable[str]:
         history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
-        yield f"{history.settings.stratify or 'stratum'} {stratum}: {len(order)} trials, best first"
+        yield f"{history.settings.stratify or 'stratum'} {stratum}: {plural(len(order), 'trial')}, best first"
         for line in leaderboard.rivals(history, stratum, metric):
             value = line.metrics[metric]
             yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from leadline.config import as_text
 from leadline.ledger.history import History, Trial
 
-__all__ = ["EDGE", "Edge", "Range", "edges", "ranges"]
+__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "legend", "ranges", "words"]
 
 EDGE = 0.1
 """The share of a range that counts as its edge, at each end, on the scale that is searched."""
+
+LEGEND = "* at the edge of the range that was searched"
+"""What explains the mark in the text of `words`."""
 
 Edge = Literal["lower", "upper"]
 
@@ -99,3 +104,22 @@ def edges(trial: Trial) -> dict[str, Edge]:
         if name in trial.params
     }
     return {name: edge for name, edge in found.items() if edge}
+
+
+def words(trial: Trial) -> str:
+    """Returns what was searched of a trial on one line, as in `lr=0.00132 margin=0.00335*`.
+
+    Numbers have three significant digits. A star marks what lies at the edge of its range: see
+    `LEGEND`. The text is empty where nothing was searched, as for a replicate.
+    """
+    marked = edges(trial)
+    return " ".join(f"{name}={_short(value)}{'*' if name in marked else ''}" for name, value in trial.params.items())
+
+
+def legend(texts: Iterable[str]) -> list[str]:
+    """Returns `LEGEND` where one of the texts has the mark that it explains."""
+    return [LEGEND] if any("*" in text for text in texts) else []
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else as_text(value)

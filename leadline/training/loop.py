@@ -20,7 +20,7 @@ from leadline.family import Family
 from leadline.finding import Finding
 from leadline.heartbeat import Doing
 from leadline.measure import PART, Measure, Report, as_measures
-from leadline.plain import number, text, type_of, whole
+from leadline.plain import number, plural, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import check_tensors
 from leadline.training import allocator
@@ -143,7 +143,7 @@ class Loop(Trainer):
             dist.broadcast(chosen, 0)
         self.micro_batch = int(chosen)
         self.overhead += time.perf_counter() - began
-        self.log(f"micro-batch of {self.micro_batch} rows: the fastest here")
+        self.log(f"micro-batch of {plural(self.micro_batch, 'row')}: the fastest here")
 
     def _train_until(self, stop: int) -> dict[str, float]:
         """Takes optimizer steps up to `stop`; returns facts, such as the means of the loss terms.

@@ -12,6 +12,7 @@ import pytest
 from leadline.command_line import (
     Command,
     Parser,
+    columns,
     count,
     duration,
     finite,
@@ -19,6 +20,7 @@ from leadline.command_line import (
     local_path,
     positive,
     price,
+    reflowed,
     trial_number,
     whole,
 )
@@ -103,3 +105,55 @@ def test_help_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("COLUMNS", str(width))
         longest = max(map(len, command.page("show", []).splitlines()))
         assert width - 20 < longest <= width
+
+
+MANUAL = """Asks something, and says in a line that is longer than the terminal is wide what it asks.
+It goes on here.
+
+    tool list [RESULTS]          the sweeps of a folder,
+                                 in order of their names
+    tool with --many --words and --options
+                                 what that does
+    tool
+
+* a point that is long enough to go on in a further line, where it is indented
+* another,
+  indented
+"""
+
+
+def test_a_manual_is_as_wide_as_the_terminal_and_keeps_its_examples() -> None:
+    assert reflowed(MANUAL, 60).splitlines() == [
+        "Asks something, and says in a line that is longer than the",
+        "terminal is wide what it asks. It goes on here.",
+        "",
+        "    tool list [RESULTS]          the sweeps of a folder, in",
+        "                                 order of their names",
+        "    tool with --many --words and --options",
+        "                                 what that does",
+        "    tool",
+        "",
+        "* a point that is long enough to go on in a further line,",
+        "  where it is indented",
+        "* another, indented",
+    ]
+    assert "    tool list [RESULTS]\n        the sweeps of a folder, in order of\n" in reflowed(MANUAL, 45)
+    wide = reflowed(MANUAL, 120)
+    assert "    tool list [RESULTS]          the sweeps of a folder, in order of their names\n" in wide
+    assert "what it asks. It goes on here.\n\n" in wide
+
+
+def test_no_word_of_a_manual_is_lost_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    for width in (1, 40, 60, 80, 120, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert reflowed(MANUAL, columns()).split() == MANUAL.split()
+        assert max(map(len, reflowed(MANUAL, columns()).splitlines())) <= max(width, 43)
+
+
+def test_a_choice_that_is_misspelt_is_guessed() -> None:
+    parser = Parser()
+    parser.add_argument("--stopping", choices=("auto", "always", "never"))
+    with pytest.raises(ConfigError, match=r"^stopping: invalid choice: 'nevr' .*; did you mean never\?$"):
+        parser.parse_args(["--stopping", "nevr"])
+    with pytest.raises(ConfigError, match=r"^stopping: invalid choice: 'x' \(choose from [^;]*\)$"):
+        parser.parse_args(["--stopping", "x"])

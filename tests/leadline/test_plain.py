@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadline.config import ConfigError
-from leadline.plain import culprit, number, plain, text, whole
+from leadline.plain import culprit, number, plain, plural, text, whole, without_nan
 
 
 class Colour(enum.StrEnum):
@@ -130,3 +130,14 @@ def test_the_innermost_part_that_is_refused_is_named() -> None:
     assert named is not None
     assert named[0] == "build_data: train.1.lock"
     assert culprit(3, refuses, "build_data") is None
+
+
+def test_one_thing_is_not_several() -> None:
+    assert [plural(count, "trial") for count in (0, 1, 2000)] == ["0 trials", "1 trial", "2000 trials"]
+    assert [plural(count, "entry is", "entries are") for count in (1, 2)] == ["1 entry is", "2 entries are"]
+    assert plural(2000, "byte", grouped=True) == "2,000 bytes"
+
+
+def test_json_has_no_number_that_is_not_finite() -> None:
+    given = {"a": [1, 2.5, math.nan, (math.inf, "nan")], "b": {"c": -math.inf}, "d": None, "e": True}
+    assert without_nan(given) == {"a": [1, 2.5, None, [None, "nan"]], "b": {"c": None}, "d": None, "e": True}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import uuid
 from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from leadline.analysis.sweep import place
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
 from leadline.storage import Folder
-from tests.conftest import ROOT
+from tests.conftest import ROOT, command
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -230,13 +229,16 @@ def test_a_folder_that_is_called_like_a_scheme_can_still_be_named(
     assert (tmp_path / "s3:" / "foo" / "a").read_bytes() == b"x"
 
 
-def _killed_at(call: int, folder: Folder) -> bool:
-    """Whether a process that writes `new` to the file `a` was killed at that call, Python's or C's, of the write."""
+WRITERS = """
+import itertools, os, signal, sys
+from leadline.storage import Folder
+
+def killed(call, folder):
     child = os.fork()
     if child == 0:
         count = 0
 
-        def called(_: FrameType, event: str, __: Any) -> None:
+        def called(frame, event, function):  # of a call, Python's or C's
             nonlocal count
             count += event.endswith("call")
             if count == call:
@@ -249,16 +251,23 @@ def _killed_at(call: int, folder: Folder) -> bool:
     assert status in (0, signal.SIGKILL)
     return status != 0
 
+for call in itertools.count(1):
+    new, old = (Folder.at(f"{sys.argv[1]}/{kind}-{call}") for kind in ("new", "old"))
+    old.write("a", b"before")
+    if not any([killed(call, new), killed(call, old)]):
+        break
+print(call)
+"""
+"""Writes `new` to the file `a` of many folders: call by call, a process that is killed at that call of the write."""
+
 
 def test_a_writer_killed_at_any_call_leaves_the_whole_file_or_none(tmp_path: Path) -> None:
+    """The writers are forked from a small process, as a fork takes time with the memory that it copies."""
+    calls = int(command("-c", WRITERS, str(tmp_path)).stdout)
     fresh, replaced = set(), set()
-    for call in range(1, 10**6):
+    for call in range(1, calls + 1):
         new, old = Folder.at(str(tmp_path / f"new-{call}")), Folder.at(str(tmp_path / f"old-{call}"))
-        old.write("a", b"before")
-        killed = [_killed_at(call, folder) for folder in (new, old)]
         fresh.add(tuple(new.sizes().items()))
         replaced.add((tuple(old.sizes().items()), old.read("a")))
-        if not any(killed):
-            break
     assert fresh == {(), (("a", 3),)}
     assert replaced == {((("a", 6),), b"before"), ((("a", 3),), b"new")}

@@ -49,11 +49,9 @@ def test_alone_it_shows_its_manual_and_the_families() -> None:
 
 def test_the_help_of_a_family_shows_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collatz", "--help"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     for name, kind, default, doc in describe(CollatzConfig):
-        assert re.search(
-            rf"^  {re.escape(f'{name}={kind}')} +{re.escape(f'{doc} [{default}]')}$", shown, re.MULTILINE
-        ), name
+        assert f" {name}={kind} {' '.join(doc.split())} [{default}]" in shown, name
 
 
 def test_a_short_training_shows_scores_and_baselines() -> None:

@@ -14,6 +14,7 @@ from leadline.config import TrialConfig
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
+from leadline.plain import plural
 from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.arc_hrm import baselines
@@ -24,6 +25,7 @@ from trainables.arc_hrm.model import ArcHRM, network
 from trainables.arc_hrm.presets import PRESETS
 from trainables.arc_hrm.task import ArcHRMTask
 from trainables.puzzles import audit
+from trainables.puzzles.config import BOARD_HELP
 from trainables.puzzles.data import PuzzleData, build
 from trainables.puzzles.puzzle import PAD
 
@@ -61,6 +63,7 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
     name = "arc_hrm"
     Config = ArcHRMConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = BOARD_HELP
     objective = "exact"
     beside = ("cells", "cells_without_pad")
     commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}
@@ -151,7 +154,7 @@ def _unnamed_tasks(config: ArcHRMConfig, data: PuzzleData) -> list[Finding]:
     if numbers is None or config.demonstrations_in_input:
         return []
     tasks = len(np.unique(numbers))
-    sentence = f"Training boards are of {tasks} tasks, and the network sees neither task nor demonstrations."
+    sentence = f"Training boards are of {plural(tasks, 'task')}, and the network sees neither task nor demonstrations."
     return [Finding("unnamed_tasks", False, tasks, sentence)]
 
 

@@ -18,8 +18,8 @@ from trainables.arc_hrm.losses import IGNORED, targets, terms
 from trainables.arc_hrm.metrics import passes, read_of, score, score_known
 from trainables.arc_hrm.model import ArcHRM, Thought, network
 from trainables.puzzles.data import PuzzleData, Sampler
-from trainables.puzzles.puzzle import I64, Boards
-from trainables.puzzles.scoring import divided, of_units, strata
+from trainables.puzzles.puzzle import I64
+from trainables.puzzles.scoring import of_units, strata
 
 __all__ = ["ArcHRMTask", "rate"]
 
@@ -115,13 +115,9 @@ class ArcHRMTask(Task):
     def strata(self, metric: str) -> I64 | None:
         """Returns the tasks of known boards; None for votes, and for new rules."""
         apart = metric.startswith("pass") or metric == "exact_new"
-        return None if apart else strata(self.data.puzzle, self._known)
+        return None if apart else strata(self.data.puzzle, self.data.validation)
 
     def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
         """Returns every metric but those of votes and new rules on some of the known boards."""
-        chosen = of_units(self.data.puzzle, self._known, units)
+        chosen = of_units(self.data.puzzle, self.data.validation, units)
         return score_known(self.net, self.data.puzzle, chosen, self.device)
-
-    @property
-    def _known(self) -> Boards:
-        return divided(self.data.puzzle, self.data.validation)[0]

@@ -35,6 +35,7 @@ class CollatzFamily(Family[CollatzConfig]):
     name = "collatz"
     Config = CollatzConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = "an odd number of at least 1, such as 27"
     objective = "hinge"
     beside = ("violations", "logged_violations")
     claims = "analysis.collatz.claims:CLAIMS"

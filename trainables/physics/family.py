@@ -38,6 +38,7 @@ class PhysicsFamily(Family[PhysicsConfig]):
     name = "physics"
     Config = PhysicsConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = "JSON of frames [seen][balls][x, y, vx, vy], masses, radii and world, as --example prints it"
     objective = "skill"
     beside = ("extrapolation_skill", "novel_skill", "energy")
     claims = "analysis.physics.claims:CLAIMS"

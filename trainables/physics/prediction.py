@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,18 @@ from trainables.physics.features import states_of
 from trainables.physics.sampler import flight_of
 from trainables.physics.world import F64, PARAMETERS, Worlds
 
-__all__ = ["PredictedFrames", "example", "predicted"]
+__all__ = ["Ball", "PredictedFrames", "example", "predicted"]
 
 KEYS = ("frames", "masses", "radii", "world")
+
+
+class Ball(NamedTuple):
+    """The state of a ball: position in m, velocity in m/s."""
+
+    x: float
+    y: float
+    vx: float
+    vy: float
 
 
 @dataclass(frozen=True)
@@ -29,11 +38,11 @@ class PredictedFrames:
 
     Attributes:
         time: seconds from the last frame seen to each frame.
-        frames: states (x, y, vx, vy) in m and m/s, [horizon][balls].
+        frames: the balls, [horizon][balls].
     """
 
     time: tuple[float, ...]
-    frames: tuple[tuple[tuple[float, float, float, float], ...], ...]
+    frames: tuple[tuple[Ball, ...], ...]
 
 
 def _numbers(given: Any, place: str, shape: tuple[int, ...]) -> F64:
@@ -119,7 +128,7 @@ def predicted(model: nn.Module, inputs: Any, config: PhysicsConfig) -> Predicted
         states = states_of(model(*(torch.tensor(part, device=device) for part in given)))
     found = states[0][:, torch.tensor(windows.present[0])].double().tolist()
     time = tuple(setting.dt * frame for frame in range(1, config.horizon + 1))
-    return PredictedFrames(time, tuple(tuple(tuple(ball) for ball in frame) for frame in found))
+    return PredictedFrames(time, tuple(tuple(Ball(*ball) for ball in frame) for frame in found))
 
 
 def example(config: PhysicsConfig) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from trainables.puzzles.grids import DEMO_MASK, GridPuzzle
 from trainables.puzzles.puzzle import Puzzle, Rows
 from trainables.puzzles.registry import PUZZLES, PuzzleName
 
-__all__ = ["BoardConfig", "Conditions"]
+__all__ = ["BOARD_HELP", "BoardConfig", "Conditions"]
+
+BOARD_HELP = "a board as lines of text or in one line, such as 1...3...2....4.. of a sudoku of side 4; or JSON"
+"""What families of puzzles take, for `leadline predict`."""
 
 Conditions = tuple[tuple[Callable[[Any], bool], str, tuple[str, ...]], ...]
 """The conditions under which fields have an effect.
@@ -126,6 +129,10 @@ class BoardConfig(TrialConfig):
             if not applies(self) and getattr(self, name) != default[name]
         ]
 
+    def has_no_effect(self, name: str) -> bool:
+        """Whether other fields leave a field without effect, whatever its value."""
+        return any(name in names and not applies(self) for applies, _, names in self._conditions)
+
     @property
     def _conditions(self) -> Conditions:
         """The conditions under which fields have an effect."""
@@ -159,8 +166,12 @@ class BoardConfig(TrialConfig):
 
         It holds the puzzle, the number of boards of each split and the seed.
         """
+        return self.key_of(self.puzzle)
+
+    def key_of(self, puzzle: Puzzle) -> str:
+        """Returns what the name of the data would be with another puzzle."""
         counts = f"{self.train_boards}-{self.validation_boards}-{self.test_boards}"
-        return f"{self.puzzle.key}-boards{counts}-seed{self.data_seed}"
+        return f"{puzzle.key}-boards{counts}-seed{self.data_seed}"
 
     @property
     def tokens(self) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from leadline.config import ConfigError
 from leadline.finding import Finding
+from leadline.plain import plural
 from trainables.grids.grid import LARGEST, decode, encode
 from trainables.grids.rules.registry import RULES, TRAINED, held_out, is_held, training
 from trainables.grids.rules.rule import Rule, same
@@ -301,7 +302,14 @@ class GridRules(GridPuzzle):
         Another answer is one that a rule gives that agrees with all demonstrations.
         """
         trained = ", ".join(rule.name for rule in self.trained)
-        found = [Finding("rules", False, self.train_rules, f"{self.train_rules} rules are trained on: {trained}.")]
+        found = [
+            Finding(
+                "rules",
+                False,
+                self.train_rules,
+                f"{plural(self.train_rules, 'rule is', 'rules are')} trained on: {trained}.",
+            )
+        ]
         for split, boards in splits.items():
             if DEMO_INPUTS in boards.extra:
                 places = range(0, len(boards), -(-len(boards) // SEARCHED))

@@ -24,16 +24,19 @@ def by_unit(values: Array, units: I64) -> Array:
 
 
 def strata(puzzle: Puzzle, boards: Boards) -> I64:
-    """Returns the task of each independent unit, int64 [units], in the units' order.
+    """Returns the task of each independent unit of known boards, int64 [units], in units' order.
 
     Where a task is a unit, each is a stratum of its own, of which a part has about its share.
+    Boards of new tasks are left out: see `divided`.
     """
+    boards, _ = divided(puzzle, boards)
     tasks, first = puzzle.tasks(boards), np.unique(puzzle.units(boards), return_index=True)[1]
     return np.zeros(len(first), dtype=np.int64) if tasks is None else tasks[first]
 
 
 def of_units(puzzle: Puzzle, boards: Boards, chosen: I64) -> Boards:
-    """Returns the boards of some units, given by their places in the units' order."""
+    """Returns the boards of some units, given by their places in what `strata` returns."""
+    boards, _ = divided(puzzle, boards)
     place = np.unique(puzzle.units(boards), return_inverse=True)[1]
     return boards.take(np.flatnonzero(np.isin(place, chosen)))
 

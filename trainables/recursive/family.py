@@ -21,6 +21,7 @@ from leadline.measure import Measure, Metric
 from leadline.task import Split
 from leadline.training.guards.guard import Guard
 from trainables.puzzles import audit
+from trainables.puzzles.config import BOARD_HELP
 from trainables.puzzles.data import build
 from trainables.recursive import baselines
 from trainables.recursive.collapse import COLLAPSE
@@ -86,6 +87,7 @@ class RecursiveFamily(Family[C], Generic[C]):
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = BOARD_HELP
     objective = "exact"
     beside: ClassVar[tuple[str, ...]] = ("robust", "lambda1")
     commands: ClassVar[Mapping[str, str]] = {"failures": "analysis.grids.commands:FAILURES"}

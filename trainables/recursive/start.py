@@ -8,7 +8,7 @@ encoder begins anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from leadline.finding import Finding
 from leadline.measure import Metric
 from leadline.storage import Folder, StorageError
 from trainables.puzzles.data import PuzzleData
-from trainables.recursive.config import ETRMConfig, RecursiveConfig
+from trainables.puzzles.puzzle import Puzzle
+from trainables.puzzles.rules import GridRules
+from trainables.recursive.config import ETRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.model import PUZZLE, RecursiveNet
 
 __all__ = ["START_STEPS", "RecursiveData", "Start", "audit_start", "fits", "read_start"]
@@ -44,6 +46,8 @@ ARCHITECTURE = (
     "q_continue",
 )
 """The fields that decide what the weights of a decoder mean."""
+INNER = ("expansion", "round_to")
+"""Those of them that together decide SwiGLU's inner width, and nothing else."""
 CONTEXT = (
     "puzzle_emb",
     "puzzle_tokens",
@@ -157,14 +161,29 @@ def read_start(family: Family[Any], config: RecursiveConfig, others: Mapping[str
 def _same(name: str, before: RecursiveConfig, config: RecursiveConfig, fields: Sequence[str]) -> None:
     """Refuses weights that mean something else.
 
+    A field that has no effect in one of both is passed over, and so are those of an inner width
+    that comes out the same. Where another field is why it has none, that one differs, too.
+
     Raises:
         ConfigError: naming the fields that differ.
     """
-    pairs = [
-        (field, getattr(before, field), getattr(config, field, None)) for field in fields if hasattr(before, field)
+    alike = _inner(before) == _inner(config)
+    counted = [
+        field
+        for field in fields
+        if hasattr(before, field)
+        and not (alike and field in INNER)
+        and not (before.has_no_effect(field) or config.has_no_effect(field))
     ]
+    pairs = [(field, getattr(before, field), getattr(config, field, None)) for field in counted]
     if differ := [f"{field}: must be {was} (got {now})" for field, was, now in pairs if was != now]:
         raise ConfigError(f"{'; '.join(differ)}, as in {name}, which start names")
+
+
+def _inner(config: RecursiveConfig) -> tuple[int, ...]:
+    """Returns the inner widths of SwiGLU: over the width and, with `mlp_t`, over the tokens."""
+    mixes = isinstance(config, TRMConfig) and config.mlp_t
+    return (config.inner, *([config.inner_of(config.prefix + config.tokens)] if mixes else []))
 
 
 def _alike(start: Start, config: RecursiveConfig) -> None:
@@ -184,11 +203,21 @@ def fits(start: Start, config: RecursiveConfig) -> None:
     """
     _alike(start, config)
     if start.before.prefix != config.prefix:
-        field = (
-            "pooling" if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens else "context_tokens"
-        )
+        field = "context_tokens"
+        if isinstance(config, ETRMConfig) and config.prefix != config.context_tokens:
+            field = "pooling" if start.decoder(config) else "demonstrations"
         tokens = f"{start.before.prefix} tokens stand ahead of the board in {start.name}, which start names"
         raise ConfigError(f"{field}: {tokens}, and {config.prefix} here")
+
+
+def _shown_as(before: RecursiveConfig, config: RecursiveConfig) -> Puzzle:
+    """Returns a start's puzzle, with as many demonstrations as the configuration's where these are
+    nothing to it: where its network read none, and boards are in the same split with any number.
+    """
+    puzzle = before.puzzle
+    if isinstance(puzzle, GridRules) and not before.reads_demonstrations:
+        return replace(puzzle, demonstrations=config.demonstrations)
+    return puzzle
 
 
 def audit_start(config: RecursiveConfig, start: Start) -> Finding:
@@ -201,13 +230,14 @@ def audit_start(config: RecursiveConfig, start: Start) -> Finding:
     """
     fits(start, config)
     before = start.before
-    same = before.data_key == config.data_key and not before.start
+    boards = before.key_of(_shown_as(before, config))
+    same = boards == config.data_key and not before.start
     how = "trained on the same split"
     if not same:
         why = (
             f"itself from a start, {before.start}"
             if before.start
-            else f"trained on {before.data_key}, this is {config.data_key}"
+            else f"trained on {boards}, this is {config.data_key}"
         )
         how = f"{why}, so it may have seen the boards scored here"
     taken = "its decoder" if start.decoder(config) else "all its weights"

@@ -17,8 +17,8 @@ from leadline.measure import Measure
 from leadline.task import Batch, Perturbation, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.puzzles.data import Sampler
-from trainables.puzzles.puzzle import I64, Boards
-from trainables.puzzles.scoring import divided, of_units, strata
+from trainables.puzzles.puzzle import I64
+from trainables.puzzles.scoring import of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
 from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
@@ -219,16 +219,12 @@ class RecursiveTask(Task):
 
     def strata(self, metric: str) -> I64 | None:
         """Returns the tasks of known boards; None for what takes more than the clean rollout."""
-        return strata(self.data.puzzle, self._known) if metric in (*CLEAN, "shape") else None
+        return strata(self.data.puzzle, self.data.validation) if metric in (*CLEAN, "shape") else None
 
     def evaluate_part(self, metric: str, units: I64) -> dict[str, Measure]:
         """Returns the metrics of the clean rollout, with the averaged weights."""
         with self._averaged():
-            return score_clean(self.net, of_units(self.data.puzzle, self._known, units), self.device)
-
-    @property
-    def _known(self) -> Boards:
-        return divided(self.data.puzzle, self.data.validation)[0]
+            return score_clean(self.net, of_units(self.data.puzzle, self.data.validation, units), self.device)
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self.average is None else self.average.applied()

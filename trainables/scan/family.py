@@ -34,6 +34,7 @@ class ScanFamily(Family[ScanConfig]):
     name = "scan"
     Config = ScanConfig
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    input_help = 'a command such as \'jump around left twice\', or JSON of it and a rule: ["jump twice", "jump->walk"]'
     objective = "exact"
     beside = ("exact", "tokens", "held_out")
     claims = "analysis.scan.claims:CLAIMS"

@@ -1,9 +1,10 @@
 """Export of a sweep as files for other programs: `leadline export SWEEP [--to FOLDER]`.
 
 Each table is written as parquet, which keeps types, and as CSV with the same columns; see
-`leadline.analysis.frame` for their meaning. A field whose values are of several types is text in
-both. Lists are lists in parquet, where they hold values of one type, and text with commas in CSV.
-CSV has text in quotation marks, and `""` where there is no value.
+`leadline.analysis.columns` for their meaning. The table of trials has every field as a column. A
+field whose values are of several types is text in both. Lists are lists in parquet, where they hold
+values of one type, and text with commas in CSV. CSV has text in quotation marks, and `""` where
+there is no value.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import csv
 import io
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from leadline import plain
 from leadline.analysis.sweep import Sweep, place
 from leadline.command_line import Command
 from leadline.config import ConfigError, as_text
-from leadline.ledger.history import History
 from leadline.storage import Folder
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ def write(sweep: Sweep, target: Folder) -> list[str]:
     """
     from leadline.analysis import frame
 
-    tables: dict[str, Callable[[History], pandas.DataFrame]]
-    tables = {"trials": frame.table, "reports": frame.reports, "findings": frame.findings, "baselines": frame.baselines}
+    history = sweep.history
+    tables = {
+        "trials": frame.table(history, constants=True),
+        "reports": frame.reports(history),
+        "findings": frame.findings(history),
+        "baselines": frame.baselines(history),
+    }
     written = []
-    for name, build in tables.items():
-        made = build(sweep.history)
+    for name, made in tables.items():
         buffer = io.BytesIO()
         _plain(made, lists=True).to_parquet(buffer, engine="pyarrow", index=False)
         target.write(f"{name}.parquet", buffer.getvalue())

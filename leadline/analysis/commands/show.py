@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
-from leadline.analysis import terminal
+from leadline.analysis import as_json, terminal
 from leadline.analysis.sweep import Sweep, place
 from leadline.command_line import Command, count, local_path, price, trial_number
 from leadline.config import ConfigError
 from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.plain import without_nan
 
 __all__ = ["LEADERBOARD", "LIST", "REPORT", "TRIAL"]
 
@@ -21,6 +23,7 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results", nargs="?", default="results", metavar="RESULTS", help="folder or URI that holds sweeps [results]"
     )
+    parser.add_argument("--json", action="store_true", help="a JSON list, with an object for each sweep")
 
 
 def _sweep_argument(parser: argparse.ArgumentParser) -> None:
@@ -49,17 +52,25 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 def _trial_arguments(parser: argparse.ArgumentParser) -> None:
     _sweep_argument(parser)
     parser.add_argument("number", type=trial_number, metavar="NUMBER", help="the trial's number")
+    parser.add_argument("--json", action="store_true", help="all of it as one JSON object")
 
 
 def _show(page: RenderableType) -> None:
     terminal.console().print(page)
 
 
+def _print_json(values: Any) -> None:
+    print(json.dumps(without_nan(values), indent=2, allow_nan=False))
+
+
 def _list(given: argparse.Namespace) -> None:
     results = place(given.results)
     if not results.exists():
         raise ConfigError(f"{results}: there is no such folder")
-    _show(terminal.sweeps_table(results))
+    if given.json:
+        _print_json(as_json.sweeps(results))
+    else:
+        _show(terminal.sweeps_table(results))
 
 
 def _leaderboard(given: argparse.Namespace) -> None:
@@ -67,7 +78,7 @@ def _leaderboard(given: argparse.Namespace) -> None:
         raise ConfigError("top: applies to the table; --json prints the whole leaderboard")
     sweep = Sweep.open(given.sweep)
     if given.json:
-        print(json.dumps(sweep.leaderboard(), indent=2, allow_nan=False))
+        _print_json(sweep.leaderboard())
     else:
         _show(leaderboard_table(sweep.history, sweep.name, given.top, terminal.console().width))
 
@@ -90,7 +101,11 @@ def _report(given: argparse.Namespace) -> None:
 
 
 def _trial(given: argparse.Namespace) -> None:
-    _show(terminal.trial_page(Sweep.open(given.sweep).trial(given.number)))
+    view = Sweep.open(given.sweep).trial(given.number)
+    if given.json:
+        _print_json(as_json.trial(view))
+    else:
+        _show(terminal.trial_page(view))
 
 
 LIST = Command("the sweeps of a folder", _list_arguments, _list)

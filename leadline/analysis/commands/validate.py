@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from leadline.command_line import Command, count, device
+from leadline.plain import plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,7 +92,7 @@ def _table(compared: list[Comparison]) -> Table:
         table.add_column(heading, justify="left" if heading in ("metric", "compared", "verdict") else "right")
     for one in compared:
         then, now = one.recorded, one.measured
-        by = f"{len(then.units)} units" if then.units else "value, interval, n"
+        by = plural(len(then.units), "unit") if then.units else "value, interval, n"
         here = ("-", "-") if now is None else (f"{now.value:.6g}", f"{now.value - then.value:.2g}")
         table.add_row(one.name, f"{then.value:.6g}", *here, str(then.n), by, one.verdict)
     return table
@@ -116,14 +117,15 @@ def _why(one: Comparison) -> str:
     if now.n != then.n:
         return f"n was {then.n} and is {now.n}"
     if len(now.units) != len(then.units):
-        return f"{len(then.units)} units are recorded, and {len(now.units)} were measured"
+        recorded = plural(len(then.units), "unit is", "units are")
+        return f"{recorded} recorded, and {plural(len(now.units), 'was', 'were')} measured"
     if not then.units:
         return ""
     if not one.units:
         return "value or interval differ, and no unit"
     named = ", ".join(f"{at} ({then.units[at]:.6g}, here {now.units[at]:.6g})" for at in one.units[:SHOWN])
     more = f", and {len(one.units) - SHOWN} more" if len(one.units) > SHOWN else ""
-    return f"{len(one.units)} of {len(then.units)} units differ: {named}{more}"
+    return f"{len(one.units)} of {plural(len(then.units), 'unit differs', 'units differ')}: {named}{more}"
 
 
 VALIDATE = Command("whether a checkpoint scores here what its record says", _arguments, _validate, __doc__ or "")

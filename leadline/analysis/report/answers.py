@@ -15,6 +15,7 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
+from leadline.plain import plural
 from leadline.statistics import rule_of_three
 
 __all__ = ["Answer", "answers", "interval", "luck"]
@@ -102,7 +103,7 @@ def _score(history: History, trial: Trial, unit: str) -> str:
     assert measure is not None, "a replicate has finished"
     count = len(leaderboard.confirmed(history, trial.stratum))
     among = f", best of {count} confirmed" if count > 1 else ""
-    place = f"{history.settings.metric} on {measure.n} test {unit}, {runs} replicate{'s' if runs > 1 else ''}{among}"
+    place = f"{history.settings.metric} on {measure.n} test {unit}, {plural(runs, 'replicate')}{among}"
     return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
 
 
@@ -151,7 +152,7 @@ def _remarks(history: History, trial: Trial, unit: str) -> list[str]:
     if runs == 1:
         found.append("One replicate: the interval leaves out the spread between seeds.")
     elif runs < history.settings.replicates:
-        found.append(f"{history.settings.replicates} replicates were asked for.")
+        found.append(f"{plural(history.settings.replicates, 'replicate was', 'replicates were')} asked for.")
     return found
 
 
@@ -181,12 +182,11 @@ def luck(history: History, stratum: str) -> str:
         return ""
     side, other = ("below", "above") if history.settings.mode == "min" else ("above", "below")
     several = "" if found.everywhere == found.looked else f" ({found.everywhere} over all strata)"
-    plural = "s were" if found.looked != 1 else " was"
-    sentence = f"{found.looked} configuration{plural} looked at{several}."
+    sentence = f"{plural(found.looked, 'configuration was', 'configurations were')} looked at{several}."
     if found.looked > 1:
         expected = f"{number(found.expected)} {side} their mean by luck"
         sentence += f" The best of {found.looked} equally good configurations would score {expected} on validation"
-        sentence += f" (standard deviation {number(found.spread)} over {found.replicates} replicates)"
+        sentence += f" (standard deviation {number(found.spread)} over {plural(found.replicates, 'replicate')})"
         direction = side if found.seen >= 0 else other
         sentence += f"; the winner's score there was {number(abs(found.seen))} {direction} its replicates' mean."
     return sentence

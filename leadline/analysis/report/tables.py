@@ -22,6 +22,7 @@ from leadline.ledger.leaderboard_table import number
 from leadline.ledger.ranges import edges, ranges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
+from leadline.plain import plural
 
 __all__ = [
     "agreement",
@@ -53,13 +54,15 @@ def incomplete(history: History) -> str:
     settings, searched = history.settings, history.search_trials()
     missing = []
     if len(searched) < settings.trials:
-        missing.append(f"{len(searched)} of {settings.trials} trials have been proposed")
+        missing.append(f"{len(searched)} of {plural(settings.trials, 'trial has', 'trials have')} been proposed")
     if unfinished := [trial for trial in history.trials.values() if trial.open]:
-        missing.append(f"{len(unfinished)} trials have not ended ({progress.counts(unfinished)})")
+        missing.append(
+            f"{plural(len(unfinished), 'trial has', 'trials have')} not ended ({progress.counts(unfinished)})"
+        )
     wanted = leaderboard.wanted(history)
     ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
     if not missing and ended < wanted:
-        missing.append(f"{ended} of {wanted} confirmation runs have ended")
+        missing.append(f"{ended} of {plural(wanted, 'confirmation run has', 'confirmation runs have')} ended")
     return "; ".join(missing)
 
 
@@ -256,7 +259,7 @@ def counted(history: History) -> list[tuple[str, str, str]]:
                 (
                     stratum,
                     name,
-                    f"{words} ({count.replicates} replicate{'s' if count.replicates > 1 else ''}, n = {count.n})",
+                    f"{words} ({plural(count.replicates, 'replicate')}, n = {count.n})",
                 )
             )
     return rows

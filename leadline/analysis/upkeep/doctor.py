@@ -23,6 +23,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.mirrored import origin
 from leadline.ledger.retention import needed
+from leadline.plain import plural
 from leadline.storage import Folder
 
 __all__ = ["DAMAGED", "DOCTOR", "Check", "diagnose"]
@@ -126,7 +127,11 @@ def _mirrored(folder: Folder) -> str:
 
 
 def _ledger(chain: Chain) -> Check:
-    counted = f"{chain.segments:,} intact segment{'' if chain.segments == 1 else 's'} with {chain.events:,} events"
+    segments, events = (
+        plural(chain.segments, "intact segment", grouped=True),
+        plural(chain.events, "event", grouped=True),
+    )
+    held = f"{segments} with {events}"
     aside = [f"{name}: set aside by an earlier driver" for name in chain.aside]
     aside += [f"{name}: is in a compacted segment too; the next driver removes it" for name in chain.covered]
     if chain.damage is None and not chain.segments:
@@ -139,8 +144,8 @@ def _ledger(chain: Chain) -> Check:
         )
     if chain.damage is None:
         ending = f"closed: {chain.history.closed}" if chain.history.closed else "not closed"
-        return Check("ledger", "ok", f"{counted}, each following the one before; {ending}", details=aside)
-    found = f"{chain.damage.where} {chain.damage.what}; before it {counted}"
+        return Check("ledger", "ok", f"{held}, each following the one before; {ending}", details=aside)
+    found = f"{chain.damage.where} {chain.damage.what}; before it {held}"
     if chain.damage.tail:
         remedy = (
             "`--resume` sets this last segment aside; its group of events is lost, "
@@ -250,7 +255,7 @@ def _temporary(held: Contents, runs: bool) -> Check:
     found = held.temporary
     if not found:
         return Check("temporary", "ok", "no temporary file")
-    words = f"{len(found)} temporary file{'' if len(found) == 1 else 's'}: {size(sum(found.values()))}"
+    words = f"{plural(len(found), 'temporary file')}: {size(sum(found.values()))}"
     if runs:
         return Check("temporary", "ok", f"{words}; they may be in use")
     return Check("temporary", "warning", words, _COLLECT, [f"{path}: {size(amount)}" for path, amount in found.items()])

@@ -13,6 +13,7 @@ from leadline.ledger import lease
 from leadline.ledger.history import History
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.reader import READING_PATIENCE
+from leadline.plain import plural
 from leadline.storage import TEMPORARY, Folder
 
 __all__ = ["Contents", "Stored", "contents", "damage", "may_run", "size"]
@@ -139,4 +140,4 @@ def damage(folder: Folder, trial: int, name: str) -> str:
 
 def size(amount: int) -> str:
     """Returns a number of bytes in words."""
-    return f"{amount:,} byte{'' if amount == 1 else 's'}"
+    return plural(amount, "byte", grouped=True)

@@ -22,6 +22,7 @@ from leadline.engine.ray import environment
 from leadline.engine.study import Study
 from leadline.engine.supervisor import DONE, FAILED, RESUME, resume_command
 from leadline.engine.sweep_name import candidates, is_free
+from leadline.engine.waiting import waiting
 from leadline.errors import in_one_line
 from leadline.storage import Folder, patiently
 
@@ -99,10 +100,11 @@ def as_job(study: Study, request: options.Request, arguments: Sequence[str], add
             if name
             else ((new, new) for new in candidates(study.name) if _may_be_free(storage / new))
         )
-        for name, running in ids:
-            words = ["python", script, *_arguments(arguments, request, name, storage, root)]
-            if _submit(client, running, name, storage, again(), root, words):
-                break
+        with waiting("the cluster to take the code and the job"):
+            for name, running in ids:
+                words = ["python", script, *_arguments(arguments, request, name, storage, root)]
+                if _submit(client, running, name, storage, again(), root, words):
+                    break
         print(f"submitted as job {running}; follow it again with: {again()}", flush=True)
     return _follow(client, running, f"leadline stop {shlex.quote((storage / name).uri)}", again())
 

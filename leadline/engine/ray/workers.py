@@ -38,6 +38,7 @@ from leadline.heartbeat import Heartbeat
 from leadline.ledger.layout import log_name, trial_folder
 from leadline.ledger.leaderboard_text import Place
 from leadline.measure import Report
+from leadline.plain import plural
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 from leadline.training.micro_batch import out_of_memory
@@ -166,7 +167,7 @@ def _reports(spec: AttemptSpec, world: World) -> Iterator[tuple[Report, dict[str
     log = AttemptLog(Folder.at(spec.folder), f"{attempt_folder(spec.attempt)}/{log_name(world.rank)}")
     log.line(
         f"trial {spec.trial} attempt {spec.attempt} in process {os.getpid()} on {platform.node()}, "
-        f"{world.size} worker(s): {spec.config}"
+        f"{plural(world.size, 'worker')}: {spec.config}"
     )
     try:
         with _counted_warnings(log) as taken:

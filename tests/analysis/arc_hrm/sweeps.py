@@ -46,7 +46,9 @@ def made(arms: dict[str, float], *, padding: float | None = 0.693, replicates: i
             kind: Literal["search", "replicate"] = "search" if of is None else "replicate"
             config = {"seed": number, "pad": pad, "hidden": WIDTHS.get(arm, width)}
             trial = Trial(number, arm, kind, of, {}, config, "finished")
-            measures = {"exact": share(exact), "cells": share(0.9), "cells_without_pad": share(0.75)}
+            measures = {"exact": share(exact), "cells_without_pad": share(0.75)}
+            if pad == "class":
+                measures["cells"] = share(0.9)
             metrics = {f"{split}/{name}": value for split in splits for name, value in measures.items()}
             trial.reports.append(Report(90, 90, 1.0, 0.0, metrics))
             history.trials[number] = trial

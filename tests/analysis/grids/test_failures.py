@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -52,14 +51,7 @@ SMALL: dict[str, Any] = {
 }
 
 ENCODER = ("context_tokens", "encoder_layers")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("LEADLINE_CACHE", str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 @dataclass(frozen=True)
@@ -308,6 +300,17 @@ def test_the_command_answers_and_draws(sweep: str, tmp_path: Path, capsys: pytes
     page = path.read_text()
     assert page.count("<h2>") == len(found["examples"]) == 2
     assert "demo, trial 0: wrong answers" in page
+
+
+def test_without_a_sweep_it_says_whose_command_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rather than that there is none, with a general command of a name like it."""
+    assert main(["failures"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: command: failures, of ")
+    assert "etrm" in said
+    assert said.endswith(" is followed by a sweep: leadline failures SWEEP ...\n")
+    assert main(["failures", "nowhere", "7"]) == 2
+    assert capsys.readouterr().err.endswith("nowhere: there is no such folder\n")
 
 
 def test_bad_words_are_refused(sweep: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

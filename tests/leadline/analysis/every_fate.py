@@ -344,6 +344,8 @@ class Recorded:
     config: dict[str, Any] = field(default_factory=dict)
     trained: dict[str, Any] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    first: float = 0.0
     attempts: int = 0
     failures: int = 0
     began: float | None = None
@@ -440,9 +442,11 @@ class Book:
             config["steps"] *= factor
         trial.budget = self.settings["steps"]
         trial.status, trial.attempts, trial.began = "running", line["attempt"], line["time"]
+        trial.first = trial.first or line["time"]
 
     def _reported(self, trial: Recorded, line: dict[str, Any]) -> None:
         trial.reports.append(line["report"])
+        trial.moments.append(line["time"])
         trial.reason = line["reason"]
         if isinstance(trial.trained["micro_batch"], str) and "micro_batch" in line["report"]["facts"]:
             trial.trained["micro_batch"] = line["report"]["facts"]["micro_batch"]

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from leadline import Sweep
 from leadline.analysis import terminal
 from leadline.commands.dispatch import main
 from leadline.heartbeat import Beat
 from leadline.ledger.layout import trial_folder
+from leadline.ledger.ranges import edges
 
 Build = Any
 
@@ -33,6 +35,8 @@ ROW = [
     "marks",
     "checkpoint",
     "config",
+    "params",
+    "edges",
 ]
 
 
@@ -61,9 +65,45 @@ def test_list(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
     assert "running" in next(line for line in out.splitlines() if "part" in line)
 
 
+def read_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What a command prints, which must be JSON of finite numbers alone."""
+    assert main(arguments) == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    return json.loads(capsys.readouterr().out, parse_constant=refuse)
+
+
+def test_list_as_json_says_what_the_table_says(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = build("whole")
+    whole.train()
+    folder = whole.close()
+    build("begun").close("")
+    (build("torn").close() / "ledger" / "00000001.jsonl").unlink()
+    found = {row["name"]: row for row in read_json(capsys, "list", str(folder.parent), "--json")}
+    row = found["whole"]
+    sweep = Sweep.open(folder)
+    assert (row["state"], row["ended"], row["trials"], row["study"]) == ("finished", 12, 12, "lookahead")
+    for best in row["best"]:
+        trial = sweep.best(lookahead=best["stratum"])
+        assert (best["trial"], best["value"], best["params"]) == (
+            trial.number,
+            trial.trial.value("validation/hinge"),
+            trial.trial.params,
+        )
+    assert len(row["best"]) == 2
+    assert found["begun"]["best"] == []
+    assert set(found["torn"]) == {"name", "unreadable"}
+    assert main(["list", str(folder.parent)]) == 0
+    table = capsys.readouterr().out
+    assert all(f"{best['value']:.4g} (trial {best['trial']})" in " ".join(table.split()) for best in row["best"])
+
+
 def test_list_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", str(tmp_path)]) == 0
     assert "no sweep in" in capsys.readouterr().out
+    assert read_json(capsys, "list", str(tmp_path), "--json") == []
 
 
 def test_list_names_an_unreadable_sweep(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,11 +157,11 @@ def test_warnings_leave_json_alone(build: Build, capsys: pytest.CaptureFixture[s
 
 
 def test_leaderboard_top(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def lines(*words: str) -> int:
+    def rows(*words: str) -> int:
         assert main(["leaderboard", str(finished), *words]) == 0
-        return capsys.readouterr().out.count("\n")
+        return len(re.findall(r"^ +\d+ +\d+ ", capsys.readouterr().out, re.MULTILINE))
 
-    assert lines("--top", "1") + 2 == lines("--top", "2") <= lines()
+    assert rows("--top", "1") + 2 == rows("--top", "2") <= rows()
 
 
 def test_trial_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +173,27 @@ def test_trial_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = capsys.readouterr().out
     for words in ("search, lookahead 10", "(searched)", "attempt-01/step-000000100", "1.0"):
         assert words in trained
+
+
+def test_trial_as_json_says_what_the_page_says(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = Sweep.open(finished)
+    for number, view in enumerate(sweep.trials):
+        found = read_json(capsys, "trial", str(finished), str(number), "--json")
+        trial = view.trial
+        assert (found["trial"], found["kind"], found["of"], found["stratum"]) == (
+            number,
+            trial.kind,
+            trial.of,
+            trial.stratum,
+        )
+        assert (found["status"], found["attempts"], found["failures"]) == (trial.status, trial.attempts, trial.failures)
+        assert (found["config"], found["params"], found["edges"]) == (trial.config, trial.params, edges(trial))
+        assert [report["step"] for report in found["reports"]] == [report.step for report in view.reports]
+        assert [report["metrics"] for report in found["reports"]] == [
+            report.to_dict()["metrics"] for report in view.reports
+        ]
+    diverged = read_json(capsys, "trial", str(finished), "5", "--json")["reports"]
+    assert None in [report["metrics"]["validation/hinge"]["value"] for report in diverged]
 
 
 def test_trial_page_of_a_budget_in_samples(build: Build, capsys: pytest.CaptureFixture[str]) -> None:

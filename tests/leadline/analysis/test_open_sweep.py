@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from leadline import Sweep
-from leadline.analysis.frame import COLUMNS
+from leadline.analysis.columns import COLUMNS, REPORTS
 from leadline.checkpoint import CheckpointStore
 from leadline.commands import train
 from leadline.config import ConfigError
@@ -178,15 +179,49 @@ def test_leaderboard_is_the_ledgers_own(finished: Path) -> None:
 def test_table(finished: Path) -> None:
     sweep = Sweep.open(finished)
     table = sweep.table()
-    assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS)
-    assert all(column.startswith("config.") for column in table.columns[len(COLUMNS) :])
+    first = ["trial", "stratum", "status", "value", "params.width", "config.lr", "config.margin"]
+    assert list(table.columns[: len(first)]) == first
+    assert [name for name in table.columns if name in COLUMNS] == list(COLUMNS)
+    assert table.columns[len(first) :].tolist()[-3:] == ["config.seed", "config.lookahead", "config.layers"]
     assert table["trial"].tolist() == [view.number for view in sweep.trials]
     best = sweep.best(lookahead=100)
     row = table.set_index("trial").loc[best.number]
     assert (row["value"], row["config.lookahead"]) == (best.trial.value("validation/hinge"), 100)
-    assert row["config.layers"] == tuple(best.config["layers"])
+    assert (row["config.layers"], row["params.width"]) == (tuple(best.config["layers"]), best.params["width"])
     assert pandas.isna(row["test"])
-    assert table[table["kind"] == "replicate"]["test"].notna().all()
+    replicates = table[table["kind"] == "replicate"]
+    assert replicates["test"].notna().all()
+    assert replicates["params.width"].isna().all()
+
+
+def test_every_field_is_a_column_or_a_constant(finished: Path) -> None:
+    sweep = Sweep.open(finished)
+    folded, whole = sweep.table(), sweep.table(constants=True)
+    constants = folded.attrs["constants"]
+    assert (constants["pool"], constants["steps"], whole.attrs["constants"]) == (64, 400, {})
+    for view in sweep.trials:
+        for name, value in view.config.items():
+            value = tuple(value) if isinstance(value, list) else value
+            assert whole.loc[view.number, f"config.{name}"] == value
+            assert (f"config.{name}" in folded) == (name not in constants)
+            assert constants.get(name, value) == value
+
+
+def test_equal_values_of_two_types_are_no_constant(build: Build) -> None:
+    made = build()
+    made.train(2)
+    sweep = Sweep.open(made.close())
+    first, second = (trial.config for trial in sweep.history.trials.values())
+    first["flag"], second["flag"], first["whole"] = 1, True, 7
+    table = sweep.table()
+    assert "config.flag" in table
+    assert table.attrs["constants"]["whole"] == 7, "the trial that lacks it does not differ"
+
+
+def test_the_help_lists_the_columns() -> None:
+    for method, columns in ((Sweep.table, COLUMNS), (Sweep.reports, REPORTS)):
+        told = " ".join((inspect.getdoc(method) or "").split())
+        assert all(f"{name} {meaning}" in told for name, meaning in columns.items())
 
 
 def test_table_of_nothing(build: Build) -> None:

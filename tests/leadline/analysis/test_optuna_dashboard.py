@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -16,8 +17,11 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna_dashboard import get_note
 
 from leadline import Sweep
+from leadline.analysis import notes
+from leadline.analysis.commands.optuna_dashboard import journal
 from leadline.commands.dispatch import main
 
 Build = Any
@@ -36,19 +40,64 @@ def written(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     return path
 
 
-def test_a_study_per_stratum(written: Path, finished: Path) -> None:
+NAMES = [
+    "demo",
+    "demo, lookahead 10",
+    "demo, lookahead 10, at 100 steps",
+    "demo, lookahead 100",
+    "demo, lookahead 100, at 100 steps",
+]
+
+
+def test_a_study_of_the_sweep_and_of_each_stratum(written: Path, finished: Path) -> None:
     history = Sweep.open(finished).history
     storage = JournalStorage(JournalFileBackend(str(written)))
-    assert sorted(optuna.get_all_study_names(storage)) == ["demo, lookahead 10", "demo, lookahead 100"]
+    assert sorted(optuna.get_all_study_names(storage)) == NAMES
+    assert optuna.get_all_study_names(storage)[-1] == "demo", "the newest is shown first"
     study = optuna.load_study(study_name="demo, lookahead 100", storage=storage)
     finite = [trial for trial in history.search_trials() if trial.stratum == "100" and trial.status == "finished"]
     assert study.best_value == min(trial.value("validation/hinge") for trial in finite)
     assert len(study.trials) == sum(trial.stratum == "100" for trial in history.search_trials())
+    assert study.user_attrs["lookahead"] == "100"
+
+
+def test_importances_of_a_stratum_rest_on_all_trials_that_have_a_value(written: Path, finished: Path) -> None:
+    storage = JournalStorage(JournalFileBackend(str(written)))
+    study = optuna.load_study(study_name="demo, lookahead 100, at 100 steps", storage=storage)
+    valued = [
+        trial
+        for trial in Sweep.open(finished).history.search_trials()
+        if trial.stratum == "100" and trial.reports and math.isfinite(trial.reports[0].value("validation/hinge"))
+    ]
+    complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    assert [trial.user_attrs["trial"] for trial in complete] == [trial.number for trial in valued]
+    assert len(valued) > sum(trial.status == "finished" for trial in valued)
+    assert study.user_attrs["compared at"] == 100
+
+
+def test_notes_are_the_dashboards_own(build: Build, tmp_path: Path) -> None:
+    made = build()
+    made.train(4)
+    sweep = Sweep.open(made.close())
+    notes.add(sweep, 1, "look at `lr`" + "!" * 5000, "Ada", 1.8e9)
+    notes.add(sweep, 1, "seen", "Bob", 1.8e9 + 60)
+    path = tmp_path / "journal.log"
+    path.write_bytes(journal(sweep))
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    for name in ("demo", f"demo, lookahead {sweep.trial(1).stratum}"):
+        study = optuna.load_study(study_name=name, storage=storage)
+        noted = {
+            trial.user_attrs["trial"]: get_note(optuna.trial.Trial(study, trial._trial_id)) for trial in study.trials
+        }
+        assert {number for number, note in noted.items() if note} == {1}
+        assert noted[1].startswith("look at `lr`!!")
+        assert noted[1].endswith("!\n\n*Ada, 2027-01-15 08:00:00 UTC*\n\n---\n\nseen\n\n*Bob, 2027-01-15 08:01:00 UTC*")
+        assert "whole trial has" in get_note(study)
 
 
 def test_writing_again_replaces(finished: Path, written: Path) -> None:
     assert main(["dashboard", str(finished), "--to", str(written)]) == 0
-    assert len(optuna.get_all_study_names(JournalStorage(JournalFileBackend(str(written))))) == 2
+    assert len(optuna.get_all_study_names(JournalStorage(JournalFileBackend(str(written))))) == len(NAMES)
 
 
 def test_default_file_and_tensorboard(build: Build, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,11 +160,12 @@ def asked(address: str) -> Any:
 def test_the_real_dashboard_shows_the_studies(written: Path, finished: Path) -> None:
     with served(written) as address:
         found = asked(f"{address}/api/studies")["study_summaries"]
-        assert sorted(study["study_name"] for study in found) == ["demo, lookahead 10", "demo, lookahead 100"]
-        number = next(study["study_id"] for study in found if study["study_name"].endswith("100"))
-        trials = asked(f"{address}/api/studies/{number}?after=0")["trials"]
-    searched = [trial for trial in Sweep.open(finished).history.search_trials() if trial.stratum == "100"]
-    assert len(trials) == len(searched)
-    assert [trial["state"] for trial in trials].count("Complete") == sum(
-        trial.status == "finished" for trial in searched
-    )
+        assert sorted(study["study_name"] for study in found) == NAMES
+        number = next(study["study_id"] for study in found if study["study_name"] == "demo")
+        shown = asked(f"{address}/api/studies/{number}?after=0")
+    assert shown["objective_names"] == ["validation/hinge"]
+    searched = Sweep.open(finished).history.search_trials()
+    assert [trial["number"] for trial in shown["trials"]] == [trial.number for trial in searched]
+    for trial, recorded in zip(shown["trials"], searched, strict=True):
+        value = recorded.value("validation/hinge")
+        assert trial.get("values") == ([value] if math.isfinite(value) and recorded.status != "failed" else None)

@@ -34,31 +34,68 @@ def test_trials_keep_state_value_and_parameters(history: History) -> None:
         for frozen, trial in zip(made.trials, searched, strict=True):
             assert frozen.params == trial.params
             assert frozen.state == STATES[trial.status]
-            if trial.status == "finished":
-                assert frozen.value == trial.value("validation/hinge")
-            if trial.status != "failed" and math.isfinite(trial.value("validation/hinge")):
+            value = trial.value("validation/hinge")
+            told = trial.status != "failed" and math.isfinite(value)
+            assert frozen.value == (value if told else None)
+            assert list(frozen.intermediate_values) == [report.step for report in trial.reports]
+            if told:
                 assert frozen.intermediate_values == {
                     report.step: report.metrics["validation/hinge"].value for report in trial.reports
                 }
 
 
-def test_a_diverged_trial_is_pruned_without_values(history: History) -> None:
+def test_the_study_of_all_strata_has_our_numbers(history: History) -> None:
+    made = study(history, None)
+    searched = history.search_trials()
+    assert [frozen.number for frozen in made.trials] == [trial.number for trial in searched]
+    assert [frozen.params["lookahead"] for frozen in made.trials] == [int(trial.stratum) for trial in searched]
+    assert made.trials[0].distributions["lookahead"] == CategoricalDistribution(history.settings.strata)
+    assert made.metric_names == ["validation/hinge"]
+
+
+def test_a_replicate_before_a_search_trial_holds_its_number(history: History) -> None:
+    made = study(history, None)
+    first = next(trial for trial in history.search_trials() if trial.status == "finished")
+    history.trials[3].kind, history.trials[3].of = "replicate", first.number
+    held = study(history, None).trials
+    assert len(held) == len(made.trials)
+    assert (held[3].state, held[3].params) == (TrialState.FAIL, {})
+    assert held[3].user_attrs["reason"] == f"a replicate of trial {first.number}, no trial of the search"
+    assert held[4].user_attrs["trial"] == 4
+
+
+def test_open_trials_are_waiting_or_running(history: History) -> None:
+    waiting, running, again = [trial for trial in history.search_trials() if trial.stratum == "10"][:3]
+    waiting.status, waiting.attempts = "waiting", 0
+    running.status = "running"
+    again.status = "waiting"
+    states = {frozen.user_attrs["trial"]: frozen for frozen in study(history, "10").trials}
+    assert states[waiting.number].state == TrialState.WAITING
+    assert states[waiting.number].datetime_start is None
+    for trial in (running, again):
+        assert states[trial.number].state == TrialState.RUNNING
+        assert states[trial.number].datetime_complete is None
+        assert states[trial.number].intermediate_values
+
+
+def test_a_diverged_trial_is_pruned_without_a_value(history: History) -> None:
     diverged = history.trials[5]
     assert math.isnan(diverged.value("validation/hinge"))
     frozen = next(trial for trial in study(history, diverged.stratum).trials if trial.user_attrs["trial"] == 5)
-    assert frozen.state == TrialState.PRUNED
-    assert frozen.intermediate_values == {}
+    assert (frozen.state, frozen.value) == (TrialState.PRUNED, None)
+    assert math.isnan(list(frozen.intermediate_values.values())[-1])
 
 
-def test_an_infeasible_trial_is_pruned_without_values(history: History) -> None:
-    """As the searcher was told: whether it was impossible or did not fit the memory."""
+def test_an_infeasible_trial_fails_with_the_reason(history: History) -> None:
+    """Whether it was impossible or did not fit the memory."""
     trial = next(trial for trial in history.search_trials() if trial.status == "finished")
     trial.status, trial.reason = (
         "failed",
         "infeasible: out of memory with micro-batches of 1 row, the smallest tried\nMemoryError",
     )
     frozen = next(one for one in study(history, trial.stratum).trials if one.user_attrs["trial"] == trial.number)
-    assert (frozen.state, frozen.value, frozen.intermediate_values) == (TrialState.PRUNED, None, {})
+    assert (frozen.state, frozen.value) == (TrialState.FAIL, None)
+    assert frozen.user_attrs["reason"] == trial.reason
 
 
 def test_recorded_distributions_are_taken(history: History) -> None:
@@ -113,7 +150,7 @@ def test_lists_that_differ_in_the_last_digit_are_two_choices(history: History) -
 
 def test_trials_have_their_own_times(history: History) -> None:
     trial = next(trial for trial in history.search_trials() if trial.stratum == "10")
-    trial.since, trial.until = 1.75e9, 1.75e9 + 90
+    trial.since, trial.began, trial.until = 1.75e9 - 60, 1.75e9, 1.75e9 + 90
     frozen = study(history, "10").trials[0]
     assert frozen.duration == datetime.timedelta(seconds=90)
     assert frozen.datetime_start is not None
@@ -125,6 +162,11 @@ def test_at_a_rung_all_that_reached_it_are_complete(history: History) -> None:
     made = study(history, "10", at=100)
     values = {trial.user_attrs["trial"]: trial.value for trial in made.trials if trial.state == TrialState.COMPLETE}
     assert values == {trial.number: trial.reports[0].metrics["validation/hinge"].value for trial in reached}
+    ends = {trial.user_attrs["trial"]: trial.datetime_complete for trial in made.trials}
+    for trial in reached:
+        end = ends[trial.number]
+        assert end is not None
+        assert end.timestamp() == pytest.approx(trial.moments[0], abs=1e-5)
 
 
 def test_the_direction_follows_the_mode(build: Build) -> None:

@@ -25,9 +25,10 @@ from hypothesis import given, settings
 from optuna.distributions import distribution_to_json
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna_dashboard import get_note
 
 from leadline import Sweep
-from leadline.analysis import frame
+from leadline.analysis import frame, notes
 from leadline.analysis.commands.optuna_dashboard import FILE
 from leadline.analysis.report import document
 from leadline.commands.dispatch import main
@@ -175,7 +176,7 @@ def rows(book: Book) -> dict[str, list[dict[str, Any]]]:
 def test_tables(events: list[Event]) -> None:
     with stored(events) as (_, sweep, book):
         made = {
-            "trials": sweep.table(),
+            "trials": sweep.table(constants=True),
             "reports": sweep.reports(),
             "findings": frame.findings(sweep.history),
             "baselines": frame.baselines(sweep.history),
@@ -239,16 +240,27 @@ def test_json(events: list[Event]) -> None:
             trial = book.trials[row["trial"]]
             expected = trial_row(book, trial)
             kept = trial.checkpoint and f"trials/{trial.number:04d}/{trial.checkpoint}"
-            expected |= {"checkpoint": kept, "config": trial.trained}
+            expected |= {"checkpoint": kept, "config": trial.trained, "params": trial.proposed["params"]}
             for key, value in row.items():
-                if key != "marks":
+                if key not in ("marks", "edges"):
                     same(value, expected[key], key)
+            assert set(row["edges"]) <= set(row["params"])
         for row, line in zip(board["baselines"], book.of_type("baseline"), strict=True):
             measure = line["metrics"]["validation/score"]
             same(row, {**{key: line[key] for key in ("name", "stratum")}, "value": measure["value"], "n": measure["n"]})
         for row in board["confirmed"]:
             runs = [run for run in book.trials.values() if run.proposed["of"] == row["trial"]]
             assert row["replicates"] == sum(run.status == "finished" for run in runs)
+        for number, trial in book.trials.items():
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                assert main(["trial", str(folder), str(number), "--json"]) == 0
+            found = json.loads(said.getvalue())
+            same(found["reports"], trial.reports)
+            for key in ("status", "attempts", "failures", "wall", "config"):
+                same(found[key], getattr(trial, key), key)
+            for key in ("kind", "of", "stratum", "params"):
+                same(found[key], trial.proposed[key], key)
+            same(found["spent"], book.spent(trial.last))
 
 
 class Tables(HTMLParser):
@@ -400,15 +412,32 @@ def _values(trial: Recorded) -> list[float | None]:
 @given(histories(most=6))
 def test_tensorboard(events: list[Event]) -> None:
     with stored(events) as (folder, sweep, book):
-        tensorboard.write(sweep.history, Folder.at(str(folder / "tensorboard")))
+        place = folder / "tensorboard"
+        tensorboard.write(sweep.history, Folder.at(str(place)))
+        names = {trial.number: _run(trial) for trial in book.trials.values()}
+        columns = {name for trial in book.search for name in _given(trial, book)}
+        assert {path.name for path in place.iterdir()} == {*names.values(), *([tensorboard.TABLE] if columns else [])}
         for trial in book.trials.values():
-            of = trial.proposed["of"]
-            name = f"trial-{trial.number:04d}" if of is None else f"replicate-{trial.number:04d}-of-{of:04d}"
-            _check_scalars(folder / "tensorboard" / name, trial)
-            if trial.attempts or not trial.infeasible:
-                _check_hparams(folder / "tensorboard" / name / "hparams", trial)
-            else:
-                assert not (folder / "tensorboard" / name / "hparams").exists()
+            found = events_of(place / names[trial.number])
+            _check_scalars(found, trial)
+            _check_hparams(found, trial, book)
+        if columns:
+            table = _plugin(events_of(place / tensorboard.TABLE), "experiment")
+            assert {column.name for column in table.hparam_infos} == columns
+            assert [column.name.tag for column in table.metric_infos] == ["validation/score", "validation/other"]
+
+
+def _run(trial: Recorded) -> str:
+    of = trial.proposed["of"]
+    return f"trial-{trial.number:04d}" if of is None else f"replicate-{trial.number:04d}-of-{of:04d}"
+
+
+def _given(trial: Recorded, book: Book) -> dict[str, Any]:
+    """What was searched, and the stratum, which the settings have with its type."""
+    field = book.settings["stratify"]
+    levels = {str(level): level for level in book.settings["strata"]}
+    stratum = {field: levels[trial.proposed["stratum"]]} if field else {}
+    return {**stratum, **trial.proposed["params"]}
 
 
 def events_of(folder: Path) -> Any:
@@ -419,38 +448,47 @@ def events_of(folder: Path) -> Any:
     return made
 
 
-def single(value: float) -> float:
+def _plugin(found: Any, name: str) -> Any:
+    """What a run holds for the plugin of the hyperparameters."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    return getattr(HParamsPluginData.FromString(found.PluginTagToContent("hparams")[f"_hparams_/{name}"]), name)
+
+
+def single(value: float | None) -> float:
     """The value in single precision, which is all that TensorBoard has for a curve."""
     with np.errstate(over="ignore"):
-        return float(np.float32(value))
+        return float(np.float32(math.nan if value is None else value))
 
 
-def _check_scalars(folder: Path, trial: Recorded) -> None:
-    found = events_of(folder)
-    expected: dict[str, list[tuple[int, float]]] = {}
-    for report in trial.reports:
+def _check_scalars(found: Any, trial: Recorded) -> None:
+    expected: dict[str, list[tuple[float, int, float]]] = {}
+    for report, moment in zip(trial.reports, trial.moments, strict=True):
         values = {name: measure["value"] for name, measure in report["metrics"].items()} | report["facts"]
         for name, value in values.items():
-            if value is not None:
-                expected.setdefault(name, []).append((report["step"], single(value)))
+            expected.setdefault(name, []).append((moment, report["step"], single(value)))
     assert set(found.Tags()["scalars"]) == set(expected)
     for name, points in expected.items():
-        same([(point.step, float(point.value)) for point in found.Scalars(name)], points, name)
+        same([(point.wall_time, point.step, float(point.value)) for point in found.Scalars(name)], points, name)
 
 
-def _check_hparams(folder: Path, trial: Recorded) -> None:
-    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+ENDS = {"finished": 1, "failed": 2, "running": 3}
+"""TensorBoard's numbers for success, failure and running; 0 is unknown."""
 
-    found = events_of(folder)
-    content = found.PluginTagToContent("hparams")["_hparams_/session_start_info"]
-    held = HParamsPluginData.FromString(content).session_start_info.hparams
-    assert set(held) == set(trial.config)
-    for name, value in trial.config.items():
-        kind = held[name].WhichOneof("kind")
-        same(getattr(held[name], kind), _hparam(value), name)
-    value = trial.value("validation/score")
-    assert [one.value for one in found.Scalars("validation/score")] if value is not None else True
-    assert ("validation/score" in found.Tags()["scalars"]) == (value is not None)
+
+def _check_hparams(found: Any, trial: Recorded, book: Book) -> None:
+    given = {} if trial.proposed["kind"] == "replicate" else _given(trial, book)
+    if not given:
+        assert "hparams" not in found.summary_metadata or not found.PluginTagToContent("hparams")
+        return
+    start, end = _plugin(found, "session_start_info"), _plugin(found, "session_end_info")
+    assert set(start.hparams) == set(given)
+    for name, value in given.items():
+        held = start.hparams[name]
+        same(getattr(held, held.WhichOneof("kind")), _hparam(value), name)
+    assert start.start_time_secs == (trial.first or trial.proposed["time"])
+    assert end.status == ENDS.get(trial.status, 0)
+    assert end.end_time_secs == (0 if trial.status in ("waiting", "running") else trial.until)
 
 
 def _hparam(value: Any) -> Any:
@@ -460,49 +498,109 @@ def _hparam(value: Any) -> Any:
     return float(value) if isinstance(value, int) and abs(value) <= 2**53 else text(value)
 
 
-STATES = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
-
-
 @few
 @given(histories())
 def test_optuna(events: list[Event]) -> None:
-    with stored(events) as (folder, _, book):
+    with stored(events) as (folder, sweep, book):
+        notes.add(sweep, 0, "**why** is it so?", "Ada", 1.8e9)
         assert main(["dashboard", str(folder)]) == 0
         storage = JournalStorage(JournalFileBackend(str(folder / FILE)))
-        for stratum in book.strata:
-            field = book.settings["stratify"]
-            study = optuna.load_study(study_name=f"every, {field} {stratum}" if field else "every", storage=storage)
+        field = book.settings["stratify"]
+        last = max(trial.number for trial in book.search)
+        whole = optuna.load_study(study_name="every", storage=storage)
+        assert [frozen.number for frozen in whole.trials] == [*range(last + 1)]
+        for frozen in whole.trials:
+            _check_frozen(frozen, book.trials[frozen.number], book, field)
+        trial = optuna.trial.Trial(whole, whole.trials[0]._trial_id)
+        assert get_note(trial) == "**why** is it so?\n\n*Ada, 2027-01-15 08:00:00 UTC*"
+        assert get_note(whole).startswith("* Values are validation/score; a whole trial has ")
+        names: dict[str, str | None] = {"every": None}
+        if field:
+            names |= {f"every, {field} {stratum}": stratum for stratum in book.strata}
+        found = optuna.get_all_study_names(storage)
+        assert {name.partition(", at ")[0] for name in found} == set(names)
+        for name in found:
+            study = optuna.load_study(study_name=name, storage=storage)
             assert study.direction.name == {"min": "MINIMIZE", "max": "MAXIMIZE"}[book.settings["mode"]]
-            ended = [
-                trial
-                for trial in book.search
-                if trial.proposed["stratum"] == stratum and trial.status not in ("waiting", "running")
-            ]
-            for frozen, trial in zip(study.trials, ended, strict=True):
-                _check_frozen(frozen, trial, book)
+            assert study.metric_names == ["validation/score"]
+            rung = name.partition(", at ")[2].split(" ")[0]
+            stratum = names[name.partition(", at ")[0]]
+            searched = [trial for trial in book.search if stratum in (None, trial.proposed["stratum"])]
+            kept = [one for one in study.trials if len(one.user_attrs) > 2]
+            for frozen, recorded in zip(kept, searched, strict=True):
+                _check_frozen(frozen, recorded, book, None if stratum else field, int(rung) if rung else None)
 
 
-def _check_frozen(frozen: optuna.trial.FrozenTrial, trial: Recorded, book: Book) -> None:
-    value = trial.value("validation/score")
-    state = "FAIL" if trial.status == "stopped" and not trial.reports else STATES[trial.status]
-    if trial.infeasible or (state == "COMPLETE" and value is None):
+STATES = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
+
+
+def _check_frozen(
+    frozen: optuna.trial.FrozenTrial, trial: Recorded, book: Book, field: str | None, at: int | None = None
+) -> None:
+    if trial.proposed["kind"] == "replicate":
+        said = f"a replicate of trial {trial.proposed['of']}, no trial of the search"
+        assert (frozen.state.name, frozen.params) == ("FAIL", {})
+        assert frozen.user_attrs == {"trial": trial.number, "reason": said}
+        return
+    points = [
+        (book.spent(report), report["metrics"]["validation/score"]["value"], moment)
+        for report, moment in zip(trial.reports, trial.moments, strict=True)
+    ]
+    curve = {spent: math.nan if value is None else value for spent, value, _ in points if at is None or spent <= at}
+    value = trial.value("validation/score") if at is None else curve.get(at, math.nan)
+    value = None if value is None or math.isnan(value) else value
+    state = "FAIL" if trial.status == "stopped" and not trial.reports else STATES.get(trial.status, "WAITING")
+    if trial.status == "waiting" and trial.attempts:
+        state = "RUNNING"
+    if at is not None and value is not None:
+        state = "COMPLETE"
+    elif state == "COMPLETE" and value is None:
         state = "PRUNED"
     assert frozen.state.name == state
-    same(frozen.value, value if state == "COMPLETE" else None)
-    curve = {book.spent(report): report["metrics"]["validation/score"]["value"] for report in trial.reports}
-    same(frozen.intermediate_values, curve if trial.status != "failed" and value is not None else {})
-    params = {name: text(one) if isinstance(one, list) else one for name, one in trial.proposed["params"].items()}
+    same(frozen.value, value if state in ("COMPLETE", "PRUNED") else None)
+    same(frozen.intermediate_values, curve)
+    _check_params(frozen, trial, book, field)
+    moments = {spent: moment for spent, _, moment in reversed(points)}
+    ends = state not in ("WAITING", "RUNNING")
+    since = None if state == "WAITING" else trial.first or trial.proposed["time"]
+    until = (trial.until if at is None else moments.get(at, trial.until)) if ends else None
+    for moment, expected in ((frozen.datetime_start, since), (frozen.datetime_complete, until)):
+        assert (moment and moment.timestamp()) == (expected and pytest.approx(expected, abs=1e-5))
+    _check_attributes(frozen.user_attrs, trial, book)
+
+
+def _check_params(frozen: optuna.trial.FrozenTrial, trial: Recorded, book: Book, field: str | None) -> None:
+    drawn = {name: json.loads(one) for name, one in trial.proposed["distributions"].items()}
+    params = dict(trial.proposed["params"])
+    if field:
+        levels = book.settings["strata"]
+        params[field] = next(level for level in levels if str(level) == trial.proposed["stratum"])
+        drawn[field] = {"name": "CategoricalDistribution", "attributes": {"choices": levels}}
     assert set(frozen.params) == set(params)
     for name, one in params.items():
-        same(frozen.params[name], one, name)
-    for name, drawn in trial.proposed["distributions"].items():
-        expected = json.loads(drawn)
+        same(frozen.params[name], text(one) if isinstance(one, list) else one, name)
+    for name, expected in drawn.items():
         if "choices" in expected["attributes"]:
             choices = [text(one) if isinstance(one, list) else one for one in expected["attributes"]["choices"]]
             expected["attributes"]["choices"] = choices
         same(json.loads(distribution_to_json(frozen.distributions[name])), expected, name)
-    last = trial.last["step"] if trial.last else 0
-    assert frozen.user_attrs == {"trial": trial.number, "step": last, "reason": trial.reason}
-    for moment, expected in ((frozen.datetime_start, trial.proposed["time"]), (frozen.datetime_complete, trial.until)):
-        assert moment is not None
-        assert moment.timestamp() == pytest.approx(expected, abs=1e-5)
+
+
+def _check_attributes(found: dict[str, Any], trial: Recorded, book: Book) -> None:
+    """All but the marks, which are sentences about other cells, and the ends of the interval."""
+    stratum = {"stratum": trial.proposed["stratum"]} if book.settings["stratify"] else {}
+    expected = {"trial": trial.number, "status": trial.status, "reason": trial.reason, **stratum}
+    expected["step"] = trial.last["step"] if trial.last else 0
+    assert next(iter(found)) == "trial"
+    told = {name: value for name, value in found.items() if name in expected}
+    assert told == {name: value for name, value in expected.items() if value != ""}
+    runs = [
+        run
+        for run in book.trials.values()
+        if run.proposed["of"] == trial.number and run.status == "finished" and run.value("test/score") is not None
+    ]
+    assert found.get("replicates", 0) == len(runs)
+    if runs:
+        units = [unit for run in runs for unit in run.measure("test/score")["units"]]
+        assert found["confirmed"] == pytest.approx(sum(units) / len(units))
+    assert set(found) <= {*expected, "marks", "confirmed", "confirmed low", "confirmed high", "replicates"}

@@ -56,7 +56,7 @@ def test_a_longer_budget_brings_rungs_and_keeps_those_that_are_there() -> None:
     assert list(asha.table) == [1, 3]
     asha.extend(30)
     assert asha.table == {1: {0: 0.5}, 3: {0: 0.5}, 9: {}, 27: {}}
-    assert asha.report(0, 9, 0.5).reason == "rung 9: 0.5 is within the cut-off 0.5 of 1 trials"
+    assert asha.report(0, 9, 0.5).reason == "rung 9: 0.5 is within the cut-off 0.5 of 1 trial"
     assert asha.report(0, 30, 0.5).action == "finish"
 
 
@@ -142,7 +142,7 @@ def test_a_trial_in_its_last_stage_is_not_compared_with_those_in_an_earlier_one(
     asha = Asha(grace=1, reduction=2, budget=8)
     for trial in range(5):
         asha.report(trial, 1, 0.1, judged_from=0.5)
-    assert asha.report(5, 1, 0.9).reason == "rung 1: 0.9 is within the cut-off 0.9 of 1 trials"
+    assert asha.report(5, 1, 0.9).reason == "rung 1: 0.9 is within the cut-off 0.9 of 1 trial"
 
 
 def test_a_value_that_is_not_finite_stops_in_any_stage() -> None:
@@ -154,7 +154,7 @@ def test_a_spared_trial_goes_on_and_says_why() -> None:
     asha.report(0, 1, 0.2)
     decision = asha.report(1, 2, 0.4, spared="nobody is stopped")
     assert decision.action == "continue"
-    assert decision.reason == "rung 2: 0.4 is within the cut-off 0.4 of 1 trials"
+    assert decision.reason == "rung 2: 0.4 is within the cut-off 0.4 of 1 trial"
     assert asha.report(2, 1, 0.5, spared="nobody is stopped").reason == (
         "rung 1: 0.5 is worse than the cut-off 0.4 of 3 trials; not stopped, as nobody is stopped"
     )

@@ -6,11 +6,14 @@ import dataclasses
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from leadline.engine.director import Assignment, Director
 from leadline.engine.display import Display
-from tests.leadline.engine.test_director import BASE, _report
+from leadline.ledger import leaderboard
+from leadline.ledger.ranges import words
+from tests.leadline.engine.test_director import BASE, Simulation, _report
 from tests.leadline.toy_study import STUDY
 
 
@@ -21,7 +24,7 @@ def test_the_time_left_is_what_reports_say_that_the_rest_costs() -> None:
     display = Display(director, "x", Console(file=io.StringIO()))
 
     def left() -> str:
-        found = re.search(r", (\S+) left\]", display.line())
+        found = re.search(r", (\S+) of training left\]", display.line())
         assert found
         return found[1]
 
@@ -34,6 +37,34 @@ def test_the_time_left_is_what_reports_say_that_the_rest_costs() -> None:
     first = start()
     assert left() == "?"
     director.reported(0, dataclasses.replace(_report(first.config, 1, False), seconds=8.0, overhead=2.0))
-    assert left() == "~1:56", "10 s for each of 4 * 19/6 - 1 steps"
+    assert left() == "~1:33", "8 s for each of 4 * 19/6 - 1 steps; the pause for scores is no training"
     start()
-    assert left() == "~0:58", "with two at a time"
+    assert left() == "~0:46", "with two at a time"
+
+
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_the_live_table_has_the_best_and_what_runs_with_what_was_searched(width: int) -> None:
+    director = Simulation(BASE).run(60).director
+    running, history = director.running(), director.history
+    assert running
+    console = Console(file=io.StringIO(), width=width)
+    console.print(Display(director, "x", console).tables())
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    best, _, now = text.partition("running now")
+    shown = [line.split() for line in now.splitlines()]
+    for trial in running:
+        row = next(row for row in shown if row[:2] == [str(trial.number), trial.stratum])
+        assert row[2] == str(trial.step)
+    if width == 160:
+        assert all(words(history.finalist(trial)) in now for trial in running)
+        leaders = [leaderboard.ranked(history, stratum)[0] for stratum in "12"]
+        assert all(words(trial) in best for trial in leaders if trial.measure("validation/error"))
+    assert "…" not in text
+    assert max(map(len, text.splitlines()[1:])) <= width
+
+
+def test_a_line_says_at_once_how_a_sweep_stands() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    director = Simulation(BASE).run(20).director
+    Display(director, "x", console).tick()
+    assert "x: " in console.file.getvalue()  # type: ignore[attr-defined]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
-import multiprocessing.context
 import os
 import shutil
 import signal
@@ -32,7 +30,7 @@ from leadline.ledger.reader import scan
 from leadline.ledger.retention import needed
 from leadline.ledger.segments import Ledger, read
 from leadline.storage import Folder
-from tests.conftest import S3Server
+from tests.conftest import S3Server, processes
 from tests.leadline.engine.test_bad_input import main
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.in_process_sweep import play
@@ -267,21 +265,11 @@ def sweep(source: str, place: str) -> None:
     play(Folder.at(source), SETTINGS, mirror=place)
 
 
-@pytest.fixture(scope="module")
-def processes() -> multiprocessing.context.ForkServerContext:
-    """Processes that have imported everything when they begin."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload([__name__])
-    return made
-
-
 @pytest.mark.parametrize("files", [2, 6, 12])
-def test_killed_in_the_middle_and_continued(
-    source: Folder, place: str, files: int, processes: multiprocessing.context.ForkServerContext
-) -> None:
+def test_killed_in_the_middle_and_continued(source: Folder, place: str, files: int) -> None:
     """A process that sweeps is killed once the mirror has so many files, then another goes on."""
     target = Folder.at(place) / "a"
-    process = processes.Process(target=sweep, args=(source.uri, place))
+    process = processes().Process(target=sweep, args=(source.uri, place))
     process.start()
     wait_for(lambda: not process.is_alive() or len(target.sizes(recursive=True)) >= files, 240)
     process.kill()

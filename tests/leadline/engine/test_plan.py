@@ -14,6 +14,7 @@ from leadline.engine.director import Assignment, Director
 from leadline.engine.search import Space
 from leadline.ledger.events import Event
 from leadline.measure import Measure, Report
+from leadline.plain import plural
 from leadline.storage import Folder
 from leadline.task import Batch, Split
 from tests.conftest import Clock
@@ -63,10 +64,10 @@ def test_sizes_that_make_a_search_pointless_are_said(change: dict[str, int], sai
 )  # fmt: skip
 def test_a_space_of_fewer_configurations_than_trials_is_said(space: Space, points: int | None) -> None:
     chosen = dataclasses.replace(BASE, stratify=None, strata=(None,), trials=6)
-    said = [line for line in plan.warnings_of(chosen, space) if "configurations" in line]
+    said = [line for line in plan.warnings_of(chosen, space) if "configuration" in line]
     assert said == (
         [] if points is None else
-        [f"the first proposals are from a space of {points} configurations, fewer than the 6 trials per stratum: "
+        [f"the search space has {plural(points, 'configuration')}, fewer than the 6 trials per stratum: "
          "a repeated one is not trained again"]
     )  # fmt: skip
 

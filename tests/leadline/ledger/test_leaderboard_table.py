@@ -6,8 +6,10 @@ import io
 import pytest
 from rich.console import Console
 
+from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
 from leadline.ledger.leaderboard_table import leaderboard_table
+from leadline.ledger.ranges import LEGEND, edges, words
 from leadline.measure import Measure, Report
 from tests.leadline.engine.test_director import BASE, Simulation
 
@@ -38,7 +40,7 @@ def test_counts_are_shown_with_their_smallest_and_largest_value() -> None:
     for count, trial in zip((3, 8), replicates, strict=True):
         trial.reports[-1] = with_counts(trial.reports[-1], count)
     assert "5.5 (3 to 8)" in shown(history, 160)
-    assert "5.5" not in shown(history, 100), "a narrow terminal has fewer columns"
+    assert "5.5" not in shown(history, 80), "a narrow terminal has fewer columns"
 
 
 @pytest.mark.parametrize(("units", "words"), [((9.0, 9.1, 9.2, 9.3), ""), ((), ", unpaired")])
@@ -78,8 +80,27 @@ def test_what_does_not_fit_is_left_out_rather_than_cut_off() -> None:
     for trial in history.trials.values():
         more = {f"validation/{name}": Measure.exact(3, 50) for name in names}
         trial.reports[-1] = dataclasses.replace(trial.reports[-1], metrics={**trial.reports[-1].metrics, **more})
-    for width, fitting in ((150, (names[0], names[2])), (160, names[:2]), (170, names)):
-        text = shown(history, width)
-        assert [name for name in names if name in text] == list(fitting), width
+    fitting = {}
+    for width in range(80, 230, 10):
+        text = shown(history, width).partition("confirmed: ")[0]
+        fitting[width] = [name for name in names if name in text]
         assert "…" not in text
         assert "marks" in text
+    assert (fitting[80], fitting[220]) == ([], list(names))
+    assert [names[0], names[2]] in fitting.values(), "what is narrow takes the room that the wide one needs"
+
+
+def test_what_was_searched_is_shown_where_there_is_room_and_never_cut() -> None:
+    history = Simulation(BASE).run().director.history
+    best = [trial for stratum in "12" for trial in leaderboard.ranked(history, stratum)[:2]]
+    assert any(edges(trial) for trial in best)
+    expected = [word for trial in best for word in words(trial).split()]
+    widths = {}
+    for width in range(60, 200, 5):
+        text = shown(history, width)
+        widths[width] = "searched" in text
+        assert [word for word in text.split() if word.startswith(("lr=", "offset="))] == (
+            expected if widths[width] else []
+        ), width
+        assert (LEGEND in " ".join(text.split())) == widths[width]
+    assert (widths[60], widths[195]) == (False, True)

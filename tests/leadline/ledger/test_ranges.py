@@ -13,7 +13,8 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from leadline.ledger.ranges import Range
+from leadline.ledger.history import Trial
+from leadline.ledger.ranges import Range, words
 
 LR = FloatDistribution(1e-4, 1e-2, log=True)
 
@@ -53,3 +54,12 @@ def test_words(distribution: BaseDistribution, words: str) -> None:
 )
 def test_edges(distribution: BaseDistribution, value: Any, edge: str | None) -> None:
     assert Range.of(distribution_to_json(distribution)).edge(value) == edge
+
+
+def test_words_of_a_trial_mark_what_is_at_an_edge() -> None:
+    params = {"lr": 0.00013249, "rows": 512, "layers": [128, 64], "skip": True, "pool": "mean"}
+    drawn = {"lr": LR, "rows": IntDistribution(256, 512, step=64), "pool": CategoricalDistribution(["mean", "max"])}
+    distributions = {name: distribution_to_json(one) for name, one in drawn.items()}
+    trial = Trial(3, "10", "search", None, params, dict(params), distributions=distributions)
+    assert words(trial) == "lr=0.000132* rows=512* layers=128,64 skip=True pool=mean"
+    assert words(Trial(4, "10", "replicate", 3, {}, dict(params))) == ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.multiprocessing.spawn import spawn
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
+from leadline.curriculum import Curriculum, StageClock, Vocabulary
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
 from leadline.measure import Measure, Report
@@ -24,10 +29,11 @@ from leadline.task import Split
 from leadline.training import validation
 from leadline.training.guards.validation_cost import ValidationCost
 from leadline.training.loop import Loop
+from leadline.training.step import World
 from leadline.training.validation import Validation, order
 from tests.leadline.engine.test_director import BASE
 from tests.leadline.in_process_sweep import play
-from tests.leadline.toy import TOY, ToyConfig, ToyTask
+from tests.leadline.toy import TOY, Toy, ToyConfig, ToyTask
 from tests.leadline.training.guards.mistakes import findings, interval
 
 UNITS = 400
@@ -177,11 +183,15 @@ def test_a_part_without_the_metric_is_an_error() -> None:
         _validation(Without()).score(1.0, 1.0, due=False)
 
 
+def _parts_of_two(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(validation, "LEAST_SECONDS", -1.0)
+    patch.setattr(validation, "LEAST_UNITS", 2)
+
+
 @pytest.fixture
 def _parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes parts of the toy's four rows, however fast they are scored."""
-    monkeypatch.setattr(validation, "LEAST_SECONDS", -1.0)
-    monkeypatch.setattr(validation, "LEAST_UNITS", 2)
+    _parts_of_two(monkeypatch)
 
 
 FIELDS = {"steps": 60, "eval_every": 10, "validation_share": 1e-9}
@@ -225,6 +235,95 @@ def test_a_sweep_judges_by_whole_scores_alone(tmp_path: Path) -> None:
     name = leaderboard.objective(director.history)
     best = leaderboard.ranked(director.history, "1")[0]
     assert best.value(name) == best.reports[-1].value(name)
+
+
+RULED = Curriculum.of(("a:2/3:until=error<=0.1", "b:1/3"), Vocabulary(metrics=("error",)))
+"""The first stage ends by its rule well before its share of the budget."""
+
+
+class _RuledTask(ToyTask):
+    def __init__(self, config: ToyConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.clock = StageClock(RULED, config.steps)
+        self.scored = 0
+
+    def _errors(self, units: npt.NDArray[np.int64]) -> dict[str, Measure]:
+        self.scored += 1
+        return super()._errors(units)
+
+
+class _Ruled(Toy):
+    def task(self, config: ToyConfig, data: Any, device: torch.device) -> ToyTask:
+        return _RuledTask(config, device)
+
+
+def _lives(folder: Path, world: World) -> tuple[list[Report], Loop]:
+    """The reports of a trial that is abandoned after its first one and goes on."""
+    config, store = TOY.config({**FIELDS, "steps": 12, "eval_every": 2}), Folder.at(str(folder))
+    begun = Loop(_Ruled(), config, None, store=CheckpointStore(store), world=world, rungs=(10,)).run()
+    next(begun)
+    again = Loop(_Ruled(), config, None, store=CheckpointStore(store, 2), world=world, rungs=(10,))
+    return list(again.run()), again
+
+
+def _as_worker(rank: int, folder: str) -> None:
+    """Runs in one of two processes that have met in a file."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    with pytest.MonkeyPatch.context() as patch:
+        _parts_of_two(patch)
+        reports, loop = _lives(Path(folder, "two"), World(rank, 2))
+    dist.destroy_process_group()
+    assert isinstance(loop.task, _RuledTask)
+    found = {"scored": loop.task.scored, "reports": [report.to_dict() for report in reports]}
+    Path(folder, f"worker-{rank}.json").write_text(json.dumps(found))
+
+
+@pytest.mark.usefixtures("_parts")
+def test_two_workers_score_the_parts_that_one_does_and_go_through_the_same_stages(tmp_path: Path) -> None:
+    """A rule goes by all of validation, which the first worker alone scores: the other hears of it."""
+    alone, loop = _lives(tmp_path / "one", World())
+    spawn(_as_worker, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    told = [json.loads((tmp_path / f"worker-{rank}.json").read_text()) for rank in (0, 1)]
+    first, second = ([Report.from_dict(report) for report in one["reports"]] for one in told)
+    assert isinstance(loop.task, _RuledTask)
+    assert [one["scored"] for one in told] == [loop.task.scored, 0]
+    stages = [[(report.step, report.facts["stage"]) for report in reports] for reports in (alone, first, second)]
+    assert stages[0] == stages[1] == stages[2]
+    assert [stage for _, stage in stages[0]] == [0, 0, 1, 1, 1, 1], "the rule ended the stage, not its share"
+    assert [report.whole for report in alone] == [True, True, False, False, True, True]
+    for mine, other in zip(first, alone, strict=True):
+        assert list(mine.metrics) == list(other.metrics)
+        for name, measure in other.metrics.items():
+            assert mine.metrics[name].n == measure.n
+            assert mine.value(name) == pytest.approx(measure.value, abs=1e-5)
+
+
+@pytest.mark.usefixtures("_parts")
+@pytest.mark.parametrize("budget", [9, 6], ids=["a rung of the longer budget", "no rung"])
+def test_trials_that_go_on_under_a_longer_budget_keep_their_part_and_are_judged_by_whole_scores(
+    budget: int, tmp_path: Path
+) -> None:
+    folder = Folder.at(str(tmp_path))
+    settings = dataclasses.replace(
+        BASE, overrides={"validation_share": 1e-9}, budget=budget, trials=3, strata=(1,), confirm=0
+    )
+    cut = play(folder, settings, limit=6)  # so that trials wait at a part, too
+    waiting = [trial for trial in cut.history.trials.values() if trial.open and trial.reports]
+    assert any(not trial.reports[-1].whole for trial in waiting)
+    play(folder, settings)
+    director = play(folder, dataclasses.replace(settings, budget=27))
+    extended = [trial for trial in director.history.search_trials() if trial.extended]
+    assert extended
+    for trial in director.history.search_trials():
+        due = {step for step in (1, 3, 9, *trial.extended, 27) if step <= trial.step}
+        whole = {report.step: report.value("validation/error") for report in trial.reports if report.whole}
+        assert whole.keys() == due, "and no more: nothing has room"
+        judged = director.asha[trial.stratum].judged(trial.number)
+        assert judged == {rung: whole[rung] for rung in judged}
+        assert {report.metrics["part/error"].n for report in trial.reports} == {2}
+        assert trial.value("validation/error") == trial.reports[-1].value("validation/error")
 
 
 def test_a_trial_cut_between_rungs_is_placed_by_its_last_whole_score() -> None:

@@ -113,6 +113,16 @@ def test_all_pad_has_the_score_of_pad(padded_data: PuzzleData) -> None:
     assert found["cells"].n == 6, "tasks"
 
 
+def test_who_is_not_asked_for_pad_has_no_score_by_it(padded_data: PuzzleData) -> None:
+    """Nor is it compared by it with the constant, which has next to nothing else right."""
+    for pad, scored in (("class", True), ("ignored", False)):
+        task = ARC_HRM.task(ARC_HRM.config({**SMALL, "pad": pad}), padded_data, CPU)
+        task.net.eval()
+        found = [task.evaluate("validation"), task.evaluate_part("exact", np.arange(3))]
+        assert [("cells" in measures) for measures in found] == [scored, scored]
+        assert all("cells_without_pad" in measures for measures in found)
+
+
 def test_audits_say_how_much_is_padding_and_that_tasks_are_not_seen(padded_data: PuzzleData) -> None:
     config = ARC_HRM.config({**SMALL, "restart_period": 9})
     found = {finding.guard: finding for finding in ARC_HRM.audit(config, padded_data)}

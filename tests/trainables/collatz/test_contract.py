@@ -20,7 +20,7 @@ from leadline.finding import Finding
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.task import Batch, Split
-from leadline.testing import FamilyContract, Outcome, digest, shared, train
+from leadline.testing import WHOLE, FamilyContract, Outcome, digest, shared, train
 from leadline.training.loop import Loop
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
@@ -293,7 +293,7 @@ def _whole(family: Broken, data: CollatzData, folder: Path, *, count: bool) -> O
 
 
 def _tiny() -> CollatzConfig:
-    return make(CollatzConfig, TINY)
+    return make(CollatzConfig, {**WHOLE, **TINY})
 
 
 def test_data_cannot_be_written_to() -> None:

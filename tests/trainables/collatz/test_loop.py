@@ -14,16 +14,16 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError, make
 from leadline.measure import Measure, Report
 from leadline.storage import Folder
 from leadline.task import Batch, Split
-from leadline.testing import curve, digest, training_state
+from leadline.testing import WHOLE, curve, digest, training_state
 from leadline.training.loop import Loop
 from leadline.training.step import World
+from tests.conftest import two_workers
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData
 from trainables.collatz.family import COLLATZ, CollatzFamily
@@ -35,7 +35,7 @@ FALLING = {"skip": True, "anchor": 0, "lookahead": 10, "batch": 64, "steps": 150
 
 
 def config(**fields: Any) -> CollatzConfig:
-    return make(CollatzConfig, {**TINY, **fields})
+    return make(CollatzConfig, {**WHOLE, **TINY, **fields})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,7 +107,7 @@ def test_a_resumed_run_tells_its_history_and_ends_the_same(data: CollatzData, fo
     names = ["attempt-01/step-000000020", "attempt-01/step-000000040", "attempt-02/step-000000050"]
     assert [report.checkpoint for report in reports] == names
     assert lines[0] == "resumed from attempt-01/step-000000040"
-    assert len(lines) == 2
+    assert len([line for line in lines if not line.startswith("validation cost: ")]) == 2, "but for a slow machine's"
     assert final(folder) == final(Folder.at(str(tmp_path / "whole")))
     seconds = [report.seconds for report in reports]
     assert seconds == sorted(seconds)
@@ -282,7 +282,7 @@ def _worker(world: World, data: CollatzData, folder: Path) -> None:
 
 def test_two_workers_train_what_one_does(data: CollatzData, tmp_path: Path) -> None:
     """Up to rounding: sums are taken in another order."""
-    spawn(_as_worker, args=(str(tmp_path), _worker), nprocs=2)  # type: ignore[no-untyped-call]
+    two_workers(_as_worker, str(tmp_path), _worker)
     first, second = (
         [Report.from_dict(one) for one in json.loads((tmp_path / f"worker-{rank}.json").read_text())] for rank in (0, 1)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from leadline.config import ConfigError, make
 from leadline.testing import digest
 from leadline.training.loop import Loop
 from leadline.training.step import World
+from tests.conftest import two_workers
 from trainables.collatz.config import CollatzConfig
 from trainables.collatz.data import CollatzData, build
 from trainables.collatz.family import COLLATZ
@@ -224,14 +224,7 @@ def _worker(rank: int, folder: str) -> None:
 
 def test_two_workers_mine_the_same(tmp_path: Any) -> None:
     """And halve their learning rate together, though each has its own rows' loss."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    workers = [context.Process(target=_worker, args=(rank, str(tmp_path))) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    two_workers(_worker, str(tmp_path))
     first, second = (torch.load(tmp_path / f"worker-{rank}", weights_only=True) for rank in range(2))
     assert digest(first) == digest(second)
     assert first["task"]["mined"].shape[1] > 30

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +20,7 @@ from trainables.recursive.config import ETRMConfig, TRMConfig
 
 WHOLE: dict[str, Any] = {"task": "arc", "size": 30, "train_boards": 5000}
 SMALL: dict[str, Any] = {"task": "arc", "size": 10, "demonstrations": 3, "augmentations": 5, "batch": 32}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("LEADLINE_CACHE", str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -35,14 +34,7 @@ RULES: dict[str, Any] = {
 ARC: dict[str, Any] = {"task": "arc", "size": 8, "demonstrations": 2, "augmentations": 3, "train_boards": 60}
 NETWORK: dict[str, Any] = {"batch": 8, "hidden": 16, "heads": 2, "round_to": 16, "halt_max_steps": 2}
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("LEADLINE_CACHE", str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 @pytest.fixture(scope="module")

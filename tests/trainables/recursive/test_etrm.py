@@ -12,7 +12,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.multiprocessing.spawn import spawn
 
 from leadline.checkpoint import CheckpointStore
 from leadline.config import ConfigError
@@ -20,6 +19,7 @@ from leadline.measure import Report
 from leadline.storage import Folder
 from leadline.training.loop import Loop
 from leadline.training.step import World
+from tests.conftest import two_workers
 from tests.trainables.recursive.permuted import PERMUTED
 from trainables.puzzles.puzzle import Boards
 from trainables.recursive.collapse import collapse
@@ -505,7 +505,7 @@ def _as_worker(rank: int, folder: str) -> None:
 
 def test_two_workers_cache_what_one_does(tmp_path: Path) -> None:
     """Also on steps in which no slot takes another board, so that the encoder has nothing to encode."""
-    spawn(_as_worker, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    two_workers(_as_worker, str(tmp_path))
     config = PERMUTED.config({**SMALL, "encoding": "cached"})
     stores = [CheckpointStore(Folder.at(str(tmp_path / name)), 1) for name in ("one", "two")]
     list(Loop(PERMUTED, config, PERMUTED.build_data(config), store=stores[0]).run())

@@ -31,7 +31,7 @@ class TestETRM(FamilyContract):
         {"encoder": "recurrent"},
     )
     learns = (
-        {**LEARNS, "mode": "none", "encoder": "standard", "pooling": "none", "steps": 150, "eval_every": 75},
+        {**LEARNS, "mode": "none", "encoder": "standard", "pooling": "none"},
         "accuracy",
         "per-cell most frequent label",
     )

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 from leadline.admission import admission
 from leadline.checkpoint import CheckpointStore
@@ -21,6 +20,7 @@ from leadline.storage import Folder
 from leadline.testing import digest
 from leadline.training.loop import Loop
 from leadline.training.step import World
+from tests.conftest import two_workers
 from trainables.recursive.family import HRM_FAMILY, TRM_FAMILY
 from trainables.recursive.metrics import LADDER, rung
 
@@ -148,7 +148,7 @@ def _as_worker(rank: int, folder: str) -> None:
 
 def test_two_workers_stream_what_one_does(tmp_path: Path) -> None:
     """Each keeps up the carry of its own slots; a checkpoint has them all, and both go on from it. Up to rounding."""
-    spawn(_as_worker, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    two_workers(_as_worker, str(tmp_path))
     run(tmp_path / "one", HRM_FAMILY, **NOISY, explore=0.5, puzzle_emb=8)
     two, one = (CheckpointStore(Folder.at(str(tmp_path / name))).newest() for name in ("two", "one"))
     assert two is not None

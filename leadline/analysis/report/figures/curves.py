@@ -25,6 +25,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.measure import Report
+from leadline.plain import plural
 
 __all__ = ["curves"]
 
@@ -187,8 +188,7 @@ def _beyond(made: go.Figure, values: dict[int, list[float]]) -> list[str]:
     for side, word, extreme in ((-1, "below", min), (1, "above", max)):
         outside = [extreme(reported) for reported in values.values() if _side(made, extreme(reported)) == side]
         if outside:
-            plural = "s" if len(outside) > 1 else ""
-            found.append(f"{len(outside)} trial{plural} {word} this scale, to {number(extreme(outside))}")
+            found.append(f"{plural(len(outside), 'trial')} {word} this scale, to {number(extreme(outside))}")
     return found
 
 

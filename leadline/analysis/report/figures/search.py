@@ -21,6 +21,7 @@ from leadline.analysis.optuna_study import study
 from leadline.analysis.palette import BLUE, GREY, ORANGE
 from leadline.analysis.report.figures.base import figure, literal, stratum_name, stratum_title
 from leadline.ledger.history import History
+from leadline.plain import plural
 
 __all__ = ["LEAST", "importance", "parallel"]
 
@@ -82,7 +83,7 @@ def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
     made, count, where = _compared(history, stratum, LEAST)
     title, name = stratum_title(history, stratum), stratum_name(history, stratum)
     if count < LEAST:
-        return None, f"{name}: {count} trials with a value {where}; importance needs {LEAST}."
+        return None, f"{name}: {plural(count, 'trial')} with a value {where}; importance needs {LEAST}."
     with _quiet():
         try:
             plot = plot_param_importances(
@@ -90,7 +91,7 @@ def importance(history: History, stratum: str) -> tuple[go.Figure | None, str]:
             )
         except (ValueError, RuntimeError):
             return None, f"{name}: the {count} trials {where} tell no parameter from another."
-    return _bars(plot, title), f"{name}: {count} trials {where}."
+    return _bars(plot, title), f"{name}: {plural(count, 'trial')} {where}."
 
 
 def _bars(plot: go.Figure, title: str) -> go.Figure:
@@ -121,13 +122,15 @@ def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
     made, count, where = _compared(history, stratum, LEAST_LINES)
     title, name = stratum_title(history, stratum), stratum_name(history, stratum)
     if count < LEAST_LINES:
-        return None, f"{name}: {count} trials with a value {where}."
+        return None, f"{name}: {plural(count, 'trial')} with a value {where}."
     with _quiet():
         plot = plot_parallel_coordinate(made, target_name=literal(history.settings.metric))
     lines = [trace for trace in plot.data if trace.mode == "lines"]
     if not lines:
         return None, f"{name}: nothing was searched."
-    return _lines(plot, lines, title, minimise=history.settings.mode == "min"), f"{name}: {count} trials {where}."
+    return _lines(
+        plot, lines, title, minimise=history.settings.mode == "min"
+    ), f"{name}: {plural(count, 'trial')} {where}."
 
 
 def _lines(plot: go.Figure, lines: list[go.Scatter], title: str, *, minimise: bool) -> go.Figure:

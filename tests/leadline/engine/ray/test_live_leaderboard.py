@@ -13,6 +13,7 @@ from leadline.engine.ray.live_leaderboard import LiveLeaderboard
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_text import Board, Place, gpu_memory, pace, states
+from leadline.ledger.ranges import LEGEND, words
 from tests.leadline.dashboard_job import MIDDLE, STORAGE, Played
 from tests.leadline.ray_head import head, until
 
@@ -58,8 +59,25 @@ def test_running_trials_are_shown_where_they_run() -> None:
     start = text.index("running now") + 2
     shown = [line.split(" | ") for line in text[start : start + 4]]
     assert [row[0] for row in shown] == [str(trial.number) for trial in found.running()]
-    assert shown[0][-4:] == ["worker-1", "4711", "3", "ab12"]
-    assert all(row[-4:] == ["-"] * 4 for row in shown[1:])
+    assert shown[0][-5:-1] == ["worker-1", "4711", "3", "ab12"]
+    assert all(row[-5:-1] == ["-"] * 4 for row in shown[1:])
+    assert [row[-1] for row in shown] == [words(trial) for trial in found.running()]
+
+
+def test_the_text_says_what_was_searched_of_the_best_and_of_finalists_that_are_confirmed() -> None:
+    source = played()
+    source.director.history.closed = ""
+    history = source.director.history
+    run = next(trial for trial in history.trials.values() if trial.kind == "replicate")
+    run.status = "running"  # as it was
+    assert run.of is not None
+    finalist = history.trials[run.of]
+    lines = Board(history, "demo").text().splitlines()
+    best = next(line for line in lines if line.startswith(f"best: level {finalist.stratum}"))
+    assert f"; searched: {words(finalist)}; marks: " in best
+    row = lines[lines.index("running now") + 2].split(" | ")
+    assert (row[0], row[-1]) == (f"{run.number} (of {run.of})", words(finalist))
+    assert (LEGEND in lines) == any("*" in line for line in lines if line != LEGEND)
 
 
 def test_the_summary_is_one_line_for_each_stratum_with_what_must_be_known() -> None:
