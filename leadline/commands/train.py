@@ -177,6 +177,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, where:
     if admitted.refusals:
         return False
     loop = Loop(family, config, data, store=store, device=place)
+    print(f"training {config.steps} steps, with a report every {config.eval_every}", flush=True)
     with _heartbeat(store, loop):
         for report in loop.run():
             scores = _show(family, report.metrics)
