@@ -311,7 +311,7 @@ def _unconfirmed(sweep: Sweep, answer: Answer, trial: Trial | None) -> tuple[str
 
 
 def command(sweep: Sweep, trial: Trial) -> str:
-    """Returns the Python expression that loads a trial's weights.
+    """Returns a line of Python that loads a trial's weights, whatever the current folder.
 
     It names the best of the stratum where that is the trial, which need not be the search's best.
     """
@@ -319,7 +319,7 @@ def command(sweep: Sweep, trial: Trial) -> str:
     best = progress.best(sweep.history, trial.stratum)
     named = where is not None and best is not None and best.number == trial.number
     which = f"best({where})" if named else f"trial({trial.number})"
-    return f'Sweep.open("{_place(sweep)}").{which}.load()'
+    return f"from leadline import Sweep; model = Sweep.open({json.dumps(str(sweep.folder))}).{which}.load()"
 
 
 def _where(sweep: Sweep, stratum: str) -> str | None:
@@ -331,12 +331,6 @@ def _where(sweep: Sweep, stratum: str) -> str | None:
         return None
     value = next((value for value in strata if str(value) == stratum), stratum)
     return f"{field}={json.dumps(value) if isinstance(value, str) else repr(value)}"
-
-
-def _place(sweep: Sweep) -> str:
-    """Returns `results/NAME` for a sweep in such a folder, else where it lies."""
-    place = str(sweep.folder)
-    return f"results/{sweep.name}" if place.endswith(f"/results/{sweep.name}") else place
 
 
 def first_row(found: Sequence[Row], pairs: Sequence[Comparison]) -> Row | None:

@@ -19,6 +19,7 @@ from leadline.analysis.sweep import Sweep
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.verdicts import Verdict
 from leadline.measure import sign
 
 __all__ = ["Trade", "front", "trade"]
@@ -54,10 +55,23 @@ def trade(sweep: Sweep, found: Sequence[Answer]) -> Trade | None:
     other = worse.most_common(1)[0][0] if worse else known[0]
     contrary = [answer.stratum for answer in found if other in (one.metric for one in answer.contrary)]
     figures = [made for stratum in contrary or sweep.strata if (made := _figure(sweep, stratum, other))]
+    return Trade(other, contrary, _words(sweep, found, contrary, other), figures) if figures else None
+
+
+def _words(sweep: Sweep, found: Sequence[Answer], contrary: Sequence[str], other: str) -> str:
+    """Returns of which strata another metric says the contrary; nothing where it does of none."""
     objective, field = sweep.settings.metric, sweep.settings.stratify
-    at = f" at {field} {', '.join(contrary)}" if field else ""
-    words = f"The winner is better than the best trivial predictor by {objective} and worse by {other}{at}."
-    return Trade(other, contrary, words if contrary else "", figures) if figures else None
+    groups: dict[str, list[str]] = {}
+    for answer in found:
+        if answer.stratum in contrary:
+            claimed = "better than" if answer.verdict is Verdict.MIXED else "not told apart from"
+            groups.setdefault(claimed, []).append(answer.stratum)
+    said = [
+        f"{claimed} the best trivial predictor by {objective} and worse by {other}"
+        + (f" at {field} {', '.join(strata)}" if field else "")
+        for claimed, strata in groups.items()
+    ]
+    return f"The winner is {'; it is '.join(said)}." if said else ""
 
 
 def _others(sweep: Sweep) -> list[str]:

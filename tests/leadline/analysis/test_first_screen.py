@@ -112,21 +112,22 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
         ]
 
 
-def test_the_command_loads_the_winner(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_loads_the_winner(sweep: Sweep) -> None:
     for row in first.rows(sweep, answers.answers(sweep.history, "orbits")):
         assert row.trial is not None
-        expression = row.command.removesuffix(".load()")
+        names: dict[str, Any] = {}
         assert row.command.endswith(".load()")
-        assert eval(expression, {"Sweep": Sweep}).number == row.trial.number
+        exec(row.command.removesuffix(".load()"), names)
+        assert names["model"].number == row.trial.number
         best = sweep.best(lookahead=row.stratum)
         named = f"best(lookahead={row.stratum})" in row.command
         assert named == (best.number == row.trial.number), "else the trial is named, as best() is another"
-    monkeypatch.setattr(first, "_place", lambda sweep: "results/demo")
+    opened = f'from leadline import Sweep; model = Sweep.open("{sweep.folder}")'
     ahead = leaderboard.finalists(sweep.history, "10", 2)
-    assert first.command(sweep, ahead[0]) == 'Sweep.open("results/demo").best(lookahead=10).load()'
-    assert first.command(sweep, ahead[1]) == f'Sweep.open("results/demo").trial({ahead[1].number}).load()'
+    assert first.command(sweep, ahead[0]) == f"{opened}.best(lookahead=10).load()"
+    assert first.command(sweep, ahead[1]) == f"{opened}.trial({ahead[1].number}).load()"
     changed(sweep, strata=("10",))
-    assert first.command(sweep, ahead[0]) == 'Sweep.open("results/demo").best().load()'
+    assert first.command(sweep, ahead[0]) == f"{opened}.best().load()"
 
 
 def test_a_sentence_for_strata_that_are_not_compared(sweep: Sweep) -> None:

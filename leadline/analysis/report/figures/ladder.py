@@ -46,6 +46,11 @@ class Ladder:
         return self.series[0].name
 
     @property
+    def title(self) -> str:
+        """What is shown over what; a name that says so itself stands alone."""
+        return self.name if " by " in self.name else f"{self.name} by {self.axis}"
+
+    @property
     def axis(self) -> str:
         """The name of the strengths, for the axis."""
         return self.series[0].axis

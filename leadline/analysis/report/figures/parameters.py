@@ -16,8 +16,12 @@ from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
+from leadline.ledger.ranges import Range
 
 __all__ = ["parameters"]
+
+DENSE = 60.0
+"""The factor that values must span before a logarithmic axis has no labels at 2 and 5."""
 
 
 def parameters(history: History) -> list[go.Figure]:
@@ -38,10 +42,7 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     continuous = numeric and any(isinstance(value, float) for value in values)
     strata = leaderboard.strata(history)
-    x: dict[str, Any] = {
-        "title": {"text": literal(name)},
-        **(scale(map(float, values), dense=60.0) if continuous else {"type": "category"}),
-    }
+    x: dict[str, Any] = {"title": {"text": literal(name)}, **_scale(trials, name, continuous)}
     if not continuous:
         x["categoryorder"] = "array"
         x["categoryarray"] = list(
@@ -54,6 +55,18 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
         chosen = [trial for trial in trials if trial.stratum == stratum]
         made.add_trace(_scatter(history, name, stratum, chosen, index, continuous))
     return made
+
+
+def _scale(trials: Sequence[Trial], name: str, continuous: bool) -> dict[str, Any]:
+    """Returns the scale of a parameter: that on which it was searched, where the ledger says it."""
+    if not continuous:
+        return {"type": "category"}
+    values = [float(trial.params[name]) for trial in trials]
+    searched = {Range.of(trial.distributions[name]).log for trial in trials if name in trial.distributions}
+    if searched == {False}:
+        return {"type": "linear"}
+    dense = {"tickformat": "~g", "dtick": "D2" if max(values) < DENSE * min(values) else 1}
+    return {"type": "log", **dense} if searched == {True} else scale(values, dense=DENSE)
 
 
 def _scatter(

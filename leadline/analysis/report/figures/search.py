@@ -110,24 +110,26 @@ def _bars(plot: go.Figure, title: str) -> go.Figure:
 
 
 def parallel(history: History, stratum: str) -> tuple[go.Figure | None, str]:
-    """Draws parallel coordinates of a stratum's trials, the best last and thick.
+    """Draws parallel coordinates of a stratum's trials, the best of those last and thick.
 
     It uses the finished trials; where they are fewer than `LEAST_LINES`, all trials at the first
     rung.
 
     Returns:
-        the figure, or None where fewer than `LEAST_LINES` trials can be compared; and in words what
-            is drawn.
+        the figure, or None where fewer than `LEAST_LINES` trials can be compared, or all have one
+            value; and in words what is drawn.
     """
     made, count, where = _compared(history, stratum, LEAST_LINES)
     title, name = stratum_title(history, stratum), stratum_name(history, stratum)
     if count < LEAST_LINES:
         return None, f"{name}: {plural(count, 'trial')} with a value {where}."
     with _quiet():
-        plot = plot_parallel_coordinate(made, target_name=literal(history.settings.metric))
+        plot = plot_parallel_coordinate(made, target_name=literal(f"{history.settings.metric} {where}"))
     lines = [trace for trace in plot.data if trace.mode == "lines"]
     if not lines:
         return None, f"{name}: nothing was searched."
+    if len({trial.value for trial in made.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}) == 1:
+        return None, f"{name}: all {plural(count, 'trial')} {where} have the same value, so none is the best."
     return _lines(
         plot, lines, title, minimise=history.settings.mode == "min"
     ), f"{name}: {plural(count, 'trial')} {where}."
