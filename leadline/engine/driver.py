@@ -249,7 +249,6 @@ class Driver:
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
         retention, files = Retention(self.director, self.folder), TensorBoardFiles(self.director, self.folder)
         first = contextlib.ExitStack()
-        first.enter_context(self._waiting("the first report of a trial, whose process has to start"))
 
         def over(trial: int) -> None:
             retention.ended(trial)
@@ -268,6 +267,7 @@ class Driver:
         self.placement = placement
         self.parent.placing()
         try:
+            first.enter_context(self._waiting("the first report of a trial, whose process has to start"))
             placement.run(scratch)
         finally:
             first.close()

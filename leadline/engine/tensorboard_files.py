@@ -47,7 +47,7 @@ class TensorBoardFiles:
         while (number := self._ended.get()) is not None:
             try:
                 self._write(number)
-            except OSError:
+            except Exception:  # a view costs no sweep; what is wrong is said when a driver ends
                 continue
 
     def _write(self, number: int) -> None:

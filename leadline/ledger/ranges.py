@@ -72,10 +72,12 @@ class Range:
             low, high = min(self.choices), max(self.choices)
         if not _is_number(value) or not low < high:
             return None
+        if self.step is not None and high - low <= self.step:
+            return None
+        if not low < value < high:  # outside of it, too, where a logarithm may have no value
+            return "lower" if value <= low else "upper"
         if self.step is not None or self.choices:
-            if self.step is not None and high - low <= self.step:
-                return None
-            return "lower" if value <= low else "upper" if value >= high else None
+            return None
         place = math.log(value / low) / math.log(high / low) if self.log else (value - low) / (high - low)
         return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else None
 

@@ -10,7 +10,9 @@ byte. So what is there need not be written again.
 
 from __future__ import annotations
 
+import json
 import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -144,7 +146,7 @@ def _trial_file(trial: Trial) -> str:
 
 
 def _table_file(columns: Mapping[str, str]) -> str:
-    return f"events.out.tfevents.{len(columns)}"
+    return f"events.out.tfevents.{zlib.crc32(json.dumps(columns).encode()):010d}"
 
 
 def _plugin_summary(name: str, content: Any) -> Any:

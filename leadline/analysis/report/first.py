@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from leadline.ledger.history import Trial
 from leadline.ledger.ranges import Edge, edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
+from leadline.plain import plural
 
 __all__ = ["Chosen", "Row", "chosen", "command", "first_row", "rows", "sentence", "winner"]
 
@@ -187,8 +189,14 @@ def _size(of: Sequence[Answer], share: bool) -> str:
 
 
 def _so_far(sweep: Sweep) -> str:
-    """Returns what is known of a sweep of which nothing is confirmed; it claims nothing."""
+    """Returns what is known of a sweep of which nothing can be claimed.
+
+    Nothing is confirmed, or there is no predictor to compare it with.
+    """
     history, settings = sweep.history, sweep.settings
+    if known := [found for one in sweep.strata if (found := scores.confirmed(history, one, settings.metric))]:
+        head = "Nothing is claimed, as no predictor that learns nothing has a value on test"
+        return f"{head}; there {settings.metric} is {_by_strata(sweep, known)}."
     readings = [found for one in sweep.strata if (found := scores.chosen(history, one, settings.metric))]
     if sweep.state == "finished" and not settings.confirm:
         head = "Nothing is claimed, as no confirmation from fresh seeds was asked for"
@@ -196,9 +204,13 @@ def _so_far(sweep: Sweep) -> str:
         head = f"Not known yet: {progress.done(history)} of {settings.trials} trials have ended and none is confirmed"
     if not readings:
         return f"{head}, and no trial has finished with a finite value."
+    return f"{head}; so far {settings.metric} on validation is {_by_strata(sweep, readings)}."
+
+
+def _by_strata(sweep: Sweep, readings: Sequence[scores.Reading]) -> str:
     said = [f"{_at(sweep, found.stratum)}{_beside(sweep, found)}" for found in readings[:MOST]]
-    more = ", ..." if len(readings) > MOST else ""
-    return f"{head}; so far {settings.metric} on validation is {', '.join(said)}{more}."
+    more = len(readings) - MOST
+    return ", ".join(said) + (f" and at {plural(more, 'more stratum', 'more strata')} as below" if more > 0 else "")
 
 
 def _at(sweep: Sweep, stratum: str) -> str:
@@ -206,7 +218,7 @@ def _at(sweep: Sweep, stratum: str) -> str:
 
 
 def _beside(sweep: Sweep, found: scores.Reading) -> str:
-    trivial = scores.trivial(sweep.history, found.stratum, sweep.settings.metric, "validation")
+    trivial = scores.trivial(sweep.history, found.stratum, sweep.settings.metric, found.split)
     beside = f" ({short.short(_rounded(trivial[1].value))} without learning)" if trivial else ""
     return f"{short.short(found.measure.value)}{beside}"
 
@@ -268,7 +280,7 @@ def chosen(trial: Trial) -> list[Chosen]:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         return f"{value:.3g}"
     return as_text(value) if isinstance(value, list | tuple) else text(value)
 
@@ -303,6 +315,8 @@ def _unconfirmed(sweep: Sweep, answer: Answer, trial: Trial | None) -> tuple[str
     """Returns verdict, style and words of a stratum without a comparison on test."""
     if trial is None:
         return "nothing finished", "open", progress.counts(leaderboard.ranked(sweep.history, answer.stratum))
+    if answer.versus:
+        return "no claim: a value is not finite", "open", "-"
     if leaderboard.confirmed(sweep.history, answer.stratum):
         return "no claim: no trivial predictor on test", "open", "-"
     reading = scores.chosen(sweep.history, answer.stratum, sweep.settings.metric)
@@ -319,7 +333,12 @@ def command(sweep: Sweep, trial: Trial) -> str:
     best = progress.best(sweep.history, trial.stratum)
     named = where is not None and best is not None and best.number == trial.number
     which = f"best({where})" if named else f"trial({trial.number})"
-    return f"from leadline import Sweep; model = Sweep.open({json.dumps(str(sweep.folder))}).{which}.load()"
+    return f"from leadline import Sweep; model = Sweep.open({_quoted(str(sweep.folder))}).{which}.load()"
+
+
+def _quoted(words: str) -> str:
+    """Returns a text as Python reads it; JSON's own escapes would part an emoji in two."""
+    return json.dumps(words, ensure_ascii=False)
 
 
 def _where(sweep: Sweep, stratum: str) -> str | None:
@@ -327,10 +346,10 @@ def _where(sweep: Sweep, stratum: str) -> str | None:
     field, strata = sweep.settings.stratify, sweep.settings.strata
     if not field or len(strata) == 1:
         return ""
-    if not field.isidentifier():
+    if not field.isidentifier() or keyword.iskeyword(field):
         return None
     value = next((value for value in strata if str(value) == stratum), stratum)
-    return f"{field}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+    return f"{field}={_quoted(value) if isinstance(value, str) else repr(value)}"
 
 
 def first_row(found: Sequence[Row], pairs: Sequence[Comparison]) -> Row | None:

@@ -95,8 +95,13 @@ class Axis:
 
 
 def round_values(low: float, high: float) -> list[float]:
-    """Returns about four round values from `low` to `high`, which is greater."""
+    """Returns about four round values from `low` to `high`, which is greater.
+
+    There are none where the distance is too small or too large for a number.
+    """
     least = (high - low) / 4
+    if not short.NOTHING < least < math.inf:
+        return []
     power = 10.0 ** math.floor(math.log10(least))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
     first = math.ceil(low / step)

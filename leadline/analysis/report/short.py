@@ -8,8 +8,10 @@ from leadline.measure import Measure
 
 __all__ = ["interval", "short"]
 
-TINY = 1e-4
-"""The size below which a number is written with a power of ten."""
+TINY, HUGE = 1e-4, 1e9
+"""The sizes below and from which a number is written with a power of ten."""
+NOTHING = 1e-300
+"""The size below which a number is written as 0: powers of ten end there."""
 POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -34,9 +36,9 @@ def interval(measure: Measure) -> str:
     if not all(map(math.isfinite, values)):
         return short(measure.value) if math.isfinite(measure.value) else "-"
     largest = max(map(abs, values))
-    if largest == 0:
+    if largest < NOTHING:
         return "0"
-    if largest < TINY:
+    if not TINY <= largest < HUGE:
         power = _exponent(largest)
         value, low, high = (one / 10.0**power for one in values)
         scaled = interval(Measure(value, measure.n, low, high))

@@ -57,6 +57,9 @@ def read(words: str) -> list[float]:
         (-0.3, -0.5, -0.0003, "−0.30 [−0.50, −0.0003]"),
         (0.5, 0.5, 0.5, "0.5"),
         (0, 0, 0, "0"),
+        (5e-324, 5e-324, 5e-324, "0"),
+        (2.5e12, 1e12, 4e12, "(2.5 [1.0, 4.0])·10¹²"),
+        (1e300, -1e308, 1e308, "(0.0 [−1.0, 1.0])·10³⁰⁸"),
         (float("nan"), 0, 0, "-"),
     ],
 )
@@ -128,6 +131,31 @@ def test_the_command_loads_the_winner(sweep: Sweep) -> None:
     assert first.command(sweep, ahead[1]) == f"{opened}.trial({ahead[1].number}).load()"
     changed(sweep, strata=("10",))
     assert first.command(sweep, ahead[0]) == f"{opened}.best().load()"
+
+
+def test_the_command_holds_any_name(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, (trial,) = 'a "quoted" \\ \N{PARTY POPPER}', leaderboard.finalists(sweep.history, "10", 1)
+    trial.stratum = name
+    changed(sweep, strata=(name, "100"))
+    monkeypatch.setattr(first, "_place", lambda sweep: name)
+
+    class Opened:
+        @staticmethod
+        def open(place: str) -> Any:
+            assert place == name
+            return type("Found", (), {"best": lambda self, **where: where})()
+
+    expression = first.command(sweep, trial).removesuffix(".load()")
+    assert eval(expression, {"Sweep": Opened}) == {"lookahead": name}
+
+
+def test_what_is_confirmed_without_a_predictor_to_compare_with_is_not_unknown(sweep: Sweep) -> None:
+    sweep.history.baselines.clear()
+    assert re.fullmatch(
+        r"Nothing is claimed, as no predictor that learns nothing has a value on test; "
+        r"there hinge is at lookahead 10 [\d.]+, at lookahead 100 [\d.]+\.",
+        said(sweep),
+    )
 
 
 def test_a_sentence_for_strata_that_are_not_compared(sweep: Sweep) -> None:

@@ -38,6 +38,7 @@ def test_words(distribution: BaseDistribution, words: str) -> None:
         (LR, 1.3e-4, "lower"),
         (LR, 1e-3, None),
         (LR, 8e-3, "upper"),
+        (LR, 0, "lower"),
         (FloatDistribution(0.0, 1.0), 0.05, "lower"),
         (FloatDistribution(0.0, 1.0), 0.2, None),
         (FloatDistribution(0.0, 1.0, step=0.25), 1.0, "upper"),

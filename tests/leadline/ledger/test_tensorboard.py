@@ -71,6 +71,28 @@ def test_what_is_there_stays_and_what_is_old_goes(tmp_path: Path) -> None:
     assert files(tmp_path) == {**first, kept: b"left alone"}
 
 
+def test_a_column_whose_type_changes_is_written_anew(tmp_path: Path) -> None:
+    history, folder = Simulation(BASE).run().director.history, Folder.at(str(tmp_path))
+    name = next(iter(history.trials[0].params))
+    tensorboard.write(history, folder)
+    before = files(tmp_path)
+    history.trials[0].params[name] = "auto"
+    tensorboard.write(history, folder)
+    changed = files(tmp_path).keys() - before.keys()
+    assert [file.partition("/")[0] for file in changed] == [tensorboard.TABLE]
+
+
+def test_what_fails_for_one_trial_costs_no_other(tmp_path: Path) -> None:
+    director = Simulation(BASE).run().director
+    director.history.trials[0].moments.clear()
+    live = TensorBoardFiles(director, Folder.at(str(tmp_path)))
+    live.ended(0)
+    live.ended(1)
+    live.close(60)
+    assert (tmp_path / tensorboard.FOLDER / "trial-0001").is_dir()
+    assert not (tmp_path / tensorboard.FOLDER / "trial-0000").exists()
+
+
 def test_trials_are_written_as_they_end(tmp_path: Path) -> None:
     director = Simulation(BASE).run().director
     searched = [trial for trial in director.history.search_trials() if trial.attempts]
