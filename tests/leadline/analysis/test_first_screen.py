@@ -133,19 +133,19 @@ def test_the_command_loads_the_winner(sweep: Sweep) -> None:
     assert first.command(sweep, ahead[0]) == f"{opened}.best().load()"
 
 
-def test_the_command_holds_any_name(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_holds_any_name(sweep: Sweep) -> None:
     name, (trial,) = 'a "quoted" \\ \N{PARTY POPPER}', leaderboard.finalists(sweep.history, "10", 1)
     trial.stratum = name
     changed(sweep, strata=(name, "100"))
-    monkeypatch.setattr(first, "_place", lambda sweep: name)
+    elsewhere = dataclasses.replace(sweep, folder=sweep.folder / name)
 
     class Opened:
         @staticmethod
         def open(place: str) -> Any:
-            assert place == name
+            assert place == str(elsewhere.folder)
             return type("Found", (), {"best": lambda self, **where: where})()
 
-    expression = first.command(sweep, trial).removesuffix(".load()")
+    expression = first.command(elsewhere, trial).removesuffix(".load()").partition("model = ")[2]
     assert eval(expression, {"Sweep": Opened}) == {"lookahead": name}
 
 
