@@ -10,7 +10,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -339,7 +339,7 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
             same(float(row[index][1] or "nan") if row[index][1] != "" else None, expected[name], name)
         assert cells[3] == number(expected["value"])
         assert cells[4] == f"{number(expected['low'])} to {number(expected['high'])}"
-        _check_searched(row[5 : 5 + len(searched)], [trial.proposed["params"].get(name) for name in searched])
+        _check_searched(row[5 : 5 + len(searched)], searched, trial.proposed["params"])
         del cells[5 : 5 + len(searched)]
         counted = [expected["samples"]] if book.settings["unit"] == "samples" else []
         counted.append(expected["step"])
@@ -350,10 +350,10 @@ def _check_leaderboard(page: Tables, book: Book) -> None:
         assert config == " ".join(f"{name}={shown(trial.config[name])}" for name in varying if name in trial.config)
 
 
-def _check_searched(cells: list[tuple[str, str | None]], values: list[Any]) -> None:
-    for (words, exact), value in zip(cells, values, strict=True):
-        assert words == ("-" if value is None else shown(value))
-        assert exact == ("" if value is None else text(value))
+def _check_searched(cells: list[tuple[str, str | None]], names: list[str], params: Mapping[str, Any]) -> None:
+    for (words, exact), name in zip(cells, names, strict=True):
+        assert words == (shown(params[name]) if name in params else "-")
+        assert exact == (text(params[name]) if name in params else "")
 
 
 def _check_trivial(page: Tables, book: Book) -> None:

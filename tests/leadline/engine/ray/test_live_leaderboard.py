@@ -190,5 +190,5 @@ def _undated(text: str, places: bool = False) -> list[str]:
     """Without clocks, and without where trials run, which must be known."""
     shown = [line.split(" | ") for line in text.splitlines() if not line.startswith("written")]
     if places:
-        assert sum(row[-4] == "the-head" and row[-2] == "0" for row in shown if len(row) == 10) == 4
-    return [" | ".join(row[:6] if len(row) == 10 else row) for row in shown]
+        assert sum(row[-5] == "the-head" and row[-3] == "0" for row in shown if len(row) == 11) == 4
+    return [" | ".join([*row[:6], row[-1]] if len(row) == 11 else row) for row in shown]
