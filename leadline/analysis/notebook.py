@@ -5,15 +5,12 @@ They are made from the history alone, so that nothing is read from the storage a
 
 from __future__ import annotations
 
-from typing import Any
-
 from leadline.analysis import progress
-from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
-from leadline.ledger.ranges import edges
+from leadline.ledger.ranges import edges, shown
 from leadline.ledger.wording import utc
-from leadline.markup import short, table, with_interval
+from leadline.markup import table, with_interval
 from leadline.measure import PART
 
 __all__ = ["of_sweep", "of_trial"]
@@ -50,14 +47,10 @@ def _params(trial: Trial) -> str:
     """What was searched, with a mark at what lies at the edge of its range."""
     at = edges(trial)
     found = [
-        f"{name} {_value(value)}" + (f" (at the {at[name]} edge)" if name in at else "")
+        f"{name} {shown(value)}" + (f" (at the {at[name]} edge)" if name in at else "")
         for name, value in trial.params.items()
     ]
     return ", ".join(found) or "nothing"
-
-
-def _value(value: Any) -> str:
-    return short(value) if isinstance(value, float) else as_text(value)
 
 
 def of_trial(sweep: str, history: History, trial: Trial) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from leadline.config import as_text
 from leadline.ledger.history import History, Trial
 
-__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "legend", "ranges", "words"]
+__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "legend", "ranges", "shown", "words"]
 
 EDGE = 0.1
 """The share of a range that counts as its edge, at each end, on the scale that is searched."""
@@ -115,7 +115,7 @@ def words(trial: Trial) -> str:
     `LEGEND`. The text is empty where nothing was searched, as for a replicate.
     """
     marked = edges(trial)
-    return " ".join(f"{name}={_short(value)}{'*' if name in marked else ''}" for name, value in trial.params.items())
+    return " ".join(f"{name}={shown(value)}{'*' if name in marked else ''}" for name, value in trial.params.items())
 
 
 def legend(texts: Iterable[str]) -> list[str]:
@@ -123,5 +123,6 @@ def legend(texts: Iterable[str]) -> list[str]:
     return [LEGEND] if any("*" in text for text in texts) else []
 
 
-def _short(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Returns a searched value as text, a float with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else as_text(value)

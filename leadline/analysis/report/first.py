@@ -219,12 +219,8 @@ def _at(sweep: Sweep, stratum: str) -> str:
 
 def _beside(sweep: Sweep, found: scores.Reading) -> str:
     trivial = scores.trivial(sweep.history, found.stratum, sweep.settings.metric, found.split)
-    beside = f" ({short.short(_rounded(trivial[1].value))} without learning)" if trivial else ""
+    beside = f" ({short.short(trivial[1].value)} without learning)" if trivial else ""
     return f"{short.short(found.measure.value)}{beside}"
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
 
 
 @dataclass(frozen=True)
