@@ -31,7 +31,7 @@ from leadline.engine.search import Search
 from leadline.engine.space_text import fields_in_words, searched, space_text
 from leadline.engine.study import Scale, Study
 from leadline.errors import calling
-from leadline.ledger.settings import CHANGEABLE, Settings
+from leadline.ledger.settings import CHANGEABLE, SCHEDULERS, Settings
 from leadline.plain import plain, plural, type_of
 from leadline.standard_streams import show
 from leadline.storage import Folder
@@ -110,10 +110,11 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         shown = f"{text} [{sizes[option]} {what}]"
         search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     search.add_argument(
-        "--stopping",
-        choices=("auto", "always", "never"),
+        "--scheduler",
+        choices=SCHEDULERS,
         default=argparse.SUPPRESS,
-        help="stop trials at rungs; auto ends that where the first rung does not order them as the end does [auto]",
+        help="which trials rungs stop: those that ASHA would, less a share that grows as rungs predict the end worse "
+        "(weighed), all of those (asha), from rungs that differ by trial (brackets), none [weighed]",
     )
     group(
         "search",
@@ -388,7 +389,7 @@ def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any
     for stratum in made.strata:
         fixed = {**made.overrides, **made.dealt(stratum)}
         for entry in scale.enqueue.get(str(stratum), ()):
-            search = Search(study.space, made.scale, sampler="random", seed=0, mode=made.mode, startup=1, pinned=fixed)
+            search = Search(study.space, made.scale, sampler="random", seed=0, startup=1, pinned=fixed)
             asked, _ = search.ask(0, {name: value for name, value in entry.items() if name not in fixed})
             dealt = {made.stratify: stratum} if made.stratify else {}
             yield {**dealt, **{name: value for name, value in entry.items() if name in asked}}
