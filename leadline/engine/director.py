@@ -45,6 +45,7 @@ from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
+from leadline.ledger.worth import LEAST, LEAST_RUNS, MORE, worth
 from leadline.measure import Measure, Report
 from leadline.plain import plural
 
@@ -412,6 +413,7 @@ class Director:
         if trial.status == "finished":
             self._finished.append(trial.number)
             self._check_target(trial)
+            self._check_worth()
             at = self.asha[trial.stratum].judged(trial.number)
             self._scheduler.finished(trial.stratum, at, trial.value(leaderboard.metric_name(self.settings.metric)))
 
@@ -440,6 +442,7 @@ class Director:
         self.stopping = ""
         for number in self._finished:
             self._check_target(self.history.trials[number])
+        self._check_worth()
 
     def _rejudge(self, trial: Trial) -> Decision:
         """Judges a trial's last value at the rungs that a longer budget has added."""
@@ -528,12 +531,47 @@ class Director:
         if value <= target if self.settings.mode == "min" else value >= target:
             self.stopping = f"target {target:g} reached by trial {trial.number} with {value:.4g}"
 
+    def _check_worth(self) -> None:
+        """Ends the search where more trials of no stratum are expected to bring what was asked."""
+        until = self.history.settings.until
+        if until is None or self.stopping:
+            return
+        found = [worth(self.history, str(stratum)) for stratum in self.settings.strata]
+        known = [one for one in found if one is not None]
+        if len(known) == len(found) and all(one.gain < (one.detectable if until == "told" else until) for one in known):
+            gain = max(one.gain for one in known)
+            least = "the confirmation can tell apart" if until == "told" else f"the {until:g} asked for"
+            self.stopping = f"{MORE} more trials are expected to bring at most {gain:.3g}, less than {least}"
+
+    def _propose_scout(self) -> Trial | None:
+        """A replicate of a leading trial during the search, where its end depends on their scatter.
+
+        In each stratum the first trial that leads once enough have finished gets as many replicates
+        as it takes to know the scatter of seeds.
+        """
+        for stratum in [] if self.stopping or self.history.settings.until != "told" else self._search:
+            trials = [trial for trial in self.history.search_trials() if trial.stratum == stratum]
+            runs = [trial for trial in trials if self.history.replicates(trial.number)]
+            leading = runs[:1] or leaderboard.finalists(self.history, stratum, 1)
+            if sum(trial.status == "finished" for trial in trials) >= LEAST and leading:
+                done = len(self.history.replicates(leading[0].number))
+                if done < min(LEAST_RUNS, self.settings.replicates):
+                    return self._replicate(leading[0], done)
+        return None
+
+    def _replicate(self, of: Trial, done: int) -> Trial:
+        """Proposes and records the next replicate of a trial."""
+        config = {**of.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
+        return self._record_proposal(len(self.history.trials), of.stratum, "replicate", of.number, {}, config)
+
     def _propose(self) -> Trial | None:
+        if scout := self._propose_scout():
+            return scout
         while not self.stopping and (index := len(self.history.search_trials())) < self.settings.trials:
             trial = self._propose_search(len(self.history.trials), index)
             if trial is not None:
                 return trial
-        return self._propose_replicate(len(self.history.trials))
+        return self._propose_replicate()
 
     def _propose_search(self, number: int, index: int) -> Trial | None:
         """Proposes and records trial `number`.
@@ -563,7 +601,7 @@ class Director:
         counts = Counter(trial.stratum for trial in self.history.search_trials())
         return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
 
-    def _propose_replicate(self, number: int) -> Trial | None:
+    def _propose_replicate(self) -> Trial | None:
         """The next confirmation run of a stratum whose search has ended; None if there is none."""
         ongoing = ("running",) if self.stopping else ("running", "waiting")
         searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
@@ -579,8 +617,7 @@ class Director:
                         return run
                 done = len(runs)
                 if done < self.settings.replicates:
-                    config = {**finalist.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
-                    return self._record_proposal(number, stratum, "replicate", finalist.number, {}, config)
+                    return self._replicate(finalist, done)
         return None
 
     def _outgrown(self, run: Trial) -> bool:

@@ -127,6 +127,13 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
                 f"YAML list of configurations to try first, each a mapping of fields [{first}]",
             ),
             ("target", finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
+            (
+                "until",
+                _until,
+                "DIFFERENCE",
+                "stop the search when ten more trials are expected to bring less, or `told`: less than the "
+                "confirmation can tell apart [none]",
+            ),
             ("time-limit", duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
             (
                 "stuck-after",
@@ -203,6 +210,20 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         "overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched"
     )
     return parser
+
+
+def _until(word: str) -> float | str:
+    """Reads a difference of the objective, or `told`.
+
+    Raises:
+        ArgumentTypeError: for any other word.
+    """
+    if word == "told":
+        return word
+    try:
+        return finite(word)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected a difference such as 0.01, or told (got {word!r})") from None
 
 
 def _mirror(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -29,6 +30,7 @@ CHANGEABLE = (
     "replicates",
     "time_limit",
     "target",
+    "until",
     "scheduler",
     "concurrent",
     "cpus_per_trial",
@@ -118,6 +120,11 @@ class Settings:
     Ledgers from before this key say it otherwise (`stopping`: `always`, `never`, `auto`), or have
     `asha`.
     """
+    until: float | Literal["told"] | None = None
+    """The search ends where ten more trials of no stratum are expected to bring this much.
+
+    It is a difference of the objective, or `told`: what the confirmation can tell apart.
+    """
     mirror: str = ""
     """The second place, below which the sweep's folder is copied; empty for none."""
 
@@ -141,6 +148,8 @@ class Settings:
             )
         if self.reduction < 2:
             raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
+        if isinstance(self.until, float) and not 0 < self.until < math.inf:
+            raise ConfigError(f"until: must be a difference above 0, or told (got {self.until})")
         if self.scheduler not in SCHEDULERS:
             raise ConfigError(f"scheduler: must be weighed, asha, brackets or none (got {self.scheduler!r})")
         if self.confirm < 0:

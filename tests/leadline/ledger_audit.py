@@ -228,7 +228,8 @@ def _decisions(events: Sequence[Record]) -> list[str]:
                 else _asha(judged, stratum, number, spent, value, starts[number], spared, settings)
             )
             if kind == "search":
-                action = "stop" if action == "continue" and _reached(finished, settings) else action
+                enough = settings.get("until") and "more trials are expected to bring at most" in event["reason"]
+                action = "stop" if action == "continue" and (enough or _reached(finished, settings)) else action
                 if action == "finish":
                     finished[number] = value
                     spared = _spared(judged, finished, kinds, settings)
@@ -320,7 +321,7 @@ def _proposals(events: Sequence[Record], space: Space) -> list[str]:
         if event["kind"] == "search":
             director._propose_search(event["trial"], len(director.history.search_trials()))
         else:
-            director._propose_replicate(event["trial"])
+            director._propose_scout() or director._propose_replicate()
         (again,) = records(made) or [{"params": None}]
         if _timeless(again) != _timeless(event):
             return [

@@ -87,7 +87,7 @@ def test_the_summary_is_one_line_for_each_stratum_with_what_must_be_known() -> N
     value = first.value("validation/error")
     interval = f"interval {value - 0.1:.4g} .. {value + 0.1:.4g}"
     assert board.summary()[0].startswith(
-        f"level 1: trial {first.number}, error {value:.4g} ({interval}, n 4, running at 7 of 9)"
+        f"level 1: trial {first.number}, error {value:.4g} ({interval}, n 4, running at {first.step} of 9)"
     )
     assert board.summary()[0].endswith("marks: behind 1 of 1 trivial (zero), plateau: body")
     assert board.progress() == "8 of 12 trials (4 running, 4 stopped)"
