@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: sweep test fuzz same test-ceph test-cluster bench-cluster chaos lint format bench clean
+.PHONY: sweep test fuzz same test-ceph test-cluster bench-cluster chaos lint format bench bench-search clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python sweeps/lookahead.py
@@ -57,6 +57,11 @@ format: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+# How well a search decides, on simulated sweeps: at most half an hour on 2 cores.
+bench-search: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search --workers 16 --trainings 100 --seeds 5
 
 clean:
 	rm -rf $(VENV) .same build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
