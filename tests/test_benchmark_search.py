@@ -13,7 +13,17 @@ from benchmarks.search import comparison
 from benchmarks.search.record import append
 from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, made
 from benchmarks.search.simulator import Leadline, Proposal, Sweep, settings, simulate
-from benchmarks.search.tables import DESIGN, DESIGN_SEED, HELD_OUT, HELD_OUT_SEED, Hartmann, Recorded, Table, named, regret
+from benchmarks.search.tables import (
+    DESIGN,
+    DESIGN_SEED,
+    HELD_OUT,
+    HELD_OUT_SEED,
+    Hartmann,
+    Recorded,
+    Table,
+    named,
+    regret,
+)
 from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
 from leadline.measure import Measure, Report
