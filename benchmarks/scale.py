@@ -322,7 +322,7 @@ def _events(trials: int, steps: Sequence[int]) -> Iterator[Event]:
 def searcher() -> Found:
     """Measures Optuna's part, of one stratum of the lookahead study."""
     asked = [event.params for event in _proposals(_settings(1000, REPORTS)) if isinstance(event, Proposed)]
-    search = Search(STUDY.space, "laptop", sampler="tpe", seed=0, mode="min", startup=10, pinned={"lookahead": 10})
+    search = Search(STUDY.space, "laptop", sampler="tpe", seed=0, startup=10, pinned={"lookahead": 10}, ranked=True)
     draw = np.random.default_rng(0)
     found = Found()
     told = 0
@@ -330,14 +330,16 @@ def searcher() -> Found:
         began, before = time.process_time(), told
         while told < count:
             search.replay(told, {**asked[told % TEMPLATES], "lr": float(10 ** draw.uniform(-4, -2))})
-            search.tell(told, "finished", [(EACH * step, float(draw.random())) for step in range(1, REPORTS + 1)])
+            for step in range(1, REPORTS + 1):
+                search.observations.reported(told, EACH * step, float(draw.random()))
+            search.observations.ended(told, "finished")
             told += 1
         spent = 1e3 * (time.process_time() - began) / (told - before)
         numbers = [10 * count + number for number in range(ASKED)]
         asking = iter(numbers)
         found[f"ask at {count}"] = _median(lambda asking=asking: search.ask(next(asking)), ASKED)  # type: ignore[misc]
         for number in numbers:
-            search.tell(number, "failed", [])
+            search.observations.ended(number, "failed")
         _say(
             f"{count:,} told trials: TPE's proposal; a trial replayed and told",
             found[f"ask at {count}"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "TwoWay",
     "best_by_luck",
     "differing",
+    "expected_gain",
     "lacking",
     "mean_over_units",
     "over_replicates",
@@ -367,3 +369,31 @@ def _tau(sums: Array) -> Array:
     """tau-b of sums [..., 3] as `Concordance` has them, of shape [...]."""
     untied = np.sqrt(sums[..., 1] * sums[..., 2])
     return np.divide(sums[..., 0], untied, out=np.full_like(untied, math.nan), where=untied > 0)
+
+
+def expected_gain(values: Sequence[float], best: float, *, share: float, more: int, scatter: float = 0.0) -> float:
+    """By how much the best of `more` further draws is expected to be below the best so far.
+
+    The draws come from the values' distribution, a normal kernel at each (Silverman 1986), each
+    with a chance of `share`; else it is no better than the best so far. Where a value scatters by
+    itself, the values and the best are drawn towards their mean by as much as the scatter explains
+    of their variance: the best of many owes part of its lead to luck.
+
+    Args:
+        values: finite values, at least two; smaller is better.
+        best: the best so far, which need not be among them.
+        share: the share of draws that have such a value at all.
+        more: further draws.
+        scatter: the standard deviation of a value that is drawn again.
+    """
+    found = np.asarray(values, dtype=float)
+    mean, spread = float(np.mean(found)), float(np.std(found, ddof=1))
+    if spread <= scatter:
+        return 0.0
+    signal = 1 - (scatter / spread) ** 2
+    shrunk = mean + math.sqrt(signal) * (found - mean)
+    width = 1.06 * math.sqrt(signal) * spread * len(found) ** -0.2
+    end = mean + signal * (best - mean)
+    below = np.linspace(min(end, float(np.min(shrunk)) - 6 * width), end, 400)
+    chance = share * np.array([statistics.fmean(NORMAL.cdf((x - value) / width) for value in shrunk) for x in below])
+    return float(np.trapezoid(1 - (1 - chance) ** more, below))

@@ -65,9 +65,10 @@ PLAIN = "asha + TPE"
 METHODS: dict[str, Mapping[str, Any]] = {
     PLAIN: {},
     "random + asha": {"sampler": "random"},
-    "TPE, none stopped": {"stopping": "never"},
-    "random, none stopped": {"sampler": "random", "stopping": "never"},
-    "asha until tau < 0.4, TPE": {"stopping": "auto"},
+    "weighed + ranks": {"scheduler": "weighed"},
+    "none stopped + ranks": {"scheduler": "none"},
+    "brackets + ranks": {"scheduler": "brackets"},
+    "random, none stopped": {"sampler": "random", "scheduler": "none"},
 }
 """The director's own methods, by the settings that they change."""
 RIVALS: dict[str, Callable[[Table], optuna.pruners.BasePruner]] = {

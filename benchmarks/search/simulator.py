@@ -95,7 +95,7 @@ def settings(table: Table, seed: int, overrides: Mapping[str, Any], workers: int
         replicates=1,
         fields={},
         overrides={},
-        stopping="always",
+        scheduler="asha",
         concurrent=workers,
     )
     return dataclasses.replace(plain, **overrides)

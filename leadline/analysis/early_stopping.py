@@ -17,7 +17,7 @@ from leadline.ledger.history import History, Trial
 from leadline.ledger.rungs import judges
 from leadline.ledger.rungs import rungs as places
 from leadline.ledger.wording import REPEATS
-from leadline.measure import Measure
+from leadline.measure import Measure, sign
 from leadline.statistics import Concordance
 
 __all__ = [
@@ -162,11 +162,15 @@ class Agreement:
         stratum: the trials' stratum; None for the pairs within all strata together.
         tau: Kendall's tau-b between the objective at the rung and at the end, its interval, and the
             number of finished trials; NaN for fewer than `FEWEST` of them.
+        best: the finished trials that are among the best tenth of their stratum at the end.
+        kept: those of them that are among the best 1/reduction of the finished at the rung.
     """
 
     rung: int
     stratum: str | None
     tau: Measure
+    best: int
+    kept: int
 
 
 def agreement(history: History) -> list[Agreement]:
@@ -178,16 +182,29 @@ def agreement(history: History) -> list[Agreement]:
     strata = leaderboard.strata(history)
     groups = [[stratum] for stratum in strata] if len(strata) > 1 else []
     return [
-        Agreement(rung, stratum[0] if len(stratum) == 1 < len(strata) else None, _tau(history, rung, stratum))
+        Agreement(rung, stratum[0] if len(stratum) == 1 < len(strata) else None, *_agreement(history, rung, stratum))
         for rung in rungs(history)
         for stratum in [*groups, strata]
     ]
 
 
-def _tau(history: History, rung: int, strata: list[str]) -> Measure:
-    metric = leaderboard.objective(history)
+def _agreement(history: History, rung: int, strata: list[str]) -> tuple[Measure, int, int]:
+    """Returns tau, the best tenth of each stratum, and how many of these the rung would keep."""
+    metric, direction = leaderboard.objective(history), sign(history.settings.mode)
     found = Concordance()
-    for trial in history.search_trials():
-        if trial.status == "finished" and trial.stratum in strata:
-            found.add(trial.stratum, _value_at(history, trial, rung), trial.value(metric))
-    return found.measure() if found.n >= FEWEST else Measure(math.nan, found.n, math.nan, math.nan)
+    best = kept = 0
+    for stratum in strata:
+        trials = [trial for trial in history.search_trials() if trial.stratum == stratum]
+        pairs = [
+            (direction * _value_at(history, trial, rung), direction * trial.value(metric))
+            for trial in trials
+            if trial.status == "finished"
+        ]
+        for at_rung, end in pairs:
+            found.add(stratum, at_rung, end)
+        cut = sorted(at_rung for at_rung, _ in pairs)[: math.ceil(len(pairs) / history.settings.reduction)]
+        tenth = sorted(pairs, key=lambda pair: pair[1])[: math.ceil(len(pairs) / 10)]
+        best += len(tenth)
+        kept += sum(at_rung <= cut[-1] for at_rung, _ in tenth)
+    tau = found.measure() if found.n >= FEWEST else Measure(math.nan, found.n, math.nan, math.nan)
+    return tau, best, kept

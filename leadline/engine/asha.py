@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
@@ -27,6 +28,10 @@ class Decision:
 
     action: Action
     reason: str = ""
+
+
+def _judged(rung: int) -> str:
+    return ""
 
 
 @dataclass
@@ -74,7 +79,15 @@ class Asha:
             self.table.setdefault(step, {})
             self.early.setdefault(step, {})
 
-    def report(self, trial: int, step: int, value: float, *, judged_from: float = 0.0, spared: str = "") -> Decision:
+    def report(
+        self,
+        trial: int,
+        step: int,
+        value: float,
+        *,
+        judged_from: float = 0.0,
+        spared: Callable[[int], str] = _judged,
+    ) -> Decision:
         """Judges a trial at every rung that it has reached and has not been judged at.
 
         A value that is NaN or infinite stops the trial at once.
@@ -84,7 +97,7 @@ class Asha:
             step: how far it is.
             value: its value there.
             judged_from: the share of the budget after which its last stage has begun.
-            spared: why no trial is stopped at a rung; empty where trials are.
+            spared: says why the trial is not stopped at a rung; empty where it may be.
         """
         if not math.isfinite(value):
             return Decision("stop", f"step {step}: the objective is {value}")
@@ -103,9 +116,11 @@ class Asha:
             worse = sign(self.mode) * value > sign(self.mode) * cut
             place = "worse than" if worse else "within"
             reason = f"rung {rung}: {value:.4g} is {place} the cut-off {cut:.4g} of {plural(len(values), 'trial')}"
-            if worse and not spared:
-                return Decision("stop", reason)
-            reason += f"; not stopped, as {spared}" if worse else ""
+            if worse:
+                why = spared(rung)
+                if not why:
+                    return Decision("stop", reason)
+                reason += f"; not stopped, as {why}"
         if step >= self.budget:
             return Decision("finish", "budget reached")
         return Decision("continue", reason)

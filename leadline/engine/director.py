@@ -7,6 +7,7 @@ searcher and rungs included: a sweep is resumed by replay.
 
 from __future__ import annotations
 
+import functools
 import math
 import textwrap
 import time
@@ -19,9 +20,10 @@ from leadline import plain
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
+from leadline.engine.observations import Observations, Outcome
 from leadline.engine.recorded_params import changed, unlike
-from leadline.engine.search import Outcome, Search, Space, seed_of
-from leadline.engine.trust import Trust
+from leadline.engine.scheduler import Scheduler
+from leadline.engine.search import Search, Space, seed_of
 from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
@@ -41,9 +43,9 @@ from leadline.ledger.events import (
 )
 from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
-from leadline.ledger.rungs import LEAST_TAU, OFF
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
+from leadline.ledger.worth import LEAST, LEAST_RUNS, MORE, worth
 from leadline.measure import Measure, Report
 from leadline.plain import plural
 
@@ -134,24 +136,23 @@ class Director:
         The first is what the last recorded trial drew it from, the second what it is drawn from
         now.
         """
+        self._observations = Observations(settings.mode)
         self._search = {
             str(stratum): Search(
                 space,
                 settings.scale,
                 sampler=settings.sampler,
                 seed=seed_of(settings.seed, index),
-                mode=settings.mode,
                 startup=settings.startup,
                 pinned={**settings.overrides, **settings.dealt(stratum)},
+                observations=self._observations,
+                stratum=str(stratum),
+                ranked=settings.scheduler != "asha",
             )
             for index, stratum in enumerate(settings.strata)
         }
         self.asha = self._rungs(settings.budget)
-        self._trust = Trust()
-        self._untrusted = ""
-        """Why rungs are not trusted any more; empty where they are. It stays once it is said."""
-        self._distrust = ""
-        """The remark that records it."""
+        self._scheduler = Scheduler(settings.seed)
 
     def _rungs(self, budget: int) -> dict[str, Asha]:
         settings = self.settings
@@ -249,7 +250,6 @@ class Director:
         self._new(
             Reported(trial=number, report=recorded, action=decision.action, reason=decision.reason, time=time.time())
         )
-        self._note_distrust()
         return decision
 
     def failed(self, number: int, error: str) -> bool:
@@ -358,7 +358,6 @@ class Director:
         # tuples.
         recorded = Settings.from_dict(self.settings.to_dict())
         self._new(Opened(settings=recorded, manifest=manifest, time=time.time()))
-        self._note_distrust()
         due = [self.history.trials[number] for number in self._due]
         for trial in due:
             self._judged(trial, self._rejudge(trial))
@@ -398,6 +397,8 @@ class Director:
             self._alike[event.stratum, self.history.trials[event.trial].identity].append(event.trial)
         if isinstance(event, Reported) and not live:
             self._decide(self.history.trials[event.trial], event.report)
+        if isinstance(event, Reported):
+            self._observe(self.history.trials[event.trial], event.report)
         if isinstance(event, Opened):
             self._adopt(before)
         if isinstance(event, Judged) and event.trial in self._due:
@@ -412,32 +413,16 @@ class Director:
         if trial.status == "finished":
             self._finished.append(trial.number)
             self._check_target(trial)
+            self._check_worth()
             at = self.asha[trial.stratum].judged(trial.number)
-            self._trust.finished(trial.stratum, at, trial.value(leaderboard.metric_name(self.settings.metric)))
-            self._check_trust()
+            self._scheduler.finished(trial.stratum, at, trial.value(leaderboard.metric_name(self.settings.metric)))
 
-    def _check_trust(self) -> None:
-        if self.history.settings.stopping == "auto" and not self._untrusted and (lost := self._trust.lost()):
-            self._untrusted = lost
-            self._distrust = f"{OFF}: when trial {self._finished[-1]} had finished, {lost}, below {LEAST_TAU:g}"
-
-    def _note_distrust(self) -> None:
-        """Records that trials are not stopped at rungs any more, once.
-
-        A driver that was killed before it had recorded this is followed by one that does.
-        """
-        if self._distrust and self.history.unstopped is None and self.history.settings.stopping == "auto":
-            self.noted(self._distrust)
-
-    @property
-    def _spared(self) -> str:
-        """Why no trial is stopped at a rung now; empty where trials are."""
-        if self.history.settings.stopping == "never":
-            return "the sweep was asked to stop none"
-        if self.history.settings.stopping != "auto":
-            return ""
-        # What was recorded holds, whatever later versions would conclude.
-        return self._untrusted or (self.history.unstopped.text if self.history.unstopped else "")
+    def _spares(self, trial: int, rung: int) -> str:
+        """Why a trial is not stopped at a rung; empty where it may be."""
+        settings, off = self.history.settings, self.history.unstopped
+        if off and settings.scheduler == "weighed":
+            return off.text  # what an earlier version recorded holds
+        return self._scheduler.spares(settings.scheduler, trial, rung, settings.rungs, settings.budget)
 
     def _adopt(self, before: int) -> None:
         """Takes over the settings of an opening.
@@ -452,13 +437,12 @@ class Director:
                 asha.extend(self.history.budget)
             self._due += self._finished
             self._finished = []
-            self._trust = Trust()
-            for search in self._search.values():
-                search.reopen(self._due)
+            self._scheduler = Scheduler(self.settings.seed)
+            self._observations.reopened(self._due)
         self.stopping = ""
         for number in self._finished:
             self._check_target(self.history.trials[number])
-        self._check_trust()
+        self._check_worth()
 
     def _rejudge(self, trial: Trial) -> Decision:
         """Judges a trial's last value at the rungs that a longer budget has added."""
@@ -473,7 +457,8 @@ class Director:
 
     def _at_rungs(self, trial: Trial, spent: int, value: float) -> Decision:
         asha = self.asha[trial.stratum]
-        return asha.report(trial.number, spent, value, judged_from=trial.judged_from, spared=self._spared)
+        spared = functools.partial(self._spares, trial.number)
+        return asha.report(trial.number, spent, value, judged_from=trial.judged_from, spared=spared)
 
     def _judged(self, trial: Trial, decision: Decision) -> None:
         """Records a decision on a trial that waits, made without a new report."""
@@ -500,7 +485,7 @@ class Director:
         stratum = event.stratum
         was = event.config
         fields = self._search[stratum].replay(number, event.params, feasible=not event.infeasible)
-        for name, now in self._search[stratum].distributions(number).items():
+        for name, now in self._observations.distributions(number).items():
             self._drawn[stratum, name] = (event.distributions.get(name, now), now)
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
@@ -522,18 +507,21 @@ class Director:
             return Decision("finish", "budget reached")
         return Decision("continue")
 
+    def _observe(self, trial: Trial, report: Report) -> None:
+        if trial.kind == "search" and report.whole:
+            value = report.value(leaderboard.metric_name(self.settings.metric))
+            self._observations.reported(trial.number, self.settings.spent(report), value)
+
     def _tell(self, trial: Trial) -> None:
-        name = leaderboard.metric_name(self.settings.metric)
-        curve: list[tuple[int, float]] = []
-        if not trial.infeasible:
-            curve = [(self.settings.spent(report), report.value(name)) for report in trial.reports if report.whole]
         outcome: Outcome = "failed"
         if trial.status == "finished":
             outcome = "finished"
-        elif trial.infeasible or (trial.status == "stopped" and not trial.untrained):
+        elif trial.infeasible:
+            outcome = "infeasible"
+        elif trial.status == "stopped" and not trial.untrained:
             # The searcher learns nothing from a trial that never ran.
             outcome = "stopped"
-        self._search[trial.stratum].tell(trial.number, outcome, curve)
+        self._observations.ended(trial.number, outcome)
 
     def _check_target(self, trial: Trial) -> None:
         target = self.history.settings.target
@@ -543,12 +531,47 @@ class Director:
         if value <= target if self.settings.mode == "min" else value >= target:
             self.stopping = f"target {target:g} reached by trial {trial.number} with {value:.4g}"
 
+    def _check_worth(self) -> None:
+        """Ends the search where more trials of no stratum are expected to bring what was asked."""
+        until = self.history.settings.until
+        if until is None or self.stopping:
+            return
+        found = [worth(self.history, str(stratum)) for stratum in self.settings.strata]
+        known = [one for one in found if one is not None]
+        if len(known) == len(found) and all(one.gain < (one.detectable if until == "told" else until) for one in known):
+            gain = max(one.gain for one in known)
+            least = "the confirmation can tell apart" if until == "told" else f"the {until:g} asked for"
+            self.stopping = f"{MORE} more trials are expected to bring at most {gain:.3g}, less than {least}"
+
+    def _propose_scout(self) -> Trial | None:
+        """A replicate of a leading trial during the search, where its end depends on their scatter.
+
+        In each stratum the first trial that leads once enough have finished gets as many replicates
+        as it takes to know the scatter of seeds.
+        """
+        for stratum in [] if self.stopping or self.history.settings.until != "told" else self._search:
+            trials = [trial for trial in self.history.search_trials() if trial.stratum == stratum]
+            runs = [trial for trial in trials if self.history.replicates(trial.number)]
+            leading = runs[:1] or leaderboard.finalists(self.history, stratum, 1)
+            if sum(trial.status == "finished" for trial in trials) >= LEAST and leading:
+                done = len(self.history.replicates(leading[0].number))
+                if done < min(LEAST_RUNS, self.settings.replicates):
+                    return self._replicate(leading[0], done)
+        return None
+
+    def _replicate(self, of: Trial, done: int) -> Trial:
+        """Proposes and records the next replicate of a trial."""
+        config = {**of.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
+        return self._record_proposal(len(self.history.trials), of.stratum, "replicate", of.number, {}, config)
+
     def _propose(self) -> Trial | None:
+        if scout := self._propose_scout():
+            return scout
         while not self.stopping and (index := len(self.history.search_trials())) < self.settings.trials:
             trial = self._propose_search(len(self.history.trials), index)
             if trial is not None:
                 return trial
-        return self._propose_replicate(len(self.history.trials))
+        return self._propose_replicate()
 
     def _propose_search(self, number: int, index: int) -> Trial | None:
         """Proposes and records trial `number`.
@@ -561,16 +584,16 @@ class Director:
         search = self._search[str(stratum)]
         fields = dict(given)
         try:
-            _, found = search.ask(number, given)
-            fields = found | {name: value for name, value in given.items() if name not in search.params(number)}
+            asked, found = search.ask(number, given)
+            fields = found | {name: value for name, value in given.items() if name not in asked}
             made = self.settings.configure(fields, stratum, seed_of(self.settings.seed, SEARCH_SEEDS))
             self.admits(made)
             config, judged_from = to_dict(made), self.settings.judged_from(made)
         except ConfigError as error:
-            params = search.params(number)
+            params = self._observations.params(number)
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
-        params = search.params(number)
+        params = self._observations.params(number)
         return self._record_proposal(number, str(stratum), "search", None, params, config, judged_from=judged_from)
 
     def _dealt_next(self) -> Any:
@@ -578,7 +601,7 @@ class Director:
         counts = Counter(trial.stratum for trial in self.history.search_trials())
         return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
 
-    def _propose_replicate(self, number: int) -> Trial | None:
+    def _propose_replicate(self) -> Trial | None:
         """The next confirmation run of a stratum whose search has ended; None if there is none."""
         ongoing = ("running",) if self.stopping else ("running", "waiting")
         searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
@@ -594,8 +617,7 @@ class Director:
                         return run
                 done = len(runs)
                 if done < self.settings.replicates:
-                    config = {**finalist.trained_config, "seed": seed_of(self.settings.seed, REPLICATE_SEEDS, done)}
-                    return self._record_proposal(number, stratum, "replicate", finalist.number, {}, config)
+                    return self._replicate(finalist, done)
         return None
 
     def _outgrown(self, run: Trial) -> bool:
@@ -622,7 +644,7 @@ class Director:
                 of=of,
                 params=params,
                 config=config,
-                distributions=self._search[stratum].distributions(number) if kind == "search" else {},
+                distributions=self._observations.distributions(number) if kind == "search" else {},
                 infeasible=infeasible,
                 judged_from=judged_from,
                 time=time.time(),

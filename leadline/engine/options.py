@@ -31,7 +31,7 @@ from leadline.engine.search import Search
 from leadline.engine.space_text import fields_in_words, searched, space_text
 from leadline.engine.study import Scale, Study
 from leadline.errors import calling
-from leadline.ledger.settings import CHANGEABLE, Settings
+from leadline.ledger.settings import CHANGEABLE, SCHEDULERS, Settings
 from leadline.plain import plain, plural, type_of
 from leadline.standard_streams import show
 from leadline.storage import Folder
@@ -110,10 +110,11 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         shown = f"{text} [{sizes[option]} {what}]"
         search.add_argument(f"--{word}", dest=option, type=whole, metavar="N", default=argparse.SUPPRESS, help=shown)
     search.add_argument(
-        "--stopping",
-        choices=("auto", "always", "never"),
+        "--scheduler",
+        choices=SCHEDULERS,
         default=argparse.SUPPRESS,
-        help="stop trials at rungs; auto ends that where the first rung does not order them as the end does [auto]",
+        help="which trials rungs stop: those that ASHA would, less a share that grows as rungs predict the end worse "
+        "(weighed), all of those (asha), from rungs that differ by trial (brackets), none [weighed]",
     )
     group(
         "search",
@@ -126,6 +127,13 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
                 f"YAML list of configurations to try first, each a mapping of fields [{first}]",
             ),
             ("target", finite, "VALUE", "stop the search when a finished trial reaches this objective [none]"),
+            (
+                "until",
+                _until,
+                "DIFFERENCE",
+                "stop the search when ten more trials are expected to bring less, or `told`: less than the "
+                "confirmation can tell apart [none]",
+            ),
             ("time-limit", duration, "TIME", "stop after this time, resumable: 90s, 30m, 2h [none]"),
             (
                 "stuck-after",
@@ -202,6 +210,20 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         "overrides", nargs="*", metavar="field=value", help="fix a field of the family; it is then not searched"
     )
     return parser
+
+
+def _until(word: str) -> float | str:
+    """Reads a difference of the objective, or `told`.
+
+    Raises:
+        ArgumentTypeError: for any other word.
+    """
+    if word == "told":
+        return word
+    try:
+        return finite(word)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected a difference such as 0.01, or told (got {word!r})") from None
 
 
 def _mirror(word: str) -> str:
@@ -388,7 +410,7 @@ def _first(study: Study, made: Settings, scale: Scale) -> Iterator[dict[str, Any
     for stratum in made.strata:
         fixed = {**made.overrides, **made.dealt(stratum)}
         for entry in scale.enqueue.get(str(stratum), ()):
-            search = Search(study.space, made.scale, sampler="random", seed=0, mode=made.mode, startup=1, pinned=fixed)
+            search = Search(study.space, made.scale, sampler="random", seed=0, startup=1, pinned=fixed)
             asked, _ = search.ask(0, {name: value for name, value in entry.items() if name not in fixed})
             dealt = {made.stratify: stratum} if made.stratify else {}
             yield {**dealt, **{name: value for name, value in entry.items() if name in asked}}

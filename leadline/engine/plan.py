@@ -109,7 +109,7 @@ def expected_search(settings: Settings) -> float:
 
 def judging_rungs(settings: Settings, stratum: Any) -> list[int]:
     """The rungs at which trials of a stratum may be stopped."""
-    if settings.stopping == "never":
+    if settings.scheduler == "none":
         return []
     judged_from = settings.judged_from(settings.configure({}, stratum, 0))
     return [rung for rung in settings.rungs if judges(rung, judged_from, settings.budget)]
@@ -379,7 +379,7 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
             f"the search space has {plural(int(size), 'configuration')}, fewer than the {per_stratum:,} trials "
             "per stratum: a repeated one is not trained again"
         )
-    if settings.stopping == "never":
+    if settings.scheduler == "none":
         pass  # as was asked for
     elif not settings.rungs:
         found.append(
@@ -503,8 +503,8 @@ def _listed_below(heading: str, lines: Sequence[str]) -> list[str]:
 
 def _rungs(settings: Settings) -> list[str]:
     """The rungs, and for each stratum with stages those at which its trials are judged."""
-    never = settings.stopping == "never"
-    words = "no trial is stopped (stopping never)" if never else f"one in {settings.reduction} goes on"
+    never = settings.scheduler == "none"
+    words = "no trial is stopped (scheduler none)" if never else f"one in {settings.reduction} goes on"
     lines = [f"rungs       {_listed(settings.rungs)} of {settings.budget} {settings.unit}; {words}"]
     for stratum in () if never else settings.strata:
         judging = judging_rungs(settings, stratum)

@@ -1,29 +1,29 @@
 """The searcher, which uses Optuna by ask and tell and knows no Ray.
 
-A proposal is a pure function of the study's seed, the trial's number and the history: the sampler
-is seeded anew for every number, and replaying a history leaves the study as it was.
+A proposal is a pure function of the study's seed, the trial's number and what was observed: a
+sampler is made and seeded anew for each, and told of all trials before it.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 import optuna
+from optuna.trial import FrozenTrial
 from optuna.trial import Trial as OptunaTrial
-from optuna.trial import TrialState
 
 from leadline.config import ConfigError
-from leadline.engine.optuna_private import forget_unused_draws
+from leadline.engine.observations import Observations
+from leadline.engine.optuna_private import study_of
 from leadline.engine.recorded_params import Recorded
 from leadline.errors import calling
 from leadline.plain import plain, type_of
 
-__all__ = ["SPACE", "Outcome", "Pinned", "Search", "Space", "seed_of"]
+__all__ = ["SPACE", "Pinned", "Search", "Space", "seed_of"]
 
 SPACE = "space"
 """The word with which an error about the search space itself begins."""
@@ -37,12 +37,6 @@ Parameters have the names of the fields that they set, so that a field that the 
 searched. A space whose parameters have other names reads the trial's `fixed`, the fields that the
 user or the stratum fixes, and asks for nothing that they settle.
 """
-
-Outcome = Literal["finished", "stopped", "failed"]
-"""How a trial ended."""
-
-_UNUSED = optuna.samplers.RandomSampler(seed=0)
-"""The sampler to set where no parameter is left to sample."""
 
 
 def seed_of(*parts: int) -> int:
@@ -81,16 +75,21 @@ class Pinned:
 
 
 class Search:
-    """One stratum's Optuna study, in memory; the ledger is its storage.
+    """The search of one stratum.
 
     Args:
         space: what is searched.
         scale: passed on to the space.
         sampler: "tpe" (multivariate, constant liar) or "random", the control.
-        seed: the study's seed.
-        mode: whether smaller or larger values are better.
+        seed: the seed of the stratum's proposals.
         startup: trials drawn at random before TPE begins.
         pinned: fields that the user fixed; they are not searched.
+        observations: what is known of the sweep's trials, which the searches of its strata share;
+            none for a search of its own.
+        stratum: its name among them.
+        ranked: whether TPE is told the trials of all strata by their ranks, those that have not
+            finished too; else those of this stratum as Optuna itself would hold them. See
+            `leadline.engine.observations`.
     """
 
     def __init__(
@@ -100,9 +99,11 @@ class Search:
         *,
         sampler: Literal["tpe", "random"],
         seed: int,
-        mode: Literal["min", "max"],
         startup: int,
         pinned: Mapping[str, Any],
+        observations: Observations | None = None,
+        stratum: str = "",
+        ranked: bool = False,
     ) -> None:
         self._space = space
         self._scale = scale
@@ -110,17 +111,18 @@ class Search:
         self._seed = seed
         self._startup = startup
         self._pinned = dict(pinned)
-        self._mode = mode
-        self._asked: dict[int, dict[str, Any]] = {}
-        self._told: dict[int, tuple[Outcome, Sequence[tuple[int, float]]]] = {}
-        self._begin()
+        self.observations = observations or Observations("min")
+        self._stratum = stratum
+        self._ranked = ranked
 
-    def _begin(self) -> None:
-        self._storage = optuna.storages.InMemoryStorage()
-        self.study = optuna.create_study(
-            direction="minimize" if self._mode == "min" else "maximize", storage=self._storage
-        )
-        self._trials: dict[int, OptunaTrial] = {}
+    def told(self) -> list[FrozenTrial]:
+        """The trials that the sampler is told for the next proposal, in the order of their numbers.
+
+        Their values are smaller where they are better, whatever the metric's mode.
+        """
+        if self._ranked:
+            return self.observations.ranked(self._stratum)
+        return self.observations.as_optuna(self._stratum)
 
     def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Proposes trial `number`.
@@ -135,34 +137,25 @@ class Search:
         Raises:
             ConfigError: if a given parameter lies outside the space, the space sets a given field
                 without asking for it, or the space fails. The proposal is made all the same, with
-                the parameters that the space had asked for: see `params`.
+                the parameters that the space had asked for: see `Observations.params`.
         """
-        self.study.sampler = self._new_sampler(number)
+        study = study_of(self.told() if self._sampler == "tpe" else [])
+        study.sampler = self._new_sampler(number)
         if given:
-            self.study.enqueue_trial(dict(given))
-        trial = self.study.ask()
+            study.enqueue_trial(dict(given))
+        trial = study.ask()
         try:
             fields = self._fields(trial, given or {})
         finally:
-            forget_unused_draws(self.study, trial, self._storage)
-            self._open(number, trial)
+            self.observations.proposed(number, self._stratum, trial.params, trial.distributions)
         for name in [name for name in given or {} if name in fields and name not in trial.params]:
             raise ConfigError(
                 f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}"
             )
         return dict(trial.params), {**fields, **self._pinned}
 
-    def params(self, number: int) -> dict[str, Any]:
-        """The parameters that the space has asked for in a proposal."""
-        return dict(self._asked[number])
-
-    def _open(self, number: int, trial: OptunaTrial) -> None:
-        trial.set_user_attr("trial", number)
-        self._trials[number] = trial
-        self._asked[number] = dict(trial.params)
-
     def replay(self, number: int, params: Mapping[str, Any], *, feasible: bool = True) -> dict[str, Any]:
-        """Takes over a recorded proposal, so that the study is as if it had just been made.
+        """Takes over a recorded proposal, as if it had just been made.
 
         Nothing is sampled.
 
@@ -187,32 +180,9 @@ class Search:
         except ConfigError:
             if feasible:
                 raise
-        self.study.sampler = _UNUSED
-        if taken := {name: value for name, value in params.items() if name in known.distributions}:
-            self.study.enqueue_trial(taken)
-        self._open(number, self.study.ask(dict(known.distributions)))
+        asked = {name: value for name, value in params.items() if name in known.distributions}
+        self.observations.proposed(number, self._stratum, asked, known.distributions)
         return {**fields, **self._pinned}
-
-    def reopen(self, numbers: Collection[int]) -> None:
-        """Lets trials that have ended go on.
-
-        Optuna cannot take back the end of a trial, so the study is built anew from all that it was
-        asked and told, without the ends of these trials.
-        """
-        asked = self._asked
-        told = self._told
-        self._asked = {}
-        self._told = {}
-        self._begin()
-        for number, params in asked.items():
-            self.replay(number, params, feasible=False)  # those that were feasible still are
-            if number in told and number not in numbers:
-                self.tell(number, *told[number])
-
-    def distributions(self, number: int) -> dict[str, str]:
-        """The distributions of an open trial's parameters, by name, as Optuna's JSON."""
-        found = self._trials[number].distributions
-        return {name: optuna.distributions.distribution_to_json(distribution) for name, distribution in found.items()}
 
     def _run(self, trial: Any) -> dict[str, Any]:
         """Runs the space on a trial and returns the fields that it sets, as plain values.
@@ -250,33 +220,6 @@ class Search:
                 if not names:
                     raise
                 raise ConfigError(f"{', '.join(names)}: outside the search space: {error}") from None
-
-    def tell(self, number: int, outcome: Outcome, curve: Sequence[tuple[int, float]]) -> None:
-        """Ends a trial in the study.
-
-        A finished trial ends as COMPLETE, a stopped one as PRUNED with its curve, a failed one as
-        FAIL. A curve that ends in NaN or infinity is told as PRUNED without any value, which TPE
-        ranks last: so TPE avoids the region, whereas a FAIL would teach it nothing. Values are told
-        only at the end, because TPE does not read those of running trials and Optuna cannot take
-        one back.
-
-        Args:
-            number: the trial's number.
-            outcome: how the trial ended.
-            curve: (step, value) of every report, in order.
-        """
-        trial = self._trials.pop(number)
-        self._told[number] = outcome, list(curve)
-        if outcome == "failed":
-            self.study.tell(trial, state=TrialState.FAIL)
-            return
-        diverged = not curve or not math.isfinite(curve[-1][1])
-        for step, value in [] if diverged else curve:
-            trial.report(value, step)
-        if outcome == "finished" and not diverged:
-            self.study.tell(trial, curve[-1][1])
-        else:
-            self.study.tell(trial, state=TrialState.PRUNED)
 
     def _new_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         seed = seed_of(self._seed, number) % 2**32

@@ -34,12 +34,12 @@ def searched(space: Space, scale: str, fixed: Mapping[str, Mapping[str, Any]]) -
     """
     found: dict[str, dict[str, Range]] = {}
     for stratum, fields in fixed.items():
-        search = Search(space, scale, sampler="random", seed=0, mode="min", startup=1, pinned=fields)
+        search = Search(space, scale, sampler="random", seed=0, startup=1, pinned=fields)
         words: dict[str, str] = {}
         for number in range(ASKED):
             with contextlib.suppress(ConfigError):
                 search.ask(number)
-            words |= search.distributions(number)
+            words |= search.observations.distributions(number)
         found[stratum] = {name: Range.of(word) for name, word in words.items()}
     return found
 

@@ -312,9 +312,9 @@ class History:
     @property
     def stopping_off(self) -> str:
         """Why, and since when, no trial is stopped at a rung; empty where trials are."""
-        if self.settings.stopping == "never":
-            return f"{OFF}, as was asked for (stopping never)"
-        if self.settings.stopping == "auto" and self.unstopped:
+        if self.settings.scheduler == "none":
+            return f"{OFF}, as was asked for (scheduler none)"
+        if self.settings.scheduler == "weighed" and self.unstopped:
             return f"{self.unstopped.text} (since {utc(self.unstopped.time)})"
         return ""
 

@@ -1,18 +1,14 @@
 """The rungs at which early stopping judges trials; the engine and the report both use them.
 
-A rung is trusted while it orders trials as the end does: see `leadline.engine.trust`.
+Whom a rung may stop is said by `leadline.engine.scheduler`.
 """
 
 from __future__ import annotations
 
-__all__ = ["LEAST_FINISHED", "LEAST_TAU", "OFF", "judges", "rungs"]
+__all__ = ["OFF", "judges", "rungs"]
 
-LEAST_FINISHED = 12
-"""The finished trials from which on it is asked whether a rung can be trusted."""
-LEAST_TAU = 0.4
-"""Kendall's tau between a rung and the end, below which early stopping is switched off."""
 OFF = "early stopping is off"
-"""How the remark begins with which a sweep records that it goes on without early stopping."""
+"""How a view begins that says so, and the remark in which earlier versions recorded it."""
 
 
 def rungs(grace: int, reduction: int, budget: int) -> list[int]:

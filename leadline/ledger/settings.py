@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from leadline.config import ConfigError, TrialConfig
 from leadline.errors import calling
@@ -17,7 +18,10 @@ from leadline.plain import plain, type_of, whole
 if TYPE_CHECKING:
     from leadline.family import Family
 
-__all__ = ["CHANGEABLE", "Settings"]
+__all__ = ["CHANGEABLE", "SCHEDULERS", "SchedulerName", "Settings"]
+
+SchedulerName = Literal["weighed", "asha", "brackets", "none"]
+SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 
 CHANGEABLE = (
     "trials",
@@ -26,7 +30,8 @@ CHANGEABLE = (
     "replicates",
     "time_limit",
     "target",
-    "stopping",
+    "until",
+    "scheduler",
     "concurrent",
     "cpus_per_trial",
     "gpus_per_trial",
@@ -109,11 +114,16 @@ class Settings:
 
     None for `workers_per_trial`, always.
     """
-    stopping: Literal["auto", "always", "never"] = "auto"
-    """Whether trials are stopped at rungs.
+    scheduler: SchedulerName = "weighed"
+    """Which trials a rung may stop: see `leadline.engine.scheduler`.
 
-    `auto` stops them while the first rung can be trusted: see `leadline.engine.trust`. Ledgers
-    from before this key have `always`.
+    Ledgers from before this key say it otherwise (`stopping`: `always`, `never`, `auto`), or have
+    `asha`.
+    """
+    until: float | Literal["told"] | None = None
+    """The search ends where ten more trials of no stratum are expected to bring this much.
+
+    It is a difference of the objective, or `told`: what the confirmation can tell apart.
     """
     mirror: str = ""
     """The second place, below which the sweep's folder is copied; empty for none."""
@@ -138,8 +148,10 @@ class Settings:
             )
         if self.reduction < 2:
             raise ConfigError(f"reduction: must be at least 2 (got {self.reduction})")
-        if self.stopping not in ("auto", "always", "never"):
-            raise ConfigError(f"stopping: must be auto, always or never (got {self.stopping!r})")
+        if isinstance(self.until, float) and not 0 < self.until < math.inf:
+            raise ConfigError(f"until: must be a difference above 0, or told (got {self.until})")
+        if self.scheduler not in SCHEDULERS:
+            raise ConfigError(f"scheduler: must be weighed, asha, brackets or none (got {self.scheduler!r})")
         if self.confirm < 0:
             raise ConfigError(f"confirm: must be at least 0 (got {self.confirm})")
         if self.budget < self.grace:
@@ -311,13 +323,18 @@ class Settings:
         values = {name: plain[key] for name, key in _keys().items() if key in plain}
         # JSON has lists alone, and settings must have their tuples again to be equal.
         values |= {name: tuple(values[name]) for name in ("strata", "enqueue", "beside", "contrasts") if name in values}
-        return Settings(**{"comparable": bool(values.get("arms")), "stopping": "always", **values})
+        before = _SCHEDULERS_BEFORE.get(plain.get("stopping", "always"), "asha")
+        return Settings(**{"comparable": bool(values.get("arms")), "scheduler": before, **values})
 
     @staticmethod
     def unknown(plain: Mapping[str, Any]) -> list[str]:
         """Returns the keys of recorded settings that only a newer version knows."""
-        return [key for key in plain if key not in _keys().values()]
+        return [key for key in plain if key not in (*_keys().values(), "stopping")]
 
+
+_SCHEDULERS_BEFORE: dict[str, SchedulerName] = {"always": "asha", "never": "none", "auto": "weighed"}
+"""The scheduler of a ledger that still records `stopping`; `auto` ended early stopping for good
+where the first rung predicted badly, and what it recorded of that holds."""
 
 _RECORDED_AS = {"budget": "steps"}
 """The recorded keys of fields that have another name today; ledgers keep their first names."""

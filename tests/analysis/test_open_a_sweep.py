@@ -34,7 +34,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         grace=2,
         startup=2,
         confirm=0,
-        stopping="never",
+        scheduler="none",
     )
     play(Folder.at(str(folder)), settings, lambda trial, scale: {"lr": trial.suggest_float("lr", 0.01, 0.3, log=True)})
     return folder

@@ -18,7 +18,7 @@ from typing import Any
 
 from leadline.checkpoint import CheckpointStore, DamagedCheckpoint, attempt_folder
 from leadline.engine.director import Director
-from leadline.engine.search import Space
+from leadline.engine.search import Space, seed_of
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Started, parse
 from leadline.ledger.format import Record
@@ -167,7 +167,7 @@ def _next(life: _Life, event: Record) -> Iterator[str]:
 
 def _decisions(events: Sequence[Record]) -> list[str]:
     """Each decision is the one that ASHA makes for the recorded order of arrivals, in exact
-    arithmetic; NaN and the target apart. From where a rung is not trusted on, it makes none.
+    arithmetic; NaN and the target apart. Where rungs are weighed, some trials go on for all that.
     """
     found: list[str] = []
     kinds: dict[int, tuple[str, str]] = {}
@@ -179,14 +179,14 @@ def _decisions(events: Sequence[Record]) -> list[str]:
     finished: dict[int, float] = {}
     due: list[int] = []
     starts: dict[int, float] = {}
-    unstopped = False
+    spared: dict[int, float] = {}
     settings: dict[str, Any] = {}
     for event in events:
         if event["type"] == "opened":
             if event["settings"]["steps"] != settings.get("steps"):
                 due, finished = [*due, *finished], {}
             settings = event["settings"]
-            unstopped = unstopped or _untrusted(judged, finished, kinds, settings)
+            spared = _spared(judged, finished, kinds, settings)
             code = event["manifest"].get("code", {}).get("family", {}).get("fingerprint") or ""
         elif event["type"] == "proposed":
             kinds[event["trial"]] = event["kind"], event["stratum"]
@@ -225,13 +225,14 @@ def _decisions(events: Sequence[Record]) -> list[str]:
             action = (
                 _alone(spent, value, settings)
                 if kind == "replicate"
-                else _asha(judged, stratum, number, spent, value, starts[number], unstopped, settings)
+                else _asha(judged, stratum, number, spent, value, starts[number], spared, settings)
             )
             if kind == "search":
-                action = "stop" if action == "continue" and _reached(finished, settings) else action
+                enough = settings.get("until") and "more trials are expected to bring at most" in event["reason"]
+                action = "stop" if action == "continue" and (enough or _reached(finished, settings)) else action
                 if action == "finish":
                     finished[number] = value
-                    unstopped = unstopped or _untrusted(judged, finished, kinds, settings)
+                    spared = _spared(judged, finished, kinds, settings)
             if action != event["action"]:
                 found.append(
                     f"trial {number}: {event['action']} after {spent}, where the order of arrivals says {action}"
@@ -257,15 +258,14 @@ def _asha(
     spent: int,
     value: float,
     start: float,
-    unstopped: bool,
+    spared: dict[int, float],
     settings: dict[str, Any],
 ) -> str:
     if not math.isfinite(value):
         return "stop"
     sign = 1 if settings["mode"] == "min" else -1
     rung = settings["grace"]
-    stopping = settings.get("stopping", "always")
-    spared = stopping == "never" or (stopping == "auto" and unstopped)
+    chosen, own = settings.get("scheduler", "asha"), seed_of(settings["seed"], 3, number) / 2**63
     while rung < settings["steps"] and rung <= spent:
         rivals = judged[stratum, rung]
         early = judged["early", rung]
@@ -277,32 +277,31 @@ def _asha(
             place = Fraction(len(ordered) - 1, settings["reduction"])
             low, rest = ordered[math.floor(place)], place - math.floor(place)
             cut = low + rest * (ordered[math.ceil(place)] - low)
-            if float(cut) != rivals[number] and Fraction(sign * value) > cut and not spared:
+            weighed = chosen == "weighed" and number >= 15 and own < spared.get(rung, 0.2)
+            if float(cut) != rivals[number] and Fraction(sign * value) > cut and chosen != "none" and not weighed:
                 return "stop"
         rung *= settings["reduction"]
     return "finish" if spent >= settings["steps"] else "continue"
 
 
-def _untrusted(
+def _spared(
     judged: dict[tuple[str, int], dict[int, float]],
     finished: dict[int, float],
     kinds: dict[int, tuple[str, str]],
     settings: dict[str, Any],
-) -> bool:
-    """Whether the first rung with 12 finished trials orders the pairs of a stratum with tau below 0.4."""
-    if settings.get("stopping", "always") != "auto":
-        return False
+) -> dict[int, float]:
+    """The share of trials that each rung does not judge: 0.8 less tau, for which 4 trials say 0.6 beforehand."""
     sign = 1 if settings["mode"] == "min" else -1
-    for rung in sorted({rung for _, rung in judged}):
+    found = {}
+    for rung in {rung for _, rung in judged}:
         at = {number: judged[kinds[number][1], rung].get(number) for number in finished}
         ends = [(kinds[n][1], sign * value, finished[n]) for n, value in at.items() if value is not None]
         pairs = [(a[1] - b[1], a[2] - b[2]) for a, b in itertools.combinations(ends, 2) if a[0] == b[0]]
-        if len(pairs) < 66:  # those of 12 trials of one stratum
-            continue
-        agree = sum((x > 0) == (y > 0) if x and y else 0.5 for x, y in pairs)
+        agree = sum((x > 0) - (x < 0) if y > 0 else (x < 0) - (x > 0) for x, y in pairs if x and y)
         untied = [sum(pair[side] != 0 for pair in pairs) for side in (0, 1)]
-        return min(untied) > 0 and (2 * agree - len(pairs)) / math.sqrt(untied[0] * untied[1]) < 0.4
-    return False
+        tau = agree / math.sqrt(untied[0] * untied[1]) if all(untied) else 0.6
+        found[rung] = min(max(0.8 - (4 * 0.6 + len(ends) * tau) / (4 + len(ends)), 0.1), 0.8)
+    return found
 
 
 def _proposals(events: Sequence[Record], space: Space) -> list[str]:
@@ -322,7 +321,7 @@ def _proposals(events: Sequence[Record], space: Space) -> list[str]:
         if event["kind"] == "search":
             director._propose_search(event["trial"], len(director.history.search_trials()))
         else:
-            director._propose_replicate(event["trial"])
+            director._propose_scout() or director._propose_replicate()
         (again,) = records(made) or [{"params": None}]
         if _timeless(again) != _timeless(event):
             return [

@@ -125,7 +125,6 @@ def test_what_the_user_fixes_is_neither_searched_nor_overridden(
         "laptop",
         sampler="random",
         seed=0,
-        mode="max",
         startup=2,
         pinned={**fixed, "mode": "single_perturbed_ce"},
     )
@@ -140,7 +139,6 @@ def test_what_the_user_fixes_is_neither_searched_nor_overridden(
         "laptop",
         sampler="random",
         seed=0,
-        mode="max",
         startup=2,
         pinned={**fixed, "mode": "single_perturbed_ce"},
     )
@@ -170,7 +168,7 @@ def test_a_space_that_refuses_says_so_in_its_own_words() -> None:
     def refusing(trial: Any, scale: str) -> dict[str, Any]:
         raise ConfigError("sigma_min: no")
 
-    search = Search(refusing, "laptop", sampler="random", seed=0, mode="max", startup=1, pinned={})
+    search = Search(refusing, "laptop", sampler="random", seed=0, startup=1, pinned={})
     with pytest.raises(ConfigError, match=r"^sigma_min: no$"):
         search.ask(0)
 

@@ -6,6 +6,7 @@ Each stratum has a value with its interval and n, beside the best trivial predic
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from leadline.analysis import progress
@@ -14,11 +15,12 @@ from leadline.ledger.confirmed import finished
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.verdicts import Comparison, Verdict
+from leadline.ledger.worth import MORE, worth
 from leadline.measure import Measure
 from leadline.plain import plural
 from leadline.statistics import rule_of_three
 
-__all__ = ["Answer", "answers", "interval", "luck"]
+__all__ = ["Answer", "answers", "interval", "luck", "more"]
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,17 @@ def luck(history: History, stratum: str) -> str:
         sentence += f" (standard deviation {number(found.spread)} over {plural(found.replicates, 'replicate')})"
         direction = side if found.seen >= 0 else other
         sentence += f"; the winner's score there was {number(abs(found.seen))} {direction} its replicates' mean."
-    return sentence
+    return " ".join(filter(None, [sentence, more(history, stratum)]))
+
+
+def more(history: History, stratum: str) -> str:
+    """Returns in words what ten more trials would be worth; empty where too few have finished."""
+    found = worth(history, stratum)
+    if found is None or not math.isfinite(found.detectable):
+        return ""
+    seen = f"the confirmation can tell {number(found.detectable)} from the scatter of seeds"
+    advice = "they would bring nothing that it could see" if found.gain < found.detectable else "they may be worth it"
+    return f"{MORE} more trials are expected to bring {number(found.gain)}, and {seen}: {advice}."
 
 
 def _unfinished(history: History, stratum: str) -> str:

@@ -37,7 +37,6 @@ from leadline.config import ConfigError
 from leadline.errors import in_one_line
 from leadline.ledger.history import History
 from leadline.ledger.leaderboard_table import number
-from leadline.ledger.rungs import LEAST_FINISHED, LEAST_TAU
 from leadline.ledger.verdicts import Comparison
 from leadline.storage import Folder
 
@@ -288,7 +287,6 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "rungs": early_stopping.stopped(history),
         "agreement": tables.agreement(early_stopping.agreement(history)),
         "stopping_off": history.stopping_off,
-        "trust": {"tau": LEAST_TAU, "finished": LEAST_FINISHED},
         "audits": list({tuple(finding.items()): finding for finding in history.findings}.values()),
         "guards": guard_findings.groups(history),
         "all_trials": len(history.trials),

@@ -320,12 +320,22 @@ def plain(value: Any) -> str:
     return "nothing" if value is None or value in ([], (), "") else text(value)
 
 
-def agreement(found: Sequence[Agreement]) -> list[tuple[str, str, str, str, str]]:
+def agreement(found: Sequence[Agreement]) -> list[tuple[str, ...]]:
     """Returns a row for each rung and stratum whose order is compared with the end's.
 
-    Its cells: rung, stratum, finished trials, Kendall's tau, its interval.
+    Its cells: rung, stratum, finished trials, Kendall's tau, its interval, best tenth kept.
     """
-    return [(f"{one.rung:,}", one.stratum or "all", str(one.tau.n), _tau(one.tau), _bounds(one.tau)) for one in found]
+    return [
+        (
+            f"{one.rung:,}",
+            one.stratum or "all",
+            str(one.tau.n),
+            _tau(one.tau),
+            _bounds(one.tau),
+            f"{one.kept} of {one.best}" if one.tau.n >= FEWEST else "-",
+        )
+        for one in found
+    ]
 
 
 def _tau(found: Measure) -> str:

@@ -146,16 +146,19 @@ def test_a_trial_in_its_last_stage_is_not_compared_with_those_in_an_earlier_one(
 
 
 def test_a_value_that_is_not_finite_stops_in_any_stage() -> None:
-    assert Asha(grace=1, reduction=2, budget=8).report(0, 1, math.nan, judged_from=0.5, spared="so").action == "stop"
+    assert (
+        Asha(grace=1, reduction=2, budget=8).report(0, 1, math.nan, judged_from=0.5, spared=lambda rung: "so").action
+        == "stop"
+    )
 
 
 def test_a_spared_trial_goes_on_and_says_why() -> None:
     asha = Asha(grace=1, reduction=2, budget=8)
     asha.report(0, 1, 0.2)
-    decision = asha.report(1, 2, 0.4, spared="nobody is stopped")
+    decision = asha.report(1, 2, 0.4, spared=lambda rung: "nobody is stopped")
     assert decision.action == "continue"
     assert decision.reason == "rung 2: 0.4 is within the cut-off 0.4 of 1 trial"
-    assert asha.report(2, 1, 0.5, spared="nobody is stopped").reason == (
+    assert asha.report(2, 1, 0.5, spared=lambda rung: "nobody is stopped").reason == (
         "rung 1: 0.5 is worse than the cut-off 0.4 of 3 trials; not stopped, as nobody is stopped"
     )
     assert asha.table == {1: {0: 0.2, 1: 0.4, 2: 0.5}, 2: {1: 0.4}, 4: {}}

@@ -123,7 +123,7 @@ def test_replay_leaves_rungs_searchers_and_trials_as_they_were(cut: int, order: 
     after.replay(before.events)
     assert {s: a.table for s, a in after.asha.items()} == {s: a.table for s, a in before.director.asha.items()}
     for stratum in ("1", "2"):
-        one, two = (d._search[stratum].study.trials for d in (before.director, after))
+        one, two = (d._search[stratum].told() for d in (before.director, after))
         assert [(t.state, t.params, t.values, t.intermediate_values) for t in one] == [
             (t.state, t.params, t.values, t.intermediate_values) for t in two
         ]
@@ -378,8 +378,8 @@ def test_a_space_that_fails_now_and_then_costs_those_trials_alone_and_can_be_men
         again = Director(BASE, space)
         again.replay(events)
         for stratum, search in again._search.items():
-            before = live._search[stratum].study.trials
-            assert [(t.state, t.params) for t in search.study.trials] == [(t.state, t.params) for t in before]
+            before = live._search[stratum].told()
+            assert [(t.state, t.params) for t in search.told()] == [(t.state, t.params) for t in before]
 
 
 def _two(trial: Any, scale: str) -> dict[str, Any]:
@@ -402,8 +402,8 @@ def test_a_repeated_configuration_is_not_trained_again() -> None:
         assert (trial.status, trial.reason, leaderboard.marks(history, trial)) == ("stopped", said, [said])
     assert simulation.director.next() == "done"
     assert {trial.of for trial in history.trials.values()} - {None} <= set(first.values())
-    searched = simulation.director._search["1"].study.trials
-    assert [str(trial.state) for trial in searched].count("TrialState.FAIL") == len(repeats)
+    told = [trial.user_attrs["trial"] for trial in simulation.director._search["1"].told()]
+    assert told == [trial.number for trial in trained], "the searcher learns nothing of what never ran"
     assert [row["trial"] for row in leaderboard.board(history, "x")["rows"]][2:] == [one.number for one in repeats]
     (row,) = [row for row in early_stopping.stopped(history) if row.cause == early_stopping.REPEATED]
     assert row.trials == [trial.number for trial in repeats]

@@ -22,10 +22,14 @@ from leadline.ledger.history import History
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.settings import Settings
 from leadline.storage import Folder
-from tests.leadline.engine.test_director import BASE, Simulation
+from tests.leadline.engine.test_director import BASE as WEIGHED
+from tests.leadline.engine.test_director import Simulation
 from tests.leadline.in_process_sweep import play
 from tests.leadline.ledger_audit import audit, violations
 from tests.leadline.toy_study import STUDY
+
+BASE = dataclasses.replace(WEIGHED, scheduler="asha")
+"""Every rung judges every trial, so that what goes on at a longer budget is the best alone."""
 
 
 def _extended(steps: int, first: Settings = BASE) -> tuple[list[Event], Simulation]:
@@ -114,9 +118,7 @@ def test_the_study_is_then_one_in_which_the_extended_trials_run() -> None:
     director.opened({})
     going = {trial.number for trial in director.history.search_trials() if trial.open}
     states = {
-        trial.user_attrs["trial"]: trial.state.name
-        for search in director._search.values()
-        for trial in search.study.trials
+        trial.user_attrs["trial"]: trial.state.name for search in director._search.values() for trial in search.told()
     }
     assert going == {number for number, state in states.items() if state == "RUNNING"}
     assert "COMPLETE" not in states.values()

@@ -70,7 +70,7 @@ def snapshot(director: Director) -> str:
                 trial.intermediate_values,
                 trial.user_attrs,
             )
-            for trial in search.study.trials
+            for trial in search.told()
         ]
         for stratum, search in director._search.items()
     }

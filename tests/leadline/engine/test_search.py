@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from leadline.config import ConfigError
+from leadline.engine.observations import Outcome
 from leadline.engine.search import Pinned, Search, seed_of
 
 
@@ -21,14 +22,20 @@ def space(trial: Any, scale: str) -> dict[str, Any]:
 
 
 def _search(sampler: Literal["tpe", "random"] = "tpe", pinned: dict[str, Any] | None = None, seed: int = 1) -> Search:
-    return Search(space, "laptop", sampler=sampler, seed=seed, mode="min", startup=3, pinned=pinned or {})
+    return Search(space, "laptop", sampler=sampler, seed=seed, startup=3, pinned=pinned or {})
+
+
+def _tell(search: Search, number: int, outcome: Outcome, curve: list[tuple[int, float]]) -> None:
+    for step, value in curve:
+        search.observations.reported(number, step, value)
+    search.observations.ended(number, outcome)
 
 
 def _play(search: Search, numbers: range) -> list[dict[str, Any]]:
     found = []
     for number in numbers:
         params, _ = search.ask(number)
-        search.tell(number, "finished", [(1, params["x"])])
+        _tell(search, number, "finished", [(1, params["x"])])
         found.append(params)
     return found
 
@@ -44,25 +51,25 @@ def test_replaying_recorded_parameters_leaves_the_study_as_it_was() -> None:
     replayed = _search()
     for number, params in enumerate(recorded):
         assert replayed.replay(number, params).items() >= params.items()
-        replayed.tell(number, "finished", [(1, params["x"])])
-    assert [trial.params for trial in replayed.study.trials] == [trial.params for trial in live.study.trials]
+        _tell(replayed, number, "finished", [(1, params["x"])])
+    assert [trial.params for trial in replayed.told()] == [trial.params for trial in live.told()]
     assert replayed.ask(8)[0] == live.ask(8)[0]
 
 
 def test_a_trial_that_goes_on_is_open_again_and_nothing_else_has_changed() -> None:
     search, other = _search(), _search()
     recorded = _play(search, range(8))
-    search.reopen({2, 5})
+    search.observations.reopened({2, 5})
     for number, params in enumerate(recorded):
         other.replay(number, params)
         if number not in (2, 5):
-            other.tell(number, "finished", [(1, params["x"])])
-    assert [(t.state, t.params, t.values) for t in search.study.trials] == [
-        (t.state, t.params, t.values) for t in other.study.trials
+            _tell(other, number, "finished", [(1, params["x"])])
+    assert [(t.state, t.params, t.values) for t in search.told()] == [
+        (t.state, t.params, t.values) for t in other.told()
     ]
     assert search.ask(8) == other.ask(8)
-    search.tell(2, "stopped", [(1, 0.5), (3, 0.6)])
-    assert search.study.trials[2].state == TrialState.PRUNED
+    _tell(search, 2, "stopped", [(1, 0.5), (3, 0.6)])
+    assert search.told()[2].state == TrialState.PRUNED
 
 
 def test_what_was_drawn_and_not_used_is_forgotten() -> None:
@@ -73,9 +80,9 @@ def test_what_was_drawn_and_not_used_is_forgotten() -> None:
     _play(live, range(4))
     params, _ = live.ask(4, {"kind": "a"})
     replayed = _search()
-    for trial in live.study.trials[:4]:
+    for trial in live.told()[:4]:
         replayed.replay(trial.user_attrs["trial"], trial.params)
-        replayed.tell(trial.user_attrs["trial"], "finished", [(1, trial.params["x"])])
+        _tell(replayed, trial.user_attrs["trial"], "finished", [(1, trial.params["x"])])
     replayed.replay(4, params)
     assert [live.ask(number)[0] for number in (5, 6)] == [replayed.ask(number)[0] for number in (5, 6)]
 
@@ -91,7 +98,7 @@ def test_tpe_leaves_its_start_up_and_beats_random() -> None:
     ("outcome", "curve", "state", "values"),
     [
         ("finished", [(1, 0.5), (2, 0.4)], TrialState.COMPLETE, {1: 0.5, 2: 0.4}),
-        ("stopped", [(1, 0.5)], TrialState.PRUNED, {1: 0.5}),
+        ("stopped", [(1, 0.5), (2, 0.4)], TrialState.PRUNED, {2: 0.4}),
         ("stopped", [(1, 0.5), (2, math.nan)], TrialState.PRUNED, {}),
         ("finished", [(1, math.inf)], TrialState.PRUNED, {}),
         ("stopped", [], TrialState.PRUNED, {}),
@@ -106,8 +113,8 @@ def test_outcomes_are_told_as_what_they_are(
 ) -> None:
     search = _search()
     search.ask(0)
-    search.tell(0, outcome, curve)
-    trial = search.study.trials[0]
+    _tell(search, 0, outcome, curve)
+    trial = search.told()[0]
     assert (trial.state, trial.intermediate_values) == (state, values)
     assert trial.user_attrs["trial"] == 0
 
@@ -117,7 +124,7 @@ def test_a_diverging_region_is_avoided() -> None:
     for number in range(30):
         params, _ = search.ask(number)
         bad = params["x"] > 0.5
-        search.tell(number, "stopped" if bad else "finished", [(1, math.nan if bad else 1.0)])
+        _tell(search, number, "stopped" if bad else "finished", [(1, math.nan if bad else 1.0)])
     later = [search.ask(number)[0]["x"] for number in range(30, 50)]
     assert sum(x > 0.5 for x in later) < 7
 
@@ -139,7 +146,7 @@ def test_an_enqueued_value_outside_the_space_is_refused_by_name(given: dict[str,
 def test_choices_that_the_ledger_cannot_keep_are_refused() -> None:
     search = Search(
         lambda trial, scale: {"layers": trial.suggest_categorical("layers", [(64, 64), (128,)])},
-        "laptop", sampler="tpe", seed=1, mode="min", startup=3, pinned={},
+        "laptop", sampler="tpe", seed=1, startup=3, pinned={},
     )  # fmt: skip
     with pytest.raises(ConfigError, match="Choices for a categorical"):
         search.ask(0)
@@ -166,13 +173,13 @@ def test_a_given_field_that_the_space_derives_is_refused() -> None:
         width = trial.suggest_int("width", 4, 8)
         return {"layers": [width, width]}
 
-    search = Search(derived, "laptop", sampler="random", seed=1, mode="min", startup=1, pinned={})
+    search = Search(derived, "laptop", sampler="random", seed=1, startup=1, pinned={})
     with pytest.raises(ConfigError, match=r"^layers: is set by the search space, whose parameters are width$"):
         search.ask(0, {"layers": [9, 9]})
 
 
 def _searching(space: Any) -> Search:
-    return Search(space, "laptop", sampler="tpe", seed=1, mode="min", startup=3, pinned={})
+    return Search(space, "laptop", sampler="tpe", seed=1, startup=3, pinned={})
 
 
 def test_numpys_numbers_are_choices_bounds_and_fields_like_any_other() -> None:
@@ -185,7 +192,7 @@ def test_numpys_numbers_are_choices_bounds_and_fields_like_any_other() -> None:
     params, fields = search.ask(0)
     assert [type(value) for value in (*params.values(), *fields.values())] == [int, int, int, list, float]
     assert json.loads(json.dumps(fields)) == fields
-    assert '"choices": [1, 2, 4, 8]' in search.distributions(0)["width"]
+    assert '"choices": [1, 2, 4, 8]' in search.observations.distributions(0)["width"]
     assert _searching(numpys).replay(0, params) == fields
 
 
@@ -223,9 +230,9 @@ def test_a_fault_of_the_space_is_one_line_and_its_proposal_is_kept(raises: Any, 
     with pytest.raises(ConfigError) as refused:
         search.ask(0)
     assert str(refused.value).startswith(words)
-    params = search.params(0)
+    params = search.observations.params(0)
     assert params.keys() == {"lr"}
-    search.tell(0, "stopped", [])
+    _tell(search, 0, "stopped", [])
     for space in (failing, lambda trial, scale: {"x": trial.suggest_float("x", 0, 1)}):  # as it is, and mended
         replayed = _searching(space)
         assert replayed.replay(0, params, feasible=False) in ({}, {"lr": params["lr"]})

@@ -25,7 +25,7 @@ RECORDED = (
     '"concurrent": 3, "cpus_per_trial": 1.0, "gpus_per_trial": 0.0, "workers_per_trial": 1, "max_failures": 2, "beside": [], '  # noqa: E501
     '"modes": {}, "metrics": {}, "family_target": "", "question": "", "arms": {}, "unit": "steps", "comparable": false, "stuck_after": 600.0, '  # noqa: E501
     '"storage_patience": 120.0, "where": {}, "contrasts": [], "least_units": 0, "most_workers_per_trial": null, '
-    '"stopping": "auto", "mirror": ""}'
+    '"scheduler": "weighed", "until": null, "mirror": ""}'
 )
 
 
@@ -58,17 +58,17 @@ def test_what_an_older_version_did_not_record_has_its_default(arms: dict[str, An
         "most_workers_per_trial",
         "comparable",
     )
-    since += ("unit", "stopping", "mirror")
+    since += ("unit", "scheduler", "until", "mirror")
     older = {name: value for name, value in json.loads(RECORDED).items() if name not in since}
     assert Settings.from_dict({**older, "arms": arms}) == dataclasses.replace(
-        BASE, arms=arms, comparable=bool(arms), stopping="always"
+        BASE, arms=arms, comparable=bool(arms), scheduler="asha"
     )
 
 
 def test_a_ledger_of_schema_1(golden: Path) -> None:
     settings = History.of(read(Folder.at(str(golden / "ledger-schema-1" / "ledger")))).settings
     assert (settings.study, settings.budget, settings.strata, settings.stuck_after) == ("toy", 27, (1, 2), 600.0)
-    assert settings.stopping == "always", "as trials were stopped then"
+    assert settings.scheduler == "asha", "as trials were stopped then"
     assert (settings.storage_patience, settings.where, settings.contrasts, settings.least_units) == (120.0, {}, (), 0)
 
 

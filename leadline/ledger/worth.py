@@ -1,0 +1,82 @@
+"""Whether more trials would be worth it: what they may bring, beside what could be told apart."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+
+from leadline.ledger import leaderboard
+from leadline.ledger.history import History
+from leadline.measure import sign
+from leadline.statistics import expected_gain
+
+__all__ = ["LEAST", "LEAST_RUNS", "MORE", "Worth", "scatter", "worth"]
+
+MORE = 10
+"""The further trials of a stratum whose worth is told."""
+LEAST = 4
+"""The finished trials of a stratum from which on it is told."""
+LEAST_RUNS = 3
+"""The replicates of a configuration from which on their scatter is known."""
+POWER = 2.8
+"""A difference of so many standard errors is seen with 80 % power, two-sided at 5 %."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What `MORE` further trials of a stratum are worth, in the objective on validation.
+
+    Attributes:
+        gain: by how much the best of them is expected to improve on the winner.
+        detectable: the smallest difference between two configurations that the confirmation can
+            tell apart from the scatter of their seeds; NaN where no configuration has replicates
+            enough.
+    """
+
+    gain: float
+    detectable: float
+
+
+def scatter(history: History, stratum: str) -> float:
+    """The standard deviation of the objective from seed to seed, over a stratum's replicates.
+
+    It is pooled over configurations; NaN where none has `LEAST_RUNS` of them.
+    """
+    name = leaderboard.objective(history)
+    squares, freedom = 0.0, 0
+    for trial in history.search_trials():
+        if trial.stratum == stratum:
+            runs = [run.value(name) for run in history.replicates(trial.number) if run.status == "finished"]
+            values = list(filter(math.isfinite, runs))
+            if len(values) >= LEAST_RUNS:
+                squares += statistics.variance(values) * (len(values) - 1)
+                freedom += len(values) - 1
+    return math.sqrt(squares / freedom) if freedom else math.nan
+
+
+def worth(history: History, stratum: str) -> Worth | None:
+    """What more trials of a stratum are worth; None where too few have finished.
+
+    The values at the end of the latest half of its trials, but at least `LEAST`, say how good
+    further ones may be: the search has learnt since it began. A trial that was stopped is taken to
+    be no better than the winner.
+    """
+    metric, direction = leaderboard.objective(history), sign(history.settings.mode)
+    ended = [trial for trial in history.search_trials() if trial.stratum == stratum and not trial.open]
+    known = [trial for trial in ended if trial.status == "finished" and math.isfinite(trial.value(metric))]
+    if len(known) < LEAST:
+        return None
+    latest = ended[len(ended) // 2 :]
+    drawn = [trial for trial in latest if trial in known]
+    if len(drawn) < LEAST:
+        latest, drawn = ended, known
+    spread = scatter(history, stratum)
+    gain = expected_gain(
+        [direction * trial.value(metric) for trial in drawn],
+        min(direction * trial.value(metric) for trial in known),
+        share=len(drawn) / len(latest),
+        more=MORE,
+        scatter=spread if math.isfinite(spread) else 0.0,
+    )
+    return Worth(gain, POWER * math.sqrt(2 / history.settings.replicates) * spread)
