@@ -10,13 +10,24 @@ import numpy as np
 import pytest
 
 from benchmarks.search import comparison
-from benchmarks.search.record import append
-from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, made
+from benchmarks.search.record import append, record
+from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, SYNE_TUNE, known, made
 from benchmarks.search.simulator import Leadline, Proposal, Sweep, settings, simulate
-from benchmarks.search.tables import DESIGN, DESIGN_SEED, HELD_OUT, HELD_OUT_SEED, Hartmann, Recorded, Table, named, regret
+from benchmarks.search.tables import (
+    DESIGN,
+    DESIGN_SEED,
+    HELD_OUT,
+    HELD_OUT_SEED,
+    Hartmann,
+    Recorded,
+    Table,
+    named,
+    regret,
+)
 from leadline.config import ConfigError
 from leadline.engine.director import Assignment, Director
 from leadline.measure import Measure, Report
+from tests.leadline.toy_study import STUDY
 
 DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"low": 1.0, "high": 100.0, "log": true, "step": null}}'
 
@@ -201,6 +212,30 @@ def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         comparison.main(["--methods", "asha and TPE"])
     assert "methods: no 'asha and TPE'; did you mean asha + TPE?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SYNE_TUNE)
+def test_syne_tune_plays_where_it_is_installed_and_else_says_what_is_missing(name: str, good: Table) -> None:
+    if name in known():
+        assert _quick(name, good) == _quick(name, good)
+    else:
+        with pytest.raises(ConfigError, match="methods: Syne Tune is not installed"):
+            made(name, good, 0, 4)
+
+
+def test_a_study_is_recorded_and_the_recording_goes_on_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(STUDY, "smoke", [1], 2, 1, tmp_path)
+    first = Recorded(tmp_path / "toy-1.parquet")
+    assert len(first.configurations) == 2
+    capsys.readouterr()
+    record(STUDY, "smoke", [1], 3, 1, tmp_path)
+    assert capsys.readouterr().out.startswith("toy-1: configuration 2, seed 0: ")
+    table = Recorded(tmp_path / "toy-1.parquet")
+    assert table.configurations[:2] == first.configurations
+    assert table.epochs == STUDY.scales["smoke"].budget // STUDY.scales["smoke"].grace
+    assert all(np.isfinite(table.curve(params, 0).values).all() for params in table.configurations)
 
 
 def test_a_ratio_is_paired_by_table_and_seed() -> None:

@@ -24,7 +24,7 @@ from multiprocessing import get_context
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, made
+from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, SYNE_TUNE, known, made
 from benchmarks.search.simulator import simulate
 from benchmarks.search.tables import DESIGN, DESIGN_SEED, HELD_OUT, HELD_OUT_SEED, LEAST_TAU, named
 from leadline.config import ConfigError, did_you_mean
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=2, help="sweeps to simulate at a time [2]")
     given = parser.parse_args(arguments)
     try:
-        methods = _chosen(given.methods, [*METHODS, *RIVALS], "methods")
+        methods = _chosen(given.methods, [*METHODS, *RIVALS, *SYNE_TUNE], "methods") if given.methods else known()
         tables = _chosen(given.tables, [*DESIGN, *HELD_OUT], "tables")
     except ConfigError as error:
         parser.error(str(error))

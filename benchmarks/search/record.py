@@ -19,12 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from benchmarks.search.tables import drawn
 from leadline.dotted import load
-from leadline.engine.search import Search, seed_of
 from leadline.engine.study import Study
 from leadline.family import Family
 from leadline.training.loop import Loop
@@ -81,39 +82,41 @@ def record(study: Study, scale: str, strata: Sequence[Any], configurations: int,
         seeds: the number of trainings of each configuration.
         folder: where the tables lie.
     """
-    from leadline import registry
-
     torch.set_num_threads(1)
-    size = study.scales[scale]
-    family = registry.family(study.family)
-    metric = study.metric or family.objective
     for seed in range(seeds):
         for number in range(configurations):
-            for stratum in strata or size.strata:
+            for stratum in strata or study.scales[scale].strata:
                 path = folder / f"{study.name}-{stratum}.parquet"
-                dealt = dict(study.arms.get(str(stratum), {study.stratify: stratum} if study.stratify else {}))
-                search = Search(
-                    study.space, scale, sampler="random", seed=seed_of(0), mode="min", startup=0, pinned=dealt
-                )
-                params, fields = search.ask(number)
                 known = pq.read_table(path, columns=["configuration", "seed"]).to_pylist() if path.exists() else []
-                if {"configuration": number, "seed": seed} in known:
-                    continue
-                budget = {"steps": size.budget, "eval_every": size.grace, "seed": seed}
-                values = {**size.fields, **study.shared(size.strata), **fields, **budget}
-                began = time.monotonic()
-                curve = _trained(family, values, _data(family, values), metric)
-                about = {
-                    "study": study.name,
-                    "stratum": str(stratum),
-                    "scale": scale,
-                    "metric": metric,
-                    "mode": family.metric(metric).mode,
-                    "distributions": search.distributions(number),
-                }
-                append(path, about, [{"configuration": number, "seed": seed, **params, **curve}])
-                spent = time.monotonic() - began
-                print(f"{path.stem}: configuration {number}, seed {seed}: {curve['values'][-1]:.4g} in {spent:.0f} s")
+                if {"configuration": number, "seed": seed} not in known:
+                    began = time.monotonic()
+                    last = _add(path, study, scale, stratum, number, seed)
+                    spent = time.monotonic() - began
+                    print(f"{path.stem}: configuration {number}, seed {seed}: {last:.4g} in {spent:.0f} s", flush=True)
+
+
+def _add(path: Path, study: Study, scale: str, stratum: Any, number: int, seed: int) -> float:
+    """Trains one configuration and adds it to its table; returns the last value."""
+    from leadline import registry
+
+    size, family = study.scales[scale], registry.family(study.family)
+    metric = family.metric(study.metric or family.objective)
+    dealt = study.arms.get(str(stratum), {study.stratify: stratum} if study.stratify else {})
+    trial, fields = drawn(study.space, scale, number, dealt)
+    budget = {"steps": size.budget, "eval_every": size.grace, "seed": seed}
+    values = {**size.fields, **study.shared(size.strata), **fields, **budget}
+    curve = _trained(family, values, _data(family, values), metric.name)
+    distributions = trial.distributions.items()
+    about = {
+        "study": study.name,
+        "stratum": str(stratum),
+        "scale": scale,
+        "metric": metric.name,
+        "mode": metric.mode,
+        "distributions": {name: optuna.distributions.distribution_to_json(kind) for name, kind in distributions},
+    }
+    append(path, about, [{"configuration": number, "seed": seed, **trial.params, **curve}])
+    return curve["values"][-1]
 
 
 _DATA: dict[str, Any] = {}
