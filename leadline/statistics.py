@@ -62,8 +62,10 @@ def lacking(replicates: int, units: int, unit: str = "units", least: int = 0) ->
         unit: what the units are called.
         least: units that are needed, where that is more than `LEAST_UNITS`.
     """
-    have = ((replicates, LEAST_REPLICATES, "replicates"), (units, max(LEAST_UNITS, least), f"test {unit}"))
-    return " and ".join(f"{count} of {least} {name}" for count, least, name in have if count < least)
+    needed = max(LEAST_UNITS, least)
+    few = [f"{replicates} of {LEAST_REPLICATES} replicates"] if replicates < LEAST_REPLICATES else []
+    few += [f"{units} test {unit} where {needed} are needed"] if units < needed else []
+    return " and ".join(few)
 
 
 def rule_of_three(n: int) -> float:
