@@ -170,6 +170,13 @@ def test_time_goes_forward_no_more_trials_run_than_workers_and_the_budget_ends_t
     assert all(sum(began[one] <= when <= ended[one] for one in began) <= 3 for when in times[:: good.grace])
 
 
+@pytest.mark.parametrize("method", RIVALS)
+def test_pruners_stop_trials_and_without_one_only_the_end_of_the_sweep_does(method: str, good: Table) -> None:
+    sweep = simulate(good, made(method, good, 0, 1), workers=1, trainings=(12,), seed=0)  # the median of 5 comes first
+    *ended, _ = sweep.epochs.values()
+    assert any(epoch < good.epochs for epoch in ended) == (method != "Optuna, no pruning")
+
+
 def test_the_regret_is_that_of_the_best_finished_trial_by_its_last_value(tmp_path: Path) -> None:
     curves = {1.0: [[0.0, 3.0]], 10.0: [[1.0, 1.0]], 100.0: [[2.0, 2.0]]}
     table = _grid(tmp_path / "t.parquet", curves)
