@@ -56,7 +56,7 @@ def good() -> Table:
 @pytest.mark.parametrize("name", [*DESIGN, *HELD_OUT])
 def test_every_table_that_is_shipped_loads_and_knows_its_best(name: str) -> None:
     table = named(name)
-    sweep = _quick("random, none stopped", table)
+    sweep = _quick("random without stopping", table)
     assert table.best < table.median
     assert all(np.isfinite(value) for *_, value in sweep.reports)
     assert all(regret(table, params) >= 0 for params in sweep.trials.values())
@@ -174,7 +174,7 @@ def test_time_goes_forward_no_more_trials_run_than_workers_and_the_budget_ends_t
 def test_pruners_stop_trials_and_without_one_only_the_end_of_the_sweep_does(method: str, good: Table) -> None:
     sweep = simulate(good, made(method, good, 0, 1), workers=1, trainings=(12,), seed=0)  # the median of 5 comes first
     *ended, _ = sweep.epochs.values()
-    assert any(epoch < good.epochs for epoch in ended) == (method != "Optuna, no pruning")
+    assert any(epoch < good.epochs for epoch in ended) == (method != "Optuna without pruning")
 
 
 def test_the_regret_is_that_of_the_best_finished_trial_by_its_last_value(tmp_path: Path) -> None:
@@ -213,6 +213,10 @@ def test_the_command_prints_a_line_for_each_method(capsys: pytest.CaptureFixture
     assert lines[6] == "| asha + TPE | 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) | - |"
     assert lines[7].startswith("| random + asha | ")
     assert lines[-1].startswith("2 sweeps in ")
+
+
+def test_every_method_can_be_named_in_a_list() -> None:
+    assert not [name for name in (*METHODS, *RIVALS, *SYNE_TUNE) if "," in name]
 
 
 def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
