@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.search import comparison
+from benchmarks.search import comparison, factorials
 from benchmarks.search.record import append, record
 from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, SYNE_TUNE, known, made
 from benchmarks.search.simulator import Leadline, Proposal, Sweep, settings, simulate
@@ -18,6 +18,7 @@ from benchmarks.search.tables import (
     DESIGN_SEED,
     HELD_OUT,
     HELD_OUT_SEED,
+    LEAST_TAU,
     Hartmann,
     Recorded,
     Table,
@@ -66,6 +67,25 @@ def test_every_table_that_is_shipped_loads_and_knows_its_best(name: str) -> None
 def test_no_table_is_both_of_the_design_and_held_out() -> None:
     assert not {*DESIGN} & {*HELD_OUT}
     assert HELD_OUT_SEED >= DESIGN_SEED + 1000
+
+
+@pytest.mark.parametrize("names", [DESIGN, HELD_OUT])
+def test_both_parts_have_tables_whose_first_rung_predicts_the_end_and_others(names: tuple[str, ...]) -> None:
+    high = {name for name in names if named(name).tau >= LEAST_TAU}
+    assert high
+    assert high != {*names}
+
+
+def test_boosting_fits_and_is_drawn_from_its_seed() -> None:
+    rows = factorials.surface(120, noise=0.1)
+    binned, binned_validation = (np.digitize(part, np.linspace(0, 1, 17)[1:-1]) for part in (rows.x, rows.x_validation))
+    chosen = {"lr": 0.2, "depth": 3.0, "shrinkage": 0.1, "rows": 0.65, "columns": 1.0}
+    one, same, other = (
+        factorials._boosted(binned, rows.y, binned_validation, rows.y_validation, chosen, seed) for seed in (0, 0, 1)
+    )
+    assert one == same != other
+    assert len(one) == factorials.EPOCHS
+    assert one[-1] < 0.5 * one[0]
 
 
 def test_an_unknown_table_is_refused_with_a_hint() -> None:
