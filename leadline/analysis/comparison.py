@@ -323,35 +323,66 @@ def _informed(a: Finalist, b: Finalist) -> list[str]:
 def _same_rows(a: Finalist, b: Finalist, name: str, one: set[int], other: set[int]) -> list[str]:
     """Returns a note on what is not known of the rows; none where they are known to be the same.
 
-    The rows are the same where a trivial predictor has the same value on every unit of both arms,
-    and its values differ between units. Predictors may depend on the stratum. Where no predictor
-    shows it, the families' keys of the data decide.
+    The rows are the same where a predictor has the same value on every unit of both arms, and its
+    values differ between units. Predictors may depend on the stratum. Where no predictor shows it,
+    the families' keys of the data decide. Arms of other data may share their rows and still differ
+    in what a metric is relative to: then most predictors that show the rows to be the same by some
+    metric do not by this one.
 
     Raises:
-        ConfigError: if the rows differ.
+        ConfigError: if the rows differ, or what the metric is relative to.
     """
     if one != other or len(one) > 1:
         sizes = [" or ".join(map(str, sorted(sizes))) for sizes in (one, other)]
         raise ConfigError(
             f"units: {a.label} was scored on {sizes[0]} of them, {b.label} on {sizes[1]}, so they do not pair"
         )
-    lines = {line.name: line.metrics[name].units for line in _lines(b) if name in line.metrics}
-    shared = [
-        (line.metrics[name].units, lines[line.name])
-        for line in _lines(a)
-        if name in line.metrics and line.name in lines
-    ]
-    if any(len(set(units)) > 1 and np.array_equal(units, others, equal_nan=True) for units, others in shared):
-        return []
-    keys = [_data_key(arm) for arm in (a, b)]
-    if keys[0] != keys[1]:
+    shown_by = _metrics_alike(a, b, *one)
+    here = [predictor for predictor, metrics in shown_by.items() if name in metrics]
+    if _data_key(a) == _data_key(b):
+        return [] if here else _on_trust(a, b, name)
+    if not shown_by:
         raise ConfigError(
-            f"units: {a.label} was scored on data {keys[0]}, {b.label} on {keys[1]}, so their rows do not pair"
+            f"units: {a.label} and {b.label} have other data, and no predictor scores the same on the rows of both, "
+            "so their rows do not pair"
         )
-    varied = any(len(set(units)) > 1 and len(set(others)) > 1 for units, others in shared)
+    if 2 * len(here) < len(shown_by):
+        predictor = next(predictor for predictor in shown_by if predictor not in here)
+        metric = name.split("/", 1)[1]
+        raise ConfigError(
+            f"metric: {metric} is relative to something that differs between {a.label} and {b.label}: on the same "
+            f"rows, {predictor} scores the same by {shown_by[predictor][0].split('/', 1)[1]} and not by {metric}"
+        )
+    return []
+
+
+def _metrics_alike(a: Finalist, b: Finalist, units: int) -> dict[str, list[str]]:
+    """Returns the metrics by which a predictor scores the same on so many units of both arms.
+
+    They are given by the predictor's name; one without any is left out. Its values must differ
+    between units, as equal ones show nothing.
+    """
+    others = {line.name: line.metrics for line in _lines(b)}
+    found: dict[str, list[str]] = {}
+    for line in _lines(a):
+        for name, measure in line.metrics.items():
+            values = measure.units
+            theirs = others.get(line.name, {}).get(name)
+            varied = len(values) == units and len(set(values)) > 1
+            if varied and theirs and np.array_equal(values, theirs.units, equal_nan=True):
+                found.setdefault(line.name, []).append(name)
+    return found
+
+
+def _on_trust(a: Finalist, b: Finalist, name: str) -> list[str]:
+    """Returns a note that the data alone vouch for the rows, where a predictor might have."""
+
+    def telling(arm: Finalist) -> set[str]:
+        return {line.name for line in _lines(arm) if name in line.metrics and len(set(line.metrics[name].units)) > 1}
+
     return [
         "no trivial predictor has the same values in both arms; the rows are taken to be the same because the data are"
-    ] * varied
+    ] * bool(telling(a) & telling(b))
 
 
 def _lines(arm: Finalist) -> list[Baseline]:

@@ -225,7 +225,9 @@ def test_other_rows_are_refused(sweeps: tuple[Path, Path, Path], build: Build) -
     made.train()
     a, b = arms(f"{sweeps[0]}:10", f"{made.close()}:10")[0]
     with pytest.raises(
-        ConfigError, match=r"^units: one:10 was scored on data \S+, other:10 on \S+, so their rows do not pair$"
+        ConfigError,
+        match=r"^units: one:10 and other:10 have other data, and no predictor scores the same on the rows of both, so "
+        r"their rows do not pair$",
     ):
         compare(a, b, "hinge")
     b.sweep.history.opened = dataclasses.replace(b.sweep.settings, family="elsewhere")
@@ -233,6 +235,32 @@ def test_other_rows_are_refused(sweeps: tuple[Path, Path, Path], build: Build) -
         ConfigError, match=r"^units: one:10 is of family tests\.leadline\.analysis\.demo:DEMO, other:10 of elsewhere$"
     ):
         compare(a, b, "hinge")
+
+
+def test_arms_of_other_data_pair_by_what_the_same_rows_are_scored_alike_in(
+    sweeps: tuple[Path, Path, Path], build: Build
+) -> None:
+    """By a metric that is relative to something else in each arm they do not, though one predictor hides it."""
+    made = build("other", fields={"pool": 64, "data_seed": 1}, confirm=1)
+    made.baselines()
+    made.train()
+    a, b = arms(f"{sweeps[0]}:10", f"{made.close()}:10")[0]
+    for arm, over in ((a, 2.0), (b, 3.0)):
+        for run in arm.runs:
+            metrics = {**run.reports[-1].metrics, "test/margin_p5": run.reports[-1].metrics["test/hinge"]}
+            run.reports[-1] = dataclasses.replace(run.reports[-1], metrics=metrics)
+        lines = arm.sweep.history.baselines
+        for index, line in enumerate(lines):
+            hinge = line.metrics["test/hinge"]
+            relative = hinge if line.name.startswith("oracle") else mean_over_units(1 - np.array(hinge.units) / over)
+            lines[index] = dataclasses.replace(line, metrics={**line.metrics, "test/margin_p5": relative})
+    assert compare(a, b, "hinge").notes == ()
+    with pytest.raises(
+        ConfigError,
+        match=r"^metric: margin_p5 is relative to something that differs between one:10 and other:10: on the same rows, "
+        r"constant scores the same by hinge and not by margin_p5$",
+    ):
+        compare(a, b, "margin_p5")
 
 
 def test_rows_are_taken_on_trust_only_with_a_note(sweeps: tuple[Path, Path, Path]) -> None:

@@ -221,3 +221,18 @@ def test_a_metric_of_no_episodes_has_no_part(make_task: Callable[..., PhysicsTas
     task.data = dataclasses.replace(task.data, physics=inside, trivial={"validation": {}})
     assert task.strata("novel_skill") is None
     assert task.strata("nrmse") is not None
+
+
+def test_those_who_see_different_frames_are_scored_on_the_same_but_their_skills_are_over_another_rival(
+    prepared: Callable[..., Prepared],
+) -> None:
+    """So that the strata of a study of `seen` pair by nrmse, and not by skill."""
+    found = {seen: prepared(seen=seen, common=20) for seen in (2, 5, 20)}
+    windows = {seen: one.physics.test for seen, one in found.items()}
+    lines = {seen: PHYSICS.baselines(PHYSICS.config({}), one, "test")["mean"] for seen, one in found.items()}
+    for seen in (5, 20):
+        np.testing.assert_array_equal(windows[seen].episode, windows[2].episode)
+        np.testing.assert_array_equal(windows[seen].worlds, windows[2].worlds)
+        np.testing.assert_array_equal(windows[seen].states[:, seen:], windows[2].states[:, 2:])
+        assert lines[seen]["nrmse"] == lines[2]["nrmse"]
+        assert lines[seen]["skill"].units != lines[2]["skill"].units
