@@ -19,9 +19,10 @@ test: $(VENV)/.installed-test
 fuzz: $(VENV)/.installed-test
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz/test_fuzz.py
 
-# Whether this tree does what another commit does: make same BASE=HEAD~1, with RTOL=1e-5 for a change of arithmetic.
+# Whether this tree does what another commit does: make same BASE=HEAD~1, with RTOL=1e-5 for a change of arithmetic,
+# HERE='--scheduler asha' for a choice that the other commit had made otherwise.
 same: $(VENV)/.installed-test
-	$(BIN)/python -m tests.same --base "$(BASE)" $(if $(RTOL),--rtol $(RTOL))
+	$(BIN)/python -m tests.same --base "$(BASE)" $(if $(RTOL),--rtol $(RTOL)) $(if $(HERE),--here='$(HERE)')
 
 test-ceph: $(VENV)/.installed-test
 	apt-get update

@@ -99,6 +99,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="compare this alone; may be repeated",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of every sweep [1]")
+    parser.add_argument(
+        "--here",
+        default="",
+        metavar="WORDS",
+        help="words for this tree's commands alone, as --here='--scheduler asha'",
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep both sides' ledgers and outputs there")
     parser.add_argument("--base-python", metavar="PATH", help="a Python that has its dependencies")
     parser.add_argument("--again", action="store_true", help="run the base too, whatever was kept of it")
@@ -225,7 +231,7 @@ def _run(pair: Pair, sides: _Sides, fields: set[str], parsed: argparse.Namespace
         return base_run(sides.base, pair, seed, fixed, folder=sides.folder, packages=sides.packages, again=again)
 
     def run_here(tried: int) -> Run:
-        return sides.here.run(pair, seed, fixed, sides.scratch / "here" / name)
+        return sides.here.run(pair, seed, [*parsed.here.split(), *fixed], sides.scratch / "here" / name)
 
     print(f"{pair} ...", flush=True)
     base, here = _undisturbed("base", run_base), _undisturbed("this tree", run_here)
