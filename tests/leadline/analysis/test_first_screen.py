@@ -102,8 +102,9 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
     for row, stratum in zip(rows, ("10", "100"), strict=True):
         winner, *_ = leaderboard.confirmations(sweep.history, stratum)
         (against,) = [one for one in winner["against"] if one["metric"] == "hinge"]
-        name, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
+        name, own, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
         assert (name["text"], verdict["text"]) == (stratum, "better")
+        assert read(own["text"]) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
         expected = [against["difference"][key] for key in ("value", "low", "high")]
         assert [float(difference[f"data-{key}"]) for key in ("value", "low", "high")] == expected
         assert read(difference["text"]) == pytest.approx(expected, abs=0.001)

@@ -62,7 +62,6 @@ def snapshot(director: Director) -> str:
     studies = {
         stratum: [
             (
-                trial.number,
                 trial.state,
                 trial.params,
                 trial.distributions,
