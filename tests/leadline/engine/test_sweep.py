@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -49,11 +50,11 @@ def toy(storage: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return command(*TOY, "--storage", str(storage), *arguments, PYTHONPATH=str(ROOT))
 
 
-def start_toy(storage: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_toy(storage: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *TOY, "--storage", str(storage), *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -301,13 +302,24 @@ def test_a_script_that_imports_ray(scratch: Path) -> None:
 def test_a_long_temporary_folder(scratch: Path) -> None:
     long = scratch / ("x" * 60) / ("y" * 60)
     long.mkdir(parents=True)
-    before = set(Path("/tmp").glob("leadline-*"))
-    run = command(
-        *TOY, "--storage", str(scratch / "r"), "--name", "a", "--scale", "smoke", PYTHONPATH=str(ROOT), TMPDIR=str(long)
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    process = start_toy(scratch / "r", "--name", "a", "--scale", "smoke", TMPDIR=str(long))
+    wait_for(lambda: bool(folders_of_ray(process)), process)
+    (folder,) = folders_of_ray(process)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
     assert list(long.glob("leadline-*")) == []
-    assert set(Path("/tmp").glob("leadline-*")) <= before
+    assert (folder.parent, folder.exists()) == (Path("/tmp"), False)
+
+
+def folders_of_ray(process: subprocess.Popen[str]) -> set[Path]:
+    """The temporary folders of the Rays below a process, from their commands: others may run on this machine."""
+    found = set()
+    for one in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.name() == "gcs_server":
+                (logs,) = [word for word in one.cmdline() if word.startswith("--log_dir=")]
+                found.add(Path(logs.removeprefix("--log_dir=")).parents[1])
+    return found
 
 
 def test_a_ray_that_the_script_has_started_is_refused(scratch: Path) -> None:
