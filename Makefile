@@ -61,7 +61,7 @@ bench: $(VENV)/.installed
 # How well a search decides, on simulated sweeps: at most half an hour on 2 cores.
 bench-search: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search --workers 16 --trainings 100 --seeds 5
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search --workers 16 --trainings 100 --seeds 10
 
 clean:
 	rm -rf $(VENV) .same build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

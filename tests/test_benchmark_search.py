@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.search import comparison
+from benchmarks.search import comparison, factorials
 from benchmarks.search.record import append, record
 from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, SYNE_TUNE, known, made
 from benchmarks.search.simulator import Leadline, Proposal, Sweep, settings, simulate
@@ -18,6 +18,7 @@ from benchmarks.search.tables import (
     DESIGN_SEED,
     HELD_OUT,
     HELD_OUT_SEED,
+    LEAST_TAU,
     Hartmann,
     Recorded,
     Table,
@@ -56,7 +57,7 @@ def good() -> Table:
 @pytest.mark.parametrize("name", [*DESIGN, *HELD_OUT])
 def test_every_table_that_is_shipped_loads_and_knows_its_best(name: str) -> None:
     table = named(name)
-    sweep = _quick("random, none stopped", table)
+    sweep = _quick("random without stopping", table)
     assert table.best < table.median
     assert all(np.isfinite(value) for *_, value in sweep.reports)
     assert all(regret(table, params) >= 0 for params in sweep.trials.values())
@@ -66,6 +67,25 @@ def test_every_table_that_is_shipped_loads_and_knows_its_best(name: str) -> None
 def test_no_table_is_both_of_the_design_and_held_out() -> None:
     assert not {*DESIGN} & {*HELD_OUT}
     assert HELD_OUT_SEED >= DESIGN_SEED + 1000
+
+
+@pytest.mark.parametrize("names", [DESIGN, HELD_OUT])
+def test_both_parts_have_tables_whose_first_rung_predicts_the_end_and_others(names: tuple[str, ...]) -> None:
+    high = {name for name in names if named(name).tau >= LEAST_TAU}
+    assert high
+    assert high != {*names}
+
+
+def test_boosting_fits_and_is_drawn_from_its_seed() -> None:
+    rows = factorials.surface(120, noise=0.1)
+    binned, binned_validation = (np.digitize(part, np.linspace(0, 1, 17)[1:-1]) for part in (rows.x, rows.x_validation))
+    chosen = {"lr": 0.2, "depth": 3.0, "shrinkage": 0.1, "rows": 0.65, "columns": 1.0}
+    one, same, other = (
+        factorials._boosted(binned, rows.y, binned_validation, rows.y_validation, chosen, seed) for seed in (0, 0, 1)
+    )
+    assert one == same != other
+    assert len(one) == factorials.EPOCHS
+    assert one[-1] < 0.5 * one[0]
 
 
 def test_an_unknown_table_is_refused_with_a_hint() -> None:
@@ -170,6 +190,13 @@ def test_time_goes_forward_no_more_trials_run_than_workers_and_the_budget_ends_t
     assert all(sum(began[one] <= when <= ended[one] for one in began) <= 3 for when in times[:: good.grace])
 
 
+@pytest.mark.parametrize("method", RIVALS)
+def test_pruners_stop_trials_and_without_one_only_the_end_of_the_sweep_does(method: str, good: Table) -> None:
+    sweep = simulate(good, made(method, good, 0, 1), workers=1, trainings=(12,), seed=0)  # the median of 5 comes first
+    *ended, _ = sweep.epochs.values()
+    assert any(epoch < good.epochs for epoch in ended) == (method != "Optuna without pruning")
+
+
 def test_the_regret_is_that_of_the_best_finished_trial_by_its_last_value(tmp_path: Path) -> None:
     curves = {1.0: [[0.0, 3.0]], 10.0: [[1.0, 1.0]], 100.0: [[2.0, 2.0]]}
     table = _grid(tmp_path / "t.parquet", curves)
@@ -206,6 +233,10 @@ def test_the_command_prints_a_line_for_each_method(capsys: pytest.CaptureFixture
     assert lines[6] == "| asha + TPE | 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) | - |"
     assert lines[7].startswith("| random + asha | ")
     assert lines[-1].startswith("2 sweeps in ")
+
+
+def test_every_method_can_be_named_in_a_list() -> None:
+    assert not [name for name in (*METHODS, *RIVALS, *SYNE_TUNE) if "," in name]
 
 
 def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,14 +147,14 @@ METHODS: dict[str, Mapping[str, Any]] = {
     "weighed + ranks": {"scheduler": "weighed"},
     "none stopped + ranks": {"scheduler": "none"},
     "brackets + ranks": {"scheduler": "brackets"},
-    "random, none stopped": {"sampler": "random", "scheduler": "none"},
+    "random without stopping": {"sampler": "random", "scheduler": "none"},
 }
 """The director's own methods, by the settings that they change."""
 RIVALS: dict[str, Callable[[Table], optuna.pruners.BasePruner]] = {
     "Optuna halving": _halving,
     "Optuna Hyperband": _hyperband,
     "Optuna median": lambda table: optuna.pruners.MedianPruner(n_warmup_steps=table.grace),
-    "Optuna, no pruning": lambda table: optuna.pruners.NopPruner(),
+    "Optuna without pruning": lambda table: optuna.pruners.NopPruner(),
 }
 """Optuna's TPE with each of its pruners, as they are made for a table."""
 

@@ -15,7 +15,7 @@ __all__ = ["LEAST", "LEAST_RUNS", "MORE", "Worth", "scatter", "worth"]
 
 MORE = 10
 """The further trials of a stratum whose worth is told."""
-LEAST = 4
+LEAST = 6
 """The finished trials of a stratum from which on it is told."""
 LEAST_RUNS = 3
 """The replicates of a configuration from which on their scatter is known."""
@@ -58,25 +58,16 @@ def scatter(history: History, stratum: str) -> float:
 def worth(history: History, stratum: str) -> Worth | None:
     """What more trials of a stratum are worth; None where too few have finished.
 
-    The values at the end of the latest half of its trials, but at least `LEAST`, say how good
-    further ones may be: the search has learnt since it began. A trial that was stopped is taken to
-    be no better than the winner.
+    Further trials are taken to be like those so far, and one that was stopped to be no better than
+    the winner.
     """
     metric, direction = leaderboard.objective(history), sign(history.settings.mode)
     ended = [trial for trial in history.search_trials() if trial.stratum == stratum and not trial.open]
-    known = [trial for trial in ended if trial.status == "finished" and math.isfinite(trial.value(metric))]
+    values = [direction * trial.value(metric) for trial in ended if trial.status == "finished"]
+    known = list(filter(math.isfinite, values))
     if len(known) < LEAST:
         return None
-    latest = ended[len(ended) // 2 :]
-    drawn = [trial for trial in latest if trial in known]
-    if len(drawn) < LEAST:
-        latest, drawn = ended, known
     spread = scatter(history, stratum)
-    gain = expected_gain(
-        [direction * trial.value(metric) for trial in drawn],
-        min(direction * trial.value(metric) for trial in known),
-        share=len(drawn) / len(latest),
-        more=MORE,
-        scatter=spread if math.isfinite(spread) else 0.0,
-    )
+    more = MORE * len(known) / len(ended)
+    gain = expected_gain(known, more, spread if math.isfinite(spread) else 0.0)
     return Worth(gain, POWER * math.sqrt(2 / history.settings.replicates) * spread)

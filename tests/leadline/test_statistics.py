@@ -265,8 +265,8 @@ def test_no_luck_in_one_configuration_or_without_spread() -> None:
     [
         (5, 100, ""),
         (4, 100, "4 of 5 replicates"),
-        (5, 99, "99 of 100 test orbits"),
-        (1, 7, "1 of 5 replicates and 7 of 100 test orbits"),
+        (5, 99, "99 test orbits where 100 are needed"),
+        (1, 7, "1 of 5 replicates and 7 test orbits where 100 are needed"),
     ],
 )
 def test_what_a_claim_needs(replicates: int, units: int, missing: str) -> None:

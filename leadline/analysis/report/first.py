@@ -55,7 +55,8 @@ def sentence(
     else:
         parts = _by_stratum(sweep, confirmed)
     said = "; ".join(filter(None, parts))
-    return f"{said[:1].upper()}{said[1:]}."
+    named = any(said.startswith(f"{stratum} ") for stratum in sweep.strata)  # a name stays as it is written
+    return f"{said if named else said[:1].upper() + said[1:]}."
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -151,13 +152,14 @@ def _in_short(confirmed: Sequence[Answer]) -> list[str]:
 
 def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
     """Returns a part for each verdict against the predictors that learn nothing."""
-    groups: dict[Verdict, list[Answer]] = {}
+    groups: dict[tuple[Verdict, tuple[str, ...]], list[Answer]] = {}
     for answer in confirmed:
-        groups.setdefault(answer.verdict, []).append(answer)
+        groups.setdefault((answer.verdict, tuple(one.metric for one in answer.contrary)), []).append(answer)
     share, field = forest.relative(confirmed), sweep.settings.stratify
     parts: list[str] = []
     for verdict in (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART, Verdict.NO_CLAIM):
-        if of := groups.get(verdict):
+        # Strata that are worse by other metrics each are told apart: none is worse by all of these.
+        for of in [of for (said, _), of in groups.items() if said is verdict]:
             what = UNTRAINED if not parts else "it"
             at = f"at {'' if parts else f'{field} '}{_listed(answer.stratum for answer in of)} " if field else ""
             who = "it" if parts else "the trained model"
@@ -170,7 +172,7 @@ def _claim(verdict: Verdict, what: str, of: Sequence[Answer], share: bool) -> st
         reasons = dict.fromkeys(answer.versus.missing for answer in of if answer.versus)
         return f"without a claim against {what} ({'; '.join(filter(None, reasons)) or 'not enough was measured'})"
     if verdict is Verdict.MIXED:
-        worse = _listed(dict.fromkeys(one.metric for answer in of for one in answer.contrary))
+        worse = _listed(one.metric for one in of[0].contrary)
         return f"better than {what} ({_size(of, share)}) but worse by {worse}"
     if verdict is Verdict.NOT_TOLD_APART:
         return f"not told apart from {what}"
@@ -246,6 +248,7 @@ class Row:
         stratum: the stratum.
         verdict: what is claimed of it against the best trivial predictor, in short.
         kind: the verdict's style, as in `forest.Line.kind`.
+        value: the winner's value with its interval, on test where it is confirmed.
         difference: the difference, as it is written, or why there is none.
         measure: the difference without rounding, in the objective's unit; None without one.
         trial: the winner; None where no trial has finished.
@@ -256,6 +259,7 @@ class Row:
     stratum: str
     verdict: str
     kind: str
+    value: str
     difference: str
     measure: Measure | None
     trial: Trial | None
@@ -290,15 +294,26 @@ def rows(sweep: Sweep, found: Sequence[Answer]) -> list[Row]:
 def _row(sweep: Sweep, answer: Answer, share: bool) -> Row:
     trial = winner(sweep, answer.stratum)
     params = chosen(trial) if trial else []
+    value = _own(sweep, answer.stratum)
     load = command(sweep, trial) if trial else ""
     versus = answer.versus
     made = forest.difference(versus) if versus else None
     if versus is None or made is None:
-        return Row(answer.stratum, *_unconfirmed(sweep, answer, trial), None, trial, params, load)
+        verdict, kind, words = _unconfirmed(sweep, answer, trial)
+        return Row(answer.stratum, verdict, kind, value, words, None, trial, params, load)
     shown = forest.in_unit(made, versus.b.measure.value if share else None)
     words = short.interval(shown) + (" %" if share else "")
     line = forest.Line("", shown, words, answer.verdict)
-    return Row(answer.stratum, _verdict(answer, versus), line.kind, words, made, trial, params, load)
+    return Row(answer.stratum, _verdict(answer, versus), line.kind, value, words, made, trial, params, load)
+
+
+def _own(sweep: Sweep, stratum: str) -> str:
+    """Returns the value of a stratum's winner: on test, else on validation, which it says."""
+    name = sweep.settings.metric
+    if confirmed := scores.confirmed(sweep.history, stratum, name):
+        return short.interval(confirmed.measure)
+    chosen_by = scores.chosen(sweep.history, stratum, name)
+    return f"{short.interval(chosen_by.measure)} on validation" if chosen_by else "-"
 
 
 def _verdict(answer: Answer, versus: Comparison) -> str:

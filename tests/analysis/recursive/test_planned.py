@@ -85,8 +85,8 @@ def test_intervals_hold_for_all_planned_comparisons_together() -> None:
     ("replicates", "boards", "missing"),
     [
         (4, 130, "only 4 of 5 replicates"),
-        (5, 129, "only 129 of 130 test boards"),
-        (1, 100, "only 1 of 5 replicates and 100 of 130 test boards"),
+        (5, 129, "only 129 test boards where 130 are needed"),
+        (1, 100, "only 1 of 5 replicates and 100 test boards where 130 are needed"),
     ],
 )
 def test_what_a_claim_needs(replicates: int, boards: int, missing: str) -> None:

@@ -73,7 +73,7 @@ def test_too_few_units_make_no_claim(history: History) -> None:
                 last, metrics={**last.metrics, "test/hinge": dataclasses.replace(score, units=score.units[:60])}
             )
     answer = of(history)
-    assert "no claim is made: only 60 of 100 test orbits" in answer.sentence
+    assert "no claim is made: only 60 test orbits where 100 are needed" in answer.sentence
     assert answer.verdict is Verdict.NO_CLAIM
 
 

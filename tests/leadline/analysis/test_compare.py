@@ -179,7 +179,7 @@ def test_nothing_is_claimed_from_few_units_or_without_them(pair: tuple[Finalist,
         scored(arm, scores(shift)[:, :99])
     with pytest.raises(ConfigError, match="units"):
         compare(pair[0], Finalist.of(Sweep.open(pair[0].sweep.folder), "100"), "hinge")
-    assert compare(*pair, "hinge").sentence.startswith("no claim: only 99 of 100 test orbits")
+    assert compare(*pair, "hinge").sentence.startswith("no claim: only 99 test orbits where 100 are needed")
     for arm in pair:
         for run in arm.runs:
             metrics = {**run.reports[-1].metrics, "test/hinge": Measure(1.0 + run.number, 128, 0.5, 9.0)}

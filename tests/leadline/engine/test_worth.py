@@ -48,27 +48,27 @@ class Quiet(Noisy):
     noise = 1e-6
 
 
-@pytest.mark.parametrize("scatter", [0.0, 0.5])
-def test_the_expected_gain_is_the_mean_gain_of_what_follows(scatter: float) -> None:
-    """Of 300 searches among normal values, some of them with a scatter of their own."""
+@pytest.mark.parametrize(("scatter", "drawn"), [(0.0, "normal"), (0.5, "normal"), (0.0, "exponential")])
+def test_the_expected_gain_is_the_mean_gain_of_what_follows(scatter: float, drawn: str) -> None:
+    """Of 1,000 searches among values without an end, or with one, some of which scatter by themselves."""
     generator = np.random.default_rng(0)
     told, gained = [], []
-    for _ in range(300):
-        truth = generator.normal(size=40)
+    for _ in range(1000):
+        truth = getattr(generator, drawn)(size=40)
         seen = truth + scatter * generator.normal(size=40)
         before, after = (int(np.argmin(seen[:end])) for end in (30, 40))
-        told.append(expected_gain(list(seen[:30]), float(seen[before]), share=1.0, more=10, scatter=scatter))
+        told.append(expected_gain(list(seen[:30]), 10, scatter))
         gained.append(truth[before] - truth[after])
-    error = np.std(gained) / math.sqrt(300)
+    error = np.std(gained) / math.sqrt(1000)
     assert np.mean(told) == pytest.approx(np.mean(gained), abs=3 * error)
 
 
 def test_a_gain_is_smaller_where_fewer_finish_and_none_where_all_is_scatter() -> None:
     values = [0.1, 0.4, 0.5, 0.9, 1.3]
-    whole, part = (expected_gain(values, 0.1, share=share, more=10) for share in (1.0, 0.25))
+    whole, part = (expected_gain(values, more) for more in (10, 2.5))
     assert whole > 1.5 * part > 0
-    assert expected_gain(values, 0.1, share=1.0, more=10, scatter=0.5) == 0.0
-    assert expected_gain(values, -5.0, share=1.0, more=10) < 1e-6, "further ahead than any of these would come"
+    assert expected_gain(values, 10, scatter=0.5) == 0.0
+    assert expected_gain([0.1, 0.1, 0.1, 0.1, 0.9, 1.0], 10) < 0.01, "most are at the end already"
 
 
 def test_the_search_ends_where_it_brings_less_than_was_asked() -> None:

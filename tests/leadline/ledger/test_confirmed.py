@@ -75,7 +75,7 @@ def test_a_predictor_on_the_same_units_is_told_apart_by_a_difference_that_the_un
 
 @pytest.mark.parametrize(
     ("runs", "n", "missing"),
-    [(4, 120, "only 4 of 5 replicates"), (5, 60, "only 60 of 100 test rows"), (5, 100, "")],
+    [(4, 120, "only 4 of 5 replicates"), (5, 60, "only 60 test rows where 100 are needed"), (5, 100, "")],
     ids=["replicates", "units", "enough"],
 )
 def test_nothing_is_claimed_from_too_little(runs: int, n: int, missing: str) -> None:

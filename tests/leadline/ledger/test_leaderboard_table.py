@@ -49,7 +49,7 @@ def test_what_a_finalist_is_compared_with_on_test(units: tuple[float, ...], word
     history.baselines = [Baseline("nine", stratum, {"test/error": Measure(9.15, 4, 9, 9.3, units)}) for stratum in "12"]
     lines = [line.rstrip() for line in shown(history, 200).splitlines() if "(nine)" in line]
     assert len(lines) == 2
-    few = f"9.15 (nine): no claim, only 2 of 5 replicates and 4 of 100 test units{words}"
+    few = f"9.15 (nine): no claim, only 2 of 5 replicates and 4 test units where 100 are needed{words}"
     assert all(line.endswith(few) for line in lines), "four units and two replicates are too few"
 
 

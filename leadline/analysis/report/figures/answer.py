@@ -99,10 +99,10 @@ def _line(who: str, points: Sequence[tuple[str, float]], split: str, index: int)
 
 
 def _trained(confirmed: list[Reading], chosen: list[Reading]) -> list[go.Scatter]:
-    traces = [_points("best on validation", chosen, BLUE, "circle-open")]
+    traces = [_points("best on validation", chosen, ORANGE, "circle-open")]
     if any(len(found.scores) > 1 for found in confirmed):
         traces.append(_replicates(confirmed))
-    return [trace for trace in [*traces, _points("confirmed on test", confirmed, ORANGE, "diamond")] if len(trace.x)]
+    return [trace for trace in [*traces, _points("confirmed on test", confirmed, BLUE, "diamond")] if len(trace.x)]
 
 
 def _replicates(confirmed: list[Reading]) -> go.Scatter:
@@ -116,7 +116,7 @@ def _replicates(confirmed: list[Reading]) -> go.Scatter:
         y=[score.value for _, _, score in points],
         name="replicates on test",
         mode="markers",
-        marker={"color": ORANGE, "size": 7, "opacity": 0.55},
+        marker={"color": BLUE, "size": 7, "opacity": 0.55},
         hovertext=[
             f"replicate {run.number} of trial {run.of}<br>{stratum}: {number(score.value)}"
             for stratum, run, score in points
