@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ __all__ = [
     "make",
     "parse_overrides",
     "refused",
+    "shown",
     "to_dict",
 ]
 
@@ -207,6 +209,16 @@ def to_dict(config: TrialConfig) -> dict[str, Any]:
 def as_text(value: Any) -> str:
     """Returns a field's value as text, with all its digits, and with tuples as `128,64`."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def shown(value: Any, digits: int = 3) -> str:
+    """Returns a value as text for people: a float with so many significant digits.
+
+    A float that is not finite is a dash; anything else is as `as_text` has it.
+    """
+    if isinstance(value, float):
+        return f"{value:.{digits}g}" if math.isfinite(value) else "–"
+    return as_text(value)
 
 
 def _type_name(annotation: Any) -> str:

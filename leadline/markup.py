@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from markupsafe import Markup
 
+from leadline.config import shown
 from leadline.measure import Measure
 
-__all__ = ["harmless", "short", "table", "with_interval"]
+__all__ = ["harmless", "table", "with_interval"]
 
 _Self = TypeVar("_Self")
 _LEFT = Markup(' style="text-align: left"')
@@ -21,13 +21,13 @@ def harmless(show: Callable[[_Self], str]) -> Callable[[_Self], str | None]:
     """Makes a `_repr_html_` return None where it fails: a notebook then shows the `repr`."""
 
     @functools.wraps(show)
-    def shown(self: _Self) -> str | None:
+    def guarded(self: _Self) -> str | None:
         try:
             return show(self)
         except Exception:  # such as of a ledger that somebody has changed by hand
             return None
 
-    return shown
+    return guarded
 
 
 def table(title: str, rows: Iterable[Sequence[str]], headings: Sequence[str] = (), text: str = "") -> str:
@@ -52,12 +52,7 @@ def table(title: str, rows: Iterable[Sequence[str]], headings: Sequence[str] = (
     return str(Markup("<div><strong>{}</strong>{}<table>{}</table></div>").format(title, said, lines))
 
 
-def short(value: float) -> str:
-    """Returns a number with three significant digits; a dash where it is not finite."""
-    return f"{value:.3g}" if math.isfinite(value) else "–"
-
-
 def with_interval(measure: Measure) -> str:
     """Returns a value with its 95 % interval, or alone where it has no spread."""
-    spread = "" if measure.low == measure.high else f" [{short(measure.low)}, {short(measure.high)}]"
-    return short(measure.value) + spread
+    value, low, high = map(shown, (measure.value, measure.low, measure.high))
+    return value if measure.low == measure.high else f"{value} [{low}, {high}]"

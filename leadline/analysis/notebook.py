@@ -6,9 +6,10 @@ They are made from the history alone, so that nothing is read from the storage a
 from __future__ import annotations
 
 from leadline.analysis import progress
+from leadline.config import shown
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
-from leadline.ledger.ranges import edges, shown
+from leadline.ledger.ranges import edges
 from leadline.ledger.wording import utc
 from leadline.markup import table, with_interval
 from leadline.measure import PART

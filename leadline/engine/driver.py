@@ -117,6 +117,7 @@ class Driver:
         )
         self.director.record = self.ledger.append
         self.ledger.past.clear()  # it stands in the director's history now
+        self.files = TensorBoardFiles(self.director, self.folder)
         self.code = code
         self.changed = changed
         self.checkpoint = checkpoint
@@ -247,12 +248,12 @@ class Driver:
         self.director.admits = shared.admit
         self.marks["data and baselines"] = time.time()
         display, self.live = Display(self.director, self.name, self.console), self._live_leaderboards()
-        retention, files = Retention(self.director, self.folder), TensorBoardFiles(self.director, self.folder)
+        retention = Retention(self.director, self.folder)
         first = contextlib.ExitStack()
 
         def over(trial: int) -> None:
             retention.ended(trial)
-            files.ended(trial)
+            self.files.ended(trial)
 
         def tick() -> None:
             if self.director.first_step:
@@ -274,7 +275,7 @@ class Driver:
             display.close()
             with self._waiting("superseded checkpoints to be removed"):
                 retention.close(RETENTION_SECONDS)
-            files.close(RETENTION_SECONDS)
+            self.files.close(RETENTION_SECONDS)
         if self.director.halting:
             return "failed"
         if placement.finished:
@@ -495,7 +496,14 @@ class Driver:
     def _summary(self) -> Summary:
         timing = FirstStep(self.began, self.marks, self.director.first_step)
         return Summary(
-            self.director, self.folder, self.name, self.console, self.resume, timing, stored=self._storage_answers
+            self.director,
+            self.folder,
+            self.files,
+            self.name,
+            self.console,
+            self.resume,
+            timing,
+            stored=self._storage_answers,
         )
 
     def _waiting(self, what: str) -> contextlib.AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from leadline.config import ConfigError
 from leadline.engine.optuna_private import KnownTrial, holds
 from leadline.family import Family
 from leadline.ledger.events import Event, Proposed
-from leadline.ledger.ranges import Range
+from leadline.ledger.ranges import Range, in_words
 
 __all__ = ["Recorded", "changed", "check_fields", "unlike"]
 
@@ -77,11 +77,11 @@ class Recorded(KnownTrial):
                 does not hold any more.
         """
         if name not in self.given:
-            asked = f"the space now asks for one from {Range.of(distribution_to_json(distribution))}"
+            asked = f"the space now asks for one from {_in_words(distribution)}"
             raise ConfigError(f"{name}: trial {self.number} has none, and {asked}; {_REMEDY}")
         value = self.given[name]
         if not holds(distribution, value):
-            now = f"outside {Range.of(distribution_to_json(distribution))}, the space's range now"
+            now = f"outside {_in_words(distribution, value)}, the space's range now"
             raise ConfigError(f"{name}: trial {self.number} has {value}, {now}; {_REMEDY}")
 
     def complete(self) -> None:
@@ -118,4 +118,12 @@ def unlike(number: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 def changed(name: str, was: str, now: str) -> str:
     """A sentence for a parameter whose range has changed; the ranges are given as Optuna's JSON."""
-    return f"space changed: {name} was {Range.of(was)}, is {Range.of(now)}"
+    before, after = in_words([Range.of(was), Range.of(now)])
+    return f"space changed: {name} was {before}, is {after}"
+
+
+def _in_words(distribution: BaseDistribution, value: Any = None) -> str:
+    """A distribution in words, whose bounds read otherwise than a value that is not among them."""
+    beside = [value] if isinstance(value, int | float) else []
+    (words,) = in_words([Range.of(distribution_to_json(distribution))], *beside)
+    return words

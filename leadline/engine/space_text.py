@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from leadline.config import ConfigError, as_text
+from leadline.config import ConfigError, shown
 from leadline.engine.search import Search, Space
-from leadline.ledger.ranges import Range
+from leadline.ledger.ranges import Range, by_stratum
 
 __all__ = ["ASKED", "fields_in_words", "searched", "space_text"]
 
@@ -51,8 +51,9 @@ def space_text(found: Mapping[str, Mapping[str, Range]], label: str) -> list[str
         found: what `searched` returned.
         label: the field that divides the study.
     """
+    words = by_stratum(found)
     alike: dict[tuple[str, ...], list[str]] = {}
-    for stratum, ranges in found.items():
+    for stratum, ranges in words.items():
         width = max(map(len, ranges), default=0)
         lines = tuple(f"{name:<{width}}  {one}" for name, one in ranges.items()) or ("nothing",)
         alike.setdefault(lines, []).append(stratum)
@@ -66,8 +67,4 @@ def space_text(found: Mapping[str, Mapping[str, Range]], label: str) -> list[str
 
 def fields_in_words(values: Mapping[str, Any], between: str = ", ") -> str:
     """Fields as `skip=True, ramp=0.5`, with four significant digits; `nothing` for none."""
-    return between.join(f"{name}={_short(value)}" for name, value in values.items()) or "nothing"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else as_text(value)
+    return between.join(f"{name}={shown(value, 4)}" for name, value in values.items()) or "nothing"

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from leadline.engine.director import Director
+from leadline.engine.tensorboard_files import TensorBoardFiles
 from leadline.engine.waiting import waiting
-from leadline.ledger import leaderboard, tensorboard
+from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
@@ -61,6 +62,7 @@ class Summary:
     Args:
         director: the sweep's director, whose history is closed: nothing is recorded any more.
         folder: the sweep's folder.
+        files: writes the TensorBoard files.
         name: the sweep's name.
         console: where all of it is printed.
         resume: the command that goes on with the sweep.
@@ -72,6 +74,7 @@ class Summary:
         self,
         director: Director,
         folder: Folder,
+        files: TensorBoardFiles,
         name: str,
         console: Console,
         resume: str,
@@ -83,6 +86,7 @@ class Summary:
         self._history = director.history
         self._settings = director.settings
         self._folder = folder
+        self._files = files
         self._name = name
         self._console = console
         self._resume = resume
@@ -106,7 +110,7 @@ class Summary:
             self._say("best         none: no trial has finished with a finite value")
         if not self._stored:
             return
-        self._attempt("TensorBoard files", lambda: tensorboard.write(history, self._folder / tensorboard.FOLDER))
+        self._attempt("TensorBoard files", self._files.write_all)
         self._attempt("report", self._report)
         self._say(f"sweep        {self._folder}")
 

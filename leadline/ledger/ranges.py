@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leadline.config import as_text
+from leadline.config import shown
 from leadline.ledger.history import History, Trial
 
-__all__ = ["EDGE", "LEGEND", "Edge", "Range", "edges", "legend", "ranges", "shown", "words"]
+__all__ = ["EDGE", "LEGEND", "Edge", "Range", "by_stratum", "edges", "in_words", "legend", "ranges", "words"]
 
 EDGE = 0.1
 """The share of a range that counts as its edge, at each end, on the scale that is searched."""
 
 LEGEND = "* at the edge of the range that was searched"
 """What explains the mark in the text of `words`."""
+_MARKED = re.compile(r"=[-+.e\d]+\*")
+"""A number with the mark, which no other value has, in the text of `words`."""
 
 Edge = Literal["lower", "upper"]
 
@@ -51,12 +54,19 @@ class Range:
             return Range(tuple(found["choices"]))
         return Range((), found["low"], found["high"], found["log"], found["step"])
 
-    def __str__(self) -> str:
-        """Returns the range in words, such as `[0.001, 0.1] log` or `{a, b}`."""
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The bounds and the step, as far as there are any."""
+        found = () if self.choices else (self.low, self.high, self.step)
+        return tuple(number for number in found if number is not None)
+
+    def with_digits(self, digits: int) -> str:
+        """Returns the range as `in_words` has it, its floats with so many significant digits."""
         if self.choices:
             return f"{{{', '.join(map(str, self.choices))}}}"
-        step = f" in steps of {self.step:g}" if self.step not in (None, 1) else ""
-        return f"[{self.low:g}, {self.high:g}]{' log' if self.log else ''}{step}"
+        low, high, step = (shown(number, digits) for number in (self.low, self.high, self.step))
+        every = f" in steps of {step}" if self.step not in (None, 1) else ""
+        return f"[{low}, {high}]{' log' if self.log else ''}{every}"
 
     def edge(self, value: Any) -> Edge | None:
         """Returns at which edge of the range a value lies; None where it lies inside.
@@ -80,6 +90,32 @@ class Range:
             return None
         place = math.log(value / low) / math.log(high / low) if self.log else (value - low) / (high - low)
         return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else None
+
+
+def in_words(ranges: Sequence[Range], *beside: float) -> list[str]:
+    """Returns ranges in words, such as `[0.001, 0.1] log` or `{a, b}`.
+
+    Floats have three significant digits, and more where two different ones would read alike.
+
+    Args:
+        ranges: the ranges that are read together.
+        beside: numbers that are read with them.
+    """
+    numbers = {*beside, *(number for one in ranges for number in one.numbers)}
+    digits = next(
+        digits for digits in range(3, 18) if len({shown(number, digits) for number in numbers}) == len(numbers)
+    )
+    return [one.with_digits(digits) for one in ranges]
+
+
+def by_stratum(found: Mapping[str, Mapping[str, Range]]) -> dict[str, dict[str, str]]:
+    """Returns ranges by stratum and parameter in words, those of a parameter read together."""
+    words: dict[str, dict[str, str]] = {stratum: {} for stratum in found}
+    for name in dict.fromkeys(name for own in found.values() for name in own):
+        strata = [stratum for stratum, own in found.items() if name in own]
+        for stratum, text in zip(strata, in_words([found[stratum][name] for stratum in strata]), strict=True):
+            words[stratum][name] = text
+    return words
 
 
 def _is_number(value: Any) -> bool:
@@ -119,10 +155,8 @@ def words(trial: Trial) -> str:
 
 
 def legend(texts: Iterable[str]) -> list[str]:
-    """Returns `LEGEND` where one of the texts has the mark that it explains."""
-    return [LEGEND] if any("*" in text for text in texts) else []
+    """Returns `LEGEND` where one of the texts has the mark that it explains.
 
-
-def shown(value: Any) -> str:
-    """Returns a searched value as text, a float with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else as_text(value)
+    Another star, such as in the name of a predictor, is none.
+    """
+    return [LEGEND] if any(_MARKED.search(text) for text in texts) else []

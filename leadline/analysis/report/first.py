@@ -11,8 +11,7 @@ from leadline.analysis import progress, scores
 from leadline.analysis.report import forest, short
 from leadline.analysis.report.answers import Answer
 from leadline.analysis.sweep import Sweep
-from leadline.analysis.terminal import text
-from leadline.config import as_text
+from leadline.config import shown
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
 from leadline.ledger.ranges import Edge, edges
@@ -73,7 +72,7 @@ def _amount(difference: Measure | None) -> str:
     """Returns `0.021 higher`; `equal` where there is no difference."""
     if difference is None or difference.value == 0:
         return "equal"
-    return f"{short.short(_two(abs(difference.value)))} {'lower' if difference.value < 0 else 'higher'}"
+    return f"{short.short(abs(difference.value), 2)} {'lower' if difference.value < 0 else 'higher'}"
 
 
 def _planned(compared: Sequence[Comparison]) -> list[str]:
@@ -127,12 +126,7 @@ def _pairs(sweep: Sweep, compared: Sequence[Comparison]) -> str:
 
 def _span(values: Sequence[float]) -> str:
     """Returns `0.1 to 0.3`, of values in order."""
-    return " to ".join(dict.fromkeys((short.short(_two(values[0])), short.short(_two(values[-1])))))
-
-
-def _two(value: float) -> float:
-    """Returns a number with two significant digits."""
-    return float(f"{value:.2g}")
+    return " to ".join(dict.fromkeys((short.short(values[0], 2), short.short(values[-1], 2))))
 
 
 def _in_short(confirmed: Sequence[Answer]) -> list[str]:
@@ -276,13 +270,7 @@ def winner(sweep: Sweep, stratum: str) -> Trial | None:
 def chosen(trial: Trial) -> list[Chosen]:
     """Returns what the search chose for a trial, with what lies at the edge of its range."""
     found = edges(trial)
-    return [Chosen(name, _value(value), found.get(name)) for name, value in trial.params.items()]
-
-
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return as_text(value) if isinstance(value, list | tuple) else text(value)
+    return [Chosen(name, shown(value), found.get(name)) for name, value in trial.params.items()]
 
 
 def rows(sweep: Sweep, found: Sequence[Answer]) -> list[Row]:
@@ -301,9 +289,9 @@ def _row(sweep: Sweep, answer: Answer, share: bool) -> Row:
     if versus is None or made is None:
         verdict, kind, words = _unconfirmed(sweep, answer, trial)
         return Row(answer.stratum, verdict, kind, value, words, None, trial, params, load)
-    shown = forest.in_unit(made, versus.b.measure.value if share else None)
-    words = short.interval(shown) + (" %" if share else "")
-    line = forest.Line("", shown, words, answer.verdict)
+    inside = forest.in_unit(made, versus.b.measure.value if share else None)
+    words = short.interval(inside) + (" %" if share else "")
+    line = forest.Line("", inside, words, answer.verdict)
     return Row(answer.stratum, _verdict(answer, versus), line.kind, value, words, made, trial, params, load)
 
 

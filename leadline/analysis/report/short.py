@@ -20,17 +20,17 @@ def _exponent(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-def short(value: float | None) -> str:
-    """Returns a number with three significant digits; a dash where it is None or not finite."""
+def short(value: float | None, digits: int = 3) -> str:
+    """Returns a number with so many significant digits; a dash where it is None or not finite."""
     if value is None or not math.isfinite(value):
         return "-"
-    return interval(Measure.exact(value, 1))
+    return interval(Measure.exact(value, 1), digits)
 
 
-def interval(measure: Measure) -> str:
+def interval(measure: Measure, digits: int = 3) -> str:
     """Returns `−0.015 [−0.033, 0.003]`; the value alone where it is exact.
 
-    The interval's width decides how many digits are written, three significant ones at most.
+    The interval's width decides how many digits are written, so many significant ones at most.
     """
     values = (measure.value, measure.low, measure.high)
     if not all(map(math.isfinite, values)):
@@ -41,11 +41,11 @@ def interval(measure: Measure) -> str:
     if not TINY <= largest < HUGE:
         power = _exponent(largest)
         value, low, high = (one / 10.0**power for one in values)
-        scaled = interval(Measure(value, measure.n, low, high))
+        scaled = interval(Measure(value, measure.n, low, high), digits)
         scaled = f"({scaled})" if "[" in scaled else scaled
         return f"{scaled}·10{str(power).translate(POWERS)}"
     width = measure.high - measure.low
-    decimals = 2 - _exponent(largest)
+    decimals = digits - 1 - _exponent(largest)
     if width > 0:
         decimals = min(decimals, 1 - _exponent(width))
     excluded = measure.low > 0 or measure.high < 0

@@ -19,7 +19,7 @@ from leadline.config import as_text
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
-from leadline.ledger.ranges import edges, ranges
+from leadline.ledger.ranges import by_stratum, edges, ranges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import Measure
 from leadline.plain import plural
@@ -204,12 +204,12 @@ def space(sweep: Sweep) -> list[tuple[str, str, list[tuple[str, str]]]]:
     different ranges, each range has a row.
     """
     found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-    for stratum in sweep.strata:
+    for stratum, own in by_stratum({stratum: ranges(sweep.history, stratum) for stratum in sweep.strata}).items():
         trial = first.winner(sweep, stratum)
         at = edges(trial) if trial else {}
-        for name, one in ranges(sweep.history, stratum).items():
+        for name, words in own.items():
             value = text(trial.params[name]) if trial and name in trial.params else "-"
-            found.setdefault((name, str(one)), {})[stratum] = (value, at.get(name, ""))
+            found.setdefault((name, words), {})[stratum] = (value, at.get(name, ""))
     return [
         (name, words, [cells.get(stratum, ("-", "")) for stratum in sweep.strata])
         for (name, words), cells in found.items()

@@ -257,9 +257,8 @@ def test_arms_of_other_data_pair_by_what_the_same_rows_are_scored_alike_in(
     assert compare(a, b, "hinge").notes == ()
     with pytest.raises(
         ConfigError,
-        match=r"^metric: margin_p5 is relative to something that differs between one:10 and other:10: "
-        r"on the same rows, "
-        r"constant scores the same by hinge and not by margin_p5$",
+        match=r"^metric: margin_p5 is relative to something that differs between one:10 and other:10: on the same "
+        r"rows, constant scores the same by hinge and not by margin_p5$",
     ):
         compare(a, b, "margin_p5")
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution, distribution_to_json
 
 from leadline import Sweep
 from leadline.commands import dispatch
 from leadline.config import ConfigError
 from leadline.engine import options
 from leadline.engine.director import Assignment, Director
+from leadline.engine.recorded_params import Recorded, changed
 from leadline.engine.search import Space
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event, Reported
@@ -214,6 +216,16 @@ def test_a_space_in_which_old_trials_do_not_fit_is_explained(space: Space, said:
     with pytest.raises(ConfigError, match=said) as caught:
         director.replay(Simulation(BASE).run().events)
     assert "\n" not in str(caught.value)
+
+
+def test_ranges_that_differ_beyond_three_digits_are_told_apart() -> None:
+    was, now = (distribution_to_json(FloatDistribution(low, 0.2, log=True)) for low in (0.0123456, 0.0123123))
+    assert changed("lr", was, now) == "space changed: lr was [0.01235, 0.2] log, is [0.01231, 0.2] log"
+    asked = Recorded({"lr": 0.20004}, 3)
+    with pytest.raises(
+        ConfigError, match=r"^lr: trial 3 has 0\.20004, outside \[0\.012346, 0\.20001\] log, the space's"
+    ):
+        asked.known("lr", FloatDistribution(0.0123456, 0.20001, log=True))
 
 
 def test_a_wider_space_is_accepted_aloud_and_once() -> None:

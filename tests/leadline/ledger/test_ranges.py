@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from leadline.ledger.history import Trial
-from leadline.ledger.ranges import Range, words
+from leadline.ledger.ranges import LEGEND, Range, by_stratum, in_words, legend, words
 
 LR = FloatDistribution(1e-4, 1e-2, log=True)
 
@@ -29,7 +29,27 @@ LR = FloatDistribution(1e-4, 1e-2, log=True)
     ],
 )
 def test_words(distribution: BaseDistribution, words: str) -> None:
-    assert str(Range.of(distribution_to_json(distribution))) == words
+    assert in_words([Range.of(distribution_to_json(distribution))]) == [words]
+
+
+def test_bounds_have_three_digits_and_more_where_two_would_read_alike() -> None:
+    wide, other = Range(low=0.000123456, high=0.0123456, log=True), Range(low=0.000123123, high=0.0123456, log=True)
+    assert in_words([wide]) == ["[0.000123, 0.0123] log"]
+    assert in_words([wide, other]) == ["[0.0001235, 0.01235] log", "[0.0001231, 0.01235] log"]
+    assert in_words([wide], 0.01234) == ["[0.0001235, 0.01235] log"]
+    assert in_words([Range(low=0.50001, high=0.50002)]) == ["[0.50001, 0.50002]"]
+    assert in_words([Range(low=1000000, high=1000001, step=1)]) == ["[1000000, 1000001]"]
+    assert in_words([wide, wide]) == 2 * ["[0.000123, 0.0123] log"]
+    assert by_stratum({"a": {"lr": wide}, "b": {"lr": other, "margin": wide}}) == {
+        "a": {"lr": "[0.0001235, 0.01235] log"},
+        "b": {"lr": "[0.0001231, 0.01235] log", "margin": "[0.000123, 0.0123] log"},
+    }
+
+
+def test_the_mark_is_explained_where_it_stands_and_no_other_star_is() -> None:
+    assert legend(["lr=0.00132 margin=0.00335*"]) == [LEGEND]
+    assert legend(["best: trial 3; searched: depth=8*; marks: none"]) == [LEGEND]
+    assert legend(["trivial | lambda* | -", "pool=a*b", "pattern=*.txt", "lr=1e-05 steps=3 * 4"]) == []
 
 
 @pytest.mark.parametrize(

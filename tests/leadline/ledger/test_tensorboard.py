@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -104,6 +106,46 @@ def test_trials_are_written_as_they_end(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in made} == {*map(tensorboard.run_name, searched), tensorboard.TABLE}
     tensorboard.write(director.history, Folder.at(str(tmp_path / "whole")))
     assert made.items() <= files(tmp_path / "whole").items()
+
+
+def test_on_a_slow_store_the_end_of_the_sweep_waits_for_the_run_in_hand_and_no_other_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first removal is slow: it lasts until the end of the sweep writes too, a second at most."""
+    director, delete, write = Simulation(BASE).run().director, Folder.delete, Folder.write
+    slow, other, seen = threading.Event(), threading.Event(), []
+
+    def touched(folder: Folder) -> None:
+        ours = threading.current_thread().name == "tensorboard"
+        seen.append((ours, folder.name))
+        if not ours:
+            other.set()
+        elif not slow.is_set():
+            slow.set()
+            other.wait(1.0)
+
+    def slow_delete(folder: Folder) -> None:
+        touched(folder)
+        delete(folder)
+
+    def slow_write(folder: Folder, name: str, content: bytes) -> None:
+        touched(folder)
+        write(folder, name, content)
+
+    monkeypatch.setattr(Folder, "delete", slow_delete)
+    monkeypatch.setattr(Folder, "write", slow_write)
+    live = TensorBoardFiles(director, Folder.at(str(tmp_path / "sweep")))
+    for number in (0, 1, 2):
+        live.ended(number)
+    assert slow.wait(60)
+    live.close(0)
+    live.write_all()
+    live.close(60)
+    assert [ours for ours, _ in seen] == sorted((ours for ours, _ in seen), reverse=True), "they take turns"
+    assert {run for ours, run in seen if ours} == {"trial-0000", tensorboard.TABLE}
+    monkeypatch.undo()
+    tensorboard.write(director.history, Folder.at(str(tmp_path / "whole")))
+    assert files(tmp_path / "sweep" / tensorboard.FOLDER) == files(tmp_path / "whole")
 
 
 def test_storage_that_refuses_is_left_to_the_end_of_the_sweep(tmp_path: Path) -> None:
