@@ -112,15 +112,24 @@ def scaled(curve: Curve, was: int, now: int) -> Curve:
 def continued(curve: Curve, donors: Sequence[Curve], budget: int, generator: np.random.Generator) -> Curve:
     """The curve to the end of the budget.
 
-    One that ends before it goes on as a finished one of those whose values were the nearest there,
-    shifted to where it is. One that has diverged stays as it is.
+    One that ends before it goes on as a finished one of those whose values were the nearest there.
+    It keeps its distance from that one in proportion to how far the finished ones lie apart, and
+    stays within what they had. One that has diverged stays as it is, and so does one that ends
+    where no finished one has reported.
     """
-    if curve.spent >= budget or not math.isfinite(curve.last):
+    known = [donor for donor in donors if math.isfinite(donor.at(curve.spent))]
+    if curve.spent >= budget or not math.isfinite(curve.last) or not known:
         return curve
-    near = sorted(donors, key=lambda donor: abs(donor.at(curve.spent) - curve.last))[:DONORS]
+    near = sorted(known, key=lambda donor: abs(donor.at(curve.spent) - curve.last))[:DONORS]
     donor = near[int(generator.integers(len(near)))]
     shift = curve.last - donor.at(curve.spent)
-    rest = tuple((spent, value + shift) for spent, value in donor.points if spent > curve.spent)
+    apart = float(np.ptp([one.at(curve.spent) for one in known]))
+    rest = []
+    for spent, value in donor.points:
+        if spent > curve.spent:
+            seen = [one.at(spent) for one in known]
+            share = float(np.ptp(seen)) / apart if apart else 1.0
+            rest.append((spent, min(max(value + shift * share, min(seen)), max(seen))))
     return replace(curve, points=(*curve.points, *rest))
 
 

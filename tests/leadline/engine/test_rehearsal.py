@@ -108,6 +108,24 @@ def test_a_stopped_curve_goes_on_as_one_that_was_as_good_there() -> None:
     assert scaled(whole, 4, 8).points == ((2, 10.0), (4, 9.0), (8, 5.0))
 
 
+def test_a_curve_is_continued_within_what_finished_ones_have_shown() -> None:
+    """A shift by the difference where it was stopped would carry this one from 6 to below -2."""
+    finished = [Curve(at, "1", ((1, 8 + at / 10), (9, 0.1 + at / 100)), 1.0) for at in range(4)]
+    for seed in range(20):
+        made = continued(Curve(4, "1", ((1, 6.0),), 1.0), finished, 9, np.random.default_rng(seed))
+        assert made.points[0] == (1, 6.0)
+        assert made.spent == 9
+        assert 0.1 <= made.last <= 0.13
+
+
+def test_a_finished_curve_that_reports_later_continues_none() -> None:
+    """It has no value to compare with where the other was stopped, and would give NaN."""
+    late = [Curve(at, "1", ((3, 1.0), (9, 0.1)), 1.0) for at in range(3)]
+    early = Curve(3, "1", ((1, 2.0), (9, 1.0)), 1.0)
+    made = continued(Curve(4, "1", ((1, 2.0),), 1.0), [*late, early], 9, np.random.default_rng(0))
+    assert made.points == ((1, 2.0), (9, 1.0))
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     folder = tmp_path / "results" / "toy"
