@@ -43,6 +43,7 @@ from leadline.dotted import load
 from leadline.engine import options
 from leadline.engine.plan import at_a_time, few_proposals
 from leadline.engine.rehearsal import LEAST_DONORS, Curve, Played, continued, curves, play, scaled
+from leadline.errors import calling
 from leadline.ledger import leaderboard
 from leadline.ledger.segments import LedgerError
 from leadline.ledger.settings import SCHEDULERS, Settings
@@ -229,7 +230,7 @@ def _time(seconds: Sequence[float]) -> str:
 def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
     """Prints what a sweep that is planned would cost and find."""
     study = _loaded(given.subject)
-    request = options.parse(study, shlex.split(given.options), "")
+    request = options.parse(study, _words(given.options), "")
     settings = options.settings(study, request)
     earlier, alike = _earlier(settings, given.results)
     strata = [str(stratum) for stratum in settings.strata]
@@ -243,6 +244,9 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
         if not by_stratum or one.stratum == stratum
     ]
     pools = _pools(found, strata, settings.budget)
+    # Where strata were put together, each curve stands in the pool of every one of them.
+    copies = 1 if by_stratum else len(strata)
+    guessed = sum(pool.guessed for pool in pools.values()) // copies
     spread = _spread(earlier, strata if by_stratum else None)
     workers = settings.concurrent or at_a_time(settings)
     screen = console()
@@ -252,7 +256,7 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
         Text(
             f"{settings.study}: {settings.trials} trials, {workers} at a time, drawn {plural(given.draws, 'time')} "
             f"from the curves of {plural(len(earlier), 'sweep')} {whose} ({', '.join(one.name for one in earlier)})"
-            f"{apart}; {sum(pool.guessed for pool in pools.values())} of {len(found)} curves are continued beyond "
+            f"{apart}; {guessed} of {len(found) // copies} curves are continued beyond "
             "where they were stopped."
         )
     )
@@ -290,6 +294,18 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
         screen.print(Text(remark))
 
 
+def _words(text: str) -> list[str]:
+    """The words of a study's options, as a shell would part them.
+
+    Raises:
+        ConfigError: if a quotation mark has no other.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise ConfigError(f"options: a quotation mark has no other (got {text!r})") from None
+
+
 def _loaded(subject: str) -> Study:
     from leadline.engine.study import Study
 
@@ -298,7 +314,8 @@ def _loaded(subject: str) -> Study:
     elif not Path(subject).is_file():
         raise ConfigError(f"study: there is no file {subject}")
     else:
-        found = runpy.run_path(subject).get("STUDY")
+        with calling("study"):
+            found = runpy.run_path(subject).get("STUDY")
     if not isinstance(found, Study):
         raise ConfigError(f"study: {subject} has no STUDY")
     return found

@@ -169,6 +169,16 @@ def test_before_the_command_says_what_a_study_would_cost(
     assert "money" in said
 
 
+def test_curves_of_other_strata_are_put_together_and_counted_once(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["tests.leadline.toy_study:STUDY", "--options", "level=3,4", "--draws", "2", "--what-if", "replicates=3"]
+    assert main(["rehearse", *words, "--results", str(sweep.parent)]) == 0
+    stopped = sum(trial.status == "stopped" for trial in History.of(_timed(CHOSEN, 3)[0]).search_trials())
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"whose strata are others and were put together; {stopped} of 40 curves are continued" in said
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -183,6 +193,8 @@ def test_before_the_command_says_what_a_study_would_cost(
         ),
         (["{sweep}", "--options", "--trials 3"], "options: are those of a study; a sweep that has run takes --what-if"),
         (["nothing.py"], "study: there is no file nothing.py"),
+        (["{broken}"], "study: raised SyntaxError: "),
+        (["tests.leadline.toy_study:STUDY", "--options", "--trials '3"], "options: a quotation mark has no other"),
         (
             ["tests.leadline.toy_study:STUDY", "--results", "{empty}"],
             "results: no sweep of tests.leadline.toy:TOY with a finished",
@@ -193,7 +205,9 @@ def test_bad_input_is_one_line(
     words: list[str], line: str, sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert main(["rehearse", *(word.format(sweep=sweep, empty=tmp_path / "empty") for word in words)]) == 2
+    (tmp_path / "broken.py").write_text("STUDY = (")
+    places = {"sweep": sweep, "empty": tmp_path / "empty", "broken": tmp_path / "broken.py"}
+    assert main(["rehearse", *(word.format(**places) for word in words)]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith(f"error: {line}")
     assert "\n" not in said
