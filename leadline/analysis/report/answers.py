@@ -56,6 +56,11 @@ class Answer:
         """
         return leaderboard.contrary(self.versus, self.besides)
 
+    @property
+    def worse(self) -> list[str]:
+        """The other metrics by which the confirmed best is worse than a trivial predictor."""
+        return [one.metric for one in self.besides if one.verdict is Verdict.WORSE]
+
 
 def answers(history: History, unit: str) -> list[Answer]:
     """Returns one answer per stratum, in the study's order.
