@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from leadline.analysis import progress, scores
 from leadline.analysis.report import forest, short
-from leadline.analysis.report.answers import Answer
+from leadline.analysis.report.answers import Answer, winners_luck
 from leadline.analysis.sweep import Sweep
 from leadline.config import shown
 from leadline.ledger import leaderboard
@@ -160,7 +160,7 @@ def _in_short(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
 
 
 def _who(sweep: Sweep, of: Sequence[Answer], among: Sequence[Answer]) -> str:
-    """Returns which strata are meant, with their verb: `all are`, `lookahead 10 is`, `5 of 9 are`."""
+    """Returns strata with their verb, as in `all are`, `lookahead 10 is` or `5 of 9 are`."""
     if len(of) == len(among):
         return "it is" if len(of) == 1 else "both are" if len(of) == 2 else "all are"
     verb = "is" if len(of) == 1 else "are"
@@ -272,6 +272,8 @@ class Row:
         verdict: what is claimed of it against the best trivial predictor, in short.
         kind: the verdict's style, as in `forest.Line.kind`.
         value: the winner's value with its interval, on test where it is confirmed.
+        luck: among how many the search chose it, and what that is worth by luck; empty where it is
+            not known.
         difference: the difference, as it is written, or why there is none.
         measure: the difference without rounding, in the objective's unit; None without one.
         trial: the winner; None where no trial has finished.
@@ -283,6 +285,7 @@ class Row:
     verdict: str
     kind: str
     value: str
+    luck: str
     difference: str
     measure: Measure | None
     trial: Trial | None
@@ -311,17 +314,17 @@ def rows(sweep: Sweep, found: Sequence[Answer]) -> list[Row]:
 def _row(sweep: Sweep, answer: Answer, share: bool) -> Row:
     trial = winner(sweep, answer.stratum)
     params = chosen(trial) if trial else []
-    value = _own(sweep, answer.stratum)
+    value, luck = _own(sweep, answer.stratum), _luck(sweep, answer.stratum)
     load = command(sweep, trial) if trial else ""
     versus = answer.versus
     made = forest.difference(versus) if versus else None
     if versus is None or made is None:
         verdict, kind, words = _unconfirmed(sweep, answer, trial)
-        return Row(answer.stratum, verdict, kind, value, words, None, trial, params, load)
+        return Row(answer.stratum, verdict, kind, value, luck, words, None, trial, params, load)
     inside = forest.in_unit(made, versus.b.measure.value if share else None)
     words = short.interval(inside) + (" %" if share else "")
     line = forest.Line("", inside, words, answer.verdict)
-    return Row(answer.stratum, _verdict(answer, versus), line.kind, value, words, made, trial, params, load)
+    return Row(answer.stratum, _verdict(answer, versus), line.kind, value, luck, words, made, trial, params, load)
 
 
 def _own(sweep: Sweep, stratum: str) -> str:
@@ -331,6 +334,11 @@ def _own(sweep: Sweep, stratum: str) -> str:
         return short.interval(confirmed.measure)
     chosen_by = scores.chosen(sweep.history, stratum, name)
     return f"{short.interval(chosen_by.measure)} on validation" if chosen_by else "-"
+
+
+def _luck(sweep: Sweep, stratum: str) -> str:
+    found = winners_luck(sweep.history, stratum)
+    return f"best of {found.looked}: {short.short(found.expected, 2)} by luck" if found and found.looked > 1 else ""
 
 
 def _verdict(answer: Answer, versus: Comparison) -> str:

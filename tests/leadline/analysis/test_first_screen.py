@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leadline import Sweep
-from leadline.analysis import pairwise, planned
+from leadline.analysis import pairwise, planned, scores
 from leadline.analysis.report import answers, document, first, forest, over_strata, short, tables, trade
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
@@ -104,7 +104,11 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
         (against,) = [one for one in winner["against"] if one["metric"] == "hinge"]
         name, own, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
         assert (name["text"], verdict["text"]) == (stratum, "better")
-        assert read(own["text"]) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
+        value, by_luck = own["text"].split(" best of ")
+        assert read(value) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
+        luck = answers.winners_luck(sweep.history, stratum)
+        assert luck is not None
+        assert read(by_luck) == pytest.approx([luck.looked, luck.expected], rel=0.05)
         expected = [against["difference"][key] for key in ("value", "low", "high")]
         assert [float(difference[f"data-{key}"]) for key in ("value", "low", "high")] == expected
         assert read(difference["text"]) == pytest.approx(expected, abs=0.001)
@@ -186,9 +190,14 @@ def test_a_sentence_for_planned_comparisons(sweep: Sweep) -> None:
     both = "by hinge, both are better than the best predictor that learns nothing"
     assert said(sweep) == f"{planned_part}; {both}."
     first_line = Cells(document.page(sweep)).lines[0]
-    assert first_line.startswith("100 less 10: ")
+    label, difference = first_line.split(": ")
+    assert re.fullmatch(r"100 [\d.]+ \[[\d., ]+\] less 10 [\d.]+ \[[\d., ]+\]", label)
+    arms = [scores.confirmed(sweep.history, stratum, "hinge") for stratum in ("100", "10")]
+    values = [[arm.measure.value, arm.measure.low, arm.measure.high] for arm in arms if arm]
+    numbers = read(label)
+    assert [numbers[1:4], numbers[5:]] == [pytest.approx(of, rel=0.05) for of in values]
     expected = [one.difference.value, one.difference.low, one.difference.high]
-    assert read(first_line)[2:] == pytest.approx(expected, abs=0.001)
+    assert read(difference) == pytest.approx(expected, abs=0.001)
     with_violations(sweep.history, 0.01)
     assert said(sweep) == f"{planned_part}; {both}; by violations, lookahead 10 is worse than it."
     (drawn,) = forest.between([one])
