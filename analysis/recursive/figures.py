@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 
 from analysis.recursive.phases import LEARNING, PHASES, SOLVED, Health, health, told
 from leadline.analysis import progress
-from leadline.analysis.palette import COLOURS
 from leadline.analysis.report.figures import Figure
-from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, stratum_name
+from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, look, stratum_name
 from leadline.analysis.sweep import Sweep
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
@@ -36,7 +35,7 @@ def figures(sweep: Sweep) -> list[Figure]:
         return []
     made = figure(320, {"title": {"text": history.settings.unit}, "tickformat": "~s"}, {"range": [-0.03, 1.03]})
     words = []
-    for at, (stratum, trial, reports) in enumerate(drawn):
+    for stratum, trial, reports in drawn:
         name, found = stratum_name(history, stratum), [health(trial, report) for report in reports]
         hover = [
             f"{literal(name)}, trial {trial.number}<br>{progress.spent(history, report)}, phase {one.phase}<br>"
@@ -44,7 +43,7 @@ def figures(sweep: Sweep) -> list[Figure]:
             for report, one in zip(reports, found, strict=True)
         ]
         common = {"x": [history.spent(report) for report in reports], "legendgroup": name, "hovertext": hover}
-        made.add_traces(_lines(found, literal(name), COLOURS[at % len(COLOURS)], common))
+        made.add_traces(_lines(found, literal(name), look(history, stratum)[0], common))
         last = found[-1]
         words.append(f"{name}: phase {last.phase}, {number(last.q)} beside {number(last.constant)}: {last.verdict}.")
     return [Figure("Q-halt and its three phases", " ".join([RULE, *words]), made)]

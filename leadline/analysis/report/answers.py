@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leadline.analysis import progress
 from leadline.ledger import leaderboard
-from leadline.ledger.confirmed import finished
+from leadline.ledger.confirmed import Luck, finished
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.verdicts import Comparison, Verdict
@@ -20,7 +20,7 @@ from leadline.measure import Measure
 from leadline.plain import plural
 from leadline.statistics import rule_of_three
 
-__all__ = ["Answer", "answers", "interval", "luck", "more"]
+__all__ = ["Answer", "answers", "interval", "luck", "more", "winners_luck"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Answer:
         They are with a trivial predictor. There are none where it is worse by the objective, too.
         """
         return leaderboard.contrary(self.versus, self.besides)
+
+    @property
+    def worse(self) -> list[str]:
+        """The other metrics by which the confirmed best is worse than a trivial predictor."""
+        return [one.metric for one in self.besides if one.verdict is Verdict.WORSE]
 
 
 def answers(history: History, unit: str) -> list[Answer]:
@@ -171,15 +176,22 @@ def _unconfirmed(history: History, trial: Trial, stratum: str, unit: str) -> str
     return f"trial {trial.number} leads at {interval(measure)} ({place}): {lines}. {chosen}"
 
 
-def luck(history: History, stratum: str) -> str:
-    """Returns in words how much of the winner's score may be luck.
+def winners_luck(history: History, stratum: str) -> Luck | None:
+    """Returns how much of the winner's score may be luck; None where that is not known.
 
-    It says how many configurations were looked at, what the best of so many would score by luck,
-    and what the winner scored. The winner is the search's, whichever finalist is ahead after
-    confirmation.
+    The winner is the search's, whichever finalist is ahead after confirmation.
     """
     winner = progress.best(history, stratum)
-    found = leaderboard.luck(history, winner) if winner else None
+    return leaderboard.luck(history, winner) if winner else None
+
+
+def luck(history: History, stratum: str) -> str:
+    """Returns in words how much of the winner's score may be luck, as `winners_luck` has it.
+
+    It says how many configurations were looked at, what the best of so many would score by luck,
+    and what the winner scored.
+    """
+    found = winners_luck(history, stratum)
     if found is None:
         return ""
     side, other = ("below", "above") if history.settings.mode == "min" else ("above", "below")

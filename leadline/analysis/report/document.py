@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import html
 import json
 import re
 import time
@@ -103,6 +104,9 @@ def page(sweep: Sweep, price: float | None = None) -> str:
         "clock": progress.clock,
         "duration": progress.duration,
         "figure": packed.figure,
+        "filled": tables.filled,
+        "kept": lambda headings: [(heading, "keep") for heading in headings],
+        "unescape": html.unescape,
         "paged": packed.paged,
     }
     context = _context(sweep, price)
@@ -199,12 +203,9 @@ def _top(sweep: Sweep) -> dict[str, Any]:
         "last": history.last_time,
         "written": time.time(),
         "answers": found,
-        "summary": tables.summary_sentence(history, found),
         "besides": tables.besides(found),
         "contrasts": tables.planned(contrasts),
-        "contrast_sentences": [planned.sentence(one) for one in contrasts],
         "pairs": tables.pairwise(pairs),
-        "pairs_sentence": pairwise.sentence(pairs, settings.stratify or "stratum"),
         "coverage": coverage,
         "coverage_doc": coverage_doc,
     }
@@ -287,7 +288,7 @@ def _tables(sweep: Sweep, unit: str) -> dict[str, Any]:
         "rungs": early_stopping.stopped(history),
         "agreement": tables.agreement(early_stopping.agreement(history)),
         "stopping_off": history.stopping_off,
-        "audits": list({tuple(finding.items()): finding for finding in history.findings}.values()),
+        "audits": (tables.audits(history, failed=True), tables.audits(history, failed=False)),
         "guards": guard_findings.groups(history),
         "all_trials": len(history.trials),
         "guarded": any(trial.findings for trial in history.trials.values()),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from leadline.analysis import progress, scores
 from leadline.analysis.report import forest, short
-from leadline.analysis.report.answers import Answer
+from leadline.analysis.report.answers import Answer, winners_luck
 from leadline.analysis.sweep import Sweep
 from leadline.config import shown
 from leadline.ledger import leaderboard
@@ -48,9 +48,9 @@ def sentence(
     if not confirmed and not compared:
         return _so_far(sweep)
     if compared and contrasts:
-        parts = [*_planned(compared), *_in_short(confirmed)]
+        parts = [*_planned(compared), *_in_short(sweep, confirmed)]
     elif compared:
-        parts = [_pairs(sweep, compared), *_in_short(confirmed)]
+        parts = [_pairs(sweep, compared), *_in_short(sweep, confirmed)]
     else:
         parts = _by_stratum(sweep, confirmed)
     said = "; ".join(filter(None, parts))
@@ -129,19 +129,45 @@ def _span(values: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys((short.short(values[0], 2), short.short(values[-1], 2))))
 
 
-def _in_short(confirmed: Sequence[Answer]) -> list[str]:
-    """Returns how many strata are ahead of predictors that learn nothing; nothing without any."""
+def _in_short(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
+    """Returns what is claimed against predictors that learn nothing, a part for each metric.
+
+    Other metrics than the objective have one where a stratum is worse by them although it is not by
+    the objective. There is nothing without any confirmed stratum.
+    """
     if not confirmed:
         return []
-    count = len(confirmed)
-    better = [answer for answer in confirmed if answer.verdict in (Verdict.BETTER, Verdict.MIXED)]
-    mixed = sum(answer.verdict is Verdict.MIXED for answer in confirmed)
-    if not better:
-        unclaimed = all(answer.verdict is Verdict.NO_CLAIM for answer in confirmed)
-        return [f"nothing is claimed against {UNTRAINED}" if unclaimed else f"none is better than {UNTRAINED}"]
-    but = ", but worse by another metric" if mixed == len(better) else f", {mixed} of them worse by another metric"
-    who = f"{len(better)} of {count}" if len(better) < count else "all" if count > 2 else "both" if count == 2 else "it"
-    return [f"{who} {'is' if len(better) == 1 else 'are'} better than {UNTRAINED}{but if mixed else ''}"]
+    claimed: dict[Verdict, list[Answer]] = {}
+    for answer in confirmed:
+        claimed.setdefault(answer.versus.verdict if answer.versus else Verdict.NO_CLAIM, []).append(answer)
+    said = [
+        f"{_who(sweep, of, confirmed)} {_phrase(verdict)}"
+        for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.NOT_TOLD_APART)
+        if (of := claimed.get(verdict))
+    ]
+    if said:
+        first, *rest = said
+        if unclaimed := claimed.get(Verdict.NO_CLAIM):
+            rest.append(f"{_who(sweep, unclaimed, confirmed)} {_phrase(Verdict.NO_CLAIM)}")
+        parts = [f"by {sweep.settings.metric}, {', '.join([f'{first} {UNTRAINED}', *(f'{one} it' for one in rest)])}"]
+    else:
+        parts = [f"nothing is claimed against {UNTRAINED}"]
+    groups: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(one.metric for answer in confirmed for one in answer.contrary):
+        worse = [answer for answer in confirmed if metric in answer.worse]
+        groups.setdefault(_who(sweep, worse, confirmed), []).append(metric)
+    return parts + [f"by {_listed(metrics)}, {who} worse than it" for who, metrics in groups.items()]
+
+
+def _who(sweep: Sweep, of: Sequence[Answer], among: Sequence[Answer]) -> str:
+    """Returns strata with their verb, as in `all are`, `lookahead 10 is` or `5 of 9 are`."""
+    if len(of) == len(among):
+        return "it is" if len(of) == 1 else "both are" if len(of) == 2 else "all are"
+    verb = "is" if len(of) == 1 else "are"
+    if len(of) > MOST:
+        return f"{len(of)} of {len(among)} {verb}"
+    field = "" if sweep.settings.arms else f"{sweep.settings.stratify} "
+    return f"{field}{_listed(answer.stratum for answer in of)} {verb}"
 
 
 def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
@@ -162,15 +188,18 @@ def _by_stratum(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
 
 
 def _claim(verdict: Verdict, what: str, of: Sequence[Answer], share: bool) -> str:
+    """Returns the verdict on strata that are worse by the same other metrics, and by which."""
+    worse = _listed(one.metric for one in of[0].contrary) if of[0].contrary else ""
+    but = f" but worse by {worse}" if worse else ""
     if verdict is Verdict.NO_CLAIM:
         reasons = dict.fromkeys(answer.versus.missing for answer in of if answer.versus)
-        return f"without a claim against {what} ({'; '.join(filter(None, reasons)) or 'not enough was measured'})"
-    if verdict is Verdict.MIXED:
-        worse = _listed(one.metric for one in of[0].contrary)
-        return f"better than {what} ({_size(of, share)}) but worse by {worse}"
+        why = "; ".join(filter(None, reasons)) or "not enough was measured"
+        return f"without a claim against {what} ({why}){but}"
     if verdict is Verdict.NOT_TOLD_APART:
-        return f"not told apart from {what}"
-    return f"{verdict} than {what} ({_size(of, share)})"
+        by = f" by {of[0].versus.metric}" if worse and of[0].versus else ""
+        return f"not told apart from {what}{by}{but}"
+    named = Verdict.BETTER if verdict is Verdict.MIXED else verdict
+    return f"{named.phrase} {what} ({_size(of, share)}){but}"
 
 
 def _size(of: Sequence[Answer], share: bool) -> str:
@@ -243,6 +272,8 @@ class Row:
         verdict: what is claimed of it against the best trivial predictor, in short.
         kind: the verdict's style, as in `forest.Line.kind`.
         value: the winner's value with its interval, on test where it is confirmed.
+        luck: among how many the search chose it, and what that is worth by luck; empty where it is
+            not known.
         difference: the difference, as it is written, or why there is none.
         measure: the difference without rounding, in the objective's unit; None without one.
         trial: the winner; None where no trial has finished.
@@ -254,6 +285,7 @@ class Row:
     verdict: str
     kind: str
     value: str
+    luck: str
     difference: str
     measure: Measure | None
     trial: Trial | None
@@ -282,17 +314,17 @@ def rows(sweep: Sweep, found: Sequence[Answer]) -> list[Row]:
 def _row(sweep: Sweep, answer: Answer, share: bool) -> Row:
     trial = winner(sweep, answer.stratum)
     params = chosen(trial) if trial else []
-    value = _own(sweep, answer.stratum)
+    value, luck = _own(sweep, answer.stratum), _luck(sweep, answer.stratum)
     load = command(sweep, trial) if trial else ""
     versus = answer.versus
     made = forest.difference(versus) if versus else None
     if versus is None or made is None:
         verdict, kind, words = _unconfirmed(sweep, answer, trial)
-        return Row(answer.stratum, verdict, kind, value, words, None, trial, params, load)
+        return Row(answer.stratum, verdict, kind, value, luck, words, None, trial, params, load)
     inside = forest.in_unit(made, versus.b.measure.value if share else None)
     words = short.interval(inside) + (" %" if share else "")
     line = forest.Line("", inside, words, answer.verdict)
-    return Row(answer.stratum, _verdict(answer, versus), line.kind, value, words, made, trial, params, load)
+    return Row(answer.stratum, _verdict(answer, versus), line.kind, value, luck, words, made, trial, params, load)
 
 
 def _own(sweep: Sweep, stratum: str) -> str:
@@ -304,10 +336,17 @@ def _own(sweep: Sweep, stratum: str) -> str:
     return f"{short.interval(chosen_by.measure)} on validation" if chosen_by else "-"
 
 
+def _luck(sweep: Sweep, stratum: str) -> str:
+    found = winners_luck(sweep.history, stratum)
+    return f"best of {found.looked}: {short.short(found.expected, 2)} by luck" if found and found.looked > 1 else ""
+
+
 def _verdict(answer: Answer, versus: Comparison) -> str:
+    worse = f"worse by {_listed(one.metric for one in answer.contrary)}" if answer.contrary else ""
     if answer.verdict is Verdict.MIXED:
-        return f"mixed: worse by {_listed(one.metric for one in answer.contrary)}"
-    return f"no claim: {versus.missing}" if versus.missing else str(answer.verdict)
+        return f"mixed: {worse}"
+    own = f"no claim: {versus.missing}" if versus.missing else str(answer.verdict)
+    return "; ".join(filter(None, (own, worse)))
 
 
 def _unconfirmed(sweep: Sweep, answer: Answer, trial: Trial | None) -> tuple[str, str, str]:

@@ -165,7 +165,7 @@ def between(comparisons: Sequence[Comparison]) -> list[Forest]:
 
 def _between(found: Comparison) -> Line:
     assert found.difference is not None, "only comparisons with an estimate have a line"
-    label = f"{found.a.stratum} less {found.b.stratum}"
+    label = " less ".join(f"{side.stratum} {short.interval(side.measure)}" for side in (found.a, found.b))
     return Line(label, found.difference, short.interval(found.difference), found.verdict, found.margin)
 
 

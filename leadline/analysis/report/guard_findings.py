@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leadline.finding import Finding
 from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard_table import number
 
 __all__ = ["Group", "advice", "groups"]
 
@@ -58,6 +59,14 @@ class Group:
     def trials(self) -> int:
         """The number of distinct trials that the guard marks."""
         return len({trial.number for trial, _ in self.found})
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each finding: trial, stratum, what it is about, number, sentence."""
+        return [
+            (str(trial.number), trial.stratum, one.subject or "-", number(one.number), one.sentence)
+            for trial, one in self.found
+        ]
 
     @property
     def advice(self) -> str:

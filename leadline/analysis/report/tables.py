@@ -12,7 +12,6 @@ from leadline.analysis.early_stopping import FEWEST, Agreement
 from leadline.analysis.planned import counts
 from leadline.analysis.report import first
 from leadline.analysis.report.answers import Answer, interval
-from leadline.analysis.scores import Reading
 from leadline.analysis.sweep import Sweep
 from leadline.analysis.terminal import text
 from leadline.config import as_text
@@ -20,17 +19,19 @@ from leadline.ledger import leaderboard
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.ranges import by_stratum, edges, ranges
-from leadline.ledger.verdicts import Comparison, Verdict
+from leadline.ledger.verdicts import Comparison
 from leadline.measure import Measure
 from leadline.plain import plural
 
 __all__ = [
     "agreement",
+    "audits",
     "baselines",
     "besides",
     "confirmed",
     "counted",
     "fields",
+    "filled",
     "incomplete",
     "manifest",
     "others",
@@ -41,12 +42,7 @@ __all__ = [
     "settings",
     "space",
     "summary",
-    "summary_sentence",
 ]
-
-
-ORDER = (Verdict.BETTER, Verdict.MIXED, Verdict.WORSE, Verdict.NOT_TOLD_APART)
-"""The verdicts that the summary states, in their order there."""
 
 
 def incomplete(history: History) -> str:
@@ -64,49 +60,6 @@ def incomplete(history: History) -> str:
     if not missing and ended < wanted:
         missing.append(f"{ended} of {plural(wanted, 'confirmation run has', 'confirmation runs have')} ended")
     return "; ".join(missing)
-
-
-def summary_sentence(history: History, found: Sequence[Answer]) -> str:
-    """Returns all strata's answers in one sentence, with the paired difference of each.
-
-    It is empty where nothing is confirmed.
-    """
-    groups: dict[Verdict, list[str]] = {}
-    for answer in found:
-        if reading := scores.confirmed(history, answer.stratum, history.settings.metric):
-            groups.setdefault(answer.verdict, []).append(_place(history, answer, reading))
-    at = " at" if history.settings.stratify else ""
-    other = f"the best trivial predictor{at}"
-    claims = [f"{verdict.phrase} {other} {', '.join(groups[verdict])}" for verdict in ORDER if verdict in groups]
-    first = f"for this model class and budget, the confirmed best is {'; '.join(claims)}" if claims else ""
-    unclaimed = f"no claim{at} {', '.join(groups[Verdict.NO_CLAIM])}" if Verdict.NO_CLAIM in groups else ""
-    sentence = "; ".join(filter(None, (first, unclaimed)))
-    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
-
-
-def _place(history: History, answer: Answer, reading: Reading) -> str:
-    """Returns a stratum with its result, as in `lookahead 10 (hinge lower by 0.013)`.
-
-    The result is the paired difference where something is claimed, otherwise the value; both have
-    their intervals.
-    """
-    versus = answer.versus if answer.verdict is not Verdict.NO_CLAIM else None
-    differences = [versus, *answer.contrary] if versus and versus.difference else []
-    words = [f"{one.metric} {_less(one.difference)}" for one in differences if one.difference]
-    words = words or [f"{history.settings.metric} {reading.words}{', unpaired' if versus else ''}"]
-    return f"{f'{answer.label} ' if history.settings.stratify else ''}({'; '.join(words)})"
-
-
-def _less(difference: Measure) -> str:
-    """Returns `lower by 0.014 [0.011, 0.018]` where the interval excludes 0.
-
-    Where it does not, it returns `differing by ...`, or `equal`.
-    """
-    if difference.low <= 0 <= difference.high:
-        return f"differing by {interval(difference)}" if difference.low < difference.high else "equal"
-    low, high = sorted(map(abs, (difference.low, difference.high)))
-    direction = "lower" if difference.high < 0 else "higher"
-    return f"{direction} by {interval(Measure(abs(difference.value), difference.n, low, high))}"
 
 
 def besides(found: Sequence[Answer]) -> list[tuple[str, str, str, str, str]]:
@@ -216,21 +169,42 @@ def space(sweep: Sweep) -> list[tuple[str, str, list[tuple[str, str]]]]:
     ]
 
 
-def confirmed(history: History, unit: str = "units") -> list[dict[str, Any]]:
-    """Returns the confirmed finalists, beside the best trivial predictor on test.
+def filled(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Returns the places of the columns that have a value in any row; a dash is none."""
+    return [place for place, cells in enumerate(zip(*rows, strict=True)) if set(cells) - {"", "-"}]
 
-    The best is first within each stratum.
+
+def confirmed(history: History, unit: str = "units") -> list[tuple[str, ...]]:
+    """Returns a row for each confirmed finalist; the best is first within each stratum.
+
+    Its cells: stratum, trial, value on test, the best trivial predictor beside it, interval, units,
+    replicates, marks of their guards, value on validation, the replicates' numbers.
     """
-    rows = []
-    for row in leaderboard.confirmations(history):
-        trial = history.trials[row["trial"]]
-        runs = ", ".join(
-            str(run.number) if run.status == "finished" else f"{run.number} ({run.status})"
-            for run in history.replicates(trial.number)
-        )
-        validation = trial.value(leaderboard.objective(history))
-        rows.append({**row, "runs": runs, "validation": validation, "against": _against(history, trial, unit)})
-    return rows
+    return [_confirmed(history, row, unit) for row in leaderboard.confirmations(history)]
+
+
+def _confirmed(history: History, row: dict[str, Any], unit: str) -> tuple[str, ...]:
+    trial = history.trials[row["trial"]]
+    runs = [
+        str(run.number) if run.status == "finished" else f"{run.number} ({run.status})"
+        for run in history.replicates(trial.number)
+    ]
+    return (
+        row["stratum"],
+        str(trial.number),
+        number(row["value"]),
+        _against(history, trial, unit),
+        _ends(row["low"], row["high"]),
+        str(row["n"]),
+        f"{row['replicates']} of {history.settings.replicates}",
+        "; ".join(row["marks"]),
+        number(trial.value(leaderboard.objective(history))),
+        ", ".join(runs),
+    )
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return f"{number(low)} to {number(high)}"
 
 
 def _against(history: History, trial: Trial, unit: str) -> str:
@@ -265,27 +239,43 @@ def counted(history: History) -> list[tuple[str, str, str]]:
     return rows
 
 
-def baselines(history: History) -> list[dict[str, Any]]:
-    """Returns the trivial predictors by stratum with the objective on validation and test."""
-    metric = history.settings.metric
-    rows = []
-    for line in history.baselines:
-        measures = {
-            split: line.metrics[f"{split}/{metric}"]
-            for split in ("validation", "test")
-            if f"{split}/{metric}" in line.metrics
-        }
-        if measures:
-            rows.append(
-                {
-                    "stratum": line.stratum,
-                    "name": line.name,
-                    "oracle": leaderboard.is_oracle(line.name),
-                    "measures": measures,
-                }
-            )
+def baselines(history: History) -> list[tuple[str, ...]]:
+    """Returns a row for each trivial predictor that has the objective, by stratum.
+
+    Its cells: stratum, name, then value, interval and units, on validation and on test.
+    """
+    splits = [f"{split}/{history.settings.metric}" for split in ("validation", "test")]
     order = leaderboard.strata(history)
-    return sorted(rows, key=lambda row: order.index(row["stratum"]) if row["stratum"] in order else len(order))
+    found = [line for line in history.baselines if not line.metrics.keys().isdisjoint(splits)]
+    found.sort(key=lambda line: order.index(line.stratum) if line.stratum in order else len(order))
+    return [
+        (
+            line.stratum,
+            f"{line.name} (not compared)" if leaderboard.is_oracle(line.name) else line.name,
+            *(cell for name in splits for cell in _measured(line.metrics.get(name))),
+        )
+        for line in found
+    ]
+
+
+def _measured(measure: Measure | None) -> tuple[str, str, str]:
+    if measure is None:
+        return "-", "-", "-"
+    return number(measure.value), _ends(measure.low, measure.high), str(measure.n)
+
+
+def audits(history: History, *, failed: bool) -> list[tuple[str, ...]]:
+    """Returns a row for each audit that failed, or for each that passed; the same one once.
+
+    Its cells: audit, stratum, number, sentence.
+    """
+    return list(
+        dict.fromkeys(
+            (one["guard"], one["stratum"], number(one["number"]), one["sentence"])
+            for one in history.findings
+            if one["failed"] == failed
+        )
+    )
 
 
 def others(history: History) -> dict[str, Any]:

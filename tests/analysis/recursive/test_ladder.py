@@ -41,7 +41,7 @@ def test_before_confirmation_it_is_read_on_validation() -> None:
     for trial in sweep.history.trials.values():
         trial.reports[-1].metrics.pop("validation/success_1e-01", None)  # type: ignore[attr-defined]
     (ladder,) = figures.ladders(sweep.history)
-    assert dict(ladder.table)[CONTROL][-1] == "-"
+    assert {stratum: cells for stratum, *cells in ladder.table}[CONTROL][-1] == "-"
     assert len(ladder.drawn.data[0].x) == len(LADDER) - 1
 
 

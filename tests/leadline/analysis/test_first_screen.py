@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leadline import Sweep
-from leadline.analysis import pairwise, planned
+from leadline.analysis import pairwise, planned, scores
 from leadline.analysis.report import answers, document, first, forest, over_strata, short, tables, trade
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
@@ -104,7 +104,11 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
         (against,) = [one for one in winner["against"] if one["metric"] == "hinge"]
         name, own, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
         assert (name["text"], verdict["text"]) == (stratum, "better")
-        assert read(own["text"]) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
+        value, by_luck = own["text"].split(" best of ")
+        assert read(value) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
+        luck = answers.winners_luck(sweep.history, stratum)
+        assert luck is not None
+        assert read(by_luck) == pytest.approx([luck.looked, luck.expected], rel=0.05)
         expected = [against["difference"][key] for key in ("value", "low", "high")]
         assert [float(difference[f"data-{key}"]) for key in ("value", "low", "high")] == expected
         assert read(difference["text"]) == pytest.approx(expected, abs=0.001)
@@ -182,23 +186,76 @@ def test_a_sentence_for_planned_comparisons(sweep: Sweep) -> None:
     assert one.difference is not None
     assert one.verdict is Verdict.BETTER
     size = f"{abs(one.difference.value):.2g}"
-    both = "; both are better than the best predictor that learns nothing."
-    assert said(sweep) == f"100 is better than 10 by hinge ({size} lower){both}"
+    planned_part = f"100 is better than 10 by hinge ({size} lower)"
+    both = "by hinge, both are better than the best predictor that learns nothing"
+    assert said(sweep) == f"{planned_part}; {both}."
     first_line = Cells(document.page(sweep)).lines[0]
-    assert first_line.startswith("100 less 10: ")
+    label, difference = first_line.split(": ")
+    assert re.fullmatch(r"100 [\d.]+ \[[\d., ]+\] less 10 [\d.]+ \[[\d., ]+\]", label)
+    arms = [scores.confirmed(sweep.history, stratum, "hinge") for stratum in ("100", "10")]
+    values = [[arm.measure.value, arm.measure.low, arm.measure.high] for arm in arms if arm]
+    numbers = read(label)
+    assert [numbers[1:4], numbers[5:]] == [pytest.approx(of, rel=0.05) for of in values]
     expected = [one.difference.value, one.difference.low, one.difference.high]
-    assert read(first_line)[2:] == pytest.approx(expected, abs=0.001)
+    assert read(difference) == pytest.approx(expected, abs=0.001)
     with_violations(sweep.history, 0.01)
-    assert said(sweep).endswith(", 1 of them worse by another metric.")
+    assert said(sweep) == f"{planned_part}; {both}; by violations, lookahead 10 is worse than it."
     (drawn,) = forest.between([one])
     assert (drawn.lines[0].margin, drawn.lower_is_better) == (0.01, True)
 
 
 def test_a_sentence_for_strata_that_are_compared(sweep: Sweep) -> None:
     assert re.fullmatch(
-        r"Lookahead 100 has the best mean hinge: better than 10 \(hinge [\d.]+ lower\); both are better than .*\.",
+        r"Lookahead 100 has the best mean hinge: better than 10 \(hinge [\d.]+ lower\); "
+        r"by hinge, both are better than .*\.",
         said(changed(sweep, comparable=True)),
     )
+
+
+def beaten(history: History, stratum: str) -> None:
+    """Gives a stratum a trivial predictor that no model beats by the objective."""
+    best = Measure(1e-6, 128, 1e-6, 1e-6, (1e-6,) * 128)
+    history.baselines.append(Baseline("tiny", stratum, {"test/hinge": best}))
+
+
+def like_the_model(history: History, stratum: str) -> None:
+    """Gives a stratum no other trivial predictor than one that its confirmed best is not told apart from."""
+    runs = history.replicates(leaderboard.confirmed(history, stratum)[0].number)
+    scores = [run.reports[-1].metrics["test/hinge"].units for run in runs]
+    units = tuple(sum(of) / len(of) for of in zip(*scores, strict=True))
+    history.baselines = [line for line in history.baselines if line.stratum != stratum]
+    alike = Measure(sum(units) / 128, 128, min(units), max(units), units)
+    history.baselines.append(Baseline("alike", stratum, {"test/hinge": alike}))
+
+
+def test_each_metric_has_a_verdict_of_its_own_on_each_stratum(sweep: Sweep) -> None:
+    """What is worse by the objective, too, needs no other metric; nothing is said of both at once."""
+    changed(sweep, comparable=True)
+    with_violations(sweep.history, 0.01)
+    beaten(sweep.history, "100")
+    untrained = "the best predictor that learns nothing"
+    assert said(sweep).endswith(
+        f"; by hinge, lookahead 10 is better than {untrained}, lookahead 100 is worse than it; "
+        "by violations, lookahead 10 is worse than it."
+    )
+    beaten(sweep.history, "10")
+    assert said(sweep).endswith(f"; by hinge, both are worse than {untrained}.")
+
+
+def test_who_is_not_told_apart_by_the_objective_may_be_worse_by_another_metric(sweep: Sweep) -> None:
+    like_the_model(sweep.history, "10")
+    with_violations(sweep.history, 0.01)
+    assert said(sweep).endswith("; at 10 it is not told apart from it by hinge but worse by violations.")
+    row, _ = first.rows(sweep, answers.answers(sweep.history, "orbits"))
+    assert row.verdict == "not told apart; worse by violations"
+
+
+def test_many_strata_are_counted_and_few_are_named(sweep: Sweep) -> None:
+    of, *_ = answers.answers(sweep.history, "orbits")
+    nine = [dataclasses.replace(of, stratum=str(place)) for place in range(9)]
+    assert first._who(sweep, nine[:2], nine) == "lookahead 0 and 1 are"
+    assert first._who(sweep, nine[:5], nine) == "5 of 9 are"
+    assert [first._who(sweep, nine[:count], nine[:count]) for count in (1, 2, 3)] == ["it is", "both are", "all are"]
 
 
 def test_a_sentence_before_anything_is_confirmed(build: Build) -> None:

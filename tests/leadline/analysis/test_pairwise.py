@@ -11,7 +11,7 @@ import pytest
 
 from leadline import Sweep
 from leadline.analysis.comparison import Finalist, compare
-from leadline.analysis.pairwise import pairwise, sentence
+from leadline.analysis.pairwise import pairwise
 from leadline.analysis.report import document
 from leadline.ledger.verdicts import Verdict
 from leadline.statistics import mean_over_units
@@ -37,20 +37,16 @@ def scored(sweep: Sweep, stratum: str, shift: float, noise: float = 0.02) -> Non
 
 def test_strata_that_hold_different_information_are_not_compared(finished: Path) -> None:
     assert pairwise(Sweep.open(finished)) == []
-    assert sentence([], "lookahead") == ""
 
 
-@pytest.mark.parametrize(("shift", "word", "than"), [(0.05, "better", "than"), (0.0, "not told apart", "from")])
-def test_the_best_is_told_apart_or_not(sweep: Sweep, shift: float, word: str, than: str) -> None:
+@pytest.mark.parametrize(("shift", "word"), [(0.05, "better"), (0.0, "not told apart")])
+def test_the_best_is_told_apart_or_not(sweep: Sweep, shift: float, word: str) -> None:
     scored(sweep, "10", 0.0)
     scored(sweep, "100", shift)
     (pair,) = pairwise(sweep)
     assert pair.difference is not None
     assert pair.difference.value <= 0
     assert pair.verdict == word
-    assert sentence([pair], "arm").startswith(
-        f"For this model class and budget, arm {pair.a.stratum} is {word} {than} {pair.b.stratum} ("
-    )
 
 
 def test_intervals_hold_for_all_pairs_together(sweep: Sweep) -> None:
@@ -81,12 +77,10 @@ def test_too_few_replicates_make_no_claim(sweep: Sweep) -> None:
         del sweep.history.trials[sweep.history.replicates(best.number)[0].number]
     (pair,) = pairwise(sweep)
     assert (pair.verdict, pair.missing) == (Verdict.NO_CLAIM, "only 4 of 5 replicates")
-    assert sentence([pair], "lookahead") == ""
 
 
-def test_the_report_shows_the_pairs_and_says_the_best(sweep: Sweep) -> None:
+def test_the_report_shows_the_pairs(sweep: Sweep) -> None:
     page = document.page(sweep)
     assert "Each lookahead beside every other" in page
-    assert sentence(pairwise(sweep), "lookahead") in page
     sweep.history.opened = dataclasses.replace(sweep.settings, comparable=False)
     assert "beside every other" not in document.page(sweep)

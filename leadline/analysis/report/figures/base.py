@@ -17,9 +17,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis.palette import COLOURS, GREY, GRID
+from leadline.ledger import leaderboard
 from leadline.ledger.history import History
 
-__all__ = ["SYMBOLS", "figure", "label", "literal", "scale", "stratum_name", "stratum_title"]
+__all__ = ["SYMBOLS", "figure", "label", "literal", "look", "scale", "stratum_name", "stratum_title"]
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
 LOG_RATIO = 10.0
@@ -70,6 +71,12 @@ def literal(text: object) -> str:
     Quotes stay, since Plotly does not know their entities.
     """
     return html.escape(str(text), quote=False)
+
+
+def look(history: History, stratum: str) -> tuple[str, str]:
+    """Returns a stratum's colour and symbol, which are the same in all figures of a page."""
+    place = leaderboard.strata(history).index(stratum)
+    return COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)]
 
 
 def label(history: History) -> str:

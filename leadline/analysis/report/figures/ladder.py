@@ -11,8 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis import scores
-from leadline.analysis.palette import COLOURS
-from leadline.analysis.report.figures.base import SYMBOLS, figure, literal
+from leadline.analysis.report.figures.base import figure, literal, look
 from leadline.analysis.scores import Reading
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
@@ -34,11 +33,13 @@ class Ladder:
         metrics: the metrics' names, in the same order.
         rows: by stratum, what was read by each metric: on test where a finalist is confirmed, else
             on validation; None where nothing was.
+        looks: by stratum, its colour and its symbol.
     """
 
     series: list[Series]
     metrics: list[str]
     rows: dict[str, list[Reading | None]]
+    looks: dict[str, tuple[str, str]]
 
     @property
     def name(self) -> str:
@@ -71,9 +72,9 @@ class Ladder:
         return " and ".join(dict.fromkeys(one.split for row in self.rows.values() for one in row if one))
 
     @property
-    def table(self) -> list[tuple[str, list[str]]]:
+    def table(self) -> list[tuple[str, ...]]:
         """The table's rows: a stratum, and value and interval at each rung."""
-        return [(stratum, [one.words if one else "-" for one in row]) for stratum, row in self.rows.items()]
+        return [(stratum, *(one.words if one else "-" for one in row)) for stratum, row in self.rows.items()]
 
     @property
     def drawn(self) -> go.Figure:
@@ -90,20 +91,20 @@ class Ladder:
         made = figure(
             340, x, {"title": {"text": literal(self.name)}}, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8}
         )
-        for index, stratum in enumerate(self.rows):
-            made.add_trace(self._line(stratum, index))
+        for stratum in self.rows:
+            made.add_trace(self._line(stratum))
         return made
 
-    def _line(self, stratum: str, index: int) -> go.Scatter:
+    def _line(self, stratum: str) -> go.Scatter:
         found = [(rung, one.measure, one) for rung, one in zip(self.series, self.rows[stratum], strict=True) if one]
-        colour = COLOURS[index % len(COLOURS)]
+        colour, symbol = self.looks[stratum]
         return go.Scatter(
             x=[rung.at for rung, _, _ in found],
             y=[measure.value for _, measure, _ in found],
             name=literal(stratum),
             mode="lines+markers",
             line={"color": colour, "width": 1.6},
-            marker={"symbol": SYMBOLS[index % len(SYMBOLS)], "size": 8},
+            marker={"symbol": symbol, "size": 8},
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -142,4 +143,5 @@ def _ladder(history: History, metrics: list[Metric]) -> Ladder:
         stratum: [scores.confirmed(history, stratum, name) or scores.chosen(history, stratum, name) for name in names]
         for stratum in leaderboard.strata(history)
     }
-    return Ladder([series for series, _ in steps], names, {stratum: row for stratum, row in rows.items() if any(row)})
+    read = {stratum: row for stratum, row in rows.items() if any(row)}
+    return Ladder([series for series, _ in steps], names, read, {stratum: look(history, stratum) for stratum in read})

@@ -9,8 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from leadline.analysis import progress
-from leadline.analysis.palette import COLOURS
-from leadline.analysis.report.figures.base import SYMBOLS, figure, literal, scale
+from leadline.analysis.report.figures.base import figure, literal, look, scale
 from leadline.analysis.terminal import text
 from leadline.config import as_text
 from leadline.ledger import leaderboard
@@ -51,9 +50,9 @@ def _parameter(history: History, name: str, trials: Sequence[Trial], axis: dict[
     y = {"title": {"text": literal(leaderboard.objective(history))}, **axis}
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
     made = figure(300, x, y, showlegend=len(strata) > 1, legend=legend)
-    for index, stratum in enumerate(strata):
+    for stratum in strata:
         chosen = [trial for trial in trials if trial.stratum == stratum]
-        made.add_trace(_scatter(history, name, stratum, chosen, index, continuous))
+        made.add_trace(_scatter(history, name, stratum, chosen, continuous))
     return made
 
 
@@ -69,10 +68,8 @@ def _scale(trials: Sequence[Trial], name: str, continuous: bool) -> dict[str, An
     return {"type": "log", **dense} if searched == {True} else scale(values, dense=DENSE)
 
 
-def _scatter(
-    history: History, name: str, stratum: str, trials: Sequence[Trial], index: int, continuous: bool
-) -> go.Scatter:
-    metric, symbol = leaderboard.objective(history), SYMBOLS[index % len(SYMBOLS)]
+def _scatter(history: History, name: str, stratum: str, trials: Sequence[Trial], continuous: bool) -> go.Scatter:
+    metric, (colour, symbol) = leaderboard.objective(history), look(history, stratum)
     values = [trial.value(metric) for trial in trials]
     xs = [trial.params[name] if continuous else literal(as_text(trial.params[name])) for trial in trials]
     return go.Scatter(
@@ -81,7 +78,7 @@ def _scatter(
         name=literal(stratum),
         mode="markers",
         marker={
-            "color": COLOURS[index % len(COLOURS)],
+            "color": colour,
             "size": 8,
             "symbol": [symbol if trial.status == "finished" else f"{symbol}-open" for trial in trials],
             "opacity": [1.0 if trial.status == "finished" else 0.6 for trial in trials],
