@@ -50,7 +50,7 @@ from leadline.ledger.settings import SCHEDULERS, Settings
 from leadline.ledger.worth import POWER, scatter
 from leadline.measure import sign
 from leadline.plain import plural
-from leadline.statistics import NORMAL
+from leadline.statistics import LEAST_UNITS, NORMAL, lacking
 
 if TYPE_CHECKING:
     from leadline.engine.study import Study
@@ -155,7 +155,7 @@ def _sweep(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
     sweep = Sweep.open(given.subject)
     settings, found = sweep.settings, curves(sweep.history)
     pools = _pools(found, sweep.strata, settings.budget)
-    workers = settings.concurrent or at_a_time(settings)
+    workers = _workers(settings)
     choices = [{}, *_others(settings, asked or {"scheduler": list(SCHEDULERS), "reduction": [2, 3, 4]})]
     _checked(settings, choices)
     played: list[list[Played]] = [[] for _ in choices]
@@ -173,7 +173,9 @@ def _sweep(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
             f"{plural(given.draws, 'draw')}."
         )
     )
-    table = Table("choice", "stopped", "time", *_headings(sweep.strata, settings))
+    label = f" by {settings.stratify}" if settings.stratify else ""
+    screen.print(Text(f"{settings.metric} of the best finished trial{label}:"))
+    table = Table("choice", "stopped", "time", *(sweep.strata if label else [settings.metric]))
     for choice, made in zip(choices, played, strict=True):
         best = [_band([_end(one, stratum, settings) for one in made]) for stratum in sweep.strata]
         table.add_row(
@@ -183,13 +185,20 @@ def _sweep(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
             *best,
         )
     screen.print(table)
-    if settings.scheduler not in ("asha", "none"):
-        screen.print(Text("Whom this scheduler spares depends on what has finished before, and so on the order."))
+    screen.print(
+        Text(
+            "A curve that is continued ends within what finished trials have shown, and so hardly ever ahead of the "
+            "winner: what stopping has cost is seen as far as trials finished although a rung would have stopped them."
+        )
+    )
 
 
-def _headings(strata: Sequence[str], settings: Settings) -> list[str]:
-    label = f"{settings.stratify} " if settings.stratify else ""
-    return [f"{settings.metric} at {label}{stratum}" if label else settings.metric for stratum in strata]
+def _workers(settings: Settings) -> int:
+    """The trials at a time; one where not even one would fit this machine."""
+    try:
+        return at_a_time(settings)
+    except ConfigError:
+        return 1
 
 
 def _end(played: Played, stratum: str, settings: Settings) -> float:
@@ -223,8 +232,8 @@ def _band(values: Sequence[float], form: str = "") -> str:
 
 
 def _time(seconds: Sequence[float]) -> str:
-    low, middle, high = np.quantile(seconds, [0.05, 0.5, 0.95])
-    return f"{progress.duration(middle)} ({progress.duration(low)} to {progress.duration(high)})"
+    low, middle, high = (progress.duration(one) for one in np.quantile(seconds, [0.05, 0.5, 0.95]))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
@@ -248,7 +257,7 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
     copies = 1 if by_stratum else len(strata)
     guessed = sum(pool.guessed for pool in pools.values()) // copies
     spread = _spread(earlier, strata if by_stratum else None)
-    workers = settings.concurrent or at_a_time(settings)
+    workers = _workers(settings)
     screen = console()
     whose = "of this study" if alike else f"of other studies of {settings.family}"
     apart = "" if by_stratum else ", whose strata are others and were put together"
@@ -334,7 +343,7 @@ def _earlier(settings: Settings, results: str) -> tuple[list[Sweep], bool]:
             sweep = Sweep.open(folder / name)
         except (LedgerError, ValueError):
             continue
-        same = (sweep.settings.family, sweep.settings.metric) == (settings.family, settings.metric)
+        same = all(getattr(sweep.settings, one) == getattr(settings, one) for one in ("family", "metric", "unit"))
         if (
             same
             and sweep.settings.scale != "smoke"
@@ -393,15 +402,18 @@ def _behind(played: Sequence[Played], pools: Mapping[str, _Pool], settings: Sett
 def _told(plan: Sequence[Played], stratum: str, settings: Settings, earlier: Sequence[Sweep], spread: float) -> str:
     """The chance that the winner of a stratum is told from others, in words."""
     name = f"{settings.stratify} {stratum}" if settings.stratify else "the winner"
-    if not math.isfinite(spread):
-        return f"{name}: no earlier replicates, so that nothing can be said of what is told apart"
+    if not spread > 0:
+        return f"{name}: no earlier replicates whose scores differ, so that nothing can be said of what is told apart"
+    if lacks := lacking(settings.replicates, LEAST_UNITS):
+        return f"{name}: no claim would be made, with {lacks}"
     direction = sign(settings.mode)
     error = spread * math.sqrt(2 / settings.replicates)
     runner, trivial = [], []
     lines = [leaderboard.best_trivial(one.history, stratum, leaderboard.objective(one.history)) for one in earlier]
     values = [line.metrics[leaderboard.objective(earlier[0].history)].value for line in lines if line]
     for one in plan:
-        ends = sorted(direction * curve.last for curve in one.finished if curve.stratum == stratum)
+        # A curve that was drawn twice is no runner-up of itself.
+        ends = sorted({direction * curve.last for curve in one.finished if curve.stratum == stratum})
         if len(ends) > 1:
             runner.append(NORMAL.cdf((ends[1] - ends[0]) / error - 1.96))
         if ends and values:
