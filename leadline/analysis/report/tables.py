@@ -197,7 +197,7 @@ def _confirmed(history: History, row: dict[str, Any], unit: str) -> tuple[str, .
         _ends(row["low"], row["high"]),
         str(row["n"]),
         f"{row['replicates']} of {history.settings.replicates}",
-        "; ".join(row["marks"]),
+        "; ".join(row["marks"]) or "-",
         number(trial.value(leaderboard.objective(history))),
         ", ".join(runs),
     )
