@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.search import comparison, factorials
+from benchmarks.search import comparison, confirmation, factorials
 from benchmarks.search.record import append, record
 from benchmarks.search.rivals import METHODS, PLAIN, RIVALS, SYNE_TUNE, known, made
 from benchmarks.search.simulator import Leadline, Proposal, Sweep, settings, simulate
@@ -278,3 +278,13 @@ def test_a_ratio_is_paired_by_table_and_seed() -> None:
     }
     assert np.exp(comparison.ratios(regrets, "other", ["a"], 10)) == pytest.approx([0.5])
     assert np.exp(comparison.ratios(regrets, "other", ["a", "b"], 10)) == pytest.approx([0.5, 2.0])
+
+
+def test_what_confirms_more_often_finds_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    told = confirmation.main(seeds=4, tables=("hartmann3-good", "hartmann3-terrible"))
+    assert set(told) == {(rule, noise) for rule in confirmation.RULES for noise in confirmation.NOISES}
+    assert all(0 <= share <= 1 and behind >= 0 for share, behind in told.values())
+    confirmed, searched = (sum(told[rule, noise][1] for noise in confirmation.NOISES)
+                           for rule in ("two finalists, 5 runs each", "the search's winner"))  # fmt: skip
+    assert confirmed <= searched
+    assert capsys.readouterr().out.count("|") > 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from leadline.analysis.report.document import page
 from leadline.analysis.report.opening import opening
 from tests.analysis.arc_hrm.sweeps import made, share
@@ -28,8 +30,8 @@ def test_what_was_trained_on_is_said_where_it_is_not_arc() -> None:
     sweep = made({"session 5": 0.2})
     for trial in sweep.history.trials.values():
         trial.config |= {"task": "rules", "task_ids": ["border 1", "border 2"], "grid_size": 4, "size": 8}
-        for report in trial.reports:
-            report.metrics["test/exact_new"] = share(0.05)
+        new = {"test/exact_new": share(0.05)}
+        trial.reports = [dataclasses.replace(one, metrics={**one.metrics, **new}) for one in trial.reports]
     said = opening(sweep)
     assert said.startswith("On 2 made-up rules on grids of up to 4x4, not on ARC, a constant that answers PAD ")
     assert said.endswith(" Of rules that were never trained they have 0.05 of the grids.")
