@@ -269,6 +269,21 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
             "where they were stopped."
         )
     )
+    plan = _planned(settings, asked, pools, workers, given)
+    for stratum in strata:
+        screen.print(Text(_told(plan, stratum, settings, earlier if by_stratum else [], spread.get(stratum, math.nan))))
+    if remark := few_proposals(settings):
+        screen.print(Text(remark))
+
+
+def _planned(
+    settings: Settings,
+    asked: Mapping[str, list[Any]],
+    pools: Mapping[str, _Pool],
+    workers: int,
+    given: argparse.Namespace,
+) -> list[Played]:
+    """Prints a row for the plan and each other choice, and returns the plays of the plan."""
     default: dict[str, list[Any]] = {
         "scheduler": ["asha", "none"],
         "reduction": [2, 3, 4],
@@ -290,6 +305,7 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
         stopped = _band([one.stopped() for one in played], "{:.0f}")
         times = [_time([one.elapsed for one in played]), _time(whole)]
         table.add_row(_named(choice), stopped, *times, *money, _band(_behind(played, pools, settings)))
+    screen = console()
     screen.print(table)
     screen.print(
         Text(
@@ -297,10 +313,7 @@ def _study(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
             "of the finished ones, over the strata."
         )
     )
-    for stratum in strata:
-        screen.print(Text(_told(plan, stratum, settings, earlier if by_stratum else [], spread.get(stratum, math.nan))))
-    if remark := few_proposals(settings):
-        screen.print(Text(remark))
+    return plan
 
 
 def _words(text: str) -> list[str]:
