@@ -15,6 +15,9 @@
                                                       record says, unit by unit
     leadline predict SWEEP NUMBER INPUT               a trained model's answer to an input
                                                       (of a checkpoint: predict FOLDER INPUT)
+    leadline rehearse SWEEP|STUDY [--what-if NAME=VALUES]
+                                                      what other choices would have changed, or
+                                                      what a study would cost and find
     leadline note SWEEP NUMBER [TEXT]                 a note on a trial, or the notes that it has
     leadline export SWEEP [--to FOLDER]               trials, reports, findings and baselines as
                                                       parquet and CSV

@@ -14,7 +14,7 @@ from trainables.arc_hrm.presets import ALL_PAD_ACCURACY, LOGGED_RESULTS
 
 __all__ = ["constant", "opening"]
 
-CELLS, EXACT, INSIDE = "cells", "exact", "cells_without_pad"
+CELLS, EXACT, INSIDE, NEW = "cells", "exact", "cells_without_pad", "exact_new"
 
 
 def constant(sweep: Sweep) -> tuple[str, Measure, Measure] | None:
@@ -34,14 +34,37 @@ def opening(sweep: Sweep) -> str:
         return untrained(sweep)
     split, cells, exact = found
     logged = LOGGED_RESULTS["session5"].cells
+    data = _data(sweep)
+    first = f"On {data}, a constant" if data else "A constant"
     said = (
-        f"A constant that answers PAD everywhere has {number(cells.value)} of the cells right on {split} and "
+        f"{first} that answers PAD everywhere has {number(cells.value)} of the cells right on {split} and "
         f"{number(exact.value)} of the grids; on the log's boards it has {100 * ALL_PAD_ACCURACY:.2f} % of the cells, "
         f"and the log's best network {100 * logged:.2f} %: what a constant has is no limit of capacity."
     )
     history = sweep.history
     trained = [words for stratum in leaderboard.strata(history) if (words := _best(sweep, stratum))]
-    return f"{said} Trained here: {'; '.join(trained)}." if trained else said
+    return f"{said} Trained here: {'; '.join(trained)}.{_new_rules(sweep)}" if trained else said
+
+
+def _data(sweep: Sweep) -> str:
+    """Returns what was trained on, where that is not ARC itself."""
+    trial = next(iter(sweep.history.trials.values()), None)
+    config = trial.config if trial else {}
+    if config.get("task") != "rules":
+        return ""
+    rules, size = len(config.get("task_ids") or ()) or config["train_rules"], config.get("grid_size") or config["size"]
+    return f"{rules} made-up rules on grids of up to {size}x{size}, not on ARC"
+
+
+def _new_rules(sweep: Sweep) -> str:
+    """Returns what the best of the strata have of rules that none was trained on."""
+    strata = leaderboard.strata(sweep.history)
+    readings = [scores.confirmed(sweep.history, stratum, NEW) for stratum in strata]
+    values = [reading.measure.value for reading in readings if reading]
+    if not values:
+        return ""
+    found = dict.fromkeys(number(value) for value in (min(values), max(values)))
+    return f" Of rules that were never trained they have {' to '.join(found)} of the grids."
 
 
 def _best(sweep: Sweep, stratum: str) -> str:

@@ -1,7 +1,7 @@
-"""Sweeps and trials as plain JSON values, for `--json`.
+"""Sweeps and trials as plain values: what `--json` prints and the terminal's tables are made of.
 
-The names of the ledger are kept: times are seconds since the epoch, numbers that are not finite are
-None. What the tables for a terminal round is here with all its digits.
+The names of the ledger are kept, and times are seconds since the epoch. What a table rounds is here
+with all its digits.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def sweep_row(sweep: Sweep) -> dict[str, Any]:
         "metric": settings.metric,
         "mode": settings.mode,
         "stratify": settings.stratify,
+        "strata": list(sweep.strata),
         "best": [
             {"stratum": stratum, "trial": found.number, "value": found.value(metric), "params": found.params}
             for stratum, found in best

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from leadline.analysis import notes, progress
-from leadline.analysis.sweep import Sweep, TrialView, sweep_names
+from leadline.analysis import as_json, progress
+from leadline.analysis.sweep import TrialView
 from leadline.ledger import leaderboard
 from leadline.ledger.leaderboard_table import number
-from leadline.ledger.segments import LedgerError
 from leadline.storage import Folder
 
 __all__ = ["PIPED_WIDTH", "console", "sweeps_table", "text", "trial_page"]
@@ -40,34 +39,31 @@ def sweeps_table(results: Folder) -> RenderableType:
 
     A sweep that cannot be read says why in its row.
     """
-    names = sweep_names(results)
-    if not names:
+    sweeps = as_json.sweeps(results)
+    if not sweeps:
         return Text(f"no sweep in {results}")
     table = Table(title=f"sweeps in {results}", title_justify="left")
     for heading in ("name", "study", "state", "trials", "best finished", "last event"):
         table.add_column(heading, justify="right" if heading == "trials" else "left", overflow="fold")
-    for name in names:
-        try:
-            table.add_row(*_sweep_row(Sweep.open(results / name)))
-        except (LedgerError, ValueError) as error:
-            table.add_row(name, "", Text(f"unreadable: {error}"), "", "", "")
+    for sweep in sweeps:
+        if "unreadable" in sweep:
+            table.add_row(sweep["name"], "", Text(f"unreadable: {sweep['unreadable']}"), "", "", "")
+        else:
+            table.add_row(*_sweep_row(sweep))
     return table
 
 
-def _sweep_row(sweep: Sweep) -> list[str]:
-    history = sweep.history
-    found = []
-    for stratum in sweep.strata:
-        trial = progress.best(history, stratum)
-        value = f"{number(trial.value(leaderboard.objective(history)))} (trial {trial.number})" if trial else "-"
-        found.append(f"{stratum}: {value}" if sweep.settings.stratify else value)
+def _sweep_row(sweep: Mapping[str, Any]) -> list[str]:
+    """Returns the cells of what `as_json.sweep_row` says."""
+    best = {one["stratum"]: f"{number(one['value'])} (trial {one['trial']})" for one in sweep["best"]}
+    values = {stratum: best.get(stratum, "-") for stratum in sweep["strata"]}
     return [
-        sweep.name,
-        sweep.settings.study,
-        sweep.state,
-        f"{progress.done(history)}/{sweep.settings.trials}",
-        ", ".join(found),
-        progress.clock(history.last_time),
+        sweep["name"],
+        sweep["study"],
+        sweep["state"],
+        f"{sweep['ended']}/{sweep['trials']}",
+        ", ".join(f"{stratum}: {value}" if sweep["stratify"] else value for stratum, value in values.items()),
+        progress.clock(sweep["last_event"] or 0.0),
     ]
 
 
@@ -87,46 +83,49 @@ def _facts(rows: Iterable[tuple[str, str]]) -> Table:
 
 def trial_page(view: TrialView) -> RenderableType:
     """Returns all that is known of a trial; every checkpoint is read and verified."""
-    sweep, trial = view.sweep, view.trial
-    kind = "search" if trial.of is None else f"replicate of trial {trial.of}"
-    label = sweep.settings.stratify or "stratum"
-    unit = progress.unit(sweep.history)
-    spent = f"{sweep.history.spent(trial.reports[-1]) if trial.reports else 0:,} of {sweep.settings.budget:,} {unit}"
+    trial = as_json.trial(view)
+    kind = "search" if trial["of"] is None else f"replicate of trial {trial['of']}"
+    label = view.sweep.settings.stratify or "stratum"
+    unit = progress.unit(view.sweep.history)
+    spent = f"{trial['spent']:,} of {trial['budget']:,} {unit}"
+    step = "" if unit == "steps" else f", step {trial['step']:,}"
+    wall = progress.duration(trial["wall"])
     facts = [
-        ("trial", f"{trial.number} of {sweep.name}: {kind}, {label} {trial.stratum}"),
-        ("status", f"{trial.status} after {spent}{'' if unit == 'steps' else f', step {trial.step:,}'}"),
-        ("reason", trial.reason.strip() or "-"),
-        (
-            "attempts",
-            f"{trial.attempts}, {trial.failures} of them failed; {progress.duration(trial.wall)} in its place",
-        ),
-        ("marks", "; ".join(leaderboard.marks(sweep.history, trial)) or "none"),
-        ("replicates", ", ".join(f"trial {run.number} ({run.status})" for run in view.replicates) or "none"),
+        ("trial", f"{trial['trial']} of {trial['sweep']}: {kind}, {label} {trial['stratum']}"),
+        ("status", f"{trial['status']} after {spent}{step}"),
+        ("reason", trial["reason"] or "-"),
+        ("attempts", f"{trial['attempts']}, {trial['failures']} of them failed; {wall} in its place"),
+        ("marks", "; ".join(trial["marks"]) or "none"),
+        ("replicates", ", ".join(f"trial {run['trial']} ({run['status']})" for run in trial["replicates"]) or "none"),
     ]
     found = [
-        (finding.mark, f"{'failed' if finding.failed else 'passed'}: {finding.sentence}") for finding in trial.findings
+        (finding.mark, f"{'failed' if finding.failed else 'passed'}: {finding.sentence}")
+        for finding in view.trial.findings
     ]
-    said = [
-        (progress.clock(note.time), f"{note.author}: {note.text}") for note in notes.read(sweep.folder, trial.number)
-    ]
+    said = [(progress.clock(note["time"]), f"{note['author']}: {note['text']}") for note in trial["notes"]]
     facts += [("guards", "silent")] if not found else []
-    facts += [("heartbeat", _heartbeat(view))] if trial.status == "running" else []
+    facts += [("heartbeat", _heartbeat(trial["heartbeat"]))] if trial["status"] == "running" else []
     parts: list[RenderableType] = [_facts(facts)]
     for heading, rows in (("guards", found), ("notes", said)):
         parts += [f"\n{heading}", _facts(rows)] if rows else []
     config = [
-        (name, text(value) + (" (searched)" if name in trial.params else "")) for name, value in trial.config.items()
+        (name, text(value) + (" (searched)" if name in trial["params"] else ""))
+        for name, value in trial["config"].items()
     ]
-    return Group(
-        *parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(_checkpoints(view))
-    )
+    checkpoints = [
+        (one["name"], "intact" if one["damaged"] is None else f"damaged: {one['damaged']}")
+        for one in trial["checkpoints"]
+    ] or [("none", f"at {view.store.folder}")]
+    return Group(*parts, "\nconfiguration", _facts(config), "", _curve(view), "\ncheckpoints", _facts(checkpoints))
 
 
-def _heartbeat(view: TrialView) -> str:
+def _heartbeat(said: Mapping[str, Any] | None) -> str:
     """What a running trial has said of itself last, in words, and whether that is long ago."""
-    beat = view.heartbeat()
-    if beat is None:
+    from leadline.heartbeat import Beat  # which imports torch: a list is shown without it
+
+    if said is None:
         return "none yet"
+    beat = Beat(**said)
     now = time.time()
     shown = [f"{progress.duration(max(0.0, now - beat.written))} ago", beat.state]
     shown += [f"step {beat.step:,} of {beat.steps:,}"] if beat.steps else []
@@ -154,19 +153,3 @@ def _curve(view: TrialView) -> Table:
         spent = [f"{report.samples:,}"] if counted else []
         table.add_row(*spent, str(report.step), *shown, f"{report.seconds:.1f}", report.checkpoint or "-")
     return table
-
-
-def _checkpoints(view: TrialView) -> Iterator[tuple[str, str]]:
-    from leadline.checkpoint import DamagedCheckpoint
-
-    store = view.store
-    names = store.names()
-    if not names:
-        yield "none", f"at {store.folder}"
-    for name in names:
-        try:
-            store.load(name)
-        except DamagedCheckpoint as error:
-            yield name, f"damaged: {error}"
-        else:
-            yield name, "intact"

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "log": "leadline.analysis.commands.log:LOG",
     "validate": "leadline.analysis.commands.validate:VALIDATE",
     "predict": "leadline.analysis.commands.predict:PREDICT",
+    "rehearse": "leadline.commands.rehearse:REHEARSE",
     "note": "leadline.analysis.commands.note:NOTE",
     "export": "leadline.analysis.commands.export:EXPORT",
     "dashboard": "leadline.analysis.commands.optuna_dashboard:DASHBOARD",

@@ -189,6 +189,8 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, where:
     print("facts: " + ", ".join(f"{name} {value:.4g}" for name, value in told.items()))
     for name, measures in admitted.baselines["validation"].items():
         print(f"{name}: {_show(family, measures)}")
+    if store is None:
+        print("nothing was kept; --save FOLDER keeps checkpoints, which `leadline predict FOLDER` asks")
     return True
 
 

@@ -114,7 +114,8 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         choices=SCHEDULERS,
         default=argparse.SUPPRESS,
         help="which trials rungs stop: those that ASHA would, less a share that grows as rungs predict the end worse "
-        "(weighed), all of those (asha), from rungs that differ by trial (brackets), none [weighed]",
+        "(weighed), all of those (asha), from rungs that differ by trial (brackets), "
+        f"none [{laptop.scheduler}]",
     )
     group(
         "search",
@@ -339,7 +340,7 @@ def settings(study: Study, request: Request, *, alone: bool = True) -> Settings:
     study = study.of(request.family)
     scale_name = request.scale or "laptop"
     scale: Scale = study.scales[scale_name]
-    names = ("trials", "budget", "grace", "reduction", "confirm", "replicates", "strata", "startup")
+    names = ("trials", "budget", "grace", "reduction", "confirm", "replicates", "strata", "startup", "scheduler")
     sizes = {name: getattr(scale, name) for name in names}
     given = {key: value for key, value in request.given.items() if key != "enqueue"}
     if given.get("seed", 0) < 0:

@@ -42,6 +42,7 @@ __all__ = [
     "describe",
     "expected_search",
     "expected_steps",
+    "few_proposals",
     "first_configurations",
     "fitting",
     "judging_rungs",
@@ -89,6 +90,10 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     return max(1, min(counts))
 
 
+FEW_PROPOSALS = 5
+"""The proposals of TPE below which a search is called random."""
+
+
 def at_a_time(settings: Settings) -> int:
     """The number of trials to run at a time on this machine: as many as were asked for, or fit.
 
@@ -126,6 +131,19 @@ def _expected(settings: Settings, rungs: Sequence[int]) -> float:
         before = level
         alive = max(1.0, alive / settings.reduction)
     return searched / per_stratum
+
+
+def few_proposals(settings: Settings) -> str:
+    """Says where TPE would make so few proposals that the search is random; empty where not."""
+    apart = settings.scheduler == "asha"
+    trials = settings.trials // len(settings.strata) if apart else settings.trials
+    learnt = max(0, trials - settings.startup)
+    if settings.sampler != "tpe" or learnt >= FEW_PROPOSALS:
+        return ""
+    where = " of a stratum" if apart and len(settings.strata) > 1 else ""
+    return (
+        f"TPE proposes {learnt} of the {trials} trials{where}, after {settings.startup} at random: the search is random"
+    )
 
 
 def expected_steps(settings: Settings) -> float:
@@ -379,6 +397,8 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
             f"the search space has {plural(int(size), 'configuration')}, fewer than the {per_stratum:,} trials "
             "per stratum: a repeated one is not trained again"
         )
+    if remark := few_proposals(settings):
+        found.append(remark)
     if settings.scheduler == "none":
         pass  # as was asked for
     elif not settings.rungs:
@@ -397,12 +417,6 @@ def warnings_of(settings: Settings, space: Space) -> list[str]:
         found.append(
             f"{plural(settings.trials, 'trial is', 'trials are')} no multiple of {len(settings.strata)} strata: "
             f"some get one more; take {settings.trials + more}"
-        )
-    if settings.sampler == "tpe" and per_stratum <= settings.startup:
-        found.append(
-            f"{plural(per_stratum, 'trial per stratum does', 'trials per stratum do')} "
-            f"not leave TPE's {plural(settings.startup, 'random start-up trial')}: "
-            "the search is random"
         )
     return found
 

@@ -15,6 +15,7 @@ from leadline import registry
 from leadline.config import ConfigError, did_you_mean, refused
 from leadline.dotted import load
 from leadline.engine.search import Space
+from leadline.ledger.settings import SchedulerName
 from leadline.plain import plain
 
 __all__ = ["Contrast", "Scale", "Study"]
@@ -32,7 +33,9 @@ class Scale:
         confirm: finalists of each stratum that are trained again from fresh seeds.
         replicates: fresh seeds for each finalist.
         strata: the values of `Study.stratify` that are compared.
-        startup: random trials in each stratum before TPE begins.
+        startup: random trials before TPE begins, over all strata that search the same; in each
+            stratum where the scheduler is `asha`.
+        scheduler: which trials rungs stop; `none` where a rung is known to predict badly.
         fields: fields of the configuration that are fixed at this size.
         enqueue: for each stratum, parameters of the space to try first there, such as a log's own;
             those that are fixed are left out.
@@ -46,6 +49,7 @@ class Scale:
     replicates: int
     strata: tuple[Any, ...]
     startup: int = 5
+    scheduler: SchedulerName = "weighed"
     fields: Mapping[str, Any] = field(default_factory=dict)
     enqueue: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 

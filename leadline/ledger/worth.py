@@ -11,7 +11,7 @@ from leadline.ledger.history import History
 from leadline.measure import sign
 from leadline.statistics import expected_gain
 
-__all__ = ["LEAST", "LEAST_RUNS", "MORE", "Worth", "scatter", "worth"]
+__all__ = ["LEAST", "LEAST_RUNS", "MORE", "POWER", "Worth", "scatter", "worth"]
 
 MORE = 10
 """The further trials of a stratum whose worth is told."""

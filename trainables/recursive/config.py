@@ -16,7 +16,6 @@ from leadline.config import Floats, configuration, knob
 from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import RECOMPUTE, Precision
 from trainables.puzzles.config import BoardConfig, Conditions
-from trainables.puzzles.registry import PuzzleName
 
 __all__ = ["STAGES", "ETRMConfig", "HRMConfig", "RecursiveConfig", "TRMConfig"]
 
@@ -302,7 +301,7 @@ class ETRMConfig(TRMConfig):
     "ETRM" is github bdsaglam/etrm (85da7e2).
     """
 
-    task: PuzzleName = knob("rules", "a puzzle whose boards have demonstrations: rules or arc")
+    task: Literal["rules", "arc"] = knob("rules", "a puzzle whose boards have demonstrations, which are encoded")
     size: int = knob(
         5, "side of the canvas; tasks with larger grids are left out (ETRM: 30)", unit="cells", ge=4, le=61
     )
@@ -380,8 +379,6 @@ class ETRMConfig(TRMConfig):
 
     @pydantic.model_validator(mode="after")
     def _encodes(self) -> ETRMConfig:
-        if not self.puzzle.demonstrations:
-            raise ValueError(f"task: must be a puzzle with demonstrations, which ETRM encodes (got {self.task})")
         if self.puzzle_emb:
             raise ValueError(f"puzzle_emb: must be 0, as the encoder takes its place (got {self.puzzle_emb})")
         if self.encoding == "fct" and self.rollout != "parallel_fixed":

@@ -338,7 +338,7 @@ def _own(sweep: Sweep, stratum: str) -> str:
 
 def _luck(sweep: Sweep, stratum: str) -> str:
     found = winners_luck(sweep.history, stratum)
-    return f"best of {found.looked}: {short.short(found.expected, 2)} by luck" if found and found.looked > 1 else ""
+    return f"luck of the best of {found.looked}: {short.short(found.expected, 2)}" if found and found.looked > 1 else ""
 
 
 def _verdict(answer: Answer, versus: Comparison) -> str:

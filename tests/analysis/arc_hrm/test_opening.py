@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leadline.analysis.report.document import page
 from leadline.analysis.report.opening import opening
-from tests.analysis.arc_hrm.sweeps import made
+from tests.analysis.arc_hrm.sweeps import made, share
 
 SAID = (
     "A constant that answers PAD everywhere has 0.7 of the cells right on test and 0 of the grids; on the log's "
@@ -22,6 +22,17 @@ def test_the_constant_stands_first() -> None:
     )
     first = page(sweep).partition("<header>")[2].partition('class="headline">')[2]
     assert first.startswith("A constant that answers PAD everywhere")
+
+
+def test_what_was_trained_on_is_said_where_it_is_not_arc() -> None:
+    sweep = made({"session 5": 0.2})
+    for trial in sweep.history.trials.values():
+        trial.config |= {"task": "rules", "task_ids": ["border 1", "border 2"], "grid_size": 4, "size": 8}
+        for report in trial.reports:
+            report.metrics["test/exact_new"] = share(0.05)
+    said = opening(sweep)
+    assert said.startswith("On 2 made-up rules on grids of up to 4x4, not on ARC, a constant that answers PAD ")
+    assert said.endswith(" Of rules that were never trained they have 0.05 of the grids.")
 
 
 def test_what_is_not_confirmed_is_on_validation() -> None:

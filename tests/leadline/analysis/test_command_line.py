@@ -98,6 +98,8 @@ def test_list_as_json_says_what_the_table_says(build: Build, capsys: pytest.Capt
     assert main(["list", str(folder.parent)]) == 0
     table = capsys.readouterr().out
     assert all(f"{best['value']:.4g} (trial {best['trial']})" in " ".join(table.split()) for best in row["best"])
+    assert found["begun"]["strata"] == ["10", "100"]
+    assert "10: -, 100: -" in table
 
 
 def test_list_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,8 +251,13 @@ def test_trial_page_verifies_checkpoints(build: Build, capsys: pytest.CaptureFix
     (folder / "trials/0000/attempt-01/step-000000200/state.pt").write_bytes(b"x")
     assert main(["trial", str(folder), "0"]) == 0
     out = capsys.readouterr().out
-    assert "intact" in out
-    assert "damaged" in out
+    damaged = {
+        one["name"]: one["damaged"] for one in read_json(capsys, "trial", str(folder), "0", "--json")["checkpoints"]
+    }
+    assert sorted(damaged) == ["attempt-01/step-000000100", "attempt-01/step-000000200"]
+    assert [damaged[name] is None for name in sorted(damaged)] == [True, False]
+    said = [f"{name} {'intact' if why is None else f'damaged: {why}'}" for name, why in damaged.items()]
+    assert out.partition("\ncheckpoints")[2].split() == " ".join(said).split()
 
 
 def test_report(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

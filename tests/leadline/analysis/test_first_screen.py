@@ -104,7 +104,7 @@ def test_the_values_are_the_ledger_s(sweep: Sweep) -> None:
         (against,) = [one for one in winner["against"] if one["metric"] == "hinge"]
         name, own, verdict, difference, trial, chosen = ({**cell, "text": cell["text"].strip()} for cell in row)
         assert (name["text"], verdict["text"]) == (stratum, "better")
-        value, by_luck = own["text"].split(" best of ")
+        value, by_luck = own["text"].split(" luck of the best of ")
         assert read(value) == pytest.approx([winner[key] for key in ("value", "low", "high")], rel=0.05)
         luck = answers.winners_luck(sweep.history, stratum)
         assert luck is not None

@@ -315,3 +315,11 @@ def test_tau_is_told_of_each_rung_and_stratum_by_finished_trials(turned: list[Ev
     ((_, one), *_) = [(row, row.tau) for row in early_stopping.agreement(few)]
     assert one.n < early_stopping.FEWEST
     assert one.value != one.value, "too few for a tau"
+
+
+def test_a_study_may_say_that_a_size_stops_nothing() -> None:
+    """Where its rung is known to predict badly; the command line has the last word."""
+    scales = {name: dataclasses.replace(scale, scheduler="none") for name, scale in STUDY.scales.items()}
+    study = dataclasses.replace(STUDY, scales=scales)
+    assert options.settings(study, options.parse(study, [], "")).scheduler == "none"
+    assert options.settings(study, options.parse(study, ["--scheduler", "asha"], "")).scheduler == "asha"

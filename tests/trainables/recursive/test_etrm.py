@@ -454,10 +454,12 @@ def test_refuses_in_one_line(fields: dict[str, Any], said: str) -> None:
     assert str(refused.value) == said
 
 
-def test_refuses_a_puzzle_without_demonstrations() -> None:
+@pytest.mark.parametrize("fields", [{"task": "sudoku"}, {"task": "sudoku", "size": 4}, {"task": "maze", "size": 8}])
+def test_refuses_a_puzzle_without_demonstrations(fields: dict[str, Any]) -> None:
+    """Whatever its size: that is not what the user has to change."""
     with pytest.raises(ConfigError) as refused:
-        ETRM_FAMILY.config({"task": "sudoku", "size": 4})
-    assert str(refused.value) == "task: must be a puzzle with demonstrations, which ETRM encodes (got sudoku)"
+        ETRM_FAMILY.config(fields)
+    assert str(refused.value) == f"task: input should be 'rules' or 'arc' (got '{fields['task']}')"
 
 
 @pytest.mark.parametrize("task", ["rules", "arc"])
