@@ -47,6 +47,7 @@ REPORTS = 9
 WATCH = """new PerformanceObserver(list => {
   for (const task of list.getEntries()) window.longest = Math.max(window.longest ?? 0, task.duration);
 }).observe({ type: "longtask", buffered: true })"""
+PAINTED = "performance.getEntriesByName('first-contentful-paint')"
 DRAWN = "[...document.querySelectorAll('#curves .figure')].every(box => box.querySelector('svg.main-svg'))"
 
 
@@ -109,7 +110,8 @@ def _open(browser: Browser, file: Path) -> dict[str, float]:
     page = browser.new_context(viewport={"width": 1366, "height": 768}, offline=True).new_page()
     page.goto(file.as_uri())
     page.evaluate(WATCH)
-    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+    page.wait_for_function(f"{PAINTED}.length")  # it may be painted later than it is loaded
+    first = page.evaluate(f"{PAINTED}[0].startTime") / 1000
     page.locator(".sentence").wait_for()
     began = time.perf_counter()
     page.evaluate("document.querySelector('#curves').scrollIntoView()")

@@ -149,7 +149,8 @@ def _in_short(sweep: Sweep, confirmed: Sequence[Answer]) -> list[str]:
         first, *rest = said
         if unclaimed := claimed.get(Verdict.NO_CLAIM):
             rest.append(f"{_who(sweep, unclaimed, confirmed)} {_phrase(Verdict.NO_CLAIM)}")
-        parts = [f"by {sweep.settings.metric}, {', '.join([f'{first} {UNTRAINED}', *(f'{one} it' for one in rest)])}"]
+        words = [f"{first} {UNTRAINED}", *(f"{one} it" for one in rest)]
+        parts = [f"by {sweep.settings.metric}, {', '.join(words)}"]
     else:
         parts = [f"nothing is claimed against {UNTRAINED}"]
     groups: dict[str, list[str]] = {}

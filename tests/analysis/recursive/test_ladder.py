@@ -8,6 +8,7 @@ import pytest
 
 from leadline.analysis import scores
 from leadline.analysis.report import document, figures
+from leadline.analysis.report.figures import base
 from leadline.ledger.history import History
 from leadline.measure import Measure, Metric, Series
 from tests.analysis.recursive.sigma_sweep import CONTROL, NOISY, made
@@ -29,6 +30,16 @@ def test_a_ladder_is_read_on_test_for_the_confirmed_best_of_each_arm() -> None:
     assert lines[NOISY].y[0] > lines[CONTROL].y[0]
     assert all(width > 0 for width in lines[NOISY].error_y.array)
     assert ladder.drawn.layout.xaxis.type == "log"
+
+
+def test_a_stratum_keeps_its_colour_and_symbol_where_one_before_it_is_not_shown() -> None:
+    history = made({CONTROL: 0.5, NOISY: 0.7}).history
+    colour, symbol = base.look(history, NOISY)
+    assert base.look(history, CONTROL)[0] != colour
+    history.trials = {number: trial for number, trial in history.trials.items() if trial.stratum == NOISY}
+    (ladder,) = figures.ladders(history)
+    (line,) = ladder.drawn.data
+    assert (line.name, line.line.color, line.marker.symbol) == (NOISY, colour, symbol)
 
 
 def test_before_confirmation_it_is_read_on_validation() -> None:

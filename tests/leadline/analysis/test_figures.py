@@ -13,7 +13,7 @@ import pytest
 from leadline import Sweep
 from leadline.analysis import progress, scores
 from leadline.analysis.report import figures
-from leadline.analysis.report.figures import search
+from leadline.analysis.report.figures import base, search
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Baseline, History
 from leadline.measure import Measure, Metric
@@ -115,6 +115,18 @@ def test_the_best_trivial_predictor_follows_the_metric(history: History) -> None
     found = scores.trivial(history, "10", "margin_p5", "test")
     assert found is not None
     assert found[0] == "high"
+
+
+def test_a_stratum_has_one_colour_and_symbol_in_the_figures_of_all_parameters(history: History) -> None:
+    looks = {stratum: base.look(history, stratum) for stratum in ("10", "100")}
+    assert len(set(looks.values())) == 2
+    lines = [line for drawn in figures.parameters(history) for line in drawn.data]
+    assert len(lines) == 3 * 2
+    for line in lines:
+        assert (line.marker.color, {one.removesuffix("-open") for one in line.marker.symbol}) == (
+            looks[line.name][0],
+            {looks[line.name][1]},
+        )
 
 
 def test_curves_show_the_rungs(history: History) -> None:

@@ -242,6 +242,20 @@ def test_each_metric_has_a_verdict_of_its_own_on_each_stratum(sweep: Sweep) -> N
     assert said(sweep).endswith(f"; by hinge, both are worse than {untrained}.")
 
 
+def test_strata_that_are_worse_by_different_metrics_are_not_merged(sweep: Sweep) -> None:
+    with_violations(sweep.history, 0.01)
+    one, other = answers.answers(sweep.history, "orbits")
+    (by_violations,) = one.besides
+    besides = (dataclasses.replace(by_violations, metric="coverage"), dataclasses.replace(by_violations, metric="q"))
+    parts = first._in_short(sweep, [one, dataclasses.replace(other, besides=besides)])
+    assert parts[1:] == [
+        "by violations, lookahead 10 is worse than it",
+        "by coverage and q, lookahead 100 is worse than it",
+    ]
+    both = [dataclasses.replace(of, besides=(by_violations,)) for of in (one, other)]
+    assert first._in_short(sweep, both)[1:] == ["by violations, both are worse than it"]
+
+
 def test_who_is_not_told_apart_by_the_objective_may_be_worse_by_another_metric(sweep: Sweep) -> None:
     like_the_model(sweep.history, "10")
     with_violations(sweep.history, 0.01)

@@ -12,7 +12,7 @@ import pytest
 from leadline import Sweep
 from leadline.analysis.comparison import Finalist, compare
 from leadline.analysis.pairwise import pairwise
-from leadline.analysis.report import document
+from leadline.analysis.report import answers, document
 from leadline.ledger.verdicts import Verdict
 from leadline.statistics import mean_over_units
 
@@ -79,8 +79,11 @@ def test_too_few_replicates_make_no_claim(sweep: Sweep) -> None:
     assert (pair.verdict, pair.missing) == (Verdict.NO_CLAIM, "only 4 of 5 replicates")
 
 
-def test_the_report_shows_the_pairs(sweep: Sweep) -> None:
+def test_the_report_shows_the_pairs_once(sweep: Sweep) -> None:
     page = document.page(sweep)
+    (pair,) = pairwise(sweep)
+    assert pair.difference is not None
+    assert page.count(answers.interval(pair.difference)) == 1
     assert "Each lookahead beside every other" in page
     sweep.history.opened = dataclasses.replace(sweep.settings, comparable=False)
     assert "beside every other" not in document.page(sweep)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from leadline import Sweep
 from leadline.analysis import notes
@@ -185,6 +186,72 @@ def test_the_answer_is_seen_without_scrolling(
             "width": size[0],
             "height": pytest.approx(39, abs=9),
         }
+    context.close()
+
+
+def test_without_a_script_every_figure_that_is_missing_is_named(browser: Browser, source: Path) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, offline=True, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(source.as_uri())
+    count = page.locator(".figure").count()
+    assert count == 1 + 1 + 2 + 3 + 2 + 2, "as many as are drawn with a script"
+    assert not any(box.is_visible() for box in page.locator(".figure").all())
+    named = page.locator("noscript p.soft").all_inner_texts()
+    assert len(set(named)) == count, named
+    assert "Not drawn without JavaScript: learning curves, lookahead 10." in named
+    context.close()
+
+
+EDGE = """([shot, width, height]) => new Promise(done => {
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, height];
+    const drawn = canvas.getContext("2d");
+    drawn.drawImage(image, 0, 0);
+    done(Math.min(...[...Array(height).keys()].map(y => drawn.getImageData(width - 4, y, 1, 1).data[1])));
+  };
+  image.src = `data:image/png;base64,${shot}`;
+})"""
+"""The least green of the pixels near the right edge of a picture."""
+DARK = 200
+"""The green below which a pixel is in a shadow, on a light page."""
+
+
+LEFT = "cell => cell.getBoundingClientRect().left"
+
+
+def shaded(page: Page, box: Locator, row: Locator) -> bool:
+    """Tells whether there is a shadow at the right edge of a box, at the upper edge of a row, where no text is."""
+    row.evaluate("row => row.scrollIntoView({ block: 'center' })")
+    place, across = box.bounding_box(), row.bounding_box()
+    assert place
+    assert across
+    picture = page.screenshot(clip={"x": place["x"], "y": across["y"] + 1, "width": place["width"], "height": 4})
+    green = page.evaluate(EDGE, [base64.b64encode(picture).decode(), round(place["width"]), 4])
+    return bool(green < DARK)
+
+
+def test_what_is_wider_than_a_phone_scrolls_within_and_shows_it(browser: Browser, source: Path) -> None:
+    """The first column of a table stays in sight."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    page = context.new_page()
+    page.goto(source.as_uri())
+    assert page.locator("table").count() == page.locator(".scroll > table").count(), "each is in a box that scrolls"
+    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    wide = [
+        box for box in page.locator(".scroll").all() if box.evaluate("box => box.scrollWidth > box.clientWidth + 2")
+    ]
+    assert len(wide) >= 5
+    for box in [*wide, page.locator("nav")]:
+        row = box.locator("tbody tr").first if box.locator("tbody").count() else box
+        assert shaded(page, box, row), box.get_attribute("aria-label")
+        first = row.locator("td:not(.wide):first-child")
+        before = first.evaluate(LEFT) if first.count() else None
+        box.evaluate("box => box.scrollLeft = box.scrollWidth")
+        assert not shaded(page, box, row), box.get_attribute("aria-label")
+        assert (first.evaluate(LEFT) if first.count() else None) == before
+    assert page.evaluate("[scrollX, document.documentElement.scrollWidth]") == [0, 390]
     context.close()
 
 

@@ -192,6 +192,50 @@ def test_guards_are_grouped_with_advice(finished: Path) -> None:
     assert not [tag for tag, _ in page.tags if tag == "i"]
 
 
+def headings(source: str, title: str) -> list[str]:
+    """The headings of the table with a title."""
+    found = re.search(rf'aria-label="{re.escape(title)}"><table[^>]*>.*?<thead>(.*?)</thead>', source, re.DOTALL)
+    assert found, title
+    return [html.unescape(re.sub("<[^>]+>", "", words)) for words in re.findall(r"<th.*?</th>", found[1], re.DOTALL)]
+
+
+def test_a_column_without_any_value_is_left_out(source: str, finished: Path) -> None:
+    assert tables.filled([("a", "-", "", "1"), ("b", "-", "-", "")]) == [0, 3]
+    found = {"Confirmed finalists": {"guards"}, "Leaderboard": {"marks", "configuration"}}
+    assert found["Leaderboard"] <= set(headings(source, "Leaderboard")), "trials failed, and layers differ"
+    sweep = Sweep.open(finished)
+    trials = sweep.history.trials
+    for number in [number for number, trial in trials.items() if trial.kind == "search" and number not in (0, 2, 4)]:
+        del trials[number]
+    for trial in trials.values():
+        trial.config["layers"] = [4, 4]
+    plain = document.page(sweep)
+    assert [set(headings(plain, title)) & columns for title, columns in found.items()] == [set(), set()]
+    for trial in trials.values():
+        about = Finding("gradient_coverage", True, 0.0625, "a gradient on 1 step of 16")
+        trial.reports[-1] = dataclasses.replace(trial.reports[-1], findings=(about,))
+    marked = document.page(sweep)
+    assert "guards" in headings(marked, "Confirmed finalists")
+    assert "marks" in headings(marked, "Leaderboard")
+    assert headings(marked, "Findings of gradient_coverage") == ["trial", "lookahead", "number", "finding"]
+
+
+def test_passed_audits_are_folded_and_failed_ones_are_open(finished: Path) -> None:
+    sweep = Sweep.open(finished)
+    passed = sweep.history.findings[0]
+    for row in ("3", "7"):
+        sweep.history.findings.append({**passed, "failed": True, "sentence": f"test row {row} is among those of train"})
+    page = document.page(sweep)
+    audits = page[page.index('<section id="guards">') : page.index("<h3>Guards</h3>")]
+    open_ones, folded = audits.split("<details>")
+    assert folded.startswith("<summary>2 audits passed")
+    assert folded.count("no test row is among the rows of train") == 2
+    assert [f"test row {row} is among" in open_ones for row in ("3", "7")] == [True, True]
+    assert "no test row" not in open_ones
+    sweep.history.findings = []
+    assert "No audit has been recorded." in Page(document.page(sweep)).text
+
+
 def test_money_is_said_at_a_price_alone(source: str, finished: Path) -> None:
     assert " per machine hour" not in Page(source).text
     assert "at 1.5 per machine hour; machines besides" in Page(document.page(Sweep.open(finished), 1.5)).text
