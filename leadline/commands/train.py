@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from leadline.checkpoint import CheckpointStore
     from leadline.training.loop import Loop
 
-__all__ = ["TRAIN"]
+__all__ = ["NOT_KEPT", "TRAIN"]
 
 REFUSED = 2
 """Exit code where the family is refused."""
+NOT_KEPT = "nothing was kept; --save FOLDER keeps checkpoints for `leadline predict FOLDER`"
 _REPORTS = ("eval_every", "validation_share")
 """Fields that say when a training reports, and what: they train nothing."""
 _MACHINE = ("guards_share", "scoring_share", "micro_batch", "gpu_memory")
@@ -190,7 +191,7 @@ def _train(family: Family[Any], values: dict[str, Any], save: str | None, where:
     for name, measures in admitted.baselines["validation"].items():
         print(f"{name}: {_show(family, measures)}")
     if store is None:
-        print("nothing was kept; --save FOLDER keeps checkpoints, which `leadline predict FOLDER` asks")
+        print(NOT_KEPT)
     return True
 
 
