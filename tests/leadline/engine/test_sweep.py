@@ -317,8 +317,9 @@ def folders_of_ray(process: subprocess.Popen[str]) -> set[Path]:
     for one in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if one.name() == "gcs_server":
-                (logs,) = [word for word in one.cmdline() if word.startswith("--log_dir=")]
-                found.add(Path(logs.removeprefix("--log_dir=")).parents[1])
+                # One that is just being started has no words yet.
+                logs = [word.removeprefix("--log_dir=") for word in one.cmdline() if word.startswith("--log_dir=")]
+                found.update(Path(folder).parents[1] for folder in logs)
     return found
 
 
