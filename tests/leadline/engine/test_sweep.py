@@ -313,7 +313,7 @@ def test_a_long_temporary_folder(scratch: Path) -> None:
 
 def folders_of_ray(process: subprocess.Popen[str]) -> set[Path]:
     """The temporary folders of the Rays below a process, from their commands: others may run on this machine."""
-    found = set()
+    found: set[Path] = set()
     for one in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if one.name() == "gcs_server":
