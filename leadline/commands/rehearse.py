@@ -47,7 +47,7 @@ from leadline.errors import calling
 from leadline.ledger import leaderboard
 from leadline.ledger.segments import LedgerError
 from leadline.ledger.settings import SCHEDULERS, Settings
-from leadline.ledger.worth import POWER, scatter
+from leadline.ledger.worth import SEEN_ERRORS, scatter
 from leadline.measure import sign
 from leadline.plain import plural
 from leadline.statistics import LEAST_UNITS, NORMAL, lacking
@@ -62,6 +62,7 @@ CHOICES = ("reduction", "grace", "scheduler", "trials", "replicates")
 AFTERWARDS = ("reduction", "grace", "scheduler")
 """What it takes of a sweep that has run: its trials are those that there were."""
 SEED = 0
+"""The seed of all draws: a rehearsal that is repeated says the same."""
 
 
 def _what_if(word: str) -> tuple[str, list[Any]]:
@@ -436,7 +437,7 @@ def _told(plan: Sequence[Played], stratum: str, settings: Settings, earlier: Seq
             ((runner, "from the runner-up"), (trivial, "from the best that learns nothing")) if found]  # fmt: skip
     return (
         f"{name}: told apart with a chance of {', '.join(said) or 'nothing known'}; the smallest difference that "
-        f"{settings.replicates} replicates can tell from the scatter of seeds: {short(POWER * error)}"
+        f"{settings.replicates} replicates can tell from the scatter of seeds: {short(SEEN_ERRORS * error)}"
     )
 
 

@@ -30,7 +30,8 @@ class Decision:
     reason: str = ""
 
 
-def _judged(rung: int) -> str:
+def _none_spared(rung: int) -> str:
+    """The answer of a sweep in which every rung may stop every trial."""
     return ""
 
 
@@ -86,7 +87,7 @@ class Asha:
         value: float,
         *,
         judged_from: float = 0.0,
-        spared: Callable[[int], str] = _judged,
+        spared: Callable[[int], str] = _none_spared,
     ) -> Decision:
         """Judges a trial at every rung that it has reached and has not been judged at.
 

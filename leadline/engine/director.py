@@ -45,7 +45,7 @@ from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
-from leadline.ledger.worth import LEAST, LEAST_RUNS, MORE, worth
+from leadline.ledger.worth import LEAST_FINISHED, LEAST_RUNS, MORE_TRIALS, worth
 from leadline.measure import Measure, Report
 from leadline.plain import plural
 
@@ -541,7 +541,7 @@ class Director:
         if len(known) == len(found) and all(one.gain < (one.detectable if until == "told" else until) for one in known):
             gain = max(one.gain for one in known)
             least = "the confirmation can tell apart" if until == "told" else f"the {until:g} asked for"
-            self.stopping = f"{MORE} more trials are expected to bring at most {gain:.3g}, less than {least}"
+            self.stopping = f"{MORE_TRIALS} more trials are expected to bring at most {gain:.3g}, less than {least}"
 
     def _propose_scout(self) -> Trial | None:
         """A replicate of a leading trial during the search, where its end depends on their scatter.
@@ -549,11 +549,13 @@ class Director:
         In each stratum the first trial that leads once enough have finished gets as many replicates
         as it takes to know the scatter of seeds.
         """
-        for stratum in [] if self.stopping or self.history.settings.until != "told" else self._search:
+        if self.stopping or self.history.settings.until != "told":
+            return None
+        for stratum in self._search:
             trials = [trial for trial in self.history.search_trials() if trial.stratum == stratum]
             runs = [trial for trial in trials if self.history.replicates(trial.number)]
             leading = runs[:1] or leaderboard.finalists(self.history, stratum, 1)
-            if sum(trial.status == "finished" for trial in trials) >= LEAST and leading:
+            if sum(trial.status == "finished" for trial in trials) >= LEAST_FINISHED and leading:
                 done = len(self.history.replicates(leading[0].number))
                 if done < min(LEAST_RUNS, self.settings.replicates):
                     return self._replicate(leading[0], done)

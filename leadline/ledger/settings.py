@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["CHANGEABLE", "SCHEDULERS", "SchedulerName", "Settings"]
 
 SchedulerName = Literal["weighed", "asha", "brackets", "none"]
+"""The name of what says whom a rung may stop: see `leadline.engine.scheduler`."""
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
+"""All of these names, the default first."""
 
 CHANGEABLE = (
     "trials",

@@ -11,21 +11,21 @@ from leadline.ledger.history import History
 from leadline.measure import sign
 from leadline.statistics import expected_gain
 
-__all__ = ["LEAST", "LEAST_RUNS", "MORE", "POWER", "Worth", "scatter", "worth"]
+__all__ = ["LEAST_FINISHED", "LEAST_RUNS", "MORE_TRIALS", "SEEN_ERRORS", "Worth", "scatter", "worth"]
 
-MORE = 10
+MORE_TRIALS = 10
 """The further trials of a stratum whose worth is told."""
-LEAST = 6
+LEAST_FINISHED = 6
 """The finished trials of a stratum from which on it is told."""
 LEAST_RUNS = 3
 """The replicates of a configuration from which on their scatter is known."""
-POWER = 2.8
+SEEN_ERRORS = 2.8
 """A difference of so many standard errors is seen with 80 % power, two-sided at 5 %."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What `MORE` further trials of a stratum are worth, in the objective on validation.
+    """What `MORE_TRIALS` further trials of a stratum are worth, in the objective on validation.
 
     Attributes:
         gain: by how much the best of them is expected to improve on the winner.
@@ -65,9 +65,9 @@ def worth(history: History, stratum: str) -> Worth | None:
     ended = [trial for trial in history.search_trials() if trial.stratum == stratum and not trial.open]
     values = [direction * trial.value(metric) for trial in ended if trial.status == "finished"]
     known = list(filter(math.isfinite, values))
-    if len(known) < LEAST:
+    if len(known) < LEAST_FINISHED:
         return None
     spread = scatter(history, stratum)
-    more = MORE * len(known) / len(ended)
+    more = MORE_TRIALS * len(known) / len(ended)
     gain = expected_gain(known, more, spread if math.isfinite(spread) else 0.0)
-    return Worth(gain, POWER * math.sqrt(2 / history.settings.replicates) * spread)
+    return Worth(gain, SEEN_ERRORS * math.sqrt(2 / history.settings.replicates) * spread)

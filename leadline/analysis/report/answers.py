@@ -15,7 +15,7 @@ from leadline.ledger.confirmed import Luck, finished
 from leadline.ledger.history import History, Trial
 from leadline.ledger.leaderboard_table import number
 from leadline.ledger.verdicts import Comparison, Verdict
-from leadline.ledger.worth import MORE, worth
+from leadline.ledger.worth import MORE_TRIALS, worth
 from leadline.measure import Measure
 from leadline.plain import plural
 from leadline.statistics import rule_of_three
@@ -213,7 +213,7 @@ def more(history: History, stratum: str) -> str:
         return ""
     seen = f"the confirmation can tell {number(found.detectable)} from the scatter of seeds"
     advice = "they would bring nothing that it could see" if found.gain < found.detectable else "they may be worth it"
-    return f"{MORE} more trials are expected to bring {number(found.gain)}, and {seen}: {advice}."
+    return f"{MORE_TRIALS} more trials are expected to bring {number(found.gain)}, and {seen}: {advice}."
 
 
 def _unfinished(history: History, stratum: str) -> str:

@@ -16,7 +16,7 @@ from leadline.ledger import leaderboard
 from leadline.ledger.events import Proposed
 from leadline.ledger.history import History
 from leadline.ledger.settings import Settings
-from leadline.ledger.worth import LEAST, LEAST_RUNS, worth
+from leadline.ledger.worth import LEAST_FINISHED, LEAST_RUNS, worth
 from leadline.measure import Measure, Report
 from leadline.statistics import expected_gain
 from tests.leadline.engine.test_director import BASE, Simulation
@@ -74,7 +74,7 @@ def test_a_gain_is_smaller_where_fewer_finish_and_none_where_all_is_scatter() ->
 def test_the_search_ends_where_it_brings_less_than_was_asked() -> None:
     events = Quiet(dataclasses.replace(ASKED, until=0.1)).run().events
     history = History.of(events)
-    assert LEAST * 2 <= len(history.search_trials()) < 60
+    assert LEAST_FINISHED * 2 <= len(history.search_trials()) < 60
     reasons = {trial.reason for trial in history.search_trials() if trial.status == "stopped"}
     assert all("more trials are expected to bring at most" in reason for reason in reasons)
     assert violations(events) == []
