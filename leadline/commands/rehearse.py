@@ -24,7 +24,7 @@ import math
 import runpy
 import shlex
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,14 +157,13 @@ def _sweep(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
     settings, found = sweep.settings, curves(sweep.history)
     pools = _pools(found, sweep.strata, settings.budget)
     workers = _workers(settings)
-    choices = [{}, *_others(settings, asked or {"scheduler": list(SCHEDULERS), "reduction": [2, 3, 4]})]
-    _checked(settings, choices)
-    played: list[list[Played]] = [[] for _ in choices]
+    choices = _choices(settings, asked or {"scheduler": list(SCHEDULERS), "reduction": [2, 3, 4]})
+    played: dict[str, list[Played]] = {name: [] for name in choices}
     for draw in range(given.draws):
         generator = np.random.default_rng([SEED, draw])
         drawn = [pools[one.stratum].whole(one, generator) for one in found]
-        for made, choice in zip(played, choices, strict=True):
-            made.append(play(drawn, settings, workers, choice))
+        for name, chosen in choices.items():
+            played[name].append(play(drawn, chosen, workers))
     guessed = sum(pool.guessed for pool in pools.values())
     screen = console()
     screen.print(
@@ -177,10 +176,10 @@ def _sweep(given: argparse.Namespace, asked: Mapping[str, list[Any]]) -> None:
     label = f" by {settings.stratify}" if settings.stratify else ""
     screen.print(Text(f"{settings.metric} of the best finished trial{label}:"))
     table = Table("choice", "stopped", "time", *(sweep.strata if label else [settings.metric]))
-    for choice, made in zip(choices, played, strict=True):
+    for name, made in played.items():
         best = [_band([_end(one, stratum, settings) for one in made]) for stratum in sweep.strata]
         table.add_row(
-            _named(choice),
+            name,
             _band([one.stopped() for one in made], "{:.0f}"),
             _time([one.elapsed for one in made]),
             *best,
@@ -207,19 +206,18 @@ def _end(played: Played, stratum: str, settings: Settings) -> float:
     return best.last if best else math.nan
 
 
-def _others(settings: Settings, asked: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """The choices that differ from the settings, one field at a time."""
+def _choices(settings: Settings, asked: Mapping[str, list[Any]]) -> dict[str, Settings]:
+    """The settings as they are, and with one field changed at a time, by what is said of them.
+
+    Raises:
+        ConfigError: for a value that the settings cannot have.
+    """
+    found = {"as it is": settings}
     for name, values in asked.items():
-        yield from ({name: value} for value in values if value != getattr(settings, name))
-
-
-def _checked(settings: Settings, choices: Sequence[Mapping[str, Any]]) -> None:
-    for choice in choices:
-        dataclasses.replace(settings, **choice)
-
-
-def _named(choice: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in choice.items()) or "as it is"
+        for value in values:
+            if value != getattr(settings, name):
+                found[f"{name} {value}"] = dataclasses.replace(settings, **{name: value})
+    return found
 
 
 def _band(values: Sequence[float], form: str = "") -> str:
@@ -291,21 +289,18 @@ def _planned(
         "trials": [max(1, settings.trials // 2), 2 * settings.trials],
         "replicates": [3, 2 * settings.replicates],
     }
-    choices = [{}, *_others(settings, asked or default)]
-    _checked(settings, choices)
     table = Table(
         "choice", "stopped", "search", "with confirmation", *(["money"] if given.price else []), "behind the best"
     )
     plan: list[Played] = []
-    for choice in choices:
-        chosen = dataclasses.replace(settings, **choice)
+    for name, chosen in _choices(settings, asked or default).items():
         played = [_drawn(chosen, pools, workers, draw) for draw in range(given.draws)]
         plan = plan or played
         whole = [one.elapsed + _confirmation(chosen, pools, workers) for one in played]
         money = [short(given.price * statistics.median(whole) / 3600)] if given.price else []
         stopped = _band([one.stopped() for one in played], "{:.0f}")
         times = [_time([one.elapsed for one in played]), _time(whole)]
-        table.add_row(_named(choice), stopped, *times, *money, _band(_behind(played, pools, settings)))
+        table.add_row(name, stopped, *times, *money, _band(_behind(played, pools, settings)))
     screen = console()
     screen.print(table)
     screen.print(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -133,16 +133,14 @@ def continued(curve: Curve, donors: Sequence[Curve], budget: int, generator: np.
     return replace(curve, points=(*curve.points, *rest))
 
 
-def play(found: Sequence[Curve], settings: Settings, workers: int, more: Mapping[str, object] | None = None) -> Played:
+def play(found: Sequence[Curve], settings: Settings, workers: int) -> Played:
     """Plays a search over curves in their order, so many at a time.
 
     Args:
         found: the curves, to the end of the budget.
         settings: the sweep's, of which scheduler, seed, rungs, budget and mode are used.
         workers: trials at a time.
-        more: settings that are changed.
     """
-    settings = replace(settings, **(more or {}))  # type: ignore[arg-type]
     budget, played = settings.budget, Played()
     asha = {one.stratum: Asha(settings.grace, settings.reduction, budget, settings.mode) for one in found}
     scheduler = Scheduler(settings.seed)

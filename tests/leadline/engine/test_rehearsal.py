@@ -87,11 +87,14 @@ def test_the_curves_of_a_sweep_are_what_its_trials_reported() -> None:
 
 def test_more_workers_take_less_time_and_other_choices_other_trials() -> None:
     _, whole = _timed(CHOSEN, 1)
-    one, four = (play(list(whole.values()), CHOSEN, workers, {"scheduler": "none"}) for workers in (1, 4))
+    one, four = (
+        play(list(whole.values()), dataclasses.replace(CHOSEN, scheduler="none"), workers) for workers in (1, 4)
+    )
     assert (one.elapsed, four.elapsed) == (40 * 9, 10 * 9)
     assert one.stopped() == 0
-    asha = play(list(whole.values()), CHOSEN, 1, {"scheduler": "asha"})
-    assert asha.seconds < play(list(whole.values()), CHOSEN, 1, {"scheduler": "asha", "reduction": 2}).seconds
+    every = dataclasses.replace(CHOSEN, scheduler="asha")
+    asha = play(list(whole.values()), every, 1)
+    assert asha.seconds < play(list(whole.values()), dataclasses.replace(every, reduction=2), 1).seconds
     assert asha.stopped() > 15
 
 
