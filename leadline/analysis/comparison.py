@@ -144,7 +144,7 @@ def compare(
     counts = len(chosen[0]), len(chosen[1])
     few = lacking(min(counts), n, unit, max(arm.sweep.settings.least_units for arm in (a, b)))
     if max(a.among, b.among) > 1:
-        notes.append(f"A is the best of {a.among} confirmed by the same units, B of {b.among}")
+        notes.append(f"A was chosen among {a.among} finalists, B among {b.among}, by validation of the same runs")
     notes += _informed(a, b)
     return Comparison(
         a=a.side(chosen[0]),

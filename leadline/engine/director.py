@@ -608,24 +608,14 @@ class Director:
         ongoing = ("running",) if self.stopping else ("running", "waiting")
         searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
-            for finalist in leaderboard.finalists(self.history, stratum, self.settings.confirm):
+            if finalist := leaderboard.next_to_confirm(self.history, stratum):
                 runs = self.history.replicates(finalist.number)
-                for run in runs[: self.settings.replicates]:
-                    if self._outgrown(run):
-                        self._judged(
-                            run,
-                            Decision("continue", f"trial {finalist.number} is a finalist at {self.history.budget} too"),
-                        )
-                        return run
-                done = len(runs)
-                if done < self.settings.replicates:
-                    return self._replicate(finalist, done)
+                for run in [run for run in runs if leaderboard.cut_short(self.history, run)]:
+                    reason = f"trial {finalist.number} is a finalist at {self.history.budget} too"
+                    self._judged(run, Decision("continue", reason))
+                    return run
+                return self._replicate(finalist, len(runs))
         return None
-
-    def _outgrown(self, run: Trial) -> bool:
-        """Whether a replicate ended only because its budget was shorter; not if it diverged."""
-        sound = not run.reports or math.isfinite(run.value(leaderboard.metric_name(self.settings.metric)))
-        return run.status == "stopped" and run.budget < self.history.budget and sound
 
     def _record_proposal(
         self,

@@ -102,9 +102,10 @@ def _parser(study: Study, manual: str, families: Sequence[str] = ()) -> Parser:
         (
             "confirm",
             "trials per stratum",
-            "finalists that are trained again from fresh seeds and scored on the test split",
+            "finalists that are trained again from fresh seeds and scored on the test split; from 2 on, twice as many "
+            "race for the runs",
         ),
-        ("replicates", "runs", "fresh seeds per finalist"),
+        ("replicates", "runs", "fresh seeds for each of these finalists"),
     ):
         word = study.budget if option == "budget" else option
         shown = f"{text} [{sizes[option]} {what}]"

@@ -27,6 +27,7 @@ from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
+from leadline.ledger.race import FIELD
 from leadline.ledger.ranges import Range
 from leadline.ledger.rungs import judges
 from leadline.ledger.settings import Settings
@@ -479,8 +480,7 @@ def describe(
         *(f"  {name}: {fields_in_words(settings.arms[name])}" for name in settings.strata if settings.arms),
         *(f"compares    {one['a']} less {one['b']}: {_margins(one['margins'])}" for one in settings.contrasts),
         *_rungs(settings),
-        f"confirm     {settings.confirm} per stratum, {plural(settings.replicates, 'fresh seed')} each, "
-        "on the test split",
+        f"confirm     {_confirmed(settings)}, on the test split",
         *_listed_below("searched", space_text(_space(settings, space), settings.stratify or "stratum")),
         f"fixed       {fields_in_words(fixed)}",
         f"budget      about {steps:,.0f} {unit} in all",
@@ -513,6 +513,14 @@ def describe(
 def _listed_below(heading: str, lines: Sequence[str]) -> list[str]:
     """The lines below each other, the first beside the heading."""
     return [f"{'' if at else heading:<12}{line}" for at, line in enumerate(lines)]
+
+
+def _confirmed(settings: Settings) -> str:
+    """What confirmation will train."""
+    runs, seeds = settings.confirm * settings.replicates, plural(settings.replicates, "fresh seed")
+    if settings.confirm < 2:
+        return f"{settings.confirm} per stratum, {seeds} each"
+    return f"the {settings.confirm * FIELD} best of each stratum race for {runs} runs, {seeds} or more for the first"
 
 
 def _rungs(settings: Settings) -> list[str]:

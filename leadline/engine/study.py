@@ -30,8 +30,9 @@ class Scale:
         budget: the budget of a whole trial, in optimizer steps or samples, as `Study.budget` says.
         grace: the first rung and the interval between reports, in the same unit.
         reduction: one in how many trials goes on at a rung, and the factor between rungs.
-        confirm: finalists of each stratum that are trained again from fresh seeds.
-        replicates: fresh seeds for each finalist.
+        confirm: finalists of each stratum that are trained again from fresh seeds. Of two or more,
+            twice as many race for their runs: see `leadline.ledger.race`.
+        replicates: fresh seeds for each of these finalists.
         strata: the values of `Study.stratify` that are compared.
         startup: random trials before TPE begins, over all strata that search the same; in each
             stratum where the scheduler is `asha`.

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from leadline.admission import is_oracle
-from leadline.ledger.confirmed import confirmation, counts, finished, luck, scores, versus
+from leadline.ledger.confirmed import confirmation, counts, finished, luck, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
 from leadline.ledger.layout import trial_folder
+from leadline.ledger.race import FIELD, Racer, next_runner
 from leadline.ledger.ranges import edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import PART, Measure, sign
@@ -31,15 +32,18 @@ __all__ = [
     "confirmed",
     "contrary",
     "counts",
+    "cut_short",
     "finalists",
     "is_oracle",
     "luck",
     "marks",
     "metric_name",
+    "next_to_confirm",
     "objective",
     "other_code",
     "part_name",
     "place",
+    "race",
     "ranked",
     "replicate_marks",
     "rivals",
@@ -276,10 +280,47 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
     ]
 
 
-def wanted(history: History) -> int:
-    """Returns how many confirmation runs the present finalists need."""
-    count = sum(len(finalists(history, stratum, history.settings.confirm)) for stratum in strata(history))
-    return count * history.settings.replicates
+def wanted(history: History, only: str | None = None) -> int:
+    """Returns how many confirmation runs the present finalists need.
+
+    Where `only` names a stratum, it is those of that one.
+    """
+    settings = history.settings
+    paid = [len(finalists(history, stratum, settings.confirm)) for stratum in ([only] if only else strata(history))]
+    return sum(paid) * settings.replicates
+
+
+def race(history: History, stratum: str) -> list[tuple[Trial, Racer]]:
+    """Returns the finalists of a stratum, the best of the search first, and how far each has come.
+
+    With one finalist to confirm it is the search's winner; with more, `FIELD` times as many begin.
+    """
+    confirm = history.settings.confirm
+    field = finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm)
+    return [(trial, _racer(history, trial)) for trial in field]
+
+
+def _racer(history: History, trial: Trial) -> Racer:
+    metric, direction = objective(history), _sign(history)
+    found = [run for run in history.replicates(trial.number) if not cut_short(history, run)]
+    values = [direction * run.value(metric) if run.status == "finished" else math.inf for run in found if not run.open]
+    runs = tuple(value if math.isfinite(value) else math.inf for value in values)
+    return Racer(direction * trial.value(metric), runs, len(found) - len(runs))
+
+
+def cut_short(history: History, run: Trial) -> bool:
+    """Returns whether a replicate ended only because its budget was shorter; not if it diverged."""
+    sound = not run.reports or math.isfinite(run.value(objective(history)))
+    return run.status == "stopped" and run.budget < history.budget and sound
+
+
+def next_to_confirm(history: History, stratum: str) -> Trial | None:
+    """Returns the finalist that gets a stratum's next confirmation run; None after the last."""
+    found = race(history, stratum)
+    if not found:
+        return None
+    place = next_runner([racer for _, racer in found], wanted(history, stratum), history.settings.replicates)
+    return None if place is None else found[place][0]
 
 
 def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
@@ -293,16 +334,12 @@ def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Com
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:
-    """Returns the finalists of a stratum with a finished replicate, best mean on test first.
+    """Returns the finalists of a stratum with a finished replicate, as they stand in their race.
 
-    Those whose mean is not finite are last.
+    That goes by their scores on validation; those of test choose nothing.
     """
-    name, means = f"test/{history.settings.metric}", {}
-    for trial in finalists(history, stratum, history.settings.confirm):
-        if values := [score.value for score in scores(history, trial, name)]:
-            mean = sum(values) / len(values)
-            means[trial.number] = _sign(history) * mean if math.isfinite(mean) else math.inf
-    return [history.trials[number] for number in sorted(means, key=lambda number: means[number])]
+    found = sorted(race(history, stratum), key=lambda one: one[1].mean)
+    return [trial for trial, _ in found if finished(history, trial)]
 
 
 def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:

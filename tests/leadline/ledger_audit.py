@@ -346,17 +346,32 @@ def _confirmed(events: Sequence[Record]) -> list[str]:
     if len(history.search_trials()) != settings.trials and settings.target is None:
         found.append(f"{len(history.search_trials())} of {settings.trials} trials were proposed")
     for stratum in leaderboard.strata(history):
-        for trial in leaderboard.finalists(history, stratum, settings.confirm):
-            runs = history.replicates(trial.number)
-            if len(runs) < settings.replicates or any(run.open for run in runs):
-                found.append(f"finalist {trial.number} has {len(runs)} of {settings.replicates} replicates")
-            whole = [run for run in runs if run.status == "finished"]
-            found += [
-                f"replicate {run.number} has no score on test"
-                for run in whole
-                if not run.measure(f"test/{settings.metric}")
-            ]
+        most = settings.confirm if settings.confirm < 2 else 2 * settings.confirm
+        field = leaderboard.finalists(history, stratum, most)
+        runs = {trial.number: history.replicates(trial.number) for trial in field}
+        if any(run.open for each in runs.values() for run in each):
+            found.append(f"a replicate of stratum {stratum} has not ended")
+        means = {trial.number: _mean(history, trial, runs[trial.number]) for trial in field}
+        if field and len(runs[ahead := min(means, key=means.__getitem__)]) < settings.replicates:
+            found.append(f"finalist {ahead} has {len(runs[ahead])} of {settings.replicates} replicates")
+        made, asked = sum(map(len, runs.values())), min(settings.confirm, len(field)) * settings.replicates
+        if made < asked and sum(map(math.isfinite, means.values())) > 1:
+            found.append(f"stratum {stratum} has {made} of {asked} replicates")
+        found += [
+            f"replicate {run.number} has no score on test"
+            for each in runs.values()
+            for run in each
+            if run.status == "finished" and not run.measure(f"test/{settings.metric}")
+        ]
     return found
+
+
+def _mean(history: History, trial: Trial, runs: Sequence[Trial]) -> float:
+    """A finalist's mean of its search and its replicates, smaller where it is better."""
+    name = f"validation/{history.settings.metric}"
+    values = [one.value(name) if one.status == "finished" else math.nan for one in (trial, *runs)]
+    mean = sum(values) / len(values) * (1 if history.settings.mode == "min" else -1)
+    return mean if math.isfinite(mean) else math.inf
 
 
 def _last(store: CheckpointStore, trial: Trial) -> Iterator[str]:

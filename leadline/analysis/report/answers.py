@@ -109,7 +109,7 @@ def _score(history: History, trial: Trial, unit: str) -> str:
     measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
     assert measure is not None, "a replicate has finished"
     count = len(leaderboard.confirmed(history, trial.stratum))
-    among = f", best of {count} confirmed" if count > 1 else ""
+    among = f", chosen among {count} by validation" if count > 1 else ""
     place = f"{history.settings.metric} on {measure.n} test {unit}, {plural(runs, 'replicate')}{among}"
     return f"trial {trial.number} confirmed at {interval(measure)} ({place})"
 

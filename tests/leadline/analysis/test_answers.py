@@ -33,7 +33,7 @@ def of(history: History) -> answers.Answer:
 def test_the_answer_holds_value_units_replicates_and_the_paired_difference(history: History) -> None:
     answer = of(history)
     assert re.fullmatch(
-        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, best of 2 confirmed\): "  # noqa: E501
+        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, chosen among 2 by validation\): "  # noqa: E501
         r"for this model class and budget, better than the best trivial predictor there, sum of ln T\^k, at 0\.09 "
         rf"\(paired by orbits: {NUMBER} \[{NUMBER}, {NUMBER}\]\)\.",
         answer.sentence,
@@ -167,12 +167,14 @@ def test_what_is_better_by_another_metric_too_stands_as_it_is(history: History) 
 
 
 def test_a_lost_replicate_is_named_and_nothing_is_claimed(history: History) -> None:
-    best = leaderboard.confirmed(history, "10")[0]
-    lost = history.replicates(best.number)[0]
-    lost.status = "failed"
+    first, second = leaderboard.confirmed(history, "10")
+    history.replicates(first.number)[0].status = "failed"
+    assert leaderboard.confirmed(history, "10") == [second, first], "who lost a replicate is behind who lost none"
+    history.replicates(second.number)[0].status = "failed"
     answer = of(history)
     assert answer.verdict is Verdict.NO_CLAIM
-    assert f"no claim is made: replicate {lost.number} failed; only 4 of 5 replicates" in answer.sentence
+    named = history.replicates(leaderboard.confirmed(history, "10")[0].number)[0].number
+    assert f"no claim is made: replicate {named} failed; only 4 of 5 replicates" in answer.sentence
 
 
 def test_an_unfinished_stratum_counts_in_the_unit_of_the_budget(build: Build) -> None:
@@ -190,11 +192,9 @@ def test_luck_is_that_of_the_searchs_winner(history: History) -> None:
     ahead, other = leaderboard.finalists(history, "10", 2)
     for run in history.replicates(ahead.number):
         last = run.reports[-1]
-        score = last.metrics["test/hinge"]
-        worse = Measure(
-            score.value + 9, score.n, score.low + 9, score.high + 9, tuple(unit + 9 for unit in score.units)
-        )
-        run.reports[-1] = dataclasses.replace(last, metrics={**last.metrics, "test/hinge": worse})
+        score = last.metrics["validation/hinge"]
+        worse = Measure(score.value + 9, score.n, score.low + 9, score.high + 9, ())
+        run.reports[-1] = dataclasses.replace(last, metrics={**last.metrics, "validation/hinge": worse})
     assert leaderboard.confirmed(history, "10") == [other, ahead]
     found = leaderboard.luck(history, ahead)
     assert found is not None

@@ -330,7 +330,10 @@ def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Fina
     for run in b.runs:
         run.reports[:] = [dataclasses.replace(report, samples=3 * report.samples // 2) for report in run.reports]
     found = compare(a, b, "hinge", "validation", "samples")
-    assert (found.at, found.notes[:1]) == ("9,600 samples", ("A is the best of 2 confirmed by the same units, B of 2",))
+    assert (found.at, found.notes[:1]) == (
+        "9,600 samples",
+        ("A was chosen among 2 finalists, B among 2, by validation of the same runs",),
+    )
     third = np.mean([run.reports[2].metrics["validation/hinge"].value for run in a.runs])
     second = np.mean([run.reports[1].metrics["validation/hinge"].value for run in b.runs])
     assert estimate(found).value == pytest.approx(third - second)

@@ -63,7 +63,7 @@ def test_answers_stand_at_the_top(source: str, finished: Path) -> None:
     for answer in found:
         assert f"{answer.label}: {answer.sentence}" in text
         assert re.match(
-            r"trial \d+ confirmed at 0\.\d+ \[0\.\d+, 0\.\d+\] \(hinge on 128 test orbits, 5 replicates, best of 2",
+            r"trial \d+ confirmed at 0\.\d+ \[0\.\d+, 0\.\d+\] \(hinge on 128 test orbits, 5 replicates, chosen",
             answer.sentence,
         )
         assert "better than the best trivial predictor there, sum of ln T^k, at 0.09" in answer.sentence
