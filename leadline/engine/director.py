@@ -20,7 +20,7 @@ from leadline import plain
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
 from leadline.engine.asha import Asha, Decision
 from leadline.engine.failure_causes import Cause, blameless, bystander, cause_of, halved, named, rows_tried
-from leadline.engine.observations import Observations, Outcome
+from leadline.engine.observations import Outcome
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.scheduler import Scheduler
 from leadline.engine.search import Search, Space, seed_of
@@ -136,7 +136,6 @@ class Director:
         The first is what the last recorded trial drew it from, the second what it is drawn from
         now.
         """
-        self._observations = Observations(settings.mode)
         self._search = {
             str(stratum): Search(
                 space,
@@ -145,8 +144,7 @@ class Director:
                 seed=seed_of(settings.seed, index),
                 startup=settings.startup,
                 pinned={**settings.overrides, **settings.dealt(stratum)},
-                observations=self._observations,
-                stratum=str(stratum),
+                mode=settings.mode,
                 ranked=settings.scheduler != "asha",
             )
             for index, stratum in enumerate(settings.strata)
@@ -438,7 +436,8 @@ class Director:
             self._due += self._finished
             self._finished = []
             self._scheduler = Scheduler(self.settings.seed)
-            self._observations.reopened(self._due)
+            for stratum, search in self._search.items():
+                search.observations.reopened([n for n in self._due if self.history.trials[n].stratum == stratum])
         self.stopping = ""
         for number in self._finished:
             self._check_target(self.history.trials[number])
@@ -484,8 +483,9 @@ class Director:
         number = event.trial
         stratum = event.stratum
         was = event.config
-        fields = self._search[stratum].replay(number, event.params, feasible=not event.infeasible)
-        for name, now in self._observations.distributions(number).items():
+        search = self._search[stratum]
+        fields = search.replay(number, event.params, feasible=not event.infeasible)
+        for name, now in search.observations.distributions(number).items():
             self._drawn[stratum, name] = (event.distributions.get(name, now), now)
         if not event.infeasible and any(was.get(name) != value for name, value in fields.items()):
             family = self.settings.model_family()
@@ -510,7 +510,7 @@ class Director:
     def _observe(self, trial: Trial, report: Report) -> None:
         if trial.kind == "search" and report.whole:
             value = report.value(leaderboard.metric_name(self.settings.metric))
-            self._observations.reported(trial.number, self.settings.spent(report), value)
+            self._search[trial.stratum].observations.reported(trial.number, self.settings.spent(report), value)
 
     def _tell(self, trial: Trial) -> None:
         outcome: Outcome = "failed"
@@ -521,7 +521,7 @@ class Director:
         elif trial.status == "stopped" and not trial.untrained:
             # The searcher learns nothing from a trial that never ran.
             outcome = "stopped"
-        self._observations.ended(trial.number, outcome)
+        self._search[trial.stratum].observations.ended(trial.number, outcome)
 
     def _check_target(self, trial: Trial) -> None:
         target = self.history.settings.target
@@ -592,10 +592,10 @@ class Director:
             self.admits(made)
             config, judged_from = to_dict(made), self.settings.judged_from(made)
         except ConfigError as error:
-            params = self._observations.params(number)
+            params = search.observations.params(number)
             self._record_proposal(number, str(stratum), "search", None, params, fields, infeasible=str(error))
             return None
-        params = self._observations.params(number)
+        params = search.observations.params(number)
         return self._record_proposal(number, str(stratum), "search", None, params, config, judged_from=judged_from)
 
     def _dealt_next(self) -> Any:
@@ -636,7 +636,7 @@ class Director:
                 of=of,
                 params=params,
                 config=config,
-                distributions=self._observations.distributions(number) if kind == "search" else {},
+                distributions=self._search[stratum].observations.distributions(number) if kind == "search" else {},
                 infeasible=infeasible,
                 judged_from=judged_from,
                 time=time.time(),

@@ -1,20 +1,20 @@
-"""What a sweep's searchers are told of its trials.
+"""What the searcher of a stratum is told of its trials.
 
 A searcher of Optuna's kind can be told two ways. As Optuna itself does it (`as_optuna`), a stopped
-trial is pruned and ranks below all that finished, one that runs counts as bad, and each stratum is
-a study of its own. Where most trials never finish, the best tenth, from which TPE learns, is then
-hardly a choice.
+trial is pruned and ranks below all that finished, and one that runs counts as bad. Where most
+trials never finish, the best tenth, from which TPE learns, is then hardly a choice.
 
 `ranked` tells what the sweep believes instead. A trial that has not finished is given the final
-value that a line through its stratum's finished trials, from their value at the same place to their
-last, makes of its last report. Each is told as its rank within its stratum, so that strata whose
-values differ in scale, but hardly in what is good, learn from each other.
+value that a line through the finished ones, from their value at the same place to their last, makes
+of its last report. Each is told as its rank.
+
+Each stratum is a search of its own. To tell the ranks of other strata as well helped nowhere, and
+harmed once some trials had finished: docs/search.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -49,7 +49,6 @@ than another."""
 class _Observed:
     """One proposal and what came of it; values are smaller where they are better."""
 
-    stratum: str
     frozen: FrozenTrial
     """The trial as Optuna is told it; its state and values are set when it is asked for."""
     outcome: Outcome | None = None
@@ -72,37 +71,92 @@ class _Observed:
         return self.frozen
 
 
-class _Stratum:
-    """The trials of one stratum, and what follows from them until one of them changes."""
+class Observations:
+    """The proposals of a stratum by number, in order, and what came of them.
 
-    def __init__(self) -> None:
-        self.trials: dict[int, _Observed] = {}
-        self.searched: dict[str, BaseDistribution] | None = None
-        """The parameters, with their distributions, that all proposals share; None before one."""
+    Args:
+        mode: whether smaller or larger values are better. Values are told times its sign, to a
+            study that minimises.
+    """
+
+    def __init__(self, mode: Literal["min", "max"]) -> None:
+        self._sign = sign(mode)
+        self._observed: dict[int, _Observed] = {}
         self._lines: dict[int, tuple[float, float] | None] = {}
         """The line through the finished trials from their value at a step, by the step."""
         self._ranks: dict[int, float] | None = None
+        """The rank of each trial that has one; None where a trial has changed since."""
 
-    def add(self, number: int, one: _Observed) -> None:
-        """Takes a proposal."""
-        self.trials[number] = one
-        asked = one.frozen.distributions
-        self.searched = dict(asked if self.searched is None else self.searched.items() & asked.items())
+    def proposed(self, number: int, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> None:
+        """Takes a proposal, which runs from now on."""
+        self._observed[number] = _Observed(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=dict(params),
+                distributions=dict(distributions),
+                user_attrs={"trial": number},
+            )
+        )
 
-    def changed(self, *, end: bool) -> None:
-        """Forgets what followed from the trials, and the lines too where one has ended."""
+    def reported(self, number: int, step: int, value: float) -> None:
+        """Takes a report of a trial that runs."""
+        self._observed[number].curve.append((step, self._sign * value))
         self._ranks = None
-        if end:
-            self._lines = {}
 
-    def ranks(self) -> dict[int, float]:
-        """The rank of each trial that has one, from 0 for the best to 1 for one that diverged."""
+    def ended(self, number: int, outcome: Outcome) -> None:
+        """Takes the end of a trial; of one that did not finish, its last report is enough."""
+        one = self._observed[number]
+        one.outcome = outcome
+        if outcome != "finished":
+            one.curve = [] if outcome == "infeasible" else one.curve[-1:]
+        self._lines, self._ranks = {}, None
+
+    def reopened(self, numbers: Collection[int]) -> None:
+        """Takes that trials which had ended go on."""
+        for number in numbers:
+            self._observed[number].outcome = None
+        self._lines, self._ranks = {}, None
+
+    def params(self, number: int) -> dict[str, Any]:
+        """The parameters that the space has asked for in a proposal."""
+        return dict(self._observed[number].frozen.params)
+
+    def distributions(self, number: int) -> dict[str, str]:
+        """The distributions of these parameters, by name, as Optuna's JSON."""
+        found = self._observed[number].frozen.distributions
+        return {name: distribution_to_json(distribution) for name, distribution in found.items()}
+
+    def as_optuna(self) -> list[FrozenTrial]:
+        """The trials as Optuna would hold them after the same events.
+
+        A finished trial is COMPLETE, a stopped one PRUNED with its curve, a failed one FAIL. One
+        that ended in NaN or infinity, or could not be trained, is PRUNED without any value, which
+        TPE ranks last: so it avoids the region, whereas a FAIL would teach it nothing. The values
+        of a trial that runs are not told, since TPE does not read them.
+        """
+        return [_as_optuna(one) for one in self._observed.values()]
+
+    def ranked(self) -> list[FrozenTrial]:
+        """The trials, told by their ranks.
+
+        A rank is COMPLETE, from 0 for the best to 1 for one that diverged. A trial that runs and
+        has no rank yet is RUNNING. At most `MOST_TOLD` are told.
+        """
         if self._ranks is None:
             self._ranks = self._ranked()
-        return self._ranks
+        ranks = self._ranks
+        told = {
+            number: ranks.get(number)
+            for number, one in self._observed.items()
+            if number in ranks or one.outcome is None
+        }
+        return [
+            self._observed[number].told(TrialState.RUNNING if rank is None else TrialState.COMPLETE, rank)
+            for number, rank in _most(told).items()
+        ]
 
     def _ranked(self) -> dict[int, float]:
-        keys = {number: key for number, one in self.trials.items() if (key := self._key(one))}
+        keys = {number: key for number, one in self._observed.items() if (key := self._key(one))}
         order = sorted(keys, key=keys.__getitem__)
         return {number: 1.0 if keys[number] == _LAST else place / len(order) for place, number in enumerate(order)}
 
@@ -121,95 +175,9 @@ class _Stratum:
 
     def _line(self, step: int) -> tuple[float, float] | None:
         if step not in self._lines:
-            finished = [one for one in self.trials.values() if one.outcome == "finished" and math.isfinite(one.last)]
+            finished = [one for one in self._observed.values() if one.outcome == "finished" and math.isfinite(one.last)]
             self._lines[step] = _line([(one.at(step), one.last) for one in finished[-MOST_LINE:]])
         return self._lines[step]
-
-
-class Observations:
-    """All proposals of a sweep by number, in order; the searchers of its strata share them.
-
-    Args:
-        mode: whether smaller or larger values are better. Values are told times its sign, to a
-            study that minimises.
-    """
-
-    def __init__(self, mode: Literal["min", "max"]) -> None:
-        self._sign = sign(mode)
-        self._observed: dict[int, _Observed] = {}
-        self._strata: defaultdict[str, _Stratum] = defaultdict(_Stratum)
-
-    def proposed(
-        self, number: int, stratum: str, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
-    ) -> None:
-        """Takes a proposal, which runs from now on."""
-        frozen = create_trial(
-            state=TrialState.RUNNING,
-            params=dict(params),
-            distributions=dict(distributions),
-            user_attrs={"trial": number},
-        )
-        self._observed[number] = _Observed(stratum, frozen)
-        self._strata[stratum].add(number, self._observed[number])
-
-    def reported(self, number: int, step: int, value: float) -> None:
-        """Takes a report of a trial that runs."""
-        one = self._observed[number]
-        one.curve.append((step, self._sign * value))
-        self._strata[one.stratum].changed(end=False)
-
-    def ended(self, number: int, outcome: Outcome) -> None:
-        """Takes the end of a trial; of one that did not finish, its last report is enough."""
-        one = self._observed[number]
-        one.outcome = outcome
-        if outcome != "finished":
-            one.curve = [] if outcome == "infeasible" else one.curve[-1:]
-        self._strata[one.stratum].changed(end=True)
-
-    def reopened(self, numbers: Collection[int]) -> None:
-        """Takes that trials which had ended go on."""
-        for number in numbers:
-            self._observed[number].outcome = None
-            self._strata[self._observed[number].stratum].changed(end=True)
-
-    def params(self, number: int) -> dict[str, Any]:
-        """The parameters that the space has asked for in a proposal."""
-        return dict(self._observed[number].frozen.params)
-
-    def distributions(self, number: int) -> dict[str, str]:
-        """The distributions of these parameters, by name, as Optuna's JSON."""
-        found = self._observed[number].frozen.distributions
-        return {name: distribution_to_json(distribution) for name, distribution in found.items()}
-
-    def as_optuna(self, stratum: str) -> list[FrozenTrial]:
-        """The trials of a stratum as Optuna would hold them after the same events.
-
-        A finished trial is COMPLETE, a stopped one PRUNED with its curve, a failed one FAIL. One
-        that ended in NaN or infinity, or could not be trained, is PRUNED without any value, which
-        TPE ranks last: so it avoids the region, whereas a FAIL would teach it nothing. The values
-        of a trial that runs are not told, since TPE does not read them.
-        """
-        return [_as_optuna(one) for one in self._strata[stratum].trials.values()]
-
-    def ranked(self, stratum: str) -> list[FrozenTrial]:
-        """The trials of all strata whose parameters are those of `stratum`, told by their ranks.
-
-        A rank is COMPLETE, from 0 for the best of its stratum to 1 for one that diverged. A trial
-        that runs and has no rank yet is RUNNING. At most `MOST_TOLD` are told.
-        """
-        searched = (self._strata[stratum].searched or {}).items()
-        ranks: dict[int, float] = {}
-        for one in self._strata.values():
-            ranks |= one.ranks()
-        told = {
-            number: ranks.get(number)
-            for number, one in self._observed.items()
-            if (number in ranks or one.outcome is None) and searched <= one.frozen.distributions.items()
-        }
-        return [
-            self._observed[number].told(TrialState.RUNNING if rank is None else TrialState.COMPLETE, rank)
-            for number, rank in _most(told).items()
-        ]
 
 
 def _line(pairs: list[tuple[float, float]]) -> tuple[float, float] | None:

@@ -85,12 +85,9 @@ class Search:
         seed: the seed of the stratum's proposals.
         startup: trials drawn at random before TPE begins.
         pinned: fields that the user fixed; they are not searched.
-        observations: what is known of the sweep's trials, which the searches of its strata share;
-            none for a search of its own.
-        stratum: its name among them.
-        ranked: whether TPE is told the trials of all strata by their ranks, those that have not
-            finished too; else those of this stratum as Optuna itself would hold them. See
-            `leadline.engine.observations`.
+        mode: whether smaller or larger values are better.
+        ranked: whether TPE is told the stratum's trials by their ranks, those that have not
+            finished too; else as Optuna itself would hold them. See `leadline.engine.observations`.
     """
 
     def __init__(
@@ -102,8 +99,7 @@ class Search:
         seed: int,
         startup: int,
         pinned: Mapping[str, Any],
-        observations: Observations | None = None,
-        stratum: str = "",
+        mode: Literal["min", "max"] = "min",
         ranked: bool = False,
     ) -> None:
         self._space = space
@@ -112,8 +108,7 @@ class Search:
         self._seed = seed
         self._startup = startup
         self._pinned = dict(pinned)
-        self.observations = observations or Observations("min")
-        self._stratum = stratum
+        self.observations = Observations(mode)
         self._ranked = ranked
 
     def told(self) -> list[FrozenTrial]:
@@ -122,8 +117,8 @@ class Search:
         Their values are smaller where they are better, whatever the metric's mode.
         """
         if self._ranked:
-            return self.observations.ranked(self._stratum)
-        return self.observations.as_optuna(self._stratum)
+            return self.observations.ranked()
+        return self.observations.as_optuna()
 
     def ask(self, number: int, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Proposes trial `number`.
@@ -148,7 +143,7 @@ class Search:
         try:
             fields = self._fields(trial, given or {})
         finally:
-            self.observations.proposed(number, self._stratum, trial.params, trial.distributions)
+            self.observations.proposed(number, trial.params, trial.distributions)
         for name in [name for name in given or {} if name in fields and name not in trial.params]:
             raise ConfigError(
                 f"{name}: is set by the search space, whose parameters are {', '.join(trial.params) or 'none'}"
@@ -182,7 +177,7 @@ class Search:
             if feasible:
                 raise
         asked = {name: value for name, value in params.items() if name in known.distributions}
-        self.observations.proposed(number, self._stratum, asked, known.distributions)
+        self.observations.proposed(number, asked, known.distributions)
         return {**fields, **self._pinned}
 
     def _run(self, trial: Any) -> dict[str, Any]:

@@ -34,8 +34,7 @@ class Scale:
             twice as many race for their runs: see `leadline.ledger.race`.
         replicates: fresh seeds for each of these finalists.
         strata: the values of `Study.stratify` that are compared.
-        startup: random trials before TPE begins, over all strata that search the same; in each
-            stratum where the scheduler is `asha`.
+        startup: random trials of each stratum before TPE begins.
         scheduler: which trials rungs stop; `none` where a rung is known to predict badly.
         fields: fields of the configuration that are fixed at this size.
         enqueue: for each stratum, parameters of the space to try first there, such as a log's own;

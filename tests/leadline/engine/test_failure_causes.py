@@ -275,7 +275,7 @@ def test_what_fits_in_no_micro_batch_is_infeasible(rows: int, failures: int, sma
     assert trial.reason.endswith(KILLED), "all of it is kept"
     assert leaderboard.marks(attempts.director.history, trial)[-2:] == ["2 failed attempts (memory)", trial.brief]
     for director in (attempts.director, attempts.replayed(len(attempts.events))):
-        told = director._observations.as_optuna("1")[0]
+        told = director._search["1"].observations.as_optuna()[0]
         assert (told.state, told.values, told.intermediate_values) == (TrialState.PRUNED, None, {})
 
 
@@ -283,14 +283,14 @@ def test_a_small_process_that_went_for_a_large_one_is_not_infeasible() -> None:
     attempts = Attempts(512, max_failures=1)
     assert [attempts.fails(killed(KILLED, "e192")) for _ in range(2)] == [512, 256], "less may help all the same"
     assert (attempts.trial.status, attempts.trial.cause, attempts.trial.infeasible) == ("failed", "memory", False)
-    assert attempts.director._observations.as_optuna("1")[0].state == TrialState.FAIL
+    assert attempts.director._search["1"].observations.as_optuna()[0].state == TrialState.FAIL
 
 
 def test_an_error_is_told_to_optuna_as_failed() -> None:
     attempts = Attempts(0, max_failures=0)
     attempts.fails("Traceback\nValueError: no", reports=1)
     assert not attempts.trial.infeasible
-    assert attempts.director._observations.as_optuna("1")[0].state == TrialState.FAIL
+    assert attempts.director._search["1"].observations.as_optuna()[0].state == TrialState.FAIL
     assert leaderboard.marks(attempts.director.history, attempts.trial)[-2:] == [
         "1 failed attempt (error)",
         "ValueError: no",

@@ -217,9 +217,10 @@ def test_bad_input_is_one_line(
 
 
 def test_the_plan_says_where_tpe_hardly_learns() -> None:
-    few = dataclasses.replace(BASE, trials=8, startup=5)
+    few = dataclasses.replace(BASE, strata=(1,), trials=8, startup=5)
     assert plan.few_proposals(few) == "TPE proposes 3 of the 8 trials, after 5 at random: the search is random"
-    assert plan.few_proposals(dataclasses.replace(few, trials=10)) == ""
-    apart = dataclasses.replace(few, trials=16, scheduler="asha")
+    assert plan.few_proposals(dataclasses.replace(few, trials=14)) != ""
+    assert plan.few_proposals(dataclasses.replace(few, trials=15)) == ""
+    apart = dataclasses.replace(few, trials=16, strata=(1, 2))
     assert plan.few_proposals(apart).startswith("TPE proposes 3 of the 8 trials of a stratum")
     assert plan.few_proposals(dataclasses.replace(few, sampler="random")) == ""
