@@ -30,7 +30,7 @@ from benchmarks.search.tables import DESIGN, DESIGN_SEED, HELD_OUT, HELD_OUT_SEE
 from leadline.config import ConfigError, did_you_mean
 from leadline.plain import plural
 
-__all__ = ["FLOOR", "figure", "main", "ratios"]
+__all__ = ["main", "ratios"]
 
 FLOOR = 1e-3
 """What is added to each regret, as a share of the median configuration's."""
@@ -69,7 +69,7 @@ def ratios(
     return np.array(found)
 
 
-def figure(logs: npt.NDArray[np.float64]) -> str:
+def _figure(logs: npt.NDArray[np.float64]) -> str:
     """Formats the geometric mean with its interval."""
     if not len(logs):
         return "-"
@@ -88,7 +88,7 @@ def _show(regrets: Mapping[Key, Mapping[int, float]], tables: Sequence[str], tra
     heads = [f"{count} trainings, {group}" for count in trainings for group in groups]
     print(f"| method | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     for method in dict.fromkeys(key[0] for key in regrets):
-        cells = [figure(ratios(regrets, method, among, count)) for count in trainings for among in groups.values()]
+        cells = [_figure(ratios(regrets, method, among, count)) for count in trainings for among in groups.values()]
         print(f"| {method} | {' | '.join(cells)} |")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -22,7 +22,7 @@ from leadline.ledger.leaderboard import metric_name
 from leadline.ledger.settings import Settings
 from leadline.measure import Measure, Metric, Report, sign
 
-__all__ = ["METRIC", "TABULAR", "Leadline", "Method", "Proposal", "Sweep", "picked", "settings", "simulate"]
+__all__ = ["METRIC", "TABULAR", "Leadline", "Method", "Proposal", "Sweep", "settings", "simulate"]
 
 METRIC = "value"
 STARTUP = 5
@@ -34,7 +34,6 @@ class TabularConfig(TrialConfig):
     """The settings of a simulated trial."""
 
     point: dict[str, float | int | str] = knob({}, "a point of the table's space, by parameter")
-    stratum: str = knob("all", "which table of several is trained on")
 
 
 class TabularFamily(SleepFamily):
@@ -68,9 +67,7 @@ class Method(Protocol):
         ...
 
 
-def settings(
-    table: Table, seed: int, overrides: Mapping[str, Any], workers: int, strata: tuple[str, ...] = ("all",)
-) -> Settings:
+def settings(table: Table, seed: int, overrides: Mapping[str, Any], workers: int) -> Settings:
     """Returns the settings of a sweep over a table, which ends by its cost and not by its trials.
 
     Args:
@@ -78,7 +75,6 @@ def settings(
         seed: the sweep's seed.
         overrides: fields of `Settings` that a method changes.
         workers: trials at a time.
-        strata: the names of the strata that are searched together.
     """
     plain = Settings(
         study=table.name,
@@ -87,8 +83,8 @@ def settings(
         mode=table.mode,
         sampler="tpe",
         scale="",
-        stratify="stratum",
-        strata=strata,
+        stratify=None,
+        strata=("all",),
         trials=10**6,
         budget=table.epochs,
         grace=table.grace,
@@ -106,23 +102,12 @@ def settings(
 
 
 class Leadline:
-    """The real director, driven as the driver drives it.
+    """The real director, driven as the driver drives it."""
 
-    Its proposals name their stratum where there are several.
-    """
-
-    def __init__(
-        self,
-        table: Table,
-        seed: int,
-        workers: int,
-        overrides: Mapping[str, Any],
-        strata: tuple[str, ...] = ("all",),
-    ) -> None:
-        self._named = len(strata) > 1
+    def __init__(self, table: Table, seed: int, workers: int, overrides: Mapping[str, Any]) -> None:
         self._metric = metric_name(METRIC)
         self.director = Director(
-            settings(table, seed, overrides, workers, strata), lambda trial, scale: {"point": table.space(trial, scale)}
+            settings(table, seed, overrides, workers), lambda trial, scale: {"point": table.space(trial, scale)}
         )
         self.director.opened({})
 
@@ -132,8 +117,7 @@ class Leadline:
         if not isinstance(found, Assignment):
             return None
         self.director.started(found.trial, found.attempt)
-        named = {"stratum": found.config["stratum"]} if self._named else {}
-        return Proposal(found.trial, {**found.config["point"], **named})
+        return Proposal(found.trial, found.config["point"])
 
     def reported(self, trial: int, epoch: int, value: float) -> bool:
         """Hands a report to the director."""
@@ -204,19 +188,14 @@ def simulate(
         if goes_on and epoch < table.epochs:
             push(order, trial, epoch)
         while due and spent >= due[0] * table.epochs:
-            sweep.regrets[due.pop(0)] = regret(table, picked(table, sweep))
+            sweep.regrets[due.pop(0)] = _regret(table, sweep)
         place()
     return sweep
 
 
-def picked(table: Table, sweep: Sweep, among: Collection[int] | None = None) -> Mapping[str, Any]:
-    """Returns the point of the trial that would be picked now.
-
-    Args:
-        table: what is searched.
-        sweep: how far its search has come.
-        among: the trials to pick from; None for all.
-    """
-    last = {trial: value for _, trial, _, value in sweep.reports if among is None or trial in among}
-    finished = [trial for trial in sweep.finished if trial in last]
-    return sweep.trials[min(finished or last, key=lambda trial: sign(table.mode) * last[trial])]
+def _regret(table: Table, sweep: Sweep) -> float:
+    """Returns the regret of the trial that would be picked now."""
+    last = {trial: value for _, trial, _, value in sweep.reports}
+    among = sweep.finished or last
+    picked = min(among, key=lambda trial: sign(table.mode) * last[trial])
+    return regret(table, sweep.trials[picked])
