@@ -11,7 +11,7 @@ import functools
 import math
 import textwrap
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from leadline.engine.observations import Outcome
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.scheduler import Scheduler
 from leadline.engine.search import Search, Space, seed_of
+from leadline.engine.tally import Tally
 from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
@@ -42,6 +43,7 @@ from leadline.ledger.events import (
     Started,
 )
 from leadline.ledger.history import UNCOUNTED, History, Trial
+from leadline.ledger.race import next_runner
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
 from leadline.ledger.wording import REPEATS, last_line, spans
@@ -99,6 +101,8 @@ class Director:
         self.settings = settings
         self.record = record
         self.history = History()
+        self.tally = Tally(self.history)
+        """What of the history is asked for often."""
         self.position = 0
         """The ledger position of the last event recorded."""
         self.stopping = ""
@@ -122,6 +126,8 @@ class Director:
 
         Such are a longer budget and a search space that has changed.
         """
+        self._fields: dict[str, tuple[int, list[Trial]]] = {}
+        """The finalists of each stratum, after so many changes of its trials."""
         self._finished: list[int] = []
         """Search trials that spent the whole budget, in the order in which they did."""
         self._due: list[int] = []
@@ -163,9 +169,9 @@ class Director:
         with uncollected():
             for event in events:
                 self._fold(event)
-        for trial in self.history.trials.values():
-            if trial.status == "running":
-                trial.status = "waiting"
+        for trial in self.running():
+            trial.status = "waiting"
+        self.tally.recount()
 
     def next(self) -> Assignment | Literal["wait", "done"]:
         """The next attempt to place: trials that wait, then new proposals, then confirmation runs.
@@ -177,7 +183,7 @@ class Director:
             the attempt; "wait" where there is none until a running trial ends; "done" where there
             is nothing left to place.
         """
-        waiting = [trial for trial in self.history.trials.values() if trial.status == "waiting"]
+        waiting = self.tally.of("waiting")
         if self.stopping:
             for left in [trial for trial in waiting if trial.kind == "search"]:
                 self._judged(left, Decision("stop", self.stopping))
@@ -215,7 +221,7 @@ class Director:
 
     def running(self) -> list[Trial]:
         """The trials that hold a place now."""
-        return [trial for trial in self.history.trials.values() if trial.status == "running"]
+        return self.tally.of("running")
 
     def started(self, trial: int, attempt: int, workers: int = 1) -> None:
         """Records that an attempt was placed, with so many workers."""
@@ -391,6 +397,7 @@ class Director:
             counted = self.history.noted.get((event.trial, event.text), 0)
             self._warnings[event.trial].add(event.text, (event.count or 1) - counted)
         self.history.apply(event)
+        self.tally.take(event)
         if isinstance(event, Proposed) and event.kind == "search" and not event.infeasible:
             self._alike[event.stratum, self.history.trials[event.trial].identity].append(event.trial)
         if isinstance(event, Reported) and not live:
@@ -569,7 +576,7 @@ class Director:
     def _propose(self) -> Trial | None:
         if scout := self._propose_scout():
             return scout
-        while not self.stopping and (index := len(self.history.search_trials())) < self.settings.trials:
+        while not self.stopping and (index := self.tally.searched.total()) < self.settings.trials:
             trial = self._propose_search(len(self.history.trials), index)
             if trial is not None:
                 return trial
@@ -600,22 +607,34 @@ class Director:
 
     def _dealt_next(self) -> Any:
         """The first stratum with the fewest trials; enqueued trials count for their stratum."""
-        counts = Counter(trial.stratum for trial in self.history.search_trials())
-        return min(self.settings.strata, key=lambda stratum: counts[str(stratum)])
+        return min(self.settings.strata, key=lambda stratum: self.tally.searched[str(stratum)])
 
     def _propose_replicate(self) -> Trial | None:
         """The next confirmation run of a stratum whose search has ended; None if there is none."""
-        ongoing = ("running",) if self.stopping else ("running", "waiting")
-        searched = {trial.stratum for trial in self.history.search_trials() if trial.status in ongoing}
+        ongoing = self.running() + ([] if self.stopping else self.tally.of("waiting"))
+        searched = {trial.stratum for trial in ongoing if trial.kind == "search"}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
-            if finalist := leaderboard.next_to_confirm(self.history, stratum):
-                runs = self.history.replicates(finalist.number)
+            finalists = self.field(stratum)
+            racers = [leaderboard.racer(self.history, trial, self.tally.runs(trial.number)) for trial in finalists]
+            place = None
+            if racers:
+                place = next_runner(racers, leaderboard.paid(self.history, finalists), self.settings.replicates)
+            if place is not None:
+                runs = self.tally.runs(finalists[place].number)
                 for run in [run for run in runs if leaderboard.cut_short(self.history, run)]:
-                    reason = f"trial {finalist.number} is a finalist at {self.history.budget} too"
+                    reason = f"trial {finalists[place].number} is a finalist at {self.history.budget} too"
                     self._judged(run, Decision("continue", reason))
                     return run
-                return self._replicate(finalist, len(runs))
+                return self._replicate(finalists[place], len(runs))
         return None
+
+    def field(self, stratum: str) -> list[Trial]:
+        """The finalists of a stratum, sorted out anew where one of its trials has ended."""
+        changes, found = self._fields.get(stratum, (-1, []))
+        if changes != self.tally.changes[stratum]:
+            found = leaderboard.field(self.history, stratum)
+            self._fields[stratum] = self.tally.changes[stratum], found
+        return found
 
     def _record_proposal(
         self,

@@ -143,15 +143,10 @@ class Display:
     def line(self) -> str:
         """The state in one line."""
         history = self._director.history
-        trials = history.trials.values()
-        states = Counter(trial.status for trial in trials if trial.kind == "search")
-        replicates = [trial for trial in trials if trial.kind == "replicate"]
-        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        confirming = (
-            f"; confirming {sum(not run.open for run in replicates)}/{leaderboard.wanted(history)}"
-            if replicates
-            else ""
-        )
+        tally = self._director.tally
+        states = {state: count for (kind, state), count in sorted(tally.states.items()) if kind == "search" and count}
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        confirming = f"; confirming {tally.ended('replicate')}/{self._wanted()}" if tally.begun("replicate") else ""
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} of training left] {self._name}: "
@@ -162,8 +157,8 @@ class Display:
     def _best(self) -> str:
         found = []
         for stratum in leaderboard.strata(self._director.history):
-            ranked = leaderboard.ranked(self._director.history, stratum)
-            value = ranked[0].value(leaderboard.objective(self._director.history)) if ranked else math.nan
+            best = self._director.tally.best(stratum)
+            value = best.value(leaderboard.objective(self._director.history)) if best else math.nan
             found.append(f"{stratum}: {number(value)}")
         return ", ".join(found)
 
@@ -173,25 +168,29 @@ class Display:
         Nothing but training is in it: scores come in pauses of any length, and the start of
         processes is at first most of the time, and later next to none.
         """
-        history = self._director.history
-        last = [trial.reports[-1] for trial in history.trials.values() if trial.reports]
-        seconds = sum(report.seconds for report in last)
-        spent = sum(history.spent(report) for report in last)
-        if not spent:
+        tally = self._director.tally
+        if not tally.spent:
             return "?"
-        return "~" + _clock(self._left() * seconds / spent / max(1, len(self._director.running())))
+        return "~" + _clock(self._left() * tally.seconds / tally.spent / max(1, len(self._director.running())))
 
     def _left(self) -> float:
         """The budget to come: that expected of search trials, and that of confirmation runs."""
         settings = self._director.settings
         history = self._director.history
         each = settings.budget if history.stopping_off else self._expected
-        searched = history.search_trials()
-        spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in searched if trial.open]
-        search = sum(max(0.0, each - part) for part in spent) + each * max(0, settings.trials - len(searched))
-        ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
-        planned = max(leaderboard.wanted(history), settings.confirm * settings.replicates * len(settings.strata))
-        return search + max(0, planned - ended) * settings.budget
+        tally = self._director.tally
+        ongoing = [trial for trial in [*tally.of("running"), *tally.of("waiting")] if trial.kind == "search"]
+        spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in ongoing]
+        to_come = max(0, settings.trials - tally.searched.total())
+        search = sum(max(0.0, each - part) for part in spent) + each * to_come
+        planned = max(self._wanted(), settings.confirm * settings.replicates * len(settings.strata))
+        return search + max(0, planned - tally.ended("replicate")) * settings.budget
+
+    def _wanted(self) -> int:
+        """The confirmation runs that the present finalists get."""
+        history = self._director.history
+        fields = [self._director.field(stratum) for stratum in leaderboard.strata(history)]
+        return sum(leaderboard.paid(history, finalists) for finalists in fields)
 
     def _headings(self) -> list[str]:
         settings = self._director.settings
@@ -204,15 +203,15 @@ class Display:
         history = self._director.history
         rows = list[list[str]]()
         for stratum in leaderboard.strata(history):
-            ranked = leaderboard.ranked(history, stratum)
-            measure = ranked[0].measure(leaderboard.objective(history)) if ranked else None
+            first = self._director.tally.best(stratum)
+            measure = first.measure(leaderboard.objective(history)) if first else None
             populations = self._director.asha[stratum].population().values()
-            done = sum(trial.status == "finished" for trial in ranked)
+            counts = [self._director.tally.searched[stratum], *populations, self._director.tally.finished[stratum]]
             best = ["-"] * 4
-            if measure:
+            if first and measure:
                 interval = f"{number(measure.low)}..{number(measure.high)}"
-                best = [number(measure.value), interval, str(ranked[0].number), words(ranked[0]) or "-"]
-            rows.append([stratum, str(len(ranked)), *map(str, populations), str(done), *best])
+                best = [number(measure.value), interval, str(first.number), words(first) or "-"]
+            rows.append([stratum, *map(str, counts), *best])
         return rows
 
     def _running(self) -> list[list[str]]:

@@ -349,9 +349,8 @@ class Driver:
 
         These are the trials that run or wait, and those that are still to be proposed.
         """
-        trials = list(self.director.history.trials.values())
-        to_come = self.settings.trials - sum(trial.kind == "search" for trial in trials)
-        return sum(trial.open for trial in trials) + max(0, to_come)
+        tally = self.director.tally
+        return tally.open + max(0, self.settings.trials - tally.searched.total())
 
     def _tick(self) -> None:
         assert self.placement is not None

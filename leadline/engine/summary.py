@@ -143,7 +143,7 @@ class Summary:
 
     def _unconfirmed(self) -> list[str]:
         history = self._history
-        chosen = [trial for stratum in leaderboard.strata(history) for trial, _ in leaderboard.race(history, stratum)]
+        chosen = [trial for stratum in leaderboard.strata(history) for trial in leaderboard.field(history, stratum)]
         lost = [
             run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
         ]

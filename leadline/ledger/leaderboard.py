@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from leadline.admission import is_oracle
 from leadline.ledger.confirmed import confirmation, counts, finished, luck, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
 from leadline.ledger.layout import trial_folder
-from leadline.ledger.race import FIELD, Racer, next_runner
+from leadline.ledger.race import FIELD, Racer
 from leadline.ledger.ranges import edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import PART, Measure, sign
@@ -33,17 +33,18 @@ __all__ = [
     "contrary",
     "counts",
     "cut_short",
+    "field",
     "finalists",
     "is_oracle",
     "luck",
     "marks",
     "metric_name",
-    "next_to_confirm",
     "objective",
     "other_code",
+    "paid",
     "part_name",
     "place",
-    "race",
+    "racer",
     "ranked",
     "replicate_marks",
     "rivals",
@@ -280,47 +281,38 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
     ]
 
 
-def wanted(history: History, only: str | None = None) -> int:
-    """Returns how many confirmation runs the present finalists need.
-
-    Where `only` names a stratum, it is those of that one.
-    """
-    settings = history.settings
-    paid = [len(finalists(history, stratum, settings.confirm)) for stratum in ([only] if only else strata(history))]
-    return sum(paid) * settings.replicates
+def wanted(history: History) -> int:
+    """Returns how many confirmation runs the present finalists need."""
+    return sum(paid(history, field(history, stratum)) for stratum in strata(history))
 
 
-def race(history: History, stratum: str) -> list[tuple[Trial, Racer]]:
-    """Returns the finalists of a stratum, the best of the search first, and how far each has come.
+def paid(history: History, finalists: Sequence[Trial]) -> int:
+    """Returns how many confirmation runs the finalists of a stratum get."""
+    return min(history.settings.confirm, len(finalists)) * history.settings.replicates
 
-    With one finalist to confirm it is the search's winner; with more, `FIELD` times as many begin.
+
+def field(history: History, stratum: str) -> list[Trial]:
+    """Returns the finalists that begin a stratum's race, the best of the search first.
+
+    With one to confirm it is the search's winner; with more, `FIELD` times as many begin.
     """
     confirm = history.settings.confirm
-    field = finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm)
-    return [(trial, _racer(history, trial)) for trial in field]
+    return finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm)
 
 
-def _racer(history: History, trial: Trial) -> Racer:
+def racer(history: History, trial: Trial, runs: Sequence[Trial]) -> Racer:
+    """Returns how far a finalist has come with its confirmation runs."""
     metric, direction = objective(history), _sign(history)
-    found = [run for run in history.replicates(trial.number) if not cut_short(history, run)]
+    found = [run for run in runs if not cut_short(history, run)]
     values = [direction * run.value(metric) if run.status == "finished" else math.inf for run in found if not run.open]
-    runs = tuple(value if math.isfinite(value) else math.inf for value in values)
-    return Racer(direction * trial.value(metric), runs, len(found) - len(runs))
+    ended = tuple(value if math.isfinite(value) else math.inf for value in values)
+    return Racer(direction * trial.value(metric), ended, len(found) - len(ended))
 
 
 def cut_short(history: History, run: Trial) -> bool:
     """Returns whether a replicate ended only because its budget was shorter; not if it diverged."""
     sound = not run.reports or math.isfinite(run.value(objective(history)))
     return run.status == "stopped" and run.budget < history.budget and sound
-
-
-def next_to_confirm(history: History, stratum: str) -> Trial | None:
-    """Returns the finalist that gets a stratum's next confirmation run; None after the last."""
-    found = race(history, stratum)
-    if not found:
-        return None
-    place = next_runner([racer for _, racer in found], wanted(history, stratum), history.settings.replicates)
-    return None if place is None else found[place][0]
 
 
 def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
@@ -338,8 +330,8 @@ def confirmed(history: History, stratum: str) -> list[Trial]:
 
     That goes by their scores on validation; those of test choose nothing.
     """
-    found = sorted(race(history, stratum), key=lambda one: one[1].mean)
-    return [trial for trial, _ in found if finished(history, trial)]
+    found = [trial for trial in field(history, stratum) if finished(history, trial)]
+    return sorted(found, key=lambda trial: racer(history, trial, history.replicates(trial.number)).mean)
 
 
 def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -76,3 +77,23 @@ def test_the_best_and_the_newest_are_told_of_many(monkeypatch: pytest.MonkeyPatc
     assert list(_ranks(known.ranked())) == [6, 7, 8, 9, 10, 11]
     _add(known, 12, [60.0, 120.0], "finished")
     assert list(_ranks(known.ranked())) == [7, 8, 9, 10, 11, 12]
+
+
+def test_of_very_many_trials_the_newest_and_the_best_stay_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "MOST_TOLD", 8)
+    monkeypatch.setattr(observing, "MOST_RANKED", 20)
+    generator = np.random.default_rng(0)
+    known, all_known = Observations("min"), dict[int, float]()
+    for number in range(100):
+        value = 2.0 if number == 3 else float(generator.random())
+        _add(known, number, [value, value], None if number == 3 else "finished")
+        all_known[number] = value
+        assert len(known._ranking) <= 20
+        told = _ranks(known.ranked())
+        best = sorted(all_known, key=all_known.__getitem__)[:4]
+        assert {number, *best} <= set(told), "the newest and the best of all are told"
+    assert 3 in known._ranking, "one that runs is not left out"
+    known.reopened([1])
+    assert list(known._ranking) == sorted(known._ranking)
+    assert 1 in known._ranking
+    assert known.params(0) == {"x": 0.0}, "what was left out is known all the same"

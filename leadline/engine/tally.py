@@ -1,0 +1,111 @@
+"""What is asked of a history at each turn of a sweep, kept from event to event.
+
+Nothing here depends on how many trials have ended: a proposal, a look for what waits and the line
+of progress cost the same at 100 trials and at 100,000.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from leadline.ledger import leaderboard
+from leadline.ledger.events import Closed, Event, Opened
+from leadline.ledger.history import History, Trial
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts of a history's trials, and those among them that are asked for often.
+
+    Args:
+        history: what is counted. After each event that it has taken, and whatever else has changed
+            it, `take` and `recount` are called.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.changes: Counter[str] = Counter()
+        """How often the state of a search trial has changed, by stratum; it only grows."""
+        self.recount()
+
+    def recount(self) -> None:
+        """Counts anew."""
+        self.states: Counter[tuple[str, str]] = Counter()
+        """The trials by kind and status."""
+        self.searched: Counter[str] = Counter()
+        """The search trials of each stratum."""
+        self.finished: Counter[str] = Counter()
+        """Those of them that have spent their whole budget."""
+        self.seconds = 0.0
+        """The training seconds of all trials."""
+        self.spent = 0
+        """The budget that they have spent."""
+        self._runs: defaultdict[int, list[Trial]] = defaultdict(list)
+        self._open: dict[int, Trial] = {}
+        self._known: dict[int, tuple[str, int]] = {}
+        """Each trial's status and number of reports when it was looked at last."""
+        self._best: dict[str, tuple[tuple[int, int, float, int], Trial]] = {}
+        for trial in self._history.trials.values():
+            self._look(trial)
+
+    def take(self, event: Event) -> None:
+        """Takes an event that the history has taken."""
+        if isinstance(event, Opened | Closed):
+            self.recount()
+        elif (number := getattr(event, "trial", None)) is not None:
+            self._look(self._history.trials[number])
+
+    def _look(self, trial: Trial) -> None:
+        before, seen = self._known.get(trial.number, ("", 0))
+        if not before and trial.kind == "search":
+            self.searched[trial.stratum] += 1
+        elif not before and trial.of is not None:
+            self._runs[trial.of].append(trial)
+        for at in range(seen, len(trial.reports)):
+            report, past = trial.reports[at], trial.reports[at - 1] if at else None
+            self.seconds += report.seconds - (past.seconds if past else 0.0)
+            self.spent += self._history.spent(report) - (self._history.spent(past) if past else 0)
+        self._known[trial.number] = trial.status, len(trial.reports)
+        if trial.status == before:
+            return
+        if before:
+            self.states[trial.kind, before] -= 1
+        self.states[trial.kind, trial.status] += 1
+        if trial.open:
+            self._open[trial.number] = trial
+        else:
+            self._open.pop(trial.number, None)
+        if trial.kind == "search":
+            self.changes[trial.stratum] += 1
+            self.finished[trial.stratum] += (trial.status == "finished") - (before == "finished")
+            if trial.status == "finished":
+                mine = leaderboard.place(self._history, trial), trial
+                self._best[trial.stratum] = min(self._best.get(trial.stratum, mine), mine, key=lambda one: one[0])
+
+    def of(self, status: str) -> list[Trial]:
+        """The trials that wait, or those that run, in order of their numbers."""
+        return [self._open[number] for number in sorted(self._open) if self._open[number].status == status]
+
+    @property
+    def open(self) -> int:
+        """The number of trials that wait or run."""
+        return len(self._open)
+
+    def runs(self, of: int) -> list[Trial]:
+        """The confirmation runs of a trial."""
+        return self._runs.get(of, [])
+
+    def best(self, stratum: str) -> Trial | None:
+        """The best search trial of a stratum; if none has finished, the one that is ahead."""
+        if stratum in self._best:
+            return self._best[stratum][1]
+        return next(iter(leaderboard.ranked(self._history, stratum)), None)
+
+    def begun(self, kind: str) -> int:
+        """How many trials of a kind there are."""
+        return sum(count for (of, _), count in self.states.items() if of == kind)
+
+    def ended(self, kind: str) -> int:
+        """How many of them have ended."""
+        return self.begun(kind) - self.states[kind, "waiting"] - self.states[kind, "running"]
