@@ -15,7 +15,7 @@ harmed once some trials had finished: docs/search.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from leadline.measure import sign
 
-__all__ = ["LEAST_LINE", "MOST_LINE", "MOST_TOLD", "Observations", "Outcome"]
+__all__ = ["LEAST_LINE", "MOST_LINE", "MOST_TOLD", "Observations", "Outcome", "value_at"]
 
 Outcome = Literal["finished", "stopped", "infeasible", "failed"]
 """How a trial ended; an infeasible one cannot be trained here, whatever it has reported."""
@@ -49,6 +49,11 @@ _LAST = (2.0,)
 than another."""
 
 
+def value_at(curve: Sequence[tuple[int, float]], spent: int) -> float:
+    """The last value of a curve up to a place; NaN where it has none."""
+    return next((value for reached, value in reversed(curve) if reached <= spent), math.nan)
+
+
 @dataclass
 class _Observed:
     """One proposal and what came of it; values are smaller where they are better."""
@@ -65,7 +70,7 @@ class _Observed:
 
     def at(self, step: int) -> float:
         """Its last value up to a step; NaN where it has none."""
-        return next((value for reached, value in reversed(self.curve) if reached <= step), math.nan)
+        return value_at(self.curve, step)
 
     def told(self, state: TrialState, value: float | None = None) -> FrozenTrial:
         """The trial in this state."""

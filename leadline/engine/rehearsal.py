@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from leadline.engine.asha import Asha
+from leadline.engine.observations import value_at
 from leadline.engine.scheduler import Scheduler
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
@@ -62,7 +63,7 @@ class Curve:
 
     def at(self, spent: int) -> float:
         """Its last value up to there; NaN where it has none."""
-        return next((value for reached, value in reversed(self.points) if reached <= spent), math.nan)
+        return value_at(self.points, spent)
 
 
 @dataclass

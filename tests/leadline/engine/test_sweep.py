@@ -331,7 +331,8 @@ from leadline import main
 from tests.leadline.toy_study import STUDY
 main(STUDY)
 """
-    run = command("-c", program, cwd=scratch, PYTHONPATH=str(ROOT))
+    # A bare Ray keeps its token in the home folder.
+    run = command("-c", program, cwd=scratch, PYTHONPATH=str(ROOT), HOME=str(scratch))
     assert run.returncode == 2, run.stderr
     assert run.stderr.splitlines()[-1].startswith("error: ray: ray.init() was called before main(); leave it out, ")
     assert not (scratch / "results").exists()
