@@ -126,8 +126,6 @@ class Director:
 
         Such are a longer budget and a search space that has changed.
         """
-        self._fields: dict[str, tuple[int, list[Trial]]] = {}
-        """The finalists of each stratum, after so many changes of its trials."""
         self._finished: list[int] = []
         """Search trials that spent the whole budget, in the order in which they did."""
         self._due: list[int] = []
@@ -614,7 +612,7 @@ class Director:
         ongoing = self.running() + ([] if self.stopping else self.tally.of("waiting"))
         searched = {trial.stratum for trial in ongoing if trial.kind == "search"}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
-            finalists = self.field(stratum)
+            finalists = self.tally.field(stratum)
             racers = [leaderboard.racer(self.history, trial, self.tally.runs(trial.number)) for trial in finalists]
             place = None
             if racers:
@@ -627,14 +625,6 @@ class Director:
                     return run
                 return self._replicate(finalists[place], len(runs))
         return None
-
-    def field(self, stratum: str) -> list[Trial]:
-        """The finalists of a stratum, sorted out anew where one of its trials has ended."""
-        changes, found = self._fields.get(stratum, (-1, []))
-        if changes != self.tally.changes[stratum]:
-            found = leaderboard.field(self.history, stratum)
-            self._fields[stratum] = self.tally.changes[stratum], found
-        return found
 
     def _record_proposal(
         self,

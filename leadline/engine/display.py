@@ -189,7 +189,7 @@ class Display:
     def _wanted(self) -> int:
         """The confirmation runs that the present finalists get."""
         history = self._director.history
-        fields = [self._director.field(stratum) for stratum in leaderboard.strata(history)]
+        fields = [self._director.tally.field(stratum) for stratum in leaderboard.strata(history)]
         return sum(leaderboard.paid(history, finalists) for finalists in fields)
 
     def _headings(self) -> list[str]:
@@ -206,7 +206,7 @@ class Display:
             first = self._director.tally.best(stratum)
             measure = first.measure(leaderboard.objective(history)) if first else None
             populations = self._director.asha[stratum].population().values()
-            counts = [self._director.tally.searched[stratum], *populations, self._director.tally.finished[stratum]]
+            counts = [self._director.tally.searched[stratum], *populations, self._director.tally.finished(stratum)]
             best = ["-"] * 4
             if first and measure:
                 interval = f"{number(measure.low)}..{number(measure.high)}"

@@ -6,7 +6,9 @@ of progress cost the same at 100 trials and at 100,000.
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter, defaultdict
+from typing import Any
 
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Closed, Event, Opened
@@ -25,8 +27,6 @@ class Tally:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.changes: Counter[str] = Counter()
-        """How often the state of a search trial has changed, by stratum; it only grows."""
         self.recount()
 
     def recount(self) -> None:
@@ -35,24 +35,27 @@ class Tally:
         """The trials by kind and status."""
         self.searched: Counter[str] = Counter()
         """The search trials of each stratum."""
-        self.finished: Counter[str] = Counter()
-        """Those of them that have spent their whole budget."""
         self.seconds = 0.0
         """The training seconds of all trials."""
         self.spent = 0
         """The budget that they have spent."""
+        self._budget = self._history.budget
         self._runs: defaultdict[int, list[Trial]] = defaultdict(list)
         self._open: dict[int, Trial] = {}
         self._known: dict[int, tuple[str, int]] = {}
         """Each trial's status and number of reports when it was looked at last."""
-        self._best: dict[str, tuple[tuple[int, int, float, int], Trial]] = {}
+        self._finished: defaultdict[str, list[tuple[Any, Trial]]] = defaultdict(list)
+        """The search trials of each stratum that have finished, best first, after their places."""
         for trial in self._history.trials.values():
             self._look(trial)
 
     def take(self, event: Event) -> None:
         """Takes an event that the history has taken."""
         if isinstance(event, Opened | Closed):
-            self.recount()
+            if self._history.budget != self._budget:  # trials that had finished may go on
+                self.recount()
+            for trial in list(self._open.values()):
+                self._look(trial)
         elif (number := getattr(event, "trial", None)) is not None:
             self._look(self._history.trials[number])
 
@@ -76,12 +79,8 @@ class Tally:
             self._open[trial.number] = trial
         else:
             self._open.pop(trial.number, None)
-        if trial.kind == "search":
-            self.changes[trial.stratum] += 1
-            self.finished[trial.stratum] += (trial.status == "finished") - (before == "finished")
-            if trial.status == "finished":
-                mine = leaderboard.place(self._history, trial), trial
-                self._best[trial.stratum] = min(self._best.get(trial.stratum, mine), mine, key=lambda one: one[0])
+        if trial.kind == "search" and trial.status == "finished":
+            bisect.insort(self._finished[trial.stratum], (leaderboard.place(self._history, trial), trial))
 
     def of(self, status: str) -> list[Trial]:
         """The trials that wait, or those that run, in order of their numbers."""
@@ -96,10 +95,18 @@ class Tally:
         """The confirmation runs of a trial."""
         return self._runs.get(of, [])
 
+    def finished(self, stratum: str) -> int:
+        """How many search trials of a stratum have finished."""
+        return len(self._finished[stratum])
+
+    def field(self, stratum: str) -> list[Trial]:
+        """The finalists that begin a stratum's race, as `leaderboard.field` has them."""
+        return leaderboard.field(self._history, stratum, (trial for _, trial in self._finished[stratum]))
+
     def best(self, stratum: str) -> Trial | None:
         """The best search trial of a stratum; if none has finished, the one that is ahead."""
-        if stratum in self._best:
-            return self._best[stratum][1]
+        if found := self._finished[stratum]:
+            return found[0][1]
         return next(iter(leaderboard.ranked(self._history, stratum)), None)
 
     def begun(self, kind: str) -> int:

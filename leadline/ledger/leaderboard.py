@@ -99,16 +99,23 @@ def ranked(history: History, stratum: str) -> list[Trial]:
     )
 
 
-def finalists(history: History, stratum: str, count: int) -> list[Trial]:
+def finalists(history: History, stratum: str, count: int, among: Iterable[Trial] | None = None) -> list[Trial]:
     """Returns the `count` best trials of a stratum that finished with a finite value.
 
     They are distinct: of trials with equal configurations, which older ledgers may have, or which
     other code of the family has trained again, the best stands for all, as they would be confirmed
     by the same runs.
+
+    Args:
+        history: the state of the sweep.
+        stratum: the stratum.
+        count: how many.
+        among: its trials, best first, where they are known; those that have not finished need not
+            be there.
     """
     metric = objective(history)
     chosen: dict[str, Trial] = {}
-    for trial in ranked(history, stratum):
+    for trial in ranked(history, stratum) if among is None else among:
         if len(chosen) == count:
             break
         if trial.status == "finished" and math.isfinite(trial.value(metric)):
@@ -291,13 +298,14 @@ def paid(history: History, finalists: Sequence[Trial]) -> int:
     return min(history.settings.confirm, len(finalists)) * history.settings.replicates
 
 
-def field(history: History, stratum: str) -> list[Trial]:
+def field(history: History, stratum: str, among: Iterable[Trial] | None = None) -> list[Trial]:
     """Returns the finalists that begin a stratum's race, the best of the search first.
 
-    With one to confirm it is the search's winner; with more, `FIELD` times as many begin.
+    With one to confirm it is the search's winner; with more, `FIELD` times as many begin. See
+    `finalists` for `among`.
     """
     confirm = history.settings.confirm
-    return finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm)
+    return finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm, among)
 
 
 def racer(history: History, trial: Trial, runs: Sequence[Trial]) -> Racer:

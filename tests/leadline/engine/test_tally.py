@@ -21,7 +21,6 @@ def _agrees(tally: Tally, history: History) -> None:
     search = [trial for trial in trials if trial.kind == "search"]
     assert +tally.states == Counter((trial.kind, trial.status) for trial in trials)
     assert +tally.searched == Counter(trial.stratum for trial in search)
-    assert +tally.finished == Counter(trial.stratum for trial in search if trial.status == "finished")
     for status in ("waiting", "running"):
         assert tally.of(status) == [trial for trial in trials if trial.status == status]
     assert tally.open == sum(trial.open for trial in trials)
@@ -34,6 +33,8 @@ def _agrees(tally: Tally, history: History) -> None:
     for trial in search:
         assert tally.runs(trial.number) == history.replicates(trial.number)
     for stratum in leaderboard.strata(history):
+        assert tally.finished(stratum) == sum(one.stratum == stratum and one.status == "finished" for one in search)
+        assert tally.field(stratum) == leaderboard.field(history, stratum)
         assert tally.best(stratum) is next(iter(leaderboard.ranked(history, stratum)), None)
 
 
@@ -59,13 +60,3 @@ def test_it_agrees_with_the_history_after_each_event(mode: str, monkeypatch: pyt
     cut.replay(past[: len(past) // 2])
     assert cut.tally.of("waiting"), "trials that ran when the driver was lost wait"
     _agrees(cut.tally, cut.history)
-
-
-def test_finalists_are_those_of_the_leaderboard_after_each_event() -> None:
-    chosen = dataclasses.replace(BASE, confirm=2, trials=16)
-    events = Simulation(chosen).run().events
-    director = Director(chosen, STUDY.space)
-    for event in events:
-        director._fold(event)
-        for stratum in leaderboard.strata(director.history):
-            assert director.field(stratum) == leaderboard.field(director.history, stratum)
