@@ -432,8 +432,8 @@ def _looks(director: Director) -> Found:
         "director.next() with random draws, per proposal": _median(lambda: _place(director)),
         "Driver._wanted, each second": _median(lambda: Driver._wanted(me)),
         "Display.line, each 10 s": _median(display.line),
-        "leaderboard.finalists of 4 strata: director.next() while confirmation waits": _median(
-            lambda: [leaderboard.finalists(history, one, 3) for one in leaderboard.strata(history)]
+        "finalists of 4 strata: director.next() while confirmation waits": _median(
+            lambda: [director.tally.field(one) for one in leaderboard.strata(history)]
         ),
         "History.copy, once a driver": _median(history.copy, 1),
     }

@@ -42,8 +42,8 @@ class Tally:
         self._budget = self._history.budget
         self._runs: defaultdict[int, list[Trial]] = defaultdict(list)
         self._open: dict[int, Trial] = {}
-        self._known: dict[int, tuple[str, int]] = {}
-        """Each trial's status and number of reports when it was looked at last."""
+        self._known: dict[int, tuple[str, int, float]] = {}
+        """Each trial's status, budget spent and seconds when it was looked at last."""
         self._finished: defaultdict[str, list[tuple[Any, Trial]]] = defaultdict(list)
         """The search trials of each stratum that have finished, best first, after their places."""
         for trial in self._history.trials.values():
@@ -60,16 +60,16 @@ class Tally:
             self._look(self._history.trials[number])
 
     def _look(self, trial: Trial) -> None:
-        before, seen = self._known.get(trial.number, ("", 0))
+        before, spent, seconds = self._known.get(trial.number, ("", 0, 0.0))
         if not before and trial.kind == "search":
             self.searched[trial.stratum] += 1
         elif not before and trial.of is not None:
             self._runs[trial.of].append(trial)
-        for at in range(seen, len(trial.reports)):
-            report, past = trial.reports[at], trial.reports[at - 1] if at else None
-            self.seconds += report.seconds - (past.seconds if past else 0.0)
-            self.spent += self._history.spent(report) - (self._history.spent(past) if past else 0)
-        self._known[trial.number] = trial.status, len(trial.reports)
+        last = trial.reports[-1] if trial.reports else None
+        known = (trial.status, self._history.spent(last) if last else 0, last.seconds if last else 0.0)
+        self._known[trial.number] = known
+        self.spent += known[1] - spent
+        self.seconds += known[2] - seconds
         if trial.status == before:
             return
         if before:
