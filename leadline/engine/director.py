@@ -24,7 +24,6 @@ from leadline.engine.observations import Outcome
 from leadline.engine.recorded_params import changed, unlike
 from leadline.engine.scheduler import Scheduler
 from leadline.engine.search import Search, Space, seed_of
-from leadline.engine.tally import Tally
 from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
 from leadline.ledger.events import (
@@ -46,6 +45,7 @@ from leadline.ledger.history import UNCOUNTED, History, Trial
 from leadline.ledger.race import next_runner
 from leadline.ledger.reader import uncollected
 from leadline.ledger.settings import Settings
+from leadline.ledger.tally import Tally
 from leadline.ledger.wording import REPEATS, last_line, spans
 from leadline.ledger.worth import LEAST_FINISHED, LEAST_RUNS, MORE_TRIALS, worth
 from leadline.measure import Measure, Report

@@ -24,6 +24,7 @@ from leadline.measure import PART, Measure, sign
 from leadline.plain import plural
 
 __all__ = [
+    "Rank",
     "besides",
     "best_trivial",
     "board",
@@ -53,6 +54,8 @@ __all__ = [
     "wanted",
 ]
 
+Rank = tuple[int, int, float, int]
+"""What the search trials of a stratum are ordered by, best first; its end is the trial's number."""
 BRIEF = 160
 """The number of characters of a failure's last line that are shown among the marks."""
 
@@ -81,7 +84,7 @@ def objective(history: History) -> str:
     return metric_name(history.settings.metric)
 
 
-def place(history: History, trial: Trial) -> tuple[int, int, float, int]:
+def place(history: History, trial: Trial) -> Rank:
     """Returns the key that orders the search trials of a stratum; the smallest is the best."""
     value = _sign(history) * trial.value(objective(history))
     if trial.status == "failed" or (trial.reports and not math.isfinite(value)):

@@ -2,28 +2,31 @@
 
 It is a file for a log viewer, and a few lines for a status message. Columns are separated by `|`,
 because Ray's log viewer collapses spaces; it also takes what follows a percent sign for a comment.
-The lines of trials without news are kept, so that a new text costs only what has changed since the
-last one, a sort and a join.
+The lines of trials without news are kept, and their order, so that a new text costs only what has
+changed since the last one, and a join.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 import textwrap
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leadline.ledger import leaderboard
 from leadline.ledger.events import BaselineScored, Closed, Event, Opened
 from leadline.ledger.history import History, Trial
+from leadline.ledger.leaderboard import Rank
 from leadline.ledger.leaderboard_table import against, bounds, number
 from leadline.ledger.ranges import legend, words
+from leadline.ledger.tally import Tally
 from leadline.ledger.wording import utc
 from leadline.plain import plural
 
-__all__ = ["Board", "Place", "gpu_memory", "pace", "states"]
+__all__ = ["Board", "Place", "gpu_memory", "pace"]
 
 MOST = 20_000
 """The most trials of a stratum that are listed.
@@ -34,6 +37,8 @@ MARKS = 400
 """The number of characters of a trial's marks that are shown."""
 _RUNNING = ("trial", "attempt", "stratum", "spent", "value", "samples/s", "host", "process", "GPU", "node", "searched")
 """The columns of the trials that run."""
+STATES = ("waiting", "running", "finished", "stopped", "failed")
+"""The states of a trial, in the order in which they are told."""
 _EVERY = (Opened, Closed, BaselineScored)
 """The classes of events that may change the line of any trial."""
 
@@ -77,12 +82,6 @@ def gpu_memory(trial: Trial) -> float:
     return trial.reports[-1].facts.get("gpu_memory", math.nan) if trial.reports else math.nan
 
 
-def states(history: History) -> dict[str, int]:
-    """Returns the number of search trials in each state."""
-    found = Counter(trial.status for trial in history.trials.values() if trial.kind == "search")
-    return {state: found[state] for state in ("waiting", "running", "finished", "stopped", "failed")}
-
-
 class Board:
     """The leaderboard of a history that moves on.
 
@@ -96,8 +95,11 @@ class Board:
         self.history = history
         self._name = name
         self._storage = storage
-        self._lines: dict[int, tuple[tuple[int, int, float, int], str]] = {}
-        self._order: dict[str, list[Trial]] = {}
+        self._tally = Tally(history)
+        self._lines: dict[int, str] = {}
+        self._places: dict[int, Rank] = {}
+        self._order: defaultdict[str, list[Rank]] = defaultdict(list)
+        """The places of each stratum's search trials, in order; each ends in the trial's number."""
         self._settled: tuple[int, list[str]] | None = None
         """The number of replicates that the finalists need, and the table of those confirmed.
 
@@ -106,47 +108,62 @@ class Board:
 
     def touch(self, event: Event) -> None:
         """Forgets what an event may have changed; the history has just taken that event."""
+        self._tally.take(event)
         if isinstance(event, _EVERY):
             self._lines.clear()
+            self._places.clear()
+            self._order.clear()
             self._settled = None
         elif trial := self.history.trials.get(getattr(event, "trial", -1)):
             self._lines.pop(trial.number, None)
+            if self._places and trial.kind == "search":
+                self._put(trial)
             if trial.kind == "replicate" or not trial.open:
                 self._settled = None
-        self._order.clear()
+
+    def _put(self, trial: Trial) -> None:
+        """Puts a trial to its place among those of its stratum."""
+        order = self._order[trial.stratum]
+        if (before := self._places.get(trial.number)) is not None:
+            del order[bisect.bisect_left(order, before)]
+        found = self._places[trial.number] = leaderboard.place(self.history, trial)
+        bisect.insort(order, found)
 
     def ranked(self, stratum: str) -> list[Trial]:
         """Returns the search trials of a stratum, best first, as `leaderboard.ranked` does."""
-        if not self._order:
-            order: dict[str, list[Trial]] = {stratum: [] for stratum in leaderboard.strata(self.history)}
-            for trial in self.history.trials.values():
-                if trial.kind == "search":
-                    self._line(trial)
-                    order[trial.stratum].append(trial)
-            for found in order.values():
-                found.sort(key=lambda trial: self._lines[trial.number][0])
-            self._order = order
+        return [self.history.trials[place[-1]] for place in self._ranked(stratum)]
+
+    def _ranked(self, stratum: str) -> list[Rank]:
+        if not self._places:
+            for trial in self.history.search_trials():
+                found = self._places[trial.number] = leaderboard.place(self.history, trial)
+                self._order[trial.stratum].append(found)
+            for order in self._order.values():
+                order.sort()
         return self._order[stratum]
 
     def best(self, stratum: str) -> Trial | None:
         """Returns the best trial of a stratum; None where none has a finite value."""
-        first = self.ranked(stratum)[:1]
-        return first[0] if first and math.isfinite(first[0].value(leaderboard.objective(self.history))) else None
+        ranked = self._ranked(stratum)
+        first = self.history.trials[ranked[0][-1]] if ranked else None
+        return first if first and math.isfinite(first.value(leaderboard.objective(self.history))) else None
 
     def running(self) -> list[Trial]:
         """Returns the trials that hold a place, replicates included."""
-        return [trial for trial in self.history.trials.values() if trial.status == "running"]
+        return self._tally.of("running")
+
+    def states(self) -> dict[str, int]:
+        """Returns the number of search trials in each state."""
+        return {state: self._tally.states["search", state] for state in STATES}
 
     def progress(self) -> str:
         """Returns in one line how many trials are in each state."""
-        history = self.history
-        found = states(history)
-        counts = ", ".join(f"{count} {state}" for state, count in found.items() if count)
-        runs = [trial for trial in history.trials.values() if trial.kind == "replicate"]
-        confirming = f"; confirming {sum(not run.open for run in runs)} of {self._settle()[0]}" if runs else ""
-        return (
-            f"{sum(found.values())} of {plural(history.settings.trials, 'trial')} ({counts or 'none yet'}){confirming}"
-        )
+        tally, trials = self._tally, plural(self.history.settings.trials, "trial")
+        counts = ", ".join(f"{count} {state}" for state, count in self.states().items() if count)
+        confirming = ""
+        if tally.begun("replicate"):
+            confirming = f"; confirming {tally.ended('replicate')} of {self._settle()[0]}"
+        return f"{tally.begun('search')} of {trials} ({counts or 'none yet'}){confirming}"
 
     def summary(self) -> list[str]:
         """Returns a line for each stratum with its best trial so far."""
@@ -231,7 +248,9 @@ class Board:
 
     def _settle(self) -> tuple[int, list[str]]:
         if self._settled is None:
-            self._settled = leaderboard.wanted(self.history), self._confirmed()
+            fields = [self._tally.field(stratum) for stratum in leaderboard.strata(self.history)]
+            wanted = sum(leaderboard.paid(self.history, finalists) for finalists in fields)
+            self._settled = wanted, self._confirmed() if self._tally.begun("replicate") else []
         return self._settled
 
     def _confirmed(self) -> list[str]:
@@ -249,21 +268,20 @@ class Board:
         return lines
 
     def _stratum(self, stratum: str) -> Iterable[str]:
-        history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
+        history, metric, order = self.history, leaderboard.objective(self.history), self._ranked(stratum)
         yield f"{history.settings.stratify or 'stratum'} {stratum}: {plural(len(order), 'trial')}, best first"
         for line in leaderboard.rivals(history, stratum, metric):
             value = line.metrics[metric]
             yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)
         yield _row("place", "trial", "status", "value", "interval", "n", history.settings.unit, "marks")
-        for index, trial in enumerate(order[:MOST], 1):
-            yield f"{index} | {self._lines[trial.number][1]}"
+        for index, found in enumerate(order[:MOST], 1):
+            yield f"{index} | {self._line(history.trials[found[-1]])}"
         if order[MOST:]:
             yield f"and {len(order) - MOST} more"
 
-    def _line(self, trial: Trial) -> tuple[tuple[int, int, float, int], str]:
+    def _line(self, trial: Trial) -> str:
         if (known := self._lines.get(trial.number)) is None:
-            history = self.history
-            known = self._lines[trial.number] = leaderboard.place(history, trial), _row(*_cells(history, trial))
+            known = self._lines[trial.number] = _row(*_cells(self.history, trial))
         return known
 
 

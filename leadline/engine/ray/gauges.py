@@ -14,7 +14,7 @@ from ray.util.metrics import Gauge
 
 from leadline.ledger import leaderboard
 from leadline.ledger.history import Trial
-from leadline.ledger.leaderboard_text import Board, gpu_memory, pace, states
+from leadline.ledger.leaderboard_text import Board, gpu_memory, pace
 
 __all__ = ["Gauges", "export_often"]
 
@@ -68,7 +68,7 @@ class Gauges:
             board: the sweep's state.
             rungs: the number of trials that have reached each rung, by stratum.
         """
-        for state, count in states(board.history).items():
+        for state, count in board.states().items():
             self._set("trials", count, state=state)
         for stratum in leaderboard.strata(board.history):
             self._best(board, stratum)

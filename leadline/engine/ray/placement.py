@@ -487,7 +487,7 @@ class Placement:
         return trains and bool(live.on(leaving) or live.led_from in leaving)
 
     def _waiting(self) -> int:
-        return sum(trial.status == "waiting" for trial in self.director.history.trials.values())
+        return len(self.director.tally.of("waiting"))
 
     def _waiting_for_leaving(self) -> bool:
         """Whether a trial waits while a node goes away; it comes before those that train there."""

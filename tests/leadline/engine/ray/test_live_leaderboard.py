@@ -12,7 +12,7 @@ from leadline.engine.ray.gauges import Gauges
 from leadline.engine.ray.live_leaderboard import LiveLeaderboard
 from leadline.ledger import leaderboard
 from leadline.ledger.history import History
-from leadline.ledger.leaderboard_text import Board, Place, gpu_memory, pace, states
+from leadline.ledger.leaderboard_text import Board, Place, gpu_memory, pace
 from leadline.ledger.ranges import LEGEND, words
 from tests.leadline.dashboard_job import MIDDLE, STORAGE, Played
 from tests.leadline.ray_head import head, until
@@ -90,7 +90,7 @@ def test_the_summary_is_one_line_for_each_stratum_with_what_must_be_known() -> N
         f"level 1: trial {first.number}, error {value:.4g} ({interval}, n 4, running at {first.step} of 9)"
     )
     assert board.summary()[0].endswith("marks: behind 1 of 1 trivial (zero), plateau: body")
-    ended = states(found.history)
+    ended = board.states()
     assert board.progress() == f"{sum(ended.values())} of 12 trials (4 running, {ended['stopped']} stopped)"
     assert Board(played(3).director.history, "demo").summary() == ["level 1: no value yet", "level 2: no value yet"]
 

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from leadline.engine.director import Director
-from leadline.engine.tally import Tally
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Event
 from leadline.ledger.history import History
+from leadline.ledger.tally import Tally
 from tests.leadline.engine.test_director import BASE, Simulation
 from tests.leadline.toy_study import STUDY
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict
-from typing import Any
 
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Closed, Event, Opened
@@ -44,7 +43,7 @@ class Tally:
         self._open: dict[int, Trial] = {}
         self._known: dict[int, tuple[str, int, float]] = {}
         """Each trial's status, budget spent and seconds when it was looked at last."""
-        self._finished: defaultdict[str, list[tuple[Any, Trial]]] = defaultdict(list)
+        self._finished: defaultdict[str, list[tuple[leaderboard.Rank, Trial]]] = defaultdict(list)
         """The search trials of each stratum that have finished, best first, after their places."""
         for trial in self._history.trials.values():
             self._look(trial)
