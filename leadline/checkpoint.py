@@ -26,8 +26,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
 from leadline.errors import ConfigError
 from leadline.markup import harmless, table, with_interval
 from leadline.measure import Report
@@ -87,6 +85,8 @@ def _size(fingerprint: Any) -> int:
 
 def _bytes_of(state: Any) -> bytes:
     """A state as a checkpoint's file holds it."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -94,6 +94,8 @@ def _bytes_of(state: Any) -> bytes:
 
 def _state_of(content: bytes) -> Any:
     """The state that a checkpoint's file holds."""
+    import torch
+
     return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
 
 

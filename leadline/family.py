@@ -12,10 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from leadline.config import ConfigError, TrialConfig, make
 from leadline.curriculum import Curriculum
@@ -23,8 +20,13 @@ from leadline.errors import in_one_line
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.plain import type_of
-from leadline.task import Split, Task
-from leadline.training.guards.guard import Guard
+
+if TYPE_CHECKING:  # a command line is read, and refused, without torch, which takes a second to import
+    import torch
+    from torch import Tensor, nn
+
+    from leadline.task import Split, Task
+    from leadline.training.guards.guard import Guard
 
 __all__ = ["Family"]
 
@@ -246,6 +248,8 @@ class Family(ABC, Generic[C]):
             ConfigError: beginning with `model`, if `model` returns none, or one that the weights do
                 not fit.
         """
+        from torch import nn
+
         model = self.model(config)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"model: expected a torch.nn.Module (got {type_of(model)})")

@@ -22,21 +22,23 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from leadline.curriculum import StageClock
 from leadline.errors import ConfigError
 from leadline.measure import Measure
 from leadline.plain import type_of
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
 __all__ = ["Batch", "Perturbation", "Split", "Task", "check_tensors"]
 
-Batch = dict[str, Tensor]
+Batch: TypeAlias = "dict[str, Tensor]"
 """Tensors by name that share their leading dimension, the rows of the batch."""
 
 Split = Literal["train", "validation", "test"]
@@ -53,6 +55,8 @@ def check_tensors(given: Mapping[str, Tensor], place: str) -> None:
     Raises:
         ConfigError: naming the method, and the name whose value is no tensor.
     """
+    from torch import Tensor
+
     if not isinstance(given, Mapping) or not given:
         got = "an empty mapping" if isinstance(given, Mapping) else type_of(given)
         raise ConfigError(f"{place}: expected tensors by name (got {got})")

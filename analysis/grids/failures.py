@@ -24,7 +24,7 @@ from leadline.ledger.leaderboard import is_oracle
 from leadline.measure import Measure
 from leadline.statistics import mean_over_units
 from leadline.task import Split
-from trainables.arc_hrm import metrics as of_arc_hrm
+from trainables.arc_hrm import scoring as of_arc_hrm
 from trainables.arc_hrm.model import ArcHRM
 from trainables.grids.grid import Grid, crop
 from trainables.grids.rules.registry import RULES
@@ -35,7 +35,7 @@ from trainables.puzzles.puzzle import I64, PAD, Boards, Mask
 from trainables.puzzles.rules import GridRules
 from trainables.puzzles.scoring import Array, by_unit, divided
 from trainables.puzzles.votes import Answer, passed, ranked
-from trainables.recursive import metrics as of_recursive
+from trainables.recursive import scoring as of_recursive
 from trainables.recursive.model import RecursiveNet
 
 __all__ = ["Bin", "Example", "Failures", "Judged", "failures", "judge", "questioned"]

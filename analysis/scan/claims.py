@@ -18,8 +18,9 @@ from leadline.statistics import lacking
 from trainables.scan.grammar import ACTIONS, SPECIALS, WORDS
 from trainables.scan.presets import LOGGED_RESULTS as LOGGED
 from trainables.scan.presets import STEPS, logged
+from trainables.scan.shape import Shape
 from trainables.scan.task import network
-from trainables.scan.transformer import Shape, parameter_count
+from trainables.scan.transformer import parameter_count
 
 __all__ = ["CLAIMS"]
 

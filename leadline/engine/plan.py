@@ -14,12 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from leadline import cpus
 from leadline.admission import BuiltData, built
 from leadline.config import BUDGET_FIELDS, ConfigError, TrialConfig, to_dict
-from leadline.engine import memory_check, mirror
+from leadline.engine import mirror
 from leadline.engine.director import Assignment, Director
 from leadline.engine.search import SPACE, Space
 from leadline.engine.space_text import fields_in_words, searched, space_text
@@ -34,7 +32,6 @@ from leadline.ledger.settings import Settings
 from leadline.plain import plural, whole
 from leadline.retention import MOST_KEPT
 from leadline.storage import Folder
-from leadline.training.loop import Loop
 
 __all__ = [
     "check_fits",
@@ -72,6 +69,8 @@ def fitting(cpus_per_trial: float, gpus_per_trial: float, workers: int) -> int:
     Raises:
         ConfigError: if not even one does.
     """
+    import torch
+
     usable = cpus.usable()
     gpus = torch.cuda.device_count()
     if cpus_per_trial * workers > usable:
@@ -245,6 +244,8 @@ def check_memory(settings: Settings, space: Space, checkpoint: int) -> str:
     Raises:
         ConfigError: naming the micro-batch that would fit, or else the batch.
     """
+    from leadline.engine import memory_check
+
     family, at_once = settings.model_family(), at_a_time(settings)
     configs = _by_stratum(settings, space)
     limit = memory_check.limit_of(settings, at_once)
@@ -338,6 +339,8 @@ def _seconds_per_step(family: Family[Any], config: TrialConfig, data: Any) -> fl
     The trial is trained as it is and stopped early. The first steps are not timed, because they
     include the choice of a micro-batch and the checks that are made once in a trial.
     """
+    from leadline.training.loop import Loop
+
     loop = Loop(family, config, data)
     marks: list[tuple[float, ...]] = []
     for stop in (min(UNTIMED_STEPS, config.steps - 1), UNTIMED_STEPS + TIMED_STEPS):
@@ -443,6 +446,10 @@ def describe(
         opening: the manifest of the driver that would begin.
         changed: why the sweep would not go on bit for bit as before.
     """
+    import torch
+
+    from leadline.engine import memory_check
+
     family = settings.model_family()
     begun = History.of(past).trials.values()
     by_stratum = _by_stratum(settings, space)

@@ -24,8 +24,8 @@ from leadline.plain import number, plural, text, type_of, whole
 from leadline.retention import kept
 from leadline.task import check_tensors
 from leadline.training import allocator
-from leadline.training.guards import every_guard
 from leadline.training.guards.guard import Interval, generators_kept, gpus
+from leadline.training.guards.standard import every_guard
 from leadline.training.micro_batch import fastest
 from leadline.training.step import Trainer, World
 from leadline.training.validation import Validation

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import torch
-from torch.utils.checkpoint import checkpoint
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["PRECISION", "RECOMPUTE", "Precision", "mixed", "through"]
 
@@ -42,6 +42,8 @@ def mixed(precision: Precision, device: torch.device) -> contextlib.AbstractCont
     Evaluation uses the same context, so that a score is that of the model as it was trained and
     will be used; families whose scores are differences of nearly equal numbers leave it out.
     """
+    import torch
+
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -57,6 +59,9 @@ def through(block: Callable[..., T], *inputs: Any, again: bool) -> T:
         inputs: what it is called with.
         again: whether its inside is computed again.
     """
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
     if not (again and torch.is_grad_enabled()):
         return block(*inputs)
     found: T = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from leadline.measure import Measure
 from leadline.task import Split
-from trainables.arc_hrm.metrics import labels_of, score_answers
+from trainables.arc_hrm.scoring import labels_of, score_answers
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import PAD
 from trainables.puzzles.votes import predicted_passes

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-import torch
-from torch import nn
 
 from leadline.config import TrialConfig
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
 from leadline.plain import plural
-from leadline.task import Split
-from leadline.training.guards.guard import Guard
-from trainables.arc_hrm import baselines
 from trainables.arc_hrm.config import ArcHRMConfig
-from trainables.arc_hrm.guards import NearConstant
-from trainables.arc_hrm.metrics import METRICS, answers
-from trainables.arc_hrm.model import ArcHRM, network
+from trainables.arc_hrm.metrics import METRICS
 from trainables.arc_hrm.presets import PRESETS
-from trainables.arc_hrm.task import ArcHRMTask
-from trainables.puzzles import audit
 from trainables.puzzles.config import BOARD_HELP
-from trainables.puzzles.data import PuzzleData, build
 from trainables.puzzles.puzzle import PAD
+
+if TYPE_CHECKING:  # what trains is imported where it trains: see `Family`
+    import torch
+    from torch import nn
+
+    from leadline.task import Split
+    from leadline.training.guards.guard import Guard
+    from trainables.arc_hrm.model import ArcHRM
+    from trainables.arc_hrm.task import ArcHRMTask
+    from trainables.puzzles.data import PuzzleData
 
 __all__ = ["ARC_HRM", "AnsweredBoard", "ArcHRMFamily"]
 
@@ -86,6 +86,8 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         Raises:
             ConfigError: if there are not so many boards.
         """
+        from trainables.puzzles.data import build
+
         return build(config)
 
     def audit(self, config: ArcHRMConfig, data: PuzzleData) -> list[Finding]:
@@ -95,24 +97,34 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
         share of PAD among the labels, tasks that the network cannot tell apart, and fields without
         effect.
         """
+        from trainables.puzzles import audit
+
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
         return [*audit.audit(data), *_padding(data), *_unnamed_tasks(config, data), *idle]
 
     def baselines(self, config: ArcHRMConfig, data: PuzzleData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the puzzle's predictors without a trained parameter, and all PAD."""
+        from trainables.arc_hrm import baselines
+
         return baselines.baselines(data, split, config.votes)
 
     def task(self, config: ArcHRMConfig, data: PuzzleData, device: torch.device) -> ArcHRMTask:
         """Returns a fresh task."""
+        from trainables.arc_hrm.task import ArcHRMTask
+
         return ArcHRMTask(config, data, device)
 
     def model(self, config: ArcHRMConfig) -> ArcHRM:
         """Returns the untrained network, on the CPU."""
+        from trainables.arc_hrm.model import network
+
         return network(config)
 
     def guards(self, config: ArcHRMConfig) -> Sequence[Guard]:
         """Returns the guard on answers that hardly depend on the board."""
+        from trainables.arc_hrm.guards import NearConstant
+
         return [NearConstant()]
 
     def predict(self, model: nn.Module, inputs: Any, config: ArcHRMConfig) -> AnsweredBoard:
@@ -128,7 +140,9 @@ class ArcHRMFamily(Family[ArcHRMConfig]):
             ConfigError: beginning with `inputs`, if it is no such board, or has no demonstrations
                 where the network looks at them.
         """
-        net, puzzle = cast(ArcHRM, model), config.puzzle
+        from trainables.arc_hrm.scoring import answers
+
+        net, puzzle = cast("ArcHRM", model), config.puzzle
         rows = config.read(inputs)
         board = rows["inputs"]
         found = answers(net, rows, next(net.parameters()).device)

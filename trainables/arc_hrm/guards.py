@@ -10,7 +10,7 @@ import numpy as np
 from leadline.finding import Finding
 from leadline.training.guards.aside import aside
 from leadline.training.guards.guard import Guard, Interval, News
-from trainables.arc_hrm.metrics import answers
+from trainables.arc_hrm.scoring import answers
 from trainables.arc_hrm.task import ArcHRMTask
 from trainables.puzzles.puzzle import I64
 

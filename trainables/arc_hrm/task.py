@@ -15,8 +15,8 @@ from leadline.task import Batch, Split, Task
 from leadline.training.clipping import clip_at_step
 from trainables.arc_hrm.config import ArcHRMConfig
 from trainables.arc_hrm.losses import IGNORED, targets, terms
-from trainables.arc_hrm.metrics import passes, read_of, score, score_known
 from trainables.arc_hrm.model import ArcHRM, Thought, network
+from trainables.arc_hrm.scoring import passes, read_of, score, score_known
 from trainables.puzzles.data import PuzzleData, Sampler
 from trainables.puzzles.puzzle import I64
 from trainables.puzzles.scoring import of_units, strata

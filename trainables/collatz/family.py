@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from leadline.config import TrialConfig
 from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
-from leadline.task import Split
-from trainables.collatz import audit, baselines
 from trainables.collatz.config import CollatzConfig
-from trainables.collatz.data import CollatzData, build
 from trainables.collatz.metrics import METRICS
-from trainables.collatz.model import LyapunovNet, network
-from trainables.collatz.prediction import PredictedStep, read_number, values
 from trainables.collatz.presets import PRESETS
-from trainables.collatz.task import CollatzTask
+
+if TYPE_CHECKING:  # what trains is imported where it trains: see `Family`
+    import torch
+    from torch import nn
+
+    from leadline.task import Split
+    from trainables.collatz.data import CollatzData
+    from trainables.collatz.model import LyapunovNet
+    from trainables.collatz.prediction import PredictedStep
+    from trainables.collatz.task import CollatzTask
 
 __all__ = ["COLLATZ", "CollatzFamily"]
 
@@ -64,6 +65,8 @@ class CollatzFamily(Family[CollatzConfig]):
 
     def build_data(self, config: CollatzConfig) -> CollatzData:
         """Builds the orbits of the five groups and the random pool."""
+        from trainables.collatz.data import build
+
         return build(config.pool, config.data_seed, config.guard, config.population, config.extra_orbits, config.orbits)
 
     def audit(self, config: CollatzConfig, data: CollatzData) -> list[Finding]:
@@ -71,18 +74,26 @@ class CollatzFamily(Family[CollatzConfig]):
 
         The check is exact: it covers every row, and the private numbers of validation and test.
         """
+        from trainables.collatz import audit
+
         return audit.audit(data)
 
     def baselines(self, config: CollatzConfig, data: CollatzData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the formulas, a constant and the oracle at the configuration's lookahead."""
+        from trainables.collatz import baselines
+
         return baselines.baselines(data, config.lookahead, split, config.common)
 
     def task(self, config: CollatzConfig, data: CollatzData, device: torch.device) -> CollatzTask:
         """Returns a fresh task."""
+        from trainables.collatz.task import CollatzTask
+
         return CollatzTask(config, data, device)
 
     def model(self, config: CollatzConfig) -> LyapunovNet:
         """Returns the untrained network, on the CPU."""
+        from trainables.collatz.model import network
+
         return network(config)
 
     def predict(self, model: nn.Module, inputs: Any, config: CollatzConfig) -> PredictedStep:
@@ -96,6 +107,8 @@ class CollatzFamily(Family[CollatzConfig]):
         Raises:
             ConfigError: beginning with `inputs`, for anything else.
         """
+        from trainables.collatz.prediction import read_number, values
+
         return values(model, read_number(inputs), config)
 
     def example(self, config: CollatzConfig) -> int:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from leadline.config import TrialConfig
 from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
-from leadline.task import Split
-from leadline.training.guards.guard import Guard
-from trainables.physics import audit, baselines
 from trainables.physics.config import DATA_FIELDS, PhysicsConfig
-from trainables.physics.data import Prepared, prepare
-from trainables.physics.guards import Swamped, WrongNumbers
 from trainables.physics.metrics import METRICS
-from trainables.physics.model import Transformer, network
-from trainables.physics.prediction import PredictedFrames, example, predicted
 from trainables.physics.presets import PRESETS
-from trainables.physics.task import PhysicsTask
+
+if TYPE_CHECKING:  # what trains is imported where it trains: see `Family`
+    import torch
+    from torch import nn
+
+    from leadline.task import Split
+    from leadline.training.guards.guard import Guard
+    from trainables.physics.data import Prepared
+    from trainables.physics.model import Transformer
+    from trainables.physics.prediction import PredictedFrames
+    from trainables.physics.task import PhysicsTask
 
 __all__ = ["PHYSICS", "PhysicsFamily"]
 
@@ -60,26 +60,38 @@ class PhysicsFamily(Family[PhysicsConfig]):
 
     def build_data(self, config: PhysicsConfig) -> Prepared:
         """Simulates the episodes of all splits and scores the trivial predictors."""
+        from trainables.physics.data import prepare
+
         return prepare(config)
 
     def audit(self, config: PhysicsConfig, data: Prepared) -> list[Finding]:
         """Checks that no episode and no world of one split is in another."""
+        from trainables.physics import audit
+
         return audit.audit(data.physics, config.width_of_randomisation * (config.randomised > 0))
 
     def baselines(self, config: PhysicsConfig, data: Prepared, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors that learn nothing, and the oracles."""
+        from trainables.physics import baselines
+
         return baselines.baselines(data, split)
 
     def task(self, config: PhysicsConfig, data: Prepared, device: torch.device) -> PhysicsTask:
         """Returns a fresh task."""
+        from trainables.physics.task import PhysicsTask
+
         return PhysicsTask(config, data, device)
 
     def model(self, config: PhysicsConfig) -> Transformer:
         """Returns the untrained network, on the CPU; its units come with the weights."""
+        from trainables.physics.model import network
+
         return network(config)
 
     def guards(self, config: PhysicsConfig) -> Sequence[Guard]:
         """Returns guards on physics terms that read the wrong numbers or swamp the data term."""
+        from trainables.physics.guards import Swamped, WrongNumbers
+
         return (WrongNumbers(), Swamped())
 
     def predict(self, model: nn.Module, inputs: Any, config: PhysicsConfig) -> PredictedFrames:
@@ -96,10 +108,14 @@ class PhysicsFamily(Family[PhysicsConfig]):
         Raises:
             ConfigError: beginning with `inputs`, for anything else.
         """
+        from trainables.physics.prediction import predicted
+
         return predicted(model, inputs, config)
 
     def example(self, config: PhysicsConfig) -> dict[str, Any]:
         """Returns a ball thrown upwards from the middle of the box, and others beside it."""
+        from trainables.physics.prediction import example
+
         return example(config)
 
 

@@ -11,7 +11,8 @@ from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import I64, PAD, U8, Boards, Puzzle
 from trainables.puzzles.scoring import Array, by_unit
 from trainables.puzzles.votes import predicted_passes
-from trainables.recursive.metrics import LADDER, probed, rung
+from trainables.recursive.metrics import LADDER, rung
+from trainables.recursive.scoring import probed
 
 __all__ = ["baselines", "score"]
 

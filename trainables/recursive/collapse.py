@@ -6,57 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leadline.measure import Measure, Metric
+from leadline.measure import Measure
 from leadline.statistics import mean_over_units
 from trainables.puzzles.puzzle import Boards
 from trainables.puzzles.scoring import Array, by_unit
-from trainables.recursive.metrics import PROBED, UNIT, judged, parts, shown, tensors, think
+from trainables.recursive.metrics import PROBED
 from trainables.recursive.model import ETRM
+from trainables.recursive.scoring import judged, parts, shown, tensors, think
 
-__all__ = ["COLLAPSE", "collapse"]
+__all__ = ["collapse"]
 
 ROUNDING = 1e-12
 """The variance that rounding in float32 leaves, as a share of the mean square."""
-
-COLLAPSE = (
-    Metric(
-        "context_spread",
-        "max",
-        "boards",
-        f"variance of the context between boards, as a share of its mean square, on at most {PROBED} boards; "
-        "0: collapsed, the encoder says the same of all",
-        role="descriptive",
-        optional=True,
-    ),
-    Metric(
-        "context_between",
-        "max",
-        "boards",
-        f"variance of the context between tasks over that within them, on at most {PROBED} boards; "
-        "by chance (tasks - 1) / (boards - tasks); where the puzzle names a board's task and some have several boards",
-        role="descriptive",
-        optional=True,
-    ),
-    Metric(
-        "exact_exchanged",
-        "min",
-        UNIT,
-        "share of boards that are right although each is shown the demonstrations of the next; "
-        "at chance: they decide; as high as exact: they are not used",
-        role="descriptive",
-        optional=True,
-    ),
-    Metric(
-        "chance",
-        "min",
-        UNIT,
-        "chance level of exact_exchanged: what it is where every board is answered as its demonstrations say, "
-        "as the next board's rule may have the same answer; of ARC's tasks, which are no functions, the share "
-        "of boards whose next is of the same task",
-        role="descriptive",
-        optional=True,
-    ),
-)
 
 
 @torch.no_grad()

@@ -15,8 +15,9 @@ from trainables.puzzles.scoring import divided
 from trainables.recursive.collapse import collapse
 from trainables.recursive.config import ETRMConfig
 from trainables.recursive.encoder import Encoded
+from trainables.recursive.metrics import START_STEPS
 from trainables.recursive.model import ETRM, Rollout
-from trainables.recursive.start import START_STEPS, RecursiveData
+from trainables.recursive.start import RecursiveData
 from trainables.recursive.task import RecursiveTask
 
 __all__ = ["ETRMTask"]

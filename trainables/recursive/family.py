@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from leadline.config import ConfigError, TrialConfig
 from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
-from leadline.task import Split
-from leadline.training.guards.guard import Guard
-from trainables.puzzles import audit
 from trainables.puzzles.config import BOARD_HELP
-from trainables.puzzles.data import build
-from trainables.recursive import baselines
-from trainables.recursive.collapse import COLLAPSE
 from trainables.recursive.config import ETRMConfig, HRMConfig, RecursiveConfig, TRMConfig
-from trainables.recursive.encoder_task import ETRMTask
-from trainables.recursive.guards import Contradiction, StarvedEncoder
-from trainables.recursive.metrics import METRICS, halting_step, tensors, think
-from trainables.recursive.model import RecursiveNet, network
+from trainables.recursive.metrics import COLLAPSE, METRICS, START_STEPS
 from trainables.recursive.presets import ETRM_PRESETS, HRM_PRESETS, TRM_PRESETS
-from trainables.recursive.start import START_STEPS, RecursiveData, audit_start, fits, read_start
-from trainables.recursive.task import RecursiveTask
+
+if TYPE_CHECKING:  # what trains is imported where it trains: see `Family`
+    import torch
+    from torch import Tensor, nn
+
+    from leadline.task import Split
+    from leadline.training.guards.guard import Guard
+    from trainables.recursive.encoder_task import ETRMTask
+    from trainables.recursive.model import RecursiveNet
+    from trainables.recursive.start import RecursiveData
+    from trainables.recursive.task import RecursiveTask
 
 __all__ = [
     "ETRM_FAMILY",
@@ -117,6 +115,9 @@ class RecursiveFamily(Family[C], Generic[C]):
             ConfigError: if there are not so many boards, or the start is not there or of another
                 architecture.
         """
+        from trainables.puzzles.data import build
+        from trainables.recursive.start import RecursiveData, read_start
+
         start = read_start(self, config, self.decoders)
         return RecursiveData(**vars(build(config)), start=start)
 
@@ -126,6 +127,9 @@ class RecursiveFamily(Family[C], Generic[C]):
         The findings are on the overlap up to symmetry, whether every board has one solution, fields
         without effect, and what the start was trained on.
         """
+        from trainables.puzzles import audit
+        from trainables.recursive.start import audit_start
+
         unused = config.unused()
         idle = [Finding("unused_fields", False, len(unused), f"{'; '.join(unused)}.")] if unused else []
         found = [*audit.audit(data), *idle]
@@ -133,6 +137,8 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def baselines(self, config: C, data: RecursiveData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores the predictors without a trained parameter, and the solver as the oracle."""
+        from trainables.recursive import baselines
+
         return baselines.baselines(data, split, config.votes)
 
     def task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
@@ -141,15 +147,21 @@ class RecursiveFamily(Family[C], Generic[C]):
         Raises:
             ConfigError: if the start is of another architecture.
         """
+        from trainables.recursive.start import fits
+
         if data.start is not None:
             fits(data.start, config)
         return self._task(config, data, device)
 
     def _task(self, config: C, data: RecursiveData, device: torch.device) -> RecursiveTask:
+        from trainables.recursive.task import RecursiveTask
+
         return RecursiveTask(config, data, device)
 
     def model(self, config: C) -> RecursiveNet:
         """Returns the untrained network, on the CPU."""
+        from trainables.recursive.model import network
+
         return network(config)
 
     def predict(self, model: nn.Module, inputs: Any, config: C) -> FilledBoard:
@@ -166,7 +178,11 @@ class RecursiveFamily(Family[C], Generic[C]):
         Raises:
             ConfigError: beginning with `inputs`, if it is no such board.
         """
-        net, puzzle = cast(RecursiveNet, model), config.puzzle
+        import torch
+
+        from trainables.recursive.scoring import halting_step, tensors, think
+
+        net, puzzle = cast("RecursiveNet", model), config.puzzle
         rows = config.read(inputs)
         if config.task_embedding and puzzle.identifiers > 1 and not (isinstance(inputs, Mapping) and "task" in inputs):
             raise ConfigError("inputs: needs `task`, the name of the task whose embedding answers")
@@ -184,6 +200,8 @@ class RecursiveFamily(Family[C], Generic[C]):
 
     def guards(self, config: C) -> Sequence[Guard]:
         """Returns the guard on boards that slots go on with, where they do."""
+        from trainables.recursive.guards import Contradiction
+
         return (Contradiction(),) if config.rollout == "serial_act" else ()
 
     def checkpoint_bytes(self, config: C) -> int:
@@ -240,10 +258,14 @@ class ETRMFamily(RecursiveFamily[ETRMConfig]):
     presets: ClassVar[Mapping[str, Callable[[float], TrialConfig]]] = ETRM_PRESETS
 
     def _task(self, config: ETRMConfig, data: RecursiveData, device: torch.device) -> ETRMTask:
+        from trainables.recursive.encoder_task import ETRMTask
+
         return ETRMTask(config, data, device)
 
     def guards(self, config: ETRMConfig) -> Sequence[Guard]:
         """Returns also the guard on an encoder that starves, unless it is not to be trained."""
+        from trainables.recursive.guards import StarvedEncoder
+
         own = () if config.freeze_encoder or config.task_embedding else (StarvedEncoder(),)
         return (*super().guards(config), *own)
 

@@ -19,7 +19,6 @@ from leadline.checkpoint import Checkpoint, DamagedCheckpoint, checkpoints_at
 from leadline.config import ConfigError
 from leadline.family import Family
 from leadline.finding import Finding
-from leadline.measure import Metric
 from leadline.storage import Folder, StorageError
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import Puzzle
@@ -27,7 +26,7 @@ from trainables.puzzles.rules import GridRules
 from trainables.recursive.config import ETRMConfig, RecursiveConfig, TRMConfig
 from trainables.recursive.model import PUZZLE, RecursiveNet
 
-__all__ = ["START_STEPS", "RecursiveData", "Start", "audit_start", "fits", "read_start"]
+__all__ = ["RecursiveData", "Start", "audit_start", "fits", "read_start"]
 
 ARCHITECTURE = (
     "task",
@@ -60,15 +59,6 @@ CONTEXT = (
     "encoding",
 )
 """Those that decide what stands ahead of the board."""
-START_STEPS = Metric(
-    "start_steps",
-    "min",
-    "optimizer steps",
-    "optimizer steps that the checkpoint had which a trial began with (`start`); no part of its budget",
-    role="descriptive",
-    optional=True,
-)
-"""What a start brought, beside what a trial spends itself."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from trainables.puzzles.puzzle import I64
 from trainables.puzzles.scoring import of_units, strata
 from trainables.recursive import act, perturb
 from trainables.recursive.config import RecursiveConfig
-from trainables.recursive.metrics import CLEAN, passes, probed, score, score_clean, tensors
+from trainables.recursive.metrics import CLEAN
 from trainables.recursive.model import PUZZLE, RecursiveNet, Rollout, network, puzzle_parameters
 from trainables.recursive.optim import EMA, AdamATan2, SignSGD, schedule
 from trainables.recursive.rollout import Judged, active, judge, terms
+from trainables.recursive.scoring import passes, probed, score, score_clean, tensors
 from trainables.recursive.start import RecursiveData
 
 __all__ = ["RecursiveTask"]

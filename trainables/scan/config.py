@@ -15,8 +15,8 @@ from leadline.curriculum import Curriculum, Stages, Vocabulary
 from leadline.training.precision import PRECISION, RECOMPUTE, Precision
 from trainables.scan.rule_split import check_cells
 from trainables.scan.rules import DEFAULT, GROUPS, combination, group
+from trainables.scan.shape import Shape
 from trainables.scan.splits import NAMES
-from trainables.scan.transformer import Shape
 
 __all__ = ["VOCABULARY", "ScanConfig"]
 

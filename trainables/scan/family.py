@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from leadline.config import TrialConfig
 from leadline.curriculum import Curriculum
 from leadline.family import Family
 from leadline.finding import Finding
 from leadline.measure import Measure, Metric
-from leadline.task import Split
-from leadline.training.guards.guard import Guard
-from trainables.scan import audit, baselines
 from trainables.scan.config import ScanConfig
-from trainables.scan.data import ScanData, build
-from trainables.scan.guards import BANDS, BeyondReach, ForgottenSteps
 from trainables.scan.metrics import METRICS
-from trainables.scan.prediction import Answer, answer
 from trainables.scan.presets import PRESETS
-from trainables.scan.rule_audit import collapsed_swaps, unchanged_targets
-from trainables.scan.task import ScanTask, network
+
+if TYPE_CHECKING:  # what trains is imported where it trains: see `Family`
+    import torch
+    from torch import nn
+
+    from leadline.task import Split
+    from leadline.training.guards.guard import Guard
+    from trainables.scan.data import ScanData
+    from trainables.scan.prediction import Answer
+    from trainables.scan.task import ScanTask
 
 __all__ = ["SCAN", "ScanFamily"]
 
@@ -60,6 +59,8 @@ class ScanFamily(Family[ScanConfig]):
 
     def build_data(self, config: ScanConfig) -> ScanData:
         """Builds the commands, and their answers under every rule."""
+        from trainables.scan.data import build
+
         return build(config.split, config.data_seed, config.rule_names, config.held_cells)
 
     def audit(self, config: ScanConfig, data: ScanData) -> list[Finding]:
@@ -67,18 +68,27 @@ class ScanFamily(Family[ScanConfig]):
 
         The log's pooled split is refused, unless `protocol` is that of the log.
         """
+        from trainables.scan import audit
+        from trainables.scan.rule_audit import collapsed_swaps, unchanged_targets
+
         return [*audit.audit(data, config.protocol), unchanged_targets(data), collapsed_swaps(data)]
 
     def baselines(self, config: ScanConfig, data: ScanData, split: Split) -> dict[str, dict[str, Measure]]:
         """Scores predictors that learn nothing, and the interpreter as the oracle."""
+        from trainables.scan import baselines
+
         return baselines.baselines(config, data, split)
 
     def task(self, config: ScanConfig, data: ScanData, device: torch.device) -> ScanTask:
         """Returns a fresh task."""
+        from trainables.scan.task import ScanTask
+
         return ScanTask(config, data, device)
 
     def model(self, config: ScanConfig) -> nn.Module:
         """Returns the untrained network, on the CPU."""
+        from trainables.scan.task import network
+
         return network(config)
 
     def guards(self, config: ScanConfig) -> Sequence[Guard]:
@@ -86,6 +96,8 @@ class ScanFamily(Family[ScanConfig]):
 
         A network that trains under changed rules is no plain one.
         """
+        from trainables.scan.guards import BANDS, BeyondReach, ForgottenSteps
+
         plain = not any(stage.numbers["modified"] for stage in config.curriculum.stages)
         reach = [BeyondReach(config.split)] if plain and config.split in BANDS else []
         return [ForgottenSteps(), *reach]
@@ -102,6 +114,8 @@ class ScanFamily(Family[ScanConfig]):
         Raises:
             ConfigError: beginning with `inputs`, for anything else.
         """
+        from trainables.scan.prediction import answer
+
         return answer(model, inputs, config.beam)
 
     def example(self, config: ScanConfig) -> str:

@@ -185,7 +185,7 @@ def test_a_word_taken_back_is_no_finding(history: History) -> None:
 
 
 def test_every_guard_has_its_own_advice() -> None:
-    from leadline.training.guards import every_guard
+    from leadline.training.guards.standard import every_guard
 
     names = [guard.name for guard in every_guard()]
     assert [

@@ -10,8 +10,8 @@ import torch
 
 from leadline.config import ConfigError
 from trainables.arc_hrm.family import ARC_HRM
-from trainables.arc_hrm.metrics import answers, read_of
 from trainables.arc_hrm.model import parameter_count
+from trainables.arc_hrm.scoring import answers, read_of
 from trainables.arc_hrm.task import ArcHRMTask
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.grids import DEMO_INPUTS, DEMO_LABELS

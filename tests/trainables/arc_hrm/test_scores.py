@@ -16,7 +16,7 @@ from trainables.arc_hrm import baselines
 from trainables.arc_hrm.family import ARC_HRM
 from trainables.arc_hrm.guards import NearConstant, spread
 from trainables.arc_hrm.losses import IGNORED
-from trainables.arc_hrm.metrics import score_answers
+from trainables.arc_hrm.scoring import score_answers
 from trainables.puzzles.data import PuzzleData
 from trainables.puzzles.puzzle import I64, PAD, Boards
 from trainables.puzzles.sudoku import Sudoku

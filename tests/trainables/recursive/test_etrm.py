@@ -27,8 +27,8 @@ from trainables.recursive.config import TRMConfig
 from trainables.recursive.encoder import Encoded
 from trainables.recursive.encoder_task import ETRMTask
 from trainables.recursive.family import ETRM_FAMILY
-from trainables.recursive.metrics import judged, parts, think
 from trainables.recursive.model import ETRM, Context, Shape, network
+from trainables.recursive.scoring import judged, parts, think
 from trainables.recursive.start import RecursiveData
 
 SMALL: dict[str, Any] = {

@@ -18,8 +18,8 @@ from trainables.recursive import losses
 from trainables.recursive.baselines import baselines
 from trainables.recursive.config import ETRMConfig, TRMConfig
 from trainables.recursive.family import ETRM_FAMILY, TRM_FAMILY
-from trainables.recursive.metrics import exponents, probed, score, tensors
 from trainables.recursive.model import RecursiveNet, network
+from trainables.recursive.scoring import exponents, probed, score, tensors
 
 SMALL: dict[str, Any] = {
     "task": "rules",

@@ -11,7 +11,7 @@ import torch
 from leadline.config import ConfigError
 from leadline.training.loop import Loop
 from trainables.recursive.family import ETRM_FAMILY, HRM_FAMILY, TRM_FAMILY, FilledBoard, RecursiveFamily
-from trainables.recursive.metrics import score
+from trainables.recursive.scoring import score
 
 SMALL: dict[str, Any] = {
     "train_boards": 1000,

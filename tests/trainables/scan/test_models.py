@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.scan.lstm import AttentionLSTM, LoggedLSTM
-from trainables.scan.transformer import Shape, Transformer, parameter_count
+from trainables.scan.shape import Shape
+from trainables.scan.transformer import Transformer, parameter_count
 
 WORDS, RULES, ACTIONS = 17, 12, 10
 NETWORKS: dict[str, Callable[[], nn.Module]] = {

@@ -19,12 +19,12 @@ from leadline.family import Family
 from leadline.finding import Finding
 from leadline.storage import Folder
 from leadline.task import Batch, Task
-from leadline.training.guards import every_guard
 from leadline.training.guards.gradients import GradientCoverage
 from leadline.training.guards.guard import APART, LOOKS, Guard, Interval, News, looks_at
 from leadline.training.guards.no_op import NoOpStage, NoOpTerm
 from leadline.training.guards.perturbation import EffectivePerturbation
 from leadline.training.guards.sensitivity import InputSensitivity
+from leadline.training.guards.standard import every_guard
 from leadline.training.loop import Loop
 from tests.leadline.toy import TOY
 from tests.leadline.training.guards.faulty import FAULTY, config, fired, run
