@@ -4,7 +4,7 @@
 
 takes a few minutes, and needs Chromium or Chrome (`tests.browser` finds it). The sweeps are made
 up: the real director and a real ledger of the lookahead study in four strata, with values in place
-of training; rungs stop trials, and two finalists of each stratum are trained again five times.
+of training; rungs stop trials, and the four best of each stratum race for ten confirmation runs.
 Each page is opened three times in a browser of its own, from its file.
 
 first       from the start of loading to the first contentful paint, which has the answer.

@@ -417,9 +417,10 @@ def _over(director: Director) -> float:
     Three trials a stratum are to be confirmed.
     """
     asked = director.settings
-    director.settings = dataclasses.replace(asked, trials=len(director.history.trials), confirm=3, replicates=5)
+    chosen = dataclasses.replace(asked, trials=len(director.history.trials), confirm=3, replicates=5)
+    director.settings = director.history.opened = chosen
     spent = _median(lambda: _place(director))
-    director.settings = asked
+    director.settings = director.history.opened = asked
     return spent
 
 

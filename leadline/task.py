@@ -266,6 +266,8 @@ class Task(ABC):
             TypeError: if the output is no tensor. A family whose model returns something else
                 overrides this method; until then the guard says that it is not applicable.
         """
+        from torch import Tensor
+
         if not isinstance(output, Tensor):
             raise TypeError(f"predictions: the model returns {type(output).__name__}; say what of it counts")
         return output

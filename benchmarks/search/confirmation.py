@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from benchmarks.search.simulator import Leadline, simulate
 from benchmarks.search.tables import named, regret
-from leadline.ledger.race import FIELD, Racer, next_runner
+from leadline.ledger.race import Racer, field_size, next_runner
 
 __all__ = ["RULES", "main"]
 
@@ -85,7 +85,7 @@ def in_full(seen: Seen, confirm: int) -> Named:
 
 def race(seen: Seen, confirm: int = 2, at_once: int = 1) -> Named:
     """Runs `leadline.ledger.race`; with several at once, a run ends before the next begins."""
-    field = seen.first(FIELD * confirm)
+    field = seen.first(field_size(confirm))
     runs: dict[int, list[float]] = {place: [] for place in field}
     training: list[int] = []
     while True:

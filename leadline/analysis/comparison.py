@@ -39,7 +39,7 @@ class Finalist:
         label: its name for readers, of sweep and stratum.
         sweep: the sweep that it belongs to.
         trial: the finalist itself.
-        among: how many finalists of the stratum were confirmed.
+        among: how many finalists of the stratum raced.
     """
 
     label: str
@@ -58,7 +58,7 @@ class Finalist:
         found = leaderboard.confirmed(sweep.history, stratum)
         if not found:
             raise ConfigError(f"{label}: none of its trials has been confirmed, so there is nothing to compare")
-        return Finalist(label, sweep, found[0], len(found))
+        return Finalist(label, sweep, found[0], len(leaderboard.field(sweep.history, stratum)))
 
     @property
     def runs(self) -> list[Trial]:
@@ -144,7 +144,7 @@ def compare(
     counts = len(chosen[0]), len(chosen[1])
     few = lacking(min(counts), n, unit, max(arm.sweep.settings.least_units for arm in (a, b)))
     if max(a.among, b.among) > 1:
-        notes.append(f"A was chosen among {a.among} finalists, B among {b.among}, by validation of the same runs")
+        notes.append(f"A was chosen among {a.among} finalists, B among {b.among}, by validation, its search included")
     notes += _informed(a, b)
     return Comparison(
         a=a.side(chosen[0]),

@@ -26,6 +26,7 @@ from leadline.engine.scheduler import Scheduler
 from leadline.engine.search import Search, Space, seed_of
 from leadline.engine.warning_counts import WarningCounts
 from leadline.ledger import leaderboard
+from leadline.ledger.confirmed import cut_short
 from leadline.ledger.events import (
     Audited,
     BaselineScored,
@@ -558,10 +559,10 @@ class Director:
             return None
         for stratum in self._search:
             trials = [trial for trial in self.history.search_trials() if trial.stratum == stratum]
-            runs = [trial for trial in trials if self.history.replicates(trial.number)]
+            runs = [trial for trial in trials if self.tally.runs(trial.number)]
             leading = runs[:1] or leaderboard.finalists(self.history, stratum, 1)
             if sum(trial.status == "finished" for trial in trials) >= LEAST_FINISHED and leading:
-                done = len(self.history.replicates(leading[0].number))
+                done = len(self.tally.runs(leading[0].number))
                 if done < min(LEAST_RUNS, self.settings.replicates):
                     return self._replicate(leading[0], done)
         return None
@@ -612,18 +613,16 @@ class Director:
         ongoing = self.running() + ([] if self.stopping else self.tally.of("waiting"))
         searched = {trial.stratum for trial in ongoing if trial.kind == "search"}
         for stratum in [stratum for stratum in leaderboard.strata(self.history) if stratum not in searched]:
-            finalists = self.tally.field(stratum)
-            racers = [leaderboard.racer(self.history, trial, self.tally.runs(trial.number)) for trial in finalists]
-            place = None
-            if racers:
-                place = next_runner(racers, leaderboard.paid(self.history, finalists), self.settings.replicates)
+            racers = self.tally.racers(stratum)
+            place = next_runner(racers, leaderboard.paid(self.history, racers), self.settings.replicates)
             if place is not None:
-                runs = self.tally.runs(finalists[place].number)
-                for run in [run for run in runs if leaderboard.cut_short(self.history, run)]:
-                    reason = f"trial {finalists[place].number} is a finalist at {self.history.budget} too"
+                finalist = self.tally.field(stratum)[place]
+                runs = self.tally.runs(finalist.number)
+                if run := next((run for run in runs if cut_short(self.history, run)), None):
+                    reason = f"trial {finalist.number} is a finalist at {self.history.budget} too"
                     self._judged(run, Decision("continue", reason))
                     return run
-                return self._replicate(finalists[place], len(runs))
+                return self._replicate(finalist, len(runs))
         return None
 
     def _record_proposal(

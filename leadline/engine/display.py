@@ -146,7 +146,7 @@ class Display:
         tally = self._director.tally
         states = {state: count for (kind, state), count in sorted(tally.states.items()) if kind == "search" and count}
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
-        confirming = f"; confirming {tally.ended('replicate')}/{self._wanted()}" if tally.begun("replicate") else ""
+        confirming = "; confirming {}/{}".format(*tally.confirming()) if tally.begun("replicate") else ""
         settings = self._director.settings
         return (
             f"[{_clock(time.monotonic() - self._began)}, {self._time_left()} of training left] {self._name}: "
@@ -183,14 +183,9 @@ class Display:
         spent = [history.spent(trial.reports[-1]) if trial.reports else 0 for trial in ongoing]
         to_come = max(0, settings.trials - tally.searched.total())
         search = sum(max(0.0, each - part) for part in spent) + each * to_come
-        planned = max(self._wanted(), settings.confirm * settings.replicates * len(settings.strata))
-        return search + max(0, planned - tally.ended("replicate")) * settings.budget
-
-    def _wanted(self) -> int:
-        """The confirmation runs that the present finalists get."""
-        history = self._director.history
-        fields = [self._director.tally.field(stratum) for stratum in leaderboard.strata(history)]
-        return sum(leaderboard.paid(history, finalists) for finalists in fields)
+        ended, total = tally.confirming()
+        planned = max(total, settings.confirm * settings.replicates * len(settings.strata) if to_come else 0)
+        return search + max(0, planned - ended) * settings.budget
 
     def _headings(self) -> list[str]:
         settings = self._director.settings

@@ -120,6 +120,8 @@ class Observations:
         """Takes the end of a trial; of one that did not finish, its last report is enough."""
         one = self._observed[number]
         one.outcome = outcome
+        if outcome == "failed":
+            self._ranking.pop(number, None)  # it never has a rank
         if outcome != "finished":
             one.curve = [] if outcome == "infeasible" else one.curve[-1:]
         self._lines, self._ranks = {}, None

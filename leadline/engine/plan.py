@@ -25,7 +25,7 @@ from leadline.errors import calling
 from leadline.family import Family
 from leadline.ledger.events import Event
 from leadline.ledger.history import History, Trial
-from leadline.ledger.race import FIELD
+from leadline.ledger.race import field_size
 from leadline.ledger.ranges import Range
 from leadline.ledger.rungs import judges
 from leadline.ledger.settings import Settings
@@ -527,7 +527,9 @@ def _confirmed(settings: Settings) -> str:
     runs, seeds = settings.confirm * settings.replicates, plural(settings.replicates, "fresh seed")
     if settings.confirm < 2:
         return f"{settings.confirm} per stratum, {seeds} each"
-    return f"the {settings.confirm * FIELD} best of each stratum race for {runs} runs, {seeds} or more for the first"
+    return (
+        f"the {field_size(settings.confirm)} best of each stratum race for {runs} runs, {seeds} or more for the first"
+    )
 
 
 def _rungs(settings: Settings) -> list[str]:

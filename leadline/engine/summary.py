@@ -16,6 +16,7 @@ from leadline.engine.director import Director
 from leadline.engine.tensorboard_files import TensorBoardFiles
 from leadline.engine.waiting import waiting
 from leadline.ledger import leaderboard
+from leadline.ledger.confirmed import cut_short
 from leadline.ledger.history import Trial
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.leaderboard_table import leaderboard_table
@@ -145,7 +146,10 @@ class Summary:
         history = self._history
         chosen = [trial for stratum in leaderboard.strata(history) for trial in leaderboard.field(history, stratum)]
         lost = [
-            run for trial in chosen for run in history.replicates(trial.number) if run.status in ("failed", "stopped")
+            run
+            for trial in chosen
+            for run in history.replicates(trial.number)
+            if run.status in ("failed", "stopped") and not cut_short(history, run)
         ]
         return [f"unconfirmed  replicate {run.number} of trial {run.of}: {last_line(run.reason)}" for run in lost]
 

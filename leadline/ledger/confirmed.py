@@ -23,6 +23,7 @@ __all__ = [
     "Luck",
     "confirmation",
     "counts",
+    "cut_short",
     "exact",
     "finished",
     "lost",
@@ -92,13 +93,19 @@ def missing(history: History, trial: Trial, name: str, unit: str = "units") -> s
 def lost(history: History, trial: Trial, name: str) -> list[str]:
     """Returns a finalist's replicates without a finite score on every unit.
 
-    They are given as in `replicate 43 failed`.
+    They are given as in `replicate 43 failed`. One that was cut short is none of them.
     """
     words = {"failed": "failed", "stopped": "was stopped", "running": "is still running", "waiting": "is waiting"}
-    runs = history.replicates(trial.number)
+    runs = [run for run in history.replicates(trial.number) if not cut_short(history, run)]
     ended = [f"replicate {run.number} {words[run.status]}" for run in runs if run.status != "finished"]
     found = [(run.number, _unfit(run.measure(name))) for run in finished(history, trial)]
     return ended + [f"the score of replicate {number} {words}" for number, words in found if words]
+
+
+def cut_short(history: History, run: Trial) -> bool:
+    """Returns whether a replicate ended only because its budget was shorter; not if it diverged."""
+    sound = not run.reports or math.isfinite(run.value(f"validation/{history.settings.metric}"))
+    return run.status == "stopped" and run.budget < history.budget and sound
 
 
 def _unfit(score: Measure | None) -> str:

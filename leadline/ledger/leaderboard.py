@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from leadline.admission import is_oracle
-from leadline.ledger.confirmed import confirmation, counts, finished, luck, versus
+from leadline.ledger.confirmed import confirmation, counts, cut_short, finished, luck, scores, versus
 from leadline.ledger.history import UNCOUNTED, Baseline, History, Trial
 from leadline.ledger.layout import trial_folder
-from leadline.ledger.race import FIELD, Racer
+from leadline.ledger.race import Racer, field_size, needed
 from leadline.ledger.ranges import edges
 from leadline.ledger.verdicts import Comparison, Verdict
 from leadline.measure import PART, Measure, sign
@@ -31,13 +31,14 @@ __all__ = [
     "confirmation",
     "confirmations",
     "confirmed",
+    "confirming",
     "contrary",
     "counts",
-    "cut_short",
     "field",
     "finalists",
     "is_oracle",
     "luck",
+    "made",
     "marks",
     "metric_name",
     "objective",
@@ -51,7 +52,6 @@ __all__ = [
     "rivals",
     "strata",
     "versus_trivial",
-    "wanted",
 ]
 
 Rank = tuple[int, int, float, int]
@@ -291,24 +291,34 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
     ]
 
 
-def wanted(history: History) -> int:
-    """Returns how many confirmation runs the present finalists need."""
-    return sum(paid(history, field(history, stratum)) for stratum in strata(history))
+def confirming(history: History) -> tuple[int, int]:
+    """Returns how many runs of the present finalists have ended, and of how many at least."""
+    fields = [field(history, stratum) for stratum in strata(history)]
+    return made([[racer(history, trial, history.replicates(trial.number)) for trial in one] for one in fields], history)
 
 
-def paid(history: History, finalists: Sequence[Trial]) -> int:
-    """Returns how many confirmation runs the finalists of a stratum get."""
-    return min(history.settings.confirm, len(finalists)) * history.settings.replicates
+def made(races: Iterable[Sequence[Racer]], history: History) -> tuple[int, int]:
+    """Returns how many runs of these races, one a stratum, have ended, and of how many at least."""
+    ended = total = 0
+    for racers in races:
+        ended += sum(len(racer.runs) for racer in racers)
+        total += sum(racer.held for racer in racers) + needed(
+            racers, paid(history, racers), history.settings.replicates
+        )
+    return ended, total
+
+
+def paid(history: History, racers: Sequence[Racer]) -> int:
+    """Returns how many confirmation runs the finalists of a stratum get: see `next_runner`."""
+    return min(history.settings.confirm, len(racers)) * history.settings.replicates
 
 
 def field(history: History, stratum: str, among: Iterable[Trial] | None = None) -> list[Trial]:
     """Returns the finalists that begin a stratum's race, the best of the search first.
 
-    With one to confirm it is the search's winner; with more, `FIELD` times as many begin. See
-    `finalists` for `among`.
+    With one to confirm it is the search's winner. See `finalists` for `among`.
     """
-    confirm = history.settings.confirm
-    return finalists(history, stratum, confirm * FIELD if confirm > 1 else confirm, among)
+    return finalists(history, stratum, field_size(history.settings.confirm), among)
 
 
 def racer(history: History, trial: Trial, runs: Sequence[Trial]) -> Racer:
@@ -318,12 +328,6 @@ def racer(history: History, trial: Trial, runs: Sequence[Trial]) -> Racer:
     values = [direction * run.value(metric) if run.status == "finished" else math.inf for run in found if not run.open]
     ended = tuple(value if math.isfinite(value) else math.inf for value in values)
     return Racer(direction * trial.value(metric), ended, len(found) - len(ended))
-
-
-def cut_short(history: History, run: Trial) -> bool:
-    """Returns whether a replicate ended only because its budget was shorter; not if it diverged."""
-    sound = not run.reports or math.isfinite(run.value(objective(history)))
-    return run.status == "stopped" and run.budget < history.budget and sound
 
 
 def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Comparison]:
@@ -337,11 +341,12 @@ def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Com
 
 
 def confirmed(history: History, stratum: str) -> list[Trial]:
-    """Returns the finalists of a stratum with a finished replicate, as they stand in their race.
+    """Returns the finalists of a stratum that are scored on test, as they stand in their race.
 
     That goes by their scores on validation; those of test choose nothing.
     """
-    found = [trial for trial in field(history, stratum) if finished(history, trial)]
+    test = f"test/{history.settings.metric}"
+    found = [trial for trial in field(history, stratum) if scores(history, trial, test)]
     return sorted(found, key=lambda trial: racer(history, trial, history.replicates(trial.number)).mean)
 
 

@@ -100,11 +100,9 @@ class Board:
         self._places: dict[int, Rank] = {}
         self._order: defaultdict[str, list[Rank]] = defaultdict(list)
         """The places of each stratum's search trials, in order; each ends in the trial's number."""
-        self._settled: tuple[int, list[str]] | None = None
-        """The number of replicates that the finalists need, and the table of those confirmed.
-
-        They are as they were when a trial last ended; None where they must be computed again.
-        """
+        self._settled: list[str] | None = None
+        """The table of confirmed finalists, as it was when a trial last ended; None where it must
+        be made anew."""
 
     def touch(self, event: Event) -> None:
         """Forgets what an event may have changed; the history has just taken that event."""
@@ -162,7 +160,7 @@ class Board:
         counts = ", ".join(f"{count} {state}" for state, count in self.states().items() if count)
         confirming = ""
         if tally.begun("replicate"):
-            confirming = f"; confirming {tally.ended('replicate')} of {self._settle()[0]}"
+            confirming = "; confirming {} of {}".format(*tally.confirming())
         return f"{tally.begun('search')} of {trials} ({counts or 'none yet'}){confirming}"
 
     def summary(self) -> list[str]:
@@ -200,7 +198,7 @@ class Board:
         if history.opened is None:
             return f"{self._name}: nothing recorded yet\n"
         lines = [*self._head(time.time() if now is None else now), *self._running(places or {})]
-        lines += [*legend(lines), *self._settle()[1]]
+        lines += [*legend(lines), *self._settle()]
         for stratum in leaderboard.strata(history):
             lines += ["", *self._stratum(stratum)]
         return "\n".join(lines) + "\n"
@@ -246,11 +244,9 @@ class Board:
             )
         return lines if len(lines) > 3 else []
 
-    def _settle(self) -> tuple[int, list[str]]:
+    def _settle(self) -> list[str]:
         if self._settled is None:
-            fields = [self._tally.field(stratum) for stratum in leaderboard.strata(self.history)]
-            wanted = sum(leaderboard.paid(self.history, finalists) for finalists in fields)
-            self._settled = wanted, self._confirmed() if self._tally.begun("replicate") else []
+            self._settled = self._confirmed() if self._tally.begun("replicate") else []
         return self._settled
 
     def _confirmed(self) -> list[str]:

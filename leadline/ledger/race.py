@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["FIELD", "Racer", "next_runner"]
+__all__ = ["Racer", "field_size", "needed", "next_runner"]
 
 FIELD = 2
 """How many finalists begin for each that is paid for: more were no better in the simulator."""
@@ -47,21 +47,39 @@ class Racer:
         return len(self.runs) + self.running
 
 
+def field_size(confirm: int) -> int:
+    """Returns how many finalists begin for so many that are paid for; one alone does not race."""
+    return confirm * FIELD if confirm > 1 else confirm
+
+
+def needed(racers: Sequence[Racer], paid: int, replicates: int) -> int:
+    """Returns how many more runs there are at least; see `next_runner` for the arguments."""
+    if not racers:
+        return 0
+    leader = min(racers, key=lambda racer: racer.mean)
+    own = max(0, replicates - leader.held)
+    rivals = sum(math.isfinite(racer.mean) for racer in racers if racer is not leader)
+    return max(paid - sum(racer.held for racer in racers), own) if rivals else own
+
+
 def next_runner(racers: Sequence[Racer], paid: int, replicates: int) -> int | None:
     """Returns the place of the finalist that gets the next run; None where no more are needed.
 
     Args:
-        racers: the finalists, the best of the search first; at least one.
-        paid: how many runs all of them get. There are more only where the last of them put another
-            ahead, which then gets its own.
+        racers: the finalists, the best of the search first.
+        paid: how many runs all of them get. There are more only where others have had them: the
+            last of them may put another ahead, or a longer search bring one. There are fewer where
+            all but one have lost a run.
         replicates: how many the one that is ahead has at the end; the last runs are kept for it.
     """
+    left = needed(racers, paid, replicates)
+    if not left:
+        return None
     first = min(range(len(racers)), key=lambda place: racers[place].mean)
     leader = racers[first]
-    left = paid - sum(racer.held for racer in racers)
     others = [place for place in range(len(racers)) if place != first and math.isfinite(racers[place].mean)]
-    if not others or left <= max(replicates - leader.held, 0):
-        return first if leader.held < replicates else None
+    if left <= replicates - leader.held or not others:
+        return first
 
     def behind(place: int) -> float:
         """In standard errors, but for the scatter of one run, which all are taken to share."""

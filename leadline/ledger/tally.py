@@ -1,7 +1,6 @@
 """What is asked of a history at each turn of a sweep, kept from event to event.
 
-Nothing here depends on how many trials have ended: a proposal, a look for what waits and the line
-of progress cost the same at 100 trials and at 100,000.
+Counts, finalists and what waits or runs then cost the same at 100 trials and at 100,000.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections import Counter, defaultdict
 from leadline.ledger import leaderboard
 from leadline.ledger.events import Closed, Event, Opened
 from leadline.ledger.history import History, Trial
+from leadline.ledger.race import Racer
 
 __all__ = ["Tally"]
 
@@ -101,6 +101,14 @@ class Tally:
     def field(self, stratum: str) -> list[Trial]:
         """The finalists that begin a stratum's race, as `leaderboard.field` has them."""
         return leaderboard.field(self._history, stratum, (trial for _, trial in self._finished[stratum]))
+
+    def racers(self, stratum: str) -> list[Racer]:
+        """How far each of them has come."""
+        return [leaderboard.racer(self._history, trial, self.runs(trial.number)) for trial in self.field(stratum)]
+
+    def confirming(self) -> tuple[int, int]:
+        """How many confirmation runs have ended, and of how many: `leaderboard.confirming`."""
+        return leaderboard.made(map(self.racers, leaderboard.strata(self._history)), self._history)
 
     def best(self, stratum: str) -> Trial | None:
         """The best search trial of a stratum; if none has finished, the one that is ahead."""

@@ -108,7 +108,7 @@ def _confirmed(history: History, trial: Trial, label: str, unit: str) -> Answer:
 def _score(history: History, trial: Trial, unit: str) -> str:
     measure, runs = leaderboard.confirmation(history, trial), len(finished(history, trial))
     assert measure is not None, "a replicate has finished"
-    count = len(leaderboard.confirmed(history, trial.stratum))
+    count = len(leaderboard.field(history, trial.stratum))
     among = f", chosen among {count} by validation" if count > 1 else ""
     place = f"{history.settings.metric} on {measure.n} test {unit}, {plural(runs, 'replicate')}{among}"
     return f"trial {trial.number} confirmed at {interval(measure)} ({place})"

@@ -55,10 +55,9 @@ def incomplete(history: History) -> str:
         missing.append(
             f"{plural(len(unfinished), 'trial has', 'trials have')} not ended ({progress.counts(unfinished)})"
         )
-    wanted = leaderboard.wanted(history)
-    ended = sum(trial.kind == "replicate" and not trial.open for trial in history.trials.values())
-    if not missing and ended < wanted:
-        missing.append(f"{ended} of {plural(wanted, 'confirmation run has', 'confirmation runs have')} ended")
+    ended, total = leaderboard.confirming(history)
+    if not missing and ended < total:
+        missing.append(f"{ended} of {plural(total, 'confirmation run has', 'confirmation runs have')} ended")
     return "; ".join(missing)
 
 
@@ -196,7 +195,7 @@ def _confirmed(history: History, row: dict[str, Any], unit: str) -> tuple[str, .
         _against(history, trial, unit),
         _ends(row["low"], row["high"]),
         str(row["n"]),
-        f"{row['replicates']} of {history.settings.replicates}",
+        f"{row['replicates']}" + (f" of {history.settings.replicates}" if history.settings.confirm < 2 else ""),
         "; ".join(row["marks"]) or "-",
         number(trial.value(leaderboard.objective(history))),
         ", ".join(runs),

@@ -33,7 +33,7 @@ def of(history: History) -> answers.Answer:
 def test_the_answer_holds_value_units_replicates_and_the_paired_difference(history: History) -> None:
     answer = of(history)
     assert re.fullmatch(
-        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, chosen among 2 by validation\): "  # noqa: E501
+        rf"trial \d+ confirmed at {NUMBER} \[{NUMBER}, {NUMBER}\] \(hinge on 128 test orbits, 5 replicates, chosen among 3 by validation\): "  # noqa: E501
         r"for this model class and budget, better than the best trivial predictor there, sum of ln T\^k, at 0\.09 "
         rf"\(paired by orbits: {NUMBER} \[{NUMBER}, {NUMBER}\]\)\.",
         answer.sentence,

@@ -332,7 +332,7 @@ def test_equal_samples_are_the_last_count_at_which_all_reported(pair: tuple[Fina
     found = compare(a, b, "hinge", "validation", "samples")
     assert (found.at, found.notes[:1]) == (
         "9,600 samples",
-        ("A was chosen among 2 finalists, B among 2, by validation of the same runs",),
+        ("A was chosen among 3 finalists, B among 2, by validation, its search included",),
     )
     third = np.mean([run.reports[2].metrics["validation/hinge"].value for run in a.runs])
     second = np.mean([run.reports[1].metrics["validation/hinge"].value for run in b.runs])

@@ -74,7 +74,7 @@ def test_contents(source: str, finished: Path) -> None:
     headings = "The answer by lookahead,Confirmed from fresh seeds,Leaderboard,Trivial predictors,Learning curves,Early stopping,"  # noqa: E501
     headings += "Searched parameters,Importance,Parallel coordinates,Audits and guards,Cost,The log's headlines,Notes,Runs,Settings"  # noqa: E501
     facts = "constant,oracle: steps to 1 (not compared),no test row is among,with uncommitted changes,lookahead.py --seed 0,torch 2.13"  # noqa: E501
-    for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "5 of 5", "pool=64"]:
+    for words in [*headings.split(","), *facts.split(","), "worse than the cut-off", "5 replicates", "pool=64"]:
         assert words in text
     board = Sweep.open(finished).leaderboard()
     assert source.count("<tr") > len(board["rows"]) + len(board["confirmed"]) + len(board["baselines"])

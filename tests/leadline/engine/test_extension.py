@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution, distribution_to_json
 
@@ -19,10 +20,12 @@ from leadline.engine.director import Assignment, Director
 from leadline.engine.recorded_params import Recorded, changed
 from leadline.engine.search import Space
 from leadline.ledger import leaderboard
+from leadline.ledger.confirmed import cut_short, lost
 from leadline.ledger.events import Event, Reported
 from leadline.ledger.history import History
 from leadline.ledger.layout import trial_folder
 from leadline.ledger.settings import Settings
+from leadline.measure import Report
 from leadline.storage import Folder
 from tests.leadline.engine.test_director import BASE as WEIGHED
 from tests.leadline.engine.test_director import Simulation
@@ -102,6 +105,38 @@ def test_replicates_of_a_trial_that_is_no_finalist_any_more_stay() -> None:
     for run in others:
         assert (run.status, run.step, run.reason) == ("stopped", 9, "the budget of 9 has been raised to 27")
     assert len(history.replicates(min(finalists))) == BASE.replicates
+
+
+class _Scattered(Simulation):
+    """Values scatter from seed to seed, and from budget to budget."""
+
+    def report(self, assignment: Assignment, step: int) -> Report:
+        report = super().report(assignment, step)
+        key = [assignment.trial, step, *map(ord, str(self.director.settings.seed))]
+        more = float(np.random.default_rng(key).normal(scale=0.2)) if assignment.test else 0.0
+        metrics = {
+            name: dataclasses.replace(one, value=one.value + more, low=one.low + more, high=one.high + more)
+            for name, one in report.metrics.items()
+        }
+        return dataclasses.replace(report, metrics=metrics)
+
+
+def test_runs_of_the_shorter_budget_beyond_those_that_are_needed_are_not_lost_ones() -> None:
+    """The winner of a race may have had more runs than it needs, which do not go on."""
+    surplus = 0
+    for seed in range(12):
+        chosen = dataclasses.replace(WEIGHED, confirm=3, replicates=5, concurrent=4, seed=seed, trials=16)
+        before = _Scattered(chosen, seed).run().events
+        after = _Scattered(dataclasses.replace(chosen, budget=27), seed, past=before).run()
+        history = after.director.history
+        assert after.director.next() == "done"
+        for stratum in leaderboard.strata(history):
+            first = leaderboard.confirmed(history, stratum)[0]
+            runs = history.replicates(first.number)
+            assert sum(run.status == "finished" for run in runs) >= 5
+            surplus += any(cut_short(history, run) for run in runs)
+            assert lost(history, first, "test/error") == []
+    assert surplus, "there was nothing to see here"
 
 
 def test_before_the_first_new_report_nothing_is_confirmed() -> None:

@@ -97,3 +97,12 @@ def test_of_very_many_trials_the_newest_and_the_best_stay_ranked(monkeypatch: py
     assert list(known._ranking) == sorted(known._ranking)
     assert 1 in known._ranking
     assert known.params(0) == {"x": 0.0}, "what was left out is known all the same"
+
+
+def test_trials_that_failed_take_no_room_among_those_that_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "MOST_RANKED", 20)
+    known = Observations("min")
+    _finished(known, [float(number) for number in range(16)])
+    for number in range(16, 60):
+        _add(known, number, [], "failed")
+    assert sorted(_ranks(known.ranked())) == list(range(16))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from leadline.ledger.race import Racer, next_runner
+from leadline.ledger.race import Racer, needed, next_runner
 
 
 def _raced(racers: list[Racer], truth: Callable[[int], float], paid: int, replicates: int, at_once: int = 1) -> None:
@@ -17,6 +17,7 @@ def _raced(racers: list[Racer], truth: Callable[[int], float], paid: int, replic
     running: list[int] = []
     while True:
         chosen = next_runner(racers, paid, replicates)
+        assert (chosen is None) == (needed(racers, paid, replicates) == 0)
         if chosen is not None:
             racers[chosen] = dataclasses.replace(racers[chosen], running=racers[chosen].running + 1)
             running.append(chosen)
@@ -26,6 +27,10 @@ def _raced(racers: list[Racer], truth: Callable[[int], float], paid: int, replic
             ended = running.pop(0)
             one = racers[ended]
             racers[ended] = dataclasses.replace(one, runs=(*one.runs, truth(ended)), running=one.running - 1)
+
+
+def test_of_no_finalists_none_runs() -> None:
+    assert next_runner([], 10, 5) is None
 
 
 def test_one_finalist_gets_all_runs() -> None:

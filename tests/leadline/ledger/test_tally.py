@@ -32,6 +32,7 @@ def _agrees(tally: Tally, history: History) -> None:
         assert tally.ended(kind) == sum(trial.kind == kind and not trial.open for trial in trials)
     for trial in search:
         assert tally.runs(trial.number) == history.replicates(trial.number)
+    assert tally.confirming() == leaderboard.confirming(history)
     for stratum in leaderboard.strata(history):
         assert tally.finished(stratum) == sum(one.stratum == stratum and one.status == "finished" for one in search)
         assert tally.field(stratum) == leaderboard.field(history, stratum)
