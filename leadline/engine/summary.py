@@ -135,7 +135,8 @@ class Summary:
         history = self._history
         found = []
         for stratum in leaderboard.strata(history):
-            for trial in leaderboard.finalists(history, stratum, 1):
+            first = leaderboard.confirmed(history, stratum) or leaderboard.finalists(history, stratum, 1)
+            for trial in first[:1]:
                 where = f"{self._settings.stratify} {stratum}: " if self._settings.stratify else ""
                 checkpoint = f"{self._folder}/{trial_folder(trial.number)}/{trial.reports[-1].checkpoint}"
                 searched = f"{words(trial)}, " if trial.params else ""
