@@ -59,10 +59,12 @@ def through(block: Callable[..., T], *inputs: Any, again: bool) -> T:
         inputs: what it is called with.
         again: whether its inside is computed again.
     """
+    if not again:  # called for each block of each cycle, so that nothing is imported before
+        return block(*inputs)
     import torch
     from torch.utils.checkpoint import checkpoint
 
-    if not (again and torch.is_grad_enabled()):
+    if not torch.is_grad_enabled():
         return block(*inputs)
     found: T = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=True)
     return found
