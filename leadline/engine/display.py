@@ -184,7 +184,8 @@ class Display:
         to_come = max(0, settings.trials - tally.searched.total())
         search = sum(max(0.0, each - part) for part in spent) + each * to_come
         ended, total = tally.confirming()
-        planned = max(total, settings.confirm * settings.replicates * len(settings.strata) if to_come else 0)
+        searching = bool(ongoing or to_come)
+        planned = max(total, searching * settings.confirm * settings.replicates * len(settings.strata))
         return search + max(0, planned - ended) * settings.budget
 
     def _headings(self) -> list[str]:
