@@ -252,10 +252,14 @@ def test_an_exception_is_told_and_ends_the_command(tmp_path: Path) -> None:
 
 
 STUCK = (
-    f"{BEGIN}\nimport ctypes, subprocess\nwrite('child', subprocess.Popen(['sleep', '1000']).pid)\nwrite('ready')\n"
+    f"{BEGIN}\nimport ctypes, subprocess\nsignal.signal(signal.SIGINT, lambda number, frame: None)\n"
+    "write('child', subprocess.Popen(['sleep', '1000']).pid)\nwrite('ready')\n"
     "lock = ctypes.create_string_buffer(64)\nfor _ in range(2): ctypes.PyDLL(None).pthread_mutex_lock(lock)"
 )
-"""A driver that waits in C with the interpreter's lock held, so that no handler of it runs."""
+"""A driver that waits in C with the interpreter's lock held, so that no handler of it runs.
+
+The one that it has does nothing, as a signal may come before it waits.
+"""
 
 
 def child_of_the_driver(tmp_path: Path) -> psutil.Process:
