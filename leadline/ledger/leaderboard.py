@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from leadline.admission import is_oracle
@@ -340,24 +340,29 @@ def contrary(found: Comparison | None, others: Iterable[Comparison]) -> list[Com
     return [one for one in others if one.verdict is Verdict.WORSE]
 
 
-def confirmed(history: History, stratum: str) -> list[Trial]:
+def confirmed(history: History, stratum: str, finalists: Iterable[Trial] | None = None) -> list[Trial]:
     """Returns the finalists of a stratum that are scored on test, as they stand in their race.
 
-    That goes by their scores on validation; those of test choose nothing.
+    That goes by their scores on validation; those of test choose nothing. `finalists` are the
+    stratum's, where they are known.
     """
     test = f"test/{history.settings.metric}"
-    found = [trial for trial in field(history, stratum) if scores(history, trial, test)]
+    among = field(history, stratum) if finalists is None else finalists
+    found = [trial for trial in among if scores(history, trial, test)]
     return sorted(found, key=lambda trial: racer(history, trial, history.replicates(trial.number)).mean)
 
 
-def confirmations(history: History, only: str | None = None) -> list[dict[str, Any]]:
+def confirmations(
+    history: History, only: str | None = None, finalists: Callable[[str], Iterable[Trial]] | None = None
+) -> list[dict[str, Any]]:
     """Returns the rows of all confirmed finalists, best first within each stratum.
 
-    Where `only` names a stratum, the rows are of that one.
+    Where `only` names a stratum, the rows are of that one. `finalists` returns those of a stratum,
+    where they are known.
     """
     rows = []
     for stratum in strata(history) if only is None else [only]:
-        for trial in confirmed(history, stratum):
+        for trial in confirmed(history, stratum, finalists and finalists(stratum)):
             score = confirmation(history, trial)
             assert score is not None, "a replicate has finished"
             plain = {key: score.to_dict()[key] for key in ("value", "low", "high")}

@@ -250,7 +250,7 @@ class Board:
         return self._settled
 
     def _confirmed(self) -> list[str]:
-        rows = leaderboard.confirmations(self.history)
+        rows = leaderboard.confirmations(self.history, finalists=self._tally.field)
         if not rows:
             return []
         lines = ["", "confirmed: fresh seeds, on the test split, which the search has not seen"]
