@@ -38,7 +38,6 @@ __all__ = [
     "finalists",
     "is_oracle",
     "luck",
-    "made",
     "marks",
     "metric_name",
     "objective",
@@ -50,6 +49,7 @@ __all__ = [
     "ranked",
     "replicate_marks",
     "rivals",
+    "run_counts",
     "strata",
     "versus_trivial",
 ]
@@ -294,10 +294,12 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
 def confirming(history: History) -> tuple[int, int]:
     """Returns how many runs of the present finalists have ended, and of how many at least."""
     fields = [field(history, stratum) for stratum in strata(history)]
-    return made([[racer(history, trial, history.replicates(trial.number)) for trial in one] for one in fields], history)
+    return run_counts(
+        [[racer(history, trial, history.replicates(trial.number)) for trial in one] for one in fields], history
+    )
 
 
-def made(races: Iterable[Sequence[Racer]], history: History) -> tuple[int, int]:
+def run_counts(races: Iterable[Sequence[Racer]], history: History) -> tuple[int, int]:
     """Returns how many runs of these races, one a stratum, have ended, and of how many at least."""
     ended = total = 0
     for racers in races:
