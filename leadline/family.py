@@ -1,7 +1,9 @@
 """The family contract: what a model family provides, and what the loop and the engine ask of it.
 
 A family is a kind of task together with its models. It imports torch and numpy, and nothing of Ray,
-Optuna or the engine. `leadline.task.Task` is the other half: one configuration in training.
+Optuna or the engine. `leadline.task.Task` is the other half: one configuration in training. The
+module of a family may import torch, and what trains, within the methods that need it: a command
+line that names the family is then read, and refused, without them.
 
 Required: `name`, `Config`, `metrics`, `objective`, `build_data`, `audit`, `baselines`, `task` and
 `model`. All else has a default. docs/families.md goes through a whole family, file by file, and

@@ -130,7 +130,8 @@ class Observations:
         """Takes that trials which had ended go on."""
         for number in numbers:
             self._observed[number].outcome = None
-        self._ranking = {n: one for n, one in self._observed.items() if n in self._ranking or n in numbers}
+        ranked = self._ranking.keys() | set(numbers)
+        self._ranking = {number: one for number, one in self._observed.items() if number in ranked}
         self._lines, self._ranks = {}, None
 
     def params(self, number: int) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class Observations:
 
     def _key(self, one: _Observed) -> tuple[float, ...]:
         """What a trial is ranked by; nothing where it has no rank."""
-        if one.outcome == "failed" or (one.outcome is None and not one.curve):
+        if one.outcome is None and not one.curve:
             return ()
         if not math.isfinite(one.last):
             return _LAST

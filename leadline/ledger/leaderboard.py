@@ -294,12 +294,11 @@ def _against(history: History, trial: Trial) -> list[dict[str, Any]]:
 def confirming(history: History) -> tuple[int, int]:
     """Returns how many runs of the present finalists have ended, and of how many at least."""
     fields = [field(history, stratum) for stratum in strata(history)]
-    return run_counts(
-        [[racer(history, trial, history.replicates(trial.number)) for trial in one] for one in fields], history
-    )
+    races = [[racer(history, trial, history.replicates(trial.number)) for trial in one] for one in fields]
+    return run_counts(history, races)
 
 
-def run_counts(races: Iterable[Sequence[Racer]], history: History) -> tuple[int, int]:
+def run_counts(history: History, races: Iterable[Sequence[Racer]]) -> tuple[int, int]:
     """Returns how many runs of these races, one a stratum, have ended, and of how many at least."""
     ended = total = 0
     for racers in races:

@@ -264,14 +264,14 @@ class Board:
         return lines
 
     def _stratum(self, stratum: str) -> Iterable[str]:
-        history, metric, order = self.history, leaderboard.objective(self.history), self._ranked(stratum)
+        history, metric, order = self.history, leaderboard.objective(self.history), self.ranked(stratum)
         yield f"{history.settings.stratify or 'stratum'} {stratum}: {plural(len(order), 'trial')}, best first"
         for line in leaderboard.rivals(history, stratum, metric):
             value = line.metrics[metric]
             yield _row("trivial", line.name, "-", number(value.value), bounds(value.low, value.high), value.n)
         yield _row("place", "trial", "status", "value", "interval", "n", history.settings.unit, "marks")
-        for index, found in enumerate(order[:MOST], 1):
-            yield f"{index} | {self._line(history.trials[found[-1]])}"
+        for index, trial in enumerate(order[:MOST], 1):
+            yield f"{index} | {self._line(trial)}"
         if order[MOST:]:
             yield f"and {len(order) - MOST} more"
 

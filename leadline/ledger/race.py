@@ -19,7 +19,7 @@ from dataclasses import dataclass
 __all__ = ["Racer", "field_size", "needed", "next_runner"]
 
 FIELD = 2
-"""How many finalists begin for each that is paid for: more were no better in the simulator."""
+"""How many finalists begin for each that `--confirm` asks for; more were no better, simulated."""
 
 
 @dataclass(frozen=True)

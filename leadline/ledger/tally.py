@@ -108,7 +108,7 @@ class Tally:
 
     def confirming(self) -> tuple[int, int]:
         """How many confirmation runs have ended, and of how many: `leaderboard.confirming`."""
-        return leaderboard.run_counts(map(self.racers, leaderboard.strata(self._history)), self._history)
+        return leaderboard.run_counts(self._history, map(self.racers, leaderboard.strata(self._history)))
 
     def best(self, stratum: str) -> Trial | None:
         """The best search trial of a stratum; if none has finished, the one that is ahead."""
